@@ -1,0 +1,336 @@
+"""What all servers share: a listener, a greenlet that accepts, and rules for starting handlers and stopping.
+
+Subclasses say how to listen and how to accept: see greenio.server.
+"""
+
+import errno
+import os
+import socket as _standard
+
+from greenlet import getcurrent
+from hub import Wait, get_hub, sleep
+
+from greenio.greenlet import Greenlet
+from greenio.socket import socket
+from greenio.timeout import Timeout
+
+__all__ = ["BaseServer", "parse_address"]
+
+
+def parse_address(address):
+    """Return ``(family, (host, port))`` for what people write: a tuple, "host:port", ":port", "[::1]:80", or a port.
+
+    Raises ValueError for anything else.
+    """
+    if isinstance(address, tuple):
+        if len(address) < 2:
+            raise ValueError(f"an address must be (host, port), not {address!r}")
+        host, port = address[:2]
+        if not isinstance(port, int):
+            raise ValueError(f"the port of an address must be a number, not {port!r}")
+        if isinstance(host, str) and ":" in host:
+            return _standard.AF_INET6, address
+        return _standard.AF_INET, (host, port)
+    if isinstance(address, int) and not isinstance(address, bool):
+        return _standard.AF_INET6 if _standard.has_ipv6 else _standard.AF_INET, ("", address)
+    if isinstance(address, str):
+        host, colon, port = address.rpartition(":")
+        if not colon:
+            host, port = "", address
+        if port.isdecimal() and int(port) < 65536:
+            if host.startswith("[") and host.endswith("]"):
+                return _standard.AF_INET6, (host[1:-1], int(port))
+            if not host:
+                return parse_address(int(port))
+            return _standard.AF_INET, (host, int(port))
+    raise ValueError(f"cannot listen on {address!r}: give (host, port), 'host:port', ':port', '[host]:port' or a port")
+
+
+class BaseServer:
+    """A server that accepts in one greenlet and handles each client in another.
+
+    `listener`: an address (see parse_address) or a listening socket, which is then used as it is.
+    `handle`: called with what was accepted; a subclass may define the method `handle` instead.
+    `spawn`: how a handler is started. "default": a Greenlet each. A number: at most so many at a time, and no more
+    is accepted until one ends. A callable: ``spawn(handler, *args)``. An object with a method `spawn` (a Pool).
+    None: in the accepting greenlet, one after the other.
+
+    In a ``with`` statement, leaving stops it.
+    """
+
+    #: Seconds before accepting again after an error such as EMFILE; doubled each time, up to `max_delay`.
+    min_delay = 0.01
+    max_delay = 1
+    #: How many clients are accepted before other greenlets get their turn.
+    max_accept = 100
+    #: Seconds that stop() gives running handlers, if it knows them, before they are killed.
+    stop_timeout = 1
+    #: Errors of the listener that end the server.
+    fatal_errors = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
+
+    handle = None
+
+    def __init__(self, listener, handle=None, spawn="default"):
+        self.socket = None
+        self.address = None
+        self.family = None
+        self._owns_socket = True
+        self._acceptor = None
+        self._stopped = False
+        self._finished = []
+        self.delay = self.min_delay
+        self.set_listener(listener)
+        self.set_spawn(spawn)
+        self.set_handle(handle)
+
+    # --- settings ---
+
+    def set_listener(self, listener):
+        """Say where to listen: an address, or a socket that listens already. Raises TypeError or ValueError."""
+        if hasattr(listener, "accept"):
+            if hasattr(listener, "do_handshake"):
+                raise TypeError(f"a server listens on a plain socket, not on a TLS one: {listener!r}")
+            self.family = listener.family
+            self.address = listener.getsockname()
+            self.socket = listener
+            self._owns_socket = False
+            if not isinstance(listener, socket):
+                # Non-blocking waiting needs one of ours; the caller's object keeps its own descriptor.
+                self.socket = socket(listener.family, listener.type, listener.proto, fileno=os.dup(listener.fileno()))
+                self._owns_socket = True
+            self.socket.settimeout(None)
+        else:
+            self.family, self.address = parse_address(listener)
+
+    def set_spawn(self, spawn):
+        """Say how handlers are started: see the class. Raises TypeError or ValueError."""
+        self.pool = None
+        self._limit = None
+        self._handlers = set()
+        self._room = None
+        if spawn == "default":
+            self._spawn = Greenlet.spawn
+        elif hasattr(spawn, "spawn"):
+            self.pool = spawn
+            self._spawn = spawn.spawn
+        elif isinstance(spawn, int) and not isinstance(spawn, bool):
+            if spawn <= 0:
+                raise ValueError(f"a server must be allowed at least one handler at a time, not {spawn}")
+            self._limit = spawn
+            self._spawn = self._spawn_limited
+        elif spawn is None or callable(spawn):
+            self._spawn = spawn
+        else:
+            raise TypeError(f"spawn must be 'default', a number, a callable, a pool or None, not {spawn!r}")
+
+    def set_handle(self, handle):
+        """Say what handles a client; None leaves it to the method `handle`. Raises TypeError."""
+        if handle is not None:
+            if not callable(handle):
+                raise TypeError(f"a handler must be callable, not {handle!r}")
+            self.handle = handle
+
+    # --- handlers ---
+
+    def _spawn_limited(self, function, *args):
+        greenlet = Greenlet.spawn(function, *args)
+        self._handlers.add(greenlet)
+        greenlet.rawlink(self._handler_ended)
+        return greenlet
+
+    def _handler_ended(self, greenlet):
+        self._handlers.discard(greenlet)
+        if self._room is not None and not self.full():
+            self._room.wake()
+
+    def full(self):
+        """Whether as many handlers run as may (bool)."""
+        if self.pool is not None:
+            return self.pool.full()
+        return self._limit is not None and len(self._handlers) >= self._limit
+
+    def _wait_for_room(self):
+        if self.pool is not None:
+            self.pool.wait_available()
+            return
+        self._room = Wait(f"{self!r} to have room for another handler")
+        try:
+            self._room.park()
+        finally:
+            self._room = None
+
+    def do_handle(self, *args):
+        """Start a handler for what was accepted."""
+        if self._spawn is None:
+            self._run_handler(*args)
+        else:
+            try:
+                self._spawn(self._run_handler, *args)
+            except BaseException:
+                self.do_close(*args)
+                raise
+
+    def _run_handler(self, *args):
+        try:
+            self.handle(*args)
+        finally:
+            self.do_close(*args)
+
+    def do_close(self, *args):
+        """Give back what was accepted; called when its handler has ended, however it did."""
+
+    # --- accepting ---
+
+    def init_socket(self):
+        """Make the listening socket, if there is none. Called by start()."""
+
+    def do_read(self):
+        """Accept one client that is there already: the arguments of its handler, or None."""
+        raise NotImplementedError
+
+    def is_fatal_error(self, error):
+        """Whether an OSError of the listener ends the server (bool)."""
+        return error.errno in self.fatal_errors
+
+    def _accept_forever(self):
+        while self.socket is not None:
+            try:
+                if self.full():
+                    self._wait_for_room()
+                    continue
+                if not self._accept_some():
+                    self.socket._stream.wait_for(1, timed=False)
+                else:
+                    sleep(0)
+            except OSError as error:
+                if self.socket is None or self.socket.fileno() < 0:
+                    return
+                get_hub().handle_error(self, type(error), error, error.__traceback__)
+                if self.is_fatal_error(error):
+                    self.close()
+                    return
+                self._back_off()
+
+    def _accept_some(self):
+        """Accept until nobody is left to accept (returns False) or others should have their turn (True)."""
+        for _ in range(self.max_accept):
+            if self.full():
+                return True
+            arguments = self.do_read()
+            if arguments is None:
+                return False
+            self.delay = self.min_delay
+            try:
+                self.do_handle(*arguments)
+            except Exception as error:
+                get_hub().handle_error((self, arguments), type(error), error, error.__traceback__)
+        return True
+
+    def _back_off(self):
+        delay = self.delay
+        self.delay = min(self.max_delay, delay * 2)
+        sleep(delay)
+
+    def start_accepting(self):
+        """Begin to accept. Does not switch."""
+        if self._acceptor is None:
+            self._acceptor = Greenlet.spawn(self._accept_forever)
+            self._acceptor.name = f"acceptor of {self!r}"
+
+    def stop_accepting(self):
+        """Accept no more; handlers go on. Does not wait."""
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is not None and acceptor is not getcurrent():
+            acceptor.kill(block=False)
+
+    # --- starting and stopping ---
+
+    @property
+    def started(self):
+        """Whether it accepts (bool)."""
+        return self._acceptor is not None
+
+    @property
+    def closed(self):
+        """Whether it was closed: it has no listener any more (bool)."""
+        return self._stopped and self.socket is None
+
+    @property
+    def server_host(self):
+        """The address it listens on (str), or None."""
+        return self.address[0] if isinstance(self.address, tuple) else None
+
+    @property
+    def server_port(self):
+        """The port it listens on (int), or None."""
+        return self.address[1] if isinstance(self.address, tuple) else None
+
+    def start(self):
+        """Listen and accept. Does nothing if it does already. Does not switch. Raises OSError if it cannot listen."""
+        self.init_socket()
+        self._stopped = False
+        try:
+            self.start_accepting()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self):
+        """Stop listening and accepting. Handlers go on. Does not wait."""
+        self._stopped = True
+        try:
+            self.stop_accepting()
+        finally:
+            sock, self.socket = self.socket, None
+            if sock is not None and self._owns_socket:
+                sock.close()
+            finished, self._finished = self._finished, []
+            for wait in finished:
+                wait.wake()
+
+    def stop(self, timeout=None):
+        """Stop listening; wait for the handlers, if their number is bounded, then kill those left. Switches.
+
+        `timeout` in seconds, by default `stop_timeout`. Handlers of an unbounded server are left alone.
+        """
+        self.close()
+        timeout = self.stop_timeout if timeout is None else timeout
+        if self.pool is not None:
+            self.pool.join(timeout=timeout)
+            self.pool.kill(block=True, timeout=1)
+        elif self._handlers:
+            from greenio.waiting import joinall, killall
+
+            joinall(list(self._handlers), timeout=timeout)
+            try:
+                killall(list(self._handlers), block=True, timeout=1)
+            except Timeout:
+                pass
+
+    def serve_forever(self, stop_timeout=None):
+        """Start, and wait until it is stopped or closed. Switches. Leaving by an exception stops it."""
+        if not self.started:
+            self.start()
+        try:
+            while not self._stopped:
+                wait = Wait(f"{self!r} to be stopped")
+                self._finished.append(wait)
+                try:
+                    wait.park()
+                finally:
+                    if wait in self._finished:
+                        self._finished.remove(wait)
+        finally:
+            Greenlet.spawn(self.stop, stop_timeout).join()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self.stop()
+
+    def __repr__(self):
+        handler = getattr(self.handle, "__name__", None) or repr(self.handle)
+        state = "started" if self.started else "stopped"
+        return f"<{type(self).__name__} at {id(self):#x} {state} {self.address!r} handle={handler}>"

@@ -1,0 +1,97 @@
+"""Settings, read once from the environment (GREENIO_*), and assignable before they are used.
+
+``python -m greenio.config`` prints them.
+"""
+
+import os
+
+__all__ = ["Config", "config"]
+
+
+class Setting:
+    """One setting: a descriptor that reads its environment variable on first use."""
+
+    def __init__(self, environment_key, default, convert, description, apply=None):
+        self.environment_key = environment_key
+        self.default = default
+        self.convert = convert
+        self.__doc__ = self.description = description
+        self.apply = apply
+
+    def __set_name__(self, owner, name):
+        self.name = name
+        owner.settings[name] = self
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        values = instance.__dict__.setdefault("values", {})
+        if self.name not in values:
+            text = os.environ.get(self.environment_key)
+            if text is None:
+                values[self.name] = self.default
+            else:
+                try:
+                    values[self.name] = self.convert(text)
+                except ValueError as error:
+                    raise ValueError(f"{self.environment_key}={text!r}: {error}") from None
+        return values[self.name]
+
+    def __set__(self, instance, value):
+        if isinstance(value, str):
+            value = self.convert(value)
+        instance.__dict__.setdefault("values", {})[self.name] = value
+        if self.apply is not None:
+            self.apply(value)
+
+
+def boolean(text):
+    """True or False out of what people write in environment variables."""
+    lowered = text.strip().lower()
+    if lowered in ("1", "true", "yes", "on"):
+        return True
+    if lowered in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError(f"expected one of 1, true, yes, on, 0, false, no, off; got {text!r}")
+
+
+def _apply_track_tree(value):
+    from greenio.greenlet import set_track_tree
+
+    set_track_tree(value)
+
+
+class Config:
+    """The settings; ``greenio.config`` is the one instance."""
+
+    settings = {}
+
+    track_greenlet_tree = Setting(
+        "GREENIO_TRACK_GREENLET_TREE",
+        True,
+        boolean,
+        "Record for each greenlet who spawned it and where. Costs about a microsecond a greenlet.",
+        _apply_track_tree,
+    )
+
+    def set(self, name, value):
+        """Set a setting by name. Raises AttributeError for one that does not exist."""
+        if name not in self.settings:
+            raise AttributeError(f"there is no setting {name!r}; there are {', '.join(sorted(self.settings))}")
+        setattr(self, name, value)
+
+    def __setattr__(self, name, value):
+        if name not in self.settings:
+            raise AttributeError(f"there is no setting {name!r}; there are {', '.join(sorted(self.settings))}")
+        super().__setattr__(name, value)
+
+    def print_help(self, file=None):
+        """Print every setting with its environment variable, its value and what it does."""
+        for name, setting in sorted(self.settings.items()):
+            print(f"{name} ({setting.environment_key}) = {getattr(self, name)!r}\n    {setting.description}", file=file)
+
+
+config = Config()
+
+if __name__ == "__main__":
+    config.print_help()

@@ -1,0 +1,45 @@
+# See greenlet.pyx.
+
+from hub.loop cimport timer_t
+from hub.ready cimport fifo_t
+from hub.scheduler cimport HubGreenlet, Scheduler
+
+
+cdef enum greenlet_state:
+    STATE_NEW        # not started
+    STATE_STARTING   # in the ready queue, or waiting for start_later's time
+    STATE_RUNNING    # has begun
+    STATE_FINISHED   # has a value or an exception
+
+
+cdef class Greenlet(HubGreenlet):
+    cdef greenlet_state state
+    cdef object target              # the function to run, or None for _run(); dropped when it has begun
+    cdef readonly tuple args        # its arguments; dropped when finished
+    cdef object keywords            # its keyword arguments (dict), or None
+    cdef readonly object value      # what the function returned
+    cdef object error               # what it raised: an instance, or None
+    cdef object error_traceback     # its traceback when it was raised
+    cdef fifo_t joiners             # waits in join() and get()
+    cdef object links               # None, one link, or a list of links
+    cdef timer_t *start_timer       # the running timer of start_later, or NULL
+    cdef unsigned long start_epoch  # of the loop when it was started
+    cdef object spawner             # weak reference to the greenlet that made this one, or None
+    cdef object stack               # where it was made: a tuple of (code, instruction), innermost first
+    cdef object tree_locals         # dict shared by all greenlets of a spawn tree, or None until asked for
+    cdef object ident               # minimal_ident, or None until asked for
+    cdef object given_name          # name, or None for the default
+
+    cdef int record_spawn(self) except -1
+    cdef int notify_links(self) except -1
+    cdef int finish(self, object value, object error) except -1
+    cdef int die_before_start(self, object exception) except -1
+    cdef bint cancel_start(self) noexcept
+    cdef int add_link(self, object link) except -1
+    cdef int remove_link(self, object link) except -1
+    cdef int wait_for_end(self, object timeout) except -1
+
+
+# What a finishing greenlet tells at once, in C, and not through a callback.
+cdef class DirectLink:
+    cdef int notice(self, object source) except -1

@@ -1,0 +1,706 @@
+"""Greenlet: a function that runs beside others, and what is known of it.
+
+Rules
+    1. A greenlet is started by the hub, once, and ends by returning to it.
+    2. A result is set once, on the greenlet itself, as its last act; joiners are woken and links are scheduled
+       there and then, in the order in which they came.
+    3. Links that are functions run on the hub (`rawlink`) or in greenlets of their own (`link`), never here.
+    4. What is recorded about the place of spawning is two words a frame; it becomes text only when asked for.
+"""
+
+import heapq
+import weakref
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+
+from greenlet import GreenletExit, getcurrent
+
+from greenio.timeout import Timeout
+from hub.greenlet_api cimport hub_greenlet_current, import_greenlet
+from hub.loop cimport due_ms, timer_t, timer_to_pool
+from hub.ready cimport *
+from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub, make_exception
+
+cdef extern from *:
+    """
+    /* The code and the current instruction of up to `limit` frames, innermost first, as a tuple of pairs. */
+    static PyObject *greenio_stack(int limit)
+    {
+        PyObject *stack = PyList_New(0), *result, *code, *pair;
+        PyFrameObject *frame = PyEval_GetFrame(), *back;
+        int instruction;
+        if (stack == NULL)
+            return NULL;
+        Py_XINCREF(frame);
+        while (frame != NULL && limit-- > 0) {
+            code = (PyObject *) PyFrame_GetCode(frame);
+    #if PY_VERSION_HEX >= 0x030B0000
+            instruction = PyFrame_GetLasti(frame);
+    #else
+            instruction = frame->f_lasti * 2;
+    #endif
+            pair = Py_BuildValue("(Ni)", code, instruction);
+            if (pair == NULL || PyList_Append(stack, pair) < 0) {
+                Py_XDECREF(pair);
+                Py_DECREF(frame);
+                Py_DECREF(stack);
+                return NULL;
+            }
+            Py_DECREF(pair);
+            back = limit > 0 ? PyFrame_GetBack(frame) : NULL;
+            Py_DECREF(frame);
+            frame = back;
+        }
+        Py_XDECREF(frame);
+        result = PyList_AsTuple(stack);
+        Py_DECREF(stack);
+        return result;
+    }
+    static int greenio_line(PyObject *code, int instruction)
+    {
+        return PyCode_Addr2Line((PyCodeObject *) code, instruction);
+    }
+    /* A greenlet that nobody gave a context variable to need not copy an empty context. */
+    static int greenio_has_context(void) { return PyThreadState_Get()->context != NULL; }
+    """
+    object greenio_stack(int limit)
+    int greenio_line(PyObject *code, int instruction)
+    bint greenio_has_context()
+
+cdef extern from "Python.h":
+    object PyContext_CopyCurrent()
+
+import_greenlet()
+
+__all__ = ["Greenlet"]
+
+cdef set spawn_callbacks = set()
+cdef bint track_tree = True
+
+
+def set_track_tree(bint value):
+    """Whether new greenlets record who spawned them, and where (config.track_greenlet_tree)."""
+    global track_tree
+    track_tree = value
+
+
+# --- where a greenlet came from ---------------------------------------------------------------------------------
+
+class SpawnFrame:
+    """One frame of the place where a greenlet was made: `f_code`, `f_lineno`, `f_back`; light, and safe to keep."""
+
+    __slots__ = ("f_code", "f_lineno", "f_back")
+
+    f_globals = None
+
+    def __init__(self, code, line, back):
+        self.f_code = code
+        self.f_lineno = line
+        self.f_back = back
+
+    def __repr__(self):
+        return f"<frame {self.f_code.co_filename}:{self.f_lineno} in {self.f_code.co_name}>"
+
+
+class IdentRegistry:
+    """Small numbers for greenlets, given out lowest first and used again when their greenlet is gone."""
+
+    def __init__(self):
+        self.free = []
+        self.next = 0
+
+    def take(self):
+        """A number that is not in use (int)."""
+        if self.free:
+            return heapq.heappop(self.free)
+        self.next += 1
+        return self.next - 1
+
+    def give(self, ident):
+        """The number is no longer in use."""
+        heapq.heappush(self.free, ident)
+
+
+def ident_registry(hub):
+    """The hub's registry of greenlet numbers, made on first use."""
+    registry = hub.__dict__.get("ident_registry")
+    if registry is None:
+        registry = hub.__dict__["ident_registry"] = IdentRegistry()
+    return registry
+
+
+cdef class DirectLink:
+    """A link that a finishing greenlet calls there and then, in C: it must not run anything else (internal)."""
+
+    cdef int notice(self, object source) except -1:
+        raise NotImplementedError("a DirectLink must say what it does")
+
+
+# --- Greenlet ---------------------------------------------------------------------------------------------------
+
+cdef void on_start_timer(timer_t *timer) noexcept nogil:
+    """The time of start_later() has come. The reference that the timer had goes to the ready queue."""
+    timer.core.references -= 1
+    ready_push(&timer.core.ready, <node_t *> timer.target)
+    timer_to_pool(timer)
+
+
+cdef class Greenlet(HubGreenlet):
+    """A function that runs cooperatively beside others.
+
+    ``Greenlet(function, *args, **kwargs)`` makes one; ``start()`` schedules it; ``Greenlet.spawn(...)`` does both.
+    A subclass may override ``_run(self, *args, **kwargs)`` instead of passing a function.
+
+    It runs in a copy of the context (`contextvars`) of the greenlet that made it; ``context=`` chooses another.
+    When the function raises GreenletExit, that instance is the greenlet's value, and it counts as successful.
+    What else it raises is kept in `exception`, and reported to ``hub.handle_error``.
+
+    In a ``with`` statement, leaving joins it; leaving by an exception kills it with that exception first.
+    """
+
+    #: How many frames of the place of spawning are recorded.
+    spawning_stack_limit = 10
+
+    def __cinit__(self, *args, **kwargs):
+        self.state = STATE_NEW
+
+    def __init__(self, run=None, *args, context=None, **kwargs):
+        if run is not None and not callable(run):
+            raise TypeError(f"the function a greenlet is to run must be callable, not {run!r}")
+        self.attach(current_hub())
+        self.target = run
+        self.args = args
+        self.keywords = kwargs if kwargs else None
+        if context is not None:
+            self.gr_context = context
+        elif greenio_has_context():
+            self.gr_context = PyContext_CopyCurrent()
+        if track_tree:
+            self.record_spawn()
+
+    cdef int record_spawn(self) except -1:
+        cdef PyObject *current = hub_greenlet_current()
+        cdef object spawner = <object> current
+        Py_DECREF(spawner)
+        self.spawner = weakref.ref(spawner)
+        if isinstance(spawner, Greenlet):
+            self.tree_locals = (<Greenlet> spawner).spawn_tree_locals
+        self.stack = greenio_stack(self.spawning_stack_limit)
+        return 0
+
+    def __dealloc__(self):
+        if self.ident is not None and self.scheduler is not None:
+            ident_registry(self.scheduler).give(self.ident)
+
+    # --- life ---
+
+    @classmethod
+    def spawn(cls, *args, **kwargs):
+        """Make a greenlet of this class with these arguments, and start it. Returns it. Does not switch."""
+        cdef Greenlet greenlet = cls(*args, **kwargs)
+        greenlet.start()
+        return greenlet
+
+    @classmethod
+    def spawn_later(cls, seconds, *args, **kwargs):
+        """Make a greenlet, to be started `seconds` (float) from now. Returns it. Does not switch.
+
+        Raises TypeError if there is no function to run.
+        """
+        if cls is Greenlet and not args:
+            raise TypeError("spawn_later() needs a function to run after the number of seconds")
+        greenlet = cls(*args, **kwargs)
+        greenlet.start_later(seconds)
+        return greenlet
+
+    def start(self):
+        """Schedule the greenlet to run. Only the first start counts. Does not switch."""
+        if self.state != STATE_NEW:
+            return
+        self.state = STATE_STARTING
+        if spawn_callbacks:
+            self.call_spawn_callbacks()
+        self.schedule_start()
+
+    def start_later(self, seconds):
+        """Schedule the greenlet to run `seconds` (float) from now. Only the first start counts. Does not switch."""
+        cdef Scheduler hub = self.scheduler
+        cdef timer_t *timer
+        cdef double delay = seconds
+        if self.state != STATE_NEW:
+            return
+        if delay <= 0:
+            return self.start()
+        due = due_ms(delay)
+        hub.check_thread()
+        self.state = STATE_STARTING
+        if spawn_callbacks:
+            self.call_spawn_callbacks()
+        timer = hub.loop.timer_take()
+        Py_INCREF(self)  # the timer's; it goes to the ready queue
+        self.start_timer = timer
+        self.start_epoch = hub.loop.core.epoch
+        timer.target = &self.start_node
+        timer.fire = on_start_timer
+        hub.loop.timer_start(timer, due, 0)
+        hub.loop.core.references += 1
+
+    def call_spawn_callbacks(self):
+        """Tell those who asked with add_spawn_callback() (internal)."""
+        for callback in list(spawn_callbacks):
+            callback(self)
+
+    @staticmethod
+    def add_spawn_callback(callback):
+        """From now on call ``callback(greenlet)`` whenever a greenlet is started."""
+        spawn_callbacks.add(callback)
+
+    @staticmethod
+    def remove_spawn_callback(callback):
+        """No longer call it. Does nothing if it was not added."""
+        spawn_callbacks.discard(callback)
+
+    def run(self):
+        """The greenlet's main function. Not for users: override `_run`."""
+        cdef object function = self.target
+        cdef object value = None
+        cdef object error = None
+        self.begun()
+        self.state = STATE_RUNNING
+        self.target = None
+        try:
+            if function is None:
+                function = self._run
+            if self.keywords is None:
+                value = function(*self.args)
+            else:
+                value = function(*self.args, **self.keywords)
+        except GreenletExit as exit:
+            value = exit
+        except BaseException as failure:
+            error = failure
+        function = None
+        self.finish(value, error)
+
+    def _run(self, *args, **kwargs):
+        """What the greenlet does, for subclasses to override. The greenlet's arguments are passed."""
+
+    cdef int finish(self, object value, object error) except -1:
+        """The greenlet has its result: keep it, report it, wake those who wait."""
+        self.state = STATE_FINISHED
+        self.args = ()
+        self.keywords = None
+        self.target = None
+        if error is None:
+            self.value = value
+        else:
+            self.error = error
+            self.error_traceback = error.__traceback__
+            try:
+                self.scheduler.handle_error(self, type(error), error, self.error_traceback)
+            except BaseException as failure:
+                self.scheduler.throw_soon(self.scheduler.main, failure)
+        while fifo_wake_first(&self.joiners, OUTCOME_VALUE) != NULL:
+            pass
+        if self.links is not None:
+            self.notify_links()
+        self.finished()
+        return 0
+
+    cdef int die_before_start(self, object exception) except -1:
+        """Killed before it ran."""
+        self.cancel_start()
+        if isinstance(exception, GreenletExit):
+            self.finish(exception, None)
+        else:
+            self.finish(None, exception)
+        return 0
+
+    cdef bint cancel_start(self) noexcept:
+        cdef Scheduler hub = self.scheduler
+        if self.start_node.queued:
+            return self.unschedule_start()
+        # A timer that has fired has put the entry into the queue; that was looked at first.
+        if self.state == STATE_STARTING and self.start_timer != NULL and self.start_epoch == hub.loop.core.epoch:
+            hub.loop.timer_give(self.start_timer)
+            hub.loop.core.references -= 1
+            self.start_timer = NULL
+            Py_DECREF(self)
+            return True
+        return False
+
+    # --- state ---
+
+    def ready(self):
+        """Whether it has finished: returned, raised, or been killed (bool)."""
+        return self.state == STATE_FINISHED
+
+    def successful(self):
+        """Whether it has finished without an error; GreenletExit is none (bool)."""
+        return self.state == STATE_FINISHED and self.error is None
+
+    @property
+    def dead(self):
+        """Whether it will never run (again) (bool)."""
+        return self.state == STATE_FINISHED
+
+    @property
+    def started(self):
+        """Whether it was started and has not finished (bool)."""
+        return bool(self)
+
+    def __bool__(self):
+        return self.state == STATE_STARTING or self.state == STATE_RUNNING
+
+    @property
+    def loop(self):
+        """The event loop of its hub."""
+        return self.scheduler.loop
+
+    @property
+    def kwargs(self):
+        """Its keyword arguments; dropped when finished (dict)."""
+        return {} if self.keywords is None else self.keywords
+
+    @property
+    def exception(self):
+        """What it raised (an exception instance), or None."""
+        return self.error
+
+    @property
+    def exc_info(self):
+        """(type, instance, traceback) of what it raised, or an empty tuple."""
+        if self.error is None:
+            return ()
+        return (type(self.error), self.error, self.error_traceback)
+
+    # --- waiting for it ---
+
+    cdef int wait_for_end(self, object timeout) except -1:
+        """Wait until it has finished, at most `timeout` seconds. Returns 0 if that passed first."""
+        cdef Wait wait
+        cdef Scheduler hub = current_hub()
+        if self.state == STATE_FINISHED:
+            return 1
+        if <PyObject *> self is hub_current_borrowed():
+            raise RuntimeError(f"{self!r} cannot wait for its own end")
+        wait = hub.new_wait(self)
+        if hub is not self.scheduler:
+            return self.wait_from_elsewhere(wait, timeout)
+        wait_hold(&wait.c)
+        fifo_append(&self.joiners, &wait.c.link)
+        try:
+            if timeout is None:
+                # The plain path: no timer to arrange for.
+                hub.deliver(wait, hub.park(wait))
+            else:
+                wait.park(timeout)
+        except TimeoutError:
+            if wait.c.outcome != OUTCOME_TIMED_OUT:
+                raise
+            return 0
+        finally:
+            if wait.c.link.fifo != NULL:
+                fifo_remove(&wait.c.link)
+                wait_release(&wait.c)
+        return 1
+
+    def wait_from_elsewhere(self, Wait wait, timeout):
+        """Wait in another thread than the greenlet's (internal)."""
+        hub = wait.hub
+        keep_alive = hub.loop.async_()
+        keep_alive.start(int)
+
+        def finished(_source):
+            hub.run_callback_threadsafe(wait.wake)
+
+        self.scheduler.run_callback_threadsafe(self.rawlink, finished)
+        try:
+            wait.park(timeout)
+        except TimeoutError:
+            if wait.c.outcome != OUTCOME_TIMED_OUT:
+                raise
+            return 0
+        finally:
+            keep_alive.close()
+            self.scheduler.run_callback_threadsafe(self.unlink, finished)
+        return 1
+
+    def join(self, timeout=None):
+        """Wait until it has finished, or for `timeout` seconds (float; None for ever). Returns None. Switches."""
+        if self.state == STATE_FINISHED:
+            return
+        self.wait_for_end(None if timeout is None else max(0, timeout))
+
+    def get(self, block=True, timeout=None):
+        """Return what the function returned, or raise what it raised; wait for that if need be. Switches.
+
+        `timeout` in seconds; when it passes first, or with ``block=False`` when it has not finished, Timeout is
+        raised.
+        """
+        if self.state != STATE_FINISHED:
+            if not block:
+                raise Timeout(0)
+            if not self.wait_for_end(None if timeout is None else max(0, timeout)):
+                raise Timeout(timeout)
+        if self.error is None:
+            return self.value
+        raise self.error.with_traceback(self.error_traceback)
+
+    def kill(self, exception=GreenletExit, block=True, timeout=None):
+        """Raise `exception` (a class, an instance, or a triple) in the greenlet.
+
+        If it waits, it is woken with it; if it was woken by something else already, it gets it when it waits next;
+        if it has not begun, it never will. Killing a finished greenlet does nothing.
+        `block`: wait for its end, at most `timeout` seconds (float; None for ever). It may catch the exception and
+        go on. Returns None. Switches if it blocks. May be called from any thread.
+        """
+        cdef Scheduler hub = self.scheduler
+        if self.state == STATE_FINISHED:
+            return
+        if isinstance(exception, tuple):
+            error = exception_of_triple(exception)
+        else:
+            error = make_exception(exception, None, None)
+        if hub is not current_hub():
+            hub.run_callback_threadsafe(self.throw_or_die, error)
+        else:
+            self.throw_or_die(error)
+        if block and self.state != STATE_FINISHED:
+            self.wait_for_end(None if timeout is None else max(0, timeout))
+
+    def throw_or_die(self, error):
+        """What kill() does, in the greenlet's own thread (internal)."""
+        if self.state == STATE_NEW or self.state == STATE_STARTING:
+            self.die_before_start(error)
+        elif self.state == STATE_RUNNING:
+            self.scheduler.throw_into(self, error)
+
+    def throw(self, *args):
+        """Switch to the greenlet and raise in it at once. For code on the hub; others use kill()."""
+        if self.state == STATE_NEW or self.state == STATE_STARTING:
+            error = exception_of_triple(args or (GreenletExit,))
+            self.die_before_start(error)
+        elif self.state == STATE_RUNNING:
+            return HubGreenlet.throw(self, *args)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        if kind is None:
+            try:
+                self.join()
+            finally:
+                self.kill()
+        else:
+            self.kill((kind, value, traceback))
+
+    # --- links ---
+
+    cdef int add_link(self, object link) except -1:
+        if not callable(link):
+            raise TypeError(f"a link must be callable, not {link!r}")
+        if self.state == STATE_FINISHED:
+            self.scheduler.run_callback(self.call_link, link)
+        elif self.links is None:
+            self.links = link if type(link) is not list else [link]
+        elif type(self.links) is list:
+            self.links.append(link)
+        else:
+            self.links = [self.links, link]
+        return 0
+
+    cdef int remove_link(self, object link) except -1:
+        if type(self.links) is list:
+            if link in self.links:
+                self.links.remove(link)
+        elif self.links is not None and self.links == link:
+            self.links = None
+        return 0
+
+    cdef int notify_links(self) except -1:
+        links, self.links = self.links, None
+        for link in links if type(links) is list else [links]:
+            if isinstance(link, DirectLink):
+                (<DirectLink> link).notice(self)
+            else:
+                self.scheduler.run_callback(self.call_link, link)
+        return 0
+
+    def call_link(self, link):
+        """Call a link on the hub greenlet; its error is its own (internal)."""
+        try:
+            link(self)
+        except BaseException as error:
+            self.scheduler.handle_error((link, self), type(error), error, error.__traceback__)
+
+    def rawlink(self, callback):
+        """Call ``callback(greenlet)`` on the hub when it has finished; at once, soon, if it has. It must not block."""
+        self.add_link(callback)
+
+    def link(self, callback, SpawnedLink=None):
+        """Call ``callback(greenlet)`` in a greenlet of its own when it has finished.
+
+        `callback` may be an AsyncResult, which then gets the value or the exception.
+        """
+        self.add_link((SpawnedLink or SpawnedAlways)(callback))
+
+    def link_value(self, callback, SpawnedLink=None):
+        """As link(), if it finishes without an error."""
+        self.add_link((SpawnedLink or SpawnedOnValue)(callback))
+
+    def link_exception(self, callback, SpawnedLink=None):
+        """As link(), if it finishes with an error."""
+        self.add_link((SpawnedLink or SpawnedOnException)(callback))
+
+    def unlink(self, callback):
+        """Forget a link that was made with any of these. Does nothing if there is none."""
+        self.remove_link(callback)
+
+    def unlink_all(self):
+        """Forget all links."""
+        self.links = None
+
+    def has_links(self):
+        """How many links there are (int)."""
+        return 0 if self.links is None else len(self.links) if type(self.links) is list else 1
+
+    # --- names and places ---
+
+    @property
+    def minimal_ident(self):
+        """A small number that no other living greenlet of the hub has (int)."""
+        if self.ident is None:
+            self.ident = ident_registry(self.scheduler).take()
+        return self.ident
+
+    @property
+    def name(self):
+        """Its name, for people: ``Greenlet-<minimal_ident>`` unless assigned (str)."""
+        return f"Greenlet-{self.minimal_ident}" if self.given_name is None else self.given_name
+
+    @name.setter
+    def name(self, value):
+        self.given_name = value
+
+    @property
+    def spawning_greenlet(self):
+        """A weak reference to the greenlet that made this one, or None where that is not recorded."""
+        return self.spawner
+
+    @spawning_greenlet.setter
+    def spawning_greenlet(self, value):
+        self.spawner = value
+
+    @property
+    def spawn_tree_locals(self):
+        """A dict that is shared by the greenlets of a tree: one that a non-Greenlet made, and all its descendants."""
+        if self.tree_locals is None and track_tree:
+            self.tree_locals = {}
+        return self.tree_locals
+
+    @spawn_tree_locals.setter
+    def spawn_tree_locals(self, value):
+        self.tree_locals = value
+
+    @property
+    def spawning_stack(self):
+        """The frames of the place where it was made, innermost first, linked by `f_back`; or None."""
+        frame = None
+        for code, instruction in reversed(self.stack or ()):
+            frame = SpawnFrame(code, greenio_line(<PyObject *> code, instruction), frame)
+        return frame
+
+    def format_spawn(self):
+        """`file:line in function` of the place where it was made, or an empty string (str)."""
+        if not self.stack:
+            return ""
+        code, instruction = self.stack[0]
+        return f"{code.co_filename}:{greenio_line(<PyObject *> code, instruction)} in {code.co_name}"
+
+    def describe_call(self):
+        """What it runs, for the repr (str)."""
+        if self.target is None:
+            return ""
+        function = getattr(self.target, "__name__", None) or repr(self.target)
+        arguments = [repr(argument) for argument in self.args]
+        arguments += [f"{name}={value!r}" for name, value in self.kwargs.items()]
+        return f": {function}({', '.join(arguments)})"
+
+    def __repr__(self):
+        try:
+            call = self.describe_call()
+        except Exception as error:
+            call = f": <repr of the call failed: {error!r}>"
+        return f'<{type(self).__name__} "{self.name}" at {id(self):#x}{call}>'
+
+
+cdef object exception_of_triple(tuple parts):
+    """The exception instance that `throw(*parts)` means: a class or an instance, a value, a traceback."""
+    parts = (parts + (None, None))[:3]
+    return make_exception(parts[0], parts[1], parts[2])
+
+
+cdef inline PyObject *hub_current_borrowed() noexcept:
+    cdef PyObject *current = hub_greenlet_current()
+    if current != NULL:
+        Py_DECREF(<object> current)
+    return current
+
+
+# --- links that run in greenlets of their own -------------------------------------------------------------------
+
+class SpawnedLink:
+    """A link that calls its function in a new greenlet. Equal to its function, so that unlink() finds it."""
+
+    __slots__ = ["callback"]
+
+    def __init__(self, callback):
+        if not callable(callback):
+            raise TypeError(f"a link must be callable, not {callback!r}")
+        self.callback = callback
+
+    def wants(self, source):
+        """Whether the function is to be called for this source (bool)."""
+        return True
+
+    def __call__(self, source):
+        if self.wants(source):
+            from greenio.spawning import spawn_raw
+
+            spawn_raw(self.callback, source)
+
+    def __eq__(self, other):
+        return self.callback == getattr(other, "callback", other)
+
+    def __hash__(self):
+        return hash(self.callback)
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.callback!r}>"
+
+
+class SpawnedAlways(SpawnedLink):
+    """For link()."""
+
+    __slots__ = ()
+
+
+class SpawnedOnValue(SpawnedLink):
+    """For link_value()."""
+
+    __slots__ = ()
+
+    def wants(self, source):
+        return source.successful()
+
+
+class SpawnedOnException(SpawnedLink):
+    """For link_exception()."""
+
+    __slots__ = ()
+
+    def wants(self, source):
+        return not source.successful()

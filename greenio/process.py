@@ -1,0 +1,97 @@
+"""Signals and forks for programs made of greenlets: signal_handler, fork, reinit, the switch interval."""
+
+import os
+import sys
+
+from hub import get_hub, get_hub_if_exists
+
+from greenio.greenlet import Greenlet
+
+__all__ = ["fork", "getswitchinterval", "idle", "reinit", "setswitchinterval", "signal_handler"]
+
+
+class signal_handler:
+    """Call ``handler(*args, **kwargs)`` in a new greenlet whenever the process gets signal `signalnum`.
+
+    Python's own handler for that signal is displaced until ``cancel()``. The handler may block. What it raises
+    goes to ``hub.handle_error``. `ref` says whether the handler keeps the loop alive (bool; False at first).
+    Does not switch. Raises TypeError if the handler cannot be called, ValueError or OSError for a signal that
+    cannot be handled.
+    """
+
+    def __init__(self, signalnum, handler, *args, **kwargs):
+        if not callable(handler):
+            raise TypeError(f"a signal handler must be callable, not {handler!r}")
+        self.handler = handler
+        self.args = args
+        self.kwargs = kwargs
+        self.hub = get_hub()
+        self.watcher = self.hub.loop.signal(signalnum, ref=False)
+        self.watcher.start(self._spawn)
+
+    def _spawn(self):
+        Greenlet.spawn(self.handle)
+
+    @property
+    def ref(self):
+        """Whether waiting for this signal keeps the loop alive (bool). Assignable."""
+        return self.watcher.ref
+
+    @ref.setter
+    def ref(self, value):
+        self.watcher.ref = value
+
+    def cancel(self):
+        """Stop handling the signal; what handled it before does so again. Calling it again does nothing."""
+        self.watcher.close()
+
+    def handle(self):
+        """Call the handler, and give what it raises to ``hub.handle_error``."""
+        try:
+            self.handler(*self.args, **self.kwargs)
+        except BaseException as error:
+            self.hub.handle_error(None, type(error), error, error.__traceback__)
+
+
+def fork():
+    """Fork the process, as os.fork() does. Returns 0 in the child, the child's id in the parent. Does not switch.
+
+    In the child the greenlet that forked goes on, with a new loop; as with threads, no other greenlet does.
+    """
+    return os.fork()
+
+
+def reinit(hub=None):
+    """Nothing needs doing after a fork: that is automatic, however the process was forked. Returns None.
+
+    Kept for programs written for gevent, which call it in a child.
+    """
+
+
+def idle(priority=0):
+    """Wait until nothing is ready to run and the loop would sleep. Returns None. Switches.
+
+    `priority` is accepted for compatibility.
+    """
+    hub = get_hub()
+    with hub.loop.idle() as watcher:
+        while True:
+            hub.wait(watcher)
+            if hub.loop.pendingcnt == 0:
+                return
+
+
+def setswitchinterval(seconds):
+    """Set how long greenlets and callbacks may run before the loop looks for I/O, in seconds (float).
+
+    The same number serves CPython's threads: this calls sys.setswitchinterval too.
+    """
+    sys.setswitchinterval(seconds)
+    hub = get_hub_if_exists()
+    if hub is not None:
+        hub.setswitchinterval(seconds)
+
+
+def getswitchinterval():
+    """The switch interval in seconds (float)."""
+    return sys.getswitchinterval()

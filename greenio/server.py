@@ -1,0 +1,80 @@
+"""StreamServer: a TCP or Unix stream server with a greenlet for each connection."""
+
+import os
+import socket as _standard
+
+from greenio import stream as _stream
+from greenio.baseserver import BaseServer
+from greenio.socket import socket
+
+__all__ = ["StreamServer"]
+
+
+class StreamServer(BaseServer):
+    """Accepts connections and calls ``handle(socket, address)`` for each in a greenlet of its own.
+
+    The socket is closed when the handler ends. `backlog` is how many connections the system may hold ready for
+    acceptance (int; only for an address, not for a socket). The rest is as in BaseServer.
+
+        def handle(sock, address):
+            while data := sock.recv(65536):
+                sock.sendall(data)
+
+        StreamServer(("127.0.0.1", 7000), handle).serve_forever()
+    """
+
+    #: The system's queue of connections that are not accepted yet.
+    backlog = 128
+    #: Whether the address may be taken over from connections that linger after an earlier server.
+    reuse_addr = 1
+
+    def __init__(self, listener, handle=None, backlog=None, spawn="default"):
+        super().__init__(listener, handle=handle, spawn=spawn)
+        if backlog is not None:
+            if self.socket is not None:
+                raise TypeError("backlog goes with an address; a socket that is passed in listens already")
+            self.backlog = backlog
+
+    @classmethod
+    def get_listener(cls, address, backlog=None, family=None):
+        """Make a listening socket for ``(host, port)``. Raises OSError, naming the address, if that is impossible."""
+        sock = socket(_standard.AF_INET if family is None else family, _standard.SOCK_STREAM)
+        try:
+            if cls.reuse_addr:
+                sock.setsockopt(_standard.SOL_SOCKET, _standard.SO_REUSEADDR, 1)
+            if sock.family == _standard.AF_INET6 and address[0] == "":
+                sock.setsockopt(_standard.IPPROTO_IPV6, _standard.IPV6_V6ONLY, 0)
+            sock.bind(address)
+            sock.listen(cls.backlog if backlog is None else backlog)
+        except OSError as error:
+            sock.close()
+            error.strerror = f"{error.strerror}: {address!r}"
+            raise
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def init_socket(self):
+        """Listen, if it does not yet."""
+        if self.socket is None:
+            self.socket = self.get_listener(self.address, self.backlog, self.family)
+            self._owns_socket = True
+            self.address = self.socket.getsockname()
+        self._accepted = (self.socket.family, self.socket.type, self.socket.proto)
+
+    def do_read(self):
+        """Accept one connection that is there already: ``(socket, address)``, or None."""
+        accepted = _stream.accept_ready(self.socket)
+        if accepted is None:
+            return None
+        fd, address = accepted
+        try:
+            return socket(*self._accepted, fileno=fd), address
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def do_close(self, sock, *args):
+        """Close the connection; called when its handler has ended."""
+        sock.close()

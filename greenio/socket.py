@@ -1,0 +1,238 @@
+"""Cooperative sockets: the standard library's `socket` module, whose calls let other greenlets run while they wait.
+
+`socket` here is a subclass of the standard one. Its descriptor is always non-blocking; the timeout is kept beside.
+What never waits is inherited, or re-exported as it is.
+"""
+
+import errno
+import os
+import socket as _standard
+from _socket import socket as _basic
+from socket import *  # noqa: F403  (this module offers everything that the standard one does)
+
+from greenio import stream as _stream
+
+_READ, _WRITE = 1, 2
+_CONNECTING = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
+
+__all__ = sorted(
+    {*_standard.__all__, "cancel_wait", "socket", "wait_read", "wait_readwrite", "wait_write"}
+    | {name for name in ("error", "gaierror", "herror", "timeout") if hasattr(_standard, name)}
+)
+
+
+class socket(_standard.socket):
+    """A socket whose methods let other greenlets run while they wait. Arguments as in the standard library.
+
+    Timeouts mean what they mean there: None waits for ever, 0 never waits. Several greenlets may wait on one
+    socket, in either direction. Closing it wakes them with ``OSError(EBADF)``.
+    """
+
+    __slots__ = ["_stream"]
+
+    def __init__(self, family=-1, type=-1, proto=-1, fileno=None):
+        super().__init__(family, type, proto, fileno)
+        self._adopt()
+
+    def _adopt(self):
+        """Take the descriptor over: make it non-blocking, and keep the timeout beside."""
+        timeout = super().gettimeout()
+        _basic.setblocking(self, False)
+        self._stream = _stream.Stream(self.fileno(), timeout, _basic.type.__get__(self), type(self).__name__)
+
+    # The hot ones are compiled.
+    recv = _stream.recv
+    recv_into = _stream.recv_into
+    send = _stream.send
+    sendall = _stream.sendall
+
+    def accept(self):
+        """Wait for a connection; return ``(socket, address)``. Switches."""
+        fd, address = _stream.accept_descriptor(self)
+        sock = type(self)(self.family, self.type, self.proto, fileno=fd)
+        sock.settimeout(_standard.getdefaulttimeout())
+        return sock, address
+
+    def connect(self, address):
+        """Connect; the standard library's errors. Switches while the connection is being made."""
+        error = self._connect(address)
+        if error:
+            raise OSError(error, os.strerror(error))
+
+    def connect_ex(self, address):
+        """Connect; return 0 or an error number instead of raising OSError. Switches."""
+        try:
+            return self._connect(address)
+        except TimeoutError:
+            return errno.EAGAIN
+
+    def _connect(self, address):
+        error = _basic.connect_ex(self, address)
+        if error in _CONNECTING and self._stream.timeout != 0:
+            self._stream.wait_for(_WRITE)
+            error = self.getsockopt(_standard.SOL_SOCKET, _standard.SO_ERROR)
+        return error
+
+    def recvfrom(self, *args):
+        """As in the standard library. Switches while there is nothing to receive."""
+        return self._stream.retry(_READ, super().recvfrom, *args)
+
+    def recvfrom_into(self, *args):
+        """As in the standard library. Switches while there is nothing to receive."""
+        return self._stream.retry(_READ, super().recvfrom_into, *args)
+
+    def recvmsg(self, *args):
+        """As in the standard library. Switches while there is nothing to receive."""
+        return self._stream.retry(_READ, super().recvmsg, *args)
+
+    def recvmsg_into(self, *args):
+        """As in the standard library. Switches while there is nothing to receive."""
+        return self._stream.retry(_READ, super().recvmsg_into, *args)
+
+    def sendto(self, *args):
+        """As in the standard library. Switches while nothing can be sent."""
+        return self._stream.retry(_WRITE, super().sendto, *args)
+
+    def sendmsg(self, *args):
+        """As in the standard library. Switches while nothing can be sent."""
+        return self._stream.retry(_WRITE, super().sendmsg, *args)
+
+    def sendfile(self, file, offset=0, count=None):
+        """Send a file; return the number of bytes sent. As in the standard library. Switches."""
+        return self._sendfile_use_send(file, offset, count)
+
+    # --- timeouts ---
+
+    def settimeout(self, value):
+        """Seconds (float) that a call may take; None for ever; 0: raise BlockingIOError instead of waiting."""
+        if value is not None:
+            value = float(value)
+            if not value >= 0:
+                raise ValueError("Timeout value out of range")
+        self._stream.timeout = value
+
+    def gettimeout(self):
+        """The timeout in seconds (float), or None."""
+        return self._stream.timeout
+
+    timeout = property(gettimeout)
+
+    def setblocking(self, flag):
+        """True: settimeout(None). False: settimeout(0)."""
+        self._stream.timeout = None if flag else 0.0
+
+    def getblocking(self):
+        """Whether calls wait: whether the timeout is not 0 (bool)."""
+        return self._stream.timeout != 0
+
+    # --- the end ---
+
+    def _real_close(self):
+        self._stream.forget()
+        super()._real_close()
+
+    def detach(self):
+        """Give the descriptor up without closing it, and return it. Greenlets that wait on it get EBADF."""
+        self._stream.forget()
+        return super().detach()
+
+
+SocketType = socket
+
+
+def _wrap(plain):
+    """A socket of ours for the descriptor of a standard one, which gives it up."""
+    timeout = plain.gettimeout()
+    ours = socket(plain.family, plain.type, plain.proto, fileno=plain.detach())
+    ours.settimeout(timeout)
+    return ours
+
+
+def fromfd(fd, family, type, proto=0):
+    """A socket for a duplicate of descriptor `fd`. The file's O_NONBLOCK flag, which is shared, is set."""
+    return socket(family, type, proto, fileno=_standard.dup(fd))
+
+
+def socketpair(*args, **kwargs):
+    """Two connected sockets. Arguments as in the standard library."""
+    first, second = _standard.socketpair(*args, **kwargs)
+    return _wrap(first), _wrap(second)
+
+
+def create_server(*args, **kwargs):
+    """A listening socket. Arguments as in the standard library."""
+    return _wrap(_standard.create_server(*args, **kwargs))
+
+
+def create_connection(address, timeout=_standard._GLOBAL_DEFAULT_TIMEOUT, source_address=None, *, all_errors=False):
+    """Connect to ``(host, port)``, trying each of the host's addresses in turn. Switches.
+
+    `timeout` in seconds bounds each try. Raises the first try's error, or with `all_errors` all of them in an
+    ExceptionGroup (CPython 3.11 or later).
+    """
+    host, port = address
+    errors = []
+    for family, kind, proto, _, resolved in _standard.getaddrinfo(host, port, 0, _standard.SOCK_STREAM):
+        sock = None
+        try:
+            sock = socket(family, kind, proto)
+            if timeout is not _standard._GLOBAL_DEFAULT_TIMEOUT:
+                sock.settimeout(timeout)
+            if source_address:
+                sock.bind(source_address)
+            sock.connect(resolved)
+            return sock
+        except OSError as error:
+            errors.append(error)
+            if sock is not None:
+                sock.close()
+        except BaseException:
+            sock.close()
+            raise
+    try:
+        if not errors:
+            raise OSError(f"getaddrinfo returns an empty list for {address!r}")
+        if all_errors:
+            raise ExceptionGroup("create_connection failed", errors)  # noqa: F821  (a builtin since 3.11)
+        raise errors[0]
+    finally:
+        errors.clear()
+
+
+def _descriptor(fileno):
+    return fileno if isinstance(fileno, int) else fileno.fileno()
+
+
+def wait_read(fileno, timeout=None, timeout_exc=None):
+    """Wait until a descriptor (int, or object with fileno()) is readable. Switches. Returns None.
+
+    `timeout` in seconds; when it passes first, `timeout_exc` is raised, by default TimeoutError.
+    Its O_NONBLOCK flag is left as it is. Raises OSError(EBADF) if it is closed meanwhile.
+    """
+    _stream.wait_descriptor(_descriptor(fileno), _READ, timeout, timeout_exc or TimeoutError("timed out"))
+
+
+def wait_write(fileno, timeout=None, timeout_exc=None, event=None):
+    """Wait until a descriptor is writable. As wait_read(). `event` is accepted for compatibility."""
+    _stream.wait_descriptor(_descriptor(fileno), _WRITE, timeout, timeout_exc or TimeoutError("timed out"))
+
+
+def wait_readwrite(fileno, timeout=None, timeout_exc=None, event=None):
+    """Wait until a descriptor is readable or writable. As wait_read(). `event` is accepted for compatibility."""
+    from hub import Wait, get_hub
+
+    hub = get_hub()
+    wait = Wait(f"descriptor {_descriptor(fileno)}")
+    with hub.loop.io(_descriptor(fileno), _READ | _WRITE) as watcher:
+        watcher.start(wait.wake)
+        try:
+            wait.park(timeout)
+        except TimeoutError:
+            if wait.decided and timeout is not None:
+                raise timeout_exc or TimeoutError("timed out") from None
+            raise
+
+
+def cancel_wait(watcher, error=None):
+    """Raise `error` (by default OSError(EBADF)) in whoever waits for a watcher with ``hub.wait``. Does not switch."""
+    watcher.hub.cancel_wait(watcher, error or OSError(errno.EBADF, "the wait was cancelled"))

@@ -1,0 +1,84 @@
+"""Making greenlets with one call: spawn, spawn_later, spawn_raw; and ending one: kill.
+
+`spawn_raw` makes the lightest kind: a greenlet that runs a function, and knows nothing else.
+"""
+
+from greenlet import GreenletExit
+
+from greenio.greenlet import Greenlet
+from hub.scheduler cimport HubGreenlet, Scheduler, current_hub
+
+__all__ = ["RawGreenlet", "kill", "spawn", "spawn_later", "spawn_raw"]
+
+spawn = Greenlet.spawn
+spawn_later = Greenlet.spawn_later
+
+
+cdef class RawGreenlet(HubGreenlet):
+    """What spawn_raw() makes: a greenlet without links, result or join. Its error goes to ``hub.handle_error``."""
+    cdef object function   # what it runs; dropped when it has begun
+    cdef tuple args
+    cdef dict kwargs
+
+    def run(self):
+        """The greenlet's main function. Not for users."""
+        function, args, kwargs = self.function, self.args, self.kwargs
+        self.begun()
+        self.function = self.args = self.kwargs = None
+        try:
+            return function(*args, **kwargs) if kwargs else function(*args)
+        except GreenletExit as exit:
+            return exit
+        except BaseException as error:
+            self.scheduler.handle_error(self, type(error), error, error.__traceback__)
+        finally:
+            function = args = kwargs = None
+            self.finished()
+
+    @property
+    def loop(self):
+        """The event loop of its hub."""
+        return self.scheduler.loop
+
+
+def spawn_raw(function, *args, **kwargs):
+    """Run ``function(*args, **kwargs)`` in a new bare greenlet, soon. Returns the greenlet. Does not switch.
+
+    It is cheaper than spawn(), and cannot be joined, linked or asked for a result. It starts with an empty
+    context (`contextvars`).
+    """
+    cdef RawGreenlet raw
+    cdef Scheduler hub = current_hub()
+    if not callable(function):
+        raise TypeError(f"the function a greenlet is to run must be callable, not {function!r}")
+    raw = RawGreenlet()
+    raw.function = function
+    raw.args = args
+    raw.kwargs = kwargs
+    raw.attach(hub)
+    raw.schedule_start()
+    return raw
+
+
+def kill(greenlet, exception=GreenletExit):
+    """Raise `exception` in a greenlet of any kind, the main one and bare ones included. Does not wait or switch.
+
+    Does nothing if it is dead.
+    """
+    if isinstance(greenlet, Greenlet):
+        greenlet.kill(exception, block=False)
+    elif not greenlet.dead:
+        if isinstance(greenlet, HubGreenlet) and (<HubGreenlet> greenlet).unschedule_start():
+            # It has not begun: let it end before it does.
+            (<HubGreenlet> greenlet).scheduler.run_callback(end_unstarted, greenlet, exception)
+        else:
+            current_hub().throw_soon(greenlet, exception)
+
+
+def end_unstarted(greenlet, exception):
+    """Mark a bare greenlet that never ran as dead (internal)."""
+    try:
+        greenlet.throw(exception)
+    except BaseException as error:
+        if error is not exception and type(error) is not exception:
+            raise

@@ -1,0 +1,212 @@
+"""Waiting for several objects at once: wait, iwait, joinall; and killing several: killall.
+
+What does not belong here: choosing one of several operations without consuming the others.
+"""
+
+from collections import deque
+
+from greenlet import GreenletExit
+from hub.errors import InvalidThreadUseError
+
+from greenio.greenlet cimport STATE_FINISHED, DirectLink, Greenlet
+from greenio.timeout import Timeout
+from hub.scheduler cimport Scheduler, Wait, current_hub
+
+__all__ = ["iwait", "joinall", "killall", "wait"]
+
+
+cdef class Gathering(DirectLink):
+    """Waits for several objects and hands them out as they finish: what iwait() returns.
+
+    It is the link of every object it waits for. In a ``with`` statement, leaving it takes the links back; so does
+    its end. Left half-consumed outside of one, it stays linked to the rest.
+    """
+    cdef Scheduler hub
+    cdef object wait               # the Wait of the greenlet that waits for more, or None
+    cdef object pending            # what has not finished yet: a set of objects
+    cdef object finished           # what has finished and was not handed out: a deque
+    cdef long needed               # how many must have finished before it is worth waking anybody
+    cdef long left                 # how many may still be handed out
+    cdef object timeout            # the Timeout that bounds the whole, or None
+    cdef bint has_timed_out
+
+    def __init__(self, objects, timeout=None, count=None):
+        self.hub = current_hub()
+        objects = list(objects)
+        self.pending = set()
+        self.finished = deque()
+        self.left = len(objects) if count is None else min(count, len(objects))
+        if timeout is not None:
+            self.timeout = Timeout.start_new(timeout)
+        try:
+            self.link_all(objects)
+        except BaseException:
+            self.close()
+            raise
+
+    cdef int link_all(self, list objects) except -1:
+        cdef Greenlet greenlet
+        for source in objects:
+            if source in self.pending:
+                self.left -= 1
+                continue
+            self.pending.add(source)
+            if isinstance(source, Greenlet) and (<Greenlet> source).scheduler is self.hub:
+                greenlet = <Greenlet> source
+                if greenlet.state == STATE_FINISHED:
+                    self.notice(greenlet)
+                else:
+                    greenlet.add_link(self)
+            else:
+                source.rawlink(self)
+        return 0
+
+    cdef int notice(self, object source) except -1:
+        if source in self.pending:
+            self.pending.discard(source)
+            self.finished.append(source)
+            if self.wait is not None and len(self.finished) >= self.needed:
+                (<Wait> self.wait).wake_with(None)
+        return 0
+
+    def __call__(self, source):
+        """As a link of objects that are not greenlets."""
+        self.notice(source)
+
+    cdef int wait_until(self, long needed) except -1:
+        """Wait until so many are finished and not handed out. Returns 0 if the time is over."""
+        cdef Wait wait
+        if len(self.finished) >= needed:
+            return 1
+        if self.has_timed_out:
+            return 0
+        self.needed = needed
+        wait = self.hub.new_wait(self)
+        self.wait = wait
+        try:
+            self.hub.deliver(wait, self.hub.park(wait))
+        except Timeout as error:
+            if error is not self.timeout:
+                raise
+            self.has_timed_out = True
+            return 0
+        finally:
+            self.wait = None
+        return 1
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.left <= 0 or not (self.finished or self.wait_until(1)):
+            self.close()
+            raise StopIteration
+        self.left -= 1
+        return self.finished.popleft()
+
+    next = __next__
+
+    def gather(self):
+        """Wait for all of them, and return them in the order in which they finished (list)."""
+        try:
+            if self.left > 0:
+                self.wait_until(self.left)
+            done = []
+            while self.finished and self.left > 0:
+                self.left -= 1
+                done.append(self.finished.popleft())
+            return done
+        finally:
+            self.close()
+
+    def close(self):
+        """Take the links back and stop the timeout."""
+        self.left = 0
+        if self.timeout is not None:
+            self.timeout.cancel()
+        for source in self.pending:
+            unlink = getattr(source, "unlink", None)
+            if unlink is not None:
+                unlink(self)
+        self.pending = set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    def __repr__(self):
+        return f"<{type(self).__name__} of {len(self.pending)} unfinished objects>"
+
+
+def iwait(objects=None, timeout=None, count=None):
+    """Iterate over `objects` as they become ready, at most `count` of them, for at most `timeout` seconds in all.
+
+    An object is anything with ``rawlink`` and ``unlink``: greenlets, events, results. Each is yielded once.
+    Without objects, one item: what ``hub.join(timeout)`` returns. Switches.
+    The iterator may be used in a ``with`` statement, which takes back the links of what was not waited for.
+    """
+    if objects is None:
+        return iter([current_hub().join(timeout)])
+    return Gathering(objects, timeout, count)
+
+
+def wait(objects=None, timeout=None, count=None):
+    """Wait until `objects` are ready, or `count` of them, or `timeout` seconds have passed. Switches.
+
+    Returns the list of those that became ready, in that order. Without objects, waits until nothing is left to
+    do (``hub.join(timeout)``) and returns whether that was reached.
+    """
+    if objects is None:
+        return current_hub().join(timeout)
+    return Gathering(objects, timeout, count).gather()
+
+
+def joinall(greenlets, timeout=None, raise_error=False, count=None):
+    """Wait until the greenlets have finished, or `count` of them, or `timeout` seconds have passed. Switches.
+
+    Returns the list of those that have finished, in that order. `raise_error`: raise the first error that one
+    of them ends with, at once; the others go on.
+    """
+    if not raise_error:
+        return wait(greenlets, timeout=timeout, count=count)
+    done = []
+    with Gathering(greenlets, timeout, count) as finished:
+        for greenlet in finished:
+            if getattr(greenlet, "exception", None) is not None:
+                if hasattr(greenlet, "get"):
+                    greenlet.get(block=False)
+                raise greenlet.exception
+            done.append(greenlet)
+    return done
+
+
+def killall(greenlets, exception=GreenletExit, block=True, timeout=None):
+    """Raise `exception` in all of the greenlets, which may be bare ones; wait for their ends if `block`. Switches.
+
+    `timeout` in seconds; when it passes first, Timeout is raised. Those that have not begun never will.
+    Raises InvalidThreadUseError if one of them belongs to another thread.
+    """
+    cdef Scheduler hub = current_hub()
+    greenlets = list(greenlets)
+    for greenlet in greenlets:
+        if isinstance(greenlet, Greenlet) and (<Greenlet> greenlet).scheduler is not hub:
+            raise InvalidThreadUseError(f"{greenlet!r} belongs to another thread; kill it with its own kill()")
+    joined = []
+    for greenlet in greenlets:
+        if isinstance(greenlet, Greenlet):
+            (<Greenlet> greenlet).kill(exception, block=False)
+            joined.append(greenlet)
+        elif not greenlet.dead:
+            hub.throw_soon(greenlet, exception)
+    if not block:
+        return
+    timer = Timeout.start_new(timeout)
+    try:
+        # Bare greenlets cannot be joined: what was thrown into them has been raised when this comes back.
+        hub.sleep_for(0, True, "killall()")
+        for greenlet in joined:
+            greenlet.join()
+    finally:
+        timer.cancel()

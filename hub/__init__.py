@@ -1,0 +1,56 @@
+"""The engine: an event loop on libuv, and a scheduler that switches greenlets on it.
+
+Layers, from the bottom; each knows only those below it:
+
+    libuv.pxd, descriptor_watch.h    libuv as we use it
+    loop         the loop, timers, descriptor watches, handles; the only module that calls libuv
+    ready.pxd    the ready queue, and what a wait is in C
+    scheduler    parks greenlets, wakes them, runs the loop
+    watchers, event_loop             gevent's watchers with Python callbacks
+    hub          Hub: errors, reports, one per thread
+
+`stacks` (memory for greenlets) stands beside them. Nothing here imports `greenio`.
+"""
+
+from pathlib import Path as _Path
+
+try:
+    from hub import stacks
+except ImportError as _error:
+    if _error.name not in ("hub.stacks", "hub"):
+        raise
+    raise ImportError(
+        f"the hub is not compiled in {__path__[0]}: run `pip install -e .` in the checkout to compile it there, "
+        "or start Python from another folder to use an installed greenio"
+    ) from None
+
+stacks.install()
+
+from hub.errors import (  # noqa: E402  (the cache must be in place before the first greenlet runs)
+    BlockingSwitchOutError,
+    ConcurrentObjectUseError,
+    HubDestroyed,
+    InvalidSwitchError,
+    InvalidThreadUseError,
+    LoopExit,
+)
+from hub.hub import Hub, Waiter, get_hub, get_hub_if_exists, sleep  # noqa: E402
+from hub.scheduler import Wait  # noqa: E402
+
+__version__ = _Path(__file__).with_name("version.txt").read_text().strip()
+
+__all__ = [
+    "BlockingSwitchOutError",
+    "ConcurrentObjectUseError",
+    "Hub",
+    "HubDestroyed",
+    "InvalidSwitchError",
+    "InvalidThreadUseError",
+    "LoopExit",
+    "Wait",
+    "Waiter",
+    "get_hub",
+    "get_hub_if_exists",
+    "sleep",
+    "stacks",
+]

@@ -1,0 +1,222 @@
+"""The loop as users see it: `Loop` with gevent's names for making watchers and callbacks.
+
+Two watchers are not libuv handles and live here: `child` waits for a process through its pidfd, so that no
+SIGCHLD handler is needed and nobody else's children are reaped; `fork` is called in a forked child.
+"""
+
+import os
+import signal as signal_module
+
+from hub import watchers
+from hub.loop import LIBUV_VERSION, Loop
+
+__all__ = ["EventLoop"]
+
+
+class EventLoop(Loop):
+    """A hub's loop. Every watcher it makes has start, stop, close, ref, active and pending."""
+
+    #: libuv has no priorities; kept for code written for gevent.
+    MAXPRI = MINPRI = 0
+    backend = "libuv"
+
+    def __new__(cls, hub, default=True):
+        return super().__new__(cls, default)
+
+    def __init__(self, hub, default=True):
+        self.hub = hub
+
+    @property
+    def version(self):
+        """The version of libuv (str)."""
+        return LIBUV_VERSION
+
+    def io(self, fd, events, ref=True, priority=None):
+        """A watcher that fires while descriptor `fd` is readable (1), writable (2) or either (3)."""
+        return watchers.io(self, fd, events, ref)
+
+    def timer(self, after, repeat=0.0, ref=True, priority=None):
+        """A watcher that fires after `after` seconds, then every `repeat` seconds."""
+        return watchers.timer(self, after, repeat, ref)
+
+    def async_(self, ref=True, priority=None):
+        """A watcher that fires after its send(), which any thread may call."""
+        return watchers.async_(self, ref)
+
+    def signal(self, signum, ref=True, priority=None):
+        """A watcher that fires when the process gets signal `signum`."""
+        return watchers.signal(self, signum, ref)
+
+    def prepare(self, ref=True, priority=None):
+        """A watcher that fires at each turn of the loop, before it looks for I/O."""
+        return watchers.prepare(self, ref)
+
+    def check(self, ref=True, priority=None):
+        """A watcher that fires at each turn of the loop, after it has looked for I/O."""
+        return watchers.check(self, ref)
+
+    def idle(self, ref=True, priority=None):
+        """A watcher that fires at each turn of the loop and keeps it from sleeping."""
+        return watchers.idle(self, ref)
+
+    def stat(self, path, interval=0.0, ref=True, priority=None):
+        """A watcher that fires when the file at `path` changes; looked at every `interval` seconds."""
+        return watchers.stat(self, path, interval, ref)
+
+    def child(self, pid, trace=0, ref=True):
+        """A watcher that fires when child process `pid` has ended, and reaps it."""
+        return child(self, pid, ref)
+
+    def fork(self, ref=True, priority=None):
+        """A watcher that fires in a forked child."""
+        return fork(self)
+
+    def run_callback(self, callback, *args):
+        """See `Hub.run_callback`."""
+        return self.hub.run_callback(callback, *args)
+
+    def run_callback_threadsafe(self, callback, *args):
+        """See `Hub.run_callback_threadsafe`."""
+        return self.hub.run_callback_threadsafe(callback, *args)
+
+
+class child:
+    """Fires once when process `pid`, a child of this process, has ended; reaps that process and no other.
+
+    `rpid` and `rstatus` are then what waitpid() returned. Where the system has no pidfd, SIGCHLD is watched.
+    """
+
+    def __init__(self, loop, pid, ref=True):
+        if pid <= 0:
+            raise ValueError(f"a child watcher needs the id of one process, not {pid}")
+        self.loop = loop
+        self.pid = pid
+        self.rpid = self.rstatus = None
+        self.callback = self.args = None
+        self._fd = None
+        self._ref = ref
+        self._watcher = None
+
+    def start(self, callback, *args):
+        """Call ``callback(*args)`` on the hub greenlet when the process has ended. Raises OSError if there is none."""
+        if not callable(callback):
+            raise TypeError(f"a callback must be callable, not {callback!r}")
+        self.callback, self.args = callback, args
+        if self._watcher is not None:
+            return
+        if self.rpid is not None:
+            self._watcher = self.loop.run_callback(self._finish)
+            return
+        if hasattr(os, "pidfd_open"):
+            self._fd = os.pidfd_open(self.pid)
+            self._watcher = watchers.io(self.loop, self._fd, watchers.READ, self._ref)
+        else:
+            self._watcher = watchers.signal(self.loop, signal_module.SIGCHLD, self._ref)
+        self._watcher.start(self._look)
+        self._look()
+
+    def _look(self):
+        if self.rpid is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                # Somebody else has reaped it: its status is lost, and it has ended.
+                pid, status = self.pid, None
+            if pid == 0:
+                return
+            self.rpid, self.rstatus = pid, status
+            self._release()
+            self._watcher = self.loop.run_callback(self._finish)
+
+    def _finish(self):
+        callback, args = self.callback, self.args
+        self._watcher = None
+        if callback is not None:
+            callback(*args)
+
+    def _release(self):
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def stop(self):
+        """Stop watching."""
+        self.callback = self.args = None
+        self._release()
+
+    close = stop
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    @property
+    def ref(self):
+        """Whether the watcher, while it is started, keeps the loop alive (bool). Assignable."""
+        return self._ref
+
+    @ref.setter
+    def ref(self, value):
+        self._ref = bool(value)
+        if self._fd is not None:
+            self._watcher.ref = value
+
+    @property
+    def active(self):
+        """Whether it is started and can fire (bool)."""
+        return self._watcher is not None
+
+    @property
+    def pending(self):
+        """Whether the process has ended and the callback is still to run (bool)."""
+        return self.rpid is not None and self._watcher is not None
+
+    def __repr__(self):
+        state = "ended" if self.rpid is not None else "active" if self.active else "stopped"
+        return f"<child watcher at {id(self):#x} {state} pid={self.pid} rstatus={self.rstatus}>"
+
+
+class fork:
+    """Fires, in the child, when the process has forked."""
+
+    def __init__(self, loop):
+        self.loop = loop
+        self.callback = self.args = None
+        self.ref = False
+
+    def start(self, callback, *args):
+        """Call ``callback(*args)`` on the hub greenlet of a forked child."""
+        if not callable(callback):
+            raise TypeError(f"a callback must be callable, not {callback!r}")
+        self.callback, self.args = callback, args
+        if self not in self.loop.fork_watchers:
+            self.loop.fork_watchers.append(self)
+
+    def stop(self):
+        """Stop watching."""
+        self.callback = self.args = None
+        if self in self.loop.fork_watchers:
+            self.loop.fork_watchers.remove(self)
+
+    close = stop
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    @property
+    def active(self):
+        """Whether it is started (bool)."""
+        return self.callback is not None
+
+    pending = False
+
+    def __repr__(self):
+        return f"<fork watcher at {id(self):#x} {'active' if self.active else 'stopped'}>"

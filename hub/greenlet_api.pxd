@@ -1,0 +1,42 @@
+# greenlet's C API: declared here and nowhere else.
+#
+# A module that cimports this calls import_greenlet() once, at its top, before it uses anything below.
+
+from cpython.exc cimport PyErr_Occurred
+from cpython.object cimport PyObject
+
+cdef extern from "greenlet.h":
+    # check_size error: a greenlet release that changes the object's layout must fail the import, loudly.
+    ctypedef class greenlet.greenlet [object PyGreenlet, check_size error]:
+        pass
+
+    void PyGreenlet_Import()
+
+cdef extern from *:
+    """
+    /* greenlet.h takes and returns PyGreenlet pointers; everything here is a plain PyObject pointer, borrowed
+       unless said otherwise, so that no reference is counted behind the scheduler's back. */
+    #define hub_greenlet_current() ((PyObject *) PyGreenlet_GetCurrent())
+    #define hub_greenlet_switch(g) PyGreenlet_Switch((PyGreenlet *) (g), NULL, NULL)
+    #define hub_greenlet_throw(g, t, v, tb) PyGreenlet_Throw((PyGreenlet *) (g), (t), (v), (tb))
+    #define hub_greenlet_set_parent(g, p) PyGreenlet_SetParent((PyGreenlet *) (g), (PyGreenlet *) (p))
+    #define hub_greenlet_parent(g) ((PyObject *) PyGreenlet_GetParent((PyGreenlet *) (g)))
+    #define hub_greenlet_is_main(g) PyGreenlet_MAIN((PyGreenlet *) (g))
+    #define hub_greenlet_has_started(g) PyGreenlet_STARTED((PyGreenlet *) (g))
+    #define hub_greenlet_is_active(g) PyGreenlet_ACTIVE((PyGreenlet *) (g))
+    """
+    PyObject *hub_greenlet_current()  # a new reference, or NULL with an error set
+    PyObject *hub_greenlet_switch(PyObject *g)  # a new reference, or NULL with an error set
+    PyObject *hub_greenlet_throw(PyObject *g, PyObject *type, PyObject *value, PyObject *traceback)
+    int hub_greenlet_set_parent(PyObject *g, PyObject *parent) except -1
+    PyObject *hub_greenlet_parent(PyObject *g)  # a new reference; NULL without an error for a main greenlet
+    bint hub_greenlet_is_main(PyObject *g)
+    bint hub_greenlet_has_started(PyObject *g)
+    bint hub_greenlet_is_active(PyObject *g)
+
+
+cdef inline int import_greenlet() except -1:
+    PyGreenlet_Import()
+    if PyErr_Occurred() != NULL:
+        return -1
+    return 0

@@ -1,0 +1,225 @@
+"""The hub: one per thread, the greenlet that everything else runs under.
+
+The scheduler is the engine; this adds what is not hot: error handling, reports, and gevent's names.
+"""
+
+import sys
+import traceback
+from itertools import count
+
+from greenlet import GreenletExit
+
+from hub.errors import BlockingSwitchOutError, ConcurrentObjectUseError
+from hub.event_loop import EventLoop
+from hub.report import format_waits
+from hub.scheduler import Scheduler, Wait, get_hub, get_hub_if_exists, set_hub_class, sleep
+
+__all__ = ["Hub", "Waiter", "get_hub", "get_hub_if_exists", "sleep"]
+
+
+class Hub(Scheduler):
+    """The greenlet that runs the event loop of one thread, starts greenlets and runs callbacks.
+
+    ``get_hub()`` returns the current thread's. It is never called or switched to directly by most programs.
+    """
+
+    #: Exceptions that `handle_error` does not print: they end a greenlet on purpose.
+    NOT_ERROR = (GreenletExit, SystemExit)
+    #: Exceptions that `handle_error` throws into the main greenlet, because the program should end.
+    SYSTEM_ERROR = (KeyboardInterrupt, SystemExit, SystemError)
+    #: How a failing callback's context is put into words.
+    format_context = staticmethod(repr)
+
+    _idents = count(1)
+
+    def __init__(self):
+        self.name = ""
+        self.minimal_ident = next(Hub._idents)
+        super().__init__()
+
+    def make_loop(self, default):
+        """Make the loop of a new hub (internal)."""
+        return EventLoop(self, default)
+
+    @property
+    def exception_stream(self):
+        """Where errors are printed: a file object, or None for silence. `sys.stderr` unless assigned to."""
+        return self.__dict__.get("_exception_stream", sys.stderr)
+
+    @exception_stream.setter
+    def exception_stream(self, stream):
+        self.__dict__["_exception_stream"] = stream
+
+    # --- errors ---
+
+    def handle_error(self, context, type, value, tb):
+        """What becomes of an exception that nobody caught: printed, or for SYSTEM_ERROR, thrown into the main greenlet.
+
+        `context` is the greenlet or callback it came out of, or None. May be replaced on an instance.
+        """
+        if not issubclass(type, self.NOT_ERROR):
+            self.print_exception(context, type, value, tb)
+        if context is None or issubclass(type, self.SYSTEM_ERROR):
+            self.handle_system_error(type, value, tb)
+
+    def handle_system_error(self, type, value, tb=None):
+        """Throw an exception into the main greenlet; it is raised there where that waits, or waits next."""
+        self.throw_soon(self.main, type, value, tb)
+
+    def print_exception(self, context, type, value, tb):
+        """Print a traceback, then a line with the context that failed, to `exception_stream`."""
+        stream = self.exception_stream
+        if stream is None:
+            return
+        if value is None:
+            value = type()
+        lines = traceback.format_exception(type, value, tb)
+        if context is not None:
+            try:
+                text = context if isinstance(context, str) else self.format_context(context)
+            except Exception as error:
+                text = f"<{context.__class__.__name__} whose repr failed: {error!r}>"
+            spawned = getattr(context, "format_spawn", None)
+            where = f", spawned at {spawned()}" if spawned is not None and spawned() else ""
+            lines.append(f"{text} failed with {type.__name__}{where}\n\n")
+        stream.write("".join(lines))
+        flush = getattr(stream, "flush", None)
+        if flush is not None:
+            flush()
+
+    def format_waits(self):
+        """Who waits for what: a paragraph for each parked greenlet, as LoopExit shows it (str)."""
+        return format_waits(self)
+
+    # --- waiting the way gevent's users do ---
+
+    def switch(self):
+        """Let the hub run until something switches back to the current greenlet; return what it is switched with.
+
+        For code that arranges its own wake-up with a callback, as with bare greenlets; `Wait` is the safer way.
+        """
+        import greenlet
+
+        current = greenlet.getcurrent()
+        if current is self:
+            self.switch_out()
+        switch_out = getattr(current, "switch_out", None)
+        if switch_out is not None:
+            switch_out()
+        return greenlet.greenlet.switch(self)
+
+    def switch_out(self):
+        """The hub greenlet was asked to block: always an error."""
+        raise BlockingSwitchOutError("a blocking function was called on the hub greenlet; spawn a greenlet for it")
+
+    def wait(self, watcher):
+        """Wait until a watcher of this hub's loop fires. Switches; raises what is thrown in meanwhile."""
+        wait = Wait(watcher)
+        if watcher.callback is not None:
+            raise ConcurrentObjectUseError(f"{watcher!r} is already waited for, or has a callback of its own")
+        watcher.start(wait.wake)
+        try:
+            wait.park()
+        finally:
+            watcher.stop()
+
+    def cancel_wait(self, watcher, error, close_watcher=False):
+        """Raise `error` in the greenlet that waits for a watcher, if one does. Does not switch.
+
+        `close_watcher`: close the watcher too.
+        """
+        for wait in self.parked_waits():
+            if wait.what is watcher:
+                wait.throw(error)
+        if close_watcher:
+            watcher.close()
+
+    def __repr__(self):
+        name = f" {self.name!r}" if self.name else ""
+        state = " destroyed" if self.destroyed else ""
+        return f"<{type(self).__name__}{name} at {id(self):#x}{state} thread={self.thread_ident:#x}>"
+
+
+class Waiter:
+    """A low-level place to meet: one greenlet calls get(), something else calls switch() or throw(), in any order.
+
+    A value that comes first is kept. gevent's Waiter, on top of `Wait`. Compare `AsyncResult`, which any number
+    of greenlets may wait for.
+    """
+
+    __slots__ = ["_exception", "_value", "_wait", "_woken", "hub"]
+
+    def __init__(self, hub=None):
+        self.hub = get_hub() if hub is None else hub
+        self._wait = None
+        self.clear()
+
+    def clear(self):
+        """Forget the value: the waiter is as new."""
+        self._woken = False
+        self._value = self._exception = None
+
+    def ready(self):
+        """Whether a value or an exception is there (bool)."""
+        return self._woken
+
+    def successful(self):
+        """Whether a value is there, and not an exception (bool)."""
+        return self._woken and self._exception is None
+
+    @property
+    def exc_info(self):
+        """(type, value, traceback) of the exception that was thrown, or None."""
+        error = self._exception
+        return None if error is None else (type(error), error, error.__traceback__)
+
+    def switch(self, value=None):
+        """Give a value. The greenlet in get() wakes with it; else it is kept. Does not switch."""
+        self._woken, self._value = True, value
+        if self._wait is not None:
+            self._wait.wake()
+
+    def switch_args(self, *args):
+        """Give a tuple."""
+        self.switch(args)
+
+    def throw(self, *throw_args):
+        """Give an exception: a class, an instance, or a triple. Does not switch."""
+        kind, value, tb = (*throw_args, None, None)[:3]
+        if isinstance(kind, type):
+            kind = kind() if value is None else value if isinstance(value, BaseException) else kind(value)
+        self._woken, self._exception = True, kind.with_traceback(tb) if tb is not None else kind
+        if self._wait is not None:
+            self._wait.wake()
+
+    def get(self):
+        """Wait for the value and return it, or raise the exception. One greenlet at a time.
+
+        Raises ConcurrentObjectUseError when another greenlet is waiting already.
+        """
+        if not self._woken:
+            if self._wait is not None:
+                raise ConcurrentObjectUseError(f"{self!r} is already waited for by {self._wait.greenlet!r}")
+            self._wait = Wait(self)
+            try:
+                self._wait.park()
+            finally:
+                self._wait = None
+        if self._exception is not None:
+            raise self._exception
+        return self._value
+
+    def __call__(self, source):
+        """As a link: give the source's value or exception."""
+        if source.exception is None:
+            self.switch(source.value)
+        else:
+            self.throw(source.exception)
+
+    def __repr__(self):
+        state = ("failed" if self._exception is not None else "ready") if self._woken else "empty"
+        waiting = f" waited for by {self._wait.greenlet!r}" if self._wait is not None else ""
+        return f"<{type(self).__name__} at {id(self):#x} {state}{waiting}>"
+
+
+set_hub_class(Hub)

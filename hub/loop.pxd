@@ -1,0 +1,157 @@
+# The loop's C side, for the modules of the hub. See loop.pyx.
+
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t, uint64_t
+
+from hub.libuv cimport uv_async_t, uv_handle_t, uv_loop_t, uv_poll_t, uv_stat_t, uv_timer_t
+from hub.ready cimport fifo_t, node_t, ready_t, wait_t
+
+cdef struct core_t
+cdef struct timer_t
+cdef struct handle_t
+
+ctypedef void (*timer_function)(timer_t *) noexcept nogil
+
+
+# A timer out of the loop's pool. It never keeps the loop alive by itself: see core_t.references.
+cdef struct timer_t:
+    uv_timer_t uv
+    core_t *core
+    timer_function fire   # called when it fires; runs without the GIL, inside uv_run()
+    void *target          # for `fire`
+    timer_t *next_free    # the pool's list
+    bint is_running
+
+
+# Somebody who wants to hear of every event on a descriptor (an io watcher), not of the next one only.
+cdef struct listener_t:
+    listener_t *next
+    listener_t *previous
+    node_t *node          # the job to queue
+    int events            # what it listens for
+    int fired             # what has happened since it was last asked
+
+
+# The one watch of a descriptor on a loop, with everybody who waits for it. Kept for as long as the loop lives:
+# `generation` tells one owner of the number from the next.
+cdef struct watch_t:
+    uv_poll_t uv
+    core_t *core
+    int fd
+    unsigned int generation
+    int events            # registered with the kernel now; 0 when not registered
+    int unclaimed         # how often it fired with nobody there, since somebody waited
+    fifo_t readers
+    fifo_t writers
+    listener_t *listeners
+
+
+# The C half of a Handle: outlives the object until libuv has called the close callback.
+cdef struct handle_t:
+    handle_t *next        # all of a loop
+    handle_t *previous
+    PyObject *owner       # the Handle object, borrowed; NULL when it is gone
+    node_t *node          # its entry for the ready queue; NULL when it is gone
+    core_t *core
+    uv_handle_t *uv       # memory of the size that the kind needs
+    bint fired            # whether it has fired since the job last ran
+    int status            # what the callback was told: a signal number, an error
+    uv_stat_t stat_now    # for fs_poll
+    uv_stat_t stat_before
+
+
+# What the C callbacks need to know of a loop. It lives as long as the Loop object.
+cdef struct core_t:
+    uv_loop_t *uv         # NULL once the loop is destroyed
+    unsigned long epoch   # counts forks and the end: a pooled timer or watch from before must not be touched
+    handle_t *handles     # every open Handle
+    handle_t *orphans     # Handles whose object was collected; closed at the next turn, by the loop's thread
+    ready_t ready         # the ready queue of the loop's hub
+    long references       # parked waits and alarms that keep the loop alive
+    timer_t *free_timers  # timers that are not in use
+    watch_t **watches     # by descriptor
+    int watches_length
+    uv_async_t wakeup     # another thread's way to end uv_run()
+    node_t *inbox         # job that empties the hub's inbox
+    node_t *signals       # job that runs Python's signal handlers
+    uv_poll_t signal_poll # the read end of the pipe that Python's C signal handler writes to
+    int signal_read       # its descriptors, or -1
+    int signal_write
+    unsigned char signal_bytes[64]  # what was read, to be passed on to a wakeup descriptor of the user's
+    int signal_count
+    bint running          # inside uv_run()
+    int probe             # a descriptor of ours to make poll handles on
+
+
+# A piece of work for the hub greenlet. Whoever queues a job keeps it alive until it has run or is taken out.
+cdef class Job:
+    cdef node_t node      # its entry in the ready queue
+
+    cdef int run(self) except -1
+
+
+cdef class Loop:
+    cdef core_t *core
+    cdef object pyuv_loop        # the pyuv.Loop that owns the uv_loop_t
+    cdef readonly bint default   # whether it belongs to the main thread
+    cdef bint foreign            # whether user code has seen the pyuv.Loop, and may have handles on it
+    cdef bint owns_signals       # whether it wakes for Python's signal handlers
+    cdef int user_wakeup_fd      # the user's signal.set_wakeup_fd while ours takes its place; -2: not displaced
+    cdef uint64_t signals_checked # the loop time when the slot was last looked at
+    cdef bint slot_timer_runs    # whether a timer will make the loop look at it
+    cdef object error_handler    # called as error_handler(context, type, value, traceback)
+    cdef readonly list fork_watchers  # what is to be told in a forked child
+
+    cdef int check(self) except -1
+    cdef bint is_alive(self) noexcept
+    cdef int poll(self, bint block) except -1
+    cdef int wake_up(self) except -1
+    cdef int watch_signals(self) except -1
+    cdef bint claim_signals(self) except -1
+    cdef int release_signals(self) except -1
+    cdef object leave_slot(self, int ours)
+    cdef object close(self)
+    cdef object leave_behind(self)
+    cdef object make(self)
+
+    cdef timer_t *timer_take(self) except NULL
+    cdef void timer_give(self, timer_t *timer) noexcept
+    cdef void timer_start(self, timer_t *timer, uint64_t due, uint64_t repeat) noexcept
+
+    cdef watch_t *watch_of(self, int fd) except NULL
+    cdef watch_t *watch_open(self, int fd) except NULL
+    cdef int watch_want(self, watch_t *watch, int events) except -1
+    cdef void watch_update(self, watch_t *watch) noexcept
+    cdef void watch_close(self, watch_t *watch) noexcept
+    cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1
+    cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept
+
+
+# A libuv handle with a job that is queued when it fires. The watchers with Python callbacks build on it.
+cdef class Handle(Job):
+    cdef Loop loop
+    cdef handle_t *state         # NULL when closed
+    cdef int kind                # UV_TIMER, UV_ASYNC, ...
+    cdef bint keeps_itself       # whether it has a reference to itself, which it has while it is started
+    cdef bytes saved_signal      # the sigaction that a signal handle displaced
+    cdef int signum
+
+    cdef int open(self, Loop loop, int kind) except -1
+    cdef int start_timer(self, double after, double repeat) except -1
+    cdef int start_signal(self, int signum) except -1
+    cdef int start_stat(self, bytes path, double interval) except -1
+    cdef int start_phase(self) except -1
+    cdef int require(self) except -1
+    cdef int stop_handle(self) except -1
+    cdef int close_handle(self) except -1
+    cdef void keep(self, bint alive) noexcept
+    cdef bint handle_is_active(self) noexcept
+    cdef int set_handle_ref(self, bint ref) except -1
+    cdef bint handle_has_ref(self) noexcept
+    cdef int notify(self) except -1
+
+
+cdef uint64_t now_ns() noexcept nogil
+cdef uint64_t due_ms(double seconds) except? 0
+cdef void timer_to_pool(timer_t *timer) noexcept nogil
+cdef void timer_restart(timer_t *timer, uint64_t due) noexcept nogil

@@ -1,0 +1,998 @@
+"""The event loop: a pyuv.Loop, driven through libuv's C functions.
+
+This is the only module that calls libuv; its extension module carries libuv and pyuv.
+
+Rules
+    1. A libuv callback here is a C function that runs without the GIL. It puts somebody on the ready queue and
+       returns. It never touches a Python object, and it never switches.
+    2. Timers and descriptor watches belong to pools of the loop and are never closed before the loop is.
+       None of them keeps the loop alive: `core.references` counts what does, and so a watch may stay
+       registered between two waits.
+    3. libuv never issues an epoll_ctl for a watch of ours: see descriptor_watch.h.
+
+What does not belong here: greenlets, parking, Python callbacks. The hub's scheduler is built on this.
+"""
+
+import os
+from _signal import set_wakeup_fd
+
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
+from cpython.ref cimport Py_INCREF, Py_DECREF
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.math cimport isnan
+from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.unistd cimport read, write
+
+from hub.errors import HubDestroyed
+from hub.libuv cimport *
+from hub.ready cimport (
+    NODE_JOB, OUTCOME_CLOSED, OUTCOME_READY, fifo_wake_first, node_t, ready_pop, ready_push, ready_push_front,
+    ready_remove, wait_outcome,
+)
+
+cdef extern from "descriptor_watch.h" nogil:
+    int hub_poll_register(uv_loop_t *, uv_poll_t *, int fd, int events, uv_poll_cb)
+    int hub_poll_modify(uv_loop_t *, uv_poll_t *, int events)
+    void hub_poll_unregister(uv_loop_t *, uv_poll_t *)
+
+cdef extern from *:
+    """
+    /* The layout of pyuv's Loop object (pyuv 1.4.0, src/pyuv.h), as far as its pointer to the uv_loop_t. */
+    typedef struct {
+        PyObject_HEAD
+        PyObject *weakreflist;
+        PyObject *dict;
+        uv_loop_t loop_struct;
+        uv_loop_t *uv_loop;
+    } hub_pyuv_loop;
+    #define hub_uv_loop(object) (((hub_pyuv_loop *) (object))->uv_loop)
+
+    /* The descriptors of a loop that a forked child must not share with its parent. */
+    static void hub_loop_descriptors(uv_loop_t *loop, int out[4])
+    {
+        out[0] = loop->backend_fd;
+        out[1] = loop->async_io_watcher.fd;
+        out[2] = loop->signal_pipefd[0];
+        out[3] = loop->signal_pipefd[1];
+    }
+
+    static long hub_active_handles(uv_loop_t *loop) { return (long) loop->active_handles; }
+    """
+    long hub_active_handles(uv_loop_t *loop) nogil
+    uv_loop_t *hub_uv_loop(PyObject *loop)
+    void hub_loop_descriptors(uv_loop_t *loop, int *out) nogil
+
+cdef extern from *:
+    "PyObject *PyInit__cpyuv(void);"
+    object PyInit__cpyuv()
+
+cdef extern from "sys/eventfd.h" nogil:
+    int eventfd(unsigned int, int)
+    int EFD_CLOEXEC
+
+cdef extern from "signal.h" nogil:
+    struct sigaction_t "sigaction":
+        pass
+    int sigaction(int signum, const sigaction_t *act, sigaction_t *oldact)
+
+cpyuv = PyInit__cpyuv()
+
+LIBUV_VERSION = (<bytes> uv_version_string()).decode()
+
+cdef enum:
+    # Milliseconds between two looks at who has the slot of signal.set_wakeup_fd.
+    SLOT_CHECK = 50
+
+# Seconds beyond which a timer is as good as never (about 126 years); keeps the arithmetic in 64 bits.
+cdef double FOREVER = 4e9
+
+
+cdef int raise_errno(int error, str message) except -1:
+    """The one place where a negative error number of libuv's becomes a Python exception."""
+    raise OSError(-error, f"{os.strerror(-error)}: {message}")
+
+
+# --- time -------------------------------------------------------------------------------------------------------
+
+cdef uint64_t now_ns() noexcept nogil:
+    """The monotonic clock that libuv's timers go by, in nanoseconds."""
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <uint64_t> now.tv_sec * 1000000000 + <uint64_t> now.tv_nsec
+
+
+cdef uint64_t due_ms(double seconds) except? 0:
+    """The loop time in milliseconds, rounded up, at which `seconds` from now have passed."""
+    if isnan(seconds):
+        raise ValueError("a time in seconds must be a number, not NaN")
+    if seconds < 0:
+        seconds = 0
+    elif seconds > FOREVER:
+        seconds = FOREVER
+    return (now_ns() + <uint64_t> (seconds * 1e9) + 999999) // 1000000
+
+
+cdef void timer_restart(timer_t *timer, uint64_t due) noexcept nogil:
+    """Let a timer fire at another loop time. For callbacks; see Loop.timer_start."""
+    cdef uint64_t now = uv_now(timer.core.uv)
+    timer.is_running = True
+    uv_timer_start(&timer.uv, on_timer, due - now if due > now else 0, 0)
+
+
+# --- libuv callbacks: no GIL, no Python -------------------------------------------------------------------------
+
+cdef void on_timer(uv_timer_t *handle) noexcept nogil:
+    cdef timer_t *timer = <timer_t *> handle.data
+    timer.is_running = False
+    timer.fire(timer)
+
+
+cdef void on_poll(uv_poll_t *handle, int status, int events) noexcept nogil:
+    cdef watch_t *watch = <watch_t *> handle.data
+    cdef listener_t *listener
+    cdef bint claimed = False
+    if status < 0:
+        # An error is pending on the descriptor, and libuv has stopped the handle. Whoever waits gets the
+        # error from its own system call.
+        hub_poll_unregister(watch.core.uv, handle)
+        watch.events = 0
+        events = UV_READABLE | UV_WRITABLE
+        wake_all(watch, OUTCOME_READY)
+        claimed = True
+    if events & UV_READABLE and fifo_wake_first(&watch.readers, OUTCOME_READY) != NULL:
+        claimed = True
+    if events & UV_WRITABLE:
+        if fifo_wake_first(&watch.writers, OUTCOME_READY) != NULL:
+            claimed = True
+    listener = watch.listeners
+    while listener != NULL:
+        if listener.events & events:
+            claimed = True
+            listener.fired |= listener.events & events
+            if not listener.node.queued:
+                ready_push(&watch.core.ready, listener.node)
+        listener = listener.next
+    if claimed:
+        watch.unclaimed = 0
+    else:
+        watch.unclaimed += 1
+    # A socket is nearly always writable: nobody waiting to write means not to ask. For reading, the one who was
+    # just woken will nearly always wait again, so the registration stays unless it keeps firing for nobody.
+    if status >= 0 and (watch.unclaimed > 3 or (events & UV_WRITABLE and watch.writers.head == NULL)):
+        settle(watch)
+
+
+cdef void settle(watch_t *watch) noexcept nogil:
+    """Register for just what is wanted now."""
+    cdef int wanted = wanted_events(watch)
+    if watch.unclaimed <= 3 and watch.events & UV_READABLE:
+        wanted |= UV_READABLE
+    if wanted == watch.events or watch.events == 0:
+        return
+    if wanted and hub_poll_modify(watch.core.uv, &watch.uv, wanted) == 0:
+        watch.events = wanted
+        return
+    hub_poll_unregister(watch.core.uv, &watch.uv)
+    watch.events = 0
+    if wanted:
+        # The descriptor was closed behind our back: let those who wait find out from their own system calls.
+        wake_all(watch, OUTCOME_READY)
+
+
+cdef int wanted_events(watch_t *watch) noexcept nogil:
+    cdef int wanted = 0
+    cdef listener_t *listener = watch.listeners
+    if watch.readers.head != NULL:
+        wanted |= UV_READABLE
+    if watch.writers.head != NULL:
+        wanted |= UV_WRITABLE
+    while listener != NULL:
+        wanted |= listener.events
+        listener = listener.next
+    return wanted
+
+
+cdef void wake_all(watch_t *watch, wait_outcome outcome) noexcept nogil:
+    while fifo_wake_first(&watch.readers, outcome) != NULL:
+        pass
+    while fifo_wake_first(&watch.writers, outcome) != NULL:
+        pass
+
+
+cdef void on_wakeup(uv_async_t *handle) noexcept nogil:
+    cdef core_t *core = <core_t *> handle.data
+    if core.inbox != NULL and not core.inbox.queued:
+        ready_push(&core.ready, core.inbox)
+
+
+cdef void on_slot_timer(timer_t *timer) noexcept nogil:
+    """Nothing to do: the point is that the loop has woken up, and will look at the slot before it sleeps again."""
+    (<bint *> timer.target)[0] = False
+    timer_to_pool(timer)
+
+
+cdef void timer_to_pool(timer_t *timer) noexcept nogil:
+    timer.target = NULL
+    timer.next_free = timer.core.free_timers
+    timer.core.free_timers = timer
+
+
+cdef void on_signal_pipe(uv_poll_t *handle, int status, int events) noexcept nogil:
+    cdef core_t *core = <core_t *> handle.data
+    cdef ssize_t count
+    while True:
+        count = read(core.signal_read, core.signal_bytes, sizeof(core.signal_bytes))
+        if count > 0:
+            core.signal_count = <int> count
+        if count < <ssize_t> sizeof(core.signal_bytes) and not (count < 0 and errno == EINTR):
+            break
+    # In front: Python's handlers run before any greenlet goes on, so that what they raise does not come up
+    # in whichever greenlet happened to be polling.
+    if core.signals != NULL and not core.signals.queued:
+        ready_push_front(&core.ready, core.signals)
+
+
+cdef class Job:
+    """A piece of work for the hub greenlet (internal base class)."""
+
+    def __cinit__(self):
+        self.node.kind = NODE_JOB
+        self.node.object = <PyObject *> self
+
+    cdef int run(self) except -1:
+        raise NotImplementedError("a Job must say what it does")
+
+
+cdef object restore_wakeup_fd(int fd):
+    try:
+        set_wakeup_fd(fd)
+    except (OSError, ValueError):
+        # Its owner closed it without saying so: the slot stays empty, as he would find it.
+        set_wakeup_fd(-1)
+
+
+# --- the loop ---------------------------------------------------------------------------------------------------
+
+cdef class Loop:
+    """The event loop of one hub.
+
+    `default` says whether it belongs to the main thread, whose loop also wakes up for Python's signal handlers.
+    Made by the hub; user code reaches it as ``get_hub().loop``.
+    """
+
+    def __cinit__(self, default=True):
+        self.default = default
+        self.fork_watchers = []
+        self.user_wakeup_fd = -2
+        self.core = <core_t *> PyMem_RawCalloc(1, sizeof(core_t))
+        if self.core == NULL:
+            raise MemoryError()
+        self.make()
+
+    def __dealloc__(self):
+        if self.core != NULL and self.core.uv == NULL:
+            PyMem_RawFree(self.core)
+        # else: not destroyed. Handles are open on it, so its memory is left to the operating system.
+
+    cdef object make(self):
+        """Give the core a new libuv loop."""
+        cdef core_t *core = self.core
+        cdef int error
+        loop = cpyuv.Loop()
+        core.signal_read = core.signal_write = -1
+        core.probe = eventfd(0, EFD_CLOEXEC)
+        if core.probe < 0:
+            raise_errno(-errno, "the event loop could not be made")
+        core.uv = hub_uv_loop(<PyObject *> loop)
+        error = uv_async_init(core.uv, &core.wakeup, on_wakeup)
+        if error:
+            core.uv = NULL
+            os.close(core.probe)
+            raise_errno(error, "the event loop could not be made")
+        core.wakeup.data = core
+        self.pyuv_loop = loop
+        loop.excepthook = self.pyuv_excepthook
+        self.foreign = False
+
+    def pyuv_excepthook(self, type, value, traceback):
+        """What a callback of a pyuv handle raised goes to the hub's `handle_error`."""
+        self.error_handler(self.pyuv_loop, type, value, traceback)
+
+    cdef int check(self) except -1:
+        if self.core.uv == NULL:
+            raise HubDestroyed(f"{self!r}: get_hub() makes a new hub with a new loop")
+        return 0
+
+    # --- running ---
+
+    cdef bint is_alive(self) noexcept:
+        """Whether anything could still happen: a referenced handle, request or wait."""
+        cdef bint alive
+        if self.core.references > 0:
+            return True
+        uv_unref(<uv_handle_t *> &self.core.wakeup)
+        alive = uv_loop_alive(self.core.uv)
+        uv_ref(<uv_handle_t *> &self.core.wakeup)
+        return alive
+
+    cdef int poll(self, bint block) except -1:
+        """Run the loop once: for as long as nothing happens, without the GIL, or just to look, with it."""
+        cdef uv_loop_t *uv = self.core.uv
+        cdef core_t *core = self.core
+        while core.orphans != NULL:
+            close_handle_block(core.orphans)
+        core.running = True
+        if block:
+            with nogil:
+                uv_run(uv, UV_RUN_ONCE)
+        else:
+            # With the GIL: giving it up with a CPU-bound thread beside would cost a switch interval each time.
+            uv_run(uv, UV_RUN_NOWAIT)
+        core.running = False
+        return 0
+
+    cdef int wake_up(self) except -1:
+        """End a poll that another thread's hub is in. Any thread; needs the GIL."""
+        if self.core.uv != NULL:
+            uv_async_send(&self.core.wakeup)
+        return 0
+
+    # --- Python's signal handlers ---
+
+    cdef int watch_signals(self) except -1:
+        """Wake up when Python's C signal handler has noted a signal. Main thread of the main interpreter only."""
+        cdef int error
+        read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.core.signal_read = read_end
+        self.core.signal_write = write_end
+        error = uv_poll_init(self.core.uv, &self.core.signal_poll, self.core.probe)
+        if error == 0:
+            self.core.signal_poll.data = self.core
+            uv_unref(<uv_handle_t *> &self.core.signal_poll)
+            error = hub_poll_register(self.core.uv, &self.core.signal_poll, read_end, UV_READABLE, on_signal_pipe)
+        if error:
+            raise_errno(error, "the loop cannot watch for signals")
+        self.owns_signals = True
+        self.signals_checked = 0
+        self.claim_signals()
+        self.release_signals()
+        return 0
+
+    cdef bint claim_signals(self) except -1:
+        """Make sure that a signal will end the poll to come. True if that displaced a descriptor of the user's.
+
+        Anybody may take the one slot of signal.set_wakeup_fd at any time (asyncio and gunicorn do), so it is
+        looked at again before a sleep. Looking costs two system calls, so it is done at most every SLOT_CHECK
+        milliseconds; a timer sees to it that a sleep which begins before that is soon interrupted for it.
+        A user's descriptor is put back by release_signals(), and gets the signals that came meanwhile.
+        """
+        cdef uint64_t now
+        cdef timer_t *timer
+        if self.user_wakeup_fd == -2:
+            now = uv_now(self.core.uv)
+            if now - self.signals_checked < SLOT_CHECK:
+                if not self.slot_timer_runs:
+                    timer = self.timer_take()
+                    timer.target = &self.slot_timer_runs
+                    timer.fire = on_slot_timer
+                    self.slot_timer_runs = True
+                    self.timer_start(timer, now + SLOT_CHECK, 0)
+                return False
+            self.signals_checked = now
+        previous = set_wakeup_fd(self.core.signal_write, warn_on_full_buffer=False)
+        if previous == self.core.signal_write or previous == -1:
+            self.user_wakeup_fd = -2
+            return False
+        self.user_wakeup_fd = previous
+        return True
+
+    cdef int release_signals(self) except -1:
+        """Give the slot back to the user who had it, with the signals that came while it was displaced."""
+        cdef int fd = self.user_wakeup_fd
+        if fd != -2:
+            restore_wakeup_fd(fd)
+            if self.core.signal_count:
+                write(fd, self.core.signal_bytes, self.core.signal_count)
+        self.core.signal_count = 0
+        return 0
+
+    # --- timers ---
+
+    cdef timer_t *timer_take(self) except NULL:
+        """A timer that is not running, from the pool."""
+        cdef timer_t *timer = self.core.free_timers
+        if timer != NULL:
+            self.core.free_timers = timer.next_free
+            timer.next_free = NULL
+            return timer
+        timer = <timer_t *> PyMem_RawCalloc(1, sizeof(timer_t))
+        if timer == NULL:
+            raise MemoryError()
+        timer.core = self.core
+        uv_timer_init(self.core.uv, &timer.uv)
+        timer.uv.data = timer
+        uv_unref(<uv_handle_t *> &timer.uv)
+        return timer
+
+    cdef void timer_give(self, timer_t *timer) noexcept:
+        """Stop a timer and put it back into the pool."""
+        if timer.is_running:
+            uv_timer_stop(&timer.uv)
+            timer.is_running = False
+        timer_to_pool(timer)
+
+    cdef void timer_start(self, timer_t *timer, uint64_t due, uint64_t repeat) noexcept:
+        """Let a timer fire at a loop time in milliseconds (due_ms()), then every `repeat` milliseconds if not 0."""
+        cdef uint64_t now = uv_now(timer.core.uv)
+        timer.is_running = True
+        uv_timer_start(&timer.uv, on_timer, due - now if due > now else 0, repeat)
+
+    # --- descriptors ---
+
+    cdef watch_t *watch_of(self, int fd) except NULL:
+        """The watch of a descriptor, made if need be."""
+        cdef core_t *core = self.core
+        cdef watch_t *watch
+        cdef watch_t **grown
+        cdef int length, error
+        if fd < 0:
+            raise ValueError(f"a file descriptor cannot be negative: {fd}")
+        if core.uv == NULL:
+            self.check()
+        if fd >= core.watches_length:
+            length = max(64, core.watches_length)
+            while length <= fd:
+                length *= 2
+            grown = <watch_t **> PyMem_RawRealloc(core.watches, length * sizeof(watch_t *))
+            if grown == NULL:
+                raise MemoryError()
+            memset(grown + core.watches_length, 0, (length - core.watches_length) * sizeof(watch_t *))
+            core.watches = grown
+            core.watches_length = length
+        watch = core.watches[fd]
+        if watch == NULL:
+            watch = <watch_t *> PyMem_RawCalloc(1, sizeof(watch_t))
+            if watch == NULL:
+                raise MemoryError()
+            error = uv_poll_init(core.uv, &watch.uv, core.probe)
+            if error:
+                PyMem_RawFree(watch)
+                raise_errno(error, f"descriptor {fd} cannot be watched")
+            watch.uv.data = watch
+            watch.core = core
+            watch.fd = fd
+            uv_unref(<uv_handle_t *> &watch.uv)
+            core.watches[fd] = watch
+        return watch
+
+    cdef watch_t *watch_open(self, int fd) except NULL:
+        """The watch of a descriptor for a new owner of the number.
+
+        If an earlier owner's descriptor was closed behind our back, its registration is worth nothing for the
+        file that has the number now: it is made anew.
+        """
+        cdef watch_t *watch = self.watch_of(fd)
+        if watch.events:
+            hub_poll_unregister(self.core.uv, &watch.uv)
+            watch.events = 0
+            self.watch_update(watch)
+        return watch
+
+    cdef int watch_want(self, watch_t *watch, int events) except -1:
+        """See to it that the kernel reports `events`. Returns 1, with nothing done, for a file that is always ready."""
+        cdef int error
+        watch.unclaimed = 0
+        if watch.events & events == events:
+            return 0
+        if watch.events == 0:
+            error = hub_poll_register(watch.core.uv, &watch.uv, watch.fd, events, on_poll)
+        else:
+            events |= watch.events
+            error = hub_poll_modify(watch.core.uv, &watch.uv, events)
+        if error == -1:  # EPERM: regular files cannot be polled
+            return 1
+        if error:
+            raise_errno(error, f"descriptor {watch.fd} cannot be waited for")
+        watch.events = events
+        return 0
+
+    cdef void watch_update(self, watch_t *watch) noexcept:
+        """Register for what those who wait and listen now want; those who cannot be served are woken."""
+        cdef int wanted = wanted_events(watch)
+        if watch.events == 0:
+            if wanted:
+                if hub_poll_register(watch.core.uv, &watch.uv, watch.fd, wanted, on_poll):
+                    wake_all(watch, OUTCOME_READY)
+                else:
+                    watch.events = wanted
+        else:
+            settle(watch)
+
+    cdef void watch_close(self, watch_t *watch) noexcept:
+        """The owner is about to close the descriptor: everybody who waits for it is woken as closed."""
+        watch.generation += 1
+        if watch.events:
+            hub_poll_unregister(watch.core.uv, &watch.uv)
+            watch.events = 0
+        wake_all(watch, OUTCOME_CLOSED)
+
+    cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1:
+        if self.watch_want(watch, listener.events) == 1:
+            raise_errno(-1, f"descriptor {watch.fd} is of a kind that is always ready; it cannot be watched")
+        listener.previous = NULL
+        listener.next = watch.listeners
+        if watch.listeners != NULL:
+            watch.listeners.previous = listener
+        watch.listeners = listener
+        return 0
+
+    cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept:
+        if listener.previous != NULL:
+            listener.previous.next = listener.next
+        else:
+            watch.listeners = listener.next
+        if listener.next != NULL:
+            listener.next.previous = listener.previous
+        listener.next = listener.previous = NULL
+        if watch.listeners == NULL and watch.readers.head == NULL and watch.writers.head == NULL:
+            # Listeners come and go less often than waiters: a level-triggered registration is not left behind.
+            if watch.events:
+                hub_poll_unregister(watch.core.uv, &watch.uv)
+                watch.events = 0
+        else:
+            settle(watch)
+
+    def closing_fd(self, int fd):
+        """Say that descriptor `fd` is about to be closed; greenlets that wait for it are woken with EBADF.
+
+        Returns whether anybody waited.  For code that closes descriptors which it did not make a socket of.
+        """
+        cdef watch_t *watch
+        self.check()
+        if not 0 <= fd < self.core.watches_length or self.core.watches[fd] == NULL:
+            return False
+        watch = self.core.watches[fd]
+        waited = watch.readers.head != NULL or watch.writers.head != NULL
+        self.watch_close(watch)
+        return waited
+
+    # --- what user code may ask ---
+
+    @property
+    def uv(self):
+        """The `pyuv.Loop` this loop is; make pyuv handles on it, and they fire while greenlets run.
+
+        Its handles call Python from inside libuv. Once this attribute has been read, the loop is therefore run
+        on the hub greenlet only, which costs a switch each time the process has nothing else to do.
+        A callback of such a handle must not block; what it raises goes to ``hub.handle_error``.
+        """
+        self.check()
+        self.foreign = True
+        return self.pyuv_loop
+
+    def now(self):
+        """The loop's cached time in seconds (float), on the monotonic clock."""
+        self.check()
+        return uv_now(self.core.uv) / 1000.0
+
+    def update_now(self):
+        """Read the clock into the loop's cached time."""
+        self.check()
+        uv_update_time(self.core.uv)
+
+    update = update_now
+
+    def fileno(self):
+        """The descriptor of the kernel's event queue (epoll); readable when the loop has something to do."""
+        self.check()
+        return uv_backend_fd(self.core.uv)
+
+    @property
+    def alive(self):
+        """Whether a referenced handle, request, timer or wait could still make something happen (bool)."""
+        return self.core.uv != NULL and self.is_alive()
+
+    @property
+    def destroyed(self):
+        """Whether the loop was destroyed (bool)."""
+        return self.core.uv == NULL
+
+    @property
+    def activecnt(self):
+        """How many waits, alarms and handles keep the loop alive (int)."""
+        self.check()
+        return self.core.references + hub_active_handles(self.core.uv) - 1
+
+    @property
+    def pendingcnt(self):
+        """How many greenlets and callbacks are ready to run (int)."""
+        self.check()
+        return self.core.ready.length
+
+    def __repr__(self):
+        if self.core.uv == NULL:
+            return f"<{type(self).__name__} at {id(self):#x} destroyed>"
+        kind = " default" if self.default else ""
+        return (
+            f"<{type(self).__name__} at {id(self):#x}{kind} libuv {LIBUV_VERSION} "
+            f"fileno={self.fileno()} references={self.core.references} ready={self.core.ready.length}>"
+        )
+
+    def statistics(self):
+        """Counts for debugging: a dict of name to int."""
+        self.check()
+        cdef handle_t *state = self.core.handles
+        handles = watches = registered = 0
+        while state != NULL:
+            handles += 1
+            state = state.next
+        for i in range(self.core.watches_length):
+            if self.core.watches[i] != NULL:
+                watches += 1
+                registered += self.core.watches[i].events != 0
+        return {
+            "ready": self.core.ready.length,
+            "references": self.core.references,
+            "watches": watches,
+            "watches_registered": registered,
+            "handles": handles,
+        }
+
+    # --- the end, and forks ---
+
+    cdef object close(self):
+        """Close every handle and give the memory back. The loop must not be running."""
+        cdef core_t *core = self.core
+        cdef uv_loop_t *uv = core.uv
+        cdef int turns
+        if uv == NULL:
+            return
+        core.epoch += 1
+        if self.owns_signals:
+            self.leave_slot(core.signal_write)
+        while core.orphans != NULL:
+            close_handle_block(core.orphans)
+        while core.handles != NULL:
+            forget_owner(core.handles)
+        for handle in self.pyuv_loop.handles:
+            if not handle.closed:
+                handle.close()
+        uv_walk(uv, close_pooled, core)
+        uv_close(<uv_handle_t *> &core.wakeup, NULL)
+        for turns in range(8):
+            if uv_run(uv, UV_RUN_NOWAIT) == 0:
+                break
+        core.uv = NULL
+        for fd in (core.probe, core.signal_read, core.signal_write):
+            if fd >= 0:
+                os.close(fd)
+        PyMem_RawFree(core.watches)
+        core.watches = NULL
+        core.watches_length = 0
+        core.free_timers = NULL
+        memset(&core.ready, 0, sizeof(core.ready))
+        del self.pyuv_loop.excepthook
+        self.pyuv_loop = None
+
+    cdef object leave_slot(self, int ours):
+        """Take our descriptor out of the slot of signal.set_wakeup_fd, and nobody else's."""
+        previous = set_wakeup_fd(-1)
+        if previous not in (ours, -1):
+            restore_wakeup_fd(previous)
+
+    cdef object leave_behind(self):
+        """In a forked child: go on with a new libuv loop.
+
+        The old one, with what waits on it, belongs to the parent. Its memory is kept, because waits that
+        will never be woken still point into it; its descriptors, shared with the parent, are closed.
+        """
+        cdef core_t *core = self.core
+        cdef int fds[4]
+        cdef int i
+        cdef node_t *node
+        if core.uv == NULL:
+            return
+        hub_loop_descriptors(core.uv, fds)
+        descriptors = [fds[0], fds[1], fds[2], fds[3], core.probe, core.signal_read, core.signal_write]
+        for i in range(core.watches_length):
+            if core.watches[i] != NULL:
+                core.watches[i].events = 0
+                core.watches[i].generation += 1
+        while core.handles != NULL:
+            forget_owner(core.handles)
+        while True:
+            node = ready_pop(&core.ready)
+            if node == NULL:
+                break
+        Py_INCREF(self.pyuv_loop)  # for ever: its deallocator would use descriptors that are closed here
+        core.epoch += 1
+        core.references = 0
+        core.free_timers = NULL
+        core.handles = core.orphans = NULL
+        core.watches = NULL
+        core.watches_length = 0
+        core.signal_count = 0
+        core.running = False
+        old_write = core.signal_write
+        self.make()
+        for fd in descriptors:
+            if fd >= 0:
+                try:
+                    os.close(fd)
+                except OSError:
+                    pass
+        self.slot_timer_runs = False
+        self.user_wakeup_fd = -2
+        if self.owns_signals:
+            self.leave_slot(old_write)
+            self.watch_signals()
+
+
+cdef void free_pooled(uv_handle_t *handle) noexcept nogil:
+    PyMem_RawFree(handle.data)
+
+
+cdef void close_pooled(uv_handle_t *handle, void *core) noexcept nogil:
+    """Close what belongs to the loop's pools: the handles whose data is the struct that begins with them."""
+    if handle is <uv_handle_t *> &(<core_t *> core).signal_poll:
+        uv_close(handle, NULL)
+    elif handle.data is <void *> handle and not uv_is_closing(handle):
+        uv_close(handle, free_pooled)
+
+
+# --- handles ----------------------------------------------------------------------------------------------------
+
+cdef void fire(handle_t *state, int status) noexcept nogil:
+    state.fired = True
+    state.status = status
+    if state.node != NULL and not state.node.queued:
+        ready_push(&state.core.ready, state.node)
+
+
+cdef void on_handle_timer(uv_timer_t *handle) noexcept nogil:
+    fire(<handle_t *> handle.data, 0)
+
+
+cdef void on_handle_async(uv_async_t *handle) noexcept nogil:
+    fire(<handle_t *> handle.data, 0)
+
+
+cdef void on_handle_signal(uv_signal_t *handle, int signum) noexcept nogil:
+    fire(<handle_t *> handle.data, signum)
+
+
+cdef void on_handle_prepare(uv_prepare_t *handle) noexcept nogil:
+    fire(<handle_t *> handle.data, 0)
+
+
+cdef void on_handle_check(uv_check_t *handle) noexcept nogil:
+    fire(<handle_t *> handle.data, 0)
+
+
+cdef void on_handle_idle(uv_idle_t *handle) noexcept nogil:
+    fire(<handle_t *> handle.data, 0)
+
+
+cdef void on_handle_stat(uv_fs_poll_t *handle, int status, const uv_stat_t *before,
+                         const uv_stat_t *now) noexcept nogil:
+    cdef handle_t *state = <handle_t *> handle.data
+    state.stat_before = before[0]
+    state.stat_now = now[0]
+    fire(state, status)
+
+
+cdef void on_handle_closed(uv_handle_t *handle) noexcept nogil:
+    cdef handle_t *state = <handle_t *> handle.data
+    PyMem_RawFree(state.uv)
+    PyMem_RawFree(state)
+
+
+cdef void unlink_handle(handle_t *state) noexcept nogil:
+    cdef core_t *core = state.core
+    if state.previous != NULL:
+        state.previous.next = state.next
+    elif core.handles is state:
+        core.handles = state.next
+    else:
+        core.orphans = state.next
+    if state.next != NULL:
+        state.next.previous = state.previous
+    state.next = state.previous = NULL
+
+
+cdef void close_handle_block(handle_t *state) noexcept nogil:
+    """Close the libuv handle; its memory goes when libuv is done with it. The loop's own thread only."""
+    unlink_handle(state)
+    uv_close(state.uv, on_handle_closed)
+
+
+cdef void forget_owner(handle_t *state) noexcept:
+    """The loop ends, or was left behind in a fork: make the object a closed one."""
+    cdef Handle owner
+    if state.owner != NULL:
+        owner = <Handle> state.owner
+        owner.state = NULL
+        if owner.node.queued:
+            ready_remove(&state.core.ready, &owner.node)
+        owner.keep(False)
+    close_handle_block(state)
+
+
+cdef class Handle(Job):
+    """A libuv handle that queues its job when it fires (internal base class of the watchers)."""
+
+    def __dealloc__(self):
+        cdef handle_t *state = self.state
+        if state != NULL:
+            # Perhaps another thread's garbage collection: leave the closing to the loop's own thread.
+            unlink_handle(state)
+            state.owner = NULL
+            state.node = NULL
+            state.next = state.core.orphans
+            if state.next != NULL:
+                state.next.previous = state
+            state.core.orphans = state
+
+    cdef int open(self, Loop loop, int kind) except -1:
+        cdef handle_t *state
+        cdef uv_handle_t *uv
+        cdef int error
+        loop.check()
+        state = <handle_t *> PyMem_RawCalloc(1, sizeof(handle_t))
+        uv = <uv_handle_t *> PyMem_RawCalloc(1, uv_handle_size(<uv_handle_type> kind))
+        if state == NULL or uv == NULL:
+            PyMem_RawFree(state)
+            PyMem_RawFree(uv)
+            raise MemoryError()
+        if kind == UV_TIMER:
+            error = uv_timer_init(loop.core.uv, <uv_timer_t *> uv)
+        elif kind == UV_ASYNC:
+            error = uv_async_init(loop.core.uv, <uv_async_t *> uv, on_handle_async)
+        elif kind == UV_SIGNAL:
+            error = uv_signal_init(loop.core.uv, <uv_signal_t *> uv)
+        elif kind == UV_PREPARE:
+            error = uv_prepare_init(loop.core.uv, <uv_prepare_t *> uv)
+        elif kind == UV_CHECK:
+            error = uv_check_init(loop.core.uv, <uv_check_t *> uv)
+        elif kind == UV_IDLE:
+            error = uv_idle_init(loop.core.uv, <uv_idle_t *> uv)
+        else:
+            error = uv_fs_poll_init(loop.core.uv, <uv_fs_poll_t *> uv)
+        if error:
+            PyMem_RawFree(state)
+            PyMem_RawFree(uv)
+            raise_errno(error, f"{type(self).__name__} could not be made")
+        uv.data = state
+        state.uv = uv
+        state.core = loop.core
+        state.owner = <PyObject *> self
+        state.node = &self.node
+        state.next = loop.core.handles
+        if state.next != NULL:
+            state.next.previous = state
+        loop.core.handles = state
+        self.state = state
+        self.loop = loop
+        self.kind = kind
+        return 0
+
+    cdef int require(self) except -1:
+        if self.state == NULL:
+            raise ValueError(f"{self!r} is closed; make a new watcher")
+        return 0
+
+    cdef void keep(self, bint alive) noexcept:
+        """A started handle must not be collected: it keeps a reference to itself."""
+        if alive and not self.keeps_itself:
+            self.keeps_itself = True
+            Py_INCREF(self)
+        elif not alive and self.keeps_itself:
+            self.keeps_itself = False
+            Py_DECREF(self)
+
+    cdef int start_timer(self, double after, double repeat) except -1:
+        cdef uint64_t due = due_ms(after)
+        cdef uint64_t now
+        cdef uint64_t again = 0
+        self.require()
+        if repeat > 0:
+            again = max(1, <uint64_t> (min(repeat, FOREVER) * 1000 + 0.5))
+        now = uv_now(self.loop.core.uv)
+        uv_timer_start(<uv_timer_t *> self.state.uv, on_handle_timer, due - now if due > now else 0, again)
+        self.keep(True)
+        return 0
+
+    cdef int start_signal(self, int signum) except -1:
+        cdef int error
+        cdef sigaction_t before
+        self.require()
+        if self.saved_signal is None:
+            if sigaction(signum, NULL, &before):
+                raise_errno(-errno, f"signal {signum} cannot be watched")
+            self.saved_signal = (<char *> &before)[:sizeof(before)]
+            self.signum = signum
+        error = uv_signal_start(<uv_signal_t *> self.state.uv, on_handle_signal, signum)
+        if error:
+            raise_errno(error, f"signal {signum} cannot be watched")
+        self.keep(True)
+        return 0
+
+    cdef int start_stat(self, bytes path, double interval) except -1:
+        cdef int error
+        cdef unsigned int milliseconds = max(1, <unsigned int> (min(interval, 4e6) * 1000 + 0.5))
+        self.require()
+        error = uv_fs_poll_start(<uv_fs_poll_t *> self.state.uv, on_handle_stat, path, milliseconds)
+        if error:
+            raise_errno(error, f"{path!r} cannot be watched")
+        self.keep(True)
+        return 0
+
+    cdef int start_phase(self) except -1:
+        """Start a handle that takes no arguments: prepare, check, idle. An async handle is started by being made."""
+        self.require()
+        if self.kind == UV_PREPARE:
+            uv_prepare_start(<uv_prepare_t *> self.state.uv, on_handle_prepare)
+        elif self.kind == UV_CHECK:
+            uv_check_start(<uv_check_t *> self.state.uv, on_handle_check)
+        elif self.kind == UV_IDLE:
+            uv_idle_start(<uv_idle_t *> self.state.uv, on_handle_idle)
+        self.keep(True)
+        return 0
+
+    cdef int stop_handle(self) except -1:
+        cdef sigaction_t before
+        if self.state == NULL:
+            return 0
+        if self.kind == UV_TIMER:
+            uv_timer_stop(<uv_timer_t *> self.state.uv)
+        elif self.kind == UV_SIGNAL:
+            uv_signal_stop(<uv_signal_t *> self.state.uv)
+            if self.saved_signal is not None:
+                # libuv leaves the default action behind; what Python had installed comes back.
+                before = (<sigaction_t *> <char *> self.saved_signal)[0]
+                self.saved_signal = None
+                sigaction(self.signum, &before, NULL)
+        elif self.kind == UV_PREPARE:
+            uv_prepare_stop(<uv_prepare_t *> self.state.uv)
+        elif self.kind == UV_CHECK:
+            uv_check_stop(<uv_check_t *> self.state.uv)
+        elif self.kind == UV_IDLE:
+            uv_idle_stop(<uv_idle_t *> self.state.uv)
+        elif self.kind == UV_FS_POLL:
+            uv_fs_poll_stop(<uv_fs_poll_t *> self.state.uv)
+        self.state.fired = False
+        if self.node.queued:
+            ready_remove(&self.loop.core.ready, &self.node)
+        self.keep(False)
+        return 0
+
+    cdef int close_handle(self) except -1:
+        cdef handle_t *state
+        self.stop_handle()
+        state = self.state
+        if state != NULL:
+            self.state = NULL
+            state.owner = NULL
+            state.node = NULL
+            close_handle_block(state)
+        return 0
+
+    cdef bint handle_is_active(self) noexcept:
+        return self.state != NULL and uv_is_active(self.state.uv)
+
+    cdef int set_handle_ref(self, bint ref) except -1:
+        self.require()
+        if ref:
+            uv_ref(self.state.uv)
+        else:
+            uv_unref(self.state.uv)
+        return 0
+
+    cdef bint handle_has_ref(self) noexcept:
+        return self.state != NULL and uv_has_ref(self.state.uv)
+
+    cdef int notify(self) except -1:
+        self.require()
+        uv_async_send(<uv_async_t *> self.state.uv)
+        return 0

@@ -1,0 +1,11 @@
+"""pyuv, compiled into the hub's extension: every pyuv handle, to be made on ``get_hub().loop.uv``.
+
+This is pyuv 1.4.0 by Saúl Ibarra Corretgé, with libuv as it carries it; its documentation applies.
+"""
+
+from hub.loop import cpyuv as _cpyuv
+
+__version__ = "1.4.0"
+
+globals().update({name: value for name, value in vars(_cpyuv).items() if not name.startswith("__")})
+__all__ = [name for name in vars(_cpyuv) if not name.startswith("_")]

@@ -1,0 +1,39 @@
+/* Lets pyuv 1.4.0 (2017) compile on CPython 3.10 and later without a change to its files.
+ *
+ * The compiler is told to include this header before pyuv's own source (-include).
+ * It must be the first to include Python.h, because some of what it replaces are macros there.
+ */
+#ifndef HUB_PYUV_COMPAT_H
+#define HUB_PYUV_COMPAT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+/* pyuv brings an object back to life in its deallocator by assigning to Py_REFCNT(x),
+ * which stopped being an lvalue in 3.10. */
+#undef Py_REFCNT
+#define Py_REFCNT(op) (((PyObject *)(op))->ob_refcnt)
+
+/* The Py_UNICODE encoders are gone. pyuv uses this one only to encode a file name as UTF-8. */
+#undef PyUnicode_AS_UNICODE
+#undef PyUnicode_GET_SIZE
+#undef PyUnicode_EncodeUTF8
+#define PyUnicode_AS_UNICODE(unicode) (unicode)
+#define PyUnicode_GET_SIZE(unicode) 0
+#define PyUnicode_EncodeUTF8(unicode, size, errors) \
+    PyUnicode_AsEncodedString((unicode), "utf-8", (errors))
+
+/* A no-op since 3.7, removed in 3.13. */
+#undef PyEval_InitThreads
+#define PyEval_InitThreads() ((void)0)
+
+/* pyuv frees memory from close callbacks that run without the GIL, which the debug hooks of
+ * the PyMem_* family have always forbidden and which crashes from 3.12 on. */
+#undef PyMem_Malloc
+#undef PyMem_Realloc
+#undef PyMem_Free
+#define PyMem_Malloc PyMem_RawMalloc
+#define PyMem_Realloc PyMem_RawRealloc
+#define PyMem_Free PyMem_RawFree
+
+#endif

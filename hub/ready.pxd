@@ -1,0 +1,247 @@
+# The ready queue, and the C half of a wait. Header only: every function here is inline.
+#
+# Rules
+#   1. A hub's queue, and the state of the waits that belong to it, are changed by the hub's own thread
+#      only: in a libuv callback without the GIL, or in Python with it.
+#   2. Nothing here touches a reference count in a function marked nogil. What is in the queue is kept alive
+#      by a *hold* that the waker took earlier, with the GIL, and that travels with the entry.
+#   3. A wait is decided once. The first wake() finds it WAITING and decides; every later one returns False.
+#
+# What does not belong here: anything that knows about Python exceptions, libuv or greenlet switching.
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_DECREF
+
+
+cdef struct node_t
+cdef struct ready_t
+cdef struct slot_t
+cdef struct throw_t
+cdef struct alarm_t
+cdef struct link_t
+cdef struct fifo_t
+cdef struct wait_t
+
+
+cdef enum node_kind:
+    NODE_WAIT   # a wait_t: resume the greenlet that is parked on it
+    NODE_ALARM  # an alarm_t: throw its exception into the greenlet it was set for
+    NODE_START  # object is a HubGreenlet that has not run yet: start it from the hub
+    NODE_JOB    # object is a Job: run it on the hub
+
+
+cdef struct node_t:
+    node_t *next      # the entry behind this one in the ready queue
+    PyObject *object  # the Python object this node is part of; the queue owns a reference to it (a hold, for waits)
+    node_kind kind    # what is to be done with it
+    bint queued       # whether it is in the ready queue now
+
+
+cdef struct ready_t:
+    node_t *head  # next to be carried out
+    node_t *tail  # last to be carried out
+    long length   # entries in the queue
+
+
+cdef enum wait_state:
+    WAIT_WAITING  # not decided yet: the next wake() decides it
+    WAIT_DECIDED  # woken; its entry is in the ready queue, or is being carried out
+    WAIT_OVER     # its greenlet has gone on: the wait is history
+
+
+cdef enum wait_outcome:
+    OUTCOME_NONE
+    OUTCOME_VALUE      # with the Wait's value
+    OUTCOME_THROWN     # with an exception: the Wait's value, or what `alarm` makes
+    OUTCOME_TIMED_OUT  # the wait's own timeout passed
+    OUTCOME_READY      # the descriptor is ready
+    OUTCOME_CLOSED     # the descriptor was closed by its owner
+
+
+cdef struct slot_t:
+    wait_t *current    # the wait the greenlet is parked on, or NULL
+    throw_t *pending   # exceptions that lost against another wake: thrown at the next park, first come first
+
+
+# An exception that waits for a greenlet's next park.
+cdef struct throw_t:
+    throw_t *next
+    PyObject *exception  # owned; an exception instance. NULL when it is an alarm's
+    alarm_t *alarm       # the alarm it belongs to, or NULL for one that was thrown by kill()
+
+
+# An exception that is thrown into a greenlet at a given time (Timeout is built on it).
+cdef struct alarm_t:
+    node_t node          # first: an alarm in the ready queue
+    slot_t *slot         # of the greenlet it is for
+    PyObject *greenlet   # owned while the alarm is set: the greenlet it is for
+    wait_t *wait         # the wait it decided, until that is carried out
+    throw_t pending      # its place among the slot's pending exceptions
+    bint is_pending      # whether it has that place
+    bint is_set          # whether the alarm is set: running, fired but not delivered, or pending
+    bint references      # whether it keeps the loop alive while it runs
+    unsigned long epoch  # of the loop when it was set
+    void *timer          # the running timer_t, or NULL
+    PyObject *(*exception)(PyObject *owner) except NULL  # makes the exception to throw; a new reference
+
+
+cdef struct link_t:
+    link_t *next
+    link_t *previous
+    wait_t *wait   # the wait that stands here
+    fifo_t *fifo   # the queue it stands in, or NULL
+
+
+# A first-come-first-served queue of waits; each wait in it has a hold.
+cdef struct fifo_t:
+    link_t *head
+    link_t *tail
+    long length
+
+
+cdef struct wait_t:
+    node_t node            # first: a wait in the ready queue
+    wait_state state
+    wait_outcome outcome   # how it was decided
+    bint parked            # whether its greenlet is switched out on it now
+    bint carried           # set by whoever switches to the greenlet because of this wait
+    ready_t *ready         # the ready queue of the hub it belongs to
+    slot_t *slot           # of the greenlet
+    PyObject *greenlet     # owned while holds > 0, else borrowed (a parked greenlet's stack owns the wait)
+    int holds              # how many wakers hold it
+    alarm_t *alarm         # the alarm that decided it, or NULL
+    link_t link            # its place in one fifo
+    wait_t *next_parked    # all parked waits of a hub, for reports
+    wait_t *previous_parked
+
+
+# --- the ready queue --------------------------------------------------------------------------------------------
+
+cdef inline void ready_push(ready_t *ready, node_t *node) noexcept nogil:
+    node.next = NULL
+    node.queued = True
+    if ready.tail == NULL:
+        ready.head = node
+    else:
+        ready.tail.next = node
+    ready.tail = node
+    ready.length += 1
+
+
+cdef inline void ready_push_front(ready_t *ready, node_t *node) noexcept nogil:
+    node.next = ready.head
+    node.queued = True
+    ready.head = node
+    if ready.tail == NULL:
+        ready.tail = node
+    ready.length += 1
+
+
+cdef inline node_t *ready_pop(ready_t *ready) noexcept nogil:
+    cdef node_t *node = ready.head
+    if node != NULL:
+        ready.head = node.next
+        if ready.head == NULL:
+            ready.tail = NULL
+        node.next = NULL
+        node.queued = False
+        ready.length -= 1
+    return node
+
+
+cdef inline bint ready_remove(ready_t *ready, node_t *node) noexcept nogil:
+    """Take an entry out, wherever it stands; linear, for rare cases. The caller gets its hold or reference."""
+    cdef node_t *before = NULL
+    cdef node_t *at = ready.head
+    while at != NULL:
+        if at is node:
+            if before == NULL:
+                ready.head = node.next
+            else:
+                before.next = node.next
+            if ready.tail is node:
+                ready.tail = before
+            node.next = NULL
+            node.queued = False
+            ready.length -= 1
+            return True
+        before = at
+        at = at.next
+    return False
+
+
+# --- fifos ------------------------------------------------------------------------------------------------------
+
+cdef inline void fifo_append(fifo_t *fifo, link_t *link) noexcept nogil:
+    link.next = NULL
+    link.previous = fifo.tail
+    link.fifo = fifo
+    if fifo.tail == NULL:
+        fifo.head = link
+    else:
+        fifo.tail.next = link
+    fifo.tail = link
+    fifo.length += 1
+
+
+cdef inline void fifo_remove(link_t *link) noexcept nogil:
+    cdef fifo_t *fifo = link.fifo
+    if link.previous == NULL:
+        fifo.head = link.next
+    else:
+        link.previous.next = link.next
+    if link.next == NULL:
+        fifo.tail = link.previous
+    else:
+        link.next.previous = link.previous
+    link.next = link.previous = NULL
+    link.fifo = NULL
+    fifo.length -= 1
+
+
+# --- holds (with the GIL) ---------------------------------------------------------------------------------------
+
+cdef inline void wait_hold(wait_t *wait) noexcept:
+    """Keep the wait and its greenlet alive on behalf of something that will wake it."""
+    Py_INCREF(<object>wait.node.object)
+    wait.holds += 1
+    if wait.holds == 1:
+        Py_INCREF(<object>wait.greenlet)
+
+
+cdef inline void wait_release(wait_t *wait) noexcept:
+    """Give a hold up. May run any code: the greenlet may be collected here."""
+    cdef PyObject *greenlet = NULL
+    wait.holds -= 1
+    if wait.holds == 0:
+        greenlet = wait.greenlet
+    Py_DECREF(<object>wait.node.object)
+    if greenlet != NULL:
+        Py_DECREF(<object>greenlet)
+
+
+# --- waking (the hub's own thread, with or without the GIL) -----------------------------------------------------
+
+cdef inline bint wait_wake(wait_t *wait, wait_outcome outcome) noexcept nogil:
+    """Decide the wait, and hand the caller's hold to the ready queue. False if it is decided already."""
+    if wait.state != WAIT_WAITING:
+        return False
+    wait.state = WAIT_DECIDED
+    wait.outcome = outcome
+    ready_push(wait.ready, &wait.node)
+    return True
+
+
+cdef inline wait_t *fifo_wake_first(fifo_t *fifo, wait_outcome outcome) noexcept nogil:
+    """Wake the first in the queue that is still waiting and take it out; its hold goes to the ready queue."""
+    cdef link_t *link = fifo.head
+    cdef link_t *next
+    while link != NULL:
+        next = link.next
+        if link.wait.state == WAIT_WAITING:
+            fifo_remove(link)
+            wait_wake(link.wait, outcome)
+            return link.wait
+        # Decided by something else: its greenlet takes itself out when it runs.
+        link = next
+    return NULL

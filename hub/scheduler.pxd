@@ -1,0 +1,98 @@
+# The scheduler's C side, for compiled modules that block. See scheduler.pyx.
+
+from cpython.object cimport PyObject
+from libc.stdint cimport uint64_t
+
+from hub.greenlet_api cimport greenlet
+from hub.loop cimport Job, Loop, timer_t, watch_t
+from hub.ready cimport alarm_t, node_t, slot_t, wait_t
+
+
+# A greenlet whose slot and start entry are part of the object. All greenlets that the library makes are of this kind.
+cdef class HubGreenlet(greenlet):
+    cdef slot_t slot        # what it is parked on, and what is to be thrown into it
+    cdef node_t start_node  # its entry in the ready queue until it has run
+    cdef Scheduler scheduler
+
+    cdef int attach(self, Scheduler scheduler) except -1
+    cdef int schedule_start(self) except -1
+    cdef bint unschedule_start(self) noexcept
+    cdef void begun(self) noexcept
+    cdef void finished(self) noexcept
+
+
+# One greenlet's wait for one thing. See ready.pxd for its C half.
+cdef class Wait:
+    cdef wait_t c
+    cdef readonly Scheduler hub  # whose loop will wake it
+    cdef object value            # what it was woken with: a value, or an exception instance
+    cdef readonly object what    # what it waits on, for reports
+
+    cdef bint wake_with(self, object value) except -1
+    cdef bint throw_with(self, object exception) except -1
+
+
+# The one timer of something that waits again and again with a timeout (a socket's direction): it is left running
+# from one wait to the next, and compares against the deadline when it fires.
+cdef struct deadline_t:
+    timer_t *timer        # running, or NULL
+    unsigned long epoch   # of the loop when the timer was taken
+    uint64_t fires        # the loop time it fires at
+    uint64_t due          # the deadline of the wait
+    wait_t *wait          # the wait it is for now, or NULL
+
+
+cdef class Scheduler(greenlet):
+    cdef readonly Loop loop
+    cdef readonly object main            # the main greenlet of the thread
+    cdef readonly unsigned long thread_ident
+    cdef slot_t main_slot                # the main greenlet's
+    cdef wait_t *parked                  # every parked wait, newest first
+    cdef long parked_length
+    cdef long budget                     # switches until the loop looks for I/O
+    cdef long stride                     # how often the clock is read meanwhile: 7, or 0 for every switch
+    cdef uint64_t interval               # how long the loop may go without looking for I/O, in nanoseconds
+    cdef uint64_t looked_at              # when it last did
+    cdef Wait join_wait                  # the wait of hub.join(), or None
+    cdef list inbox                      # what other threads want done
+    cdef Job inbox_job
+    cdef Job signal_job
+    cdef object callback                 # the job the hub greenlet runs now, or None
+    cdef readonly bint destroying
+    cdef readonly bint destroyed
+    cdef bint reporting                  # inside handle_error
+    cdef readonly unsigned long switches # greenlets switched to or started, for statistics
+
+    cdef Wait new_wait(self, object what)
+    cdef int bind(self, Wait wait, PyObject *current, object what) except -1
+    cdef int bind_current(self, Wait wait, object what) except -1
+    cdef int refuse(self, PyObject *current) except -1
+    cdef slot_t *slot_of_current(self) except NULL
+    cdef int look_safely(self, bint on_hub) noexcept
+    cdef bint hub_goes_on(self) except -1
+    cdef PyObject *throw_loop_exit(self) noexcept
+    cdef bint nothing_left(self) except -1
+    cdef object loop_exit(self)
+    cdef int drain(self) except -1
+    cdef int park(self, Wait wait) noexcept
+    cdef object deliver(self, Wait wait, int result)
+    cdef int wait_descriptor(self, watch_t *watch, int events, uint64_t due, deadline_t *deadline, object what) except -1
+    cdef int sleep_for(self, double seconds, bint ref, object what) except -1
+    cdef int switch_away(self, wait_t *mine) noexcept
+    cdef int idle(self, bint on_hub) noexcept
+    cdef int look(self, bint on_hub) except -2
+    cdef bint spend(self) noexcept
+    cdef int enter(self, PyObject *target) except -1
+    cdef int report_error(self, object context) except -1
+    cdef int throw_into(self, object target, object exception) except -1
+    cdef slot_t *slot_of(self, object target) except NULL
+    cdef int check_thread(self) except -1
+
+    cdef int alarm_set(self, alarm_t *alarm, object owner, double seconds, bint ref) except -1
+
+
+cdef void alarm_cancel(alarm_t *alarm) noexcept
+cdef void deadline_drop(deadline_t *deadline, Scheduler hub) noexcept
+
+cdef Scheduler current_hub()
+cdef object make_exception(object exception, object value, object traceback)

@@ -1,0 +1,1341 @@
+"""The scheduler: parks greenlets and wakes them, one per thread.
+
+Theory
+    A greenlet that blocks makes a Wait, hands it to whatever will wake it, and parks. Parking means: take the
+    next entry off the ready queue and switch to it directly. If the queue is empty, the greenlet that parks
+    runs the loop itself, on its own stack; if its own wait is what becomes ready first, it just returns, with
+    no switch at all. The hub greenlet is the parent of every greenlet, the place where they are first started,
+    and the only place where Python callbacks run.
+
+Rules
+    1. The first wake decides a wait. Later ones are told so (False) and keep what they wanted to hand over.
+    2. Only the hub's own thread touches its waits and its ready queue. Others go through the inbox.
+    3. An exception that loses against another wake is thrown at the greenlet's next park. A wait's own timeout
+       that loses is dropped.
+    4. Never two uv_run() at once on a loop, and never one inside a callback of its own.
+    5. Every way out of park() - value, exception, kill, the greenlet being collected - passes the same cleanup.
+
+What does not belong here: links, joins, results and names of greenlets; sockets; locks.
+"""
+
+import os
+import sys
+import threading
+from _thread import _local as native_local, get_ident
+
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetNone, PyErr_SetObject
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from cython cimport final, freelist, no_gc
+
+from greenlet import GreenletExit
+
+from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError, InvalidThreadUseError, LoopExit
+from hub.greenlet_api cimport *
+from hub.loop cimport due_ms, now_ns, timer_restart, timer_to_pool
+from hub.ready cimport *
+
+cdef extern from *:
+    """
+    /* The hub of this thread; borrowed, the thread's HubGuard owns it. */
+    static __thread PyObject *hub_current = NULL;
+    /* For code that found an exception already set. */
+    static int hub_failed(void) { return -1; }
+    #if PY_VERSION_HEX >= 0x030D0000
+    #define hub_is_finalizing() Py_IsFinalizing()
+    #else
+    #define hub_is_finalizing() _Py_IsFinalizing()
+    #endif
+    """
+    PyObject *hub_current
+    int hub_failed() except -1
+    bint hub_is_finalizing()
+
+import_greenlet()
+
+# How many switches may pass before the loop looks for I/O; in between, the clock has its say (rule 4 of the design).
+cdef enum:
+    SWITCHES = 64
+
+
+# --- greenlets --------------------------------------------------------------------------------------------------
+
+cdef class HubGreenlet(greenlet):
+    """A greenlet that the hub starts (internal base class)."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.start_node.kind = NODE_START
+        self.start_node.object = <PyObject *> self
+
+    def __dealloc__(self):
+        drop_pending(&self.slot)
+
+    cdef int attach(self, Scheduler scheduler) except -1:
+        """Make the hub the parent: control goes there when the greenlet ends."""
+        self.scheduler = scheduler
+        return hub_greenlet_set_parent(<PyObject *> self, <PyObject *> scheduler)
+
+    cdef int schedule_start(self) except -1:
+        self.scheduler.check_thread()
+        Py_INCREF(self)  # the ready queue's; begun() gives it up
+        ready_push(&self.scheduler.loop.core.ready, &self.start_node)
+        return 0
+
+    cdef bint unschedule_start(self) noexcept:
+        if not self.start_node.queued:
+            return False
+        ready_remove(&self.scheduler.loop.core.ready, &self.start_node)
+        Py_DECREF(self)
+        return True
+
+    cdef void begun(self) noexcept:
+        """The first thing a subclass's run() calls."""
+        Py_DECREF(self)  # the ready queue's; run()'s caller has its own
+
+    cdef void finished(self) noexcept:
+        """The last thing a subclass's run() calls: what was still to be thrown is dropped."""
+        drop_pending(&self.slot)
+
+
+cdef class Slot:
+    """The slot of a greenlet that is not a HubGreenlet; kept in its __dict__."""
+    cdef slot_t slot
+
+    def __dealloc__(self):
+        drop_pending(&self.slot)
+
+
+# --- pending exceptions -----------------------------------------------------------------------------------------
+
+cdef void append_pending(slot_t *slot, throw_t *entry) noexcept nogil:
+    cdef throw_t **at = &slot.pending
+    while at[0] != NULL:
+        at = &at[0].next
+    entry.next = NULL
+    at[0] = entry
+
+
+cdef bint remove_pending(slot_t *slot, throw_t *entry) noexcept nogil:
+    cdef throw_t **at = &slot.pending
+    while at[0] != NULL:
+        if at[0] is entry:
+            at[0] = entry.next
+            return True
+        at = &at[0].next
+    return False
+
+
+cdef object take_pending(slot_t *slot):
+    """The first exception that waits for this greenlet's next park."""
+    cdef throw_t *entry = slot.pending
+    cdef object exception
+    slot.pending = entry.next
+    if entry.alarm != NULL:
+        return take_alarm(entry.alarm)
+    exception = <object> entry.exception
+    Py_DECREF(exception)
+    PyMem_RawFree(entry)
+    return exception
+
+
+cdef void drop_pending(slot_t *slot) noexcept:
+    cdef throw_t *entry
+    while slot.pending != NULL:
+        entry = slot.pending
+        if entry.alarm != NULL:
+            alarm_cancel(entry.alarm)
+        else:
+            slot.pending = entry.next
+            Py_DECREF(<object> entry.exception)
+            PyMem_RawFree(entry)
+
+
+cdef object make_exception(object exception, object value, object traceback):
+    """An exception instance out of what kill() and throw() accept: a class, an instance, or a triple."""
+    if isinstance(exception, BaseException):
+        if value is not None:
+            raise TypeError("an exception instance cannot have a separate value")
+    elif isinstance(exception, type) and issubclass(exception, BaseException):
+        if isinstance(value, exception):
+            exception = value
+        elif value is None:
+            exception = exception()
+        elif isinstance(value, tuple):
+            exception = exception(*value)
+        else:
+            exception = exception(value)
+    else:
+        raise TypeError(f"exceptions must be classes or instances deriving from BaseException, not {exception!r}")
+    if traceback is not None:
+        exception = exception.with_traceback(traceback)
+    return exception
+
+
+# --- alarms -----------------------------------------------------------------------------------------------------
+
+cdef void on_alarm(timer_t *timer) noexcept nogil:
+    cdef alarm_t *alarm = <alarm_t *> timer.target
+    cdef wait_t *wait = alarm.slot.current
+    if alarm.references:
+        timer.core.references -= 1
+    timer_to_pool(timer)
+    alarm.timer = NULL
+    if wait != NULL and wait.state == WAIT_WAITING:
+        wait.state = WAIT_DECIDED
+        wait.outcome = OUTCOME_THROWN
+        wait.alarm = alarm
+        alarm.wait = wait
+        ready_push(&timer.core.ready, &alarm.node)
+    else:
+        alarm.is_pending = True
+        append_pending(alarm.slot, &alarm.pending)
+
+
+cdef object take_alarm(alarm_t *alarm):
+    """The alarm is being delivered: what it throws."""
+    cdef PyObject *exception
+    cdef object result
+    try:
+        exception = alarm.exception(alarm.node.object)
+        result = <object> exception
+        Py_DECREF(result)
+    except BaseException as error:
+        result = error
+    alarm.is_pending = False
+    clear_alarm(alarm)
+    return result
+
+
+cdef void clear_alarm(alarm_t *alarm) noexcept:
+    cdef PyObject *target = alarm.greenlet
+    alarm.is_set = False
+    alarm.wait = NULL
+    alarm.greenlet = NULL
+    alarm.slot = NULL
+    Py_XDECREF(target)
+    Py_DECREF(<object> alarm.node.object)
+
+
+cdef void alarm_cancel(alarm_t *alarm) noexcept:
+    """Cancel an alarm that was not delivered yet. One that has decided a wait already is delivered all the same."""
+    cdef timer_t *timer = <timer_t *> alarm.timer
+    cdef Scheduler hub
+    if timer != NULL:
+        hub = <Scheduler> hub_current if hub_current != NULL else None
+        if hub is not None and timer.core is hub.loop.core and alarm.epoch == hub.loop.core.epoch:
+            if alarm.references:
+                timer.core.references -= 1
+            hub.loop.timer_give(timer)
+        else:
+            # Another thread's, or from before a fork: the timer is out of reach. It finds nobody to tell.
+            timer.fire = timer_to_pool
+        alarm.timer = NULL
+        clear_alarm(alarm)
+    elif alarm.is_pending:
+        remove_pending(alarm.slot, &alarm.pending)
+        alarm.is_pending = False
+        clear_alarm(alarm)
+
+
+# --- waits ------------------------------------------------------------------------------------------------------
+
+cdef void on_wait_timer(timer_t *timer) noexcept nogil:
+    """A sleep is over, or a wait's own timeout has passed. The timer's hold goes with the wake."""
+    cdef wait_t *wait = <wait_t *> timer.target
+    if wait_wake(wait, OUTCOME_TIMED_OUT):
+        timer.target = NULL
+
+
+cdef void on_descriptor_timer(timer_t *timer) noexcept nogil:
+    """The timeout of a wait that stands in a descriptor's queue, whose hold goes with the wake."""
+    expire(<wait_t *> timer.target)
+
+
+cdef void expire(wait_t *wait) noexcept nogil:
+    if wait.state == WAIT_WAITING and wait.link.fifo != NULL:
+        fifo_remove(&wait.link)
+        wait_wake(wait, OUTCOME_TIMED_OUT)
+
+
+cdef void on_deadline(timer_t *timer) noexcept nogil:
+    cdef deadline_t *deadline = <deadline_t *> timer.target
+    cdef wait_t *wait = deadline.wait
+    if wait != NULL and now_ns() // 1000000 < deadline.due:
+        deadline.fires = deadline.due
+        timer_restart(timer, deadline.due)
+        return
+    deadline.timer = NULL
+    timer_to_pool(timer)
+    if wait != NULL:
+        expire(wait)
+
+
+cdef void deadline_drop(deadline_t *deadline, Scheduler hub) noexcept:
+    """Give the timer back: its owner ends. The hub's own thread."""
+    if deadline.timer != NULL:
+        if deadline.epoch == hub.loop.core.epoch:
+            hub.loop.timer_give(deadline.timer)
+        deadline.timer = NULL
+
+
+@final
+@no_gc
+@freelist(256)
+cdef class Wait:
+    """One wait of the current greenlet: made, handed to whatever will wake it, and parked on, once.
+
+    ``wait = Wait(what)`` binds to the current greenlet; ``wait.park(timeout)`` switches away until something
+    calls ``wait.wake(value)`` or ``wait.throw(exception)``. Everything that blocks in the library is built on this.
+
+    `what` is any object; its repr stands in the report of a LoopExit.
+    Raises BlockingSwitchOutError on the hub greenlet, where nothing can wait.
+    """
+
+    def __cinit__(self, what=None):
+        self.c.node.kind = NODE_WAIT
+        self.c.node.object = <PyObject *> self
+        self.c.link.wait = &self.c
+
+    def __init__(self, what=None):
+        cdef Scheduler hub = current_hub()
+        if self.hub is not None:
+            raise RuntimeError(f"{self!r} is initialised already")
+        hub.bind_current(self, what)
+
+    cdef bint wake_with(self, object value) except -1:
+        """Wake with a value. False if the wait is decided already. The hub's own thread."""
+        if self.c.state != WAIT_WAITING:
+            return False
+        self.value = value
+        wait_hold(&self.c)
+        return wait_wake(&self.c, OUTCOME_VALUE)
+
+    cdef bint throw_with(self, object exception) except -1:
+        """Wake with an exception instance. False if the wait is decided already. The hub's own thread."""
+        if self.c.state != WAIT_WAITING:
+            return False
+        self.value = exception
+        wait_hold(&self.c)
+        return wait_wake(&self.c, OUTCOME_THROWN)
+
+    def wake(self, value=None):
+        """Wake the greenlet: its park() returns `value`.
+
+        Returns True, or False if the wait was decided by something else already; then nothing is handed over.
+        Does not switch. Raises InvalidThreadUseError from another thread than the hub's.
+        """
+        self.hub.check_thread()
+        return self.wake_with(value)
+
+    def throw(self, exception, value=None, traceback=None):
+        """Wake the greenlet: its park() raises `exception` (a class, an instance, or class, value, traceback).
+
+        Returns True, or False if the wait was decided by something else already. Does not switch.
+        Raises InvalidThreadUseError from another thread than the hub's.
+        """
+        self.hub.check_thread()
+        return self.throw_with(make_exception(exception, value, traceback))
+
+    def park(self, timeout=None, ref=True):
+        """Switch away until woken; return the value, or raise the exception, it is woken with.
+
+        `timeout` is in seconds; None waits for ever. If it passes first, TimeoutError is raised.
+        `ref=False`: the timeout does not keep the loop alive. A wait can be parked on once.
+        """
+        cdef Scheduler hub = self.hub
+        cdef timer_t *timer = NULL
+        cdef unsigned long epoch = hub.loop.core.epoch
+        cdef uint64_t due
+        cdef int result
+        cdef bint references = ref
+        hub.check_thread()
+        if self.c.state == WAIT_OVER or self.c.parked:
+            raise RuntimeError(f"{self!r} has been parked on already; make a new one for each wait")
+        if hub.slot_of_current() is not self.c.slot:
+            raise InvalidSwitchError(f"{self!r} belongs to {self.greenlet!r}; only that greenlet can park on it")
+        if timeout is not None:
+            due = due_ms(timeout)
+            timer = hub.loop.timer_take()
+            wait_hold(&self.c)
+            timer.target = &self.c
+            timer.fire = on_wait_timer
+            hub.loop.timer_start(timer, due, 0)
+            hub.loop.core.references += references
+        result = hub.park(self)
+        if timer != NULL and hub.loop.core.epoch == epoch:
+            hub.loop.core.references -= references
+            if timer.target != NULL:
+                wait_release(&self.c)
+            hub.loop.timer_give(timer)
+        if result == 0 and self.c.outcome == OUTCOME_TIMED_OUT:
+            raise TimeoutError(f"nothing woke {self!r} within {timeout} seconds")
+        return hub.deliver(self, result)
+
+    @property
+    def greenlet(self):
+        """The greenlet that waits, or None when the wait is over."""
+        if self.c.state == WAIT_OVER or self.c.greenlet == NULL:
+            return None
+        return <object> self.c.greenlet
+
+    @property
+    def decided(self):
+        """Whether something has woken it (bool)."""
+        return self.c.state != WAIT_WAITING
+
+    @property
+    def parked(self):
+        """Whether its greenlet is switched out on it now (bool)."""
+        return self.c.parked
+
+    def __repr__(self):
+        state = ("waiting", "decided", "over")[<int> self.c.state]
+        what = "" if self.what is None else f" for {self.what!r}"
+        return f"<{type(self).__name__} at {id(self):#x} {state}{what}>"
+
+
+# --- jobs -------------------------------------------------------------------------------------------------------
+
+@final
+cdef class Callback(Job):
+    """A function for the hub greenlet to call: what run_callback() returns.
+
+    `stop()` takes it back; `pending` says whether it is still to run; true while pending.
+    """
+    cdef Scheduler hub
+    cdef readonly object callback
+    cdef readonly tuple args
+
+    cdef int run(self) except -1:
+        callback, args = self.callback, self.args
+        self.callback = self.args = None
+        Py_DECREF(self)  # the ready queue's
+        if callback is not None:
+            callback(*args)
+        return 0
+
+    def stop(self):
+        """Do not run it. Does nothing if it has run."""
+        self.hub.check_thread()
+        self.callback = self.args = None
+        if self.node.queued:
+            ready_remove(&self.hub.loop.core.ready, &self.node)
+            Py_DECREF(self)
+
+    close = stop
+
+    @property
+    def pending(self):
+        """Whether it is still to run (bool)."""
+        return self.callback is not None
+
+    def __bool__(self):
+        return self.callback is not None
+
+    def __repr__(self):
+        state = f"{self.callback!r} args={self.args!r}" if self.callback is not None else "stopped"
+        return f"<{type(self).__name__} at {id(self):#x} {state}>"
+
+
+@final
+cdef class InboxJob(Job):
+    """Does what other threads have asked for."""
+    cdef Scheduler hub
+
+    cdef int run(self) except -1:
+        cdef list requests = self.hub.inbox
+        self.hub.inbox = []
+        for callback, args in requests:
+            self.hub.call(callback, args)
+        return 0
+
+
+@final
+cdef class SignalJob(Job):
+    """Runs Python's signal handlers. What they raise goes to the main greenlet."""
+    cdef Scheduler hub
+
+    cdef int run(self) except -1:
+        try:
+            PyErr_CheckSignals()
+        except BaseException as error:
+            self.hub.throw_into(self.hub.main, error)
+        return 0
+
+
+@final
+cdef class ThrowJob(Job):
+    """Throws into a greenlet that is suspended in a switch of its own making, not parked."""
+    cdef Scheduler hub
+    cdef object target
+    cdef object exception
+
+    cdef int run(self) except -1:
+        cdef slot_t *slot
+        cdef PyObject *result
+        cdef object exception = self.exception
+        target, self.target = self.target, None
+        Py_DECREF(self)  # the ready queue's
+        if target.dead:
+            return 0
+        slot = self.hub.slot_of(target)
+        if slot.current != NULL:
+            return self.hub.throw_into(target, exception)
+        kind = type(exception)
+        result = hub_greenlet_throw(<PyObject *> target, <PyObject *> kind, <PyObject *> exception, NULL)
+        if result == NULL:
+            try:
+                hub_failed()
+            except BaseException as error:
+                # A greenlet that never ran, or did not catch it, ends with what was thrown: that is what was wanted.
+                if error is not exception:
+                    raise
+        else:
+            Py_DECREF(<object> result)
+        return 0
+
+
+# --- the scheduler ----------------------------------------------------------------------------------------------
+
+cdef class Scheduler(greenlet):
+    """Parks greenlets and runs the loop; the hub greenlet itself. `hub.Hub` adds the rest."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.inbox = []
+        self.budget = SWITCHES
+        self.stride = 7
+        self.interval = <uint64_t> (sys.getswitchinterval() * 1e9)
+
+    def __init__(self):
+        cdef PyObject *at
+        cdef PyObject *above
+        cdef InboxJob inbox_job
+        cdef SignalJob signal_job
+        cdef bint default = is_main_thread()
+        # The hub's parent is the main greenlet, whatever greenlet happened to need the hub first.
+        at = hub_greenlet_current()
+        while True:
+            above = hub_greenlet_parent(at)
+            if above == NULL:
+                break
+            Py_DECREF(<object> at)
+            at = above
+        self.main = <object> at
+        Py_DECREF(self.main)
+        greenlet.__init__(self, None, self.main)
+        self.thread_ident = get_ident()
+        self.loop = self.make_loop(default)
+        self.loop.error_handler = self.handle_error
+        inbox_job = InboxJob()
+        inbox_job.hub = self
+        self.inbox_job = inbox_job
+        self.loop.core.inbox = &inbox_job.node
+        signal_job = SignalJob()
+        signal_job.hub = self
+        self.signal_job = signal_job
+        self.loop.core.signals = &signal_job.node
+        self.looked_at = now_ns()
+        if default:
+            self.loop.watch_signals()
+
+    cdef int check_thread(self) except -1:
+        if hub_current is not <PyObject *> self:
+            if self.destroyed:
+                raise HubDestroyed(f"{self!r} was destroyed; get_hub() makes a new one")
+            raise InvalidThreadUseError(
+                f"{self!r} belongs to thread {self.thread_ident:#x}; from another thread use its run_callback_threadsafe()"
+            )
+        return 0
+
+    # --- waits ---
+
+    cdef int bind(self, Wait wait, PyObject *current, object what) except -1:
+        if current is <PyObject *> self:
+            raise BlockingSwitchOutError(
+                f"a blocking function was called on the hub greenlet, in {self.callback!r}; "
+                "spawn a greenlet and let that one block"
+            )
+        if self.destroying:
+            self.refuse(current)
+        wait.c.greenlet = current
+        wait.c.ready = &self.loop.core.ready
+        if isinstance(<object> current, HubGreenlet):
+            wait.c.slot = &(<HubGreenlet> current).slot
+        else:
+            wait.c.slot = self.slot_of(<object> current)
+        wait.hub = self
+        wait.what = what
+        return 0
+
+    cdef int refuse(self, PyObject *current) except -1:
+        """The hub is being destroyed: nothing can be waited for any more."""
+        if current is <PyObject *> self.main:
+            raise HubDestroyed(f"{self!r} is being destroyed; nothing can be waited for")
+        # A greenlet that got HubDestroyed and blocks again stays where it is, for good.
+        hub_greenlet_switch(<PyObject *> self)
+        hub_failed()
+
+    cdef Wait new_wait(self, object what):
+        """A wait of the current greenlet."""
+        cdef Wait wait = Wait.__new__(Wait)
+        self.bind_current(wait, what)
+        return wait
+
+    cdef int bind_current(self, Wait wait, object what) except -1:
+        cdef PyObject *current = hub_greenlet_current()
+        if current == NULL:
+            hub_failed()
+        Py_DECREF(<object> current)  # it is running: somebody else owns it
+        return self.bind(wait, current, what)
+
+    cdef slot_t *slot_of_current(self) except NULL:
+        cdef PyObject *current = hub_greenlet_current()
+        if current == NULL:
+            hub_failed()
+        Py_DECREF(<object> current)
+        return self.slot_of(<object> current)
+
+    cdef slot_t *slot_of(self, object target) except NULL:
+        cdef Slot slot
+        if isinstance(target, HubGreenlet):
+            return &(<HubGreenlet> target).slot
+        if target is self.main:
+            return &self.main_slot
+        slot = target.__dict__.get("_hub_slot")
+        if slot is None:
+            slot = Slot()
+            target.__dict__["_hub_slot"] = slot
+        return &slot.slot
+
+    cdef int park(self, Wait wait) noexcept:
+        """Switch away until the wait is decided.
+
+        Returns 0, and `wait.c.outcome` says how; or -1 with an exception set. Either way the wait is over.
+        The caller takes itself out of wherever it stood, and then calls deliver().
+        """
+        cdef wait_t *w = &wait.c
+        cdef int result
+        if w.slot.pending != NULL and w.state == WAIT_WAITING:
+            w.state = WAIT_OVER
+            exception = take_pending(w.slot)
+            PyErr_SetObject(type(exception), exception)
+            return -1
+        w.parked = True
+        w.slot.current = w
+        w.previous_parked = NULL
+        w.next_parked = self.parked
+        if self.parked != NULL:
+            self.parked.previous_parked = w
+        self.parked = w
+        self.parked_length += 1
+
+        result = self.switch_away(w)
+
+        self.parked_length -= 1
+        if w.previous_parked != NULL:
+            w.previous_parked.next_parked = w.next_parked
+        else:
+            self.parked = w.next_parked
+        if w.next_parked != NULL:
+            w.next_parked.previous_parked = w.previous_parked
+        w.parked = False
+        w.slot.current = NULL
+        w.state = WAIT_OVER
+        if w.carried and w.alarm == NULL:
+            wait_release(w)  # the ready queue's hold
+        if result == 1:
+            return 0
+        if result == 0:
+            set_invalid_switch(wait)
+        return -1
+
+    cdef object deliver(self, Wait wait, int result):
+        """What park() came back with: the value is returned, the exception raised."""
+        if result < 0:
+            hub_failed()
+        if wait.c.outcome == OUTCOME_THROWN:
+            if wait.c.alarm != NULL:
+                raise take_alarm(wait.c.alarm)
+            raise wait.value
+        return wait.value
+
+    cdef int sleep_for(self, double seconds, bint ref, object what) except -1:
+        cdef Wait wait
+        cdef timer_t *timer
+        cdef unsigned long epoch = self.loop.core.epoch
+        cdef uint64_t due
+        cdef int result
+        if not seconds > 0:
+            if seconds != seconds:
+                due_ms(seconds)
+            wait = self.new_wait(what)
+            wait.c.state = WAIT_DECIDED
+            wait.c.outcome = OUTCOME_VALUE
+            wait_hold(&wait.c)
+            if wait.c.slot.pending != NULL:
+                wait.c.state = WAIT_WAITING
+                wait_release(&wait.c)
+            else:
+                ready_push(wait.c.ready, &wait.c.node)
+            result = self.park(wait)
+        else:
+            due = due_ms(seconds)
+            wait = self.new_wait(what)
+            timer = self.loop.timer_take()
+            wait_hold(&wait.c)
+            timer.target = &wait.c
+            timer.fire = on_wait_timer
+            self.loop.timer_start(timer, due, 0)
+            self.loop.core.references += ref
+            result = self.park(wait)
+            if self.loop.core.epoch == epoch:
+                self.loop.core.references -= ref
+                if timer.target != NULL:
+                    wait_release(&wait.c)
+                self.loop.timer_give(timer)
+        self.deliver(wait, result)
+        return 0
+
+    cdef int wait_descriptor(
+        self, watch_t *watch, int events, uint64_t due, deadline_t *deadline, object what
+    ) except -1:
+        """Wait until a descriptor is readable (events 1) or writable (2), first come first served.
+
+        `due` is a loop time in milliseconds (due_ms()), 0 for ever; `deadline` may lend a timer.
+        Returns an outcome: OUTCOME_READY, OUTCOME_TIMED_OUT or OUTCOME_CLOSED.
+        """
+        cdef Wait wait = self.new_wait(what)
+        cdef wait_t *w = &wait.c
+        cdef unsigned long epoch = self.loop.core.epoch
+        cdef timer_t *timer = NULL
+        cdef int result
+        if self.loop.watch_want(watch, events):
+            return OUTCOME_READY  # a regular file: always ready
+        if due:
+            if deadline != NULL and deadline.wait == NULL:
+                if deadline.timer != NULL and deadline.epoch != epoch:
+                    deadline.timer = NULL
+                if deadline.timer == NULL:
+                    deadline.timer = self.loop.timer_take()
+                    deadline.epoch = epoch
+                    deadline.timer.target = deadline
+                    deadline.timer.fire = on_deadline
+                    deadline.fires = due
+                    self.loop.timer_start(deadline.timer, due, 0)
+                elif deadline.fires > due:
+                    deadline.fires = due
+                    timer_restart(deadline.timer, due)
+                deadline.due = due
+                deadline.wait = w
+            else:
+                deadline = NULL
+                timer = self.loop.timer_take()
+                timer.target = w
+                timer.fire = on_descriptor_timer
+                self.loop.timer_start(timer, due, 0)
+        else:
+            deadline = NULL
+        wait_hold(w)
+        fifo_append(&watch.readers if events == 1 else &watch.writers, &w.link)
+        self.loop.core.references += 1
+        result = self.park(wait)
+        if deadline != NULL:
+            deadline.wait = NULL
+        if self.loop.core.epoch == epoch:
+            self.loop.core.references -= 1
+            if timer != NULL:
+                self.loop.timer_give(timer)
+            if w.link.fifo != NULL:
+                fifo_remove(&w.link)
+                wait_release(w)
+        if result < 0 or w.outcome == OUTCOME_THROWN:
+            self.deliver(wait, result)
+        return w.outcome
+
+    # --- switching ---
+
+    cdef inline bint spend(self) noexcept:
+        """Count a switch. True when the loop must look for I/O before the next one."""
+        self.switches += 1
+        self.budget -= 1
+        if self.budget <= 0:
+            self.stride = 7
+            return True
+        if self.budget & self.stride == 0 and now_ns() - self.looked_at > self.interval:
+            # Long stretches between switches: from now on look at the clock at each of them.
+            self.stride = 0
+            self.budget = 0
+            return True
+        return False
+
+    cdef int switch_away(self, wait_t *mine) noexcept:
+        """Let others run until somebody switches here because of `mine`.
+
+        Returns 1 then; 0 if somebody else switched here; -1 with an exception set.
+        """
+        cdef ready_t *ready = &self.loop.core.ready
+        cdef node_t *node
+        cdef wait_t *other
+        cdef PyObject *target
+        cdef PyObject *result
+        cdef int answer
+        while True:
+            target = NULL
+            if self.budget <= 0:
+                answer = self.look_safely(False)
+                if answer == -2:
+                    return -1
+                if answer:
+                    target = <PyObject *> self
+            if target == NULL:
+                node = ready_pop(ready)
+                if node == NULL:
+                    answer = self.idle(False)
+                    if answer == 0:
+                        continue
+                    if answer < 0:
+                        return -1
+                    if answer == 2:
+                        result = self.throw_loop_exit()
+                        if result == NULL:
+                            return -1
+                        Py_DECREF(<object> result)
+                        return 1 if mine.carried else 0
+                    target = <PyObject *> self
+                elif node.kind <= NODE_ALARM:
+                    other = resume_of(node)
+                    if other == NULL:
+                        continue
+                    other.carried = True
+                    self.spend()
+                    if other is mine:
+                        return 1
+                    target = other.greenlet
+                else:
+                    ready_push_front(ready, node)
+                    target = <PyObject *> self
+            result = hub_greenlet_switch(target)
+            if result == NULL:
+                return -1
+            Py_DECREF(<object> result)
+            return 1 if mine.carried else 0
+
+    def run(self):
+        """The hub greenlet's own loop. Not for users: the hub runs while something waits."""
+        cdef ready_t *ready = &self.loop.core.ready
+        cdef node_t *node
+        cdef wait_t *other
+        cdef PyObject *result
+        cdef int answer
+        while not self.destroying:
+            if self.budget <= 0:
+                self.look(True)
+            node = ready_pop(ready)
+            if node == NULL:
+                answer = self.idle(True)
+                if answer < 0:
+                    self.report_error(None)
+                elif answer == 2:
+                    result = self.throw_loop_exit()
+                    if result != NULL:
+                        Py_DECREF(<object> result)
+                    elif not self.hub_goes_on():
+                        return
+            elif node.kind <= NODE_ALARM:
+                other = resume_of(node)
+                if other != NULL:
+                    other.carried = True
+                    self.spend()
+                    if self.enter(other.greenlet):
+                        return
+            elif node.kind == NODE_START:
+                self.spend()
+                if self.enter(node.object):
+                    return
+            else:
+                self.spend()
+                job = <Job> node.object
+                self.callback = job
+                try:
+                    (<Job> job).run()
+                except BaseException:
+                    self.report_error(job)
+                self.callback = None
+                job = None
+
+    cdef int enter(self, PyObject *target) except -1:
+        """From the hub greenlet, switch to a greenlet. Returns 1 if the hub greenlet itself must end."""
+        cdef PyObject *result = hub_greenlet_switch(target)
+        if result != NULL:
+            Py_DECREF(<object> result)
+            return 0
+        return not self.hub_goes_on()
+
+    def make_loop(self, default):
+        """Make the loop of a new hub (internal)."""
+        return Loop(default)
+
+    cdef bint hub_goes_on(self) except -1:
+        """An exception came up in the hub greenlet: a bare greenlet's, or one to end the hub (False)."""
+        try:
+            hub_failed()
+        except GreenletExit:
+            return False
+        except BaseException:
+            self.report_error("a greenlet made without greenio")
+        return True
+
+    cdef PyObject *throw_loop_exit(self) noexcept:
+        """The main greenlet is not parked, so it is suspended in a switch of its own making: throw into that."""
+        try:
+            error = self.loop_exit()
+            kind = type(error)
+            return hub_greenlet_throw(<PyObject *> self.main, <PyObject *> kind, <PyObject *> error, NULL)
+        except BaseException as failure:
+            PyErr_SetObject(type(failure), failure)
+            return NULL
+
+    cdef int report_error(self, object context) except -1:
+        """Hand the exception that is being handled to handle_error(). Nothing is ever swallowed."""
+        kind, value, traceback = sys.exc_info()
+        try:
+            self.handle_error(context, kind, value, traceback)
+        except BaseException as error:
+            if isinstance(error, Exception):
+                sys.excepthook(type(error), error, error.__traceback__)
+            else:
+                self.throw_into(self.main, error)
+        return 0
+
+    # --- the loop ---
+
+    cdef int look(self, bint on_hub) except -2:
+        """See, without waiting, what the loop has. Returns 1 if only the hub greenlet may do that now."""
+        cdef Loop loop = self.loop
+        if loop.core.running:
+            # Inside a callback of a pyuv handle: the turn that is under way goes on later.
+            self.budget = SWITCHES
+            return 0
+        if loop.foreign and not on_hub:
+            return 1
+        loop.poll(False)
+        self.budget = SWITCHES
+        self.looked_at = now_ns()
+        return 0
+
+    cdef int look_safely(self, bint on_hub) noexcept:
+        try:
+            return self.look(on_hub)
+        except BaseException as error:
+            PyErr_SetObject(type(error), error)
+            return -2
+
+    cdef int idle(self, bint on_hub) noexcept:
+        """Nothing is ready: sleep until something is.
+
+        Returns 0 to look at the queue again; 1 if the hub greenlet has to do it; 2 if nothing is left to happen
+        and the main greenlet is not parked; -1 with an exception set.
+        """
+        cdef Loop loop = self.loop
+        cdef bint displaced = False
+        try:
+            if loop.core.running:
+                # In a callback of a pyuv handle that switched away from the hub: only that turn can go on.
+                if on_hub:
+                    raise InvalidSwitchError("the loop was re-entered from one of its own callbacks")
+                return 1
+            if not loop.is_alive():
+                return 0 if self.nothing_left() else 2
+            if loop.foreign and not on_hub:
+                return 1
+            if loop.owns_signals:
+                displaced = loop.claim_signals()
+                if displaced:
+                    if not on_hub:
+                        loop.release_signals()
+                        return 1
+                    # A signal may have come after the last bytecode, and told only the user's descriptor.
+                    self.signal_job.run()
+                    if loop.core.ready.head != NULL:
+                        loop.release_signals()
+                        return 0
+            loop.poll(True)
+            if displaced:
+                loop.release_signals()
+            else:
+                loop.core.signal_count = 0
+            self.budget = SWITCHES
+            self.looked_at = now_ns()
+            return 0
+        except BaseException as error:
+            PyErr_SetObject(type(error), error)
+            return -1
+
+    cdef bint nothing_left(self) except -1:
+        """Nothing is ready and nothing can happen. True if somebody was told; False if nobody could be."""
+        if self.join_wait is not None and self.join_wait.c.state == WAIT_WAITING:
+            return self.join_wait.wake_with(True)
+        if self.main_slot.current == NULL:
+            return False
+        return (<Wait> self.main_slot.current.node.object).throw_with(self.loop_exit())
+
+    cdef object loop_exit(self):
+        try:
+            report = self.format_waits()
+        except Exception as error:
+            report = f"(the report of who waits failed: {error!r})"
+        return LoopExit(hub=self, report=report)
+
+    def parked_waits(self):
+        """Every wait that a greenlet is parked on now, oldest first: a list of Wait."""
+        cdef wait_t *wait = self.parked
+        cdef list waits = []
+        while wait != NULL:
+            waits.append(<object> wait.node.object)
+            wait = wait.next_parked
+        waits.reverse()
+        return waits
+
+    # --- callbacks ---
+
+    def run_callback(self, callback, *args):
+        """Call ``callback(*args)`` on the hub greenlet, soon, in order. Does not switch.
+
+        The callback must not block. What it raises goes to ``handle_error``.
+        Returns an object with ``stop()`` and ``pending``. The hub's own thread only: InvalidThreadUseError.
+        """
+        cdef Callback job
+        self.check_thread()
+        if not callable(callback):
+            raise TypeError(f"a callback must be callable, not {callback!r}")
+        job = Callback.__new__(Callback)
+        job.hub = self
+        job.callback = callback
+        job.args = args
+        Py_INCREF(job)  # the ready queue's
+        ready_push(&self.loop.core.ready, &job.node)
+        return job
+
+    def run_callback_threadsafe(self, callback, *args):
+        """Call ``callback(*args)`` on this hub's greenlet, from any thread. Does not switch or wait.
+
+        The callback must not block. What it raises goes to ``handle_error``.
+        Raises HubDestroyed when the hub is gone.
+        """
+        if not callable(callback):
+            raise TypeError(f"a callback must be callable, not {callback!r}")
+        if self.destroyed:
+            raise HubDestroyed(f"{self!r} was destroyed; nothing can be called on it")
+        self.inbox.append((callback, args))
+        self.loop.wake_up()
+
+    def call(self, callback, tuple args):
+        """Call a function on the hub greenlet now, and report what it raises (internal)."""
+        before = self.callback
+        self.callback = callback
+        try:
+            callback(*args)
+        except BaseException:
+            self.report_error(callback)
+        self.callback = before
+
+    def throw_soon(self, target, exception, value=None, traceback=None):
+        """Throw an exception into a greenlet of this hub, as ``kill`` does. Does not switch.
+
+        A greenlet that waits is woken with it; one that was woken by something else already gets it when it
+        blocks next; one that is suspended in a switch of its own making gets it there.
+        """
+        self.check_thread()
+        self.throw_into(target, make_exception(exception, value, traceback))
+
+    cdef int throw_into(self, object target, object exception) except -1:
+        cdef slot_t *slot
+        cdef throw_t *entry
+        cdef PyObject *current
+        cdef ThrowJob job
+        if target.dead:
+            return 0
+        slot = self.slot_of(target)
+        if slot.current != NULL and (<Wait> slot.current.node.object).throw_with(exception):
+            return 0
+        current = hub_greenlet_current()
+        Py_XDECREF(current)
+        if slot.current != NULL or current is <PyObject *> target:
+            entry = <throw_t *> PyMem_RawMalloc(sizeof(throw_t))
+            if entry == NULL:
+                raise MemoryError()
+            Py_INCREF(exception)
+            entry.exception = <PyObject *> exception
+            entry.alarm = NULL
+            append_pending(slot, entry)
+            return 0
+        job = ThrowJob.__new__(ThrowJob)
+        job.hub = self
+        job.target = target
+        job.exception = exception
+        Py_INCREF(job)  # the ready queue's
+        ready_push(&self.loop.core.ready, &job.node)
+        return 0
+
+    # --- alarms ---
+
+    cdef int alarm_set(self, alarm_t *alarm, object owner, double seconds, bint ref) except -1:
+        """Throw into the current greenlet in `seconds`, unless cancelled before."""
+        cdef PyObject *current
+        cdef timer_t *timer
+        cdef uint64_t due = due_ms(seconds)
+        cdef slot_t *slot
+        self.check_thread()
+        current = hub_greenlet_current()
+        if current == NULL:
+            hub_failed()
+        slot = self.slot_of(<object> current)
+        timer = self.loop.timer_take()
+        alarm.greenlet = current  # with the reference
+        alarm.slot = slot
+        alarm.node.kind = NODE_ALARM
+        alarm.node.object = <PyObject *> owner
+        Py_INCREF(owner)
+        alarm.pending.alarm = alarm
+        alarm.is_set = True
+        alarm.is_pending = False
+        alarm.references = ref
+        alarm.wait = NULL
+        alarm.epoch = self.loop.core.epoch
+        alarm.timer = timer
+        timer.target = alarm
+        timer.fire = on_alarm
+        self.loop.core.references += ref
+        self.loop.timer_start(timer, due, 0)
+        return 0
+
+    # --- the end, and forks ---
+
+    def join(self, timeout=None):
+        """Wait until nothing is left to do: no greenlet is ready, and no timer, socket or handle is waited for.
+
+        Main greenlet only. `timeout` in seconds, None for ever. Returns True when everything is done, False
+        when the timeout passed first.
+        """
+        cdef Wait wait
+        cdef PyObject *current
+        self.check_thread()
+        current = hub_greenlet_current()
+        Py_XDECREF(current)
+        if current is not <PyObject *> self.main:
+            raise BlockingSwitchOutError("hub.join() can be called from the main greenlet only")
+        if timeout is not None and timeout < 0:
+            timeout = 0
+        wait = self.new_wait("hub.join()")
+        self.join_wait = wait
+        try:
+            return wait.park(timeout, False)
+        except TimeoutError:
+            if wait.c.outcome == OUTCOME_TIMED_OUT:
+                return False
+            raise
+        finally:
+            self.join_wait = None
+
+    def destroy(self, destroy_loop=None):
+        """End every greenlet that waits here with HubDestroyed, close the loop, and forget the hub.
+
+        The next get_hub() of the thread makes a new one. Call it from the main greenlet of the hub's thread,
+        when the thread is done; it is called by itself when a thread ends. Calling it again does nothing.
+        `destroy_loop` is accepted for compatibility: the loop always goes with its hub.
+        """
+        cdef PyObject *current
+        cdef wait_t *wait
+        cdef wait_t *next
+        cdef list others = []
+        if self.destroyed:
+            return
+        self.check_thread()
+        current = hub_greenlet_current()
+        Py_XDECREF(current)
+        if current is not <PyObject *> self.main:
+            raise BlockingSwitchOutError("hub.destroy() can be called from the main greenlet only")
+        if self.loop.core.running:
+            raise BlockingSwitchOutError("hub.destroy() cannot be called from a callback of the loop")
+        self.destroying = True
+        for parked in self.parked_waits():
+            (<Wait> parked).throw_with(HubDestroyed(f"{self!r} is being destroyed"))
+        self.drain()
+        self.destroyed = True
+        self.on_destroy()
+        self.loop.close()
+        if hub_current is <PyObject *> self:
+            forget_hub()
+
+    def on_destroy(self):
+        """A hook: the hub is about to close its loop (internal)."""
+
+    cdef int drain(self) except -1:
+        """From the main greenlet, run what is ready, and only that. Greenlets not started yet never start."""
+        cdef node_t *node
+        cdef wait_t *other
+        cdef PyObject *result
+        cdef HubGreenlet unstarted
+        while True:
+            node = ready_pop(&self.loop.core.ready)
+            if node == NULL:
+                return 0
+            if node.kind <= NODE_ALARM:
+                other = resume_of(node)
+                if other == NULL:
+                    continue
+                other.carried = True
+                result = hub_greenlet_switch(other.greenlet)
+                # It comes back here when the greenlet ends or blocks again: its parent, the hub, ends at once.
+                if result == NULL:
+                    self.hub_goes_on()
+                else:
+                    Py_DECREF(<object> result)
+            elif node.kind == NODE_START:
+                unstarted = <HubGreenlet> node.object
+                Py_DECREF(unstarted)
+            elif node.object is not <PyObject *> self.signal_job and node.object is not <PyObject *> self.inbox_job:
+                if isinstance(<object> node.object, (Callback, ThrowJob)):
+                    Py_DECREF(<object> node.object)
+
+    def after_fork_in_child(self):
+        """In a forked child: go on with a new loop, and with the greenlet that forked only (internal).
+
+        Like threads, the other greenlets stay behind in the parent: what they wait for belongs to it.
+        """
+        self.thread_ident = get_ident()
+        self.inbox = []
+        self.inbox_job.node.queued = False
+        self.signal_job.node.queued = False
+        self.loop.leave_behind()
+        self.budget = SWITCHES
+
+    def setswitchinterval(self, double seconds):
+        """How long ready greenlets may run before the loop looks for I/O, in seconds."""
+        if not seconds > 0:
+            raise ValueError("the switch interval must be greater than 0 seconds")
+        self.interval = <uint64_t> (min(seconds, 1e6) * 1e9)
+
+    def statistics(self):
+        """Counts for debugging: a dict of name to int."""
+        counts = {"switches": self.switches, "parked": self.parked_length}
+        if not self.destroyed:
+            counts.update(self.loop.statistics())
+        return counts
+
+
+cdef wait_t *resume_of(node_t *node) noexcept:
+    """The wait whose greenlet is to be resumed for a NODE_WAIT or NODE_ALARM; NULL if it is no longer parked."""
+    cdef wait_t *wait
+    cdef alarm_t *alarm
+    if node.kind == NODE_WAIT:
+        wait = <wait_t *> node
+        if wait.parked:
+            return wait
+        # Woken before it parked (park() will find it decided), or switched away from it by force.
+        wait_release(wait)
+        return NULL
+    alarm = <alarm_t *> node
+    wait = alarm.wait
+    alarm.wait = NULL
+    if wait != NULL and alarm.slot.current is wait and wait.alarm is alarm:
+        return wait
+    # The greenlet was switched out of that wait by force: the exception is still due.
+    alarm.is_pending = True
+    append_pending(alarm.slot, &alarm.pending)
+    return NULL
+
+
+cdef void set_invalid_switch(Wait wait) noexcept:
+    message = (
+        f"{<object> wait.c.greenlet!r} was switched to while it waits: {wait!r}; "
+        "wake a waiting greenlet through what it waits for"
+    )
+    PyErr_SetObject(InvalidSwitchError, message)
+
+
+# --- one hub per thread -----------------------------------------------------------------------------------------
+
+hub_class = None  # set by hub.hub
+locals_of_thread = native_local()
+
+
+cdef bint is_main_thread():
+    return get_ident() == threading.main_thread().ident
+
+
+class HubGuard:
+    """Belongs to a thread's local data: destroys the thread's hub when the thread ends."""
+
+    def __init__(self, hub):
+        self.hub = hub
+        self.process = os.getpid()
+
+    def __del__(self, finalizing=sys.is_finalizing, get_ident=get_ident, getpid=os.getpid):
+        hub = self.hub
+        # Threads that a fork left behind, and what is left at the interpreter's end, are not cleaned up.
+        if hub.destroyed or finalizing() or getpid() != self.process or get_ident() != hub.thread_ident:
+            return
+        hub.destroy()
+
+
+cdef Scheduler current_hub():
+    """The hub of the current thread, made on first use."""
+    if hub_current == NULL:
+        return make_hub()
+    return <Scheduler> hub_current
+
+
+cdef Scheduler make_hub():
+    global hub_current
+    if hub_is_finalizing():
+        raise HubDestroyed("the interpreter is shutting down: no new hub can be made")
+    hub = hub_class()
+    locals_of_thread.guard = HubGuard(hub)
+    hub_current = <PyObject *> hub
+    return hub
+
+
+cdef object forget_hub():
+    global hub_current
+    hub_current = NULL
+    try:
+        del locals_of_thread.guard
+    except AttributeError:
+        pass
+
+
+def get_hub():
+    """The hub of the current thread (a `Hub`), made on first use. Does not switch."""
+    return current_hub()
+
+
+def get_hub_if_exists():
+    """The hub of the current thread, or None if it has none. Does not switch."""
+    return None if hub_current == NULL else <object> hub_current
+
+
+def set_hub_class(value):
+    """Say which class get_hub() makes (internal)."""
+    global hub_class
+    hub_class = value
+
+
+def after_fork_in_child():
+    """For os.register_at_fork."""
+    if hub_current != NULL:
+        hub = <object> hub_current
+        locals_of_thread.guard.process = os.getpid()
+        hub.after_fork_in_child()
+
+
+def sleep(seconds=0, ref=True):
+    """Let others run for `seconds` (float); 0 or less lets them run once, and comes back as soon as it is our turn.
+
+    `ref=False`: this sleep alone does not keep the loop alive. Returns None. Switches greenlets.
+    Raises whatever is thrown into the greenlet meanwhile, and BlockingSwitchOutError on the hub greenlet.
+    """
+    current_hub().sleep_for(seconds, ref, None)
+
+
+os.register_at_fork(after_in_child=after_fork_in_child)

@@ -1,0 +1,423 @@
+"""Watchers: libuv handles that call a Python function on the hub greenlet. gevent's names and behaviour.
+
+Rules
+    1. A watcher's callback runs on the hub greenlet and must not block. What it raises goes to
+       ``hub.handle_error``.
+    2. A started watcher keeps itself alive; one that was never started, or was stopped, is collected as usual.
+    3. A watcher belongs to its loop's thread. Only ``async_.send`` may be called from others.
+
+What does not belong here: how waiting greenlets are woken. That needs no watcher.
+"""
+
+import os
+
+from hub.libuv cimport UV_ASYNC, UV_CHECK, UV_FS_POLL, UV_IDLE, UV_PREPARE, UV_SIGNAL, UV_TIMER, uv_stat_t
+from hub.loop cimport Handle, Loop, listener_t, watch_t
+from hub.ready cimport ready_remove
+from hub.scheduler cimport Scheduler
+
+READ = 1
+WRITE = 2
+
+
+cdef class Watcher(Handle):
+    """What all watchers share: start, stop, close, ref, active, pending, callback, args.
+
+    Usable in a ``with`` statement, which closes it.
+    """
+    cdef readonly Scheduler hub
+    cdef readonly object callback  # what is called, or None when stopped
+    cdef readonly object args      # with which arguments
+    cdef bint pass_events          # whether the events come first among them
+
+    def __init__(self, loop, bint ref=True, priority=None):
+        self.loop = loop
+        self.hub = loop.hub
+        self.make(ref)
+
+    cdef int make(self, bint ref) except -1:
+        raise NotImplementedError
+
+    cdef int begin(self) except -1:
+        """Start the handle. The callback is set already."""
+        raise NotImplementedError
+
+    cdef int set_callback(self, object callback, tuple args) except -1:
+        self.hub.check_thread()
+        if not callable(callback):
+            raise TypeError(f"a callback must be callable, not {callback!r}")
+        self.callback = callback
+        self.args = args
+        return 0
+
+    def start(self, callback, *args):
+        """Call ``callback(*args)`` on the hub greenlet each time the watcher fires. Does not switch."""
+        self.set_callback(callback, args)
+        try:
+            self.begin()
+        except BaseException:
+            self.callback = self.args = None
+            raise
+
+    def stop(self):
+        """Stop watching; the callback and its arguments are forgotten. May be started again."""
+        self.hub.check_thread()
+        self.end()
+        self.callback = self.args = None
+
+    cdef int end(self) except -1:
+        return self.stop_handle()
+
+    def close(self):
+        """Stop watching for good and give the handle back. Calling it again does nothing."""
+        self.hub.check_thread()
+        self.end()
+        self.callback = self.args = None
+        self.close_handle()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    cdef int run(self) except -1:
+        callback, args = self.callback, self.args
+        if self.state != NULL:
+            self.state.fired = False
+            if not self.handle_is_active():
+                self.keep(False)
+        if callback is not None:
+            if self.pass_events:
+                args = (self.events_now(), *args)
+            callback(*args)
+        return 0
+
+    cdef object events_now(self):
+        return None
+
+    def feed(self, revents, callback, *args):
+        """Call ``callback(*args)`` on the hub greenlet as if the watcher had fired, once."""
+        self.hub.run_callback(callback, *args)
+
+    @property
+    def ref(self):
+        """Whether the watcher, while it is active, keeps the loop alive (bool). Assignable."""
+        return self.handle_has_ref()
+
+    @ref.setter
+    def ref(self, value):
+        self.set_handle_ref(value)
+
+    @property
+    def active(self):
+        """Whether it is started and can fire (bool)."""
+        return self.callback is not None and self.handle_is_active()
+
+    @property
+    def pending(self):
+        """Whether it has fired and its callback is still to run (bool)."""
+        return self.node.queued
+
+    @property
+    def priority(self):
+        """Always None: libuv has no priorities. Kept for code written for gevent."""
+        return None
+
+    def describe(self):
+        """What is watched, for the repr (str)."""
+        return ""
+
+    def __repr__(self):
+        state = "closed" if self.state == NULL else "active" if self.active else "stopped"
+        calls = f" callback={self.callback!r}" if self.callback is not None else ""
+        return f"<{type(self).__name__} watcher at {id(self):#x} {state}{self.describe()}{calls}>"
+
+
+cdef class timer(Watcher):
+    """Fires after `after` seconds, and then every `repeat` seconds if that is not 0."""
+    cdef double after
+    cdef readonly double repeat
+
+    def __init__(self, loop, double after=0.0, double repeat=0.0, bint ref=True, priority=None):
+        if repeat < 0:
+            raise ValueError(f"a timer's repeat must not be negative: {repeat}")
+        self.after = after
+        self.repeat = repeat
+        Watcher.__init__(self, loop, ref)
+
+    cdef int make(self, bint ref) except -1:
+        self.open(self.loop, UV_TIMER)
+        return self.set_handle_ref(ref)
+
+    cdef int begin(self) except -1:
+        return self.start_timer(self.after, self.repeat)
+
+    def start(self, callback, *args, update=None):
+        """Call ``callback(*args)`` when the time has come. `update` is accepted for compatibility."""
+        self.set_callback(callback, args)
+        self.begin()
+
+    def again(self, callback, *args, update=None):
+        """Start again, from now: after `repeat` seconds for a repeating timer."""
+        self.set_callback(callback, args)
+        self.start_timer(self.repeat if self.repeat else self.after, self.repeat)
+
+
+cdef class async_(Watcher):
+    """Fires after ``send()``, which any thread may call."""
+
+    cdef int make(self, bint ref) except -1:
+        self.open(self.loop, UV_ASYNC)
+        self.wants_ref = ref
+        return self.set_handle_ref(False)
+
+    cdef bint wants_ref
+
+    cdef int begin(self) except -1:
+        # An async handle is active from the start: only a started watcher may keep the loop alive.
+        self.set_handle_ref(self.wants_ref)
+        self.keep(True)
+        return 0
+
+    cdef int end(self) except -1:
+        if self.state != NULL:
+            self.set_handle_ref(False)
+        return self.stop_handle()
+
+    def send(self):
+        """Make the watcher fire, from any thread. Several calls before it runs are one."""
+        self.notify()
+
+    def send_ignoring_arg(self, _ignored):
+        """send(), as a link."""
+        self.notify()
+
+    @property
+    def ref(self):
+        """Whether the watcher, while it is started, keeps the loop alive (bool). Assignable."""
+        return self.wants_ref
+
+    @ref.setter
+    def ref(self, value):
+        self.wants_ref = value
+        if self.callback is not None:
+            self.set_handle_ref(value)
+
+
+cdef class signal(Watcher):
+    """Fires when the process gets signal `signum`. Python's own handler for it is displaced while started."""
+    cdef readonly int signalnum
+
+    def __init__(self, loop, int signum, bint ref=True, priority=None):
+        if not 0 < signum < 65:
+            raise ValueError(f"illegal signal number: {signum}")
+        self.signalnum = signum
+        Watcher.__init__(self, loop, ref)
+
+    cdef int make(self, bint ref) except -1:
+        self.open(self.loop, UV_SIGNAL)
+        return self.set_handle_ref(ref)
+
+    cdef int begin(self) except -1:
+        return self.start_signal(self.signalnum)
+
+    def describe(self):
+        return f" signal={self.signalnum}"
+
+
+cdef class prepare(Watcher):
+    """Fires at each turn of the loop, before it looks for I/O."""
+
+    cdef int make(self, bint ref) except -1:
+        self.open(self.loop, UV_PREPARE)
+        return self.set_handle_ref(ref)
+
+    cdef int begin(self) except -1:
+        return self.start_phase()
+
+
+cdef class check(Watcher):
+    """Fires at each turn of the loop, after it has looked for I/O."""
+
+    cdef int make(self, bint ref) except -1:
+        self.open(self.loop, UV_CHECK)
+        return self.set_handle_ref(ref)
+
+    cdef int begin(self) except -1:
+        return self.start_phase()
+
+
+cdef class idle(Watcher):
+    """Fires at each turn of the loop, and keeps it from sleeping: for what is to run when nothing else does."""
+
+    cdef int make(self, bint ref) except -1:
+        self.open(self.loop, UV_IDLE)
+        return self.set_handle_ref(ref)
+
+    cdef int begin(self) except -1:
+        return self.start_phase()
+
+
+cdef class stat(Watcher):
+    """Fires when the file at `path` changes, which is looked at every `interval` seconds (0: the default, 5)."""
+    cdef readonly object path
+    cdef readonly double interval
+
+    def __init__(self, loop, path, double interval=0.0, bint ref=True, priority=None):
+        self.path = path
+        self.interval = interval if interval > 0 else 5.0
+        Watcher.__init__(self, loop, ref)
+
+    cdef int make(self, bint ref) except -1:
+        self.open(self.loop, UV_FS_POLL)
+        return self.set_handle_ref(ref)
+
+    cdef int begin(self) except -1:
+        return self.start_stat(os.fsencode(self.path), self.interval)
+
+    @property
+    def attr(self):
+        """The file's state when last looked at: an `os.stat_result`, or None if it was not there."""
+        return stat_result(&self.state.stat_now) if self.state != NULL else None
+
+    @property
+    def prev(self):
+        """The state before that."""
+        return stat_result(&self.state.stat_before) if self.state != NULL else None
+
+    def describe(self):
+        return f" path={self.path!r} interval={self.interval}"
+
+
+cdef object stat_result(uv_stat_t *stat):
+    if stat.st_nlink == 0:
+        return None
+    return os.stat_result((
+        stat.st_mode, stat.st_ino, stat.st_dev, stat.st_nlink, stat.st_uid, stat.st_gid, stat.st_size,
+        stat.st_atim.tv_sec, stat.st_mtim.tv_sec, stat.st_ctim.tv_sec,
+    ))
+
+
+cdef class io(Watcher):
+    """Fires when descriptor `fd` is readable (events 1), writable (2) or either (3), for as long as it is.
+
+    Any number of watchers and waiting greenlets may share a descriptor.
+    """
+    cdef int descriptor
+    cdef int wanted
+    cdef listener_t listener
+    cdef watch_t *watch
+    cdef unsigned long epoch      # of the loop when it was started
+    cdef bint references
+    cdef bint started
+
+    def __init__(self, loop, int fd, int events, bint ref=True, priority=None):
+        if fd < 0:
+            raise ValueError(f"a file descriptor cannot be negative: {fd}")
+        if not 0 < events <= 3:
+            raise ValueError(f"events must be 1 (read), 2 (write) or 3 (both), not {events}")
+        self.descriptor = fd
+        self.wanted = events
+        Watcher.__init__(self, loop, ref)
+
+    cdef int make(self, bint ref) except -1:
+        self.loop.check()
+        self.references = ref
+        return 0
+
+    def start(self, callback, *args, pass_events=False):
+        """Call ``callback(*args)``, or with `pass_events` ``callback(events, *args)``, while the descriptor is ready."""
+        if self.started:
+            self.end()
+        self.set_callback(callback, args)
+        self.pass_events = pass_events
+        try:
+            self.begin()
+        except BaseException:
+            self.callback = self.args = None
+            raise
+
+    cdef int begin(self) except -1:
+        self.watch = self.loop.watch_of(self.descriptor)
+        self.listener.node = &self.node
+        self.listener.events = self.wanted
+        self.listener.fired = 0
+        self.loop.watch_listen(self.watch, &self.listener)
+        self.epoch = self.loop.core.epoch
+        self.started = True
+        self.loop.core.references += self.references
+        self.keep(True)
+        return 0
+
+    cdef int end(self) except -1:
+        if not self.started:
+            return 0
+        self.started = False
+        if self.epoch == self.loop.core.epoch:
+            self.loop.core.references -= self.references
+            self.loop.watch_unlisten(self.watch, &self.listener)
+            if self.node.queued:
+                ready_remove(&self.loop.core.ready, &self.node)
+        self.watch = NULL
+        self.keep(False)
+        return 0
+
+    cdef object events_now(self):
+        events, self.listener.fired = self.listener.fired, 0
+        return events
+
+    @property
+    def fd(self):
+        """The descriptor (int). Assignable while stopped."""
+        return self.descriptor
+
+    @fd.setter
+    def fd(self, int value):
+        if self.started:
+            raise ValueError(f"{self!r} is started; stop it before changing its descriptor")
+        self.descriptor = value
+
+    @property
+    def events(self):
+        """1 (read), 2 (write) or 3 (both). Assignable."""
+        return self.wanted
+
+    @events.setter
+    def events(self, int value):
+        if not 0 < value <= 3:
+            raise ValueError(f"events must be 1 (read), 2 (write) or 3 (both), not {value}")
+        callback, args, pass_events = self.callback, self.args, self.pass_events
+        self.end()
+        self.wanted = value
+        if callback is not None:
+            self.start(callback, *args, pass_events=pass_events)
+
+    @property
+    def events_str(self):
+        """The events in words (str)."""
+        return ("", "READ", "WRITE", "READ|WRITE")[self.wanted]
+
+    @property
+    def ref(self):
+        """Whether the watcher, while it is started, keeps the loop alive (bool). Assignable."""
+        return self.references
+
+    @ref.setter
+    def ref(self, value):
+        if self.started and self.epoch == self.loop.core.epoch:
+            self.loop.core.references += <bint> value - self.references
+        self.references = value
+
+    @property
+    def active(self):
+        """Whether it is started and can fire (bool)."""
+        return self.started and self.epoch == self.loop.core.epoch
+
+    def describe(self):
+        return f" fd={self.descriptor} events={self.events_str}"
+
+    def __repr__(self):
+        state = "active" if self.active else "stopped"
+        calls = f" callback={self.callback!r}" if self.callback is not None else ""
+        return f"<{type(self).__name__} watcher at {id(self):#x} {state}{self.describe()}{calls}>"
