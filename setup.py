@@ -147,7 +147,7 @@ def extensions():
             [name.replace(".", "/") + ".pyx"],
             include_dirs=[os.path.dirname(greenlet.__file__), "hub"],
             define_macros=[("_GNU_SOURCE", "1"), *macros],
-            extra_compile_args=["-O2", "-fvisibility=hidden"],
+            extra_compile_args=["-O3", "-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt"],
         )
         for name in MODULES
     ]

@@ -48,5 +48,4 @@ __all__ = [
     "with_timeout",
 ]
 
-if not config.track_greenlet_tree:
-    config.track_greenlet_tree = False
+config.apply()

@@ -61,6 +61,20 @@ def _apply_track_tree(value):
     set_track_tree(value)
 
 
+def positive(text):
+    """A number greater than 0."""
+    value = int(text)
+    if value <= 0:
+        raise ValueError(f"expected a number greater than 0, got {text!r}")
+    return value
+
+
+def _apply_stack_limit(value):
+    from greenio.greenlet import set_spawning_stack_limit
+
+    set_spawning_stack_limit(value)
+
+
 class Config:
     """The settings; ``greenio.config`` is the one instance."""
 
@@ -73,6 +87,13 @@ class Config:
         "Record for each greenlet who spawned it and where. Costs about a microsecond a greenlet.",
         _apply_track_tree,
     )
+    spawning_stack_limit = Setting(
+        "GREENIO_SPAWNING_STACK_LIMIT",
+        10,
+        positive,
+        "How many frames of the place of spawning are recorded for each greenlet, at most 32.",
+        _apply_stack_limit,
+    )
 
     def set(self, name, value):
         """Set a setting by name. Raises AttributeError for one that does not exist."""
@@ -84,6 +105,12 @@ class Config:
         if name not in self.settings:
             raise AttributeError(f"there is no setting {name!r}; there are {', '.join(sorted(self.settings))}")
         super().__setattr__(name, value)
+
+    def apply(self):
+        """Tell those concerned what the environment says. Called once, on import."""
+        for name, setting in self.settings.items():
+            if setting.apply is not None:
+                setting.apply(getattr(self, name))
 
     def print_help(self, file=None):
         """Print every setting with its environment variable, its value and what it does."""

@@ -25,11 +25,12 @@ cdef class Greenlet(HubGreenlet):
     cdef timer_t *start_timer       # the running timer of start_later, or NULL
     cdef unsigned long start_epoch  # of the loop when it was started
     cdef object spawner             # weak reference to the greenlet that made this one, or None
-    cdef object stack               # where it was made: a tuple of (code, instruction), innermost first
+    cdef void *stack                # where it was made: the recorded frames, or NULL
     cdef object tree_locals         # dict shared by all greenlets of a spawn tree, or None until asked for
     cdef object ident               # minimal_ident, or None until asked for
     cdef object given_name          # name, or None for the default
 
+    cdef int setup(self, object run, tuple args, dict kwargs, object context) except -1
     cdef int record_spawn(self) except -1
     cdef int notify_links(self) except -1
     cdef int finish(self, object value, object error) except -1

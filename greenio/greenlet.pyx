@@ -9,7 +9,6 @@ Rules
 """
 
 import heapq
-import weakref
 
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -24,39 +23,59 @@ from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub, make_excep
 
 cdef extern from *:
     """
-    /* The code and the current instruction of up to `limit` frames, innermost first, as a tuple of pairs. */
-    static PyObject *greenio_stack(int limit)
+    /* Record the code and the current instruction of up to `limit` frames, innermost first: two words a frame, and
+       nothing for the garbage collector. Returns memory that greenio_stack_free() gives back; NULL for no frames. */
+    typedef struct { PyObject *code; int instruction; } greenio_place;
+    typedef struct { int length; greenio_place places[]; } greenio_stack;
+
+    static greenio_stack *greenio_stack_record(int limit)
     {
-        PyObject *stack = PyList_New(0), *result, *code, *pair;
+        greenio_place found[32];
+        int length = 0;
+        greenio_stack *stack;
         PyFrameObject *frame = PyEval_GetFrame(), *back;
-        int instruction;
-        if (stack == NULL)
-            return NULL;
+        if (limit > 32)
+            limit = 32;
         Py_XINCREF(frame);
-        while (frame != NULL && limit-- > 0) {
-            code = (PyObject *) PyFrame_GetCode(frame);
-    #if PY_VERSION_HEX >= 0x030B0000
-            instruction = PyFrame_GetLasti(frame);
-    #else
-            instruction = frame->f_lasti * 2;
-    #endif
-            pair = Py_BuildValue("(Ni)", code, instruction);
-            if (pair == NULL || PyList_Append(stack, pair) < 0) {
-                Py_XDECREF(pair);
+        while (frame != NULL) {
+            if (length == limit) {
                 Py_DECREF(frame);
-                Py_DECREF(stack);
-                return NULL;
+                break;
             }
-            Py_DECREF(pair);
-            back = limit > 0 ? PyFrame_GetBack(frame) : NULL;
+            found[length].code = (PyObject *) PyFrame_GetCode(frame);
+    #if PY_VERSION_HEX >= 0x030B0000
+            found[length].instruction = PyFrame_GetLasti(frame);
+    #else
+            found[length].instruction = frame->f_lasti * 2;
+    #endif
+            length++;
+            back = PyFrame_GetBack(frame);
             Py_DECREF(frame);
             frame = back;
         }
-        Py_XDECREF(frame);
-        result = PyList_AsTuple(stack);
-        Py_DECREF(stack);
-        return result;
+        if (length == 0)
+            return NULL;
+        stack = PyMem_Malloc(sizeof(greenio_stack) + length * sizeof(greenio_place));
+        if (stack != NULL) {
+            stack->length = length;
+            memcpy(stack->places, found, length * sizeof(greenio_place));
+        }
+        else
+            while (length--)
+                Py_DECREF(found[length].code);
+        return stack;
     }
+
+    static void greenio_stack_free(greenio_stack *stack)
+    {
+        int i;
+        if (stack == NULL)
+            return;
+        for (i = 0; i < stack->length; i++)
+            Py_DECREF(stack->places[i].code);
+        PyMem_Free(stack);
+    }
+
     static int greenio_line(PyObject *code, int instruction)
     {
         return PyCode_Addr2Line((PyCodeObject *) code, instruction);
@@ -64,12 +83,20 @@ cdef extern from *:
     /* A greenlet that nobody gave a context variable to need not copy an empty context. */
     static int greenio_has_context(void) { return PyThreadState_Get()->context != NULL; }
     """
-    object greenio_stack(int limit)
+    ctypedef struct greenio_place:
+        PyObject *code
+        int instruction
+    ctypedef struct greenio_stack:
+        int length
+        greenio_place *places
+    greenio_stack *greenio_stack_record(int limit)
+    void greenio_stack_free(greenio_stack *stack)
     int greenio_line(PyObject *code, int instruction)
     bint greenio_has_context()
 
 cdef extern from "Python.h":
     object PyContext_CopyCurrent()
+    object PyWeakref_NewRef(object target, PyObject *callback)
 
 import_greenlet()
 
@@ -77,6 +104,15 @@ __all__ = ["Greenlet"]
 
 cdef set spawn_callbacks = set()
 cdef bint track_tree = True
+
+
+cdef int spawning_stack_limit = 10
+
+
+def set_spawning_stack_limit(int value):
+    """How many frames of the place of spawning are recorded (config.spawning_stack_limit)."""
+    global spawning_stack_limit
+    spawning_stack_limit = min(max(value, 1), 32)
 
 
 def set_track_tree(bint value):
@@ -159,13 +195,13 @@ cdef class Greenlet(HubGreenlet):
     In a ``with`` statement, leaving joins it; leaving by an exception kills it with that exception first.
     """
 
-    #: How many frames of the place of spawning are recorded.
-    spawning_stack_limit = 10
-
     def __cinit__(self, *args, **kwargs):
         self.state = STATE_NEW
 
     def __init__(self, run=None, *args, context=None, **kwargs):
+        self.setup(run, args, kwargs, context)
+
+    cdef int setup(self, object run, tuple args, dict kwargs, object context) except -1:
         if run is not None and not callable(run):
             raise TypeError(f"the function a greenlet is to run must be callable, not {run!r}")
         self.attach(current_hub())
@@ -178,27 +214,35 @@ cdef class Greenlet(HubGreenlet):
             self.gr_context = PyContext_CopyCurrent()
         if track_tree:
             self.record_spawn()
+        return 0
 
     cdef int record_spawn(self) except -1:
         cdef PyObject *current = hub_greenlet_current()
         cdef object spawner = <object> current
         Py_DECREF(spawner)
-        self.spawner = weakref.ref(spawner)
+        self.spawner = PyWeakref_NewRef(spawner, NULL)
         if isinstance(spawner, Greenlet):
             self.tree_locals = (<Greenlet> spawner).spawn_tree_locals
-        self.stack = greenio_stack(self.spawning_stack_limit)
+        self.stack = greenio_stack_record(spawning_stack_limit)
         return 0
 
     def __dealloc__(self):
         if self.ident is not None and self.scheduler is not None:
             ident_registry(self.scheduler).give(self.ident)
+        greenio_stack_free(<greenio_stack *> self.stack)
 
     # --- life ---
 
     @classmethod
     def spawn(cls, *args, **kwargs):
         """Make a greenlet of this class with these arguments, and start it. Returns it. Does not switch."""
-        cdef Greenlet greenlet = cls(*args, **kwargs)
+        cdef Greenlet greenlet
+        if cls is Greenlet and not kwargs and args:
+            # By far the most frequent form, without building the arguments of a call twice.
+            greenlet = Greenlet.__new__(Greenlet)
+            greenlet.setup(args[0], args[1:], None, None)
+        else:
+            greenlet = cls(*args, **kwargs)
         greenlet.start()
         return greenlet
 
@@ -608,17 +652,21 @@ cdef class Greenlet(HubGreenlet):
     @property
     def spawning_stack(self):
         """The frames of the place where it was made, innermost first, linked by `f_back`; or None."""
+        cdef greenio_stack *stack = <greenio_stack *> self.stack
+        cdef int i
         frame = None
-        for code, instruction in reversed(self.stack or ()):
-            frame = SpawnFrame(code, greenio_line(<PyObject *> code, instruction), frame)
+        if stack != NULL:
+            for i in range(stack.length - 1, -1, -1):
+                line = greenio_line(stack.places[i].code, stack.places[i].instruction)
+                frame = SpawnFrame(<object> stack.places[i].code, line, frame)
         return frame
 
     def format_spawn(self):
         """`file:line in function` of the place where it was made, or an empty string (str)."""
-        if not self.stack:
+        frame = self.spawning_stack
+        if frame is None:
             return ""
-        code, instruction = self.stack[0]
-        return f"{code.co_filename}:{greenio_line(<PyObject *> code, instruction)} in {code.co_name}"
+        return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
     def describe_call(self):
         """What it runs, for the repr (str)."""

@@ -538,6 +538,7 @@ cdef class Scheduler(greenlet):
         if default:
             self.loop.watch_signals()
 
+    @final
     cdef int check_thread(self) except -1:
         if hub_current is not <PyObject *> self:
             if self.destroyed:
@@ -549,6 +550,7 @@ cdef class Scheduler(greenlet):
 
     # --- waits ---
 
+    @final
     cdef int bind(self, Wait wait, PyObject *current, object what) except -1:
         if current is <PyObject *> self:
             raise BlockingSwitchOutError(
@@ -567,6 +569,7 @@ cdef class Scheduler(greenlet):
         wait.what = what
         return 0
 
+    @final
     cdef int refuse(self, PyObject *current) except -1:
         """The hub is being destroyed: nothing can be waited for any more."""
         if current is <PyObject *> self.main:
@@ -575,12 +578,14 @@ cdef class Scheduler(greenlet):
         hub_greenlet_switch(<PyObject *> self)
         hub_failed()
 
+    @final
     cdef Wait new_wait(self, object what):
         """A wait of the current greenlet."""
         cdef Wait wait = Wait.__new__(Wait)
         self.bind_current(wait, what)
         return wait
 
+    @final
     cdef int bind_current(self, Wait wait, object what) except -1:
         cdef PyObject *current = hub_greenlet_current()
         if current == NULL:
@@ -588,6 +593,7 @@ cdef class Scheduler(greenlet):
         Py_DECREF(<object> current)  # it is running: somebody else owns it
         return self.bind(wait, current, what)
 
+    @final
     cdef slot_t *slot_of_current(self) except NULL:
         cdef PyObject *current = hub_greenlet_current()
         if current == NULL:
@@ -595,6 +601,7 @@ cdef class Scheduler(greenlet):
         Py_DECREF(<object> current)
         return self.slot_of(<object> current)
 
+    @final
     cdef slot_t *slot_of(self, object target) except NULL:
         cdef Slot slot
         if isinstance(target, HubGreenlet):
@@ -607,6 +614,7 @@ cdef class Scheduler(greenlet):
             target.__dict__["_hub_slot"] = slot
         return &slot.slot
 
+    @final
     cdef int park(self, Wait wait) noexcept:
         """Switch away until the wait is decided.
 
@@ -649,6 +657,7 @@ cdef class Scheduler(greenlet):
             set_invalid_switch(wait)
         return -1
 
+    @final
     cdef object deliver(self, Wait wait, int result):
         """What park() came back with: the value is returned, the exception raised."""
         if result < 0:
@@ -659,6 +668,7 @@ cdef class Scheduler(greenlet):
             raise wait.value
         return wait.value
 
+    @final
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1:
         cdef Wait wait
         cdef timer_t *timer
@@ -696,6 +706,7 @@ cdef class Scheduler(greenlet):
         self.deliver(wait, result)
         return 0
 
+    @final
     cdef int wait_descriptor(
         self, watch_t *watch, int events, uint64_t due, deadline_t *deadline, object what
     ) except -1:
@@ -754,6 +765,7 @@ cdef class Scheduler(greenlet):
 
     # --- switching ---
 
+    @final
     cdef inline bint spend(self) noexcept:
         """Count a switch. True when the loop must look for I/O before the next one."""
         self.switches += 1
@@ -768,6 +780,7 @@ cdef class Scheduler(greenlet):
             return True
         return False
 
+    @final
     cdef int switch_away(self, wait_t *mine) noexcept:
         """Let others run until somebody switches here because of `mine`.
 
@@ -863,6 +876,7 @@ cdef class Scheduler(greenlet):
                 self.callback = None
                 job = None
 
+    @final
     cdef int enter(self, PyObject *target) except -1:
         """From the hub greenlet, switch to a greenlet. Returns 1 if the hub greenlet itself must end."""
         cdef PyObject *result = hub_greenlet_switch(target)
@@ -875,6 +889,7 @@ cdef class Scheduler(greenlet):
         """Make the loop of a new hub (internal)."""
         return Loop(default)
 
+    @final
     cdef bint hub_goes_on(self) except -1:
         """An exception came up in the hub greenlet: a bare greenlet's, or one to end the hub (False)."""
         try:
@@ -885,6 +900,7 @@ cdef class Scheduler(greenlet):
             self.report_error("a greenlet made without greenio")
         return True
 
+    @final
     cdef PyObject *throw_loop_exit(self) noexcept:
         """The main greenlet is not parked, so it is suspended in a switch of its own making: throw into that."""
         try:
@@ -895,6 +911,7 @@ cdef class Scheduler(greenlet):
             PyErr_SetObject(type(failure), failure)
             return NULL
 
+    @final
     cdef int report_error(self, object context) except -1:
         """Hand the exception that is being handled to handle_error(). Nothing is ever swallowed."""
         kind, value, traceback = sys.exc_info()
@@ -909,6 +926,7 @@ cdef class Scheduler(greenlet):
 
     # --- the loop ---
 
+    @final
     cdef int look(self, bint on_hub) except -2:
         """See, without waiting, what the loop has. Returns 1 if only the hub greenlet may do that now."""
         cdef Loop loop = self.loop
@@ -923,6 +941,7 @@ cdef class Scheduler(greenlet):
         self.looked_at = now_ns()
         return 0
 
+    @final
     cdef int look_safely(self, bint on_hub) noexcept:
         try:
             return self.look(on_hub)
@@ -930,6 +949,7 @@ cdef class Scheduler(greenlet):
             PyErr_SetObject(type(error), error)
             return -2
 
+    @final
     cdef int idle(self, bint on_hub) noexcept:
         """Nothing is ready: sleep until something is.
 
@@ -971,6 +991,7 @@ cdef class Scheduler(greenlet):
             PyErr_SetObject(type(error), error)
             return -1
 
+    @final
     cdef bint nothing_left(self) except -1:
         """Nothing is ready and nothing can happen. True if somebody was told; False if nobody could be."""
         if self.join_wait is not None and self.join_wait.c.state == WAIT_WAITING:
@@ -979,6 +1000,7 @@ cdef class Scheduler(greenlet):
             return False
         return (<Wait> self.main_slot.current.node.object).throw_with(self.loop_exit())
 
+    @final
     cdef object loop_exit(self):
         try:
             report = self.format_waits()
@@ -1048,6 +1070,7 @@ cdef class Scheduler(greenlet):
         self.check_thread()
         self.throw_into(target, make_exception(exception, value, traceback))
 
+    @final
     cdef int throw_into(self, object target, object exception) except -1:
         cdef slot_t *slot
         cdef throw_t *entry
@@ -1079,6 +1102,7 @@ cdef class Scheduler(greenlet):
 
     # --- alarms ---
 
+    @final
     cdef int alarm_set(self, alarm_t *alarm, object owner, double seconds, bint ref) except -1:
         """Throw into the current greenlet in `seconds`, unless cancelled before."""
         cdef PyObject *current
@@ -1170,6 +1194,7 @@ cdef class Scheduler(greenlet):
     def on_destroy(self):
         """A hook: the hub is about to close its loop (internal)."""
 
+    @final
     cdef int drain(self) except -1:
         """From the main greenlet, run what is ready, and only that. Greenlets not started yet never start."""
         cdef node_t *node
@@ -1335,7 +1360,8 @@ def sleep(seconds=0, ref=True):
     `ref=False`: this sleep alone does not keep the loop alive. Returns None. Switches greenlets.
     Raises whatever is thrown into the greenlet meanwhile, and BlockingSwitchOutError on the hub greenlet.
     """
-    current_hub().sleep_for(seconds, ref, None)
+    # An int 0, the usual yield, is not worth the float object that a conversion goes through.
+    current_hub().sleep_for(0 if seconds is 0 else seconds, ref, None)
 
 
 os.register_at_fork(after_in_child=after_fork_in_child)

@@ -1,0 +1,88 @@
+"""What every test gets: a check that it left nothing behind, and the flags of the long-running tests."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hub import get_hub_if_exists
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--races", type=int, default=1_000_000, help="how many random races test_races.py runs")
+    parser.addoption("--races-seed", type=int, default=None, help="the seed of test_races.py (default: a fixed one)")
+
+
+def open_descriptors():
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue  # the descriptor of the listing itself
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request):
+    """Fail a test that leaves a descriptor, a thread, a handle, or a greenlet that waits."""
+    hub = get_hub_if_exists()
+    if hub is None:
+        from hub import get_hub
+
+        hub = get_hub()
+    before = open_descriptors()
+    threads = set(threading.enumerate())
+    yield
+    if request.node.get_closest_marker("leaves_things") is not None:
+        return
+    hub = get_hub_if_exists()
+    assert hub is not None and not hub.destroyed, "the test destroyed the main thread's hub and made no new one"
+    gc.collect()
+    hub.join(timeout=1)
+    gc.collect()
+    left = hub.statistics()
+    assert not hub.parked_waits(), f"greenlets still wait:\n{hub.format_waits()}"
+    assert left["references"] == 0 and left["ready"] == 0, f"the loop is still referenced: {left}"
+    assert left["handles"] == 0, f"watchers were left open: {left}"
+    new_threads = set(threading.enumerate()) - threads
+    for thread in new_threads:
+        thread.join(1)
+    assert not [thread for thread in new_threads if thread.is_alive()], f"threads still run: {new_threads}"
+    after = open_descriptors()
+    leaked = {fd: name for fd, name in after.items() if before.get(fd) != name}
+    assert not leaked, f"descriptors were left open: {leaked}"
+
+
+@pytest.fixture
+def run_script():
+    """Run a file of tests/scripts in a fresh process; return what it printed.
+
+    Fails unless it exits with `status`, within `timeout` seconds, and unless `stderr` (a string) is in its
+    standard error, which must be empty when `stderr` is None.
+    """
+
+    def run(name, *args, status=0, stderr=None, timeout=60, env=None):
+        result = subprocess.run(
+            [sys.executable, "-X", "faulthandler", str(SCRIPTS / name), *map(str, args)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            cwd=SCRIPTS,
+            env={**os.environ, **(env or {})},
+        )
+        told = f"{name} exited with {result.returncode}\n--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
+        assert result.returncode == status, told
+        if stderr is None:
+            assert not result.stderr, told
+        else:
+            assert stderr in result.stderr, told
+        return result.stdout
+
+    return run
