@@ -262,6 +262,7 @@ cdef class Greenlet(HubGreenlet):
         """Schedule the greenlet to run. Only the first start counts. Does not switch."""
         if self.state != STATE_NEW:
             return
+        self.scheduler.check_thread()
         self.state = STATE_STARTING
         if spawn_callbacks:
             self.call_spawn_callbacks()

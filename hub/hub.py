@@ -50,6 +50,12 @@ class Hub(Scheduler):
     def exception_stream(self, stream):
         self.__dict__["_exception_stream"] = stream
 
+    def after_fork_in_child(self):
+        """In a forked child: see Scheduler; then tell the loop's fork watchers (internal)."""
+        super().after_fork_in_child()
+        for watcher in list(self.loop.fork_watchers):
+            self.run_callback(watcher.callback, *watcher.args)
+
     # --- errors ---
 
     def handle_error(self, context, type, value, tb):

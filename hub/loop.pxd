@@ -3,7 +3,7 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 
-from hub.libuv cimport uv_async_t, uv_handle_t, uv_loop_t, uv_poll_t, uv_stat_t, uv_timer_t
+from hub.libuv cimport uv_async_t, uv_handle_t, uv_loop_t, uv_poll_t, uv_prepare_t, uv_stat_t, uv_timer_t
 from hub.ready cimport fifo_t, node_t, ready_t, wait_t
 
 cdef struct core_t
@@ -72,6 +72,7 @@ cdef struct core_t:
     watch_t **watches     # by descriptor
     int watches_length
     uv_async_t wakeup     # another thread's way to end uv_run()
+    uv_prepare_t before_sleep # keeps a turn from sleeping when somebody is ready
     node_t *inbox         # job that empties the hub's inbox
     node_t *signals       # job that runs Python's signal handlers
     uv_poll_t signal_poll # the read end of the pipe that Python's C signal handler writes to

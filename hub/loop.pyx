@@ -200,6 +200,13 @@ cdef void wake_all(watch_t *watch, wait_outcome outcome) noexcept nogil:
         pass
 
 
+cdef void on_before_sleep(uv_prepare_t *handle) noexcept nogil:
+    """Timers fire at the beginning of a turn: when they have made somebody ready, the turn must not sleep."""
+    cdef core_t *core = <core_t *> handle.data
+    if core.ready.head != NULL:
+        uv_stop(core.uv)
+
+
 cdef void on_wakeup(uv_async_t *handle) noexcept nogil:
     cdef core_t *core = <core_t *> handle.data
     if core.inbox != NULL and not core.inbox.queued:
@@ -291,6 +298,10 @@ cdef class Loop:
             os.close(core.probe)
             raise_errno(error, "the event loop could not be made")
         core.wakeup.data = core
+        uv_prepare_init(core.uv, &core.before_sleep)
+        core.before_sleep.data = core
+        uv_prepare_start(&core.before_sleep, on_before_sleep)
+        uv_unref(<uv_handle_t *> &core.before_sleep)
         self.pyuv_loop = loop
         loop.excepthook = self.pyuv_excepthook
         self.foreign = False
@@ -660,6 +671,7 @@ cdef class Loop:
                 handle.close()
         uv_walk(uv, close_pooled, core)
         uv_close(<uv_handle_t *> &core.wakeup, NULL)
+        uv_close(<uv_handle_t *> &core.before_sleep, NULL)
         for turns in range(8):
             if uv_run(uv, UV_RUN_NOWAIT) == 0:
                 break

@@ -76,7 +76,7 @@ cdef class HubGreenlet(greenlet):
         return hub_greenlet_set_parent(<PyObject *> self, <PyObject *> scheduler)
 
     cdef int schedule_start(self) except -1:
-        self.scheduler.check_thread()
+        """Queue the first run. The hub's own thread."""
         Py_INCREF(self)  # the ready queue's; begun() gives it up
         ready_push(&self.scheduler.loop.core.ready, &self.start_node)
         return 0

@@ -1,0 +1,305 @@
+"""Whatever is done to descriptors behind the hub's back: no abort, no hang, and the next owner of a number is served."""
+
+import errno
+import os
+import resource
+import socket as standard
+import tempfile
+
+import pytest
+from greenio import Timeout, get_hub, joinall, kill, sleep, spawn
+from greenio.socket import socket, socketpair, wait_read, wait_readwrite, wait_write
+
+
+def plain_pair():
+    return standard.socketpair()
+
+
+def test_the_number_is_used_again_by_another_file():
+    """Closed with os.close() while registered, opened again: the new file is watched, not the old one."""
+    ours, theirs = socketpair()
+    theirs.send(b"x")
+    assert ours.recv(10) == b"x"
+    with pytest.raises(TimeoutError):
+        ours.settimeout(0.001)
+        ours.recv(1)  # registered now, and stays so
+    number = ours.fileno()
+    plain, other = plain_pair()
+    os.close(number)
+    os.dup2(plain.fileno(), number)
+    again = socket(fileno=number)
+    again.settimeout(5)
+    reader = spawn(again.recv, 10)
+    sleep(0.001)
+    other.send(b"new")
+    assert reader.get(timeout=5) == b"new"
+    ours.detach()
+    again.close()
+    for sock in (theirs, plain, other):
+        sock.close()
+
+
+def test_closed_behind_a_waiting_reader():
+    """The kernel forgets the registration: the waiter is not told, but it can be killed, and the loop goes on."""
+    ours, theirs = plain_pair()
+    reader = spawn(wait_read, ours)
+    sleep(0.001)
+    os.close(ours.detach())
+    sleep(0.001)
+    reader.kill(timeout=5)
+    assert reader.dead
+    theirs.close()
+
+
+def test_closed_between_two_directions():
+    """Changing the registration of a descriptor that is gone must not reach libuv's abort()."""
+    ours, theirs = plain_pair()
+    number = ours.fileno()
+    reader = spawn(wait_read, number)
+    sleep(0.001)
+    os.close(number)
+    writer = spawn(wait_write, number, 5)
+    get_hub().exception_stream = None
+    try:
+        writer.join(5)
+    finally:
+        del get_hub()._exception_stream
+    assert isinstance(writer.exception, OSError) and writer.exception.errno == errno.EBADF
+    reader.kill(timeout=5)
+    ours.detach()
+    theirs.close()
+
+
+def test_a_closed_descriptor_is_an_error_at_once():
+    number = os.dup(0)
+    os.close(number)
+    for function in (wait_read, wait_write, wait_readwrite):
+        with pytest.raises(OSError, match="Bad file descriptor") as caught:
+            function(number, 1)
+        assert caught.value.errno == errno.EBADF
+
+
+@pytest.mark.parametrize("bad", [-1, -100])
+def test_negative_descriptors(bad):
+    with pytest.raises(ValueError, match="negative"):
+        wait_read(bad)
+
+
+def test_regular_files_are_always_ready():
+    with tempfile.TemporaryFile() as file:
+        wait_read(file, 5)
+        wait_write(file, 5)
+        with pytest.raises(OSError, match="always ready"), get_hub().loop.io(file.fileno(), 1) as watcher:
+            watcher.start(print)
+
+
+def test_waiting_leaves_the_nonblocking_flag_alone():
+    """The flag belongs to the open file, which other processes may share."""
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"x")
+    assert os.get_blocking(read_end)
+    wait_read(read_end, 5)
+    assert os.get_blocking(read_end)
+    assert os.read(read_end, 1) == b"x"
+    with pytest.raises(TimeoutError):
+        wait_read(read_end, 0.001)
+    assert os.get_blocking(read_end)
+    os.close(read_end)
+    os.close(write_end)
+
+
+def test_a_duplicate_keeps_the_file_open():
+    """Closed by its owner while a duplicate lives: the old number must not go on firing for the next file."""
+    ours, theirs = socketpair()
+    with pytest.raises(TimeoutError):
+        ours.settimeout(0.001)
+        ours.recv(1)
+    duplicate = os.dup(ours.fileno())
+    ours.close()
+    theirs.send(b"stale")
+    hub = get_hub()
+    before = hub.switches
+    sleep(0.02)
+    assert hub.switches - before < 50, "the loop spins on a registration that nobody wants"
+    os.close(duplicate)
+    theirs.close()
+
+
+def test_high_numbers():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 3000
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"the hard limit of open files is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    ours, theirs = plain_pair()
+    try:
+        high = socket(fileno=os.dup2(ours.fileno(), 2500))
+        reader = spawn(high.recv, 5)
+        sleep(0)
+        theirs.send(b"high")
+        assert reader.get(timeout=5) == b"high"
+        high.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        ours.close()
+        theirs.close()
+
+
+def test_two_socket_objects_on_one_descriptor():
+    ours, theirs = socketpair()
+    second = socket(fileno=ours.fileno())
+    readers = [spawn(ours.recv, 1), spawn(second.recv, 1)]
+    sleep(0)
+    theirs.send(b"a")
+    sleep(0.001)
+    theirs.send(b"b")
+    assert sorted(g.get(timeout=5) for g in readers) == [b"a", b"b"]
+    second.detach()
+    ours.close()
+    theirs.close()
+
+
+def test_waiters_are_served_in_order():
+    ours, theirs = socketpair()
+    served = []
+
+    def read(number):
+        served.append((number, ours.recv(1)))
+
+    readers = [spawn(read, number) for number in range(10)]
+    sleep(0)
+    for _ in range(10):
+        theirs.send(b"x")
+        sleep(0.001)
+    joinall(readers, timeout=5)
+    assert [number for number, _ in served] == list(range(10))
+    ours.close()
+    theirs.close()
+
+
+def test_a_waiter_that_leaves_passes_its_turn_on():
+    ours, theirs = socketpair()
+    first, second, third = (spawn(ours.recv, 1) for _ in range(3))
+    sleep(0)
+    theirs.send(b"12")
+    kill(first)
+    second_timeout = spawn(second.kill)
+    assert third.get(timeout=5) in (b"1", b"2")
+    joinall([first, second, second_timeout], timeout=5)
+    assert first.dead and second.dead
+    ours.close()
+    theirs.close()
+
+
+def test_both_directions_at_once():
+    ours, theirs = socketpair()
+    block = b"x" * 65536
+    sent = spawn(ours.sendall, block * 50)
+    received = spawn(ours.recv, 10)
+    sleep(0.001)
+    theirs.sendall(b"back")
+    assert received.get(timeout=5) == b"back"
+    total = 0
+    while total < len(block) * 50:
+        total += len(theirs.recv(1 << 20))
+    sent.get(timeout=5)
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("direction", ["read", "write"])
+def test_closing_wakes_the_waiters(direction):
+    ours, theirs = socketpair()
+    get_hub().exception_stream = None
+    try:
+        if direction == "read":
+            waiters = [spawn(ours.recv, 1) for _ in range(3)]
+        else:
+            waiters = [spawn(ours.sendall, b"x" * 10_000_000) for _ in range(3)]
+        sleep(0.001)
+        ours.close()
+        joinall(waiters, timeout=5)
+    finally:
+        del get_hub()._exception_stream
+    assert [waiter.exception.errno for waiter in waiters] == [errno.EBADF] * 3
+    with pytest.raises(OSError) as caught:
+        ours.recv(1)
+    assert caught.value.errno == errno.EBADF
+    theirs.close()
+
+
+def test_detach_wakes_the_waiters_and_keeps_the_descriptor():
+    ours, theirs = socketpair()
+    get_hub().exception_stream = None
+    try:
+        waiter = spawn(ours.recv, 1)
+        sleep(0)
+        number = ours.detach()
+        waiter.join(5)
+    finally:
+        del get_hub()._exception_stream
+    assert waiter.exception.errno == errno.EBADF
+    plain = standard.socket(fileno=number)
+    theirs.send(b"x")
+    plain.setblocking(True)
+    assert plain.recv(1) == b"x"
+    plain.close()
+    theirs.close()
+
+
+def test_a_reset_peer():
+    server = standard.create_server(("127.0.0.1", 0))
+    client = socket()
+    client.connect(server.getsockname())
+    accepted, _ = server.accept()
+    reader = spawn(client.recv, 1)
+    sleep(0)
+    accepted.setsockopt(standard.SOL_SOCKET, standard.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    get_hub().exception_stream = None
+    try:
+        accepted.close()
+        reader.join(5)
+    finally:
+        del get_hub()._exception_stream
+    assert isinstance(reader.exception, ConnectionResetError)
+    client.close()
+    server.close()
+
+
+def test_a_pyuv_handle_on_the_same_descriptor_is_a_clear_error():
+    from hub import pyuv
+
+    ours, theirs = socketpair()
+    hub = get_hub()
+    theirs_handle = pyuv.Poll(hub.loop.uv, ours.fileno())
+    theirs_handle.start(pyuv.UV_READABLE, lambda *args: None)
+    sleep(0.001)
+    with pytest.raises(OSError, match="cannot be waited for") as caught, Timeout(5):
+        ours.recv(1)
+    assert caught.value.errno == errno.EEXIST
+    theirs_handle.stop()
+    theirs_handle.close()
+    sleep(0)
+    ours.settimeout(0.001)
+    with pytest.raises(TimeoutError):
+        ours.recv(1)
+    ours.close()
+    theirs.close()
+
+
+def test_timeouts_share_a_timer():
+    """A timeout that is far away leaves a timer running; a nearer one is kept all the same."""
+    ours, theirs = socketpair()
+    ours.settimeout(60)
+    theirs.send(b"x")
+    sleep(0)
+    spawn(theirs.send, b"y")
+    assert ours.recv(1) + ours.recv(1) == b"xy"
+    ours.settimeout(0.005)
+    with pytest.raises(TimeoutError, match="timed out"):
+        ours.recv(1)
+    ours.settimeout(60)
+    spawn(theirs.send, b"z")
+    assert ours.recv(1) == b"z"
+    ours.close()
+    theirs.close()

@@ -1,0 +1,135 @@
+"""Forks: the child goes on with a new loop, the parent does not notice."""
+
+import os
+
+import pytest
+from greenio import get_hub, reinit, sleep, spawn
+from hub import Wait
+
+
+@pytest.mark.parametrize("how", ["main", "greenlet", "os"])
+def test_child_and_parent_go_on(run_script, how):
+    assert run_script("fork_child_goes_on.py", how) == "7 b'parent' True True\n"
+
+
+def in_child(function):
+    """Run a function in a forked child; return what it wrote."""
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.write(write_end, repr(function()).encode())
+            status = 0
+        except BaseException as error:
+            os.write(write_end, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(status)
+    os.close(write_end)
+    with open(read_end) as told:
+        text = told.read()
+    os.waitpid(pid, 0)
+    return text
+
+
+def test_the_hub_stays_the_same_object():
+    hub = get_hub()
+    assert in_child(lambda: (get_hub() is hub, hub.destroyed)) == "(True, False)"
+
+
+def test_the_loop_has_a_descriptor_of_its_own():
+    hub = get_hub()
+    before = os.fstat(hub.loop.fileno()).st_ino, hub.loop.uv
+
+    def look():
+        sleep(0.001)
+        return hub.loop.uv is before[1]
+
+    assert in_child(look) == "False"
+
+
+def test_a_join_in_the_parent_ends_in_the_child_too():
+    """What waits for a greenlet, and not for the loop, is woken in the child when that greenlet ends."""
+
+    def fork_and_finish():
+        return os.fork()
+
+    greenlet = spawn(fork_and_finish)
+    pid = greenlet.get()
+    if pid == 0:
+        os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+
+
+def test_ready_greenlets_stay_in_the_parent():
+    ran = []
+    ready = spawn(ran.append, 1)
+
+    def look():
+        sleep(0.01)
+        return ran
+
+    assert in_child(look) == "[]"
+    ready.join()
+    assert ran == [1]
+
+
+def test_waits_of_the_parent_can_be_cleaned_up_in_the_child():
+    wait = Wait("the parent")
+    other = spawn(sleep, 10)
+    sleep(0)
+
+    def kill_there():
+        other.kill(block=False)
+        sleep(0.001)
+        return other.dead
+
+    assert in_child(kill_there) == "True"
+    assert not other.dead
+    other.kill()
+    wait.wake()
+
+
+def test_fork_watchers_fire_in_the_child():
+    seen = []
+    watcher = get_hub().loop.fork()
+    watcher.start(seen.append, "forked")
+
+    def look():
+        sleep(0)
+        return seen
+
+    try:
+        assert in_child(look) == "['forked']"
+        assert seen == []
+    finally:
+        watcher.close()
+
+
+def test_reinit_is_harmless():
+    assert reinit() is None
+
+
+def test_a_timer_watcher_of_the_parent_does_not_fire_in_the_child():
+    fired = []
+    watcher = get_hub().loop.timer(0.01)
+    watcher.start(fired.append, 1)
+
+    def look():
+        sleep(0.03)
+        return fired, watcher.active
+
+    assert in_child(look) == "([], False)"
+    sleep(0.02)
+    assert fired == [1]
+    watcher.close()
+
+
+def test_many_generations():
+    def generation(depth):
+        sleep(0.001)
+        if depth == 0:
+            return "the last"
+        return in_child(lambda: generation(depth - 1))
+
+    assert "the last" in in_child(lambda: generation(4))

@@ -1,0 +1,17 @@
+"""The interpreter ends without noise, whatever is still alive."""
+
+import pytest
+
+WAYS = [
+    "end", "exit", "exit from greenlet", "daemon thread", "daemon threads and main", "thread", "destroyed", "unused",
+    "cycle", "busy thread", "fork",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_the_end(run_script, how):
+    assert set(run_script("shutdown.py", how).split("\n")) == {"begun", ""}
+
+
+def test_greenlets_still_run_at_exit(run_script):
+    assert run_script("shutdown.py", "atexit") == "begun\nat exit\n"

@@ -1,0 +1,301 @@
+"""One hub per thread; what other threads may do with a hub that is not theirs."""
+
+import gc
+import threading
+
+import pytest
+from greenio import Greenlet, get_hub, joinall, sleep, spawn
+from greenio.socket import socketpair
+from hub import HubDestroyed, InvalidThreadUseError, LoopExit, Wait, get_hub_if_exists
+
+
+def in_thread(function, *args):
+    """Run a function in a new thread; return its result, or raise what it raised."""
+    outcome = []
+
+    def run():
+        try:
+            outcome.append((function(*args), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def test_each_thread_has_its_own_hub():
+    here = get_hub()
+    assert in_thread(get_hub_if_exists) is None
+    assert in_thread(lambda: get_hub() is not here and get_hub() is get_hub())
+    assert not in_thread(lambda: get_hub().loop.default)
+
+
+def test_the_hub_goes_with_its_thread():
+    hub = in_thread(get_hub)
+    assert hub.destroyed
+    assert hub.loop.destroyed
+    with pytest.raises(HubDestroyed):
+        hub.run_callback_threadsafe(print)
+    with pytest.raises((HubDestroyed, InvalidThreadUseError)):
+        hub.run_callback(print)
+
+
+def test_greenlets_of_a_thread_are_ended_with_it():
+    ended = []
+
+    def waits():
+        try:
+            sleep(1000)
+        finally:
+            ended.append(1)
+
+    def work():
+        greenlets = [spawn(waits) for _ in range(5)]
+        spawn(ended.append, "never")
+        sleep(0)
+        spawn(ended.append, "never started")
+        return greenlets
+
+    greenlets = in_thread(work)
+    assert ended.count(1) == 5
+    assert "never started" not in ended
+    assert all(greenlet.dead for greenlet in greenlets)
+
+
+def test_a_greenlet_that_blocks_again_while_the_hub_is_destroyed():
+    passed = []
+
+    def stubborn():
+        while True:
+            try:
+                sleep(1000)
+            except BaseException:
+                passed.append(1)
+
+    def work():
+        spawn(stubborn)
+        sleep(0)
+
+    in_thread(work)
+    assert passed == [1]
+    gc.collect()
+
+
+def test_destroy_and_a_new_hub():
+    def work():
+        first = get_hub()
+        first.destroy()
+        first.destroy()
+        assert get_hub_if_exists() is None
+        second = get_hub()
+        assert second is not first
+        sleep(0.001)
+        assert joinall([spawn(sleep, 0.001)])
+        with pytest.raises(HubDestroyed):
+            first.join()
+        return first.destroyed, second.destroyed
+
+    assert in_thread(work) == (True, False)
+
+
+def test_destroy_is_for_the_main_greenlet():
+    def work():
+        with pytest.raises(AssertionError, match="main greenlet"):
+            spawn(get_hub().destroy).get()
+
+    hub_stream, get_hub().exception_stream = get_hub().exception_stream, None
+    try:
+
+        def quiet():
+            get_hub().exception_stream = None
+            work()
+
+        in_thread(quiet)
+    finally:
+        get_hub().exception_stream = hub_stream
+
+
+def test_callbacks_from_many_threads_all_run_once():
+    hub = get_hub()
+    ran = []
+    wait = Wait("all callbacks")
+
+    def note(number):
+        ran.append(number)
+        if len(ran) == 4000:
+            wait.wake()
+
+    def send(first):
+        for number in range(first, first + 1000):
+            hub.run_callback_threadsafe(note, number)
+
+    threads = [threading.Thread(target=send, args=(first,)) for first in range(0, 4000, 1000)]
+    for thread in threads:
+        thread.start()
+    wait.park(20)
+    for thread in threads:
+        thread.join()
+    assert sorted(ran) == list(range(4000))
+
+
+def test_a_failing_callback_from_a_thread_is_reported():
+    hub = get_hub()
+    reported = []
+    hub.handle_error = lambda *args: reported.append(args[1])
+    try:
+        in_thread(lambda: hub.run_callback_threadsafe(lambda: 1 / 0))
+        sleep(0.001)
+    finally:
+        del hub.handle_error
+    assert reported == [ZeroDivisionError]
+
+
+def test_what_is_not_for_other_threads_says_so():
+    hub = get_hub()
+    wait = Wait("something")
+    greenlet = Greenlet(print)
+    for function in (
+        lambda: hub.run_callback(print),
+        lambda: wait.wake(),
+        lambda: wait.throw(ValueError),
+        lambda: hub.throw_soon(hub.main, ValueError),
+        greenlet.start,
+        lambda: greenlet.start_later(1),
+    ):
+        with pytest.raises(InvalidThreadUseError, match="run_callback_threadsafe"):
+            in_thread(function)
+    wait.wake()
+    greenlet.kill()
+
+
+def test_kill_and_join_from_another_thread():
+    greenlet = spawn(sleep, 100)
+    sleep(0)
+    done = []
+
+    def work():
+        greenlet.kill(timeout=10)
+        done.append(greenlet.dead)
+        assert greenlet.get() == greenlet.value
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    greenlet.join(10)
+    while not done:
+        sleep(0.001)
+    thread.join()
+    assert done == [True]
+
+
+def test_wait_in_a_thread_for_a_greenlet_of_another():
+    released = Wait("to be released")
+    hub = get_hub()
+
+    def work():
+        return released.park(10)
+
+    greenlet = spawn(work)
+    results = []
+
+    def elsewhere():
+        assert greenlet.join(0.01) is None
+        hub.run_callback_threadsafe(released.wake, "value")
+        results.append(greenlet.get(timeout=10))
+
+    def started():
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        while not results and thread.is_alive():
+            sleep(0.001)
+        thread.join()
+
+    # The wait belongs to the greenlet that makes it.
+    released = None
+
+    def work():  # noqa: F811
+        nonlocal released
+        released = Wait("to be released")
+        return released.park(10)
+
+    greenlet = spawn(work)
+    sleep(0)
+    started()
+    assert results == ["value"]
+
+
+def test_a_socket_shared_by_two_threads():
+    ours, theirs = socketpair()
+
+    def read():
+        return ours.recv(10)
+
+    received = []
+    thread = threading.Thread(target=lambda: received.append(read()))
+    thread.start()
+    theirs.sendall(b"x")
+    mine = spawn(read)
+    sleep(0.01)
+    theirs.sendall(b"y")
+    while len(received) + mine.ready() < 2:
+        sleep(0.001)
+    thread.join()
+    assert sorted([*received, mine.value]) == [b"x", b"y"]
+    ours.close()
+    theirs.close()
+
+
+def test_closing_a_socket_wakes_waiters_in_other_threads():
+    ours, theirs = socketpair()
+    waiting = threading.Event()
+    errors = []
+
+    def read():
+        spawn(waiting.set)
+        try:
+            ours.recv(1)
+        except OSError as error:
+            errors.append(error.errno)
+
+    def first():
+        read()
+
+    reader = threading.Thread(target=first)
+    reader.start()
+    waiting.wait(10)
+    sleep(0.01)
+    ours.close()
+    reader.join(10)
+    assert not reader.is_alive()
+    theirs.close()
+    assert errors == [9]
+
+
+def test_loop_exit_is_per_thread():
+    def work():
+        with pytest.raises(LoopExit):
+            Wait("for ever").park()
+        return "done"
+
+    keep = spawn(sleep, 0.05)
+    assert in_thread(work) == "done"
+    keep.join()
+
+
+def test_many_threads_with_many_greenlets():
+    def work():
+        greenlets = [spawn(sleep, 0.001 * (i % 5)) for i in range(200)]
+        return len(joinall(greenlets))
+
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(work())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [200] * 8
