@@ -23,6 +23,9 @@ from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub, make_excep
 
 cdef extern from *:
     """
+    #include <frameobject.h>
+    #include <string.h>
+
     /* Record the code and the current instruction of up to `limit` frames, innermost first: two words a frame, and
        nothing for the garbage collector. Returns memory that greenio_stack_free() gives back; NULL for no frames. */
     typedef struct { PyObject *code; int instruction; } greenio_place;

@@ -25,6 +25,7 @@ cdef struct wait_t
 
 cdef enum node_kind:
     NODE_WAIT   # a wait_t: resume the greenlet that is parked on it
+    NODE_YIELD  # object is a HubGreenlet that lets others run for a turn: resume it
     NODE_ALARM  # an alarm_t: throw its exception into the greenlet it was set for
     NODE_START  # object is a HubGreenlet that has not run yet: start it from the hub
     NODE_JOB    # object is a Job: run it on the hub
@@ -35,6 +36,7 @@ cdef struct node_t:
     PyObject *object  # the Python object this node is part of; the queue owns a reference to it (a hold, for waits)
     node_kind kind    # what is to be done with it
     bint queued       # whether it is in the ready queue now
+    bint carried      # whether it was taken from the queue and its greenlet is being switched to because of it
 
 
 cdef struct ready_t:
@@ -61,6 +63,7 @@ cdef enum wait_outcome:
 cdef struct slot_t:
     wait_t *current    # the wait the greenlet is parked on, or NULL
     throw_t *pending   # exceptions that lost against another wake: thrown at the next park, first come first
+    bint yielding      # whether the greenlet is in the ready queue by itself, to let others run for a turn
 
 
 # An exception that waits for a greenlet's next park.
@@ -104,7 +107,6 @@ cdef struct wait_t:
     wait_state state
     wait_outcome outcome   # how it was decided
     bint parked            # whether its greenlet is switched out on it now
-    bint carried           # set by whoever switches to the greenlet because of this wait
     ready_t *ready         # the ready queue of the hub it belongs to
     slot_t *slot           # of the greenlet
     PyObject *greenlet     # owned while holds > 0, else borrowed (a parked greenlet's stack owns the wait)

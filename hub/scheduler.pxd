@@ -78,7 +78,8 @@ cdef class Scheduler(greenlet):
     cdef object deliver(self, Wait wait, int result)
     cdef int wait_descriptor(self, watch_t *watch, int events, uint64_t due, deadline_t *deadline, object what) except -1
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1
-    cdef int switch_away(self, wait_t *mine) noexcept
+    cdef int yield_turn(self, object what) except -1
+    cdef int switch_away(self, node_t *mine) noexcept
     cdef int idle(self, bint on_hub) noexcept
     cdef int look(self, bint on_hub) except -2
     cdef bint spend(self) noexcept

@@ -82,7 +82,7 @@ cdef class HubGreenlet(greenlet):
         return 0
 
     cdef bint unschedule_start(self) noexcept:
-        if not self.start_node.queued:
+        if not self.start_node.queued or self.start_node.kind != NODE_START:
             return False
         ready_remove(&self.scheduler.loop.core.ready, &self.start_node)
         Py_DECREF(self)
@@ -90,6 +90,7 @@ cdef class HubGreenlet(greenlet):
 
     cdef void begun(self) noexcept:
         """The first thing a subclass's run() calls."""
+        self.start_node.kind = NODE_YIELD
         Py_DECREF(self)  # the ready queue's; run()'s caller has its own
 
     cdef void finished(self) noexcept:
@@ -479,7 +480,7 @@ cdef class ThrowJob(Job):
         if target.dead:
             return 0
         slot = self.hub.slot_of(target)
-        if slot.current != NULL:
+        if slot.current != NULL or slot.yielding:
             return self.hub.throw_into(target, exception)
         kind = type(exception)
         result = hub_greenlet_throw(<PyObject *> target, <PyObject *> kind, <PyObject *> exception, NULL)
@@ -637,7 +638,7 @@ cdef class Scheduler(greenlet):
         self.parked = w
         self.parked_length += 1
 
-        result = self.switch_away(w)
+        result = self.switch_away(&w.node)
 
         self.parked_length -= 1
         if w.previous_parked != NULL:
@@ -649,7 +650,7 @@ cdef class Scheduler(greenlet):
         w.parked = False
         w.slot.current = NULL
         w.state = WAIT_OVER
-        if w.carried and w.alarm == NULL:
+        if w.node.carried and w.alarm == NULL:
             wait_release(w)  # the ready queue's hold
         if result == 1:
             return 0
@@ -678,32 +679,56 @@ cdef class Scheduler(greenlet):
         if not seconds > 0:
             if seconds != seconds:
                 due_ms(seconds)
-            wait = self.new_wait(what)
-            wait.c.state = WAIT_DECIDED
-            wait.c.outcome = OUTCOME_VALUE
-            wait_hold(&wait.c)
-            if wait.c.slot.pending != NULL:
-                wait.c.state = WAIT_WAITING
+            return self.yield_turn(what)
+        due = due_ms(seconds)
+        wait = self.new_wait(what)
+        timer = self.loop.timer_take()
+        wait_hold(&wait.c)
+        timer.target = &wait.c
+        timer.fire = on_wait_timer
+        self.loop.timer_start(timer, due, 0)
+        self.loop.core.references += ref
+        result = self.park(wait)
+        if self.loop.core.epoch == epoch:
+            self.loop.core.references -= ref
+            if timer.target != NULL:
                 wait_release(&wait.c)
-            else:
-                ready_push(wait.c.ready, &wait.c.node)
-            result = self.park(wait)
-        else:
-            due = due_ms(seconds)
-            wait = self.new_wait(what)
-            timer = self.loop.timer_take()
-            wait_hold(&wait.c)
-            timer.target = &wait.c
-            timer.fire = on_wait_timer
-            self.loop.timer_start(timer, due, 0)
-            self.loop.core.references += ref
-            result = self.park(wait)
-            if self.loop.core.epoch == epoch:
-                self.loop.core.references -= ref
-                if timer.target != NULL:
-                    wait_release(&wait.c)
-                self.loop.timer_give(timer)
+            self.loop.timer_give(timer)
         self.deliver(wait, result)
+        return 0
+
+    @final
+    cdef int yield_turn(self, object what) except -1:
+        """Let the others that are ready run once. A HubGreenlet needs no wait for that: it queues itself."""
+        cdef PyObject *current = hub_greenlet_current()
+        cdef HubGreenlet greenlet
+        cdef Wait wait
+        cdef int result
+        if current == NULL:
+            hub_failed()
+        Py_DECREF(<object> current)  # it is running: somebody else owns it
+        if not isinstance(<object> current, HubGreenlet) or self.destroying:
+            wait = self.new_wait(what)
+            if wait.c.slot.pending == NULL:
+                wait.wake_with(None)
+            self.deliver(wait, self.park(wait))
+            return 0
+        greenlet = <HubGreenlet> current
+        if greenlet.slot.pending != NULL:
+            raise take_pending(&greenlet.slot)
+        greenlet.slot.yielding = True
+        Py_INCREF(greenlet)  # the ready queue's
+        ready_push(&self.loop.core.ready, &greenlet.start_node)
+        result = self.switch_away(&greenlet.start_node)
+        greenlet.slot.yielding = False
+        greenlet.start_node.carried = False
+        if greenlet.start_node.queued:
+            ready_remove(&self.loop.core.ready, &greenlet.start_node)
+        Py_DECREF(greenlet)
+        if result < 0:
+            hub_failed()
+        if result == 0:
+            raise InvalidSwitchError(f"{greenlet!r} was switched to while it slept for a turn")
         return 0
 
     @final
@@ -781,14 +806,13 @@ cdef class Scheduler(greenlet):
         return False
 
     @final
-    cdef int switch_away(self, wait_t *mine) noexcept:
+    cdef int switch_away(self, node_t *mine) noexcept:
         """Let others run until somebody switches here because of `mine`.
 
         Returns 1 then; 0 if somebody else switched here; -1 with an exception set.
         """
         cdef ready_t *ready = &self.loop.core.ready
         cdef node_t *node
-        cdef wait_t *other
         cdef PyObject *target
         cdef PyObject *result
         cdef int answer
@@ -816,14 +840,12 @@ cdef class Scheduler(greenlet):
                         return 1 if mine.carried else 0
                     target = <PyObject *> self
                 elif node.kind <= NODE_ALARM:
-                    other = resume_of(node)
-                    if other == NULL:
+                    node = resume_of(node, &target)
+                    if node == NULL:
                         continue
-                    other.carried = True
                     self.spend()
-                    if other is mine:
+                    if node is mine:
                         return 1
-                    target = other.greenlet
                 else:
                     ready_push_front(ready, node)
                     target = <PyObject *> self
@@ -837,7 +859,7 @@ cdef class Scheduler(greenlet):
         """The hub greenlet's own loop. Not for users: the hub runs while something waits."""
         cdef ready_t *ready = &self.loop.core.ready
         cdef node_t *node
-        cdef wait_t *other
+        cdef PyObject *target
         cdef PyObject *result
         cdef int answer
         while not self.destroying:
@@ -855,11 +877,9 @@ cdef class Scheduler(greenlet):
                     elif not self.hub_goes_on():
                         return
             elif node.kind <= NODE_ALARM:
-                other = resume_of(node)
-                if other != NULL:
-                    other.carried = True
+                if resume_of(node, &target) != NULL:
                     self.spend()
-                    if self.enter(other.greenlet):
+                    if self.enter(target):
                         return
             elif node.kind == NODE_START:
                 self.spend()
@@ -1083,7 +1103,7 @@ cdef class Scheduler(greenlet):
             return 0
         current = hub_greenlet_current()
         Py_XDECREF(current)
-        if slot.current != NULL or current is <PyObject *> target:
+        if slot.current != NULL or slot.yielding or current is <PyObject *> target:
             entry = <throw_t *> PyMem_RawMalloc(sizeof(throw_t))
             if entry == NULL:
                 raise MemoryError()
@@ -1198,7 +1218,7 @@ cdef class Scheduler(greenlet):
     cdef int drain(self) except -1:
         """From the main greenlet, run what is ready, and only that. Greenlets not started yet never start."""
         cdef node_t *node
-        cdef wait_t *other
+        cdef PyObject *target
         cdef PyObject *result
         cdef HubGreenlet unstarted
         while True:
@@ -1206,11 +1226,9 @@ cdef class Scheduler(greenlet):
             if node == NULL:
                 return 0
             if node.kind <= NODE_ALARM:
-                other = resume_of(node)
-                if other == NULL:
+                if resume_of(node, &target) == NULL:
                     continue
-                other.carried = True
-                result = hub_greenlet_switch(other.greenlet)
+                result = hub_greenlet_switch(target)
                 # It comes back here when the greenlet ends or blocks again: its parent, the hub, ends at once.
                 if result == NULL:
                     self.hub_goes_on()
@@ -1249,26 +1267,35 @@ cdef class Scheduler(greenlet):
         return counts
 
 
-cdef wait_t *resume_of(node_t *node) noexcept:
-    """The wait whose greenlet is to be resumed for a NODE_WAIT or NODE_ALARM; NULL if it is no longer parked."""
+cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:
+    """The entry whose greenlet is to be switched to for a NODE_WAIT, NODE_YIELD or NODE_ALARM, marked as carried.
+
+    NULL if that greenlet is no longer parked; what the entry held is given up then.
+    """
     cdef wait_t *wait
     cdef alarm_t *alarm
+    if node.kind == NODE_YIELD:
+        target[0] = node.object
+        node.carried = True
+        return node
     if node.kind == NODE_WAIT:
         wait = <wait_t *> node
-        if wait.parked:
-            return wait
-        # Woken before it parked (park() will find it decided), or switched away from it by force.
-        wait_release(wait)
-        return NULL
-    alarm = <alarm_t *> node
-    wait = alarm.wait
-    alarm.wait = NULL
-    if wait != NULL and alarm.slot.current is wait and wait.alarm is alarm:
-        return wait
-    # The greenlet was switched out of that wait by force: the exception is still due.
-    alarm.is_pending = True
-    append_pending(alarm.slot, &alarm.pending)
-    return NULL
+        if not wait.parked:
+            # Woken before it parked (park() will find it decided), or switched away from it by force.
+            wait_release(wait)
+            return NULL
+    else:
+        alarm = <alarm_t *> node
+        wait = alarm.wait
+        alarm.wait = NULL
+        if wait == NULL or alarm.slot.current is not wait or wait.alarm is not alarm:
+            # The greenlet was switched out of that wait by force: the exception is still due.
+            alarm.is_pending = True
+            append_pending(alarm.slot, &alarm.pending)
+            return NULL
+    target[0] = wait.greenlet
+    wait.node.carried = True
+    return &wait.node
 
 
 cdef void set_invalid_switch(Wait wait) noexcept:

@@ -1,0 +1,107 @@
+"""Every example runs, as a person would run it."""
+
+import contextlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TESTED = {"echo_server.py", "echo_client.py", "echo_load.py", "producer_consumer.py", "interleave.py"}
+
+
+def run(name, *args, **kwargs):
+    return subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *map(str, args)],
+        capture_output=True, text=True, timeout=60, check=False, **kwargs,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def echo_server():
+    with subprocess.Popen(
+        [sys.executable, str(EXAMPLES / "echo_server.py"), "--port", "0"], stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            told = server.stdout.readline()
+            yield server, int(re.search(r"127\.0\.0\.1:(\d+); try: nc 127\.0\.0\.1 \1", told)[1])
+        finally:
+            server.kill()
+
+
+def unused_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_every_example_is_tested():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == TESTED
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_echo_server(signum):
+    with echo_server() as (server, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+            client.sendall(b"hello")
+            assert client.recv(100) == b"hello"
+        server.send_signal(signum)
+        rest, _ = server.communicate(timeout=30)
+        assert server.returncode == 0
+        assert re.search(r"^1 connections, 1 messages, 5 bytes in \d+\.\d seconds$", rest, re.M)
+
+
+def test_echo_server_when_the_port_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("echo_server.py", "--port", taken.getsockname()[1])
+    assert result.returncode == 1
+    assert result.stderr.startswith("cannot listen: ") and len(result.stderr.splitlines()) == 1
+
+
+def test_echo_client():
+    with echo_server() as (_, port):
+        result = run("echo_client.py", "--port", port, input="one\ntwo\n")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "one\ntwo\n", "")
+
+
+@pytest.mark.parametrize("name", ["echo_client.py", "echo_load.py"])
+def test_clients_when_nobody_listens(name):
+    result = run(name, "--port", unused_port(), input="")
+    assert result.returncode == 1
+    assert "refused" in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_echo_load():
+    with echo_server() as (_, port):
+        result = run("echo_load.py", "--port", port, "--connections", 20, "--size", 3000, "--seconds", 0.3)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert re.match(r"\d+ requests of 3000 bytes over 20 connections in 0\.\d+ seconds: \d+ requests/s\n", result.stdout)
+    assert re.search(r"p50 [\d.]+  p90 [\d.]+  p99 [\d.]+  max [\d.]+\n", result.stdout)
+
+
+@pytest.mark.parametrize("bad", [("--connections", "0"), ("--size", "-1"), ("--seconds", "x")])
+def test_echo_load_bad_arguments(bad):
+    result = run("echo_load.py", *bad)
+    assert result.returncode == 2
+    assert bad[0] in result.stderr
+
+
+def test_producer_consumer():
+    result = run("producer_consumer.py")
+    expected = "".join(f"produced {i}\n    consumed {i}\n" for i in range(1, 11))
+    assert (result.returncode, result.stdout, result.stderr) == (0, expected, "")
+
+
+def test_interleave():
+    result = run("interleave.py")
+    assert result.stdout.splitlines() == [
+        "Running in foo",
+        "Explicit context to bar",
+        "Explicit context switch to foo again",
+        "Implicit context switch back to bar",
+    ]
+    assert (result.returncode, result.stderr) == (0, "")
