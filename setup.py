@@ -114,14 +114,14 @@ class BuildExtensions(build_ext):
     def add_pyuv(self, extension, source):
         libuv = source / "deps" / "libuv"
         # pyuv is compiled as it is; what our own code warns of stays visible.
-        compat = ["-include", str(HERE / "hub" / "pyuv_compat.h"), "-Wno-all"]
+        compat = ["-include", str(HERE / "hub" / "pyuv_compat.h"), "-w"]
         objects = self.compile_c(source, [source / "src" / "pyuv.c"], source / "src", compat)
         if SYSTEM_LIBUV:
             extension.libraries.append("uv")
         else:
             files = [libuv / "src" / f"{name}.c" for name in LIBUV_COMMON]
             files += [libuv / "src" / "unix" / f"{name}.c" for name in LIBUV_UNIX + LIBUV_LINUX]
-            objects += self.compile_c(source, files, libuv / "src", ["-std=gnu89", "-Wno-all"])
+            objects += self.compile_c(source, files, libuv / "src", ["-std=gnu89", "-w"])
             extension.libraries += ["dl", "rt", "pthread"]
         self.compiler.create_static_lib(objects, "hub_pyuv", output_dir=self.build_temp)
         extension.extra_objects.append(str(Path(self.build_temp) / self.compiler.library_filename("hub_pyuv")))

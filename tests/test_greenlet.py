@@ -1,0 +1,700 @@
+"""Greenlet: its life, its result, its name and its links."""
+
+import contextvars
+import gc
+import io
+import sys
+import weakref
+
+import greenlet as greenlet_module
+import pytest
+from greenio import (
+    Greenlet, GreenletExit, Timeout, get_hub, getcurrent, idle, joinall, kill, killall, sleep, spawn, spawn_later,
+    spawn_raw,
+)  # fmt: skip
+from hub import BlockingSwitchOutError
+
+
+@pytest.fixture
+def silent():
+    hub = get_hub()
+    hub.exception_stream = None
+    yield
+    del hub._exception_stream
+
+
+@pytest.fixture
+def errors():
+    stream = get_hub().exception_stream = io.StringIO()
+    yield stream
+    del get_hub()._exception_stream
+
+
+def fail(error=ValueError):
+    raise error("failed")
+
+
+class TestLife:
+    def test_states(self):
+        g = Greenlet(lambda: "value")
+        assert not g and not g.ready() and not g.dead and not g.started and g.value is None
+        g.start()
+        assert g and g.started and not g.ready() and not g.successful()
+        g.start()
+        g.start_later(100)  # only the first start counts
+        assert g.get() == "value"
+        assert not g and g.ready() and g.dead and g.successful() and g.value == "value"
+        assert g.exception is None and not g.exc_info
+
+    def test_it_does_not_run_before_others_may(self):
+        ran = []
+        g = spawn(ran.append, 1)
+        assert ran == []
+        g.join()
+        assert ran == [1]
+
+    def test_arguments(self):
+        g = spawn(lambda *args, **kwargs: (args, kwargs), 1, 2, key=3)
+        assert g.args == (1, 2) and g.kwargs == {"key": 3}
+        assert g.get() == ((1, 2), {"key": 3})
+        assert g.args == () and g.kwargs == {}
+
+    def test_arguments_are_freed(self):
+        class Big:
+            pass
+
+        big = Big()
+        gone = weakref.ref(big)
+        g = spawn(lambda argument: None, big)
+        del big
+        g.join()
+        assert gone() is None
+
+    def test_without_a_function(self):
+        assert spawn().get() is None
+
+    @pytest.mark.parametrize("make", [spawn, Greenlet, spawn_raw])
+    def test_not_callable(self, make):
+        with pytest.raises(TypeError, match="callable"):
+            make(5)
+
+    def test_spawn_later(self):
+        order = []
+        later = spawn_later(0.002, order.append, "later")
+        soon = spawn_later(0, order.append, "soon")
+        joinall([later, soon])
+        assert order == ["soon", "later"]
+        with pytest.raises(TypeError):
+            spawn_later(1)
+        with pytest.raises(ValueError, match="NaN"):
+            spawn_later(float("nan"), print)
+
+    def test_subclass(self):
+        class Doubles(Greenlet):
+            def __init__(self, number):
+                super().__init__()
+                self.number = number
+
+            def _run(self):
+                return self.number * 2
+
+        g = Doubles(4)
+        g.start()
+        assert g.get() == 8
+        assert Doubles.spawn(5).get() == 10
+
+        class Takes(Greenlet):
+            def _run(self, a, b):
+                return a + b
+
+        assert Takes(None, 1, 2).__class__ is Takes
+        g = Takes(None, 1, 2)
+        g.start()
+        assert g.get() == 3
+
+    def test_depth_of_spawning_is_not_depth_of_recursion(self):
+        """Each starts the next: the hub starts them all, so nobody inherits anybody's recursion depth."""
+
+        def chain(left):
+            return left if left == 0 else spawn(chain, left - 1).get()
+
+        assert spawn(chain, 3000).get() == 0
+
+    def test_failure(self, silent):
+        g = spawn(fail)
+        g.join()
+        assert not g.successful() and g.ready() and g.value is None
+        kind, error, traceback = g.exc_info
+        assert kind is ValueError and error is g.exception and traceback.tb_next.tb_frame.f_code.co_name == "fail"
+        for _ in range(3):
+            with pytest.raises(ValueError, match="failed") as caught:
+                g.get()
+            assert caught.value is error
+            names = [entry.name for entry in caught.traceback]
+            assert names[-1] == "fail" and names.count("fail") == 1, "the traceback grows with each get()"
+
+    def test_exit_counts_as_success(self):
+        exit = GreenletExit("enough")
+
+        def leave():
+            raise exit
+
+        g = spawn(leave)
+        assert g.get() is exit and g.successful() and g.exception is None
+
+    def test_get_without_waiting(self):
+        g = spawn(sleep, 60)
+        with pytest.raises(Timeout):
+            g.get(block=False)
+        with pytest.raises(Timeout) as caught:
+            g.get(timeout=0)
+        assert caught.value.seconds == 0
+        assert g.join(timeout=0) is None and not g.ready()
+        g.kill()
+        assert isinstance(g.get(block=False), GreenletExit)
+
+    def test_timeouts_of_get_and_join(self):
+        g = spawn(sleep, 10)
+        assert g.join(0.001) is None
+        with pytest.raises(Timeout, match="0.001 seconds"):
+            g.get(timeout=0.001)
+        g.kill()
+
+    def test_it_cannot_join_itself(self, silent):
+        g = spawn(lambda: getcurrent().join())
+        with pytest.raises(RuntimeError, match="its own end"):
+            g.get()
+
+    def test_join_from_the_hub_is_an_error(self, errors):
+        g = spawn(sleep, 0.01)
+        get_hub().run_callback(g.join)
+        g.join()
+        assert BlockingSwitchOutError.__name__ in errors.getvalue()
+
+    def test_with(self, silent):
+        with Greenlet.spawn(sleep, 0.001) as g:
+            assert not g.ready()
+        assert g.ready() and g.successful()
+        with pytest.raises(KeyError), Greenlet.spawn(sleep, 10) as g:
+            raise KeyError("body")
+        assert g.ready() and isinstance(g.exception, KeyError)
+
+    def test_many_joiners_wake_in_order(self):
+        target = spawn(sleep, 0.001)
+        order = []
+
+        def joiner(number):
+            target.join()
+            order.append(number)
+
+        joinall([spawn(joiner, number) for number in range(20)])
+        assert order == list(range(20))
+
+    def test_a_greenlet_that_waits_is_not_collected(self):
+        done = []
+
+        def work():
+            sleep(0.002)
+            done.append(1)
+
+        spawn(work)
+        gc.collect()
+        sleep(0.01)
+        assert done == [1]
+
+    def test_results_do_not_keep_frames(self):
+        class Local:
+            pass
+
+        gone = []
+
+        def work():
+            local = Local()
+            gone.append(weakref.ref(local))
+            return 1
+
+        g = spawn(work)
+        g.join()
+        assert gone[0]() is None
+
+
+class TestKill:
+    def test_before_start(self):
+        ran = []
+        g = Greenlet(ran.append, 1)
+        g.kill()
+        assert g.dead and g.ready() and g.successful() and isinstance(g.value, GreenletExit)
+        g.start()
+        sleep(0)
+        assert ran == []
+
+    @pytest.mark.parametrize("later", [False, True])
+    def test_before_it_began(self, later):
+        ran, told = [], []
+        g = spawn_later(0.001, ran.append, 1) if later else spawn(ran.append, 1)
+        g.rawlink(told.append)
+        g.kill()
+        sleep(0.003)
+        assert ran == [] and told == [g] and isinstance(g.value, GreenletExit)
+
+    def test_while_waiting(self):
+        cleaned = []
+
+        def work():
+            try:
+                sleep(10)
+            finally:
+                cleaned.append(1)
+
+        g = spawn(work)
+        sleep(0)
+        g.kill()
+        assert cleaned == [1] and g.dead and g.successful() and isinstance(g.value, GreenletExit)
+        g.kill()
+
+    def test_twice_at_once(self):
+        raised = []
+
+        def work():
+            for _ in range(2):
+                try:
+                    sleep(10)
+                except ValueError as error:
+                    raised.append(str(error))
+
+        g = spawn(work)
+        sleep(0)
+        g.kill(ValueError("first"), block=False)
+        g.kill(ValueError("second"), block=False)
+        g.join(5)
+        assert raised == ["first", "second"]
+
+    @pytest.mark.parametrize("what", [KeyError, KeyError("k"), (KeyError, "k"), (KeyError, KeyError("k"), None)])
+    def test_with_an_exception(self, what, silent):
+        g = spawn(sleep, 10)
+        sleep(0)
+        assert g.kill(what) is None
+        assert isinstance(g.exception, KeyError) and not g.successful()
+
+    def test_bad_exception(self):
+        g = spawn(sleep, 0)
+        with pytest.raises(TypeError, match="BaseException"):
+            g.kill("a string")
+        g.join()
+
+    def test_caught(self):
+        def stubborn():
+            try:
+                sleep(10)
+            except GreenletExit:
+                sleep(0.003)
+            return "went on"
+
+        g = spawn(stubborn)
+        sleep(0)
+        assert g.kill(timeout=0.001) is None and not g.ready()
+        g.kill(block=False)
+        g.join()
+        assert isinstance(g.value, GreenletExit)
+        g = spawn(stubborn)
+        sleep(0)
+        g.kill()
+        assert g.value == "went on"
+
+    def test_oneself(self):
+        def work():
+            getcurrent().kill(block=False)
+            sleep(10)
+
+        assert isinstance(spawn(work).get(timeout=5), GreenletExit)
+
+    def test_one_that_is_ready_gets_it_when_it_waits_next(self):
+        passed = []
+
+        def work():
+            sleep(0)
+            passed.append(1)
+            sleep(10)
+            passed.append(2)
+
+        g = spawn(work)
+        sleep(0)  # it is in its sleep(0) now, and ready
+        kill(g)
+        g.join(5)
+        assert g.dead and passed in ([], [1])
+
+    def test_the_main_greenlet(self):
+        main = get_hub().main
+        spawn(kill, main, LookupError("main"))
+        with pytest.raises(LookupError, match="main"):
+            sleep(5)
+
+    def test_raw_greenlets(self, silent):
+        cleaned = []
+
+        def work():
+            try:
+                sleep(10)
+            finally:
+                cleaned.append(1)
+
+        g = spawn_raw(work)
+        sleep(0)
+        kill(g)
+        sleep(0.001)
+        assert g.dead and cleaned == [1]
+        kill(g)
+        unstarted = spawn_raw(cleaned.append, 2)
+        kill(unstarted)
+        sleep(0.001)
+        assert unstarted.dead and cleaned == [1]
+
+    def test_one_that_is_suspended_in_a_switch_of_its_own(self):
+        hub = get_hub()
+        raised = []
+
+        def work():
+            try:
+                hub.switch()
+            except KeyError as error:
+                raised.append(error)
+
+        g = spawn(work)
+        sleep(0)
+        g.kill(KeyError("k"))
+        assert g.dead and len(raised) == 1
+
+    def test_throw(self):
+        g = Greenlet(sleep, 10)
+        g.throw(GreenletExit("early"))
+        assert g.dead and g.value.args == ("early",)
+        g = spawn(sleep, 10)
+        sleep(0)
+        get_hub().run_callback(g.throw, GreenletExit("late"))
+        g.join(5)
+        assert g.value.args == ("late",)
+
+    def test_killall(self):
+        greenlets = [spawn(sleep, 10) for _ in range(10)]
+        sleep(0)
+        greenlets.append(spawn(sleep, 10))
+        raw = spawn_raw(sleep, 10)
+        sleep(0)
+        killall([*greenlets, raw], timeout=5)
+        assert all(g.dead for g in greenlets) and raw.dead
+        killall([])
+
+    def test_killall_times_out(self):
+        def stubborn():
+            for _ in range(2):
+                try:
+                    sleep(10)
+                except GreenletExit:
+                    pass
+
+        g = spawn(stubborn)
+        sleep(0)
+        with pytest.raises(Timeout):
+            killall([g], timeout=0.001)
+        killall([g], block=False)
+        g.join(5)
+        assert g.dead
+
+    def test_in_the_turn_in_which_its_sleep_ends(self):
+        for _ in range(50):
+            g = spawn(sleep, 0.001)
+            sleep(0.001)
+            g.kill(timeout=5)
+            assert g.dead
+
+
+class TestLinks:
+    def test_all_kinds(self, silent):
+        got = []
+        good, bad = spawn(lambda: 1), spawn(fail)
+        for g in (good, bad):
+            g.link(lambda source: got.append(("link", source is good)))
+            g.link_value(lambda source: got.append(("value", source is good)))
+            g.link_exception(lambda source: got.append(("exception", source is good)))
+            g.rawlink(lambda source: got.append(("raw", source is good)))
+        assert good.has_links() == 4
+        joinall([good, bad])
+        sleep(0.001)
+        assert sorted(got) == sorted([
+            ("link", True), ("value", True), ("raw", True), ("link", False), ("exception", False), ("raw", False),
+        ])  # fmt: skip
+
+    def test_where_they_run(self):
+        places = []
+        g = spawn(lambda: None)
+        g.link(lambda source: (sleep(0), places.append(getcurrent())))
+        g.rawlink(lambda source: places.append(getcurrent()))
+        g.join()
+        sleep(0.001)
+        raw, linked = places
+        assert raw is get_hub() and linked is not get_hub() and linked is not get_hub().main
+
+    def test_late(self):
+        g = spawn(lambda: None)
+        g.join()
+        got = []
+        g.link(got.append)
+        g.rawlink(got.append)
+        assert got == []
+        sleep(0.001)
+        assert got == [g, g]
+
+    def test_unlink(self):
+        got = []
+        g = spawn(lambda: None)
+        g.link(got.append)
+        g.rawlink(got.append)
+        g.link(print)
+        g.unlink(got.append)
+        g.unlink(got.append)
+        g.unlink(len)  # never linked
+        g.unlink(print)
+        assert g.has_links() == 0
+        g.link(got.append)
+        g.unlink_all()
+        g.join()
+        sleep(0.001)
+        assert got == []
+
+    def test_a_failing_link_stops_nobody(self, errors):
+        got = []
+        g = spawn(lambda: None)
+        g.rawlink(fail)
+        g.link(fail)
+        g.rawlink(got.append)
+        g.join()
+        sleep(0.001)
+        assert got == [g]
+        assert errors.getvalue().count("TypeError") + errors.getvalue().count("Error") >= 2
+
+    def test_not_callable(self):
+        g = Greenlet()
+        for link in (g.link, g.rawlink, g.link_value, g.link_exception):
+            with pytest.raises(TypeError, match="callable"):
+                link(5)
+
+
+class TestPlaces:
+    def test_names(self):
+        g = Greenlet(sleep, 1)
+        assert g.name == f"Greenlet-{g.minimal_ident}" and g.name in repr(g) and "sleep(1)" in repr(g)
+        g.name = "worker"
+        assert '"worker"' in repr(g)
+
+    def test_idents_are_small_and_used_again(self):
+        first = Greenlet()
+        ident = first.minimal_ident
+        assert Greenlet().minimal_ident != ident or Greenlet().minimal_ident != ident
+        many = [Greenlet() for _ in range(10)]
+        idents = {g.minimal_ident for g in many}
+        assert len(idents) == 10 and ident not in idents and max(idents) < 10_000
+        del first
+        gc.collect()
+        assert min(ident, *idents) == ident or Greenlet().minimal_ident == ident
+
+    def test_tree(self):
+        def child():
+            return getcurrent().spawning_greenlet(), getcurrent().spawn_tree_locals
+
+        def parent():
+            getcurrent().spawn_tree_locals["key"] = "value"
+            return getcurrent(), spawn(child).get()
+
+        me, (spawner, tree) = spawn(parent).get()
+        assert spawner is me and tree is me.spawn_tree_locals and tree == {"key": "value"}
+        assert me.spawning_greenlet() is get_hub().main
+
+    def test_stack(self):
+        g = Greenlet(sleep)
+        line = sys._getframe().f_lineno - 1
+        frame = g.spawning_stack
+        assert (frame.f_lineno, frame.f_code.co_name) == (line, "test_stack")
+        assert frame.f_back is not None
+        assert g.format_spawn() == f"{__file__}:{line} in test_stack"
+
+    def test_spawn_callbacks(self):
+        seen = []
+        Greenlet.add_spawn_callback(seen.append)
+        try:
+            g = Greenlet(sleep)
+            assert seen == []
+            g.start()
+            later = spawn_later(0.001, sleep)
+            assert seen == [g, later]
+        finally:
+            Greenlet.remove_spawn_callback(seen.append)
+        Greenlet.remove_spawn_callback(seen.append)
+        joinall([g, later, spawn(sleep)])
+        assert len(seen) == 2
+
+
+class TestContext:
+    variable = contextvars.ContextVar("variable", default="unset")
+
+    def test_a_copy_of_the_spawners(self):
+        token = self.variable.set("spawner's")
+        try:
+
+            def work():
+                before = self.variable.get()
+                self.variable.set("greenlet's")
+                sleep(0)
+                return before, self.variable.get()
+
+            assert spawn(work).get() == ("spawner's", "greenlet's")
+            assert self.variable.get() == "spawner's"
+        finally:
+            self.variable.reset(token)
+
+    def test_another(self):
+        context = contextvars.Context()
+        context.run(self.variable.set, "chosen")
+        assert spawn(self.variable.get, context=context).get() == "chosen"
+        assert Greenlet(None, context=context).gr_context is context
+
+    def test_each_greenlet_has_its_own(self):
+        def work(number):
+            self.variable.set(number)
+            for _ in range(5):
+                sleep(0)
+                assert self.variable.get() == number
+
+        joinall([spawn(work, number) for number in range(10)], raise_error=True)
+        assert self.variable.get() == "unset"
+
+
+class TestReports:
+    def test_uncaught(self, errors):
+        g = spawn(fail)
+        line = sys._getframe().f_lineno - 1
+        g.name = "the culprit"
+        g.join()
+        text = errors.getvalue()
+        assert text.startswith("Traceback") and "ValueError: failed" in text
+        assert '"the culprit"' in text and f"test_greenlet.py:{line} in test_uncaught" in text
+
+    @pytest.mark.parametrize("quiet", [GreenletExit, SystemExit])
+    def test_quiet_ones(self, errors, quiet):
+        if quiet is SystemExit:
+            with pytest.raises(SystemExit):
+                spawn(fail, quiet).join()
+                sleep(1)
+        else:
+            spawn(fail, quiet).join()
+        assert errors.getvalue() == ""
+
+    @pytest.mark.parametrize("fatal", [KeyboardInterrupt, SystemExit, SystemError])
+    def test_fatal_ones_reach_the_main_greenlet(self, silent, fatal):
+        with pytest.raises(fatal, match="failed"):
+            spawn(fail, fatal).join()
+            sleep(5)
+
+    def test_handle_error_can_be_replaced(self):
+        hub = get_hub()
+        reported = []
+        hub.handle_error = lambda *args: reported.append(args)
+        try:
+            g = spawn(fail)
+            g.join()
+        finally:
+            del hub.handle_error
+        ((context, kind, error, traceback),) = reported
+        assert context is g and kind is ValueError and error is g.exception and traceback is not None
+
+    def test_a_failing_handle_error_is_not_swallowed(self, capsys):
+        hub = get_hub()
+        hub.handle_error = lambda *args: 1 / 0
+        try:
+            with pytest.raises(ZeroDivisionError):
+                spawn(fail).join()
+                sleep(1)
+        finally:
+            del hub.handle_error
+
+    def test_raw_greenlets_are_reported_too(self, errors):
+        spawn_raw(fail)
+        sleep(0.001)
+        assert "ValueError: failed" in errors.getvalue()
+
+    def test_bare_greenlets_are_reported_too(self, errors):
+        bare = greenlet_module.greenlet(fail, parent=get_hub())
+        get_hub().run_callback(bare.switch)
+        sleep(0.001)
+        assert "ValueError: failed" in errors.getvalue()
+
+
+def test_raw_greenlet():
+    done = []
+    g = spawn_raw(lambda *args, **kwargs: done.append((args, kwargs)), 1, two=2)
+    assert g.loop is get_hub().loop
+    sleep(0)
+    assert done == [((1,), {"two": 2})] and g.dead
+
+
+def test_sleep_zero_takes_turns():
+    order = []
+
+    def work(name):
+        for _ in range(3):
+            order.append(name)
+            sleep(0)
+
+    joinall([spawn(work, "a"), spawn(work, "b")])
+    assert "".join(order) == "ababab"
+
+
+@pytest.mark.parametrize("bad", ["1", None, float("nan")])
+def test_bad_sleeps(bad):
+    with pytest.raises((TypeError, ValueError)):
+        sleep(bad)
+
+
+def test_sleep_is_never_early():
+    import time
+
+    for _ in range(30):
+        begun = time.monotonic()
+        sleep(0.0013)
+        assert time.monotonic() - begun >= 0.0013
+
+
+def test_a_negative_sleep_is_a_turn():
+    order = []
+    spawn(order.append, 1).rawlink(lambda g: None)
+    sleep(-5)
+    assert order == [1]
+
+
+def test_idle():
+    order = []
+    spawn(order.append, 1)
+    idle()
+    assert order == [1]
+
+
+def test_a_busy_pair_does_not_starve_timers_and_sockets():
+    from greenio.socket import socketpair
+
+    ours, theirs = socketpair()
+    stop = []
+
+    def chatter():
+        while not stop:
+            sleep(0)
+
+    pair = [spawn(chatter), spawn(chatter)]
+    reader = spawn(ours.recv, 1)
+    timer = spawn(sleep, 0.002)
+    theirs.send(b"x")
+    with Timeout(10):
+        assert reader.get() == b"x"
+        timer.join()
+    stop.append(1)
+    joinall(pair)
+    ours.close()
+    theirs.close()
