@@ -9,6 +9,7 @@ from greenlet import GreenletExit
 from hub.errors import InvalidThreadUseError
 
 from greenio.greenlet cimport STATE_FINISHED, DirectLink, Greenlet
+from greenio.spawning import kill
 from greenio.timeout import Timeout
 from hub.scheduler cimport Scheduler, Wait, current_hub
 
@@ -35,21 +36,24 @@ cdef class Gathering(DirectLink):
         objects = list(objects)
         self.pending = set()
         self.finished = deque()
-        self.left = len(objects) if count is None else min(count, len(objects))
         if timeout is not None:
             self.timeout = Timeout.start_new(timeout)
         try:
             self.link_all(objects)
+            self.left = len(self.pending) + len(self.finished)
+            if count is not None:
+                self.left = min(count, self.left)
         except BaseException:
             self.close()
             raise
 
     cdef int link_all(self, list objects) except -1:
         cdef Greenlet greenlet
+        cdef set seen = set()
         for source in objects:
-            if source in self.pending:
-                self.left -= 1
+            if source in seen:
                 continue
+            seen.add(source)
             self.pending.add(source)
             if isinstance(source, Greenlet) and (<Greenlet> source).scheduler is self.hub:
                 greenlet = <Greenlet> source
@@ -193,20 +197,16 @@ def killall(greenlets, exception=GreenletExit, block=True, timeout=None):
     for greenlet in greenlets:
         if isinstance(greenlet, Greenlet) and (<Greenlet> greenlet).scheduler is not hub:
             raise InvalidThreadUseError(f"{greenlet!r} belongs to another thread; kill it with its own kill()")
-    joined = []
     for greenlet in greenlets:
-        if isinstance(greenlet, Greenlet):
-            (<Greenlet> greenlet).kill(exception, block=False)
-            joined.append(greenlet)
-        elif not greenlet.dead:
-            hub.throw_soon(greenlet, exception)
+        kill(greenlet, exception)
     if not block:
         return
     timer = Timeout.start_new(timeout)
     try:
         # Bare greenlets cannot be joined: what was thrown into them has been raised when this comes back.
         hub.sleep_for(0, True, "killall()")
-        for greenlet in joined:
-            greenlet.join()
+        for greenlet in greenlets:
+            if isinstance(greenlet, Greenlet):
+                greenlet.join()
     finally:
         timer.cancel()

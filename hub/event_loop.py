@@ -71,6 +71,16 @@ class EventLoop(Loop):
         """A watcher that fires in a forked child."""
         return fork(self)
 
+    @property
+    def supported_backends(self):
+        """The names of the loops that can be chosen (list of str)."""
+        return [self.backend]
+
+    def debug(self):
+        """The state of the loop in words, for people (str)."""
+        counts = ", ".join(f"{name} {count}" for name, count in self.statistics().items())
+        return f"{self!r}\n{counts}\n{self.hub.format_waits()}"
+
     def run_callback(self, callback, *args):
         """See `Hub.run_callback`."""
         return self.hub.run_callback(callback, *args)

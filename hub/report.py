@@ -1,12 +1,23 @@
 """Who waits for what: the text that LoopExit shows and `hub.format_waits()` returns."""
 
+import sys
+
+from greenlet import getcurrent
+
 __all__ = ["format_waits", "where"]
+
+# Where a greenlet waits is a line of the program, not of the library that waits for it.
+_OWN_PACKAGES = ("hub", "greenio")
 
 
 def where(frame):
-    """`file:line in function` of a frame, or a phrase when there is none."""
+    """`file:line in function` of the innermost frame outside of the library, or a phrase when there is none."""
     if frame is None:
         return "nowhere (no Python frame)"
+    innermost = frame
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OWN_PACKAGES:
+        frame = frame.f_back
+    frame = frame or innermost
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
@@ -15,7 +26,7 @@ def format_waits(hub):
     waits = hub.parked_waits()
     if not waits:
         return "No greenlet of this hub waits."
-    lines = [f"{len(waits)} greenlet{'s wait' if len(waits) > 1 else ' waits'}, and nothing is left to wake them:"]
+    lines = [f"{len(waits)} greenlet{'s wait' if len(waits) > 1 else ' waits'}:"]
     lines += [line for wait in waits for line in _paragraph(hub, wait)]
     return "\n".join(lines)
 
@@ -24,9 +35,11 @@ def _paragraph(hub, wait):
     greenlet = wait.greenlet
     if greenlet is None:
         return
+    # The greenlet that runs the loop waits too, and is the current one: its frames are on the running stack.
+    frame = sys._getframe() if greenlet is getcurrent() else greenlet.gr_frame
     yield f"  {'main greenlet' if greenlet is hub.main else _safely(repr, greenlet)}"
     yield f"    waits on {wait.what if isinstance(wait.what, str) else _safely(repr, wait.what)}"
-    yield f"    at {where(greenlet.gr_frame)}"
+    yield f"    at {where(frame)}"
     spawned = getattr(greenlet, "format_spawn", None)
     if spawned is not None:
         spawner = getattr(greenlet, "spawning_greenlet", None)

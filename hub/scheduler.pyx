@@ -1388,7 +1388,7 @@ def sleep(seconds=0, ref=True):
     Raises whatever is thrown into the greenlet meanwhile, and BlockingSwitchOutError on the hub greenlet.
     """
     # An int 0, the usual yield, is not worth the float object that a conversion goes through.
-    current_hub().sleep_for(0 if seconds is 0 else seconds, ref, None)
+    current_hub().sleep_for(0 if seconds is 0 else seconds, ref, "sleep()")
 
 
 os.register_at_fork(after_in_child=after_fork_in_child)

@@ -1,0 +1,239 @@
+"""Waiting for several greenlets: joinall, wait, iwait; ending several: killall."""
+
+import gc
+import weakref
+
+import pytest
+from greenio import (
+    GreenletExit, Timeout, get_hub, iwait, joinall, killall, sleep, spawn, spawn_raw, wait,
+)  # fmt: skip
+from hub import Wait
+
+
+def ended(value=None):
+    greenlet = spawn(lambda: value)
+    greenlet.join()
+    return greenlet
+
+
+def in_order(order, count=4):
+    """Greenlets that end in the given order, each a turn of the loop after the other."""
+    waits = {}
+
+    def run(number):
+        waits[number] = Wait(number)
+        waits[number].park()
+        return number
+
+    greenlets = [spawn(run, number) for number in range(count)]
+
+    def end_all():
+        for number in order:
+            waits[number].wake()
+            greenlets[number].join()
+
+    spawn(end_all)
+    return greenlets
+
+
+class TestOrder:
+    def test_joinall_returns_them_as_they_finish(self):
+        greenlets = in_order([2, 0, 3, 1])
+        assert [g.value for g in joinall(greenlets)] == [2, 0, 3, 1]
+
+    def test_iwait(self):
+        greenlets = in_order([3, 1, 0, 2])
+        assert [g.get() for g in iwait(greenlets)] == [3, 1, 0, 2]
+
+    def test_those_that_have_finished_come_first(self):
+        late = spawn(sleep, 0.001)
+        early = ended()
+        assert wait([late, early]) == [early, late]
+
+    def test_nothing_to_wait_for(self):
+        assert joinall([]) == [] and wait([]) == [] and list(iwait([])) == []
+
+    def test_any_iterable(self):
+        greenlets = in_order([0, 1])
+        killall(greenlets[2:])
+        assert len(joinall(g for g in greenlets[:2])) == 2
+
+    def test_one_twice(self):
+        greenlet = spawn(sleep, 0.001)
+        assert joinall([greenlet, greenlet]) == [greenlet]
+        assert list(iwait([greenlet, greenlet])) == [greenlet]
+
+
+class TestCount:
+    @pytest.mark.parametrize("function", [joinall, wait, lambda *a, **k: list(iwait(*a, **k))])
+    def test_only_so_many(self, function):
+        greenlets = in_order([2, 0, 3, 1])
+        assert [g.value for g in function(greenlets, count=2)] == [2, 0]
+        assert [g.value for g in function(greenlets, count=4)][:2] == [0, 2]
+
+    def test_more_than_there_are(self):
+        assert len(joinall(in_order([1, 0], 2), count=5)) == 2
+
+    def test_zero(self):
+        greenlets = in_order([0], 1)
+        assert joinall(greenlets, count=0) == []
+        joinall(greenlets)
+
+
+class TestTimeout:
+    def test_what_has_finished_is_returned(self):
+        quick, slow = ended(), spawn(sleep, 60)
+        for function in (joinall, wait):
+            assert function([slow, quick], timeout=0.001) == [quick]
+        assert list(iwait([slow, quick], timeout=0.001)) == [quick]
+        slow.kill()
+
+    def test_zero(self):
+        slow = spawn(sleep, 60)
+        assert joinall([slow], timeout=0) == []
+        slow.kill()
+        assert joinall([slow], timeout=0) == [slow]
+
+    def test_somebody_elses_timeout_passes(self):
+        slow = spawn(sleep, 60)
+        with pytest.raises(Timeout) as caught, Timeout(0.001) as outer:
+            joinall([slow], timeout=30)
+        assert caught.value is outer
+        assert not slow.has_links()
+        slow.kill()
+
+
+class TestErrors:
+    def test_joinall_raises_the_first(self):
+        get_hub().exception_stream = None
+        slow = spawn(sleep, 60)
+        failing = spawn(lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            joinall([slow, failing], raise_error=True)
+        assert not slow.dead and not slow.has_links()
+        slow.kill()
+        assert joinall([failing]) == [failing]  # unless asked, an error is a way to finish
+        del get_hub().__dict__["_exception_stream"]
+
+    def test_no_error(self):
+        greenlets = in_order([1, 0], 2)
+        assert [g.value for g in joinall(greenlets, raise_error=True)] == [1, 0]
+
+    def test_the_waiting_greenlet_is_killed(self):
+        slow = spawn(sleep, 60)
+        waiting = spawn(joinall, [slow])
+        sleep(0)
+        assert slow.has_links() == 1
+        waiting.kill()
+        assert not slow.has_links() and not slow.dead
+        slow.kill()
+
+    def test_not_something_to_wait_for(self):
+        slow = spawn(sleep, 60)
+        with pytest.raises(AttributeError):
+            wait([slow, 5])
+        assert not slow.has_links()
+        slow.kill()
+
+
+class TestIwait:
+    def test_leaving_early_takes_the_links_back(self):
+        greenlets = in_order([1, 0, 2, 3])
+        with iwait(greenlets) as finished:
+            assert next(finished).value == 1
+        assert [g.has_links() for g in greenlets] == [0, 0, 0, 0]
+        joinall(greenlets)
+
+    def test_waiting_and_doing_other_things_in_between(self):
+        greenlets = in_order([0, 1, 2, 3])
+        seen = []
+        for greenlet in iwait(greenlets):
+            seen.append(greenlet.value)
+            sleep(0.001)
+        assert seen == [0, 1, 2, 3]
+
+    def test_it_keeps_nothing_alive(self):
+        greenlet = spawn(sleep, 0)
+        finished = iwait([greenlet])
+        assert list(finished) == [greenlet]
+        reference = weakref.ref(greenlet)
+        del greenlet
+        gc.collect()
+        assert reference() is None
+        assert list(finished) == []
+
+    def test_anything_with_rawlink(self):
+        class Source:
+            def __init__(self):
+                self.links = []
+
+            def rawlink(self, link):
+                self.links.append(link)
+
+            def unlink(self, link):
+                self.links.remove(link)
+
+        first, second = Source(), Source()
+        get_hub().run_callback(lambda: first.links[0](first))
+        assert wait([first, second], count=1) == [first]
+        assert second.links == []
+
+
+class TestWithoutObjects:
+    def test_wait_runs_until_nothing_is_left(self):
+        done = []
+        spawn(lambda: (sleep(0.001), done.append(1)))
+        assert wait() is True and done == [1]
+
+    def test_wait_times_out(self):
+        slow = spawn(sleep, 60)
+        assert wait(timeout=0.001) is False
+        slow.kill()
+
+    def test_iwait_yields_once(self):
+        assert list(iwait()) == [True]
+
+
+class TestKillall:
+    def test_all_kinds(self):
+        """Running, waiting, ready, not begun, finished, and bare greenlets."""
+        reached = []
+
+        def body():
+            try:
+                sleep(60)
+            except GreenletExit:
+                reached.append(1)
+                raise
+
+        finished, waiting, raw = ended(), spawn(body), spawn_raw(body)
+        sleep(0)
+        unbegun, unbegun_raw = spawn(body), spawn_raw(body)
+        killall([waiting, raw, unbegun, unbegun_raw, finished])
+        assert all(g.dead for g in (waiting, raw, unbegun, unbegun_raw))
+        assert reached == [1, 1]
+
+    def test_a_chosen_exception(self):
+        get_hub().exception_stream = None
+        greenlets = [spawn(sleep, 60) for _ in range(3)]
+        sleep(0)
+        killall(greenlets, KeyError("over"))
+        assert [str(g.exception) for g in greenlets] == ["'over'"] * 3
+        del get_hub().__dict__["_exception_stream"]
+
+    def test_without_waiting(self):
+        greenlets = [spawn(sleep, 60) for _ in range(3)]
+        sleep(0)
+        killall(greenlets, block=False)
+        assert not any(g.dead for g in greenlets)
+        joinall(greenlets)
+
+    def test_from_one_of_them(self):
+        greenlets = []
+
+        def suicidal():
+            killall(greenlets, block=False)
+            sleep(60)
+
+        greenlets += [spawn(sleep, 60), spawn(suicidal)]
+        assert joinall(greenlets, timeout=10) and all(g.dead for g in greenlets)

@@ -1,0 +1,244 @@
+"""Timeout in all its forms, and with_timeout."""
+
+import gc
+import weakref
+
+import pytest
+from greenio import Timeout, get_hub, joinall, sleep, spawn, with_timeout
+from hub import Wait
+
+
+class Custom(Exception):
+    pass
+
+
+class TestForms:
+    def test_it_raises_itself(self):
+        with pytest.raises(Timeout) as caught, Timeout(0.001) as timeout:
+            sleep(60)
+        assert caught.value is timeout
+        assert str(timeout) == "0.001 seconds"
+
+    @pytest.mark.parametrize("text", ["too slow", ""])
+    def test_a_string_is_told(self, text):
+        with pytest.raises(Timeout) as caught, Timeout(0.001, text):
+            sleep(60)
+        assert str(caught.value) == f"0.001 seconds: {text}"
+
+    def test_an_exception_class(self):
+        with pytest.raises(Custom), Timeout(0.001, Custom):
+            sleep(60)
+
+    def test_an_exception_instance(self):
+        instance = Custom("mine")
+        with pytest.raises(Custom) as caught, Timeout(0.001, instance):
+            sleep(60)
+        assert caught.value is instance
+
+    def test_false_is_swallowed_by_its_own_with(self):
+        reached = []
+        with Timeout(0.001, False):
+            sleep(60)
+            reached.append(1)
+        assert not reached
+
+    def test_false_of_another_is_not(self):
+        with pytest.raises(Timeout) as caught, Timeout(0.001) as outer, Timeout(30, False):
+            sleep(60)
+        assert caught.value is outer
+
+    def test_none_never_expires(self):
+        with Timeout(None) as timeout:
+            assert not timeout.pending
+            sleep(0.001)
+
+    def test_zero_expires_at_the_first_wait(self):
+        with pytest.raises(Timeout), Timeout(0):
+            sleep(60)
+
+    def test_not_something_to_raise(self):
+        with pytest.raises(TypeError, match="not an exception"), Timeout(0.001, 5):
+            sleep(60)
+
+    @pytest.mark.parametrize("seconds", ["1", object(), float("nan")])
+    def test_not_a_number_of_seconds(self, seconds):
+        with pytest.raises((TypeError, ValueError)):
+            Timeout(seconds).start()
+
+    def test_base_exception(self):
+        assert issubclass(Timeout, BaseException) and not issubclass(Timeout, Exception)
+
+    def test_subclass(self):
+        class Mine(Timeout):
+            pass
+
+        with pytest.raises(Mine), Mine(0.001):
+            sleep(60)
+
+
+class TestByHand:
+    def test_start_and_cancel(self):
+        timeout = Timeout(30)
+        assert not timeout.pending
+        timeout.start()
+        assert timeout.pending
+        with pytest.raises(AssertionError, match="already started"):
+            timeout.start()
+        timeout.cancel()
+        timeout.cancel()
+        assert not timeout.pending
+        timeout.start()
+        timeout.close()
+
+    def test_start_new(self):
+        timeout = Timeout.start_new(30)
+        assert timeout.pending and timeout.seconds == 30
+        assert Timeout.start_new(timeout) is timeout
+        timeout.cancel()
+        assert Timeout.start_new(timeout) is timeout and timeout.pending
+        timeout.cancel()
+        assert not Timeout.start_new(None).pending
+
+    def test_it_interrupts_the_greenlet_that_started_it(self):
+        timeout = Timeout(0.001)
+        timeout.start()
+        other = spawn(sleep, 0.005)
+        with pytest.raises(Timeout) as caught:
+            sleep(60)
+        assert caught.value is timeout
+        other.join()
+        assert other.successful()
+
+    def test_cancelled_by_another_greenlet(self):
+        timeout = Timeout.start_new(0.002)
+        spawn(timeout.cancel)
+        sleep(0.005)
+
+    def test_expired_while_running_and_cancelled_before_waiting(self):
+        """Nobody is interrupted by a timeout that is over."""
+        import time
+
+        with Timeout(0.001):
+            time.sleep(0.003)
+            sleep_turns_of_others()
+        sleep(0.002)
+
+    def test_expired_while_running_and_waits_then(self):
+        import time
+
+        with pytest.raises(Timeout), Timeout(0.001):
+            time.sleep(0.003)
+            spawn(sleep, 0)
+            sleep(60)
+
+    def test_a_running_one_keeps_the_loop_alive(self):
+        with pytest.raises(Timeout), Timeout(0.001):
+            Wait("nothing").park()
+
+    def test_ref_false_does_not(self):
+        from hub import LoopExit
+
+        with pytest.raises(LoopExit), Timeout(30, ref=False):
+            Wait("nothing").park()
+
+    def test_collected_while_started(self):
+        """Started by hand and forgotten: it expires all the same, as the greenlet still counts on it."""
+        Timeout(0.001).start()
+        gc.collect()
+        with pytest.raises(Timeout):
+            sleep(60)
+
+    def test_freed_when_cancelled(self):
+        class Mine(Timeout):
+            pass
+
+        timeout = Mine(30)
+        reference = weakref.ref(timeout)
+        timeout.start()
+        timeout.cancel()
+        del timeout
+        assert reference() is None
+
+
+def sleep_turns_of_others():
+    """Let the loop come round without the current greenlet waiting."""
+    get_hub().loop.update_now()
+
+
+class TestNesting:
+    def test_the_inner_one_first(self):
+        with Timeout(30) as outer:
+            with pytest.raises(Timeout) as caught, Timeout(0.001) as inner:
+                sleep(60)
+            assert caught.value is inner and caught.value is not outer
+
+    def test_the_outer_one_first(self):
+        with pytest.raises(Timeout) as caught, Timeout(0.001) as outer, Timeout(30):
+            sleep(60)
+        assert caught.value is outer
+
+    def test_the_same_moment_raises_both_one_after_the_other(self):
+        seen = []
+        with Timeout(0.002) as first, Timeout(0.002) as second:
+            for _ in range(2):
+                try:
+                    sleep(60)
+                except Timeout as error:
+                    seen.append(error)
+        assert sorted(map(id, seen)) == sorted([id(first), id(second)])
+
+    def test_many_greenlets_each_their_own(self):
+        def body(number):
+            try:
+                with Timeout(0.001 * (number % 5 + 1)) as mine:
+                    sleep(60)
+            except Timeout as error:
+                return error is mine
+
+        greenlets = [spawn(body, number) for number in range(200)]
+        joinall(greenlets)
+        assert all(g.value for g in greenlets)
+
+
+class TestWithTimeout:
+    def test_in_time(self):
+        assert with_timeout(30, lambda a, b: a + b, 1, b=2) == 3
+
+    def test_too_late(self):
+        with pytest.raises(Timeout):
+            with_timeout(0.001, sleep, 60)
+
+    def test_a_value_instead(self):
+        assert with_timeout(0.001, sleep, 60, timeout_value="late") == "late"
+
+    def test_another_timeout_passes(self):
+        with pytest.raises(Timeout) as caught, Timeout(0.001) as mine:
+            with_timeout(30, sleep, 60, timeout_value="late")
+        assert caught.value is mine
+
+    def test_an_error_of_the_function_passes(self):
+        with pytest.raises(Custom):
+            with_timeout(30, failing, timeout_value=1)
+        sleep(0.001)
+
+
+def failing():
+    raise Custom
+
+
+class TestLooks:
+    def test_str(self):
+        assert str(Timeout(None)) == ""
+        assert str(Timeout(1)) == "1 second"
+        assert str(Timeout(2, False)) == "2 seconds (silent)"
+
+    def test_repr(self):
+        timeout = Timeout(5, "x")
+        assert "seconds=5" in repr(timeout) and "(stopped)" in repr(timeout)
+        with timeout:
+            assert "(stopped)" not in repr(timeout)
+
+    def test_order(self):
+        assert Timeout(1) < Timeout(2) < Timeout(None)
+        assert Timeout(1) < 2
+        assert sorted([Timeout(None), Timeout(3), Timeout(1)])[0].seconds == 1
