@@ -661,13 +661,15 @@ cdef class Scheduler(greenlet):
     @final
     cdef object deliver(self, Wait wait, int result):
         """What park() came back with: the value is returned, the exception raised."""
+        # The exception's traceback will lead to the wait: it must not lead back, as no collector sees that cycle.
+        value, wait.value = wait.value, None
         if result < 0:
             hub_failed()
         if wait.c.outcome == OUTCOME_THROWN:
             if wait.c.alarm != NULL:
                 raise take_alarm(wait.c.alarm)
-            raise wait.value
-        return wait.value
+            raise value
+        return value
 
     @final
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1:
