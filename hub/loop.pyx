@@ -789,8 +789,11 @@ cdef void on_handle_idle(uv_idle_t *handle) noexcept nogil:
 cdef void on_handle_stat(uv_fs_poll_t *handle, int status, const uv_stat_t *before,
                          const uv_stat_t *now) noexcept nogil:
     cdef handle_t *state = <handle_t *> handle.data
+    cdef bint was_there = state.stat_now.st_nlink != 0
     state.stat_before = before[0]
     state.stat_now = now[0]
+    if status < 0 and not was_there:
+        return  # libuv tells of a file that is missing from the start: that is no change
     fire(state, status)
 
 

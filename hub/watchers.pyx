@@ -130,8 +130,13 @@ cdef class Watcher(Handle):
 
     def __repr__(self):
         state = "closed" if self.state == NULL else "active" if self.active else "stopped"
-        calls = f" callback={self.callback!r}" if self.callback is not None else ""
+        calls = f" callback={name_of(self.callback)}" if self.callback is not None else ""
         return f"<{type(self).__name__} watcher at {id(self):#x} {state}{self.describe()}{calls}>"
+
+
+cdef object name_of(object callback):
+    # Not its repr: a bound method's would contain the repr of an object that may contain this watcher's.
+    return getattr(callback, "__qualname__", None) or type(callback).__name__
 
 
 cdef class timer(Watcher):
@@ -419,5 +424,5 @@ cdef class io(Watcher):
 
     def __repr__(self):
         state = "active" if self.active else "stopped"
-        calls = f" callback={self.callback!r}" if self.callback is not None else ""
+        calls = f" callback={name_of(self.callback)}" if self.callback is not None else ""
         return f"<{type(self).__name__} watcher at {id(self):#x} {state}{self.describe()}{calls}>"

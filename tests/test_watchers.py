@@ -1,0 +1,434 @@
+"""gevent's watchers: each kind fires, stops, closes, and says what it is."""
+
+import gc
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+
+import pytest
+from greenio import Timeout, get_hub, sleep, spawn
+from greenio.socket import socketpair
+from hub import ConcurrentObjectUseError, InvalidThreadUseError, Wait
+
+
+@pytest.fixture
+def loop():
+    return get_hub().loop
+
+
+@pytest.fixture
+def errors():
+    stream = get_hub().exception_stream = io.StringIO()
+    yield stream
+    del get_hub().__dict__["_exception_stream"]
+
+
+def fires(watcher, trigger=None):
+    """Start a watcher; wait until it has called its callback, with the arguments it was given."""
+    wait = Wait(watcher)
+    watcher.start(lambda *args: wait.wake(args), "a", 1)
+    assert watcher.active
+    if trigger is not None:
+        trigger()
+    return wait.park(timeout=30)
+
+
+class TestEachKind:
+    def test_timer(self, loop):
+        with loop.timer(0.001) as timer:
+            assert fires(timer) == ("a", 1)
+            assert not timer.active
+
+    def test_timer_repeats(self, loop):
+        seen = []
+        with loop.timer(0.001, 0.001) as timer:
+            timer.start(seen.append, 1)
+            with Timeout(30):
+                while len(seen) < 3:
+                    sleep(0.001)
+            assert timer.active and timer.repeat == 0.001
+            timer.stop()
+            count = len(seen)
+            sleep(0.005)
+            assert len(seen) == count
+
+    def test_timer_again(self, loop):
+        seen = []
+        with loop.timer(30) as timer:
+            timer.start(pytest.fail)
+            timer.again(seen.append, 1)
+            assert timer.active
+        with loop.timer(30, 0.001) as timer:
+            timer.again(seen.append, 2)
+            sleep(0.005)
+        assert 2 in seen
+
+    def test_a_timer_must_make_sense(self, loop):
+        with pytest.raises(ValueError, match="negative"):
+            loop.timer(1, -1)
+
+    def test_io(self, loop):
+        ours, theirs = socketpair()
+        with loop.io(ours.fileno(), 1) as watcher:
+            assert fires(watcher, lambda: theirs.sendall(b"x")) == ("a", 1)
+            assert watcher.events_str == "READ" and watcher.fd == ours.fileno()
+            assert f"fd={ours.fileno()}" in repr(watcher)
+        with loop.io(ours.fileno(), 2) as watcher:
+            fires(watcher)
+        ours.close()
+        theirs.close()
+
+    def test_io_tells_which_events(self, loop):
+        ours, theirs = socketpair()
+        theirs.sendall(b"x")
+        wait = Wait()
+        with loop.io(ours.fileno(), 3) as watcher:
+            watcher.start(wait.wake, pass_events=True)
+            assert wait.park(timeout=30) in (1, 2, 3)
+        ours.close()
+        theirs.close()
+
+    def test_io_fires_as_long_as_it_is_ready(self, loop):
+        ours, theirs = socketpair()
+        theirs.sendall(b"x")
+        seen = []
+        with loop.io(ours.fileno(), 1) as watcher:
+            watcher.start(seen.append, 1)
+            with Timeout(30):
+                while len(seen) < 3:
+                    sleep(0.001)
+        ours.close()
+        theirs.close()
+
+    def test_io_shares_a_descriptor(self, loop):
+        """Two watchers and a greenlet, in both directions, on one descriptor."""
+        ours, theirs = socketpair()
+        seen = []
+        reader = spawn(ours.recv, 1)
+        sleep(0)
+        with loop.io(ours.fileno(), 1) as first, loop.io(ours.fileno(), 2) as second:
+            first.start(seen.append, "read")
+            second.start(lambda: (seen.append("write"), second.stop()))
+            sleep(0.001)
+            assert seen == ["write"]
+            theirs.sendall(b"xy")
+            assert reader.get(timeout=30) == b"x"
+            sleep(0.001)
+            assert "read" in seen
+        ours.close()
+        theirs.close()
+
+    def test_io_changes(self, loop):
+        ours, theirs = socketpair()
+        with loop.io(ours.fileno(), 1) as watcher:
+            seen = []
+            watcher.start(seen.append, 1)
+            with pytest.raises(ValueError, match="stop it"):
+                watcher.fd = theirs.fileno()
+            watcher.events = 2
+            with Timeout(30):
+                while not seen:
+                    sleep(0.001)
+            watcher.stop()
+            watcher.fd = theirs.fileno()
+            fires(watcher)
+        ours.close()
+        theirs.close()
+
+    @pytest.mark.parametrize("arguments", [(-1, 1), (0, 0), (0, 4)])
+    def test_io_must_make_sense(self, loop, arguments):
+        with pytest.raises(ValueError):
+            loop.io(*arguments)
+
+    def test_async(self, loop):
+        with loop.async_() as watcher:
+            assert fires(watcher, lambda: threading.Thread(target=watcher.send).start()) == ("a", 1)
+            watcher.send_ignoring_arg(None)
+
+    def test_async_keeps_the_loop_alive_while_started(self, loop):
+        with loop.async_() as watcher:
+            assert get_hub().join(timeout=1) is True
+            watcher.start(int)
+            assert get_hub().join(timeout=0.001) is False
+            watcher.ref = False
+            assert get_hub().join(timeout=1) is True
+
+    def test_signal(self, loop):
+        before = signal.getsignal(signal.SIGUSR1)
+        with loop.signal(signal.SIGUSR1) as watcher:
+            assert fires(watcher, lambda: os.kill(os.getpid(), signal.SIGUSR1)) == ("a", 1)
+            assert "signal=10" in repr(watcher)
+        assert signal.getsignal(signal.SIGUSR1) is before
+
+    @pytest.mark.parametrize("number", [0, -1, 65])
+    def test_no_such_signal(self, loop, number):
+        with pytest.raises(ValueError, match="signal"):
+            loop.signal(number)
+
+    @pytest.mark.parametrize("kind", ["prepare", "check", "idle"])
+    def test_phases(self, loop, kind):
+        with getattr(loop, kind)() as watcher:
+            keeper = spawn(sleep, 0.001)
+            assert fires(watcher) == ("a", 1)
+            watcher.stop()
+            keeper.join()
+
+    def test_child(self, loop):
+        process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+        with loop.child(process.pid) as watcher:
+            assert fires(watcher) == ("a", 1)
+            assert watcher.rpid == process.pid and os.waitstatus_to_exitcode(watcher.rstatus) == 3
+            assert "ended" in repr(watcher) and not watcher.active
+            assert fires_late(watcher) == ("late",)
+        process.returncode = 3
+
+    def test_children_of_others_are_not_reaped(self, loop):
+        ours = subprocess.Popen([sys.executable, "-c", ""])
+        theirs = subprocess.Popen([sys.executable, "-c", ""])
+        with loop.child(ours.pid) as watcher:
+            fires(watcher)
+        ours.returncode = 0
+        assert theirs.wait(30) == 0
+
+    def test_a_child_that_was_reaped_by_somebody_else(self, loop):
+        process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        with loop.child(process.pid) as watcher:
+            seen = []
+            watcher.start(seen.append, 1)
+            process.communicate(b"\n", timeout=30)
+            with Timeout(30):
+                while not seen:
+                    sleep(0.001)
+            assert watcher.rpid == process.pid
+
+    @pytest.mark.parametrize("pid", [0, -1])
+    def test_a_child_must_be_one_process(self, loop, pid):
+        with pytest.raises(ValueError, match="one process"):
+            loop.child(pid)
+
+    def test_stat(self, loop, tmp_path):
+        path = tmp_path / "file"
+        path.write_text("before")
+        with loop.stat(str(path), 0.005) as watcher:
+            def change():
+                sleep(0.02)
+                path.write_text("after, and longer")
+
+            assert fires(watcher, lambda: spawn(change)) == ("a", 1)
+            assert watcher.prev.st_size == 6 and watcher.attr.st_size == 17
+            assert str(path) in repr(watcher)
+
+    def test_stat_of_a_file_that_appears(self, loop, tmp_path):
+        path = tmp_path / "file"
+        with loop.stat(str(path), 0.005) as watcher:
+            def make():
+                sleep(0.02)
+                path.write_text("here")
+
+            fires(watcher, lambda: spawn(make))
+            assert watcher.prev is None and watcher.attr.st_size == 4
+
+    def test_fork(self, loop):
+        seen = []
+        with loop.fork() as watcher:
+            watcher.start(seen.append, 1)
+            assert watcher.active and "active" in repr(watcher)
+            pid = os.fork()
+            if pid == 0:
+                sleep(0)
+                os._exit(7 if seen == [1] else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+            assert seen == []
+
+
+def fires_late(child_watcher):
+    """A child watcher that is started when its process has been reaped already."""
+    wait = Wait()
+    child_watcher.start(lambda *args: wait.wake(args), "late")
+    assert child_watcher.pending
+    return wait.park(timeout=30)
+
+
+KINDS = {
+    "timer": lambda loop: loop.timer(60),
+    "io": lambda loop: loop.io(0, 1),
+    "async_": lambda loop: loop.async_(),
+    "signal": lambda loop: loop.signal(signal.SIGUSR2),
+    "prepare": lambda loop: loop.prepare(),
+    "check": lambda loop: loop.check(),
+    "stat": lambda loop: loop.stat("/"),
+    "fork": lambda loop: loop.fork(),
+}
+
+
+@pytest.fixture(params=sorted(KINDS))
+def make(request, loop):
+    readable, writable = os.pipe()
+    if request.param == "io":
+        yield lambda: loop.io(readable, 1)
+    else:
+        yield lambda: KINDS[request.param](loop)
+    os.close(readable)
+    os.close(writable)
+
+
+class TestAllKinds:
+    def test_states(self, make):
+        watcher = make()
+        assert not watcher.active and not watcher.pending
+        assert "stopped" in repr(watcher)
+        watcher.start(int)
+        assert watcher.active and watcher.callback is int
+        watcher.stop()
+        watcher.stop()
+        assert not watcher.active and watcher.callback is None
+        watcher.start(int)
+        watcher.close()
+        watcher.close()
+        assert not watcher.active
+
+    def test_a_callback_must_be_callable(self, make):
+        with make() as watcher:
+            with pytest.raises(TypeError, match="callable"):
+                watcher.start(5)
+            assert not watcher.active and watcher.callback is None
+
+    def test_ref(self, make):
+        with make() as watcher:
+            if type(watcher).__name__ == "fork":
+                return
+            assert watcher.ref
+            watcher.start(int)
+            assert get_hub().join(timeout=0.001) is False
+            watcher.ref = False
+            assert not watcher.ref
+            assert get_hub().join(timeout=5) is True
+            watcher.ref = True
+            assert get_hub().join(timeout=0.001) is False
+
+    def test_forgotten_ones_are_collected(self, make):
+        class Callback:
+            def __call__(self):
+                pass
+
+        callback = Callback()
+        watcher = make()
+        reference = weakref.ref(callback)
+        watcher.start(callback)
+        watcher.stop()
+        del callback, watcher
+        gc.collect()
+        assert reference() is None
+
+    def test_from_another_thread(self, make):
+        with make() as watcher:
+            if type(watcher).__name__ == "fork":
+                return
+            caught = []
+
+            def use():
+                try:
+                    watcher.start(int)
+                except InvalidThreadUseError as error:
+                    caught.append(error)
+
+            thread = threading.Thread(target=use)
+            thread.start()
+            thread.join()
+            assert caught
+
+
+def test_a_started_watcher_that_nobody_holds_still_fires(loop):
+    wait = Wait()
+    loop.timer(0.001).start(wait.wake)
+    gc.collect()
+    wait.park(timeout=30)
+    gc.collect()
+
+
+def test_a_closed_one_cannot_be_started(loop):
+    watcher = loop.timer(1)
+    watcher.close()
+    with pytest.raises(ValueError, match="closed"):
+        watcher.start(int)
+
+
+def test_feed(loop):
+    seen = []
+    with loop.timer(60) as watcher:
+        watcher.feed(1, seen.append, "fed")
+        sleep(0)
+    assert seen == ["fed"]
+
+
+def test_errors_of_callbacks_are_reported(loop, errors):
+    with loop.timer(0.001) as timer:
+        timer.start(lambda: 1 / 0)
+        sleep(0.005)
+    assert "ZeroDivisionError" in errors.getvalue() and "timer watcher" in errors.getvalue()
+
+
+def test_blocking_in_a_callback_is_a_named_error(loop, errors):
+    with loop.timer(0.001) as timer:
+        timer.start(sleep, 1)
+        sleep(0.005)
+    assert "BlockingSwitchOutError" in errors.getvalue() and "spawn a greenlet" in errors.getvalue()
+
+
+def test_closing_in_its_own_callback(loop):
+    watcher = loop.timer(0.001, 0.001)
+    watcher.start(watcher.close)
+    sleep(0.005)
+    assert "closed" in repr(watcher)
+
+
+def test_stopped_after_it_fired_and_before_it_ran(loop):
+    """What was stopped does not call back, even if it is queued already."""
+    seen = []
+    first, second = loop.timer(0.001), loop.timer(0.001)
+    first.start(lambda: (seen.append(1), second.stop()))
+    second.start(lambda: (seen.append(2), first.stop()))
+    sleep(0.01)
+    assert len(seen) == 1
+    first.close()
+    second.close()
+
+
+class TestHubWait:
+    def test_fires(self, loop):
+        with loop.timer(0.001) as timer:
+            get_hub().wait(timer)
+
+    def test_two_at_once(self, loop):
+        with loop.timer(60) as timer:
+            waiting = spawn(get_hub().wait, timer)
+            sleep(0)
+            with pytest.raises(ConcurrentObjectUseError):
+                get_hub().wait(timer)
+            waiting.kill()
+            assert not timer.active
+
+    def test_cancel_wait(self, loop):
+        with loop.timer(60) as timer:
+            waiting = spawn(get_hub().wait, timer)
+            sleep(0)
+            get_hub().exception_stream = None
+            get_hub().cancel_wait(timer, KeyError("cancelled"))
+            with pytest.raises(KeyError, match="cancelled"):
+                waiting.get()
+            del get_hub().__dict__["_exception_stream"]
+
+
+def test_the_loop_says_what_it_is(loop):
+    assert loop.backend == "libuv" and loop.supported_backends == ["libuv"]
+    assert loop.version.startswith("1.")
+    assert loop.default and loop.fileno() >= 0 and not loop.destroyed
+    assert "libuv" in repr(loop) and "No greenlet of this hub waits" in loop.debug()
+    before = loop.now()
+    sleep(0.002)
+    loop.update_now()
+    assert loop.now() > before
