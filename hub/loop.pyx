@@ -912,7 +912,7 @@ cdef class Handle(Job):
         cdef uint64_t again = 0
         self.require()
         if repeat > 0:
-            again = max(1, <uint64_t> (min(repeat, FOREVER) * 1000 + 0.5))
+            again = max(<uint64_t> 1, <uint64_t> (min(repeat, FOREVER) * 1000 + 0.5))
         now = uv_now(self.loop.core.uv)
         uv_timer_start(<uv_timer_t *> self.state.uv, on_handle_timer, due - now if due > now else 0, again)
         self.keep(True)

@@ -1,0 +1,484 @@
+"""TCP sockets: data, timeouts, several waiters, closing, errors. Real sockets on loopback."""
+
+import errno
+import os
+import socket as standard
+import ssl
+import threading
+
+import pytest
+from greenio import Timeout, get_hub, joinall, kill, sleep, spawn
+from greenio import socket as cooperative
+from greenio.socket import create_connection, create_server, socket, socketpair
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def pair():
+    first, second = socketpair()
+    yield first, second
+    first.close()
+    second.close()
+
+
+@pytest.fixture
+def tcp():
+    """Two connected TCP sockets."""
+    with create_server(("127.0.0.1", 0)) as listener:
+        accepted = spawn(listener.accept)
+        client = create_connection(listener.getsockname())
+        server, _ = accepted.get()
+    yield client, server
+    client.close()
+    server.close()
+
+
+class TestData:
+    def test_there_and_back(self, tcp):
+        client, server = tcp
+        echo = spawn(lambda: server.sendall(server.recv(100)))
+        client.sendall(b"hello")
+        assert client.recv(100) == b"hello"
+        echo.join()
+
+    def test_much_more_than_the_buffers_hold(self, tcp):
+        client, server = tcp
+        data = os.urandom(8 * MIB)
+        sending = spawn(client.sendall, data)
+        received = bytearray()
+        while len(received) < len(data):
+            received += server.recv(MIB)
+        assert received == data
+        sending.join()
+
+    def test_send_says_how_much(self, pair):
+        first, second = pair
+        total = 0
+        first.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            while True:
+                total += first.send(b"x" * 65536)
+        assert total > 0
+
+    @pytest.mark.parametrize("size", [1, 100, 65536, 65537, MIB])
+    def test_sizes_of_receives(self, pair, size):
+        first, second = pair
+        first.sendall(b"abc")
+        assert second.recv(size) == b"abc"[:size]
+        second.settimeout(0)
+        assert len(drain(second)) == max(0, 3 - size)
+
+    def test_end(self, pair):
+        first, second = pair
+        first.sendall(b"last")
+        first.shutdown(standard.SHUT_WR)
+        assert (second.recv(10), second.recv(10), second.recv(10)) == (b"last", b"", b"")
+
+    def test_recv_into(self, pair):
+        first, second = pair
+        first.sendall(b"abcdef")
+        buffer = bytearray(4)
+        assert second.recv_into(buffer) == 4 and buffer == b"abcd"
+        assert second.recv_into(memoryview(buffer)[2:], 1) == 1 and buffer == b"abed"
+        with pytest.raises(ValueError, match="too small"):
+            second.recv_into(buffer, 5)
+        with pytest.raises((TypeError, BufferError)):
+            second.recv_into(b"constant")
+
+    def test_flags(self, pair):
+        first, second = pair
+        reading = spawn(second.recv, 10, standard.MSG_PEEK)
+        sleep(0)
+        first.sendall(b"peek")
+        assert reading.get() == b"peek"
+        assert second.recv(10) == b"peek"
+        with pytest.raises(BlockingIOError):
+            second.settimeout(0)
+            second.recv(10, standard.MSG_DONTWAIT)
+
+    def test_waitall(self, pair):
+        """The kernel's own loop does not wait on a non-blocking socket: what has come is returned."""
+        first, second = pair
+        first.sendall(b"ab")
+        assert second.recv(2, standard.MSG_WAITALL) == b"ab"
+
+    @pytest.mark.parametrize("arguments", [(-1,), ("a",), ()])
+    def test_bad_arguments(self, pair, arguments):
+        with pytest.raises((ValueError, TypeError)):
+            pair[0].recv(*arguments)
+
+    def test_what_is_not_bytes(self, pair):
+        for method in (pair[0].send, pair[0].sendall):
+            with pytest.raises(TypeError):
+                method("text")
+
+    def test_any_buffer(self, pair):
+        first, second = pair
+        first.sendall(memoryview(bytearray(b"abcd"))[1:3])
+        assert second.recv(10) == b"bc"
+        first.sendall(b"")
+
+    def test_many_messages_each_a_switch(self, tcp):
+        client, server = tcp
+
+        def echo():
+            while data := server.recv(1000):
+                server.sendall(data)
+
+        serving = spawn(echo)
+        for number in range(2000):
+            message = b"%d" % number
+            client.sendall(message)
+            assert client.recv(1000) == message
+        client.close()
+        serving.join()
+
+    def test_makefile(self, pair):
+        first, second = pair
+        with second.makefile("rb") as lines:
+            reading = spawn(lines.readline)
+            sleep(0)
+            first.sendall(b"half ")
+            sleep(0.001)
+            first.sendall(b"line\n")
+            assert reading.get() == b"half line\n"
+
+    def test_datagrams_and_messages(self):
+        with socket(standard.AF_INET, standard.SOCK_DGRAM) as server, socket(type=standard.SOCK_DGRAM) as client:
+            server.bind(("127.0.0.1", 0))
+            receiving = spawn(server.recvfrom, 100)
+            sleep(0)
+            client.sendto(b"datagram", server.getsockname())
+            data, address = receiving.get()
+            assert data == b"datagram" and address[1] == client.getsockname()[1]
+            receiving = spawn(server.recvmsg, 100)
+            sleep(0)
+            client.sendto(b"", server.getsockname())
+            assert receiving.get()[0] == b""
+
+
+def drain(sock):
+    data = b""
+    while True:
+        try:
+            data += sock.recv(100)
+        except BlockingIOError:
+            return data
+
+
+class TestTimeouts:
+    def test_receiving(self, pair):
+        pair[0].settimeout(0.001)
+        for _ in range(3):
+            with pytest.raises(TimeoutError, match="timed out"):
+                pair[0].recv(1)
+        pair[1].sendall(b"x")
+        assert pair[0].recv(1) == b"x"
+
+    def test_of_the_whole_sendall(self, pair):
+        """Every little progress does not begin the time anew."""
+        first, second = pair
+        first.settimeout(0.05)
+
+        def trickle():
+            while True:
+                second.recv(65536)
+                sleep(0.01)
+
+        reading = spawn(trickle)
+        with pytest.raises(TimeoutError), Timeout(20):
+            first.sendall(b"x" * (64 * MIB))
+        reading.kill()
+
+    def test_accepting(self):
+        with create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(0.001)
+            with pytest.raises(TimeoutError):
+                listener.accept()
+
+    def test_connecting(self):
+        """A full queue of connections makes connecting wait."""
+        with socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            socks, timed_out = [], False
+            for _ in range(10):
+                sock = socket()
+                socks.append(sock)
+                sock.settimeout(0.02)
+                try:
+                    sock.connect(listener.getsockname())
+                except TimeoutError:
+                    timed_out = True
+                    break
+            assert timed_out
+            for sock in socks:
+                sock.close()
+
+    def test_changed_while_another_waits(self, pair):
+        """A wait that is under way keeps the timeout it began with, as in the standard library."""
+        reading = spawn(pair[0].recv, 1)
+        sleep(0)
+        pair[0].settimeout(0.001)
+        sleep(0.005)
+        assert not reading.dead
+        pair[1].sendall(b"x")
+        assert reading.get() == b"x"
+
+    def test_zero_never_waits(self, pair):
+        pair[0].setblocking(False)
+        assert pair[0].gettimeout() == 0 and not pair[0].getblocking()
+        with pytest.raises(BlockingIOError):
+            pair[0].recv(1)
+        pair[0].setblocking(True)
+        assert pair[0].gettimeout() is None and pair[0].getblocking()
+
+    def test_the_descriptor_is_always_non_blocking(self, pair):
+        assert not os.get_blocking(pair[0].fileno())
+
+    @pytest.mark.parametrize("value", [-1, float("nan")])
+    def test_bad_values(self, pair, value):
+        with pytest.raises(ValueError, match="out of range"):
+            pair[0].settimeout(value)
+
+    def test_short_and_long_ones_in_turn(self, pair):
+        """A timer that is kept from one wait to the next does not fire early or late."""
+        first, second = pair
+        first.settimeout(30)
+        spawn(second.sendall, b"1")
+        assert first.recv(1) == b"1"
+        first.settimeout(0.002)
+        with pytest.raises(TimeoutError):
+            first.recv(1)
+        first.settimeout(30)
+        later = spawn(lambda: (sleep(0.01), second.sendall(b"2")))
+        assert first.recv(1) == b"2"
+        later.join()
+
+    def test_the_default_timeout(self):
+        standard.setdefaulttimeout(0.001)
+        try:
+            with socket(type=standard.SOCK_DGRAM) as sock:
+                sock.bind(("127.0.0.1", 0))
+                assert sock.gettimeout() == 0.001
+                with pytest.raises(TimeoutError):
+                    sock.recv(1)
+        finally:
+            standard.setdefaulttimeout(None)
+
+    def test_a_greenlets_timeout_leaves_the_socket_usable(self, pair):
+        for _ in range(3):
+            with pytest.raises(Timeout), Timeout(0.001):
+                pair[0].recv(1)
+        pair[1].sendall(b"x")
+        assert pair[0].recv(1) == b"x"
+
+
+class TestSeveralWaiters:
+    def test_first_come_first_served(self, pair):
+        first, second = pair
+        got = []
+        readers = [spawn(lambda n=n: got.append((n, second.recv(1)))) for n in range(5)]
+        sleep(0)
+        for number in range(5):
+            first.sendall(b"%d" % number)
+            sleep(0.001)
+        joinall(readers)
+        assert got == [(n, b"%d" % n) for n in range(5)]
+
+    def test_reader_and_writer_at_once(self, pair):
+        first, second = pair
+        data = b"x" * (4 * MIB)
+        writing, reading = spawn(first.sendall, data), spawn(first.recv, 10)
+        sleep(0.001)
+        second.sendall(b"back")
+        assert reading.get() == b"back" and not writing.dead
+        received = 0
+        while received < len(data):
+            received += len(second.recv(MIB))
+        writing.join()
+
+    def test_one_of_them_is_killed(self, pair):
+        first, second = pair
+        readers = [spawn(second.recv, 1) for _ in range(3)]
+        sleep(0)
+        readers[1].kill()
+        first.sendall(b"ab")
+        joinall(readers)
+        assert readers[0].value + readers[2].value == b"ab"
+
+    def test_killed_in_the_turn_in_which_it_became_readable(self, pair):
+        """What arrived is not lost with the one that was killed: the next one gets it."""
+        first, second = pair
+        readers = [spawn(second.recv, 1) for _ in range(2)]
+        sleep(0)
+        first.sendall(b"x")
+        kill(readers[0])
+        sleep(0.001)
+        assert readers[1].get() == b"x"
+
+
+class TestClosing:
+    @pytest.mark.parametrize("how", ["close", "detach"])
+    def test_waiters_get_ebadf(self, how):
+        first, second = socketpair()
+        get_hub().exception_stream = None
+        readers = [spawn(first.recv, 1) for _ in range(2)]
+        writer = spawn(first.sendall, b"x" * (16 * MIB))
+        sleep(0.001)
+        fd = getattr(first, how)()
+        for greenlet in [*readers, writer]:
+            with pytest.raises(OSError) as caught:
+                greenlet.get()
+            assert caught.value.errno == errno.EBADF
+        if fd is not None:
+            os.close(fd)
+        second.close()
+        del get_hub().__dict__["_exception_stream"]
+
+    def test_using_a_closed_one(self):
+        first, second = socketpair()
+        first.close()
+        first.close()
+        second.close()
+        for call in (lambda: first.recv(1), lambda: first.sendall(b"x"), lambda: first.accept(), lambda: first.send(b"")):
+            with pytest.raises(OSError) as caught:
+                call()
+            assert caught.value.errno == errno.EBADF
+        assert first.fileno() == -1 and "fd=-1" in repr(first._stream)
+
+    def test_a_file_keeps_it_open(self):
+        first, second = socketpair()
+        with first.makefile("rb") as file:
+            first.close()
+            second.sendall(b"x\n")
+            assert file.readline() == b"x\n"
+        second.close()
+
+    def test_the_peer_goes_away(self, tcp):
+        client, server = tcp
+        server.setsockopt(standard.SOL_SOCKET, standard.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        reading = spawn(client.recv, 1)
+        sleep(0.001)
+        get_hub().exception_stream = None
+        server.close()
+        with pytest.raises(ConnectionResetError):
+            reading.get()
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            client.sendall(b"x")
+            client.sendall(b"x")
+        del get_hub().__dict__["_exception_stream"]
+
+    def test_the_next_socket_with_the_same_number(self):
+        """A new socket is not confused with an old one of the same number that was waited on."""
+        for _ in range(20):
+            first, second = socketpair()
+            reading = spawn(first.recv, 1)
+            sleep(0)
+            second.sendall(b"x")
+            assert reading.get(timeout=30) == b"x"
+            first.close()
+            second.close()
+
+
+class TestConnecting:
+    def test_refused(self):
+        with socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            address = unused.getsockname()
+            with pytest.raises(ConnectionRefusedError):
+                create_connection(address, timeout=30)
+            with socket() as sock:
+                assert sock.connect_ex(address) == errno.ECONNREFUSED
+
+    def test_accept_gives_one_of_ours(self):
+        with create_server(("127.0.0.1", 0)) as listener:
+            client = create_connection(listener.getsockname(), timeout=30)
+            server, address = listener.accept()
+            assert isinstance(server, socket) and address == client.getsockname()
+            assert server.gettimeout() is None and client.gettimeout() == 30
+            assert not os.get_inheritable(server.fileno())
+            client.close()
+            server.close()
+
+    @pytest.mark.skipif(not standard.has_ipv6, reason="this CPython has no IPv6")
+    def test_ipv6(self):
+        try:
+            listener = create_server(("::1", 0), family=standard.AF_INET6)
+        except OSError as error:
+            pytest.skip(f"this machine has no IPv6 loopback: {error}")
+        with listener:
+            client = create_connection(listener.getsockname()[:2])
+            server, address = listener.accept()
+            assert address == client.getsockname() and len(address) == 4
+            client.close()
+            server.close()
+
+    def test_unix(self, tmp_path):
+        with socket(standard.AF_UNIX) as listener, socket(standard.AF_UNIX) as client:
+            listener.bind(str(tmp_path / "s"))
+            listener.listen()
+            client.connect(str(tmp_path / "s"))
+            server, address = listener.accept()
+            assert address == ""
+            client.sendall(b"x")
+            assert server.recv(1) == b"x"
+            server.close()
+
+    def test_many_accept_in_turn(self):
+        with create_server(("127.0.0.1", 0)) as listener:
+            acceptors = [spawn(listener.accept) for _ in range(3)]
+            sleep(0)
+            clients = [create_connection(listener.getsockname()) for _ in range(3)]
+            for greenlet in acceptors:
+                greenlet.get()[0].close()
+            for client in clients:
+                client.close()
+
+    def test_bad_address(self):
+        with socket() as sock:
+            for address in (None, "nonsense", ("127.0.0.1",), ("127.0.0.1", 70000)):
+                with pytest.raises((TypeError, OverflowError, ValueError)):
+                    sock.connect(address)
+
+
+def test_it_works_with_plain_clients_in_threads():
+    """The other side need not be ours."""
+    with create_server(("127.0.0.1", 0)) as listener:
+        address, got = listener.getsockname(), []
+
+        def client():
+            with standard.create_connection(address, timeout=30) as sock:
+                sock.sendall(b"from a thread")
+                got.append(sock.recv(100))
+
+        threads = [threading.Thread(target=client) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            server, _ = listener.accept()
+            server.sendall(server.recv(100).upper())
+            server.close()
+        for thread in threads:
+            thread.join()
+        assert got == [b"FROM A THREAD"] * 5
+
+
+def test_the_module_offers_what_the_standard_one_does():
+    missing = [name for name in standard.__all__ if not hasattr(cooperative, name)]
+    assert not missing and set(standard.__all__) <= set(cooperative.__all__)
+    assert cooperative.SocketType is socket and issubclass(socket, standard.socket)
+    assert not issubclass(socket, ssl.SSLSocket)
+
+
+def test_sendfile(pair, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * MIB)
+    first, second = pair
+    with path.open("rb") as file:
+        sending = spawn(first.sendfile, file)
+        received = 0
+        while received < MIB:
+            received += len(second.recv(MIB))
+        assert sending.get() == MIB
