@@ -13,6 +13,7 @@ from hub import Wait, get_hub, sleep
 from greenio.greenlet import Greenlet
 from greenio.socket import socket
 from greenio.timeout import Timeout
+from greenio.waiting import joinall, killall
 
 __all__ = ["BaseServer", "parse_address"]
 
@@ -79,9 +80,9 @@ class BaseServer:
         self._stopped = False
         self._finished = []
         self.delay = self.min_delay
-        self.set_listener(listener)
         self.set_spawn(spawn)
         self.set_handle(handle)
+        self.set_listener(listener)
 
     # --- settings ---
 
@@ -299,8 +300,6 @@ class BaseServer:
             self.pool.join(timeout=timeout)
             self.pool.kill(block=True, timeout=1)
         elif self._handlers:
-            from greenio.waiting import joinall, killall
-
             joinall(list(self._handlers), timeout=timeout)
             try:
                 killall(list(self._handlers), block=True, timeout=1)

@@ -29,11 +29,11 @@ class StreamServer(BaseServer):
     reuse_addr = 1
 
     def __init__(self, listener, handle=None, backlog=None, spawn="default"):
-        super().__init__(listener, handle=handle, spawn=spawn)
         if backlog is not None:
-            if self.socket is not None:
+            if hasattr(listener, "accept"):
                 raise TypeError("backlog goes with an address; a socket that is passed in listens already")
             self.backlog = backlog
+        super().__init__(listener, handle=handle, spawn=spawn)
 
     @classmethod
     def get_listener(cls, address, backlog=None, family=None):

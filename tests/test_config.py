@@ -1,0 +1,75 @@
+"""Settings: from the environment, by assignment, and what they do."""
+
+import subprocess
+import sys
+
+import pytest
+from greenio import config, spawn
+from greenio.config import Config, boolean
+
+
+@pytest.fixture
+def restored():
+    before = {name: getattr(config, name) for name in config.settings}
+    yield
+    for name, value in before.items():
+        config.set(name, value)
+
+
+def test_the_tree_can_be_turned_off(restored):
+    config.track_greenlet_tree = False
+    greenlet = spawn(int)
+    assert greenlet.spawning_greenlet is None and greenlet.spawning_stack is None and greenlet.format_spawn() == ""
+    assert greenlet.spawn_tree_locals is None
+    greenlet.join()
+    config.track_greenlet_tree = "yes"
+    assert spawn(int).spawning_greenlet is not None
+
+
+def test_how_many_frames_are_recorded(restored):
+    config.spawning_stack_limit = 2
+    frame, length = spawn(int).spawning_stack, 0
+    while frame is not None:
+        frame, length = frame.f_back, length + 1
+    assert length == 2
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", True), ("YES", True), ("off", False), ("", False), (" true ", True)])
+def test_booleans(text, value):
+    assert boolean(text) is value
+
+
+def test_from_the_environment(monkeypatch):
+    monkeypatch.setenv("GREENIO_TRACK_GREENLET_TREE", "no")
+    monkeypatch.setenv("GREENIO_SPAWNING_STACK_LIMIT", "3")
+    fresh = Config()
+    assert fresh.track_greenlet_tree is False and fresh.spawning_stack_limit == 3
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "setting"),
+    [
+        ("GREENIO_TRACK_GREENLET_TREE", "perhaps", "track_greenlet_tree"),
+        ("GREENIO_SPAWNING_STACK_LIMIT", "0", "spawning_stack_limit"),
+        ("GREENIO_SPAWNING_STACK_LIMIT", "many", "spawning_stack_limit"),
+    ],
+)
+def test_nonsense_in_the_environment_is_named(monkeypatch, variable, value, setting):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValueError, match=f"{variable}='{value}'"):
+        getattr(Config(), setting)
+
+
+def test_no_such_setting():
+    with pytest.raises(AttributeError, match="spawning_stack_limit"):
+        config.set("no_such_thing", 1)
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        config.no_such_thing = 1
+
+
+def test_they_can_be_listed():
+    result = subprocess.run(
+        [sys.executable, "-m", "greenio.config"], capture_output=True, text=True, timeout=60, check=True, cwd="/"
+    )
+    for name, setting in config.settings.items():
+        assert f"{name} ({setting.environment_key}) = " in result.stdout

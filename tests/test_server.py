@@ -1,0 +1,283 @@
+"""StreamServer: serving, limits, errors of handlers and of the listener, stopping."""
+
+import errno
+import io
+import os
+import resource
+import socket as standard
+
+import pytest
+from greenio import Timeout, get_hub, joinall, sleep, spawn
+from greenio.baseserver import parse_address
+from greenio.server import StreamServer
+from greenio.socket import create_connection, socket
+
+
+def echo(sock, address):
+    while data := sock.recv(1000):
+        sock.sendall(data)
+
+
+def ask(server, message=b"hello"):
+    """What a server answers to one message."""
+    with create_connection(server.address, timeout=30) as sock:
+        sock.sendall(message)
+        return sock.recv(1000)
+
+
+@pytest.fixture
+def errors():
+    stream = get_hub().exception_stream = io.StringIO()
+    yield stream
+    del get_hub().__dict__["_exception_stream"]
+
+
+def no_connection(server):
+    with pytest.raises(ConnectionRefusedError):
+        create_connection(server.address, timeout=30)
+
+
+class TestServing:
+    def test_many_clients(self):
+        with StreamServer(("127.0.0.1", 0), echo) as server:
+            assert server.started and server.server_port == server.address[1] and server.server_host == "127.0.0.1"
+            asking = [spawn(ask, server, b"%d" % number) for number in range(50)]
+            joinall(asking)
+            assert [g.value for g in asking] == [b"%d" % number for number in range(50)]
+        assert not server.started and server.closed
+        no_connection(server)
+
+    def test_the_connection_is_closed_when_the_handler_ends(self):
+        with StreamServer(("127.0.0.1", 0), lambda sock, address: None) as server:
+            with create_connection(server.address, timeout=30) as sock:
+                assert sock.recv(1) == b""
+
+    def test_a_subclass_handles(self):
+        class Shouting(StreamServer):
+            def handle(self, sock, address):
+                sock.sendall(sock.recv(100).upper())
+
+        with Shouting(("127.0.0.1", 0)) as server:
+            assert ask(server) == b"HELLO"
+
+    def test_a_listening_socket_of_ours(self):
+        listener = socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with StreamServer(listener, echo) as server:
+            assert ask(server) == b"hello"
+        assert listener.fileno() >= 0  # it is the caller's
+        listener.close()
+
+    def test_a_plain_listening_socket(self):
+        with standard.create_server(("127.0.0.1", 0)) as listener:
+            with StreamServer(listener, echo) as server:
+                assert ask(server) == b"hello"
+            assert listener.fileno() >= 0
+
+    def test_ipv6_and_any(self):
+        with StreamServer(":0", echo) as server:
+            with create_connection(("127.0.0.1", server.server_port), timeout=30) as sock:
+                sock.sendall(b"x")
+                assert sock.recv(1) == b"x"
+
+    def test_started_again(self):
+        server = StreamServer(("127.0.0.1", 0), echo)
+        for _ in range(3):
+            server.start()
+            server.start()
+            assert ask(server) == b"hello"
+            server.stop()
+            server.stop()
+
+    def test_serve_forever_until_stopped(self):
+        server = StreamServer(("127.0.0.1", 0), echo)
+        serving = spawn(server.serve_forever)
+        sleep(0)
+        assert ask(server) == b"hello"
+        server.stop()
+        serving.get(timeout=30)
+
+    def test_serve_forever_interrupted(self):
+        server = StreamServer(("127.0.0.1", 0), echo)
+        with pytest.raises(Timeout), Timeout(0.005):
+            server.serve_forever()
+        assert server.closed
+
+    def test_a_handler_stops_its_server(self):
+        def handle(sock, address):
+            sock.sendall(b"bye")
+            server.stop()
+
+        server = StreamServer(("127.0.0.1", 0), handle)
+        serving = spawn(server.serve_forever)
+        sleep(0)
+        assert ask(server) == b"bye"
+        serving.get(timeout=30)
+
+
+class TestLimits:
+    def test_no_more_than_so_many_at_a_time(self):
+        running, most = [], []
+
+        def handle(sock, address):
+            running.append(1)
+            most.append(len(running))
+            sock.recv(1)
+            running.pop()
+
+        with StreamServer(("127.0.0.1", 0), handle, spawn=2) as server:
+            clients = [create_connection(server.address, timeout=30) for _ in range(6)]
+            sleep(0.005)
+            assert server.full() and len(running) == 2
+            for client in clients:
+                client.sendall(b"x")
+                assert client.recv(1) == b""
+                client.close()
+        assert max(most) == 2 and len(most) == 6
+
+    def test_one_after_the_other(self):
+        with StreamServer(("127.0.0.1", 0), lambda sock, address: sock.sendall(b"x"), spawn=None) as server:
+            assert [ask(server) for _ in range(3)] == [b"x"] * 3
+
+    def test_a_function_that_spawns(self):
+        spawned = []
+
+        def my_spawn(function, *args):
+            spawned.append(function)
+            return spawn(function, *args)
+
+        with StreamServer(("127.0.0.1", 0), echo, spawn=my_spawn) as server:
+            assert ask(server) == b"hello"
+        assert len(spawned) == 1
+
+    def test_stop_ends_bounded_handlers(self):
+        ended = []
+
+        def handle(sock, address):
+            try:
+                sock.recv(1)
+            finally:
+                ended.append(1)
+
+        server = StreamServer(("127.0.0.1", 0), handle, spawn=5)
+        server.start()
+        client = create_connection(server.address, timeout=30)
+        sleep(0.002)
+        server.stop(timeout=0.001)
+        assert ended == [1] and client.recv(1) == b""
+        client.close()
+
+    @pytest.mark.parametrize(("spawn", "error"), [(0, ValueError), (-1, ValueError), ("five", TypeError), (1.5, TypeError)])
+    def test_bad_limits(self, spawn, error):
+        with pytest.raises(error):
+            StreamServer(("127.0.0.1", 0), echo, spawn=spawn)
+
+
+class TestErrors:
+    def test_a_failing_handler_is_reported_and_the_server_goes_on(self, errors):
+        def handle(sock, address):
+            if sock.recv(100) == b"fail":
+                raise KeyError("in the handler")
+            sock.sendall(b"fine")
+
+        with StreamServer(("127.0.0.1", 0), handle) as server:
+            assert ask(server, b"fail") == b""
+            assert ask(server) == b"fine"
+        assert "KeyError: 'in the handler'" in errors.getvalue()
+
+    def test_a_failing_spawn_closes_the_connection(self, errors):
+        def my_spawn(function, *args):
+            raise RuntimeError("cannot spawn")
+
+        with StreamServer(("127.0.0.1", 0), echo, spawn=my_spawn) as server:
+            assert ask(server) == b""
+            assert ask(server) == b""
+        assert errors.getvalue().count("RuntimeError: cannot spawn") == 2
+
+    def test_out_of_descriptors(self, errors):
+        """EMFILE: it is told, the server backs off, and serves again when there are descriptors."""
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with StreamServer(("127.0.0.1", 0), echo) as server:
+            server.max_delay = 0.01
+            client = standard.socket()
+            highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+            taken = []
+            try:
+                while True:
+                    taken.append(os.dup(0))
+            except OSError as error:
+                assert error.errno == errno.EMFILE
+            try:
+                client.connect(server.address)
+                sleep(0.03)
+                assert "Too many open files" in errors.getvalue()
+                assert server.started
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+                for fd in taken:
+                    os.close(fd)
+            sleep(0.02)
+            client.close()
+            assert ask(server) == b"hello"
+
+    def test_the_listener_is_closed_behind_its_back(self, errors):
+        server = StreamServer(("127.0.0.1", 0), echo)
+        serving = spawn(server.serve_forever)
+        sleep(0.001)
+        server.socket.close()
+        sleep(0.001)
+        server.close()
+        serving.get(timeout=30)
+
+    def test_the_port_is_taken(self):
+        with StreamServer(("127.0.0.1", 0), echo) as first:
+            second = StreamServer(first.address, echo)
+            with pytest.raises(OSError, match=str(first.server_port)) as caught:
+                second.start()
+            assert caught.value.errno == errno.EADDRINUSE
+
+    def test_not_a_handler(self):
+        with pytest.raises(TypeError, match="callable"):
+            StreamServer(("127.0.0.1", 0), 5)
+
+    def test_backlog_goes_with_an_address(self):
+        with standard.create_server(("127.0.0.1", 0)) as listener:
+            with pytest.raises(TypeError, match="backlog"):
+                StreamServer(listener, echo, backlog=5)
+
+    def test_a_client_that_goes_away_at_once(self, errors):
+        with StreamServer(("127.0.0.1", 0), echo) as server:
+            for _ in range(20):
+                sock = standard.create_connection(server.address)
+                sock.setsockopt(standard.SOL_SOCKET, standard.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                sock.close()
+            assert ask(server) == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("written", "parsed"),
+    [
+        (("localhost", 80), (standard.AF_INET, ("localhost", 80))),
+        (("::1", 80), (standard.AF_INET6, ("::1", 80))),
+        ("127.0.0.1:80", (standard.AF_INET, ("127.0.0.1", 80))),
+        ("[::1]:80", (standard.AF_INET6, ("::1", 80))),
+        (":80", (standard.AF_INET6, ("", 80))),
+        ("80", (standard.AF_INET6, ("", 80))),
+        (80, (standard.AF_INET6, ("", 80))),
+    ],
+)
+def test_addresses(written, parsed):
+    assert parse_address(written) == parsed
+
+
+@pytest.mark.parametrize("written", [None, "host", "host:", "host:99999", (1,), ("host", "80"), True, 1.5])
+def test_bad_addresses(written):
+    with pytest.raises(ValueError):
+        parse_address(written)
+
+
+def test_repr():
+    server = StreamServer(("127.0.0.1", 8000), echo)
+    assert "stopped" in repr(server) and "handle=echo" in repr(server) and "8000" in repr(server)
