@@ -29,6 +29,10 @@ from hub.loop cimport due_ms, watch_t
 from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
 from hub.scheduler cimport Scheduler, current_hub, deadline_drop, deadline_t
 
+__all__ = [
+    "Stream", "accept_descriptor", "accept_ready", "recv", "recv_into", "send", "sendall", "wait_descriptor",
+]
+
 cdef extern from "sys/socket.h" nogil:
     ssize_t c_recv "recv"(int fd, void *buffer, size_t length, int flags)
     ssize_t c_send "send"(int fd, const void *buffer, size_t length, int flags)

@@ -31,6 +31,8 @@ from hub.ready cimport (
     ready_remove, wait_outcome,
 )
 
+__all__ = ["LIBUV_VERSION", "Handle", "Job", "Loop"]
+
 cdef extern from "descriptor_watch.h" nogil:
     int hub_poll_register(uv_loop_t *, uv_poll_t *, int fd, int events, uv_poll_cb)
     int hub_poll_modify(uv_loop_t *, uv_poll_t *, int events)

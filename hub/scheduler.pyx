@@ -35,6 +35,8 @@ from hub.greenlet_api cimport *
 from hub.loop cimport due_ms, now_ns, timer_restart, timer_to_pool
 from hub.ready cimport *
 
+__all__ = ["HubGreenlet", "Scheduler", "Wait", "get_hub", "get_hub_if_exists", "set_hub_class", "sleep"]
+
 cdef extern from *:
     """
     /* The hub of this thread; borrowed, the thread's HubGuard owns it. */

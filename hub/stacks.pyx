@@ -14,6 +14,8 @@ Rules
 
 import os
 
+__all__ = ["install", "statistics", "trim"]
+
 cdef extern from *:
     """
     #include <stdatomic.h>

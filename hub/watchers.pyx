@@ -16,6 +16,8 @@ from hub.loop cimport Handle, Loop, listener_t, watch_t
 from hub.ready cimport ready_remove
 from hub.scheduler cimport Scheduler
 
+__all__ = ["READ", "WRITE", "async_", "check", "idle", "io", "prepare", "signal", "stat", "timer"]
+
 READ = 1
 WRITE = 2
 
