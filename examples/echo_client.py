@@ -1,6 +1,6 @@
 """A client for an echo server: sends each line of standard input and prints what comes back.
 
-    python examples/echo_client.py [--host 127.0.0.1] [--port 7000]
+python examples/echo_client.py [--host 127.0.0.1] [--port 7000]
 """
 
 import argparse

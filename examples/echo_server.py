@@ -6,6 +6,7 @@ Try it with ``nc 127.0.0.1 7000``, or with echo_client.py and echo_load.py. Ctrl
 """
 
 import argparse
+import contextlib
 import signal
 import sys
 import time
@@ -44,10 +45,8 @@ def main():
     host, port = server.address[:2]
     print(f"echo server on {host}:{port}; try: nc {host} {port}", flush=True)
     started = time.monotonic()
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
-    except KeyboardInterrupt:
-        pass
     seconds = time.monotonic() - started
     print(
         f"\n{server.connections} connections, {server.messages} messages, {server.received} bytes "

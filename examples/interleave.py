@@ -1,6 +1,6 @@
 """Two greenlets take turns: each sleep(0) lets the other run.
 
-    python examples/interleave.py
+python examples/interleave.py
 """
 
 import greenio

@@ -1,6 +1,6 @@
 """Two bare greenlets hand each other values: what switching is, without hub or loop.
 
-    python examples/producer_consumer.py
+python examples/producer_consumer.py
 """
 
 from greenlet import greenlet

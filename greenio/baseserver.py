@@ -3,6 +3,7 @@
 Subclasses say how to listen and how to accept: see greenio.server.
 """
 
+import contextlib
 import errno
 import os
 import socket as _standard
@@ -301,10 +302,8 @@ class BaseServer:
             self.pool.kill(block=True, timeout=1)
         elif self._handlers:
             joinall(list(self._handlers), timeout=timeout)
-            try:
+            with contextlib.suppress(Timeout):
                 killall(list(self._handlers), block=True, timeout=1)
-            except Timeout:
-                pass
 
     def serve_forever(self, stop_timeout=None):
         """Start, and wait until it is stopped or closed. Switches. Leaving by an exception stops it."""

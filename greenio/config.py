@@ -78,7 +78,7 @@ def _apply_stack_limit(value):
 class Config:
     """The settings; ``greenio.config`` is the one instance."""
 
-    settings = {}
+    settings: dict[str, Setting] = {}
 
     track_greenlet_tree = Setting(
         "GREENIO_TRACK_GREENLET_TREE",

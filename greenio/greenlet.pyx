@@ -13,7 +13,7 @@ import heapq
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
-from greenlet import GreenletExit, getcurrent
+from greenlet import GreenletExit
 
 from greenio.timeout import Timeout
 from hub.greenlet_api cimport hub_greenlet_current, import_greenlet

@@ -193,7 +193,7 @@ def create_connection(address, timeout=_standard._GLOBAL_DEFAULT_TIMEOUT, source
         if not errors:
             raise OSError(f"getaddrinfo returns an empty list for {address!r}")
         if all_errors:
-            raise ExceptionGroup("create_connection failed", errors)  # noqa: F821  (a builtin since 3.11)
+            raise ExceptionGroup("create_connection failed", errors)  # noqa: F405  (a builtin since 3.11)
         raise errors[0]
     finally:
         errors.clear()

@@ -6,7 +6,7 @@ from typing_extensions import Self
 
 __all__ = ["Timeout", "with_timeout"]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 class Timeout(BaseException):
     @property
@@ -29,5 +29,6 @@ class Timeout(BaseException):
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> bool: ...
     def __lt__(self, other: Any) -> bool: ...
+    def __gt__(self, other: Any, /) -> bool: ...
 
-def with_timeout(seconds: float | None, function: Callable[..., T], *args: Any, **kwds: Any) -> T: ...
+def with_timeout(seconds: float | None, function: Callable[..., _T], *args: Any, **kwds: Any) -> _T: ...

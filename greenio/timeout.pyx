@@ -88,7 +88,7 @@ cdef class Timeout(BaseException):
         return self.alarm.is_set and self.alarm.timer != NULL
 
     cpdef cancel(self):
-        """Stop it, if it runs or has expired without having been raised yet. It can be started again. Does not switch."""
+        """Stop it, if it runs or has expired without having been raised yet. It may be started again. No switch."""
         if self.alarm.is_set:
             alarm_cancel(&self.alarm)
 

@@ -6,7 +6,7 @@ from typing_extensions import Self
 
 __all__ = ["iwait", "joinall", "killall", "wait"]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 class Gathering(Iterator[Any]):
     def __init__(self, objects: Iterable[Any], timeout: float | None = None, count: int | None = None) -> None: ...
@@ -21,8 +21,8 @@ class Gathering(Iterator[Any]):
 def iwait(objects: Iterable[Any] | None = None, timeout: float | None = None, count: int | None = None) -> Any: ...
 def wait(objects: Iterable[Any] | None = None, timeout: float | None = None, count: int | None = None) -> Any: ...
 def joinall(
-    greenlets: Iterable[T], timeout: float | None = None, raise_error: bool = False, count: int | None = None
-) -> list[T]: ...
+    greenlets: Iterable[_T], timeout: float | None = None, raise_error: bool = False, count: int | None = None
+) -> list[_T]: ...
 def killall(
     greenlets: Iterable[greenlet], exception: Any = ..., block: bool = True, timeout: float | None = None
 ) -> None: ...

@@ -8,7 +8,6 @@ import traceback
 from itertools import count
 
 from greenlet import GreenletExit
-
 from hub.errors import BlockingSwitchOutError, ConcurrentObjectUseError
 from hub.event_loop import EventLoop
 from hub.report import format_waits

@@ -72,10 +72,10 @@ cdef struct core_t:
     watch_t **watches     # by descriptor
     int watches_length
     uv_async_t wakeup     # another thread's way to end uv_run()
-    uv_prepare_t before_sleep # keeps a turn from sleeping when somebody is ready
+    uv_prepare_t before_sleep  # keeps a turn from sleeping when somebody is ready
     node_t *inbox         # job that empties the hub's inbox
     node_t *signals       # job that runs Python's signal handlers
-    uv_poll_t signal_poll # the read end of the pipe that Python's C signal handler writes to
+    uv_poll_t signal_poll  # the read end of the pipe that Python's C signal handler writes to
     int signal_read       # its descriptors, or -1
     int signal_write
     unsigned char signal_bytes[64]  # what was read, to be passed on to a wakeup descriptor of the user's
@@ -98,7 +98,7 @@ cdef class Loop:
     cdef bint foreign            # whether user code has seen the pyuv.Loop, and may have handles on it
     cdef bint owns_signals       # whether it wakes for Python's signal handlers
     cdef int user_wakeup_fd      # the user's signal.set_wakeup_fd while ours takes its place; -2: not displaced
-    cdef uint64_t signals_checked # the loop time when the slot was last looked at
+    cdef uint64_t signals_checked  # the loop time when the slot was last looked at
     cdef bint slot_timer_runs    # whether a timer will make the loop look at it
     cdef object error_handler    # called as error_handler(context, type, value, traceback)
     cdef readonly list fork_watchers  # what is to be told in a forked child

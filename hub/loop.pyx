@@ -18,7 +18,7 @@ from _signal import set_wakeup_fd
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 from cpython.ref cimport Py_INCREF, Py_DECREF
-from libc.errno cimport EAGAIN, EINTR, errno
+from libc.errno cimport EINTR, errno
 from libc.math cimport isnan
 from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -658,7 +658,6 @@ cdef class Loop:
         """Close every handle and give the memory back. The loop must not be running."""
         cdef core_t *core = self.core
         cdef uv_loop_t *uv = core.uv
-        cdef int turns
         if uv == NULL:
             return
         core.epoch += 1
@@ -674,7 +673,7 @@ cdef class Loop:
         uv_walk(uv, close_pooled, core)
         uv_close(<uv_handle_t *> &core.wakeup, NULL)
         uv_close(<uv_handle_t *> &core.before_sleep, NULL)
-        for turns in range(8):
+        for _ in range(8):
             if uv_run(uv, UV_RUN_NOWAIT) == 0:
                 break
         core.uv = NULL

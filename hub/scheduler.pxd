@@ -61,7 +61,7 @@ cdef class Scheduler(greenlet):
     cdef readonly bint destroying
     cdef readonly bint destroyed
     cdef bint reporting                  # inside handle_error
-    cdef readonly unsigned long switches # greenlets switched to or started, for statistics
+    cdef readonly unsigned long switches  # greenlets switched to or started, for statistics
 
     cdef Wait new_wait(self, object what)
     cdef int bind(self, Wait wait, PyObject *current, object what) except -1
@@ -76,7 +76,9 @@ cdef class Scheduler(greenlet):
     cdef int drain(self) except -1
     cdef int park(self, Wait wait) noexcept
     cdef object deliver(self, Wait wait, int result)
-    cdef int wait_descriptor(self, watch_t *watch, int events, uint64_t due, deadline_t *deadline, object what) except -1
+    cdef int wait_descriptor(
+        self, watch_t *watch, int events, uint64_t due, deadline_t *deadline, object what
+    ) except -1
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1
     cdef int yield_turn(self, object what) except -1
     cdef int switch_away(self, node_t *mine) noexcept

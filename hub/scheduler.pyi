@@ -1,9 +1,8 @@
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, final
 
 from greenlet import greenlet
-
 from hub.hub import Hub
 from hub.loop import Loop
 
@@ -11,6 +10,7 @@ __all__ = ["HubGreenlet", "Scheduler", "Wait", "get_hub", "get_hub_if_exists", "
 
 class HubGreenlet(greenlet): ...
 
+@final
 class Wait:
     @property
     def hub(self) -> Hub: ...
@@ -32,6 +32,7 @@ class Wait:
     ) -> bool: ...
     def park(self, timeout: float | None = None, ref: bool = True) -> Any: ...
 
+@final
 class Callback:
     callback: Callable[..., Any] | None
     args: tuple[Any, ...] | None
@@ -54,7 +55,6 @@ class Scheduler(greenlet):
     def destroyed(self) -> bool: ...
     @property
     def switches(self) -> int: ...
-    def __init__(self) -> None: ...
     def run(self) -> None: ...
     def make_loop(self, default: bool) -> Loop: ...
     def parked_waits(self) -> list[Wait]: ...

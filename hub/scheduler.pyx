@@ -23,7 +23,7 @@ import sys
 import threading
 from _thread import _local as native_local, get_ident
 
-from cpython.exc cimport PyErr_CheckSignals, PyErr_SetNone, PyErr_SetObject
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetObject
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cython cimport final, freelist, no_gc
@@ -547,7 +547,7 @@ cdef class Scheduler(greenlet):
             if self.destroyed:
                 raise HubDestroyed(f"{self!r} was destroyed; get_hub() makes a new one")
             raise InvalidThreadUseError(
-                f"{self!r} belongs to thread {self.thread_ident:#x}; from another thread use its run_callback_threadsafe()"
+                f"{self!r} belongs to thread {self.thread_ident:#x}; from another one use its run_callback_threadsafe()"
             )
         return 0
 
@@ -1193,9 +1193,6 @@ cdef class Scheduler(greenlet):
         `destroy_loop` is accepted for compatibility: the loop always goes with its hub.
         """
         cdef PyObject *current
-        cdef wait_t *wait
-        cdef wait_t *next
-        cdef list others = []
         if self.destroyed:
             return
         self.check_thread()
@@ -1327,10 +1324,10 @@ class HubGuard:
         self.hub = hub
         self.process = os.getpid()
 
-    def __del__(self, finalizing=sys.is_finalizing, get_ident=get_ident, getpid=os.getpid):
+    def __del__(self, finalizing=sys.is_finalizing, this_thread=get_ident, getpid=os.getpid):
         hub = self.hub
         # Threads that a fork left behind, and what is left at the interpreter's end, are not cleaned up.
-        if hub.destroyed or finalizing() or getpid() != self.process or get_ident() != hub.thread_ident:
+        if hub.destroyed or finalizing() or getpid() != self.process or this_thread() != hub.thread_ident:
             return
         hub.destroy()
 

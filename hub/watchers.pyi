@@ -3,10 +3,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from typing_extensions import Self
-
 from hub.hub import Hub
 from hub.loop import Handle, Loop
+from typing_extensions import Self
 
 __all__ = ["READ", "WRITE", "async_", "check", "idle", "io", "prepare", "signal", "stat", "timer"]
 

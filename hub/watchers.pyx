@@ -12,7 +12,7 @@ What does not belong here: how waiting greenlets are woken. That needs no watche
 import os
 
 from hub.libuv cimport UV_ASYNC, UV_CHECK, UV_FS_POLL, UV_IDLE, UV_PREPARE, UV_SIGNAL, UV_TIMER, uv_stat_t
-from hub.loop cimport Handle, Loop, listener_t, watch_t
+from hub.loop cimport Handle, listener_t, watch_t
 from hub.ready cimport ready_remove
 from hub.scheduler cimport Scheduler
 
@@ -334,7 +334,7 @@ cdef class io(Watcher):
         return 0
 
     def start(self, callback, *args, pass_events=False):
-        """Call ``callback(*args)``, or with `pass_events` ``callback(events, *args)``, while the descriptor is ready."""
+        """Call ``callback(*args)``, or with `pass_events` ``callback(events, *args)``, while it is ready."""
         if self.started:
             self.end()
         self.set_callback(callback, args)

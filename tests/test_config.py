@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from greenio import config, spawn
 from greenio.config import Config, boolean
 

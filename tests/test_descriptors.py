@@ -1,4 +1,4 @@
-"""Whatever is done to descriptors behind the hub's back: no abort, no hang, and the next owner of a number is served."""
+"""Whatever is done to descriptors behind the hub's back: no abort, no hang, the next owner of a number is served."""
 
 import errno
 import os
@@ -7,6 +7,7 @@ import socket as standard
 import tempfile
 
 import pytest
+
 from greenio import Timeout, get_hub, joinall, kill, sleep, spawn
 from greenio.socket import socket, socketpair, wait_read, wait_readwrite, wait_write
 

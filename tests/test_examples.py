@@ -79,7 +79,9 @@ def test_echo_load():
         result = run("echo_load.py", "--port", port, "--connections", 20, "--size", 3000, "--seconds", 0.3)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
-    assert re.match(r"\d+ requests of 3000 bytes over 20 connections in 0\.\d+ seconds: \d+ requests/s\n", result.stdout)
+    assert re.match(
+        r"\d+ requests of 3000 bytes over 20 connections in 0\.\d+ seconds: \d+ requests/s\n", result.stdout
+    )
     assert re.search(r"p50 [\d.]+  p90 [\d.]+  p99 [\d.]+  max [\d.]+\n", result.stdout)
 
 

@@ -3,8 +3,9 @@
 import os
 
 import pytest
-from greenio import get_hub, reinit, sleep, spawn
 from hub import Wait
+
+from greenio import get_hub, reinit, sleep, spawn
 
 
 @pytest.mark.parametrize("how", ["main", "greenlet", "os"])

@@ -1,5 +1,6 @@
 """Greenlet: its life, its result, its name and its links."""
 
+import contextlib
 import contextvars
 import gc
 import io
@@ -8,11 +9,23 @@ import weakref
 
 import greenlet as greenlet_module
 import pytest
+from hub import BlockingSwitchOutError
+
 from greenio import (
-    Greenlet, GreenletExit, Timeout, get_hub, getcurrent, idle, joinall, kill, killall, sleep, spawn, spawn_later,
+    Greenlet,
+    GreenletExit,
+    Timeout,
+    get_hub,
+    getcurrent,
+    idle,
+    joinall,
+    kill,
+    killall,
+    sleep,
+    spawn,
+    spawn_later,
     spawn_raw,
 )  # fmt: skip
-from hub import BlockingSwitchOutError
 
 
 @pytest.fixture
@@ -387,10 +400,8 @@ class TestKill:
     def test_killall_times_out(self):
         def stubborn():
             for _ in range(2):
-                try:
+                with contextlib.suppress(GreenletExit):
                     sleep(10)
-                except GreenletExit:
-                    pass
 
         g = spawn(stubborn)
         sleep(0)

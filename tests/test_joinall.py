@@ -4,10 +4,20 @@ import gc
 import weakref
 
 import pytest
-from greenio import (
-    GreenletExit, Timeout, get_hub, iwait, joinall, killall, sleep, spawn, spawn_raw, wait,
-)  # fmt: skip
 from hub import Wait
+
+from greenio import (
+    GreenletExit,
+    Timeout,
+    get_hub,
+    iwait,
+    joinall,
+    killall,
+    sleep,
+    spawn,
+    spawn_raw,
+    wait,
+)  # fmt: skip
 
 
 def ended(value=None):

@@ -5,9 +5,10 @@ import socket as standard
 import sys
 
 import pytest
+from hub import Wait, pyuv
+
 from greenio import get_hub, getcurrent, sleep, spawn
 from greenio.socket import socketpair
-from hub import Wait, pyuv
 
 
 @pytest.fixture

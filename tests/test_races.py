@@ -13,9 +13,10 @@ import threading
 import time
 
 import pytest
+from hub import Wait
+
 from greenio import Greenlet, GreenletExit, Timeout, get_hub, getcurrent, joinall, kill, sleep, spawn
 from greenio.socket import socketpair, wait_read
-from hub import Wait
 
 ACTORS = 60
 

@@ -7,6 +7,7 @@ import resource
 import socket as standard
 
 import pytest
+
 from greenio import Timeout, get_hub, joinall, sleep, spawn
 from greenio.baseserver import parse_address
 from greenio.server import StreamServer
@@ -168,7 +169,9 @@ class TestLimits:
         assert ended == [1] and client.recv(1) == b""
         client.close()
 
-    @pytest.mark.parametrize(("spawn", "error"), [(0, ValueError), (-1, ValueError), ("five", TypeError), (1.5, TypeError)])
+    @pytest.mark.parametrize(
+        ("spawn", "error"), [(0, ValueError), (-1, ValueError), ("five", TypeError), (1.5, TypeError)]
+    )
     def test_bad_limits(self, spawn, error):
         with pytest.raises(error):
             StreamServer(("127.0.0.1", 0), echo, spawn=spawn)
@@ -243,9 +246,8 @@ class TestErrors:
             StreamServer(("127.0.0.1", 0), 5)
 
     def test_backlog_goes_with_an_address(self):
-        with standard.create_server(("127.0.0.1", 0)) as listener:
-            with pytest.raises(TypeError, match="backlog"):
-                StreamServer(listener, echo, backlog=5)
+        with standard.create_server(("127.0.0.1", 0)) as listener, pytest.raises(TypeError, match="backlog"):
+            StreamServer(listener, echo, backlog=5)
 
     def test_a_client_that_goes_away_at_once(self, errors):
         with StreamServer(("127.0.0.1", 0), echo) as server:

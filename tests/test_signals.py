@@ -4,8 +4,9 @@ import os
 import signal
 
 import pytest
-from greenio import Timeout, get_hub, getcurrent, signal_handler, sleep, spawn
 from hub import Wait
+
+from greenio import Timeout, get_hub, getcurrent, signal_handler, sleep, spawn
 
 
 def test_latency(run_script):

@@ -7,6 +7,7 @@ import ssl
 import threading
 
 import pytest
+
 from greenio import Timeout, get_hub, joinall, kill, sleep, spawn
 from greenio import socket as cooperative
 from greenio.socket import create_connection, create_server, socket, socketpair
@@ -342,7 +343,12 @@ class TestClosing:
         first.close()
         first.close()
         second.close()
-        for call in (lambda: first.recv(1), lambda: first.sendall(b"x"), lambda: first.accept(), lambda: first.send(b"")):
+        for call in (
+            lambda: first.recv(1),
+            lambda: first.sendall(b"x"),
+            lambda: first.accept(),
+            lambda: first.send(b""),
+        ):
             with pytest.raises(OSError) as caught:
                 call()
             assert caught.value.errno == errno.EBADF

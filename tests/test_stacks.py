@@ -3,8 +3,9 @@
 import sys
 
 import pytest
-from greenio import joinall, sleep, spawn
 from hub import stacks
+
+from greenio import joinall, sleep, spawn
 
 needs_chunks = pytest.mark.skipif(sys.version_info < (3, 11), reason="CPython 3.10 has no data-stack chunks")
 is_on = stacks.statistics()["limit"] > 0

@@ -4,9 +4,10 @@ import gc
 import threading
 
 import pytest
+from hub import HubDestroyed, InvalidThreadUseError, LoopExit, Wait, get_hub_if_exists
+
 from greenio import Greenlet, get_hub, joinall, sleep, spawn
 from greenio.socket import socketpair
-from hub import HubDestroyed, InvalidThreadUseError, LoopExit, Wait, get_hub_if_exists
 
 
 def in_thread(function, *args):
@@ -218,7 +219,7 @@ def test_wait_in_a_thread_for_a_greenlet_of_another():
     # The wait belongs to the greenlet that makes it.
     released = None
 
-    def work():  # noqa: F811
+    def work():
         nonlocal released
         released = Wait("to be released")
         return released.park(10)

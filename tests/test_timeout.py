@@ -4,8 +4,9 @@ import gc
 import weakref
 
 import pytest
-from greenio import Timeout, get_hub, joinall, sleep, spawn, with_timeout
 from hub import Wait
+
+from greenio import Timeout, get_hub, joinall, sleep, spawn, with_timeout
 
 
 class Custom(Exception):

@@ -7,11 +7,17 @@ import weakref
 
 import greenlet as greenlet_module
 import pytest
+from hub import (
+    BlockingSwitchOutError,
+    ConcurrentObjectUseError,
+    InvalidSwitchError,
+    LoopExit,
+    Wait,
+    Waiter,
+)  # fmt: skip
+
 from greenio import GreenletExit, Timeout, get_hub, getcurrent, kill, sleep, spawn, spawn_raw
 from greenio.socket import socketpair
-from hub import (
-    BlockingSwitchOutError, ConcurrentObjectUseError, InvalidSwitchError, LoopExit, Wait, Waiter,
-)  # fmt: skip
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ import threading
 import weakref
 
 import pytest
+from hub import ConcurrentObjectUseError, InvalidThreadUseError, Wait
+
 from greenio import Timeout, get_hub, sleep, spawn
 from greenio.socket import socketpair
-from hub import ConcurrentObjectUseError, InvalidThreadUseError, Wait
 
 
 @pytest.fixture
@@ -214,6 +215,7 @@ class TestEachKind:
         path = tmp_path / "file"
         path.write_text("before")
         with loop.stat(str(path), 0.005) as watcher:
+
             def change():
                 sleep(0.02)
                 path.write_text("after, and longer")
@@ -225,6 +227,7 @@ class TestEachKind:
     def test_stat_of_a_file_that_appears(self, loop, tmp_path):
         path = tmp_path / "file"
         with loop.stat(str(path), 0.005) as watcher:
+
             def make():
                 sleep(0.02)
                 path.write_text("here")

@@ -5,8 +5,9 @@ import signal
 import sys
 import threading
 
-import greenio
 from hub import Wait
+
+import greenio
 
 where = sys.argv[1]
 hub = greenio.get_hub()

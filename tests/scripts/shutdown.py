@@ -65,6 +65,7 @@ elif how == "destroyed":
 elif how == "unused":
     pass
 elif how == "cycle":
+
     class Keeper:
         def __del__(self):
             self.greenlet.dead  # noqa: B018
@@ -73,6 +74,7 @@ elif how == "cycle":
     keeper.keeper = keeper
     keeper.greenlet = busy()[0]
 elif how == "busy thread":
+
     def count():
         while True:
             greenio.sleep(0)

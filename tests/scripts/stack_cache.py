@@ -1,7 +1,8 @@
 """Prints the limit of the cache, and how many blocks it keeps of a few greenlets (at most 7)."""
 
-from greenio import joinall, sleep, spawn
 from hub import stacks
+
+from greenio import joinall, sleep, spawn
 
 
 def turn():

@@ -2,8 +2,9 @@
 
 import threading
 
-from greenio import joinall, sleep, spawn
 from hub import stacks
+
+from greenio import joinall, sleep, spawn
 
 
 def turn():

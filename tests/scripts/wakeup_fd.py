@@ -5,8 +5,9 @@ import signal
 import socket
 import sys
 
-import greenio
 from hub import Wait
+
+import greenio
 
 when = sys.argv[1]
 ours, theirs = socket.socketpair()

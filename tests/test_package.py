@@ -1,0 +1,126 @@
+"""The packages as a whole: layers, public names, docstrings, stubs, and what an uncompiled copy says."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import hub
+import pytest
+
+import greenio
+
+CHECKOUT = Path(__file__).parent.parent
+MODULES = sorted(
+    f"{package.__name__}.{module.name}"
+    for package in (hub, greenio)
+    for module in pkgutil.iter_modules(package.__path__)
+)
+SOURCES = sorted(path for folder in ("hub", "greenio") for path in (CHECKOUT / folder).glob("*.py*") if path.is_file())
+
+
+def imported(path):
+    """The modules that a source file imports or cimports at its top level or inside."""
+    pattern = r"^\s*(?:from\s+([\w.]+)\s+c?import|c?import\s+([\w.]+))"
+    return {first or second for first, second in re.findall(pattern, path.read_text(), re.MULTILINE)}
+
+
+def test_the_hub_knows_nothing_of_greenio():
+    found = [
+        path.name
+        for path in SOURCES
+        if path.parent.name == "hub" and any(name.partition(".")[0] == "greenio" for name in imported(path))
+    ]
+    assert found == [] and len(SOURCES) > 30
+
+
+def test_only_the_loop_calls_libuv():
+    allowed = {"loop.pyx", "loop.pxd", "watchers.pyx"}  # watchers: names of handle types, no calls
+    users = {path.name for path in SOURCES if "hub.libuv" in imported(path)}
+    assert users <= allowed
+    assert not re.search(r"\buv_\w+\(", (CHECKOUT / "hub" / "watchers.pyx").read_text())
+
+
+LAYERS = [
+    {"config", "hub", "process", "greenlet", "timeout", "spawning", "waiting"},
+    {"stream", "socket"},
+    {"baseserver", "server"},
+]
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.parent.name == "greenio"], ids=lambda path: path.name)
+def test_dependencies_run_downwards(path):
+    stem = path.stem
+    if stem == "__init__":
+        return
+    own = next(number for number, layer in enumerate(LAYERS) if stem in layer)
+    for name in imported(path):
+        package, _, module = name.partition(".")
+        if package == "greenio" and module:
+            assert next(number for number, layer in enumerate(LAYERS) if module in layer) <= own, name
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_public_names_exist_and_are_documented(name):
+    module = importlib.import_module(name)
+    assert (module.__doc__ or "").strip(), f"{name} has no docstring"
+    for public in getattr(module, "__all__", ()):
+        assert hasattr(module, public), f"{name}.__all__ names {public}, which does not exist"
+    if name in ("hub.pyuv", "greenio.socket"):
+        return  # names of other projects are among these
+    for public in getattr(module, "__all__", ()):
+        undocumented = [where for where, value in documented(public, getattr(module, public)) if not value]
+        assert not undocumented, f"{name}: without a docstring: {undocumented}"
+
+
+def documented(name, value):
+    """(name, docstring) of an object of ours and, for a class, of its public methods and properties."""
+    if not (inspect.isclass(value) or callable(value)):
+        return
+    if (getattr(value, "__module__", None) or "hub").partition(".")[0] not in ("hub", "greenio"):
+        return
+    yield name, value.__doc__
+    if inspect.isclass(value):
+        for attribute, member in vars(value).items():
+            if not attribute.startswith("_") and (callable(member) or isinstance(member, property)):
+                yield f"{name}.{attribute}", member.__doc__
+
+
+def test_every_compiled_module_has_a_stub():
+    compiled = {path.with_suffix(".pyi") for path in SOURCES if path.suffix == ".pyx"}
+    assert compiled and all(stub.exists() for stub in compiled)
+    for stub in compiled:
+        ast.parse(stub.read_text())
+
+
+def test_the_packages_are_typed():
+    for package in (hub, greenio):
+        assert Path(package.__path__[0], "py.typed").exists()
+
+
+def test_the_version_is_one():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", greenio.__version__)
+    assert greenio.version_info == tuple(map(int, greenio.__version__.split(".")))
+    assert f"## {greenio.__version__}" in (CHECKOUT / "CHANGES.md").read_text()
+
+
+def test_importing_makes_no_loop():
+    code = "import greenio, greenio.server, hub, sys; sys.exit(hub.get_hub_if_exists() is not None)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False, cwd="/").returncode == 0
+
+
+def test_an_uncompiled_copy_says_how_to_build_it(tmp_path):
+    for package in ("hub", "greenio"):
+        shutil.copytree(CHECKOUT / package, tmp_path / package, ignore=shutil.ignore_patterns("*.so", "*.pyd"))
+    result = subprocess.run(
+        [sys.executable, "-c", "import greenio"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: the hub is not compiled in") and "pip install -e ." in last
