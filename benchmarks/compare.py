@@ -1,0 +1,55 @@
+"""greenio beside gevent and bare greenlets: each operation in fresh processes, in turn; medians.
+
+pip install '.[bench]' && python benchmarks/compare.py [--rounds 5] [operation ...]
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROWS = {
+    "switch": ("sleep(0) switch between two greenlets", "µs", ["greenio", "gevent"]),
+    "bare_switch": ("switch between two bare greenlets", "µs", ["greenlet"]),
+    "spawn": ("spawn, run and joinall, 100,000", "µs", ["greenio", "gevent"]),
+    "sleepers": ("100,000 sleepers of 1 to 2,000 ms", "µs", ["greenio", "gevent"]),
+    "timeout": ("with Timeout(10): pass", "µs", ["greenio", "gevent"]),
+    "memory": ("memory of a greenlet parked in sleep", "bytes", ["greenio", "gevent"]),
+    "signals": ("signal to handler, sleeping process", "ms", ["greenio"]),
+    "echo": ("echo, 50 connections of 1 KiB, server's CPU a message", "µs", ["greenio", "gevent", "uvloop"]),
+}
+
+
+def measure(library, operation):
+    """One figure, from a fresh process."""
+    script = "echo.py" if operation == "echo" else "operations.py"
+    arguments = [library] if operation == "echo" else [library, operation]
+    command = [sys.executable, str(HERE / script), *arguments]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE).stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Compare greenio with gevent.")
+    parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("operation", nargs="*", choices=[*ROWS, []], help="default: all")
+    options = parser.parse_args()
+    print("| operation | greenio | gevent | other | gevent / greenio |\n| --- | --- | --- | --- | --- |")
+    for operation in options.operation or ROWS:
+        title, unit, libraries = ROWS[operation]
+        figures = {library: [] for library in libraries}
+        for _ in range(options.rounds):
+            for library in libraries:
+                figures[library].append(measure(library, operation))
+        medians = {library: statistics.median(values) for library, values in figures.items()}
+        shown = {library: f"{value:.4g} {unit}" for library, value in medians.items()}
+        other = next(
+            (f"{library}: {text}" for library, text in shown.items() if library not in ("greenio", "gevent")), ""
+        )
+        ratio = f"{medians['gevent'] / medians['greenio']:.2f}" if {"greenio", "gevent"} <= medians.keys() else ""
+        print(f"| {title} | {shown.get('greenio', '')} | {shown.get('gevent', '')} | {other} | {ratio} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
