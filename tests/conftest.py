@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +12,11 @@ import pytest
 from hub import get_hub_if_exists
 
 SCRIPTS = Path(__file__).parent / "scripts"
+
+# A shell starts what it runs in the background with SIGINT ignored, and processes that are started from there inherit
+# it: a script under test would be deaf to the Ctrl-C it is sent. A handler is not inherited.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
