@@ -1,0 +1,57 @@
+"""Getting pyuv's source: each way in which it fails ends in one line that says what to do."""
+
+import hashlib
+
+import pytest
+from hub import pyuv_source
+from hub.pyuv_source import SourceError, unpacked_source
+
+
+@pytest.fixture
+def no_index(monkeypatch):
+    """pip finds nobody where its index should be."""
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.delenv("HUB_PYUV_SDIST", raising=False)
+
+
+def failure(tmp_path):
+    with pytest.raises(SourceError) as caught:
+        unpacked_source(tmp_path / "build")
+    text = str(caught.value)
+    assert "\n" not in text and "HUB_PYUV_SDIST" in text
+    return text
+
+
+def test_the_named_archive_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setenv("HUB_PYUV_SDIST", str(tmp_path / "none.tar.gz"))
+    assert "there is no such file" in failure(tmp_path)
+
+
+def test_the_named_archive_is_another(monkeypatch, tmp_path):
+    archive = tmp_path / pyuv_source.ARCHIVE
+    archive.write_bytes(b"something else")
+    monkeypatch.setenv("HUB_PYUV_SDIST", str(archive))
+    text = failure(tmp_path)
+    assert hashlib.sha256(b"something else").hexdigest() in text and pyuv_source.SHA256 in text
+    assert not (tmp_path / "build" / "pyuv-1.4.0").exists()
+
+
+def test_nobody_to_ask(no_index, tmp_path):
+    assert "could not be downloaded" in failure(tmp_path)
+
+
+def test_an_earlier_download_that_was_damaged_is_not_used(no_index, tmp_path):
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / pyuv_source.ARCHIVE).write_bytes(b"half of it")
+    assert "could not be downloaded" in failure(tmp_path) or "is not the pyuv" in failure(tmp_path)
+
+
+def test_what_was_unpacked_is_used_again(no_index, tmp_path):
+    folder = tmp_path / "build" / f"pyuv-{pyuv_source.VERSION}"
+    folder.mkdir(parents=True)
+    (folder / ".unpacked").touch()
+    assert unpacked_source(tmp_path / "build") == folder
