@@ -34,6 +34,7 @@ from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError,
 from hub.greenlet_api cimport *
 from hub.loop cimport due_ms, now_ns, timer_restart, timer_to_pool
 from hub.ready cimport *
+from hub.stacks cimport begin_small
 
 __all__ = ["HubGreenlet", "Scheduler", "Wait", "get_hub", "get_hub_if_exists", "set_hub_class", "sleep"]
 
@@ -94,6 +95,7 @@ cdef class HubGreenlet(greenlet):
         """The first thing a subclass's run() calls."""
         self.start_node.kind = NODE_YIELD
         Py_DECREF(self)  # the ready queue's; run()'s caller has its own
+        begin_small()
 
     cdef void finished(self) noexcept:
         """The last thing a subclass's run() calls: what was still to be thrown is dropped."""

@@ -5,10 +5,11 @@ from hub import stacks
 from greenio import joinall, sleep, spawn
 
 
-def turn():
-    sleep(0)  # in a Python frame: a C function alone needs no chunk
+def depth(number):
+    """Deeper than the small block with which a greenlet starts."""
+    return depth(number - 1) if number else sleep(0)
 
 
-joinall([spawn(turn) for _ in range(50)])
+joinall([spawn(depth, 50) for _ in range(50)])
 statistics = stacks.statistics()
 print(statistics["limit"], min(statistics["cached"], 7))

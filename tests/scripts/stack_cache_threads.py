@@ -7,13 +7,13 @@ from hub import stacks
 from greenio import joinall, sleep, spawn
 
 
-def turn():
-    sleep(0)
+def depth(number):
+    return depth(number - 1) if number else sleep(0)
 
 
 def work():
     for _ in range(20):
-        joinall([spawn(turn) for _ in range(50)])
+        joinall([spawn(depth, each) for each in range(50)])
         stacks.trim(10)
 
 
