@@ -44,13 +44,8 @@ static int hub_poll_register(uv_loop_t *loop, uv_poll_t *poll, int fd, int event
 
     if ((unsigned int) fd < loop->nwatchers && loop->watchers[fd] != NULL)
         return -EEXIST;
-    error = hub_poll_control(loop, EPOLL_CTL_ADD, fd, hub_poll_mask(events));
-    if (error == -EEXIST) /* left in the kernel by a watch that libuv has stopped */
-        error = hub_poll_control(loop, EPOLL_CTL_MOD, fd, hub_poll_mask(events));
-    if (error)
-        return error;
     io->fd = fd;
-    error = uv_poll_start(poll, events, callback);
+    error = uv_poll_start(poll, events, callback); /* first: later versions of libuv unregister in here */
     if (error)
         return error;
     /* Take it off the list of registrations that libuv has still to make. */
@@ -60,6 +55,13 @@ static int hub_poll_register(uv_loop_t *loop, uv_poll_t *poll, int fd, int event
     next[1] = previous;
     queue[0] = queue;
     queue[1] = queue;
+    error = hub_poll_control(loop, EPOLL_CTL_ADD, fd, hub_poll_mask(events));
+    if (error == -EEXIST) /* left in the kernel by a watch that libuv has stopped */
+        error = hub_poll_control(loop, EPOLL_CTL_MOD, fd, hub_poll_mask(events));
+    if (error) {
+        uv_poll_stop(poll);
+        return error;
+    }
     io->events = io->pevents;
     return 0;
 }

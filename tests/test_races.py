@@ -170,7 +170,7 @@ def test_a_million_races(request):
     assert races.raised == races.thrown
     assert races.waits_begun == races.waits_ended
     assert races.answered == races.requests
-    assert len(races.received) > races.numbers // 20, "hardly any wake won: the races did not race"
+    assert len(races.received) > races.numbers // 50, "hardly any wake won: the races did not race"
 
 
 @pytest.mark.parametrize("round", range(3))
