@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import operations
+import primitives
+
 HERE = Path(__file__).parent
 ROWS = {
     "switch": ("sleep(0) switch between two greenlets", "µs", ["greenio", "gevent"]),
@@ -18,13 +21,21 @@ ROWS = {
     "timeout": ("with Timeout(10): pass", "µs", ["greenio", "gevent"]),
     "memory": ("memory of a greenlet parked in sleep", "bytes", ["greenio", "gevent"]),
     "signals": ("signal to handler, sleeping process", "ms", ["greenio"]),
+    "queue_ping_pong": ("Queue(1), put and get between two greenlets", "µs", ["greenio", "gevent"]),
+    "queue_no_switch": ("Queue(), put and get without a switch", "µs", ["greenio", "gevent"]),
+    "semaphore": ("Semaphore(1), 100 greenlets that sleep(0) inside", "µs", ["greenio", "gevent"]),
+    "async_result": ("AsyncResult, set in one greenlet, get in another", "µs", ["greenio", "gevent"]),
+    "pool_map": ("Pool(100).map of an empty function", "µs", ["greenio", "gevent"]),
+    "threadpool_apply": ("ThreadPool.apply of an empty function", "µs", ["greenio", "gevent"]),
+    "lock": ("Lock, acquire and release", "µs", ["greenio", "threading"]),
     "echo": ("echo, 50 connections of 1 KiB, server's CPU a message", "µs", ["greenio", "gevent", "uvloop"]),
 }
+SCRIPTS = {"echo.py": {"echo"}, "primitives.py": primitives.OPERATIONS, "operations.py": operations.OPERATIONS}
 
 
 def measure(library, operation):
     """One figure, from a fresh process."""
-    script = "echo.py" if operation == "echo" else "operations.py"
+    script = next(name for name, operations in SCRIPTS.items() if operation in operations)
     arguments = [library] if operation == "echo" else [library, operation]
     command = [sys.executable, str(HERE / script), *arguments]
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE).stdout)

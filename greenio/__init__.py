@@ -3,8 +3,13 @@
 Layers, from the bottom; each knows only those below it:
 
     hub (a package of its own)       the loop and the scheduler
-    timeout, greenlet                Timeout; Greenlet
-    spawning, waiting, process       spawn, kill; wait, joinall; signals and forks
+    timeout; greenlet                Timeout; Greenlet
+    linkable, event, semaphore, mutex, condition, lock, queue, local
+                                     where greenlets, and threads, meet
+    spawning, waiting, choosing      spawn, kill; wait, joinall; wait_any
+    deadline, taskgroup, mapping, pool, threadpool, util
+                                     many greenlets or threads under one roof; who does what
+    config, process, hub             settings; signals and forks
     stream, socket                   cooperative sockets
     baseserver, server               servers
 
@@ -13,11 +18,16 @@ Importing it makes no event loop: that is made when a thread first waits for som
 
 from greenlet import GreenletExit, getcurrent
 from hub import __version__, get_hub, sleep
+from hub.hub import set_threadpool_factory
 
+from greenio import hub as hub  # usable after `import greenio`, as gevent.hub is
+from greenio.choosing import wait_any
 from greenio.config import config
+from greenio.deadline import fail_after, move_on_after
 from greenio.greenlet import Greenlet
 from greenio.process import fork, getswitchinterval, idle, reinit, setswitchinterval, signal_handler
 from greenio.spawning import kill, spawn, spawn_later, spawn_raw
+from greenio.taskgroup import TaskGroup
 from greenio.timeout import Timeout, with_timeout
 from greenio.waiting import iwait, joinall, killall, wait
 
@@ -26,8 +36,10 @@ version_info = tuple(int(part) for part in __version__.split(".")[:3])
 __all__ = [
     "Greenlet",
     "GreenletExit",
+    "TaskGroup",
     "Timeout",
     "config",
+    "fail_after",
     "fork",
     "get_hub",
     "getcurrent",
@@ -37,6 +49,7 @@ __all__ = [
     "joinall",
     "kill",
     "killall",
+    "move_on_after",
     "reinit",
     "setswitchinterval",
     "signal_handler",
@@ -45,7 +58,16 @@ __all__ = [
     "spawn_later",
     "spawn_raw",
     "wait",
+    "wait_any",
     "with_timeout",
 ]
 
+
+def _make_threadpool(size, hub):
+    from greenio.threadpool import ThreadPool
+
+    return ThreadPool(size, hub, idle_task_timeout=5)
+
+
+set_threadpool_factory(_make_threadpool)
 config.apply()

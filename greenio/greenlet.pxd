@@ -29,6 +29,7 @@ cdef class Greenlet(HubGreenlet):
     cdef object tree_locals         # dict shared by all greenlets of a spawn tree, or None until asked for
     cdef object ident               # minimal_ident, or None until asked for
     cdef object given_name          # name, or None for the default
+    cdef public bint reports_errors  # whether an error it ends with goes to hub.handle_error
 
     cdef int setup(self, object run, tuple args, dict kwargs, object context) except -1
     cdef int record_spawn(self) except -1
@@ -38,7 +39,7 @@ cdef class Greenlet(HubGreenlet):
     cdef bint cancel_start(self) noexcept
     cdef int add_link(self, object link) except -1
     cdef int remove_link(self, object link) except -1
-    cdef int wait_for_end(self, object timeout) except -1
+    cdef bint wait_for_end(self, object timeout) except -1
 
 
 # What a finishing greenlet tells at once, in C, and not through a callback.

@@ -20,6 +20,7 @@ from hub.greenlet_api cimport hub_greenlet_current, import_greenlet
 from hub.loop cimport due_ms, timer_t, timer_to_pool
 from hub.ready cimport *
 from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub, make_exception
+from hub.wait_queue cimport await_turn, line_grant_all, line_join, new_turn
 
 cdef extern from *:
     """
@@ -176,6 +177,21 @@ cdef class DirectLink:
         raise NotImplementedError("a DirectLink must say what it does")
 
 
+cdef class DirectCall(DirectLink):
+    """A link that calls a function of the library's there and then, in the greenlet that finishes (internal)."""
+    cdef object function
+
+    def __init__(self, function):
+        self.function = function
+
+    cdef int notice(self, object source) except -1:
+        self.function(source)
+        return 0
+
+    def __call__(self, source):
+        self.function(source)
+
+
 # --- Greenlet ---------------------------------------------------------------------------------------------------
 
 cdef void on_start_timer(timer_t *timer) noexcept nogil:
@@ -193,13 +209,14 @@ cdef class Greenlet(HubGreenlet):
 
     It runs in a copy of the context (`contextvars`) of the greenlet that made it; ``context=`` chooses another.
     When the function raises GreenletExit, that instance is the greenlet's value, and it counts as successful.
-    What else it raises is kept in `exception`, and reported to ``hub.handle_error``.
+    What else it raises is kept in `exception`, and reported to ``hub.handle_error`` unless `reports_errors` is false.
 
     In a ``with`` statement, leaving joins it; leaving by an exception kills it with that exception first.
     """
 
     def __cinit__(self, *args, **kwargs):
         self.state = STATE_NEW
+        self.reports_errors = True
 
     def __init__(self, run=None, *args, context=None, **kwargs):
         self.setup(run, args, kwargs, context)
@@ -345,12 +362,12 @@ cdef class Greenlet(HubGreenlet):
         else:
             self.error = error
             self.error_traceback = error.__traceback__
-            try:
-                self.scheduler.handle_error(self, type(error), error, self.error_traceback)
-            except BaseException as failure:
-                self.scheduler.throw_soon(self.scheduler.main, failure)
-        while fifo_wake_first(&self.joiners, OUTCOME_VALUE) != NULL:
-            pass
+            if self.reports_errors:
+                try:
+                    self.scheduler.handle_error(self, type(error), error, self.error_traceback)
+                except BaseException as failure:
+                    self.scheduler.throw_soon(self.scheduler.main, failure)
+        line_grant_all(&self.joiners)
         if self.links is not None:
             self.notify_links()
         self.finished()
@@ -425,55 +442,18 @@ cdef class Greenlet(HubGreenlet):
 
     # --- waiting for it ---
 
-    cdef int wait_for_end(self, object timeout) except -1:
-        """Wait until it has finished, at most `timeout` seconds. Returns 0 if that passed first."""
+    cdef bint wait_for_end(self, object timeout) except -1:
+        """Wait until it has finished, at most `timeout` seconds. False if that passed first. From any thread."""
         cdef Wait wait
-        cdef Scheduler hub = current_hub()
         if self.state == STATE_FINISHED:
-            return 1
+            return True
         if <PyObject *> self is hub_current_borrowed():
             raise RuntimeError(f"{self!r} cannot wait for its own end")
-        wait = hub.new_wait(self)
-        if hub is not self.scheduler:
-            return self.wait_from_elsewhere(wait, timeout)
-        wait_hold(&wait.c)
-        fifo_append(&self.joiners, &wait.c.link)
-        try:
-            if timeout is None:
-                # The plain path: no timer to arrange for.
-                hub.deliver(wait, hub.park(wait))
-            else:
-                wait.park(timeout)
-        except TimeoutError:
-            if wait.c.outcome != OUTCOME_TIMED_OUT:
-                raise
-            return 0
-        finally:
-            if wait.c.link.fifo != NULL:
-                fifo_remove(&wait.c.link)
-                wait_release(&wait.c)
-        return 1
-
-    def wait_from_elsewhere(self, Wait wait, timeout):
-        """Wait in another thread than the greenlet's (internal)."""
-        hub = wait.hub
-        keep_alive = hub.loop.async_()
-        keep_alive.start(int)
-
-        def finished(_source):
-            hub.run_callback_threadsafe(wait.wake)
-
-        self.scheduler.run_callback_threadsafe(self.rawlink, finished)
-        try:
-            wait.park(timeout)
-        except TimeoutError:
-            if wait.c.outcome != OUTCOME_TIMED_OUT:
-                raise
-            return 0
-        finally:
-            keep_alive.close()
-            self.scheduler.run_callback_threadsafe(self.unlink, finished)
-        return 1
+        wait = new_turn(self, timeout)
+        if self.state == STATE_FINISHED:
+            return True
+        line_join(&self.joiners, wait)
+        return await_turn(wait)
 
     def join(self, timeout=None):
         """Wait until it has finished, or for `timeout` seconds (float; None for ever). Returns None. Switches."""
@@ -551,7 +531,7 @@ cdef class Greenlet(HubGreenlet):
         if not callable(link):
             raise TypeError(f"a link must be callable, not {link!r}")
         if self.state == STATE_FINISHED:
-            self.scheduler.run_callback(self.call_link, link)
+            self.scheduler.run_callback_threadsafe(self.call_link, link)
         elif self.links is None:
             self.links = link if type(link) is not list else [link]
         elif type(self.links) is list:

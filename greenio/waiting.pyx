@@ -11,7 +11,7 @@ from hub.errors import InvalidThreadUseError
 from greenio.greenlet cimport STATE_FINISHED, DirectLink, Greenlet
 from greenio.spawning import kill
 from greenio.timeout import Timeout
-from hub.scheduler cimport Scheduler, Wait, current_hub
+from hub.scheduler cimport Scheduler, Wait, current_hub, is_current
 
 __all__ = ["iwait", "joinall", "killall", "wait"]
 
@@ -74,8 +74,11 @@ cdef class Gathering(DirectLink):
         return 0
 
     def __call__(self, source):
-        """As a link of objects that are not greenlets."""
-        self.notice(source)
+        """As a link of objects that are not greenlets of this thread."""
+        if is_current(self.hub):
+            self.notice(source)
+        else:
+            self.hub.run_callback_threadsafe(self, source)
 
     cdef int wait_until(self, long needed) except -1:
         """Wait until so many are finished and not handed out. Returns 0 if the time is over."""

@@ -16,6 +16,15 @@ from hub.scheduler import Scheduler, Wait, get_hub, get_hub_if_exists, set_hub_c
 __all__ = ["Hub", "Waiter", "get_hub", "get_hub_if_exists", "sleep"]
 
 
+threadpool_factory = None  # set by the library on top
+
+
+def set_threadpool_factory(factory):
+    """Say what makes the `threadpool` of a hub: ``factory(size, hub)`` (internal)."""
+    global threadpool_factory
+    threadpool_factory = factory
+
+
 class Hub(Scheduler):
     """The greenlet that runs the event loop of one thread, starts greenlets and runs callbacks.
 
@@ -29,6 +38,9 @@ class Hub(Scheduler):
     #: How a failing callback's context is put into words.
     format_context = staticmethod(repr)
 
+    #: How many threads `threadpool` may have.
+    threadpool_size = 10
+
     _idents = count(1)
 
     def __init__(self):
@@ -39,6 +51,24 @@ class Hub(Scheduler):
     def make_loop(self, default):
         """Make the loop of a new hub (internal)."""
         return EventLoop(self, default)
+
+    @property
+    def threadpool(self):
+        """The hub's thread pool, for calls that cannot cooperate; made on first use."""
+        pool = self.__dict__.get("_threadpool")
+        if pool is None:
+            pool = self.__dict__["_threadpool"] = threadpool_factory(self.threadpool_size, self)
+        return pool
+
+    @threadpool.setter
+    def threadpool(self, pool):
+        self.__dict__["_threadpool"] = pool
+
+    def on_destroy(self):
+        """The hub is about to close its loop: the threads of its pool end (internal)."""
+        pool = self.__dict__.pop("_threadpool", None)
+        if pool is not None:
+            pool.kill()
 
     @property
     def exception_stream(self):

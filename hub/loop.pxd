@@ -99,7 +99,8 @@ cdef class Loop:
     cdef bint owns_signals       # whether it wakes for Python's signal handlers
     cdef int user_wakeup_fd      # the user's signal.set_wakeup_fd while ours takes its place; -2: not displaced
     cdef uint64_t signals_checked  # the loop time when the slot was last looked at
-    cdef bint slot_timer_runs    # whether a timer will make the loop look at it
+    cdef bint look_again_runs    # whether a timer will end the next sleep early
+    cdef uint64_t look_again_at  # and when
     cdef object error_handler    # called as error_handler(context, type, value, traceback)
     cdef readonly list fork_watchers  # what is to be told in a forked child
 
@@ -107,6 +108,7 @@ cdef class Loop:
     cdef bint is_alive(self) noexcept
     cdef int poll(self, bint block) except -1
     cdef int wake_up(self) except -1
+    cdef int look_again(self, uint64_t milliseconds) except -1
     cdef int watch_signals(self) except -1
     cdef bint claim_signals(self) except -1
     cdef int release_signals(self) except -1

@@ -60,6 +60,7 @@ cdef extern from *:
     }
 
     static long hub_active_handles(uv_loop_t *loop) { return (long) loop->active_handles; }
+
     """
     long hub_active_handles(uv_loop_t *loop) nogil
     uv_loop_t *hub_uv_loop(PyObject *loop)
@@ -215,8 +216,9 @@ cdef void on_wakeup(uv_async_t *handle) noexcept nogil:
         ready_push(&core.ready, core.inbox)
 
 
-cdef void on_slot_timer(timer_t *timer) noexcept nogil:
-    """Nothing to do: the point is that the loop has woken up, and will look at the slot before it sleeps again."""
+cdef void on_look_again(timer_t *timer) noexcept nogil:
+    """The loop looks around before it sleeps again, also in this very turn, if it has only begun."""
+    uv_stop(timer.core.uv)
     (<bint *> timer.target)[0] = False
     timer_to_pool(timer)
 
@@ -351,6 +353,20 @@ cdef class Loop:
             uv_async_send(&self.core.wakeup)
         return 0
 
+    cdef int look_again(self, uint64_t milliseconds) except -1:
+        """See to it that a sleep which begins now ends after so long, or earlier."""
+        cdef timer_t *timer
+        cdef uint64_t due = uv_now(self.core.uv) + milliseconds
+        if self.look_again_runs and self.look_again_at <= due:
+            return 0
+        timer = self.timer_take()
+        timer.target = &self.look_again_runs
+        timer.fire = on_look_again
+        self.look_again_runs = True
+        self.look_again_at = due
+        self.timer_start(timer, due, 0)
+        return 0
+
     # --- Python's signal handlers ---
 
     cdef int watch_signals(self) except -1:
@@ -381,16 +397,10 @@ cdef class Loop:
         A user's descriptor is put back by release_signals(), and gets the signals that came meanwhile.
         """
         cdef uint64_t now
-        cdef timer_t *timer
         if self.user_wakeup_fd == -2:
             now = uv_now(self.core.uv)
             if now - self.signals_checked < SLOT_CHECK:
-                if not self.slot_timer_runs:
-                    timer = self.timer_take()
-                    timer.target = &self.slot_timer_runs
-                    timer.fire = on_slot_timer
-                    self.slot_timer_runs = True
-                    self.timer_start(timer, now + SLOT_CHECK, 0)
+                self.look_again(SLOT_CHECK)
                 return False
             self.signals_checked = now
         previous = set_wakeup_fd(self.core.signal_write, warn_on_full_buffer=False)
@@ -735,7 +745,7 @@ cdef class Loop:
                     os.close(fd)
                 except OSError:
                     pass
-        self.slot_timer_runs = False
+        self.look_again_runs = False
         self.user_wakeup_fd = -2
         if self.owns_signals:
             self.leave_slot(old_write)

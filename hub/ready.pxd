@@ -11,6 +11,7 @@
 
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_DECREF
+from libc.stdint cimport uint64_t
 
 
 cdef struct node_t
@@ -113,6 +114,10 @@ cdef struct wait_t:
     int holds              # how many wakers hold it
     alarm_t *alarm         # the alarm that decided it, or NULL
     link_t link            # its place in one fifo
+    link_t *granted_by     # the place in a line at which something was handed over to it, or NULL
+    wait_t *next_granted   # used while a whole line is being woken
+    unsigned long forks    # how many forks ago the program began, when it was made
+    uint64_t due           # the loop time at which it gives up, or 0 for never
     wait_t *next_parked    # all parked waits of a hub, for reports
     wait_t *previous_parked
 

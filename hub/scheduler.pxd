@@ -13,6 +13,7 @@ cdef class HubGreenlet(greenlet):
     cdef slot_t slot        # what it is parked on, and what is to be thrown into it
     cdef node_t start_node  # its entry in the ready queue until it has run
     cdef Scheduler scheduler
+    cdef dict at_end        # functions to call when it has finished, by any key; or None
 
     cdef int attach(self, Scheduler scheduler) except -1
     cdef int schedule_start(self) except -1
@@ -27,6 +28,8 @@ cdef class Wait:
     cdef readonly Scheduler hub  # whose loop will wake it
     cdef object value            # what it was woken with: a value, or an exception instance
     cdef readonly object what    # what it waits on, for reports
+    cdef object given            # what it was granted in a line, or offers there (see wait_queue)
+    cdef object thread_lock      # in a thread without a hub: the lock that its thread waits on
 
     cdef bint wake_with(self, object value) except -1
     cdef bint throw_with(self, object exception) except -1
@@ -57,7 +60,10 @@ cdef class Scheduler(greenlet):
     cdef list inbox                      # what other threads want done
     cdef Job inbox_job
     cdef Job signal_job
+    cdef object observer                 # told when a greenlet lets others run, or None
     cdef object callback                 # the job the hub greenlet runs now, or None
+    cdef long in_line                    # waits that another thread could wake
+    cdef long restricted                 # nothing may wait: the hub is being destroyed, or in no_switch() sections
     cdef readonly bint destroying
     cdef readonly bint destroyed
     cdef bint reporting                  # inside handle_error
@@ -75,10 +81,14 @@ cdef class Scheduler(greenlet):
     cdef object loop_exit(self)
     cdef int drain(self) except -1
     cdef int park(self, Wait wait) noexcept
+    cdef int park_until(self, Wait wait, uint64_t due, bint ref) except -2
+    cdef int postpone(self, Wait wait) except -1
+    cdef int post(self, Wait wait) except -1
     cdef object deliver(self, Wait wait, int result)
     cdef int wait_descriptor(
         self, watch_t *watch, int events, uint64_t due, deadline_t *deadline, object what
     ) except -1
+    cdef int tell(self, bint returned) noexcept
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1
     cdef int yield_turn(self, object what) except -1
     cdef int switch_away(self, node_t *mine) noexcept
@@ -98,4 +108,7 @@ cdef void alarm_cancel(alarm_t *alarm) noexcept
 cdef void deadline_drop(deadline_t *deadline, Scheduler hub) noexcept
 
 cdef Scheduler current_hub()
+cdef Scheduler hub_if_any()
+cdef bint is_current(Scheduler hub) noexcept
+cdef unsigned long fork_count() noexcept
 cdef object make_exception(object exception, object value, object traceback)

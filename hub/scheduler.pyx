@@ -18,14 +18,18 @@ Rules
 What does not belong here: links, joins, results and names of greenlets; sockets; locks.
 """
 
+import atexit
 import os
 import sys
 import threading
+import time
+import weakref
 from _thread import _local as native_local, get_ident
 
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetObject
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from posix.unistd cimport pause
 from cython cimport final, freelist, no_gc
 
 from greenlet import GreenletExit
@@ -49,10 +53,27 @@ cdef extern from *:
     #else
     #define hub_is_finalizing() _Py_IsFinalizing()
     #endif
+
+    /* Threads that only wait for work of ours: nothing comes from them. */
+    static long hub_idle_threads = 0;
+
+    /* Whether a thread that is not one of those runs beside this one. */
+    static int hub_other_threads(void)
+    {
+        long count = 0;
+        PyThreadState *state = PyInterpreterState_ThreadHead(PyThreadState_Get()->interp);
+        for (; state != NULL; state = PyThreadState_Next(state))
+            count++;
+        return count - 1 - hub_idle_threads > 0;
+    }
     """
     PyObject *hub_current
     int hub_failed() except -1
     bint hub_is_finalizing()
+    bint hub_other_threads()
+    long hub_idle_threads
+
+cdef unsigned long hub_forks = 0
 
 import_greenlet()
 
@@ -98,8 +119,15 @@ cdef class HubGreenlet(greenlet):
         begin_small()
 
     cdef void finished(self) noexcept:
-        """The last thing a subclass's run() calls: what was still to be thrown is dropped."""
+        """The last thing a subclass's run() calls: what was still to be thrown is dropped, `at_end` is called."""
         drop_pending(&self.slot)
+        if self.at_end is not None:
+            at_end, self.at_end = self.at_end, None
+            for function in at_end.values():
+                try:
+                    function()
+                except BaseException as error:
+                    self.scheduler.handle_error(self, type(error), error, error.__traceback__)
 
 
 cdef class Slot:
@@ -128,6 +156,18 @@ cdef bint remove_pending(slot_t *slot, throw_t *entry) noexcept nogil:
             return True
         at = &at[0].next
     return False
+
+
+cdef int pend_exception(slot_t *slot, object exception) except -1:
+    """Let an exception instance be raised at the greenlet's next park."""
+    cdef throw_t *entry = <throw_t *> PyMem_RawMalloc(sizeof(throw_t))
+    if entry == NULL:
+        raise MemoryError()
+    Py_INCREF(exception)
+    entry.exception = <PyObject *> exception
+    entry.alarm = NULL
+    append_pending(slot, entry)
+    return 0
 
 
 cdef object take_pending(slot_t *slot):
@@ -348,30 +388,16 @@ cdef class Wait:
         `ref=False`: the timeout does not keep the loop alive. A wait can be parked on once.
         """
         cdef Scheduler hub = self.hub
-        cdef timer_t *timer = NULL
-        cdef unsigned long epoch = hub.loop.core.epoch
-        cdef uint64_t due
         cdef int result
-        cdef bint references = ref
         hub.check_thread()
         if self.c.state == WAIT_OVER or self.c.parked:
             raise RuntimeError(f"{self!r} has been parked on already; make a new one for each wait")
         if hub.slot_of_current() is not self.c.slot:
             raise InvalidSwitchError(f"{self!r} belongs to {self.greenlet!r}; only that greenlet can park on it")
-        if timeout is not None:
-            due = due_ms(timeout)
-            timer = hub.loop.timer_take()
-            wait_hold(&self.c)
-            timer.target = &self.c
-            timer.fire = on_wait_timer
-            hub.loop.timer_start(timer, due, 0)
-            hub.loop.core.references += references
-        result = hub.park(self)
-        if timer != NULL and hub.loop.core.epoch == epoch:
-            hub.loop.core.references -= references
-            if timer.target != NULL:
-                wait_release(&self.c)
-            hub.loop.timer_give(timer)
+        if timeout is None:
+            result = hub.park(self)
+        else:
+            result = hub.park_until(self, due_ms(timeout), ref)
         if result == 0 and self.c.outcome == OUTCOME_TIMED_OUT:
             raise TimeoutError(f"nothing woke {self!r} within {timeout} seconds")
         return hub.deliver(self, result)
@@ -449,9 +475,16 @@ cdef class InboxJob(Job):
 
     cdef int run(self) except -1:
         cdef list requests = self.hub.inbox
+        cdef Wait wait
         self.hub.inbox = []
-        for callback, args in requests:
-            self.hub.call(callback, args)
+        for request in requests:
+            if type(request) is Wait:
+                wait = <Wait> request
+                wait_hold(&wait.c)
+                if not wait_wake(&wait.c, OUTCOME_VALUE):
+                    wait_release(&wait.c)
+            else:
+                self.hub.call(request[0], request[1])
         return 0
 
 
@@ -562,7 +595,7 @@ cdef class Scheduler(greenlet):
                 f"a blocking function was called on the hub greenlet, in {self.callback!r}; "
                 "spawn a greenlet and let that one block"
             )
-        if self.destroying:
+        if self.restricted:
             self.refuse(current)
         wait.c.greenlet = current
         wait.c.ready = &self.loop.core.ready
@@ -576,7 +609,9 @@ cdef class Scheduler(greenlet):
 
     @final
     cdef int refuse(self, PyObject *current) except -1:
-        """The hub is being destroyed: nothing can be waited for any more."""
+        """Nothing can be waited for now: in a no_switch() section, or because the hub is being destroyed."""
+        if not self.destroying:
+            raise BlockingSwitchOutError("a blocking function was called in a no_switch() section")
         if current is <PyObject *> self.main:
             raise HubDestroyed(f"{self!r} is being destroyed; nothing can be waited for")
         # A greenlet that got HubDestroyed and blocks again stays where it is, for good.
@@ -627,6 +662,7 @@ cdef class Scheduler(greenlet):
         The caller takes itself out of wherever it stood, and then calls deliver().
         """
         cdef wait_t *w = &wait.c
+        cdef wait_t *below
         cdef int result
         if w.slot.pending != NULL and w.state == WAIT_WAITING:
             w.state = WAIT_OVER
@@ -634,6 +670,8 @@ cdef class Scheduler(greenlet):
             PyErr_SetObject(type(exception), exception)
             return -1
         w.parked = True
+        # A finalizer that runs while this greenlet switches away may park it a second time, on top of the first.
+        below = w.slot.current
         w.slot.current = w
         w.previous_parked = NULL
         w.next_parked = self.parked
@@ -642,7 +680,11 @@ cdef class Scheduler(greenlet):
         self.parked = w
         self.parked_length += 1
 
+        if self.observer is not None:
+            self.tell(False)
         result = self.switch_away(&w.node)
+        if self.observer is not None and result >= 0:
+            self.tell(True)
 
         self.parked_length -= 1
         if w.previous_parked != NULL:
@@ -652,7 +694,7 @@ cdef class Scheduler(greenlet):
         if w.next_parked != NULL:
             w.next_parked.previous_parked = w.previous_parked
         w.parked = False
-        w.slot.current = NULL
+        w.slot.current = below
         w.state = WAIT_OVER
         if w.node.carried and w.alarm == NULL:
             wait_release(w)  # the ready queue's hold
@@ -676,19 +718,11 @@ cdef class Scheduler(greenlet):
         return value
 
     @final
-    cdef int sleep_for(self, double seconds, bint ref, object what) except -1:
-        cdef Wait wait
-        cdef timer_t *timer
+    cdef int park_until(self, Wait wait, uint64_t due, bint ref) except -2:
+        """As park(), but the outcome is OUTCOME_TIMED_OUT at loop time `due` (due_ms()) if nothing came before."""
         cdef unsigned long epoch = self.loop.core.epoch
-        cdef uint64_t due
+        cdef timer_t *timer = self.loop.timer_take()
         cdef int result
-        if not seconds > 0:
-            if seconds != seconds:
-                due_ms(seconds)
-            return self.yield_turn(what)
-        due = due_ms(seconds)
-        wait = self.new_wait(what)
-        timer = self.loop.timer_take()
         wait_hold(&wait.c)
         timer.target = &wait.c
         timer.fire = on_wait_timer
@@ -700,7 +734,33 @@ cdef class Scheduler(greenlet):
             if timer.target != NULL:
                 wait_release(&wait.c)
             self.loop.timer_give(timer)
-        self.deliver(wait, result)
+        return result
+
+    @final
+    cdef int sleep_for(self, double seconds, bint ref, object what) except -1:
+        cdef Wait wait
+        cdef uint64_t due
+        if not seconds > 0:
+            if seconds != seconds:
+                due_ms(seconds)
+            return self.yield_turn(what)
+        due = due_ms(seconds)
+        wait = self.new_wait(what)
+        self.deliver(wait, self.park_until(wait, due, ref))
+        return 0
+
+    @final
+    cdef int postpone(self, Wait wait) except -1:
+        """The exception that decided this wait came too late: it is raised when the greenlet parks next."""
+        cdef slot_t *slot = wait.c.slot
+        cdef alarm_t *alarm = wait.c.alarm
+        exception, wait.value = wait.value, None
+        if alarm != NULL:
+            wait.c.alarm = NULL
+            alarm.is_pending = True
+            append_pending(slot, &alarm.pending)
+        else:
+            pend_exception(slot, exception)
         return 0
 
     @final
@@ -713,7 +773,7 @@ cdef class Scheduler(greenlet):
         if current == NULL:
             hub_failed()
         Py_DECREF(<object> current)  # it is running: somebody else owns it
-        if not isinstance(<object> current, HubGreenlet) or self.destroying:
+        if not isinstance(<object> current, HubGreenlet) or self.restricted or (<HubGreenlet> current).slot.yielding:
             wait = self.new_wait(what)
             if wait.c.slot.pending == NULL:
                 wait.wake_with(None)
@@ -725,7 +785,11 @@ cdef class Scheduler(greenlet):
         greenlet.slot.yielding = True
         Py_INCREF(greenlet)  # the ready queue's
         ready_push(&self.loop.core.ready, &greenlet.start_node)
+        if self.observer is not None:
+            self.tell(False)
         result = self.switch_away(&greenlet.start_node)
+        if self.observer is not None and result >= 0:
+            self.tell(True)
         greenlet.slot.yielding = False
         greenlet.start_node.carried = False
         if greenlet.start_node.queued:
@@ -736,6 +800,20 @@ cdef class Scheduler(greenlet):
         if result == 0:
             raise InvalidSwitchError(f"{greenlet!r} was switched to while it slept for a turn")
         return 0
+
+    @final
+    cdef int tell(self, bint returned) noexcept:
+        """Tell the observer that the current greenlet lets others run, or goes on."""
+        self.observer(returned)
+        return 0
+
+    def observe(self, observer):
+        """Call ``observer(False)`` when a greenlet lets others run, ``observer(True)`` when it goes on (internal).
+
+        None for nobody. Returns the observer before.
+        """
+        before, self.observer = self.observer, observer
+        return before
 
     @final
     cdef int wait_descriptor(
@@ -823,6 +901,8 @@ cdef class Scheduler(greenlet):
         cdef PyObject *result
         cdef int answer
         while True:
+            if mine.carried:
+                return 1  # while a finalizer had this greenlet parked on something else
             target = NULL
             if self.budget <= 0:
                 answer = self.look_safely(False)
@@ -991,7 +1071,11 @@ cdef class Scheduler(greenlet):
                     raise InvalidSwitchError("the loop was re-entered from one of its own callbacks")
                 return 1
             if not loop.is_alive():
-                return 0 if self.nothing_left() else 2
+                if self.in_line == 0 or self.join_wait is not None or not hub_other_threads():
+                    return 0 if self.nothing_left() else 2
+                # Another thread may hand over what a greenlet here stands in line for. When the last one has
+                # ended, it is time for a LoopExit.
+                loop.look_again(1000)
             if loop.foreign and not on_hub:
                 return 1
             if loop.owns_signals:
@@ -1077,6 +1161,14 @@ cdef class Scheduler(greenlet):
         self.inbox.append((callback, args))
         self.loop.wake_up()
 
+    @final
+    cdef int post(self, Wait wait) except -1:
+        """Wake a wait of this hub from another thread. What it was granted it has already."""
+        if not self.destroyed:
+            self.inbox.append(wait)
+            self.loop.wake_up()
+        return 0
+
     def call(self, callback, tuple args):
         """Call a function on the hub greenlet now, and report what it raises (internal)."""
         before = self.callback
@@ -1096,10 +1188,28 @@ cdef class Scheduler(greenlet):
         self.check_thread()
         self.throw_into(target, make_exception(exception, value, traceback))
 
+    def take_back(self, target, exception):
+        """Take back an exception instance that was thrown into a greenlet and not raised there yet.
+
+        Returns whether it was still to be raised. For the greenlet itself: what has woken it cannot be taken back.
+        """
+        cdef throw_t *entry
+        cdef slot_t *slot
+        self.check_thread()
+        slot = self.slot_of(target)
+        entry = slot.pending
+        while entry != NULL:
+            if entry.alarm == NULL and entry.exception is <PyObject *> exception:
+                remove_pending(slot, entry)
+                Py_DECREF(exception)
+                PyMem_RawFree(entry)
+                return True
+            entry = entry.next
+        return False
+
     @final
     cdef int throw_into(self, object target, object exception) except -1:
         cdef slot_t *slot
-        cdef throw_t *entry
         cdef PyObject *current
         cdef ThrowJob job
         if target.dead:
@@ -1110,13 +1220,7 @@ cdef class Scheduler(greenlet):
         current = hub_greenlet_current()
         Py_XDECREF(current)
         if slot.current != NULL or slot.yielding or current is <PyObject *> target:
-            entry = <throw_t *> PyMem_RawMalloc(sizeof(throw_t))
-            if entry == NULL:
-                raise MemoryError()
-            Py_INCREF(exception)
-            entry.exception = <PyObject *> exception
-            entry.alarm = NULL
-            append_pending(slot, entry)
+            pend_exception(slot, exception)
             return 0
         job = ThrowJob.__new__(ThrowJob)
         job.hub = self
@@ -1205,6 +1309,7 @@ cdef class Scheduler(greenlet):
         if self.loop.core.running:
             raise BlockingSwitchOutError("hub.destroy() cannot be called from a callback of the loop")
         self.destroying = True
+        self.restricted += 1
         for parked in self.parked_waits():
             (<Wait> parked).throw_with(HubDestroyed(f"{self!r} is being destroyed"))
         self.drain()
@@ -1256,6 +1361,14 @@ cdef class Scheduler(greenlet):
         self.loop.leave_behind()
         self.budget = SWITCHES
 
+    def hold_loop(self, int change):
+        """Count one thing more (1), or less (-1), outside of the loop that will call back into it (internal)."""
+        self.loop.core.references += change
+
+    def forbid_switching(self, int change):
+        """Count a section in which nothing may wait (`change` 1), or its end (-1) (internal)."""
+        self.restricted += change
+
     def setswitchinterval(self, double seconds):
         """How long ready greenlets may run before the loop looks for I/O, in seconds."""
         if not seconds > 0:
@@ -1280,7 +1393,8 @@ cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:
     if node.kind == NODE_YIELD:
         target[0] = node.object
         node.carried = True
-        return node
+        # Parked on something else meanwhile, in a finalizer: it will find that it was carried.
+        return node if (<HubGreenlet> node.object).slot.current == NULL else NULL
     if node.kind == NODE_WAIT:
         wait = <wait_t *> node
         if not wait.parked:
@@ -1291,14 +1405,14 @@ cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:
         alarm = <alarm_t *> node
         wait = alarm.wait
         alarm.wait = NULL
-        if wait == NULL or alarm.slot.current is not wait or wait.alarm is not alarm:
+        if wait == NULL or not wait.parked or wait.alarm is not alarm:
             # The greenlet was switched out of that wait by force: the exception is still due.
             alarm.is_pending = True
             append_pending(alarm.slot, &alarm.pending)
             return NULL
     target[0] = wait.greenlet
     wait.node.carried = True
-    return &wait.node
+    return &wait.node if wait.slot.current is wait else NULL
 
 
 cdef void set_invalid_switch(Wait wait) noexcept:
@@ -1312,6 +1426,7 @@ cdef void set_invalid_switch(Wait wait) noexcept:
 # --- one hub per thread -----------------------------------------------------------------------------------------
 
 hub_class = None  # set by hub.hub
+hubs = weakref.WeakSet()  # all of this process
 locals_of_thread = native_local()
 
 
@@ -1334,6 +1449,23 @@ class HubGuard:
         hub.destroy()
 
 
+cdef unsigned long fork_count() noexcept:
+    """How many forks lie between this process and the one that imported the library."""
+    return hub_forks
+
+
+cdef Scheduler hub_if_any():
+    """The hub of the current thread, or None for a thread that has none and can do without: not the main one."""
+    if hub_current != NULL:
+        return <Scheduler> hub_current
+    return make_hub() if is_main_thread() else None
+
+
+cdef bint is_current(Scheduler hub) noexcept:
+    """Whether this is the hub of the current thread."""
+    return hub_current is <PyObject *> hub
+
+
 cdef Scheduler current_hub():
     """The hub of the current thread, made on first use."""
     if hub_current == NULL:
@@ -1348,6 +1480,7 @@ cdef Scheduler make_hub():
     hub = hub_class()
     locals_of_thread.guard = HubGuard(hub)
     hub_current = <PyObject *> hub
+    hubs.add(hub)
     return hub
 
 
@@ -1376,12 +1509,49 @@ def set_hub_class(value):
     hub_class = value
 
 
+def count_idle_thread(int change):
+    """One thread more (1) or less (-1) waits for nothing but work from this library (internal).
+
+    Such threads do not keep a hub waiting that nothing else could wake.
+    """
+    global hub_idle_threads
+    hub_idle_threads += change
+
+
 def after_fork_in_child():
     """For os.register_at_fork."""
+    global hub_forks, hub_idle_threads
+    hub_forks += 1
+    hub_idle_threads = 0
+    hubs.clear()
     if hub_current != NULL:
         hub = <object> hub_current
+        hubs.add(hub)
         locals_of_thread.guard.process = os.getpid()
         hub.after_fork_in_child()
+
+
+def stand_still(list still):
+    """Never run Python again in this thread (internal)."""
+    still.append(get_ident())
+    with nogil:
+        while True:
+            pause()
+
+
+def stop_daemon_threads():
+    """For atexit: let the hubs of daemon threads stand still.
+
+    When the interpreter ends, CPython (before 3.14) ends a thread that asks for the GIL by unwinding its stack, and on
+    the stack of a greenlet that crashes. A thread that is busy in Python code then has a tenth of a second to wait.
+    """
+    still = []
+    others = [hub for hub in hubs if not hub.destroyed and hub.thread_ident != get_ident()]
+    for hub in others:
+        hub.run_callback_threadsafe(stand_still, still)
+    end = time.monotonic() + 0.1
+    while len(still) < len(others) and time.monotonic() < end:
+        time.sleep(0.001)
 
 
 def sleep(seconds=0, ref=True):
@@ -1395,3 +1565,4 @@ def sleep(seconds=0, ref=True):
 
 
 os.register_at_fork(after_in_child=after_fork_in_child)
+atexit.register(stop_daemon_threads)

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-TESTED = {"echo_server.py", "echo_client.py", "echo_load.py", "producer_consumer.py", "interleave.py"}
+TESTED = {
+    "echo_client.py",
+    "echo_load.py",
+    "echo_server.py",
+    "interleave.py",
+    "pipeline.py",
+    "producer_consumer.py",
+    "task_group.py",
+    "worker_pool.py",
+}
 
 
 def run(name, *args, **kwargs):
@@ -107,3 +116,31 @@ def test_interleave():
         "Implicit context switch back to bar",
     ]
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_worker_pool():
+    result = run("worker_pool.py", "--jobs", 40, "--workers", 20)
+    assert result.returncode == 0, result.stderr
+    bar, summary = result.stdout.splitlines()[-2:]
+    assert re.fullmatch(r"\[#{40}\] 40/40, \d+ failed", bar)
+    assert re.fullmatch(r"40 jobs, 20 at a time, in \d+\.\d seconds", summary)
+
+
+def test_pipeline():
+    result = run("pipeline.py", "a bb cc", "ddd e")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "2 words of 1 letters\n2 words of 2 letters\n1 words of 3 letters\n"
+    assert "words of 5 letters" in run("pipeline.py").stdout
+
+
+def test_task_group():
+    result = run("task_group.py")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "one: answered",
+        "two: answered",
+        "slow: cancelled",
+        "bad: no answer",
+        "late: cancelled",
+        "deadline expired: True",
+    ]

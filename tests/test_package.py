@@ -47,7 +47,12 @@ def test_only_the_loop_calls_libuv():
 
 
 LAYERS = [
-    {"config", "hub", "process", "greenlet", "timeout", "spawning", "waiting"},
+    {"timeout"},
+    {"greenlet", "spawning"},
+    {"linkable", "event", "semaphore", "mutex", "condition", "lock", "queue", "local"},
+    {"waiting", "choosing"},
+    {"mapping", "pool", "threadpool", "deadline", "taskgroup", "util"},
+    {"config", "hub", "process"},
     {"stream", "socket"},
     {"baseserver", "server"},
 ]

@@ -1,0 +1,170 @@
+"""Choosing: wait for the first of several things, and take nothing from the others."""
+
+import select
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_XDECREF
+
+from greenio.greenlet cimport STATE_FINISHED, Greenlet
+from hub.greenlet_api cimport hub_greenlet_current, import_greenlet
+from hub.ready cimport fifo_append, fifo_remove, fifo_t, link_t
+from hub.scheduler cimport Wait, current_hub
+from hub.wait_queue cimport Waitable, await_turn, link_grant, new_turn
+
+# Taken before anything can replace it.
+poll = select.poll
+
+import_greenlet()
+
+__all__ = ["wait_any"]
+
+
+cdef class Offer:
+    """One of the things that are waited for."""
+    cdef link_t link         # its place in the thing's line
+    cdef readonly object source
+    cdef object watcher      # for a descriptor: the watcher that tells of it
+
+    cdef bint take_now(self, Wait taker) except -1:
+        """Take it, if that can be done at once."""
+        source = self.source
+        if isinstance(source, Waitable):
+            return (<Waitable> source).take_now(taker)
+        if isinstance(source, Greenlet):
+            return (<Greenlet> source).state == STATE_FINISHED
+        if hasattr(source, "fileno"):
+            looking = poll()
+            looking.register(source, select.POLLIN)
+            return bool(looking.poll(0))
+        return source.ready()
+
+    cdef int join(self, Wait wait) except -1:
+        cdef fifo_t *line
+        source = self.source
+        self.link.wait = &wait.c
+        if isinstance(source, Waitable):
+            line = (<Waitable> source).line()
+            fifo_append(line, &self.link)
+            (<Waitable> source).joined()
+        elif isinstance(source, Greenlet):
+            fifo_append(&(<Greenlet> source).joiners, &self.link)
+        elif hasattr(source, "fileno"):
+            self.watcher = current_hub().loop.io(source.fileno(), 1)
+            self.watcher.start(self.grant)
+        else:
+            source.rawlink(self)
+        return 0
+
+    def grant(self):
+        """The thing is there."""
+        if self.link.wait != NULL:
+            link_grant(&self.link)
+
+    def __call__(self, source):
+        """As a link."""
+        self.grant()
+
+    cdef int leave(self) except -1:
+        if self.link.fifo != NULL:
+            fifo_remove(&self.link)
+        if self.link.wait == NULL:
+            return 0
+        self.link.wait = NULL
+        if self.watcher is not None:
+            self.watcher.close()
+        elif not isinstance(self.source, (Waitable, Greenlet)):
+            self.source.unlink(self)
+        return 0
+
+    cdef object taken(self, Wait taker):
+        if isinstance(self.source, Waitable):
+            return (<Waitable> self.source).taken(taker)
+        if isinstance(self.source, Greenlet):
+            return (<Greenlet> self.source).value
+        return True
+
+    cdef int give_back(self, Wait taker) except -1:
+        if isinstance(self.source, Waitable):
+            (<Waitable> self.source).give_back(taker)
+        return 0
+
+
+def wait_any(*sources, timeout=None):
+    """Wait for the first of several things; take that one, and nothing from the others. Switches if it waits.
+
+    A source is one of
+        a queue or channel, to get an item from;
+        a lock or semaphore, to acquire;
+        an event, a result or a greenlet, to be set or to finish;
+        an object with a descriptor (``fileno()``), to be readable;
+        anything else with ``ready``, ``rawlink`` and ``unlink``.
+
+    Returns (source, value): the item, True for a lock, an event or a descriptor, the value of a result or greenlet
+    (None if it failed; its ``get()`` raises). If several are there at once, the first of the arguments is taken.
+    `timeout` in seconds (float; None for ever): TimeoutError is raised when it passes first.
+    Raises ValueError without sources, TypeError for an object that cannot be waited for.
+    """
+    cdef Wait wait
+    cdef Offer offer
+    cdef Offer taken = None
+    cdef PyObject *current
+    cdef list offers = []
+    if not sources:
+        raise ValueError("wait_any() needs something to wait for")
+    for source in sources:
+        if not (isinstance(source, (Waitable, Greenlet)) or hasattr(source, "fileno") or hasattr(source, "rawlink")):
+            raise TypeError(f"wait_any() cannot wait for {source!r}")
+        offer = Offer.__new__(Offer)
+        offer.source = source
+        offers.append(offer)
+        if not isinstance(source, (Waitable, Greenlet)):
+            current_hub()  # a watcher or a link needs one
+    wait = Wait.__new__(Wait)
+    for offer in offers:
+        if offer.take_now(wait):
+            return offer.source, offer.taken(wait)
+
+    wait = new_turn(Choice(sources), timeout)
+    current = hub_greenlet_current()
+    Py_XDECREF(current)
+    wait.given = <object> current  # the owner to be, for a lock that has one
+    try:
+        for offer in offers:
+            # Anything may have happened meanwhile, between one of them and the next too.
+            if wait.c.granted_by != NULL:
+                break
+            if offer.take_now(wait):
+                if wait.c.granted_by == NULL:
+                    wait.c.granted_by = &offer.link
+                    return offer.source, offer.taken(wait)
+                offer.give_back(wait)
+                break
+            offer.join(wait)
+        try:
+            if not await_turn(wait):
+                raise TimeoutError(f"none of {', '.join(map(repr, sources))} within {timeout} seconds")
+        except BaseException:
+            if wait.c.granted_by != NULL:
+                for offer in offers:
+                    if &offer.link == wait.c.granted_by:
+                        offer.give_back(wait)
+            raise
+        for offer in offers:
+            if &offer.link == wait.c.granted_by:
+                taken = offer
+    finally:
+        for offer in offers:
+            offer.leave()
+    return taken.source, taken.taken(wait)
+
+
+class Choice:
+    """What a wait_any() waits on, for reports."""
+
+    __slots__ = ("sources",)
+
+    def __init__(self, sources):
+        self.sources = sources
+
+    def __repr__(self):
+        return f"wait_any({', '.join(map(repr, self.sources))})"

@@ -1,0 +1,346 @@
+"""Condition, Barrier and RWLock: what is built of a lock and a line. Everything here may be used from any thread."""
+
+from threading import BrokenBarrierError
+
+from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError
+from hub.ready cimport fifo_t, fifo_remove
+from hub.scheduler cimport Wait
+from hub.wait_queue cimport await_turn, line_grant, line_join, line_peek, line_take, line_wake, new_turn
+
+from greenio.mutex import Lock, RLock
+
+__all__ = ["Barrier", "BrokenBarrierError", "Condition", "RWLock"]
+
+
+cdef class Condition:
+    """Wait, inside of a lock, for something that others do inside of it; as `threading.Condition`.
+
+    `lock` is what it is used with: any lock, by default a new `RLock`.
+    """
+    cdef object __weakref__
+    cdef readonly object lock
+    cdef fifo_t waiters
+
+    def __init__(self, lock=None):
+        self.lock = RLock() if lock is None else lock
+
+    def acquire(self, *args, **kwargs):
+        """Take the lock; see there."""
+        return self.lock.acquire(*args, **kwargs)
+
+    def release(self):
+        """Give the lock up; see there."""
+        self.lock.release()
+
+    def __enter__(self):
+        return self.lock.__enter__()
+
+    def __exit__(self, *exc_info):
+        return self.lock.__exit__(*exc_info)
+
+    def _is_owned(self):
+        """Whether the lock is held: by the current greenlet, where the lock knows that (bool)."""
+        is_owned = getattr(self.lock, "_is_owned", None)
+        if is_owned is not None:
+            return is_owned()
+        if self.lock.acquire(False):
+            self.lock.release()
+            return False
+        return True
+
+    def _release_save(self):
+        release_save = getattr(self.lock, "_release_save", None)
+        return self.lock.release() if release_save is None else release_save()
+
+    def _acquire_restore(self, state):
+        acquire_restore = getattr(self.lock, "_acquire_restore", None)
+        if acquire_restore is None:
+            self.lock.acquire()
+        else:
+            acquire_restore(state)
+
+    cdef int take_back(self, object state) except -1:
+        """Whatever is thrown in meanwhile, the lock is held when wait() returns or raises."""
+        cdef object error = None
+        while True:
+            try:
+                self._acquire_restore(state)
+                break
+            except (BlockingSwitchOutError, HubDestroyed, InvalidSwitchError):
+                raise  # nothing can be waited for here any more
+            except BaseException as thrown:
+                error = thrown
+        if error is not None:
+            raise error
+        return 0
+
+    def wait(self, timeout=None):
+        """Give the lock up, wait to be notified, at most `timeout` seconds (float; None for ever), and take it again.
+
+        Returns True, or False if the timeout passed first. Switches. Raises RuntimeError if the lock is not held.
+        """
+        cdef Wait wait
+        if not self._is_owned():
+            raise RuntimeError(f"{self!r}: wait() is for those who hold the lock")
+        wait = new_turn(self, timeout)
+        line_join(&self.waiters, wait)
+        try:
+            state = self._release_save()
+        except BaseException:
+            fifo_remove(&wait.c.link)
+            raise
+        try:
+            return await_turn(wait)
+        except BaseException:
+            if wait.c.granted_by != NULL:
+                line_grant(&self.waiters, None)
+            raise
+        finally:
+            self.take_back(state)
+
+    def wait_for(self, predicate, timeout=None):
+        """Wait until ``predicate()`` is true, at most `timeout` seconds in all; return what it returned. Switches."""
+        import time
+
+        end = None if timeout is None else time.monotonic() + timeout
+        result = predicate()
+        while not result:
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            self.wait(left)
+            result = predicate()
+        return result
+
+    def notify(self, n=1):
+        """Wake the first `n` (int) who wait. Does not switch. Raises RuntimeError if the lock is not held."""
+        if not self._is_owned():
+            raise RuntimeError(f"{self!r}: notify() is for those who hold the lock")
+        for _ in range(n):
+            if not line_grant(&self.waiters, None):
+                break
+
+    def notify_all(self):
+        """Wake all who wait. Does not switch. Raises RuntimeError if the lock is not held."""
+        self.notify(self.waiters.length)
+
+    notifyAll = notify_all
+
+    def _at_fork_reinit(self):
+        """For the standard library's threading, which calls it in a forked child: be free."""
+        self.lock._at_fork_reinit()
+
+    def __repr__(self):
+        return f"<{type(self).__name__} at {id(self):#x} of {self.lock!r}, {self.waiters.length} waiting>"
+
+
+class Barrier:
+    """Lets `parties` (int) greenlets or threads wait for each other, again and again; as `threading.Barrier`.
+
+    `action` is called by one of them when all are there, before any goes on. `timeout` is the default of wait().
+    Raises ValueError if `parties` is less than 1.
+    """
+
+    def __init__(self, parties, action=None, timeout=None):
+        if parties < 1:
+            raise ValueError(f"a barrier needs at least one party, not {parties!r}")
+        self._parties = parties
+        self._action = action
+        self._timeout = timeout
+        self._condition = Condition(Lock())
+        self._arrived = 0
+        # One object for each time the barrier fills: what it came to is "open", "reset" or "broken".
+        self._round = {"outcome": None}
+
+    @property
+    def parties(self):
+        """How many must come (int)."""
+        return self._parties
+
+    @property
+    def n_waiting(self):
+        """How many have come and wait now (int)."""
+        return self._arrived
+
+    @property
+    def broken(self):
+        """Whether it is broken: wait() raises until reset() (bool)."""
+        return self._round["outcome"] == "broken"
+
+    def wait(self, timeout=None):
+        """Wait until all parties have come, at most `timeout` seconds (float; None: the barrier's). Switches.
+
+        Returns a different number to each, from 0 for the one that came last.
+        Raises BrokenBarrierError if it is or gets broken, by abort(), a timeout, an exception in one of the
+        waiting or in `action`; or if it is reset meanwhile.
+        """
+        if timeout is None:
+            timeout = self._timeout
+        with self._condition:
+            current = self._round
+            if current["outcome"] == "broken":
+                raise BrokenBarrierError(f"{self!r} is broken; reset() mends it")
+            index = self._parties - self._arrived - 1
+            self._arrived += 1
+            try:
+                if index == 0:
+                    if self._action is not None:
+                        self._action()
+                    self._end_round("open")
+                elif not self._condition.wait_for(lambda: current["outcome"] is not None, timeout):
+                    self._break(current)
+            except BaseException:
+                self._break(current)
+                raise
+            if current["outcome"] != "open":
+                raise BrokenBarrierError(f"{self!r} was broken or reset while it was waited for")
+            return index
+
+    def _end_round(self, outcome):
+        self._round["outcome"] = outcome
+        self._arrived = 0
+        if outcome != "broken":
+            self._round = {"outcome": None}
+        self._condition.notify_all()
+
+    def _break(self, current):
+        if current["outcome"] is None:
+            self._end_round("broken")
+
+    def reset(self):
+        """Begin anew. Those who wait get BrokenBarrierError. Does not switch, but waits for the barrier's own lock."""
+        with self._condition:
+            if self.broken:
+                self._round = {"outcome": None}
+            elif self._arrived:
+                self._end_round("reset")
+
+    def abort(self):
+        """Break it: those who wait, and who come before reset(), get BrokenBarrierError."""
+        with self._condition:
+            self._break(self._round)
+
+    def __repr__(self):
+        state = "broken" if self.broken else f"{self.n_waiting} of {self.parties} waiting"
+        return f"<{type(self).__name__} at {id(self):#x} {state}>"
+
+
+cdef class RWLock:
+    """Many may read at once, or one write. First come, first served: a writer who waits is not overtaken by readers.
+
+    ``with lock.reading(): ...`` and ``with lock.writing(): ...``, or acquire_read() and its like. It may be given up
+    by another greenlet than took it. It cannot be taken twice: a reader who waits to write waits for himself.
+    """
+    cdef object __weakref__
+    cdef readonly long readers    # how many read now
+    cdef readonly bint writing_now  # whether somebody writes now
+    cdef fifo_t waiters           # those who wait to write have `given` set to True
+
+    cdef bint take(self, bint to_write, object blocking, object timeout) except -1:
+        cdef Wait wait
+        if self.take_at_once(to_write):
+            return True
+        if not blocking:
+            return False
+        wait = new_turn(self, timeout)
+        wait.given = to_write
+        if self.take_at_once(to_write):
+            return True
+        line_join(&self.waiters, wait)
+        try:
+            if await_turn(wait):
+                return True
+        except BaseException:
+            if wait.c.granted_by != NULL:
+                self.give(to_write)
+            else:
+                self.admit()
+            raise
+        # A writer who gives up may have held up the readers behind.
+        self.admit()
+        return False
+
+    cdef bint take_at_once(self, bint to_write) noexcept:
+        if self.writing_now or self.waiters.head != NULL or (to_write and self.readers):
+            return False
+        if to_write:
+            self.writing_now = True
+        else:
+            self.readers += 1
+        return True
+
+    cdef int give(self, bint to_write) except -1:
+        if to_write:
+            self.writing_now = False
+        else:
+            self.readers -= 1
+        return self.admit()
+
+    cdef int admit(self) except -1:
+        """Let in whoever may be let in now."""
+        cdef Wait wait
+        while not self.writing_now:
+            wait = line_peek(&self.waiters)
+            if wait is None or (wait.given and self.readers):
+                break
+            line_take(&self.waiters)
+            if wait.given:
+                self.writing_now = True
+            else:
+                self.readers += 1
+            line_wake(wait)
+        return 0
+
+    def acquire_read(self, blocking=True, timeout=None):
+        """Begin to read; wait at most `timeout` seconds (float; None for ever). Switches if it waits.
+
+        Returns True, or False if the timeout passed first or, with ``blocking=False``, if it cannot be had at once.
+        """
+        return self.take(False, blocking, timeout)
+
+    def release_read(self):
+        """End reading. Does not switch. Raises RuntimeError if nobody reads."""
+        if not self.readers:
+            raise RuntimeError(f"{self!r}: nobody reads")
+        self.give(False)
+
+    def acquire_write(self, blocking=True, timeout=None):
+        """Begin to write; wait at most `timeout` seconds (float; None for ever). Switches if it waits.
+
+        Returns True, or False if the timeout passed first or, with ``blocking=False``, if it cannot be had at once.
+        """
+        return self.take(True, blocking, timeout)
+
+    def release_write(self):
+        """End writing. Does not switch. Raises RuntimeError if nobody writes."""
+        if not self.writing_now:
+            raise RuntimeError(f"{self!r}: nobody writes")
+        self.give(True)
+
+    def reading(self):
+        """A context manager: read inside."""
+        return Holding(self.acquire_read, self.release_read)
+
+    def writing(self):
+        """A context manager: write inside."""
+        return Holding(self.acquire_write, self.release_write)
+
+    def __repr__(self):
+        state = "being written" if self.writing_now else f"{self.readers} reading"
+        return f"<{type(self).__name__} at {id(self):#x} {state}, {self.waiters.length} waiting>"
+
+
+class Holding:
+    """What `RWLock.reading()` and `writing()` return."""
+
+    __slots__ = ("enter", "leave")
+
+    def __init__(self, enter, leave):
+        self.enter = enter
+        self.leave = leave
+
+    def __enter__(self):
+        self.enter()
+
+    def __exit__(self, *exc_info):
+        self.leave()

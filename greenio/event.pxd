@@ -1,0 +1,27 @@
+# See event.pyx.
+
+from hub.ready cimport fifo_t
+
+from greenio.linkable cimport Linkable
+
+
+cdef class Event(Linkable):
+    cdef object __weakref__
+    cdef bint flag
+    cdef fifo_t waiters
+
+    cdef int raise_flag(self) except -1
+    cdef bint wait_for_flag(self, object timeout) except -1
+
+
+cdef class AsyncResult(Linkable):
+    cdef object __weakref__
+    cdef bint is_set
+    cdef object result_value
+    cdef object error            # an exception instance, or None
+    cdef object error_traceback  # its traceback when it was set
+    cdef fifo_t waiters
+
+    cdef int settle(self) except -1
+    cdef bint wait_until_set(self, object timeout) except -1
+    cdef object outcome(self)

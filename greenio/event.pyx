@@ -1,0 +1,212 @@
+"""Events and results: one side says that something has happened, any number of greenlets and threads wait for it.
+
+Everything here may be used from any thread.
+"""
+
+from hub.ready cimport fifo_t
+from hub.scheduler cimport Wait
+from hub.wait_queue cimport await_turn, line_grant_all, line_join, new_turn
+
+from greenio.linkable cimport Linkable
+from greenio.timeout import Timeout
+
+__all__ = ["AsyncResult", "Event"]
+
+
+cdef class Event(Linkable):
+    """A flag that greenlets wait for: set() raises it and wakes all of them, clear() lowers it.
+
+    As `threading.Event`, for greenlets and threads.
+    """
+    cdef bint is_ready(self) noexcept:
+        return self.flag
+
+    def is_set(self):
+        """Whether the flag is raised (bool)."""
+        return self.flag
+
+    isSet = is_set
+
+    def set(self):
+        """Raise the flag, and wake all who wait. Does not switch."""
+        self.raise_flag()
+
+    cdef int raise_flag(self) except -1:
+        self.flag = True
+        if self.waiters.head != NULL:
+            line_grant_all(&self.waiters)
+        if self.links is not None:
+            self.notify_links()
+        return 0
+
+    def clear(self):
+        """Lower the flag. Whoever was woken already is not concerned. Does not switch."""
+        self.flag = False
+
+    def wait(self, timeout=None):
+        """Wait until the flag is raised, at most `timeout` seconds (float; None for ever). Switches.
+
+        Returns True, or False if the timeout passed first. True also if the flag was raised and lowered again.
+        """
+        return self.wait_for_flag(timeout)
+
+    cdef bint wait_for_flag(self, object timeout) except -1:
+        cdef Wait wait
+        if self.flag:
+            return True
+        wait = new_turn(self, timeout)
+        if self.flag:
+            return True
+        line_join(&self.waiters, wait)
+        return await_turn(wait)
+
+    cdef bint take_now(self, Wait taker) except -1:
+        taker.given = True
+        return self.flag
+
+    cdef fifo_t *line(self) except NULL:
+        return &self.waiters
+
+    cdef object taken(self, Wait taker):
+        return True
+
+    def _at_fork_reinit(self):
+        """For the standard library's threading, which calls it in a forked child."""
+        self.flag = False
+
+    def __repr__(self):
+        state = "set" if self.flag else "clear"
+        return f"<{type(self).__name__} at {id(self):#x} {state}, {self.waiters.length} waiting>"
+
+
+cdef class AsyncResult(Linkable):
+    """A value or an exception that comes later: one side sets it, any number of greenlets and threads get it.
+
+    May be used as a link of a greenlet, which then sets it. Setting it again replaces what was there.
+    """
+    cdef bint is_ready(self) noexcept:
+        return self.is_set
+
+    done = Linkable.ready
+
+    def successful(self):
+        """Whether a value is there, and not an exception (bool)."""
+        return self.is_set and self.error is None
+
+    @property
+    def value(self):
+        """The value, or None if there is none."""
+        return self.result_value
+
+    @property
+    def exception(self):
+        """The exception instance, or None if there is none."""
+        return self.error
+
+    @property
+    def exc_info(self):
+        """(type, instance, traceback) of the exception, or an empty tuple."""
+        return () if self.error is None else (type(self.error), self.error, self.error_traceback)
+
+    cdef int settle(self) except -1:
+        self.is_set = True
+        line_grant_all(&self.waiters)
+        if self.links is not None:
+            self.notify_links()
+        return 0
+
+    def set(self, value=None):
+        """Set the value, and wake all who wait. Does not switch."""
+        self.result_value = value
+        self.error = self.error_traceback = None
+        self.settle()
+
+    set_result = set
+
+    def set_exception(self, exception, exc_info=None):
+        """Set the exception (an instance) that get() is to raise, and wake all who wait. Does not switch.
+
+        `exc_info`, a triple, gives the traceback to raise it with.
+        """
+        if not isinstance(exception, BaseException):
+            raise TypeError(f"set_exception() needs an exception instance, not {exception!r}")
+        self.result_value = None
+        self.error_traceback = exc_info[2] if exc_info else exception.__traceback__
+        self.error = exception
+        self.settle()
+
+    cdef bint wait_until_set(self, object timeout) except -1:
+        cdef Wait wait
+        if self.is_set:
+            return True
+        wait = new_turn(self, timeout)
+        if self.is_set:
+            return True
+        line_join(&self.waiters, wait)
+        return await_turn(wait)
+
+    cdef object outcome(self):
+        if self.error is not None:
+            raise self.error.with_traceback(self.error_traceback)
+        return self.result_value
+
+    def get(self, block=True, timeout=None):
+        """Return the value or raise the exception; wait for it at most `timeout` seconds. Switches if it waits.
+
+        Raises Timeout if the timeout passes first, or if it is not there and `block` is false.
+        """
+        if not self.is_set:
+            if not block:
+                raise Timeout(0)
+            if not self.wait_until_set(timeout):
+                raise Timeout(timeout)
+        return self.outcome()
+
+    def get_nowait(self):
+        """Return the value or raise the exception; raise Timeout if it is not there. Does not switch."""
+        return self.get(False)
+
+    def result(self, timeout=None):
+        """As get(), by the name that `concurrent.futures` has for it. Raises Timeout."""
+        return self.get(True, timeout)
+
+    def wait(self, timeout=None):
+        """Wait until it is set, at most `timeout` seconds (float; None for ever). Switches.
+
+        Returns the value; None if there is none, or an exception. Never raises that.
+        """
+        self.wait_until_set(timeout)
+        return self.result_value
+
+    def cancel(self):
+        """A result cannot be cancelled (False)."""
+        return False
+
+    def cancelled(self):
+        """A result cannot be cancelled (False)."""
+        return False
+
+    def __call__(self, source):
+        """As a link: set what the source, a greenlet or another result, has come to."""
+        if source.successful():
+            self.set(source.value)
+        else:
+            self.set_exception(source.exception, getattr(source, "exc_info", None))
+
+    cdef bint take_now(self, Wait taker) except -1:
+        return self.is_set
+
+    cdef fifo_t *line(self) except NULL:
+        return &self.waiters
+
+    cdef object taken(self, Wait taker):
+        return self.result_value
+
+    def __repr__(self):
+        if not self.is_set:
+            state = "unset"
+        elif self.error is not None:
+            state = f"exception={self.error!r}"
+        else:
+            state = f"value={self.result_value!r}"
+        return f"<{type(self).__name__} at {id(self):#x} {state}, {self.waiters.length} waiting>"

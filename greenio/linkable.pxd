@@ -1,0 +1,10 @@
+# See linkable.pyx.
+
+from hub.wait_queue cimport Waitable
+
+
+cdef class Linkable(Waitable):
+    cdef list links  # (hub, callback) pairs, or None
+
+    cdef int notify_links(self) except -1
+    cdef bint is_ready(self) noexcept

@@ -1,0 +1,61 @@
+"""Callbacks for when an object becomes ready: rawlink and unlink, as gevent's events and semaphores have them."""
+
+from hub.scheduler cimport Scheduler, current_hub, is_current
+from hub.wait_queue cimport Waitable
+
+
+cdef class Linkable(Waitable):
+    """An object that tells others, once each, when it is ready (internal base class)."""
+
+    cdef bint is_ready(self) noexcept:
+        return False
+
+    def ready(self):
+        """Whether it is ready: waiting for it now would not block (bool)."""
+        return self.is_ready()
+
+    def rawlink(self, callback):
+        """Call ``callback(self)``, once, on the hub of the current thread, when this is ready. It must not block.
+
+        If it is ready now, that is soon. Does not switch. Raises TypeError if it cannot be called.
+        """
+        if not callable(callback):
+            raise TypeError(f"a link must be callable, not {callback!r}")
+        hub = current_hub()
+        if self.links is None:
+            self.links = []
+        self.links.append((hub, callback))
+        if self.is_ready():
+            self.notify_links()
+
+    def unlink(self, callback):
+        """Forget a callback that was given to rawlink(). Does nothing if there is none."""
+        if self.links is None:
+            return
+        for pair in self.links:
+            if pair[1] == callback:
+                self.links.remove(pair)
+                return
+
+    def linkcount(self):
+        """How many links and waiting greenlets there are (int)."""
+        return (0 if self.links is None else len(self.links)) + self.line().length
+
+    cdef int notify_links(self) except -1:
+        cdef list links = self.links
+        cdef Scheduler hub
+        self.links = None
+        if links is not None:
+            for hub, callback in links:
+                if is_current(hub):
+                    hub.run_callback(self.call_link, callback)
+                elif not hub.destroyed:
+                    hub.run_callback_threadsafe(self.call_link, callback)
+        return 0
+
+    def call_link(self, callback):
+        """Call a link, on its hub; its error is its own (internal)."""
+        try:
+            callback(self)
+        except BaseException as error:
+            current_hub().handle_error((callback, self), type(error), error, error.__traceback__)

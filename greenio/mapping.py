@@ -1,0 +1,206 @@
+"""Calling a function many times over: apply, map and imap in all their forms, for groups, pools and thread pools."""
+
+from greenlet import getcurrent
+
+from greenio.greenlet import Greenlet
+from greenio.queue import SimpleQueue
+from greenio.semaphore import Semaphore
+
+__all__ = ["IMap", "IMapUnordered", "Mapping"]
+
+
+class Mapping:
+    """The mapping methods; a base class. Whoever has them has ``spawn(function, *args, **kwargs)``.
+
+    What spawn() returns has `get`, `rawlink`, `successful`, `value` and `exception`, as greenlets and results have.
+    """
+
+    def apply(self, func, args=None, kwds=None):
+        """Call ``func(*args, **kwds)`` in the pool, wait, and return what it returns, or raise what it raises.
+
+        Called by a member of a pool that is full, it calls the function right there. Switches.
+        """
+        args, kwds = args or (), kwds or {}
+        if self._is_member() and not self._may_wait():
+            return func(*args, **kwds)
+        return self.spawn(func, *args, **kwds).get()
+
+    def apply_cb(self, func, args=None, kwds=None, callback=None):
+        """As apply(), and ``callback(result)`` is called before it returns, in the current greenlet."""
+        result = self.apply(func, args, kwds)
+        if callback is not None:
+            callback(result)
+        return result
+
+    def apply_async(self, func, args=None, kwds=None, callback=None):
+        """Call ``func(*args, **kwds)`` in the pool. Returns its greenlet or result at once. Never waits.
+
+        If it succeeds, ``callback(result)`` is called in a greenlet of its own.
+        """
+        args, kwds = args or (), kwds or {}
+        if self.full() and not self._never_waits:
+            return Greenlet.spawn(self.apply_cb, func, args, kwds, callback)
+        job = self.spawn(func, *args, **kwds)
+        if callback is not None:
+            job.rawlink(_PassOn(callback))
+        return job
+
+    def map(self, func, iterable):
+        """Call ``func(item)`` in the pool for each item; return the list of the results, in order. Switches.
+
+        If one fails, its error is raised, that of the first in order; the others go on.
+        """
+        return [job.get() for job in [self.spawn(func, item) for item in iterable]]
+
+    def map_cb(self, func, iterable, callback=None):
+        """As map(), and ``callback(results)`` is called before it returns, in the current greenlet."""
+        results = self.map(func, iterable)
+        if callback is not None:
+            callback(results)
+        return results
+
+    def map_async(self, func, iterable, callback=None):
+        """As map_cb(), in a greenlet of its own, which is returned at once. Does not switch."""
+        return Greenlet.spawn(self.map_cb, func, iterable, callback)
+
+    def imap(self, func, *iterables, maxsize=None):
+        """Iterate over ``func(*items)``, called in the pool, in order; the iterables are read as places become free.
+
+        An error of a call is raised where its result would come. `maxsize`: how many results may lie ready, unread
+        (None for any number); until they are read no more calls are begun. The iterator is a greenlet: kill it to
+        stop early.
+        """
+        return IMap.spawn(self.spawn, func, zip(*iterables, strict=False), maxsize)
+
+    def imap_unordered(self, func, *iterables, maxsize=None):
+        """As imap(), in the order in which the calls finish."""
+        return IMapUnordered.spawn(self.spawn, func, zip(*iterables, strict=False), maxsize)
+
+    #: Whether spawn() returns at once even if the pool is full.
+    _never_waits = False
+
+    def full(self):
+        """Whether there is no room for another (bool)."""
+        return False
+
+    def _is_member(self):
+        return getcurrent() in self
+
+    def _may_wait(self):
+        return True
+
+
+class _PassOn:
+    """A link that hands a successful result to a function, in a greenlet of its own."""
+
+    __slots__ = ("callback",)
+
+    def __init__(self, callback):
+        self.callback = callback
+
+    def __call__(self, source):
+        if source.successful():
+            Greenlet.spawn(self.callback, source.value)
+
+
+class IMapUnordered(Greenlet):
+    """What imap_unordered() returns: an iterator, and the greenlet that begins the calls."""
+
+    def __init__(self, spawn, func, arguments, maxsize=None):
+        super().__init__()
+        if maxsize is not None and maxsize < 1:
+            raise ValueError(f"maxsize must be at least 1, and is {maxsize!r}")
+        self._spawn = spawn
+        self._func = func
+        self._arguments = arguments
+        self._room = None if maxsize is None else Semaphore(maxsize)
+        self._results = SimpleQueue()
+        self._under_way = 0
+        self._all_begun = False
+        self._ended = False
+
+    def _run(self):
+        index = 0
+        try:
+            for arguments in self._arguments:
+                if self._room is not None:
+                    self._room.acquire()
+                job = self._spawn(self._func, *arguments)
+                self._under_way += 1
+                job.rawlink(_Deliver(self, index))
+                index += 1
+        except Exception as error:
+            # The iterable's own error, or a pool that can take no more: raised where the next result would come.
+            self._put(index, None, error)
+        finally:
+            self._all_begun = True
+            self._end_if_done()
+
+    def _deliver(self, index, source):
+        """A call has finished. On the hub."""
+        self._under_way -= 1
+        self._put(index, source.value, None if source.successful() else source.exception)
+        self._end_if_done()
+
+    def _put(self, index, value, error):
+        self._results.put((value, error))
+
+    def _end_if_done(self):
+        if self._all_begun and not self._under_way:
+            self._results.put(None)
+
+    def _next_result(self):
+        return self._results.get()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        """The next result. Switches if it is not there yet."""
+        result = None if self._ended else self._next_result()
+        if result is None:
+            self._ended = True
+            raise StopIteration
+        if self._room is not None:
+            self._room.release()
+        value, error = result
+        if error is not None:
+            raise error
+        return value
+
+    next = __next__
+
+
+class IMap(IMapUnordered):
+    """What imap() returns: as IMapUnordered, in order."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self._next_index = 0
+        self._early = {}
+
+    def _put(self, index, value, error):
+        self._results.put((index, value, error))
+
+    def _next_result(self):
+        while self._next_index not in self._early:
+            result = self._results.get()
+            if result is None:
+                return None
+            index, value, error = result
+            self._early[index] = value, error
+        self._next_index += 1
+        return self._early.pop(self._next_index - 1)
+
+
+class _Deliver:
+    """The link of one call."""
+
+    __slots__ = ("imap", "index")
+
+    def __init__(self, imap, index):
+        self.imap = imap
+        self.index = index
+
+    def __call__(self, source):
+        self.imap._deliver(self.index, source)

@@ -1,0 +1,239 @@
+"""Locks: one may be inside at once. Everything here may be used from any thread.
+
+Released while somebody stands in line, a lock belongs to the first in line from then on.
+"""
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_XDECREF
+
+from hub.greenlet_api cimport hub_greenlet_current, import_greenlet
+from hub.ready cimport fifo_t
+from hub.scheduler cimport Wait
+from hub.wait_queue cimport Waitable, await_turn, line_grant, line_join, line_take, line_wake, new_turn
+
+import_greenlet()
+
+__all__ = ["Lock", "RLock"]
+
+
+cdef object none_for_ever(object blocking, object timeout):
+    """The timeout of the standard library's locks, where -1 is for ever, as None or seconds."""
+    if timeout is None:
+        return None
+    if timeout == -1:
+        return None
+    if not blocking:
+        raise ValueError("can't specify a timeout for a non-blocking call")
+    if timeout < 0:
+        raise ValueError("timeout value must be a non-negative number")
+    return timeout
+
+
+cdef class Lock(Waitable):
+    """A lock that any greenlet or thread may release, as `threading.Lock`."""
+
+    cdef bint take(self, object blocking, object timeout) except -1:
+        cdef Wait wait
+        if not self.held:
+            self.held = True
+            return True
+        if not blocking:
+            return False
+        wait = new_turn(self, timeout)
+        if not self.held:
+            self.held = True
+            return True
+        line_join(&self.waiters, wait)
+        try:
+            return await_turn(wait)
+        except BaseException:
+            if wait.c.granted_by != NULL:
+                self.give()
+            raise
+
+    cdef int give(self) except -1:
+        # When somebody stands in line it stays held: by the first of them.
+        if self.waiters.head == NULL or not line_grant(&self.waiters, None):
+            self.held = False
+        return 0
+
+    def acquire(self, blocking=True, timeout=-1):
+        """Take the lock; wait for it at most `timeout` seconds (float; -1 or None for ever). Switches if it waits.
+
+        Returns True, or False if the timeout passed first or, with ``blocking=False``, if it was taken.
+        Raises ValueError for another negative timeout, or a timeout that is not to be waited for.
+        """
+        if timeout is not -1:
+            timeout = none_for_ever(blocking, timeout)
+        elif not self.held:
+            self.held = True
+            return True
+        else:
+            timeout = None
+        return self.take(blocking, timeout)
+
+    def release(self):
+        """Give the lock up. Does not switch. Raises RuntimeError if nobody holds it."""
+        if not self.held:
+            raise RuntimeError(f"release of {self!r}, which nobody holds")
+        self.give()
+
+    def locked(self):
+        """Whether somebody holds it (bool)."""
+        return self.held
+
+    def __enter__(self):
+        return self.take(True, None)
+
+    def __exit__(self, kind, value, traceback):
+        self.release()
+
+    cdef bint take_now(self, Wait taker) except -1:
+        if self.held:
+            return False
+        self.held = True
+        return True
+
+    cdef fifo_t *line(self) except NULL:
+        return &self.waiters
+
+    cdef object taken(self, Wait taker):
+        return True
+
+    cdef int give_back(self, Wait taker) except -1:
+        return self.give()
+
+    def _at_fork_reinit(self):
+        """For the standard library's threading, which calls it in a forked child: be free."""
+        self.held = False
+
+    def __repr__(self):
+        state = "held" if self.held else "free"
+        return f"<{type(self).__name__} at {id(self):#x} {state}, {self.waiters.length} waiting>"
+
+
+cdef class RLock(Waitable):
+    """A lock that its owner, a greenlet, may take again, as `threading.RLock`.
+
+    `hub` is accepted for compatibility: it belongs to no hub.
+    """
+
+    def __init__(self, hub=None):
+        pass
+
+    cdef bint take(self, object blocking, object timeout) except -1:
+        cdef object current = <object> hub_greenlet_current()
+        cdef Wait wait
+        Py_DECREF(current)
+        if self.owner is current:
+            self.depth += 1
+            return True
+        if self.owner is None:
+            self.owner = current
+            self.depth = 1
+            return True
+        if not blocking:
+            return False
+        wait = new_turn(self, timeout)
+        if self.owner is None:
+            self.owner = current
+            self.depth = 1
+            return True
+        wait.given = current
+        line_join(&self.waiters, wait)
+        try:
+            return await_turn(wait)
+        except BaseException:
+            if wait.c.granted_by != NULL:
+                self.pass_on()
+            raise
+
+    cdef int pass_on(self) except -1:
+        """Nobody holds it any more: the next does, or it is free."""
+        cdef Wait wait
+        if self.waiters.head != NULL:
+            wait = line_take(&self.waiters)
+            if wait is not None:
+                self.depth = 1
+                self.owner = wait.given
+                line_wake(wait)
+                return 0
+        self.depth = 0
+        self.owner = None
+        return 0
+
+    def acquire(self, blocking=True, timeout=-1):
+        """Take the lock, once more if the greenlet has it; wait for it at most `timeout` seconds. May switch.
+
+        `timeout` is a float; -1 or None for ever. Returns True, or False if the timeout passed first or, with
+        ``blocking=False``, if another greenlet has it.
+        """
+        return self.take(blocking, none_for_ever(blocking, timeout))
+
+    def release(self):
+        """Give the lock up as often as it was taken. Does not switch.
+
+        Raises RuntimeError if another greenlet, or nobody, holds it.
+        """
+        if not self._is_owned():
+            raise RuntimeError(f"release of {self!r} by a greenlet that does not hold it")
+        self.depth -= 1
+        if self.depth == 0:
+            self.pass_on()
+
+    def locked(self):
+        """Whether a greenlet holds it (bool)."""
+        return self.owner is not None
+
+    def __enter__(self):
+        return self.take(True, None)
+
+    def __exit__(self, kind, value, traceback):
+        self.release()
+
+    def _is_owned(self):
+        """For `Condition`: whether the current greenlet holds it (bool)."""
+        cdef PyObject *current = hub_greenlet_current()
+        Py_XDECREF(current)
+        return <PyObject *> self.owner is current
+
+    def _release_save(self):
+        """For `Condition`: give it up altogether; returns what _acquire_restore() needs."""
+        if not self._is_owned():
+            raise RuntimeError(f"release of {self!r} by a greenlet that does not hold it")
+        depth = self.depth
+        self.pass_on()
+        return depth
+
+    def _acquire_restore(self, depth):
+        """For `Condition`: take it as often as before."""
+        self.take(True, None)
+        self.depth = depth
+
+    def _recursion_count(self):
+        """How often the current greenlet holds it (int)."""
+        return self.depth if self._is_owned() else 0
+
+    cdef bint take_now(self, Wait taker) except -1:
+        return self.take(False, None)
+
+    cdef fifo_t *line(self) except NULL:
+        return &self.waiters
+
+    cdef object taken(self, Wait taker):
+        return True
+
+    cdef int give_back(self, Wait taker) except -1:
+        self.depth -= 1
+        if self.depth == 0:
+            self.pass_on()
+        return 0
+
+    def _at_fork_reinit(self):
+        """For the standard library's threading, which calls it in a forked child: be free."""
+        self.depth = 0
+        self.owner = None
+
+    def __repr__(self):
+        state = "free" if self.owner is None else f"held {self.depth} times by {self.owner!r}"
+        return f"<{type(self).__name__} at {id(self):#x} {state}, {self.waiters.length} waiting>"

@@ -1,0 +1,280 @@
+"""Groups of greenlets, and pools: groups of limited size.
+
+Everything here may be used from any thread; a greenlet that another thread's hub runs may be added.
+"""
+
+from hub.errors import HubDestroyed
+
+from greenio.event cimport Event
+from greenio.greenlet cimport STATE_FINISHED, DirectLink, Greenlet
+from greenio.greenlet import GreenletExit
+from greenio.mapping import Mapping
+from greenio.queue import Full
+from greenio.semaphore cimport Semaphore
+from greenio.timeout import Timeout
+from greenio.waiting import joinall
+
+__all__ = ["Group", "Pool", "PoolFull"]
+
+
+class PoolFull(Full):
+    """A pool has no room for another greenlet, and was told not to wait, or waited too long."""
+
+
+cdef class Members(DirectLink):
+    """A set of greenlets, and the link by which those that finish leave it (internal base class)."""
+    cdef readonly set greenlets
+    cdef readonly set dying      # those that were killed
+    cdef Event empty
+    cdef Semaphore places        # how many more there may be, or None
+    cdef bint plain              # neither add(), start() nor spawn() is overridden
+
+    cdef int begin(self, bint plain, object size) except -1:
+        self.greenlets = set()
+        self.dying = set()
+        self.empty = Event()
+        self.empty.flag = True
+        self.places = None if size is None else Semaphore(size)
+        self.plain = plain
+        return 0
+
+    cdef int join_members(self, object greenlet) except -1:
+        """A greenlet belongs to it from now on, until it finishes."""
+        self.empty.flag = False
+        self.greenlets.add(greenlet)
+        if isinstance(greenlet, Greenlet):
+            (<Greenlet> greenlet).add_link(self)
+        elif hasattr(greenlet, "rawlink"):
+            greenlet.rawlink(self)
+        # else a bare greenlet: discard() is up to whoever added it
+        return 0
+
+    cdef int notice(self, object source) except -1:
+        if source in self.greenlets:
+            self.greenlets.discard(source)
+            if self.dying:
+                self.dying.discard(source)
+            if self.places is not None:
+                self.places.give()
+            if not self.greenlets:
+                self.empty.raise_flag()
+        return 0
+
+    def __call__(self, source):
+        """As a link of what is not a greenlet of ours."""
+        self.notice(source)
+
+    cdef object spawn_plain(self, tuple args):
+        """As spawn(), of a Greenlet, when nothing is overridden."""
+        cdef Greenlet greenlet = Greenlet.__new__(Greenlet)
+        greenlet.setup(args[0], args[1:], None, None)
+        if self.places is not None:
+            self.places.take(True, None)
+        self.join_members(greenlet)
+        greenlet.start()
+        return greenlet
+
+    def spawn(self, *args, **kwargs):
+        """Make a greenlet with these arguments, add it, and start it. Returns it. Waits for a place in a full pool."""
+        if self.plain and args and not kwargs and self.greenlet_class is Greenlet:
+            return self.spawn_plain(args)
+        greenlet = self.greenlet_class(*args, **kwargs)
+        self.start(greenlet)
+        return greenlet
+
+    def map(self, func, iterable):
+        """Call ``func(item)`` in a greenlet each; return the list of the results, in order. Switches.
+
+        If one fails, its error is raised, that of the first in order; the others go on.
+        """
+        cdef list results
+        cdef Greenlet greenlet
+        cdef Py_ssize_t done = 0
+        if not self.plain or self.greenlet_class is not Greenlet:
+            return Mapping.map(self, func, iterable)
+        results = []
+        for item in iterable:
+            results.append(self.spawn_plain((func, item)))
+            # Greenlets that have finished make room for the next, in memory too.
+            while done < len(results):
+                greenlet = <Greenlet> results[done]
+                if greenlet.state != STATE_FINISHED or greenlet.error is not None:
+                    break
+                results[done] = greenlet.value
+                done += 1
+        for done in range(done, len(results)):
+            results[done] = results[done].get()
+        return results
+
+
+class Group(Members, Mapping):
+    """A set of greenlets. One that finishes leaves it by itself.
+
+    ``Group(*greenlets)`` begins with these. Iterating goes over a copy.
+    """
+
+    #: What spawn() makes.
+    greenlet_class = Greenlet
+
+    def __init__(self, *greenlets):
+        begin(self, None)
+        for greenlet in greenlets:
+            self.add(greenlet)
+
+    def __len__(self):
+        return len(self.greenlets)
+
+    def __contains__(self, greenlet):
+        return greenlet in self.greenlets
+
+    def __iter__(self):
+        return iter(list(self.greenlets))
+
+    def __repr__(self):
+        return f"<{type(self).__name__} at {id(self):#x} {len(self)} greenlets>"
+
+    # --- members ---
+
+    def add(self, greenlet):
+        """Let a greenlet belong to the group until it finishes. Does not switch."""
+        if greenlet not in self.greenlets:
+            (<Members> self).join_members(greenlet)
+
+    def discard(self, greenlet):
+        """Let a greenlet no longer belong to the group. Does nothing if it does not."""
+        unlink = getattr(greenlet, "unlink", None)
+        if unlink is not None:
+            unlink(self)
+        (<Members> self).notice(greenlet)
+
+    def start(self, greenlet):
+        """Add a greenlet that has not been started, and start it."""
+        self.add(greenlet)
+        greenlet.start()
+
+    # --- the end of them ---
+
+    def join(self, timeout=None, raise_error=False):
+        """Wait until the group is empty, at most `timeout` seconds (float; None for ever). Switches.
+
+        Returns True if it was empty at least once meanwhile. `raise_error`: then raise the first error that one of
+        those which belonged to it at first has ended with.
+        """
+        members = list(self.greenlets) if raise_error else ()
+        empty = (<Members> self).empty.wait_for_flag(timeout)
+        for greenlet in members:
+            if greenlet.ready():
+                if hasattr(greenlet, "get"):
+                    greenlet.get()
+                elif getattr(greenlet, "exception", None) is not None:
+                    raise greenlet.exception
+        return empty
+
+    def kill(self, exception=GreenletExit, block=True, timeout=None):
+        """Raise `exception` in all of them, those that are added meanwhile included, and wait for their ends. Switches.
+
+        `timeout` in seconds (float; None for ever). Returns None, also if it passes first. ``block=False``: does not
+        wait or switch.
+        """
+        timer = Timeout.start_new(timeout)
+        try:
+            while self.greenlets:
+                for greenlet in list(self.greenlets):
+                    if greenlet not in self.dying:
+                        self.dying.add(greenlet)
+                        self._kill_one(greenlet, exception)
+                if not block:
+                    break
+                joinall(list(self.greenlets))
+        except Timeout as error:
+            if error is not timer:
+                raise
+        finally:
+            timer.cancel()
+
+    def _kill_one(self, greenlet, exception):
+        try:
+            greenlet.kill(exception, block=False)
+        except HubDestroyed:
+            (<Members> self).notice(greenlet)  # its thread is gone
+
+    def killone(self, greenlet, exception=GreenletExit, block=True, timeout=None):
+        """Raise `exception` in one of them, and wait for its end, at most `timeout` seconds. Switches if it blocks.
+
+        Does nothing if it does not belong to the group.
+        """
+        if greenlet in self.greenlets and greenlet not in self.dying:
+            self.dying.add(greenlet)
+            greenlet.kill(exception, block=False)
+        if block:
+            greenlet.join(timeout)
+
+    def full(self):
+        """Whether it has no room for another (bool): a group always has."""
+        return False
+
+    def wait_available(self, timeout=None):
+        """Wait until there is room: a group always has."""
+
+
+cdef int begin(Members group, object size) except -1:
+    cdef bint plain = type(group) is Group or type(group) is Pool
+    return group.begin(plain, size)
+
+
+class Pool(Group):
+    """A group of at most `size` (int) greenlets: what adds one to a full pool waits until one of them has finished.
+
+    `size`: None for any number, 0 for a pool that is always full. `greenlet_class`: what spawn() makes.
+    Raises ValueError if `size` is negative.
+    """
+
+    def __init__(self, size=None, greenlet_class=None):
+        if size is not None and size < 0:
+            raise ValueError(f"the size of a pool must not be negative, and is {size!r}")
+        begin(self, size)
+        self.size = size
+        if greenlet_class is not None:
+            self.greenlet_class = greenlet_class
+
+    def full(self):
+        """Whether it has no room for another (bool)."""
+        return self.free_count() <= 0
+
+    def free_count(self):
+        """How many more it has room for (int); 1 if any number."""
+        return 1 if self.size is None else max(0, self.size - len(self))
+
+    def wait_available(self, timeout=None):
+        """Wait until there is room, at most `timeout` seconds (float; None for ever). Switches.
+
+        Returns how many places are free then (int); 1 if any number.
+        """
+        return 1 if self.size is None else (<Members> self).places.wait(timeout)
+
+    def add(self, greenlet, blocking=True, timeout=None):
+        """Add a greenlet; wait for a place at most `timeout` seconds (float; None for ever). Switches if it waits.
+
+        Raises PoolFull if the timeout passes first or, with ``blocking=False``, if the pool is full.
+        """
+        if greenlet in self.greenlets:
+            return
+        places = (<Members> self).places
+        if places is not None and not places.acquire(blocking, timeout):
+            raise PoolFull(f"{self!r} is full")
+        try:
+            (<Members> self).join_members(greenlet)
+        except BaseException:
+            (<Members> self).notice(greenlet)
+            raise
+
+    def start(self, greenlet, blocking=True, timeout=None):
+        """Add a greenlet that has not been started, and start it; see add()."""
+        self.add(greenlet, blocking, timeout)
+        greenlet.start()
+
+    def _may_wait(self):
+        return not self.full()
+
+    def __repr__(self):
+        return f"<{type(self).__name__} at {id(self):#x} {len(self)} greenlets, size={self.size}>"

@@ -1,0 +1,803 @@
+"""Queues between greenlets, and threads. Everything here may be used from any thread.
+
+Theory
+    An item goes from hand to hand: put() gives it to the first who waits to get one, and only if there is nobody
+    into the container. A get() that makes room takes the item of the first who waits to put one.
+
+Rules
+    1. Containers of the standard library's own types are changed in C, in one go, as everything in a line is.
+    2. A subclass that overrides _init, _put, _get or _qsize, and a PriorityQueue, whose items are compared, run
+       Python code in the middle. Those take the queue's turn first. Who finds it taken by another thread waits for
+       a moment; who finds it taken below himself, in a finalizer, leaves the item for the owner of the turn.
+    3. Whoever waits to get something does so only while there is nothing, and to put only while it is full.
+"""
+
+import heapq
+import sys
+from _thread import get_ident
+from collections import deque
+from queue import Empty, Full
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_XDECREF
+from posix.unistd cimport usleep
+
+from hub.errors import BlockingSwitchOutError
+from hub.greenlet_api cimport hub_greenlet_current, import_greenlet
+from hub.ready cimport fifo_t
+from hub.scheduler cimport Wait
+from hub.wait_queue cimport (
+    Waitable, await_turn, line_grant, line_grant_all, line_join, line_peek, line_take, line_wake, new_turn,
+)
+
+try:
+    from queue import ShutDown
+except ImportError:  # before CPython 3.13
+
+    class ShutDown(Exception):
+        """Raised by put() and get() of a queue that was shut down."""
+
+
+import_greenlet()
+
+__all__ = [
+    "Channel", "Empty", "Full", "JoinableQueue", "LifoQueue", "PriorityQueue", "Queue", "ShutDown", "SimpleQueue",
+]  # fmt: skip
+
+cdef enum kind_t:
+    KIND_FIFO    # the container is a deque
+    KIND_LIFO    # the container is a list
+    KIND_HOOKED  # the container is used through _put, _get and _qsize
+
+
+cdef object SHUT_DOWN = object()  # granted in place of an item, or for one, when the queue is shut down
+
+
+cdef class Failure:
+    """Granted to whoever waits, in place of an item: the exception that came of it."""
+    cdef object error
+
+
+cdef object check_timeout(object timeout):
+    if timeout is not None and timeout < 0:
+        raise ValueError("'timeout' must be a non-negative number")
+    return timeout
+
+
+cdef class SimpleQueue(Waitable):
+    """A first-in, first-out queue without task counting.
+
+    `maxsize`: how many items it holds; None or less than 0 for any number. `items`: what is in it at first.
+    """
+    cdef object __weakref__
+    cdef object container
+    cdef object append_item             # its bound methods, for the kinds without hooks
+    cdef object pop_item
+    cdef kind_t kind
+    cdef long limit                # how many items it holds at most, or -1
+    cdef bint closed               # whether it was shut down
+    cdef fifo_t getters
+    cdef fifo_t putters            # each with the item it offers
+    cdef fifo_t peekers
+    # For KIND_HOOKED:
+    cdef bint busy                 # whether somebody is using the container
+    cdef unsigned long busy_thread
+    cdef PyObject *busy_greenlet   # borrowed: it is running
+    cdef list left_over            # items that were put while the container was in use below
+
+    def __init__(self, maxsize=None, items=()):
+        self.setup(maxsize, items)
+
+    cdef int setup(self, object maxsize, object items) except -1:
+        kind = type(self)
+        self.set_limit(maxsize)
+        hooked = any(
+            getattr(kind, name) is not getattr(base_of(kind), name) for name in ("_init", "_put", "_get", "_qsize")
+        )
+        if hooked or isinstance(self, PriorityQueue):
+            self.kind = KIND_HOOKED
+        else:
+            self.kind = KIND_LIFO if isinstance(self, LifoQueue) else KIND_FIFO
+        self.left_over = []
+        if hooked and kind._init is not base_of(kind)._init:
+            self._init(maxsize)
+            for item in items:
+                self._put(item)
+        else:
+            self.queue = self._create_queue(items)
+        return 0
+
+    cdef int set_limit(self, object maxsize) except -1:
+        if maxsize is None or maxsize < 0:
+            self.limit = -1
+        elif maxsize == 0:
+            import warnings
+
+            warnings.warn(
+                f"{type(self).__name__}(0) is unbounded, as in the standard library; use None, or Channel()",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            self.limit = -1
+        else:
+            self.limit = maxsize
+        return 0
+
+    # --- the container: hooks, as the standard library's queues have them ---
+
+    @property
+    def queue(self):
+        """The container of the items: a deque, or a list. Assignable."""
+        return self.container
+
+    @queue.setter
+    def queue(self, value):
+        self.container = value
+        if self.kind != KIND_HOOKED:
+            self.append_item = value.append
+            self.pop_item = value.popleft if self.kind == KIND_FIFO else value.pop
+
+    def _create_queue(self, items=()):
+        return deque(items)
+
+    def _init(self, maxsize):
+        self.queue = self._create_queue()
+
+    def _put(self, item):
+        self.queue.append(item)
+
+    def _get(self):
+        return self.queue.popleft()
+
+    def _peek(self):
+        return self.queue[0]
+
+    def _qsize(self):
+        return len(self.container)
+
+    cdef long size(self) except -1:
+        return self._qsize() if self.kind == KIND_HOOKED else len(self.container)
+
+    cdef bint has_room(self) except -1:
+        return self.limit < 0 or self.size() < self.limit
+
+    cdef int note_put(self) except -1:
+        """An item has come in."""
+        return 0
+
+    cdef int note_unput(self) except -1:
+        """It was not accepted after all."""
+        return 0
+
+    # --- the turn at a container with hooks ---
+
+    cdef bint enter(self) except -1:
+        """Take the turn. False if it is taken by the current thread."""
+        cdef PyObject *current
+        while self.busy:
+            if self.busy_thread == <unsigned long> get_ident():
+                return False
+            with nogil:
+                usleep(20)
+        current = hub_greenlet_current()
+        Py_XDECREF(current)
+        self.busy = True
+        self.busy_thread = get_ident()
+        self.busy_greenlet = current
+        return True
+
+    cdef int leave(self) except -1:
+        """Do what can be done for those who wait, and give the turn up."""
+        try:
+            self.serve()
+        finally:
+            self.busy = False
+        # Somebody may have come after the last look.
+        while self.has_work() and self.enter():
+            try:
+                self.serve()
+            finally:
+                self.busy = False
+        return 0
+
+    cdef bint has_work(self) except -1:
+        if self.left_over:
+            return True
+        if line_peek(&self.getters) is not None and self._qsize() > 0:
+            return True
+        return line_peek(&self.putters) is not None and self.has_room()
+
+    cdef int serve(self) except -1:
+        cdef Wait wait
+        cdef Failure failure
+        while True:
+            if self.left_over:
+                item = self.left_over.pop(0)
+                try:
+                    self._put(item)
+                except BaseException as error:
+                    sys.unraisablehook(Unraisable(error, f"an item that was put into {self!r} in a finalizer", item))
+                continue
+            if line_peek(&self.getters) is not None and self._qsize() > 0:
+                item = self._get()
+                if not line_grant(&self.getters, item):
+                    self._put(item)
+                continue
+            wait = line_take(&self.putters) if self.putters.head != NULL and self.has_room() else None
+            if wait is None:
+                break
+            try:
+                self._put(wait.given)
+                self.note_put()
+            except BaseException as error:
+                failure = Failure()
+                failure.error = error
+                wait.given = failure
+            line_wake(wait)
+        if self.peekers.head != NULL and self._qsize() > 0:
+            line_grant_all(&self.peekers)
+        return 0
+
+    cdef int refuse_below(self) except -1:
+        """Waiting for a turn that the greenlet itself has, further down, would be for ever."""
+        cdef PyObject *current = hub_greenlet_current()
+        Py_XDECREF(current)
+        if self.busy and self.busy_greenlet is current:
+            raise BlockingSwitchOutError(
+                f"a blocking operation on {self!r} was called in the middle of another one by the same greenlet, in a "
+                "finalizer or a comparison; use put_nowait() or get_nowait() there"
+            )
+        return 0
+
+    # --- put ---
+
+    cdef bint put_at_once(self, object item) except -1:
+        """Put it if that can be done without waiting."""
+        if self.closed:
+            raise ShutDown(f"{self!r} was shut down")
+        if self.kind == KIND_HOOKED:
+            return self.put_hooked(item)
+        if self.getters.head != NULL and line_grant(&self.getters, item):
+            self.note_put()
+            return True
+        if self.limit >= 0 and <long> len(self.container) >= self.limit:
+            return False
+        self.append_item(item)
+        self.note_put()
+        if self.peekers.head != NULL:
+            line_grant_all(&self.peekers)
+        return True
+
+    cdef bint put_hooked(self, object item) except -1:
+        if not self.enter():
+            if self.limit >= 0 and self._qsize() + len(self.left_over) >= self.limit:
+                return False
+            self.note_put()
+            self.left_over.append(item)
+            return True
+        try:
+            if not self.has_room():
+                return False
+            self._put(item)
+            self.note_put()
+            return True
+        finally:
+            self.leave()
+
+    def put(self, item, block=True, timeout=None):
+        """Put an item in; while the queue is full wait at most `timeout` seconds (float; None for ever). May switch.
+
+        Raises Full if the timeout passes first or, with ``block=False``, if it is full; ShutDown if the queue was
+        shut down.
+        """
+        cdef Wait wait
+        if self.put_at_once(item):
+            return
+        if not block:
+            raise Full
+        wait = new_turn(self, check_timeout(timeout))
+        wait.given = item
+        if self.put_at_once(item):
+            return
+        if self.kind == KIND_HOOKED:
+            self.refuse_below()
+        line_join(&self.putters, wait)
+        self.joined()
+        if not await_turn(wait):
+            raise Full
+        if wait.given is SHUT_DOWN:
+            raise ShutDown(f"{self!r} was shut down")
+        if type(wait.given) is Failure:
+            raise (<Failure> wait.given).error
+
+    def put_nowait(self, item):
+        """Put an item in, without waiting. Does not switch. Raises Full if the queue is full, or ShutDown."""
+        if not self.put_at_once(item):
+            raise Full
+
+    # --- get ---
+
+    cdef bint get_at_once(self, Wait taker) except -1:
+        """Take an item if there is one: `taker.given`."""
+        if self.kind == KIND_HOOKED:
+            return self.get_hooked(taker)
+        if len(self.container) == 0:
+            if self.closed:
+                raise ShutDown(f"{self!r} was shut down")
+            return False
+        taker.given = self.pop_item()
+        if self.putters.head != NULL:
+            self.admit()
+        return True
+
+    cdef int admit(self) except -1:
+        """Take the items of those who wait to put, as many as there is room for."""
+        cdef Wait wait
+        while self.limit < 0 or <long> len(self.container) < self.limit:
+            wait = line_take(&self.putters)
+            if wait is None:
+                break
+            item, wait.given = wait.given, None
+            if self.getters.head == NULL or not line_grant(&self.getters, item):
+                self.append_item(item)
+            self.note_put()
+            line_wake(wait)
+        return 0
+
+    cdef bint get_hooked(self, Wait taker) except -1:
+        if not self.enter():
+            return False
+        try:
+            if self._qsize() == 0:
+                if self.closed:
+                    raise ShutDown(f"{self!r} was shut down")
+                return False
+            taker.given = self._get()
+            return True
+        finally:
+            self.leave()
+
+    cdef object item_of(self, Wait wait):
+        item, wait.given = wait.given, None
+        if item is SHUT_DOWN:
+            raise ShutDown(f"{self!r} was shut down")
+        return item
+
+    def get(self, block=True, timeout=None):
+        """Take an item out; while there is none wait at most `timeout` seconds (float; None for ever). May switch.
+
+        Raises Empty if the timeout passes first or, with ``block=False``, if there is none; ShutDown if there is
+        none and the queue was shut down.
+        """
+        cdef Wait wait
+        if self.kind != KIND_HOOKED and len(self.container):
+            # The plain case, without a wait.
+            item = self.pop_item()
+            if self.putters.head != NULL:
+                self.admit()
+            return item
+        if not block or self.closed or self.kind == KIND_HOOKED:
+            wait = Wait.__new__(Wait)
+            if self.get_at_once(wait):
+                return self.item_of(wait)
+            if not block:
+                raise Empty
+        wait = new_turn(self, check_timeout(timeout))
+        if self.get_at_once(wait):
+            return self.item_of(wait)
+        if self.kind == KIND_HOOKED:
+            self.refuse_below()
+        line_join(&self.getters, wait)
+        self.joined()
+        try:
+            if not await_turn(wait):
+                raise Empty
+        except BaseException:
+            if wait.c.granted_by != NULL:
+                self.give_back(wait)
+            raise
+        return self.item_of(wait)
+
+    def get_nowait(self):
+        """Take an item out, without waiting. Does not switch. Raises Empty if there is none, or ShutDown."""
+        cdef Wait taker = Wait.__new__(Wait)
+        if not self.get_at_once(taker):
+            raise Empty
+        return taker.given
+
+    def peek(self, block=True, timeout=None):
+        """Return the item that get() would take, and leave it; wait as get() does. May switch. Raises Empty."""
+        cdef Wait wait
+        cdef bint granted
+        wait = None
+        while self.size() == 0:
+            if self.closed:
+                raise ShutDown(f"{self!r} was shut down")
+            if not block:
+                raise Empty
+            if wait is None or timeout is None:
+                wait = new_turn(self, check_timeout(timeout))
+            else:
+                due = wait.c.due
+                wait = new_turn(self, timeout)
+                wait.c.due = due
+            if self.size():
+                break
+            line_join(&self.peekers, wait)
+            granted = await_turn(wait)
+            if not granted:
+                raise Empty
+        return self._peek()
+
+    def peek_nowait(self):
+        """As peek(), without waiting."""
+        return self.peek(False)
+
+    # --- together with others ---
+
+    cdef bint take_now(self, Wait taker) except -1:
+        return self.get_at_once(taker)
+
+    cdef fifo_t *line(self) except NULL:
+        return &self.getters
+
+    cdef int joined(self) except -1:
+        # With hooks, much may have happened between the look and the line.
+        if self.kind == KIND_HOOKED and not self.busy and self.has_work() and self.enter():
+            self.leave()
+        return 0
+
+    cdef object taken(self, Wait taker):
+        return self.item_of(taker)
+
+    cdef int give_back(self, Wait taker) except -1:
+        item, taker.given = taker.given, None
+        if item is SHUT_DOWN or line_grant(&self.getters, item):
+            return 0
+        if self.kind == KIND_FIFO:
+            self.queue.appendleft(item)
+        elif self.kind == KIND_LIFO:
+            self.append_item(item)
+        elif self.enter():
+            try:
+                self._put(item)
+            finally:
+                self.leave()
+        else:
+            self.left_over.append(item)
+        return 0
+
+    # --- what is known of it ---
+
+    @property
+    def maxsize(self):
+        """How many items it holds at most (int), or None. May be assigned: whoever waits to put then may go on."""
+        return None if self.limit < 0 else self.limit
+
+    @maxsize.setter
+    def maxsize(self, value):
+        self.set_limit(value)
+        if self.kind == KIND_HOOKED:
+            if self.enter():
+                self.leave()
+        else:
+            self.admit()
+
+    def qsize(self):
+        """How many items are in it (int)."""
+        return self.size()
+
+    def empty(self):
+        """Whether there is nothing in it (bool)."""
+        return self.size() == 0
+
+    def full(self):
+        """Whether it holds as many items as it can (bool)."""
+        return not self.has_room()
+
+    @property
+    def is_shutdown(self):
+        """Whether it was shut down (bool)."""
+        return self.closed
+
+    def __len__(self):
+        return self.size()
+
+    def __bool__(self):
+        """True, however many items there are."""
+        return True
+
+    def __iter__(self):
+        """Iterate by get(), up to an item that is the class StopIteration, or the queue's shutdown."""
+        return self
+
+    def __next__(self):
+        """The next item. Switches if it has to wait for it."""
+        try:
+            item = self.get()
+        except ShutDown:
+            raise StopIteration from None
+        if item is StopIteration:
+            raise StopIteration
+        return item
+
+    next = __next__
+
+    def copy(self):
+        """A new queue of the same class with the same items and limit. Nobody waits for it."""
+        return type(self)(self.maxsize, self.queue)
+
+    @classmethod
+    def __class_getitem__(cls, item):
+        return cls
+
+    def __repr__(self):
+        return f"<{type(self).__name__} at {id(self):#x}{self.describe()}>"
+
+    def describe(self):
+        """Its state, for the repr (str)."""
+        parts = ["" if self.limit < 0 else f" maxsize={self.limit}", f" {self.size()} items"]
+        if self.closed:
+            parts.append(" shut down")
+        if self.getters.length or self.peekers.length:
+            parts.append(f", {self.getters.length + self.peekers.length} waiting to get")
+        if self.putters.length:
+            parts.append(f", {self.putters.length} waiting to put")
+        return "".join(parts)
+
+
+cdef object base_of(kind):
+    """The class of this module whose hooks a queue has unless it overrides them."""
+    for base in kind.__mro__:
+        if base.__module__ == __name__:
+            return base
+
+
+cdef class Queue(SimpleQueue):
+    """A first-in, first-out queue that counts tasks: `task_done()` and `join()`; and that can be shut down.
+
+    `maxsize`: how many items it holds; None or less than 0 for any number. `items`: what is in it at first.
+    `unfinished_tasks`: how many tasks count as unfinished at first, by default the number of `items`.
+    """
+    cdef readonly long unfinished_tasks  # items put for which task_done() was not called yet
+    cdef fifo_t joiners
+
+    def __init__(self, maxsize=None, items=(), unfinished_tasks=None):
+        self.setup(maxsize, items)
+        self.unfinished_tasks = self.size() if unfinished_tasks is None else unfinished_tasks
+
+    cdef int note_put(self) except -1:
+        self.unfinished_tasks += 1
+        return 0
+
+    def task_done(self):
+        """Say that what an item stood for is done. Does not switch. Raises ValueError if said too often."""
+        if self.unfinished_tasks <= 0:
+            raise ValueError("task_done() called too many times")
+        self.unfinished_tasks -= 1
+        if self.unfinished_tasks == 0:
+            line_grant_all(&self.joiners)
+
+    def join(self, timeout=None):
+        """Wait until task_done() was called for every item, at most `timeout` seconds (float; None for ever).
+
+        Returns True, or False if the timeout passed first. Switches if it waits.
+        """
+        cdef Wait wait
+        if self.unfinished_tasks <= 0:
+            return True
+        wait = new_turn(self, timeout)
+        if self.unfinished_tasks <= 0:
+            return True
+        line_join(&self.joiners, wait)
+        return await_turn(wait)
+
+    def shutdown(self, immediate=False):
+        """Let put() raise ShutDown from now on, and get() when the queue is empty. Does not switch.
+
+        `immediate`: throw away what is in it, and count it as done. Those who wait are woken.
+        """
+        self.closed = True
+        while line_grant(&self.putters, SHUT_DOWN):
+            pass
+        if immediate:
+            dropped = 0
+            taker = Wait.__new__(Wait)
+            while self.size() and (self.get_hooked(taker) if self.kind == KIND_HOOKED else self.drop(taker)):
+                dropped += 1
+            self.unfinished_tasks = max(0, self.unfinished_tasks - dropped)
+            if self.unfinished_tasks == 0:
+                line_grant_all(&self.joiners)
+        if immediate or self.size() == 0:
+            while line_grant(&self.getters, SHUT_DOWN):
+                pass
+            line_grant_all(&self.peekers)
+
+    cdef bint drop(self, Wait taker) except -1:
+        """Take an item out without letting another in."""
+        taker.given = self.pop_item()
+        return True
+
+    def copy(self):
+        """A new queue of the same class with the same items, limit and count of tasks. Nobody waits for it."""
+        return type(self)(self.maxsize, self.queue, self.unfinished_tasks)
+
+    def describe(self):
+        """Its state, for the repr (str)."""
+        tasks = f" tasks={self.unfinished_tasks}" if self.unfinished_tasks else ""
+        joining = f", {self.joiners.length} waiting to join" if self.joiners.length else ""
+        return SimpleQueue.describe(self) + tasks + joining
+
+
+class JoinableQueue(Queue):
+    """The same as Queue, by the name that it has in older programs."""
+
+
+cdef class LifoQueue(Queue):
+    """A queue whose newest item comes out first."""
+
+    def _create_queue(self, items=()):
+        return list(items)
+
+    def _get(self):
+        return self.queue.pop()
+
+    def _peek(self):
+        return self.queue[-1]
+
+
+cdef class PriorityQueue(Queue):
+    """A queue whose smallest item comes out first."""
+
+    def _create_queue(self, items=()):
+        heap = list(items)
+        heapq.heapify(heap)
+        return heap
+
+    def _put(self, item):
+        heapq.heappush(self.queue, item)
+
+    def _get(self):
+        return heapq.heappop(self.queue)
+
+
+class Unraisable:
+    """What sys.unraisablehook() wants to know."""
+
+    def __init__(self, error, message, source):
+        self.exc_type = type(error)
+        self.exc_value = error
+        self.exc_traceback = error.__traceback__
+        self.err_msg = message
+        self.object = source
+
+
+cdef class Channel(Waitable):
+    """A queue that holds nothing: put() waits until somebody takes the item.
+
+    `maxsize` is accepted for compatibility.
+    """
+    cdef object __weakref__
+    cdef fifo_t takers
+    cdef fifo_t givers       # each with the item it offers
+    cdef object returned     # items whose taker was switched away from by force: a deque
+
+    def __init__(self, maxsize=1):
+        if maxsize != 1:
+            raise ValueError(f"a channel holds nothing; maxsize can only be 1, not {maxsize!r}")
+        self.returned = deque()
+
+    @property
+    def balance(self):
+        """How many wait to put, less how many wait to get (int)."""
+        return self.givers.length - self.takers.length
+
+    @property
+    def maxsize(self):
+        """1, for compatibility: it holds nothing."""
+        return 1
+
+    def qsize(self):
+        """0: it holds nothing."""
+        return 0
+
+    def empty(self):
+        """True: it holds nothing."""
+        return True
+
+    def full(self):
+        """True: it holds nothing."""
+        return True
+
+    def put(self, item, block=True, timeout=None):
+        """Hand an item to somebody; wait for him at most `timeout` seconds (float; None for ever). Switches.
+
+        Raises Full if the timeout passes first or, with ``block=False``, if nobody waits to get one.
+        """
+        cdef Wait wait
+        if line_grant(&self.takers, item):
+            return
+        if not block:
+            raise Full
+        wait = new_turn(self, check_timeout(timeout))
+        wait.given = item
+        if line_grant(&self.takers, item):
+            return
+        line_join(&self.givers, wait)
+        if not await_turn(wait):
+            raise Full
+
+    def put_nowait(self, item):
+        """As put(), without waiting."""
+        self.put(item, False)
+
+    def get(self, block=True, timeout=None):
+        """Take an item from somebody; wait for him at most `timeout` seconds (float; None for ever). Switches.
+
+        Raises Empty if the timeout passes first or, with ``block=False``, if nobody waits to put one.
+        """
+        cdef Wait wait
+        if not block:
+            return self.get_nowait()
+        wait = new_turn(self, check_timeout(timeout))
+        if not self.take_now(wait):
+            line_join(&self.takers, wait)
+            try:
+                if not await_turn(wait):
+                    raise Empty
+            except BaseException:
+                if wait.c.granted_by != NULL:
+                    self.give_back(wait)
+                raise
+        return wait.given
+
+    def get_nowait(self):
+        """As get(), without waiting."""
+        cdef Wait taker = Wait.__new__(Wait)
+        if not self.take_now(taker):
+            raise Empty
+        return taker.given
+
+    cdef bint take_now(self, Wait taker) except -1:
+        cdef Wait giver
+        if self.returned:
+            taker.given = self.returned.popleft()
+            return True
+        giver = line_take(&self.givers)
+        if giver is None:
+            return False
+        taker.given, giver.given = giver.given, None
+        line_wake(giver)
+        return True
+
+    cdef fifo_t *line(self) except NULL:
+        return &self.takers
+
+    cdef int give_back(self, Wait taker) except -1:
+        item, taker.given = taker.given, None
+        if not line_grant(&self.takers, item):
+            self.returned.append(item)
+        return 0
+
+    def __iter__(self):
+        """Iterate by get(), up to an item that is the class StopIteration."""
+        return self
+
+    def __next__(self):
+        """The next item. Switches if it has to wait for it."""
+        item = self.get()
+        if item is StopIteration:
+            raise StopIteration
+        return item
+
+    next = __next__
+
+    @classmethod
+    def __class_getitem__(cls, item):
+        return cls
+
+    def __repr__(self):
+        return (
+            f"<{type(self).__name__} at {id(self):#x} {self.takers.length} waiting to get, "
+            f"{self.givers.length} waiting to put>"
+        )

@@ -1,0 +1,188 @@
+"""Semaphores: so many may be inside at once. Everything here may be used from any thread.
+
+What is released while somebody stands in line belongs to the first in line from then on: a later acquire() does not
+overtake.
+"""
+
+from hub.ready cimport fifo_t
+from hub.scheduler cimport Wait
+from hub.wait_queue cimport await_turn, line_grant, line_grant_all, line_join, new_turn
+
+from greenio.linkable cimport Linkable
+
+__all__ = ["BoundedSemaphore", "DummySemaphore", "Semaphore"]
+
+
+cdef class Semaphore(Linkable):
+    """A counter that acquire() lowers and release() raises; acquire() waits while it is 0.
+
+    `value` is what it starts with. `hub` is accepted for compatibility: it belongs to no hub.
+    Raises ValueError if `value` is negative.
+    """
+
+    def __init__(self, value=1, hub=None):
+        if value is None:
+            value = 1
+        if value < 0:
+            raise ValueError(f"the initial value of a semaphore must not be negative, and is {value!r}")
+        self.count = value
+
+    @property
+    def counter(self):
+        """How many could acquire it now (int)."""
+        return self.count
+
+    cdef bint is_ready(self) noexcept:
+        return self.count > 0
+
+    def locked(self):
+        """Whether acquire() would have to wait (bool)."""
+        return self.count <= 0
+
+    cdef bint take(self, object blocking, object timeout) except -1:
+        cdef Wait wait
+        if self.count > 0:
+            self.count -= 1
+            return True
+        if not blocking:
+            return False
+        wait = new_turn(self, timeout)
+        if self.count > 0:
+            self.count -= 1
+            return True
+        line_join(&self.waiters, wait)
+        try:
+            return await_turn(wait)
+        except BaseException:
+            if wait.c.granted_by != NULL:
+                self.give()
+            raise
+
+    cdef int give(self) except -1:
+        if self.waiters.head != NULL and line_grant(&self.waiters, None):
+            return 0
+        self.count += 1
+        if self.onlookers.head != NULL:
+            line_grant_all(&self.onlookers)
+        if self.links is not None:
+            self.notify_links()
+        return 0
+
+    def acquire(self, blocking=True, timeout=None):
+        """Take one; wait for it at most `timeout` seconds (float; None for ever). Switches if it waits.
+
+        Returns True, or False if the timeout passed first or, with ``blocking=False``, if there was none.
+        """
+        return self.take(blocking, timeout)
+
+    def release(self, n=1):
+        """Give `n` (int) back. Does not switch. Returns the counter, which may grow beyond its initial value."""
+        self.give_checked(n)
+        return self.count
+
+    cdef int give_checked(self, long n) except -1:
+        if n < 1:
+            raise ValueError(f"n must be 1 or more, and is {n!r}")
+        for _ in range(n):
+            self.give()
+        return 0
+
+    def wait(self, timeout=None):
+        """Wait until acquire() would not have to, at most `timeout` seconds; take nothing. Switches.
+
+        Returns the counter, which is 0 if the timeout passed first or somebody was faster.
+        """
+        cdef Wait wait
+        if self.count <= 0:
+            wait = new_turn(self, timeout)
+            if self.count <= 0:
+                line_join(&self.onlookers, wait)
+                await_turn(wait)
+        return self.count
+
+    def __enter__(self):
+        self.take(True, None)
+
+    def __exit__(self, kind, value, traceback):
+        self.give_checked(1)
+
+    cdef bint take_now(self, Wait taker) except -1:
+        if self.count <= 0:
+            return False
+        self.count -= 1
+        return True
+
+    cdef fifo_t *line(self) except NULL:
+        return &self.waiters
+
+    cdef object taken(self, Wait taker):
+        return True
+
+    cdef int give_back(self, Wait taker) except -1:
+        return self.give()
+
+    def _at_fork_reinit(self):
+        """For the standard library's threading, which calls it in a forked child: be free."""
+        self.count = 1
+
+    def __repr__(self):
+        waiting = self.waiters.length + self.onlookers.length
+        return f"<{type(self).__name__} at {id(self):#x} counter={self.count}, {waiting} waiting>"
+
+
+cdef class BoundedSemaphore(Semaphore):
+    """A semaphore whose counter cannot grow beyond its initial value: a release() too many is an error."""
+
+    def __init__(self, value=1, hub=None):
+        Semaphore.__init__(self, value, hub)
+        self.initial = self.count
+
+    cdef int give_checked(self, long n) except -1:
+        if n >= 1 and self.count + n > self.initial:
+            raise ValueError(f"{self!r} was released more often than it was acquired")
+        return Semaphore.give_checked(self, n)
+
+    def _at_fork_reinit(self):
+        """For the standard library's threading, which calls it in a forked child: be free."""
+        self.count = self.initial
+
+
+class DummySemaphore:
+    """Has a semaphore's methods and never blocks: for code that wants one where there is no limit."""
+
+    def __init__(self, value=None):
+        pass
+
+    def acquire(self, blocking=True, timeout=None):
+        """Returns True at once."""
+        return True
+
+    def release(self):
+        """Does nothing."""
+
+    def locked(self):
+        """False."""
+        return False
+
+    def ready(self):
+        """True."""
+        return True
+
+    def wait(self, timeout=None):
+        """Returns 1 at once."""
+        return 1
+
+    def rawlink(self, callback):
+        """Does nothing: it never becomes ready, as it always is."""
+
+    def unlink(self, callback):
+        """Does nothing."""
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exc_info):
+        pass
+
+    def __repr__(self):
+        return f"<{type(self).__name__} at {id(self):#x}>"

@@ -1,0 +1,150 @@
+"""TaskGroup: greenlets that do not outlive the block that started them, and whose errors are not lost.
+
+After the task groups of trio (https://trio.readthedocs.io/en/stable/reference-core.html#tasks-let-you-do-multiple-things-at-once)
+and asyncio (https://docs.python.org/3/library/asyncio-task.html#task-groups).
+"""
+
+import sys
+
+from greenlet import GreenletExit, getcurrent
+from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError
+from hub.scheduler import get_hub
+
+from greenio.greenlet import DirectCall, Greenlet
+
+__all__ = ["BaseExceptionGroup", "ExceptionGroup", "TaskGroup"]
+
+if sys.version_info >= (3, 11):
+    from builtins import BaseExceptionGroup, ExceptionGroup
+else:
+
+    class BaseExceptionGroup(BaseException):
+        """What CPython has from 3.11 on: several exceptions, raised together. `message`, `exceptions`."""
+
+        def __init__(self, message, exceptions):
+            super().__init__(message, exceptions)
+            self.message = message
+            self.exceptions = tuple(exceptions)
+
+        def __str__(self):
+            return f"{self.message} ({len(self.exceptions)} sub-exceptions)"
+
+    class ExceptionGroup(BaseExceptionGroup, Exception):
+        """As BaseExceptionGroup, of ordinary exceptions."""
+
+
+class _Interrupt(GreenletExit):
+    """Thrown into the block of a task group when a child has failed."""
+
+
+class TaskGroup:
+    """``with TaskGroup() as group: group.spawn(function, ...)``: leaving the block waits for all that was spawned.
+
+    The first child that fails has the others killed, and interrupts the block. The errors come out of the ``with``
+    statement in an ExceptionGroup. An ordinary error in the block kills the children and comes out in the group too;
+    anything else (GreenletExit, Timeout, KeyboardInterrupt) kills the children and passes as it is.
+    A child that ends with GreenletExit has not failed.
+
+    `greenlet_class`: what spawn() makes. Children may spawn more into the group while the block, or a child, runs.
+    """
+
+    def __init__(self, greenlet_class=Greenlet):
+        self.greenlet_class = greenlet_class
+        self._children = set()
+        self._errors = []
+        self._parent = None
+        self._interrupt = None
+        self._state = "new"
+        self._on_end = DirectCall(self._child_ended)
+
+    def spawn(self, function, *args, **kwargs):
+        """Run ``function(*args, **kwargs)`` in a child of the group. Returns its greenlet. Does not switch.
+
+        Raises RuntimeError before the block has begun, after it has ended, and when the group is being cancelled.
+        """
+        if self._state not in ("open", "joining"):
+            raise RuntimeError(f"{self!r}: nothing can be spawned into it now")
+        child = self.greenlet_class(function, *args, **kwargs)
+        self._children.add(child)
+        child.reports_errors = False  # they are raised by the group
+        child.rawlink(self._on_end)
+        child.start()
+        return child
+
+    def cancel(self):
+        """Kill the children, those spawned so far. The block goes on. Does not switch."""
+        for child in list(self._children):
+            child.kill(block=False)
+
+    def __enter__(self):
+        if self._state != "new":
+            raise RuntimeError(f"{self!r} was used already; make a new one for each block")
+        self._parent = getcurrent()
+        self._hub = get_hub()
+        self._state = "open"
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        interrupted = error is not None and error is self._interrupt
+        if error is not None:
+            self._abort()
+        elif self._state == "open":
+            self._state = "joining"
+        passing = self._join(None if interrupted else error)
+        self._state = "over"
+        if self._interrupt is not None:
+            self._hub.take_back(self._parent, self._interrupt)  # if it was not raised, it never will be
+        self._parent = None
+        if passing is not None and not isinstance(passing, Exception):
+            # It passes as it is: what the children ended with must not be lost all the same.
+            for each in self._errors:
+                self._hub.handle_error(self, type(each), each, each.__traceback__)
+            if passing is error:
+                return False
+            raise passing
+        if passing is not None:
+            self._errors.insert(0, passing)
+        if self._errors:
+            errors, self._errors = self._errors, []
+            group = ExceptionGroup if all(isinstance(each, Exception) for each in errors) else BaseExceptionGroup
+            try:
+                raise group("errors in a TaskGroup", errors) from None
+            finally:
+                del errors, passing, error
+        return interrupted
+
+    def _join(self, passing):
+        """Wait for all children, whatever is thrown in meanwhile. Returns what is to be raised besides their errors."""
+        while self._children:
+            try:
+                next(iter(self._children)).join()
+            except (BlockingSwitchOutError, HubDestroyed, InvalidSwitchError):
+                self._abort()
+                raise  # nothing can be waited for here
+            except BaseException as thrown:
+                if thrown is not self._interrupt and passing is None:
+                    passing = thrown
+                self._abort()
+                thrown = None
+        return passing
+
+    def _abort(self):
+        if self._state != "aborting":
+            self._state = "aborting"
+            self.cancel()
+
+    def _child_ended(self, child):
+        """A child has finished; called in the child."""
+        self._children.discard(child)
+        if child.successful():
+            return
+        self._errors.append(child.exception)
+        if self._state == "open":
+            self._abort()
+            self._interrupt = _Interrupt("a child of the task group has failed")
+            self._hub.throw_soon(self._parent, self._interrupt)
+        else:
+            self._abort()
+
+    def __repr__(self):
+        return f"<{type(self).__name__} at {id(self):#x} {self._state}, {len(self._children)} children>"

@@ -1,0 +1,485 @@
+"""Real threads, for calls that cannot cooperate: ThreadPool and ThreadPoolExecutor.
+
+Theory
+    Tasks wait in a queue of ours, from which the threads, which have no hub, take them. A result is posted to the
+    hub that asked for it and set there, so that the greenlets that wait for it wake as for any other result.
+"""
+
+import concurrent.futures
+import os
+import sys
+import threading
+import weakref
+from _thread import RLock, allocate_lock, get_ident, start_new_thread
+from _thread import _local as native_local
+from contextlib import suppress
+
+from hub.errors import HubDestroyed
+from hub.scheduler import count_idle_thread, get_hub, get_hub_if_exists
+
+from greenio.condition import Condition
+from greenio.event import AsyncResult, Event
+from greenio.mapping import Mapping
+from greenio.queue import Empty, SimpleQueue
+from greenio.semaphore import Semaphore
+
+__all__ = ["ThreadPool", "ThreadPoolExecutor", "ThreadResult"]
+
+_pools: weakref.WeakSet = weakref.WeakSet()
+
+# A thread that takes this from the queue ends.
+_END = object()
+
+
+class ThreadResult(AsyncResult):
+    """What ThreadPool.spawn() returns: the result of a call in a thread."""
+
+    def __init__(self, hub):
+        self.hub = hub
+
+    def finish(self, value, error, context):
+        """The call has come to an end. Called in the thread."""
+        if self.hub is None:
+            self._finish_here(value, error, None)
+            return
+        with suppress(HubDestroyed):  # whoever asked for it is gone
+            self.hub.run_callback_threadsafe(self._finish_here, value, error, context)
+
+    def _finish_here(self, value, error, context):
+        if self.hub is not None:
+            self.hub.hold_loop(-1)
+        if error is None:
+            self.set(value)
+        else:
+            self.set_exception(error)
+            if context is not None:
+                self.hub.handle_error(context, type(error), error, error.__traceback__)
+
+
+class ThreadPool(Mapping):
+    """Calls functions in up to `maxsize` (int) threads, while greenlets go on.
+
+    Threads are started as they are needed. `idle_task_timeout` (seconds, float): a thread that had nothing to do for
+    that long ends; -1 for never. `hub` is accepted for compatibility: results go to the hub of whoever asks.
+    May be used from any thread. After a fork the child's pool is empty: what the parent's threads were doing is
+    not done there.
+    """
+
+    def __init__(self, maxsize, hub=None, idle_task_timeout=-1):
+        self._idle_timeout = None if idle_task_timeout < 0 else idle_task_timeout
+        self._maxsize = self._check(maxsize)
+        self._begin()
+        _pools.add(self)
+
+    @staticmethod
+    def _check(maxsize):
+        if not isinstance(maxsize, int):
+            raise TypeError(f"maxsize must be an integer, not {maxsize!r}")
+        if maxsize < 1:
+            raise ValueError(f"maxsize must be 1 or more, and is {maxsize!r}")
+        return maxsize
+
+    def _begin(self):
+        self.task_queue = SimpleQueue()
+        self._free = Semaphore(self._maxsize)
+        self._owed = 0  # places that a smaller maxsize takes away when they become free
+        self._threads = set()
+        self._to_end = 0
+        self._unfinished = 0
+        self._counts = RLock()  # finalizers may come back here
+        self._done = Event()
+        self._done.set()
+
+    def __len__(self):
+        """How many tasks are unfinished."""
+        return self._unfinished
+
+    def __bool__(self):
+        return True
+
+    def __contains__(self, greenlet):
+        """Whether the current thread, whatever greenlet is asked for, is one of the pool's."""
+        return get_ident() in self._threads
+
+    def __repr__(self):
+        return (
+            f"<{type(self).__name__} at {id(self):#x} tasks={len(self)} size={self.size} maxsize={self.maxsize}, "
+            f"{self._free.linkcount()} waiting to spawn>"
+        )
+
+    # --- threads ---
+
+    @property
+    def maxsize(self):
+        """How many threads there may be (int). Assignable."""
+        return self._maxsize
+
+    @maxsize.setter
+    def maxsize(self, value):
+        difference = self._check(value) - self._maxsize
+        self._maxsize = value
+        if difference > 0:
+            forgiven = min(difference, self._owed)
+            self._owed -= forgiven
+            if difference > forgiven:
+                self._free.release(difference - forgiven)
+        while difference < 0:
+            if not self._free.acquire(False):
+                self._owed += 1
+            difference += 1
+        self.adjust()
+
+    @property
+    def size(self):
+        """How many threads there are (int). Assignable, up to `maxsize`: threads are started or told to end."""
+        return len(self._threads) - self._to_end
+
+    @size.setter
+    def size(self, value):
+        if not 0 <= value <= self._maxsize:
+            raise ValueError(f"the size must be between 0 and maxsize={self._maxsize}, and is {value!r}")
+        while self.size < value:
+            self._start_thread()
+        while self.size > value:
+            self._end_thread()
+
+    def adjust(self):
+        """Start or end threads: as many as there are tasks, and no more than `maxsize`."""
+        while self.size > self._maxsize:
+            self._end_thread()
+        while self.size < min(self._unfinished, self._maxsize):
+            self._start_thread()
+
+    def _start_thread(self):
+        ready = allocate_lock()
+        ready.acquire()
+
+        def main():
+            self._threads.add(get_ident())
+            ready.release()
+            _work(weakref.ref(self), self.task_queue, self._idle_timeout)
+
+        count_idle_thread(1)
+        try:
+            start_new_thread(main, ())
+        except BaseException:
+            count_idle_thread(-1)
+            raise
+        ready.acquire()
+
+    def _end_thread(self):
+        with self._counts:
+            self._to_end += 1
+        self.task_queue.put(_END)
+
+    def _thread_ends(self, told):
+        with self._counts:
+            self._threads.discard(get_ident())
+            if told:
+                self._to_end -= 1
+        if not told and not self.task_queue.empty() and self.size < self._maxsize:
+            # A task came in the moment in which this thread had waited long enough.
+            self._start_thread()
+
+    # --- tasks ---
+
+    def _submit(self, result, report, func, args, kwargs, wait=True):
+        taken = self._free.acquire(wait)
+        with self._counts:
+            self._owed += not taken
+            self._unfinished += 1
+        self._done.clear()
+        if result.hub is not None:
+            result.hub.hold_loop(1)
+        if self.size < min(self._unfinished, self._maxsize):
+            try:
+                self._start_thread()
+            except RuntimeError:
+                if not self._threads:
+                    self._task_done()
+                    if result.hub is not None:
+                        result.hub.hold_loop(-1)
+                    raise
+        count_idle_thread(-1)  # one thread is as good as busy from now on
+        self.task_queue.put((result, report, func, args, kwargs))
+        return result
+
+    def _task_done(self):
+        with self._counts:
+            self._unfinished -= 1
+            last = self._unfinished == 0
+            owed = self._owed > 0
+            if owed:
+                self._owed -= 1
+        if not owed:
+            self._free.release()
+        if last:
+            self._done.set()
+
+    def spawn(self, func, *args, **kwargs):
+        """Call ``func(*args, **kwargs)`` in a thread. Returns its result to come, a ThreadResult.
+
+        If all threads are busy, waits until one is free: then it switches. What the call raises is raised by the
+        result's get(), and reported to ``hub.handle_error``.
+        """
+        if not callable(func):
+            raise TypeError(f"a thread must be given a callable, not {func!r}")
+        return self._submit(ThreadResult(self._hub()), True, func, args, kwargs)
+
+    def apply(self, func, args=None, kwds=None):
+        """Call ``func(*args, **kwds)`` in a thread, wait, and return what it returns or raise what it raises. Switches.
+
+        Called in one of the pool's own threads, it calls the function right there.
+        """
+        if self._is_member():
+            return func(*(args or ()), **(kwds or {}))
+        return self._submit(ThreadResult(self._hub()), False, func, args or (), kwds or {}).get()
+
+    def map(self, func, iterable):
+        """Call ``func(item)`` in threads for each item; return the list of the results, in order. Switches.
+
+        If one fails, its error is raised, that of the first in order; the others go on.
+        """
+        if self._is_member():
+            return [func(item) for item in iterable]
+        hub = self._hub()
+        jobs = [self._submit(ThreadResult(hub), False, func, (item,), {}) for item in iterable]
+        return [job.get() for job in jobs]
+
+    @staticmethod
+    def _hub():
+        """Where results go: none for a thread that has no hub and needs none."""
+        hub = get_hub_if_exists()
+        if hub is None and threading.current_thread() is threading.main_thread():
+            hub = get_hub()
+        return hub
+
+    def full(self):
+        """Whether all threads are busy (bool)."""
+        return self._free.locked()
+
+    # --- the end ---
+
+    def join(self, timeout=None):
+        """Wait until all tasks are finished, at most `timeout` seconds (float; None for ever). Switches.
+
+        Returns True, or False if the timeout passed first.
+        """
+        return self._done.wait(timeout)
+
+    def kill(self):
+        """End all threads; each finishes its task first. Does not wait. The pool may be used again."""
+        self.size = 0
+
+
+def _work(pool, tasks, idle_timeout):
+    """What a thread of a pool does."""
+    told = False
+    try:
+        while True:
+            try:
+                task = tasks.get(True, idle_timeout)
+            except Empty:
+                break
+            if task is _END:
+                told = True
+                break
+            _do(pool, *task)
+            task = None
+            hub = get_hub_if_exists()
+            if hub is not None:
+                hub.destroy()  # which the task made
+    finally:
+        count_idle_thread(-1)
+        owner = pool()
+        if owner is not None:
+            owner._thread_ends(told)
+
+
+def _do(pool, result, report, func, args, kwargs):
+    profile, trace = threading.getprofile(), threading.gettrace()
+    value = error = None
+    try:
+        if profile is not None:
+            sys.setprofile(profile)
+        if trace is not None:
+            sys.settrace(trace)
+        value = func(*args, **kwargs)
+    except BaseException as failure:
+        error = failure
+    finally:
+        if profile is not None:
+            sys.setprofile(None)
+        if trace is not None:
+            sys.settrace(None)
+    context = (pool(), func) if report and error is not None else None
+    owner = pool()
+    if owner is not None:
+        owner._task_done()
+    owner = None
+    result.finish(value, error, context)
+    count_idle_thread(1)
+
+
+def _after_fork_in_child():
+    for pool in list(_pools):
+        pool._begin()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+# --- the standard library's interface ---------------------------------------------------------------------------
+
+
+class Future(concurrent.futures.Future):
+    """A future whose result() and exception() let other greenlets run, and that wait() and wait_any() accept."""
+
+    def __init__(self):
+        super().__init__()
+        self._condition = Condition()
+        self._links = {}
+
+    def ready(self):
+        """Whether it is done (bool)."""
+        return self.done()
+
+    def successful(self):
+        """Whether it has a value (bool)."""
+        return self.done() and not self.cancelled() and self.exception() is None
+
+    def rawlink(self, callback):
+        """Call ``callback(self)`` on the hub of the current thread when it is done. It must not block."""
+        hub = get_hub()
+        links = self._links.setdefault(callback, [])
+        entry = [True]
+        links.append(entry)
+        hub.hold_loop(1)
+
+        def on_hub():
+            hub.hold_loop(-1)
+            if entry[0]:
+                callback(self)
+
+        def done(_future):
+            with suppress(HubDestroyed):  # whoever waited is gone
+                hub.run_callback_threadsafe(on_hub)
+
+        self.add_done_callback(done)
+
+    def unlink(self, callback):
+        """Forget a callback that was given to rawlink()."""
+        for entry in self._links.pop(callback, ()):
+            entry[0] = False
+
+
+class ThreadPoolExecutor(concurrent.futures.Executor):
+    """`concurrent.futures.ThreadPoolExecutor` on a ThreadPool: whoever waits for its futures lets other greenlets run.
+
+    `max_workers`: how many threads (int). Cancelling works until a call has begun; shutdown() really waits.
+    ``concurrent.futures.wait`` and ``as_completed`` block the whole thread; ``greenio.wait`` and ``iwait`` do not.
+    """
+
+    def __init__(self, max_workers=None, thread_name_prefix="", initializer=None, initargs=()):
+        if max_workers is None:
+            max_workers = min(32, (os.cpu_count() or 1) + 4)
+        if max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        self._max_workers = max_workers
+        self._pool = ThreadPool(max_workers)
+        self._waiting = SimpleQueue()  # calls that no thread has begun
+        self._shutdown = False
+        self._idle = Event()
+        self._idle.set()
+        self._unfinished = 0
+        self._lock = RLock()  # finalizers may come back here
+        self._initializer = initializer
+        self._initargs = initargs
+        self._initialized = native_local()
+
+    def submit(self, fn, /, *args, **kwargs):
+        """Call ``fn(*args, **kwargs)`` in a thread. Returns its future at once. Does not switch.
+
+        Raises RuntimeError after shutdown().
+        """
+        future = Future()
+        with self._lock:
+            if self._shutdown:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            self._unfinished += 1
+            self._idle.clear()
+            # In here: whoever has just found nothing to do has given its call up before, and is not counted.
+            self._waiting.put((future, fn, args, kwargs))
+            begin = self._unfinished <= self._max_workers
+        if begin:
+            self._pool._submit(_Runner(), False, self._run_waiting, (), {}, wait=False)
+        return future
+
+    def _run_waiting(self):
+        """In a thread: do what there is to do, and end."""
+        while True:
+            try:
+                future, fn, args, kwargs = self._waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                if future.set_running_or_notify_cancel():
+                    self._run(future, fn, args, kwargs)
+            finally:
+                future = fn = args = kwargs = None
+                with self._lock:
+                    self._unfinished -= 1
+                    last = self._unfinished == 0
+                if last:
+                    self._idle.set()
+
+    def _run(self, future, fn, args, kwargs):
+        try:
+            if self._initializer is not None and not hasattr(self._initialized, "done"):
+                self._initializer(*self._initargs)
+                self._initialized.done = True
+            value = fn(*args, **kwargs)
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        """Take no more calls. `wait`: until those that were submitted have finished; switches.
+
+        `cancel_futures`: cancel those that have not begun.
+        """
+        with self._lock:
+            self._shutdown = True
+        if cancel_futures:
+            while True:
+                try:
+                    future = self._waiting.get_nowait()[0]
+                except Empty:
+                    break
+                future.cancel()
+                future.set_running_or_notify_cancel()
+                with self._lock:
+                    self._unfinished -= 1
+                    last = self._unfinished == 0
+                if last:
+                    self._idle.set()
+        if wait:
+            self._idle.wait()
+        self._pool.kill()
+
+    kill = shutdown
+
+
+class _Runner:
+    """Nobody waits for the task that runs an executor's calls: the futures are what is waited for."""
+
+    __slots__ = ()
+
+    hub = None
+
+    def finish(self, value, error, context):
+        if error is not None:
+            sys.excepthook(type(error), error, error.__traceback__)

@@ -1,0 +1,259 @@
+"""Who does what: all threads and greenlets as text; and sections that must, or must not, switch."""
+
+import gc
+import sys
+import threading
+import time
+import traceback
+
+import greenlet
+from hub.hub import Hub
+from hub.scheduler import get_hub
+
+from greenio.greenlet import Greenlet
+from greenio.local import all_local_dicts_for_greenlet
+
+__all__ = ["GreenletTree", "assert_switches", "format_run_info", "no_switch", "print_run_info", "wrap_errors"]
+
+_HEADING = "*" * 80
+
+
+class wrap_errors:
+    """Call a function and return the exceptions of given classes that it raises, instead of raising them.
+
+    `errors`: an exception class, or a tuple of them.
+    """
+
+    def __init__(self, errors, func):
+        self._errors = errors
+        self._func = func
+
+    def __call__(self, *args, **kwargs):
+        try:
+            return self._func(*args, **kwargs)
+        except self._errors as error:
+            return error
+
+    def __str__(self):
+        return str(self._func)
+
+    def __repr__(self):
+        return repr(self._func)
+
+    def __getattr__(self, name):
+        return getattr(self._func, name)
+
+
+# --- what runs --------------------------------------------------------------------------------------------------
+
+
+def format_run_info(thread_stacks=True, greenlet_stacks=True, limit=None, current_thread_ident=None):
+    """All threads with their stacks, and all greenlets as a tree with theirs: a list of lines (str).
+
+    `limit`: how many frames of each stack (int; None for all).
+    """
+    lines = [_HEADING, "* Threads", _HEADING]
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    current = threading.get_ident() if current_thread_ident is None else current_thread_ident
+    for ident, frame in sys._current_frames().items():
+        mark = " (CURRENT)" if ident == current else ""
+        lines.append(f"Thread {ident:#x} ({names.get(ident)}){mark}")
+        lines += _stack(frame, limit) if thread_stacks else ["\t...stack elided..."]
+    lines += [_HEADING, "* Greenlets", _HEADING]
+    details = {"running_stacks": greenlet_stacks, "running_stack_limit": limit}
+    for tree in GreenletTree.forest():
+        lines.append("---- Thread boundary")
+        lines += tree.format_lines(details)
+    return lines
+
+
+def print_run_info(thread_stacks=True, greenlet_stacks=True, limit=None, file=None):
+    """Print format_run_info() to `file`, by default standard error."""
+    print("\n".join(format_run_info(thread_stacks, greenlet_stacks, limit)), file=file or sys.stderr)
+
+
+def _stack(frame, limit):
+    return "".join(traceback.format_stack(frame, limit)).splitlines()
+
+
+class GreenletTree:
+    """A greenlet and those it spawned, and so on; the roots are those that no living greenlet has spawned.
+
+    `greenlet` is the greenlet of this place, `child_trees` what it has spawned, `root` whether it is one.
+    """
+
+    #: What format() shows unless told otherwise.
+    DEFAULT_DETAILS = {"running_stacks": True, "running_stack_limit": None, "spawning_stacks": True, "locals": True}
+
+    def __init__(self, greenlet):
+        self.greenlet = greenlet
+        self.child_trees = []
+        self.root = True
+
+    def add_child(self, tree):
+        """Make another tree a branch of this one."""
+        self.child_trees.append(tree)
+        tree.root = False
+
+    @property
+    def is_current_tree(self):
+        """Whether the current greenlet is part of it (bool)."""
+        current = greenlet.getcurrent()
+        return self.greenlet is current or any(tree.is_current_tree for tree in self.child_trees)
+
+    @classmethod
+    def forest(cls):
+        """The trees of all greenlets of all threads: a list of GreenletTree. Expensive: looks at every object."""
+        trees = {}
+        for each in gc.get_objects():
+            try:
+                if isinstance(each, greenlet.greenlet):
+                    trees[each] = cls(each)
+            except ReferenceError:
+                continue  # a dead weak proxy
+        for each in list(trees):
+            main = _main_of(each)
+            if main is not None and main not in trees:
+                trees[main] = cls(main)
+        for each, tree in trees.items():
+            spawner = getattr(each, "spawning_greenlet", None)
+            spawner = spawner() if callable(spawner) else None
+            if spawner is None and not _is_main(each):
+                spawner = _main_of(each)
+            if spawner is not None and spawner is not each and spawner in trees:
+                trees[spawner].add_child(tree)
+        return [tree for tree in trees.values() if tree.root]
+
+    @classmethod
+    def current_tree(cls):
+        """The tree of the current greenlet (a GreenletTree)."""
+        return next(tree for tree in cls.forest() if tree.is_current_tree)
+
+    def format(self, details=True):
+        """The tree as text (str). `details`: a dict as DEFAULT_DETAILS, or whether to show any."""
+        return "\n".join(self.format_lines(details))
+
+    def __str__(self):
+        return self.format(False)
+
+    def format_lines(self, details=True):
+        """The tree as a list of lines (str); see format()."""
+        if not details:
+            shown = {}
+        else:
+            shown = dict(self.DEFAULT_DETAILS)
+            if details is not True:
+                shown.update(details)
+        return list(self._lines(shown, "", ""))
+
+    def _lines(self, details, first, rest):
+        yield first + self._title()
+        inside = rest + (" |   " if self.child_trees else "     ")
+        parent = getattr(self.greenlet, "parent", None)
+        yield f"{inside}Parent: {parent!r}"
+        if details.get("running_stacks") and not self.greenlet.dead:
+            frame = sys._getframe() if self.greenlet is greenlet.getcurrent() else self.greenlet.gr_frame
+            if frame is not None:
+                yield f"{inside}Running:"
+                for line in _stack(frame, details.get("running_stack_limit")):
+                    yield f"{inside}  {line}"
+        if details.get("spawning_stacks"):
+            frame = getattr(self.greenlet, "spawning_stack", None)
+            if frame is not None:
+                yield f"{inside}Spawned at:"
+            while frame is not None:
+                code = frame.f_code
+                yield f'{inside}    File "{code.co_filename}", line {frame.f_lineno}, in {code.co_name}'
+                frame = frame.f_back
+        if details.get("locals"):
+            for (kind, ident), values in all_local_dicts_for_greenlet(self.greenlet):
+                yield f"{inside}Greenlet-local of {kind.__name__} at {ident:#x}: {values!r}"
+        for number, tree in enumerate(self.child_trees):
+            last = number == len(self.child_trees) - 1
+            yield from tree._lines(details, f"{rest} +--- ", rest + ("      " if last else " |    "))
+
+    def _title(self):
+        title = repr(self.greenlet)
+        if isinstance(self.greenlet, Greenlet) and self.greenlet.ready():
+            title += f"; finished with {'value' if self.greenlet.successful() else 'exception'} "
+            title += repr(self.greenlet.value if self.greenlet.successful() else self.greenlet.exception)
+        elif self.greenlet.dead:
+            title += "; finished"
+        return title
+
+
+def _main_of(each):
+    while each is not None and each.parent is not None:
+        each = each.parent
+    return each
+
+
+def _is_main(each):
+    return each.parent is None and not isinstance(each, Hub)
+
+
+# --- sections that must, or must not, switch --------------------------------------------------------------------
+
+
+class no_switch:
+    """``with no_switch(): ...``: an attempt to wait inside raises BlockingSwitchOutError.
+
+    For code that must not be interrupted by other greenlets: a state that is not consistent for a moment. Whatever
+    does not have to wait works: an acquire() of a free lock, a put() into a queue with room. Switches that go by no
+    hub, ``greenlet.switch()``, are not noticed.
+    """
+
+    def __enter__(self):
+        self._hub = get_hub()
+        self._hub.forbid_switching(1)
+        return self
+
+    def __exit__(self, *exc_info):
+        self._hub.forbid_switching(-1)
+
+
+class assert_switches:
+    """``with assert_switches(): ...`` raises AssertionError if the block does not let other greenlets run.
+
+    `max_blocking_time` (seconds, float): raises if it does not let them run for longer than that at a stretch;
+    None: if it never does. `hub_only` is accepted for compatibility: greenlets switch to each other directly here.
+    For the greenlet of the block: what others do while it waits does not count. Raises nothing when the block raises.
+    """
+
+    def __init__(self, max_blocking_time=None, hub_only=False):
+        self.max_blocking_time = max_blocking_time
+        self.hub_only = hub_only
+        self._longest = 0.0
+        self._gave_way = False
+
+    def __enter__(self):
+        self._owner = greenlet.getcurrent()
+        self._since = time.monotonic()
+        self._hub = get_hub()
+        self._before = self._hub.observe(self._observe)
+        return self
+
+    def _observe(self, returned):
+        if greenlet.getcurrent() is self._owner:
+            now = time.monotonic()
+            if returned:
+                self._since = now
+            else:
+                self._gave_way = True
+                self._longest = max(self._longest, now - self._since)
+        if self._before is not None:
+            self._before(returned)
+
+    def __exit__(self, kind, value, tb):
+        self._hub.observe(self._before)
+        if kind is not None:
+            return
+        self._longest = max(self._longest, time.monotonic() - self._since)
+        if self.max_blocking_time is None:
+            if not self._gave_way:
+                raise AssertionError(f"{self._owner!r} did not let other greenlets run")
+        elif self._longest > self.max_blocking_time:
+            raise AssertionError(
+                f"{self._owner!r} ran for {self._longest:.3f} seconds at a stretch, "
+                f"more than the {self.max_blocking_time} that are allowed"
+            )

@@ -1,0 +1,228 @@
+"""Standing in line: what locks, events, queues and joins have in common.
+
+Theory
+    A line is a queue of waits, first come first served. Whoever has something to hand over - a lock, an item, the
+    news that an event was set - takes the first wait out of the line and *grants* it: from that moment the thing
+    belongs to the greenlet that waits, which is woken when its hub comes to it. Nobody can take it in between.
+
+Rules
+    1. A line, and whether a wait in it has been granted, are changed with the GIL held and by nothing that could run
+       Python code in between: no allocation, no reference given up. That alone makes them safe between threads,
+       and against finalizers that use the very object whose operation they interrupt.
+    2. What could run Python code (making the wait, above all) is done first, and what was found out before that is
+       looked at again afterwards.
+    3. A grant is final. An exception that decides a wait which has been granted something is raised at the
+       greenlet's next park; a timeout of such a wait is forgotten.
+    4. A wait is woken by its own thread: through the inbox when another thread grants it. A thread without a hub
+       waits on a lock of its own.
+    5. In a forked child, what other threads waited for before the fork is never granted to them: they are gone.
+
+What does not belong here: what is handed over, and who owns it when nobody stands in line.
+"""
+
+import time
+from _thread import TIMEOUT_MAX, allocate_lock
+
+from cpython.ref cimport Py_DECREF, Py_INCREF
+
+from hub.loop cimport due_ms
+from hub.ready cimport *
+from hub.scheduler cimport Scheduler, Wait, fork_count, hub_if_any, is_current
+
+__all__: list = []
+
+
+cdef class Waitable:
+    """Something that can be waited for together with others (internal base class)."""
+
+    cdef bint take_now(self, Wait taker) except -1:
+        """Take it for `taker` if that can be done at once: `taker.given` is what was taken."""
+        raise NotImplementedError
+
+    cdef fifo_t *line(self) except NULL:
+        """The line in which to wait for it."""
+        raise NotImplementedError
+
+    cdef int joined(self) except -1:
+        """Somebody has just joined the line."""
+        return 0
+
+    cdef object taken(self, Wait taker):
+        """What the taker gets for what it was given."""
+        return taker.given
+
+    cdef int give_back(self, Wait taker) except -1:
+        """Undo what take_now() or a grant did."""
+        return 0
+
+
+# --- the one who waits ------------------------------------------------------------------------------------------
+
+cdef Wait new_turn(object what, object timeout):
+    """A wait of the current greenlet, or thread, to stand in a line with; `timeout` in seconds or None."""
+    cdef Scheduler hub = hub_if_any()
+    cdef Wait wait
+    if hub is None:
+        wait = Wait.__new__(Wait)
+        wait.what = what
+        wait.thread_lock = allocate_lock()
+        wait.thread_lock.acquire()
+    else:
+        wait = hub.new_wait(what)
+    if timeout is not None:
+        wait.c.due = due_ms(timeout)
+    wait.c.forks = fork_count()
+    return wait
+
+
+cdef void line_join(fifo_t *line, Wait wait) noexcept:
+    """Stand at the end of the line. await_turn() must follow at once."""
+    fifo_append(line, &wait.c.link)
+
+
+cdef bint await_turn(Wait wait) except -1:
+    """Wait for a grant: True, or False if the timeout passed first. Out of the line in any case.
+
+    Raises what is thrown in meanwhile. Only if the greenlet is switched to by force can `granted_by` be set then:
+    the caller has to give back what it was granted.
+    """
+    cdef Scheduler hub = wait.hub
+    cdef wait_t *w = &wait.c
+    cdef int result
+    cdef bint granted
+    if hub is None:
+        return await_in_thread(wait)
+    wait_hold(w)  # a greenlet that stands in line is not collected
+    hub.in_line += 1
+    if w.due == 0:
+        result = hub.park(wait)
+    else:
+        result = hub.park_until(wait, w.due, True)
+    hub.in_line -= 1
+    if w.link.fifo != NULL:
+        fifo_remove(&w.link)
+    granted = w.granted_by != NULL
+    wait_release(w)
+    if result < 0 or w.outcome == OUTCOME_THROWN:
+        if result < 0 or not granted:
+            hub.deliver(wait, result)
+        hub.postpone(wait)
+    return granted
+
+
+cdef bint await_in_thread(Wait wait) except -1:
+    """The same for a thread without a hub: it blocks."""
+    cdef wait_t *w = &wait.c
+    cdef double seconds
+    try:
+        if w.due == 0:
+            wait.thread_lock.acquire()
+        else:
+            while w.granted_by == NULL:
+                seconds = w.due / 1000.0 - time.monotonic()
+                if seconds <= 0 or wait.thread_lock.acquire(True, min(seconds, TIMEOUT_MAX)):
+                    break
+    finally:
+        w.state = WAIT_OVER
+        if w.link.fifo != NULL:
+            fifo_remove(&w.link)
+    return w.granted_by != NULL
+
+
+# --- the one who hands over -------------------------------------------------------------------------------------
+
+cdef inline bint can_be_granted(wait_t *wait, unsigned long forks) noexcept:
+    # The state of another hub's wait may change at any moment; then its greenlet takes the grant all the same.
+    return (
+        wait.granted_by == NULL
+        and wait.state == WAIT_WAITING
+        and (wait.forks == forks or is_current((<Wait> wait.node.object).hub))
+    )
+
+
+cdef link_t *first_link(fifo_t *line) noexcept:
+    cdef link_t *link = line.head
+    cdef unsigned long forks
+    if link == NULL:
+        return NULL
+    forks = fork_count()
+    while link != NULL and not can_be_granted(link.wait, forks):
+        link = link.next
+    return link
+
+
+cdef Wait line_peek(fifo_t *line):
+    """The first in line, who stays there, or None."""
+    cdef link_t *link = first_link(line)
+    return None if link == NULL else <Wait> link.wait.node.object
+
+
+cdef Wait line_take(fifo_t *line):
+    """Take the first out of the line, and grant it; or None. Set `given`, and call line_wake() at once."""
+    cdef link_t *link = first_link(line)
+    if link == NULL:
+        return None
+    fifo_remove(link)
+    link.wait.granted_by = link
+    return <Wait> link.wait.node.object
+
+
+cdef int line_wake(Wait wait) except -1:
+    """Wake one that was granted. Its own thread does it."""
+    if wait.hub is None:
+        wait.thread_lock.release()
+    elif is_current(wait.hub):
+        wait_hold(&wait.c)
+        if not wait_wake(&wait.c, OUTCOME_VALUE):
+            wait_release(&wait.c)
+    else:
+        wait.hub.post(wait)
+    return 0
+
+
+cdef bint line_grant(fifo_t *line, object value) except -1:
+    """Hand `value` over to the first in line. False if there is nobody."""
+    cdef Wait wait = line_take(line)
+    if wait is None:
+        return False
+    wait.given = value
+    line_wake(wait)
+    return True
+
+
+cdef bint link_grant(link_t *link) except -1:
+    """Grant a wait by way of a link that stands in no line. False if it has been decided already."""
+    if not can_be_granted(link.wait, fork_count()):
+        return False
+    link.wait.granted_by = link
+    line_wake(<Wait> link.wait.node.object)
+    return True
+
+
+cdef long line_grant_all(fifo_t *line) except -1:
+    """Grant everybody who stands in line at this moment. Returns how many."""
+    cdef link_t *link = line.head
+    cdef link_t *next
+    cdef wait_t *wait
+    cdef wait_t *first = NULL
+    cdef wait_t **last = &first
+    cdef unsigned long forks = fork_count()
+    cdef long count = 0
+    while link != NULL:
+        next = link.next
+        wait = link.wait
+        if can_be_granted(wait, forks):
+            fifo_remove(link)
+            wait.granted_by = link
+            wait.next_granted = NULL
+            Py_INCREF(<object> wait.node.object)
+            last[0] = wait
+            last = &wait.next_granted
+            count += 1
+        link = next
+    while first != NULL:
+        wait = first
+        first = wait.next_granted
+        line_wake(<Wait> wait.node.object)
+        Py_DECREF(<object> wait.node.object)
+    return count

@@ -1,0 +1,395 @@
+"""Semaphores, Lock and RLock."""
+
+import gc
+import threading
+import weakref
+
+import pytest
+from hub import BlockingSwitchOutError, LoopExit
+
+from greenio import get_hub, getcurrent, joinall, kill, sleep, spawn
+from greenio.lock import BoundedSemaphore, DummySemaphore, Lock, RLock, Semaphore
+
+LOCKS = [Lock, RLock, Semaphore, BoundedSemaphore]
+
+
+@pytest.fixture(params=LOCKS, ids=lambda kind: kind.__name__)
+def kind(request):
+    return request.param
+
+
+def waiting(lock):
+    return int(repr(lock).split(" waiting")[0].rpartition(" ")[2])
+
+
+def hold(lock, order, name, seconds=0):
+    with lock:
+        order.append(name)
+        sleep(seconds)
+
+
+def test_first_come_first_served(kind):
+    lock, order = kind(), []
+    jobs = [spawn(hold, lock, order, name) for name in range(10)]
+    joinall(jobs)
+    assert order == list(range(10)) and not lock.locked()
+
+
+def test_a_late_comer_does_not_overtake(kind):
+    """Released, the lock belongs to the first in line, though that has not run yet."""
+    lock, order = kind(), []
+    lock.acquire()
+    job = spawn(hold, lock, order, "first")
+    sleep(0)
+    lock.release()
+    assert lock.acquire(blocking=False) is False
+    assert lock.locked()
+    job.get()
+    assert order == ["first"] and lock.acquire(blocking=False)
+    lock.release()
+
+
+def test_timeouts(kind):
+    lock = kind()
+
+    def other():
+        assert lock.acquire(timeout=0.001) is False
+        assert lock.acquire(timeout=0) is False
+        assert lock.acquire(False) is False
+
+    lock.acquire()
+    spawn(other).get()
+    assert waiting(lock) == 0
+    lock.release()
+    assert lock.acquire(timeout=1) is True
+    lock.release()
+
+
+def test_a_killed_waiter_leaves_the_line(kind):
+    lock, order = kind(), []
+    lock.acquire()
+    jobs = [spawn(hold, lock, order, name) for name in range(3)]
+    sleep(0)
+    assert waiting(lock) == 3
+    jobs[1].kill()
+    assert waiting(lock) == 2
+    lock.release()
+    joinall(jobs)
+    assert order == [0, 2] and not lock.locked()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_in_the_turn_of_the_release(kind, when):
+    """Nothing is lost, nothing doubled: the killed one has its turn, or the next has."""
+    lock, order = kind(), []
+    lock.acquire()
+    jobs = [spawn(hold, lock, order, name) for name in range(2)]
+    sleep(0)
+    if when == "before":
+        kill(jobs[0])
+    lock.release()
+    if when == "after":
+        kill(jobs[0])
+    joinall(jobs)
+    assert order == ([1] if when == "before" else [0, 1])
+    assert not lock.locked()
+
+
+def test_times_out_in_the_turn_of_the_release(kind):
+    lock, results = kind(), []
+
+    def waiter():
+        results.append(lock.acquire(timeout=0.005))
+        if results[-1]:
+            lock.release()
+
+    lock.acquire()
+    jobs = [spawn(waiter) for _ in range(2)]
+    sleep(0)
+    ends = get_hub().loop.now() + 0.02
+    while get_hub().loop.now() < ends:
+        get_hub().loop.update_now()  # the timers are due, and nobody has looked
+    lock.release()
+    joinall(jobs)
+    assert not lock.locked()
+    assert lock.acquire(False)
+    lock.release()
+
+
+@pytest.mark.parametrize("make", [Lock, Semaphore, BoundedSemaphore])
+def test_switched_away_by_force_passes_its_turn_on(make):
+    """greenlet.throw() into a waiter that was chosen already: the next gets it."""
+    lock, order = make(), []
+    lock.acquire()
+    jobs = [spawn(hold, lock, order, name) for name in range(2)]
+    jobs[0].reports_errors = False
+    sleep(0)
+
+    def force():
+        lock.release()
+        jobs[0].throw(KeyError("by force"))
+
+    get_hub().run_callback(force)
+    joinall(jobs)
+    assert order == [1] and not lock.locked() and isinstance(jobs[0].exception, KeyError)
+
+
+def test_an_exception_in_the_block_releases(kind):
+    lock = kind()
+    with pytest.raises(ZeroDivisionError):
+        with lock:
+            1 / 0  # noqa: B018
+    assert not lock.locked()
+
+
+def test_nobody_releases(kind):
+    lock = kind()
+    lock.acquire()
+
+    def other():
+        lock.acquire()
+
+    job = spawn(other)
+    with pytest.raises(LoopExit) as caught:
+        job.join()
+    assert f"waits on <{kind.__name__}" in str(caught.value)
+    lock.release()
+    job.join()
+
+
+def test_blocking_on_the_hub_is_an_error(kind):
+    lock, errors = kind(), []
+    lock.acquire()
+
+    def callback():
+        with pytest.raises(BlockingSwitchOutError, match="on the hub greenlet") as caught:
+            lock.acquire()
+        errors.append(caught.value)
+        assert lock.acquire(False) is False
+
+    get_hub().run_callback(callback)
+    sleep(0)
+    assert errors
+    lock.release()
+
+
+def test_collected_with_waiters_of_its_own(kind):
+    """A bare greenlet that waits for a lock which nobody else has."""
+    lock = kind()
+    reference = weakref.ref(lock)
+    lock.acquire()
+    lock.release()
+    del lock
+    gc.collect()
+    assert reference() is None
+
+
+def test_between_threads(kind):
+    lock, inside, most = kind(), [], []
+
+    def work():
+        for _ in range(200):
+            with lock:
+                inside.append(1)
+                most.append(len(inside))
+                sleep(0)
+                inside.pop()
+
+    threads = [threading.Thread(target=lambda: joinall([spawn(work) for _ in range(3)])) for _ in range(2)]
+    plain = threading.Thread(target=work_plain, args=(lock, inside, most))
+    for thread in [*threads, plain]:
+        thread.start()
+    joinall([spawn(work) for _ in range(3)])
+    for thread in [*threads, plain]:
+        thread.join()
+    assert max(most) == 1 and len(most) == 9 * 200 + 200 and not lock.locked()
+
+
+def work_plain(lock, inside, most):
+    for _ in range(200):
+        with lock:
+            inside.append(1)
+            most.append(len(inside))
+            inside.pop()
+
+
+def test_a_plain_thread_makes_no_hub():
+    from hub import get_hub_if_exists
+
+    lock, seen = Lock(), []
+    lock.acquire()
+
+    def work():
+        seen.append(lock.acquire(timeout=0.01))
+        seen.append(lock.acquire())
+        seen.append(get_hub_if_exists())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not (seen and waiting(lock)):
+        sleep(0.001)
+    lock.release()
+    thread.join()
+    assert seen == [False, True, None]
+
+
+class Interrupting:
+    """Seconds that run a function when they are looked at: in the middle of an operation, as a finalizer may."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __float__(self):
+        self.function()
+        return 5.0
+
+    def __lt__(self, other):
+        return False
+
+
+@pytest.mark.parametrize("make", [Lock, Semaphore, BoundedSemaphore])
+def test_released_in_the_middle_of_an_acquire(make):
+    """Between the look at the lock and the place in its line: the release is seen."""
+    lock = make()
+    lock.acquire()
+    assert lock.acquire(timeout=Interrupting(lock.release))
+    assert lock.locked() and waiting(lock) == 0
+    lock.release()
+
+
+# --- semaphores -------------------------------------------------------------------------------------------------
+
+
+def test_semaphore_counts():
+    semaphore = Semaphore(2)
+    assert semaphore.counter == 2 and not semaphore.locked() and semaphore.ready()
+    assert semaphore.acquire() and semaphore.acquire()
+    assert semaphore.locked() and not semaphore.acquire(False)
+    assert semaphore.release() == 1
+    assert semaphore.release(3) == 4 == semaphore.counter
+    assert "counter=4" in repr(semaphore)
+    with pytest.raises(ValueError, match="negative"):
+        Semaphore(-1)
+    with pytest.raises(ValueError, match="1 or more"):
+        semaphore.release(0)
+    assert Semaphore(None).counter == 1
+
+
+def test_release_many_wakes_many():
+    semaphore = Semaphore(0)
+    jobs = [spawn(semaphore.acquire) for _ in range(3)]
+    sleep(0)
+    assert semaphore.release(2) == 0
+    sleep(0)
+    assert [job.ready() for job in jobs] == [True, True, False]
+    semaphore.release()
+    joinall(jobs)
+
+
+def test_bounded():
+    semaphore = BoundedSemaphore(1)
+    with pytest.raises(ValueError, match="more often"):
+        semaphore.release()
+    semaphore.acquire()
+    assert semaphore.release() == 1
+    with pytest.raises(ValueError):
+        with semaphore:
+            semaphore.release()
+
+
+def test_wait_takes_nothing():
+    semaphore = Semaphore(0)
+    looking = [spawn(semaphore.wait), spawn(semaphore.wait, 0.001)]
+    sleep(0.01)
+    assert looking[1].get() == 0
+    semaphore.release()
+    assert looking[0].get() == 1 == semaphore.counter == semaphore.wait()
+
+
+def test_wait_while_others_take():
+    semaphore = Semaphore(0)
+    looking, taking = spawn(semaphore.wait, 0.01), spawn(semaphore.acquire)
+    sleep(0)
+    semaphore.release()
+    assert taking.get() and looking.get() == 0
+
+
+def test_semaphore_links():
+    semaphore, calls = Semaphore(0), []
+    semaphore.rawlink(lambda source: calls.append(source.counter))
+    assert semaphore.linkcount() == 1
+    semaphore.release()
+    sleep(0)
+    assert calls == [1] and semaphore.linkcount() == 0
+
+
+def test_dummy():
+    dummy = DummySemaphore(3)
+    with dummy:
+        assert dummy.acquire() and dummy.acquire(False, 1) and dummy.wait() == 1
+        assert dummy.ready() and not dummy.locked()
+        dummy.release()
+        dummy.rawlink(print)
+        dummy.unlink(print)
+
+
+# --- Lock and RLock ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [Lock, RLock])
+def test_arguments_are_those_of_the_standard_library(make):
+    lock = make()
+    assert lock.acquire(True, -1) and lock.acquire(blocking=False) is (make is RLock)
+    with pytest.raises(ValueError, match="non-blocking"):
+        lock.acquire(False, 1)
+    with pytest.raises(ValueError, match="non-negative"):
+        lock.acquire(True, -2)
+
+
+def test_any_greenlet_may_release_a_lock():
+    lock = Lock()
+    lock.acquire()
+    spawn(lock.release).get()
+    assert not lock.locked()
+    with pytest.raises(RuntimeError, match="nobody holds"):
+        lock.release()
+    lock.acquire()
+    lock._at_fork_reinit()
+    assert not lock.locked()
+
+
+def test_rlock_belongs_to_its_greenlet():
+    lock = RLock()
+    with lock, lock:
+        assert lock._is_owned() and lock.locked() and lock._recursion_count() == 2
+        assert f"held 2 times by {getcurrent()!r}" in repr(lock)
+
+        def other():
+            assert not lock._is_owned()
+            with pytest.raises(RuntimeError, match="does not hold"):
+                lock.release()
+            assert not lock.acquire(False)
+
+        spawn(other).get()
+    assert not lock.locked() and "free" in repr(lock)
+    with pytest.raises(RuntimeError):
+        lock.release()
+    lock.acquire()
+    lock._at_fork_reinit()
+    assert not lock.locked()
+
+
+def test_rlock_owner_is_not_mistaken_for_a_dead_greenlet():
+    """A greenlet that ends holding a lock keeps it, even if a new greenlet gets its place in memory."""
+    lock = RLock()
+    spawn(lock.acquire).get()
+    gc.collect()
+    for _ in range(50):
+        assert spawn(lock.acquire, False).get() is False
+
+
+@pytest.mark.parametrize("make", [Lock, RLock])
+def test_the_standard_condition_accepts_them(make):
+    condition = threading.Condition(make())
+    with condition:
+        condition.notify_all()

@@ -1,0 +1,324 @@
+"""Group, Pool and the mapping methods."""
+
+import threading
+
+import pytest
+
+from greenio import Greenlet, GreenletExit, Timeout, get_hub, getcurrent, sleep, spawn
+from greenio.pool import Group, Pool, PoolFull
+from greenio.queue import Full
+from greenio.threadpool import ThreadPool
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Errors of the functions under test are raised; they need not be printed too."""
+    hub = get_hub()
+    hub.exception_stream = None
+    yield
+    del hub.__dict__["_exception_stream"]
+
+
+POOLS = {"Group": Group, "Pool": Pool, "Pool(3)": lambda: Pool(3), "threads": lambda: ThreadPool(3)}
+
+
+@pytest.fixture(params=POOLS.values(), ids=POOLS)
+def pool(request):
+    made = request.param()
+    yield made
+    made.kill()
+    made.join()
+    if isinstance(made, ThreadPool):
+        while made._threads:
+            sleep(0.001)
+
+
+def double(number):
+    sleep(0.001 * (number % 3))
+    return number * 2
+
+
+def fail_on_two(number):
+    if number == 2:
+        raise KeyError(number)
+    return number
+
+
+def test_apply_and_map(pool):
+    assert pool.apply(double, (4,)) == 8 == pool.apply(double, kwds={"number": 4})
+    assert pool.map(double, range(10)) == list(range(0, 20, 2))
+    seen = []
+    assert pool.apply_cb(double, (1,), callback=seen.append) == 2
+    assert pool.map_cb(double, [1, 2], seen.append) == [2, 4]
+    assert seen == [2, [2, 4]]
+    assert pool.map(double, []) == []
+
+
+def test_async_forms(pool):
+    seen = []
+    assert pool.apply_async(double, (5,), callback=seen.append).get() == 10
+    assert pool.map_async(double, range(5), callback=seen.append).get() == [0, 2, 4, 6, 8]
+    sleep(0.001)
+    assert seen == [10, [0, 2, 4, 6, 8]]
+    failed = pool.apply_async(fail_on_two, (2,), callback=seen.append)
+    with pytest.raises(KeyError):
+        failed.get()
+    jobs = [pool.apply_async(double, (number,)) for number in range(10)]  # more than there are places
+    assert [job.get() for job in jobs] == list(range(0, 20, 2))
+    sleep(0)
+    assert len(seen) == 2
+
+
+def test_errors(pool):
+    with pytest.raises(KeyError):
+        pool.apply(fail_on_two, (2,))
+    with pytest.raises(KeyError):
+        pool.map(fail_on_two, range(5))
+    with pytest.raises(KeyError):
+        pool.map_async(fail_on_two, range(5)).get()
+    assert pool.join(timeout=5) is True
+
+
+def test_imap(pool):
+    assert list(pool.imap(double, range(10))) == list(range(0, 20, 2))
+    assert sorted(pool.imap_unordered(double, range(10))) == list(range(0, 20, 2))
+    assert list(pool.imap(pow, [2, 3], [3, 2])) == [8, 9]
+    assert list(pool.imap(double, range(10), maxsize=1)) == list(range(0, 20, 2))
+    assert sorted(pool.imap_unordered(double, range(10), maxsize=2)) == list(range(0, 20, 2))
+    with pytest.raises(ValueError, match="maxsize"):
+        pool.imap(double, [], maxsize=0)
+
+
+def test_imap_raises_in_place(pool):
+    results = pool.imap(fail_on_two, range(4))
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(KeyError):
+        next(results)
+    assert next(results) == 3
+    for _ in range(2):
+        with pytest.raises(StopIteration):
+            next(results)
+
+
+def test_an_iterable_that_fails_ends_the_iteration(pool):
+    def numbers():
+        yield 1
+        raise OSError("no more")
+
+    results = pool.imap(double, numbers())
+    assert next(results) == 2
+    with pytest.raises(OSError, match="no more"):
+        next(results)
+    assert list(results) == []
+
+
+def test_imap_in_order_of_finishing():
+    gates = [Greenlet(sleep, 0.001 * n) for n in (3, 1, 2)]
+    for gate in gates:
+        gate.start()
+    assert list(Group().imap_unordered(lambda n: (gates[n].join(), n)[1], range(3))) == [1, 2, 0]
+
+
+def test_imap_maxsize_holds_back():
+    begun = []
+    results = Pool(10).imap(begun.append, range(10), maxsize=2)
+    sleep(0.001)
+    assert begun == [0, 1]
+    next(results)
+    sleep(0.001)
+    assert begun == [0, 1, 2]
+    results.kill()
+
+
+# --- Group ------------------------------------------------------------------------------------------------------
+
+
+def test_members():
+    outside = spawn(sleep, 10)
+    group = Group(outside)
+    job = group.spawn(sleep, 0.001)
+    assert len(group) == 2 and job in group and set(group) == {job, outside} and group
+    assert "2 greenlets" in repr(group)
+    job.join()
+    assert len(group) == 1 and job not in group
+    group.add(outside)
+    group.discard(outside)
+    group.discard(outside)
+    assert not group and group.join() is True and not outside.ready()
+    outside.kill()
+    assert not group.full() and group.wait_available() is None
+
+
+def test_a_finished_greenlet_leaves_at_once():
+    group = Group(spawn(sleep, 0))
+    group.join()
+    finished = spawn(int)
+    finished.join()
+    group.add(finished)
+    assert group.join(timeout=1) is True
+
+
+def test_join():
+    group = Group()
+    job = group.spawn(sleep, 10)
+    assert group.join(timeout=0.001) is False
+    job.kill()
+    assert group.join() is True
+    group.spawn(fail_on_two, 2)
+    assert group.join() is True
+    group.spawn(fail_on_two, 2)
+    with pytest.raises(KeyError):
+        group.join(raise_error=True)
+
+
+def test_kill_takes_those_that_come_meanwhile():
+    group = Group()
+
+    def stubborn():
+        try:
+            sleep(10)
+        except GreenletExit:
+            group.spawn(sleep, 10)
+
+    group.spawn(stubborn)
+    group.spawn(sleep, 10)
+    sleep(0)
+    group.kill()
+    assert len(group) == 0 and not group.dying
+
+
+def test_kill_with_a_timeout():
+    group = Group()
+
+    def deaf():
+        with pytest.raises(GreenletExit):
+            sleep(10)
+        sleep(0.02)
+
+    job = group.spawn(deaf)
+    sleep(0)
+    assert group.kill(timeout=0.001) is None
+    assert job in group and job in group.dying
+    with pytest.raises(Timeout):
+        with Timeout(0.001):
+            group.kill()
+    group.join()
+
+
+def test_killone():
+    group = Group()
+    first, second = group.spawn(sleep, 10), group.spawn(sleep, 10)
+    sleep(0)
+    group.killone(first, KeyError())
+    assert isinstance(first.exception, KeyError) and second in group
+    group.killone(second, block=False)
+    assert second in group.dying
+    group.join()
+    group.killone(first)
+
+
+def test_subclasses_and_greenlet_class():
+    class Mine(Greenlet):
+        pass
+
+    class Counting(Pool):
+        greenlet_class = Mine
+        started = 0
+
+        def start(self, greenlet):
+            self.started += 1
+            super().start(greenlet)
+
+    pool = Counting(2)
+    assert type(pool.spawn(sleep)) is Mine and pool.map(double, range(3)) == [0, 2, 4] and pool.started == 4
+    assert type(Pool(1, greenlet_class=Mine).spawn(sleep)) is Mine
+
+
+# --- Pool -------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_pool():
+    pool = Pool(2)
+    jobs = [pool.spawn(sleep, 10) for _ in range(2)]
+    assert pool.full() and pool.free_count() == 0 and "2 greenlets, size=2" in repr(pool)
+    extra = Greenlet(sleep)
+    for options in ({"blocking": False}, {"timeout": 0.001}):
+        with pytest.raises(PoolFull, match="is full"):
+            pool.add(extra, **options)
+    assert issubclass(PoolFull, Full) and extra not in pool
+    assert pool.wait_available(timeout=0.001) == 0
+    waiting = spawn(pool.spawn, sleep, 10)
+    sleep(0)
+    assert not waiting.ready()
+    jobs[0].kill()
+    assert waiting.get() in pool and pool.full()
+    pool.kill()
+    assert pool.free_count() == 2 == pool.wait_available()
+
+
+def test_sizes():
+    assert Pool().free_count() == 1 == Pool().wait_available() and not Pool().full()
+    assert Pool(0).full()
+    with pytest.raises(PoolFull):
+        Pool(0).add(Greenlet(), blocking=False)
+    with pytest.raises(ValueError, match="negative"):
+        Pool(-1)
+
+
+def test_killed_while_waiting_for_a_place():
+    pool = Pool(1)
+    pool.spawn(sleep, 10)
+    waiting = spawn(pool.spawn, sleep, 10)
+    sleep(0)
+    waiting.kill()
+    assert len(pool) == 1
+    pool.kill()
+    assert pool.free_count() == 1
+
+
+def test_apply_in_a_full_pool_of_its_own():
+    pool = Pool(1)
+    assert pool.apply(lambda: pool.apply(getcurrent) is getcurrent()) is True
+
+
+def test_never_more_than_size():
+    pool, inside, most = Pool(3), [], []
+
+    def work(_):
+        inside.append(1)
+        most.append(len(inside))
+        sleep(0)
+        inside.pop()
+
+    pool.map(work, range(50))
+    assert max(most) == 3
+
+
+def test_map_keeps_the_order_when_one_fails_early():
+    pool = Pool(2)
+    with pytest.raises(KeyError):
+        pool.map(fail_on_two, range(10))
+    assert pool.join(1) and pool.free_count() == 2
+
+
+def test_shared_between_threads():
+    pool, done = Pool(3), []
+
+    def work(number):
+        sleep(0)
+        done.append(number)
+
+    def spawn_from_here(base):
+        pool.join  # noqa: B018
+        for number in range(50):
+            pool.spawn(work, base + number)
+        while len(done) < 150:
+            sleep(0.001)
+
+    threads = [threading.Thread(target=spawn_from_here, args=(base,)) for base in (100, 200)]
+    for thread in threads:
+        thread.start()
+    spawn_from_here(0)
+    for thread in threads:
+        thread.join()
+    assert len(set(done)) == 150 and pool.join(5) and pool.free_count() == 3

@@ -1,0 +1,540 @@
+"""Queues of every kind, and Channel."""
+
+import gc
+import queue as standard
+import threading
+
+import pytest
+from hub import BlockingSwitchOutError, LoopExit
+
+from greenio import Timeout, get_hub, joinall, kill, sleep, spawn
+from greenio.queue import (
+    Channel,
+    Empty,
+    Full,
+    JoinableQueue,
+    LifoQueue,
+    PriorityQueue,
+    Queue,
+    ShutDown,
+    SimpleQueue,
+)
+
+
+class HookedQueue(Queue):
+    """What programs make of the standard library's hooks."""
+
+    def _init(self, maxsize):
+        self.items = []
+
+    def _put(self, item):
+        self.items.append(item)
+
+    def _get(self):
+        return self.items.pop(0)
+
+    def _peek(self):
+        return self.items[0]
+
+    def _qsize(self):
+        return len(self.items)
+
+
+QUEUES = [SimpleQueue, Queue, JoinableQueue, LifoQueue, PriorityQueue, HookedQueue]
+WITH_TASKS = QUEUES[1:]
+
+
+@pytest.fixture(params=QUEUES, ids=lambda kind: kind.__name__)
+def kind(request):
+    return request.param
+
+
+def test_order():
+    def out_of(made):
+        return [made.get() for _ in range(len(made))]
+
+    items = [3, 1, 2]
+    assert out_of(Queue(items=items)) == items
+    assert out_of(SimpleQueue(items=items)) == items
+    assert out_of(HookedQueue(items=items)) == items
+    assert out_of(LifoQueue(items=items)) == [2, 1, 3]
+    assert out_of(PriorityQueue(items=items)) == [1, 2, 3]
+
+
+def test_put_and_get_do_not_switch_needlessly(kind):
+    made = kind(2)
+    switches = get_hub().switches
+    made.put(1)
+    made.put_nowait(2)
+    assert (made.qsize(), len(made), made.full(), made.empty(), bool(made)) == (2, 2, True, False, True)
+    assert sorted([made.get(), made.get_nowait()]) == [1, 2]
+    assert made.empty() and not made.full() and bool(made)
+    assert get_hub().switches == switches
+
+
+def test_empty_and_full(kind):
+    made = kind(1)
+    for args in ((False,), (True, 0.001), (True, 0)):
+        with pytest.raises(Empty):
+            made.get(*args)
+    with pytest.raises(Empty):
+        made.get_nowait()
+    with pytest.raises(Empty):
+        made.peek_nowait()
+    made.put(1)
+    for args in ((False,), (True, 0.001)):
+        with pytest.raises(Full):
+            made.put(2, *args)
+    with pytest.raises(Full):
+        made.put_nowait(2)
+    assert "waiting" not in repr(made) and made.get() == 1
+    assert Empty is standard.Empty and Full is standard.Full
+
+
+def test_negative_timeouts(kind):
+    made = kind(1)
+    with pytest.raises(ValueError, match="non-negative"):
+        made.get(timeout=-1)
+    made.put(1)
+    with pytest.raises(ValueError, match="non-negative"):
+        made.put(1, timeout=-1)
+
+
+def test_getters_are_served_in_order(kind):
+    made, got = kind(), []
+
+    def getter(name):
+        got.append((name, made.get()))
+
+    jobs = [spawn(getter, name) for name in range(4)]
+    sleep(0)
+    assert "4 waiting to get" in repr(made)
+    for item in range(4):
+        made.put(item)
+    joinall(jobs)
+    assert got == [(n, n) for n in range(4)]
+
+
+def test_putters_are_served_in_order(kind):
+    made = kind(1)
+    jobs = [spawn(made.put, number) for number in range(4)]
+    sleep(0)
+    assert "3 waiting to put" in repr(made)
+    assert [made.get() for _ in range(4)] == [0, 1, 2, 3]
+    joinall(jobs)
+
+
+def test_an_item_is_for_the_first_getter(kind):
+    """Whoever comes while the getter has not run yet finds nothing."""
+    made = kind()
+    job = spawn(made.get)
+    sleep(0)
+    made.put(1)
+    with pytest.raises(Empty):
+        made.get_nowait()
+    assert job.get() == 1
+
+
+def test_killed_getters_and_putters(kind):
+    made = kind(1)
+    getters = [spawn(made.get) for _ in range(3)]
+    sleep(0)
+    getters[0].kill()
+    made.put("a")
+    kill(getters[1])  # it has its item already
+    made.put("b")
+    assert getters[1].get() == "a" and getters[2].get() == "b"
+
+    made.put(0)
+    putters = [spawn(made.put, number) for number in (1, 2, 3)]
+    sleep(0)
+    putters[1].kill()
+    assert [made.get() for _ in range(3)] == [0, 1, 3] and made.empty()
+
+
+def test_timeout_object_in_get(kind):
+    made = kind()
+    with pytest.raises(Timeout):
+        with Timeout(0.001):
+            made.get()
+    made.put(1)
+    assert made.get() == 1
+
+
+def test_forced_out_of_get_gives_the_item_back(kind):
+    made, got = kind(), []
+    victim = spawn(made.get)
+    victim.reports_errors = False
+    other = spawn(lambda: got.append(made.get()))
+    sleep(0)
+
+    def force():
+        made.put("item")
+        victim.throw(KeyError())
+
+    get_hub().run_callback(force)
+    other.join(timeout=5)
+    assert got == ["item"]
+
+    victim = spawn(made.get)
+    victim.reports_errors = False
+    sleep(0)
+    get_hub().run_callback(force)
+    victim.join()
+    assert made.get_nowait() == "item"
+
+
+def test_peek(kind):
+    made = kind()
+    jobs = [spawn(made.peek), spawn(made.peek, True, 5)]
+    sleep(0)
+    assert "2 waiting to get" in repr(made)
+    made.put(4)
+    assert [job.get() for job in jobs] == [4, 4] == [made.peek(), made.peek_nowait()]
+    assert made.get() == 4
+    with pytest.raises(Empty):
+        made.peek(timeout=0.001)
+
+
+def test_maxsize(kind):
+    assert kind().maxsize is None and kind(-1).maxsize is None and kind(3).maxsize == 3
+    with pytest.warns(DeprecationWarning):
+        assert not kind(0).full()
+    made = kind(1)
+    jobs = [spawn(made.put, number) for number in range(4)]
+    sleep(0)
+    made.maxsize = 3
+    assert made.qsize() == 3 and "maxsize=3" in repr(made)
+    made.maxsize = None
+    joinall(jobs)
+    assert made.qsize() == 4
+
+
+def test_iteration(kind):
+    made = kind()
+    job = spawn(lambda: list(made))
+    sleep(0)
+    for item in (1, 2):
+        made.put(item)
+    sleep(0)
+    made.put(StopIteration)
+    assert job.get() == [1, 2]
+
+
+def test_subscript_and_copy(kind):
+    assert kind[int] is kind
+    if kind is HookedQueue:
+        return
+    made = kind(5, items=[1, 2])
+    twin = made.copy()
+    assert type(twin) is kind and twin.maxsize == 5 and twin.get() == made.get() and len(twin) == 1
+
+
+def test_the_container_can_be_replaced():
+    from collections import deque
+
+    made = Queue()
+    made.put(1)
+    made.queue = deque([5])
+    made.put(6)
+    assert list(made.queue) == [5, 6] and made.get() == 5
+
+
+def test_in_a_callback(kind):
+    made, seen = kind(1), []
+
+    def callback():
+        made.put(1)
+        with pytest.raises(Full):
+            made.put_nowait(2)
+        with pytest.raises(BlockingSwitchOutError):
+            made.put(2)
+        seen.append(made.get())
+        with pytest.raises(Empty):
+            made.get_nowait()
+        with pytest.raises(BlockingSwitchOutError):
+            made.get()
+
+    get_hub().run_callback(callback)
+    sleep(0)
+    assert seen == [1]
+
+
+def test_nobody_puts(kind):
+    made = kind()
+    with pytest.raises(LoopExit, match="waits on <"):
+        made.get()
+
+
+def test_between_threads(kind):
+    made, results = kind(3), []
+
+    def put(numbers):
+        for number in numbers:
+            made.put(number)
+
+    def get(count):
+        results.extend([made.get(timeout=10) for _ in range(count)])
+
+    threads = [threading.Thread(target=put, args=(range(200),))]
+    threads.append(threading.Thread(target=lambda: spawn(put, range(200, 400)).get()))
+    threads.append(threading.Thread(target=get, args=(250,)))
+    for thread in threads:
+        thread.start()
+    jobs = [spawn(put, range(400, 500)), spawn(get, 250)]
+    joinall(jobs)
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == list(range(500)) and made.empty()
+
+
+# --- tasks and shutdown -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=WITH_TASKS, ids=lambda kind: kind.__name__)
+def with_tasks(request):
+    return request.param
+
+
+def test_task_done_and_join(with_tasks):
+    made = with_tasks()
+    assert made.join() is True
+    made.put(1)
+    made.put(2)
+    assert made.unfinished_tasks == 2 and "tasks=2" in repr(made)
+    assert made.join(timeout=0.001) is False
+    job = spawn(made.join)
+    sleep(0)
+    assert "1 waiting to join" in repr(made)
+    for _ in range(2):
+        made.get()
+        assert not job.ready()
+        made.task_done()
+    assert job.get() is True
+    with pytest.raises(ValueError, match="too many"):
+        made.task_done()
+
+
+def test_tasks_of_direct_hand_overs(with_tasks):
+    made = with_tasks(1)
+    getter = spawn(made.get)
+    sleep(0)
+    made.put(1)
+    assert made.unfinished_tasks == 1 and getter.get() == 1
+    made.put(2)
+    putter = spawn(made.put, 3)
+    sleep(0)
+    assert made.unfinished_tasks == 2
+    made.get()
+    assert made.unfinished_tasks == 3
+    putter.get()
+    assert with_tasks(items=[1, 2]).unfinished_tasks == 2
+    assert with_tasks(items=[1, 2], unfinished_tasks=5).unfinished_tasks == 5
+
+
+def test_shutdown(with_tasks):
+    made = with_tasks(2)
+    made.put(1)
+    made.shutdown()
+    assert made.is_shutdown and "shut down" in repr(made)
+    with pytest.raises(ShutDown):
+        made.put(2)
+    assert made.get() == 1
+    for method in (made.get, made.get_nowait, made.peek):
+        with pytest.raises(ShutDown):
+            method()
+    assert list(made) == []
+
+
+def raises_shutdown(function, *args):
+    with pytest.raises(ShutDown):
+        function(*args)
+    return True
+
+
+def test_shutdown_wakes_all(with_tasks):
+    empty, full = with_tasks(), with_tasks(1, items=[0])
+    jobs = [spawn(raises_shutdown, empty.get), spawn(raises_shutdown, empty.peek), spawn(raises_shutdown, full.put, 1)]
+    joining = spawn(full.join)
+    sleep(0)
+    empty.shutdown()
+    full.shutdown(immediate=True)
+    assert all(job.get() for job in jobs) and joining.get() is True
+    assert full.empty() and full.unfinished_tasks == 0
+    raises_shutdown(full.get)
+
+
+# --- hooks ------------------------------------------------------------------------------------------------------
+
+
+def test_priority_with_items_that_cannot_be_compared():
+    made = PriorityQueue(1)
+    made.put(1)
+    putter = spawn(made.put, 2)
+    sleep(0)
+    assert made.get() == 1
+    putter.get()
+    made.maxsize = None
+    with pytest.raises(TypeError):
+        made.put("text")
+    assert made.get() in (2, "text")
+
+
+def test_the_error_of_a_putter_that_waited_is_his_own():
+    class Picky(HookedQueue):
+        def _put(self, item):
+            if item == "bad":
+                raise ValueError(item)
+            super()._put(item)
+
+    made = Picky(1)
+    made.put(1)
+    bad, good = spawn(made.put, "bad"), spawn(made.put, 2)
+    bad.reports_errors = False
+    sleep(0)
+    assert made.get() == 1 and made.get() == 2
+    good.get()
+    with pytest.raises(ValueError, match="bad"):
+        bad.get()
+    with pytest.raises(ValueError, match="bad"):
+        made.put("bad")
+    assert made.empty()
+
+
+def test_put_in_the_middle_of_a_comparison():
+    """A finalizer, or a comparison, puts into the very queue that is being changed."""
+    made = PriorityQueue()
+
+    class Item:
+        def __init__(self, number):
+            self.number = number
+
+        def __lt__(self, other):
+            if self.number == 1 and other.number == 2 and not made.left:
+                made.left.append(1)
+                made.put(Item(3))
+                with pytest.raises(Empty):
+                    made.get_nowait()
+                with pytest.raises(BlockingSwitchOutError, match="in the middle of another"):
+                    made.get()
+            return self.number < other.number
+
+    class Marked(PriorityQueue):
+        left = None
+
+    made = Marked()
+    made.left = []
+    made.put(Item(2))
+    made.put(Item(1))
+    assert made.left == [1]
+    assert [made.get().number for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_hook_that_blocks_does_not_let_others_in():
+    class Slow(HookedQueue):
+        inside = 0
+
+        def _put(self, item):
+            assert not self.inside
+            self.inside = 1
+            sleep(0.001)
+            self.inside = 0
+            super()._put(item)
+
+    made = Slow()
+    getter = spawn(lambda: [made.get() for _ in range(6)])
+    joinall([spawn(made.put, number) for number in range(6)], raise_error=True)
+    assert sorted(getter.get()) == list(range(6)) and made.empty()
+
+
+def test_finalizers_that_put():
+    made = Queue()
+
+    class Puts:
+        def __init__(self):
+            self.cycle = self
+
+        def __del__(self):
+            made.put("final")
+
+    thresholds = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for number in range(200):
+            Puts()
+            made.put(number)
+            made.get()
+    finally:
+        gc.set_threshold(*thresholds)
+    gc.collect()
+    assert made.qsize() == 200
+
+
+# --- Channel ----------------------------------------------------------------------------------------------------
+
+
+def test_channel_hands_over():
+    channel, log = Channel(), []
+
+    def put():
+        for item in (1, 2, StopIteration):
+            channel.put(item)
+            log.append(("put", item))
+
+    job = spawn(put)
+    sleep(0)
+    assert log == [] and channel.balance == 1 and "1 waiting to put" in repr(channel)
+    assert list(channel) == [1, 2]
+    job.get()
+    assert channel.balance == 0 and channel.empty() and channel.full() and channel.qsize() == 0 == len(log) - 3
+
+
+def test_channel_without_waiting():
+    channel = Channel()
+    with pytest.raises(Full):
+        channel.put_nowait(1)
+    with pytest.raises(Empty):
+        channel.get_nowait()
+    with pytest.raises(Full):
+        channel.put(1, timeout=0.001)
+    with pytest.raises(Empty):
+        channel.get(timeout=0.001)
+    job = spawn(channel.get)
+    sleep(0)
+    assert channel.balance == -1
+    channel.put_nowait(5)
+    assert job.get() == 5
+    job = spawn(channel.put, 6)
+    sleep(0)
+    assert channel.get_nowait() == 6
+    job.get()
+    with pytest.raises(ValueError):
+        Channel(2)
+    assert channel.maxsize == 1 and Channel[int] is Channel
+
+
+def test_channel_kill_and_force():
+    channel = Channel()
+    jobs = [spawn(channel.put, number) for number in range(3)]
+    sleep(0)
+    jobs[0].kill()
+    assert channel.get() == 1 and channel.get() == 2
+    victim = spawn(channel.get)
+    victim.reports_errors = False
+    sleep(0)
+
+    def force():
+        channel.put("item")
+        victim.throw(KeyError())
+
+    get_hub().run_callback(force)
+    victim.join()
+    assert channel.get() == "item"
+
+
+def test_channel_between_threads():
+    channel = Channel()
+    thread = threading.Thread(target=lambda: [channel.put(number) for number in range(100)])
+    thread.start()
+    assert [channel.get() for _ in range(100)] == list(range(100))
+    thread.join()
