@@ -27,7 +27,7 @@ from libc.stdint cimport uint64_t
 from cpython.ref cimport Py_DECREF
 from hub.loop cimport due_ms, watch_t
 from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
-from hub.scheduler cimport Scheduler, current_hub, deadline_drop, deadline_t
+from hub.scheduler cimport Scheduler, current_hub, deadline_drop, deadline_new, deadline_stop, deadline_t
 
 __all__ = [
     "Stream", "accept_descriptor", "accept_ready", "recv", "recv_into", "send", "sendall", "wait_descriptor",
@@ -100,8 +100,8 @@ cdef class Stream:
     cdef double seconds            # the timeout; negative for none
     cdef bint is_stream            # a short receive means drained only for byte streams
     cdef bint drained              # whether the last receive took all there was
-    cdef deadline_t reading        # timers that stay from one wait to the next
-    cdef deadline_t writing
+    cdef deadline_t *reading       # timers that stay from one wait to the next, or NULL
+    cdef deadline_t *writing
     cdef list others               # hubs of other threads that have waited for it, or None
     cdef readonly object name      # the socket's class name, for reports
 
@@ -112,12 +112,19 @@ cdef class Stream:
         self.is_stream = (type & 0xF) == SOCK_STREAM
 
     def __dealloc__(self):
-        # Timers have a pointer to this object. Of another thread's collector they are out of reach.
-        if self.hub is not None:
-            if self.reading.timer != NULL:
-                deadline_drop(&self.reading, self.hub)
-            if self.writing.timer != NULL:
-                deadline_drop(&self.writing, self.hub)
+        if self.reading != NULL:
+            deadline_drop(self.reading, self.hub)
+        if self.writing != NULL:
+            deadline_drop(self.writing, self.hub)
+
+    cdef deadline_t *deadline_of(self, int events) except NULL:
+        if events == READ:
+            if self.reading == NULL:
+                self.reading = deadline_new()
+            return self.reading
+        if self.writing == NULL:
+            self.writing = deadline_new()
+        return self.writing
 
     @property
     def timeout(self):
@@ -155,8 +162,8 @@ cdef class Stream:
         cdef int outcome
         self.check()
         watch = self.open_watch(hub)
-        if self.hub is hub:
-            deadline = &self.reading if events == READ else &self.writing
+        if due and self.hub is hub:
+            deadline = self.deadline_of(events)
         outcome = hub.wait_descriptor(watch, events, due, deadline, self)
         if outcome == OUTCOME_READY:
             return 0
@@ -225,8 +232,8 @@ cdef class Stream:
         if hub is None or fd < 0:
             return
         if hub is get_current_hub():
-            deadline_drop(&self.reading, hub)
-            deadline_drop(&self.writing, hub)
+            deadline_stop(self.reading, hub)
+            deadline_stop(self.writing, hub)
             if self.epoch == hub.loop.core.epoch and self.watch.generation == self.generation:
                 hub.loop.watch_close(self.watch)
         elif not hub.destroyed:

@@ -43,6 +43,7 @@ cdef struct deadline_t:
     uint64_t fires        # the loop time it fires at
     uint64_t due          # the deadline of the wait
     wait_t *wait          # the wait it is for now, or NULL
+    bint orphaned         # its owner has gone, and nobody else will free it
 
 
 cdef class Scheduler(greenlet):
@@ -105,6 +106,8 @@ cdef class Scheduler(greenlet):
 
 
 cdef void alarm_cancel(alarm_t *alarm) noexcept
+cdef deadline_t *deadline_new() except NULL
+cdef void deadline_stop(deadline_t *deadline, Scheduler hub) noexcept
 cdef void deadline_drop(deadline_t *deadline, Scheduler hub) noexcept
 
 cdef Scheduler current_hub()

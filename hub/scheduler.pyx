@@ -27,7 +27,7 @@ import weakref
 from _thread import _local as native_local, get_ident
 
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetObject
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from posix.unistd cimport pause
 from cython cimport final, freelist, no_gc
@@ -305,22 +305,44 @@ cdef void expire(wait_t *wait) noexcept nogil:
 cdef void on_deadline(timer_t *timer) noexcept nogil:
     cdef deadline_t *deadline = <deadline_t *> timer.target
     cdef wait_t *wait = deadline.wait
+    if deadline.orphaned:
+        timer_to_pool(timer)
+        PyMem_RawFree(deadline)
+        return
     if wait != NULL and now_ns() // 1000000 < deadline.due:
         deadline.fires = deadline.due
         timer_restart(timer, deadline.due)
         return
-    deadline.timer = NULL
+    deadline.timer = NULL  # from now on its owner may free it
     timer_to_pool(timer)
     if wait != NULL:
         expire(wait)
 
 
-cdef void deadline_drop(deadline_t *deadline, Scheduler hub) noexcept:
-    """Give the timer back: its owner ends. The hub's own thread."""
-    if deadline.timer != NULL:
+cdef deadline_t *deadline_new() except NULL:
+    """A deadline without a timer."""
+    cdef deadline_t *deadline = <deadline_t *> PyMem_RawCalloc(1, sizeof(deadline_t))
+    if deadline == NULL:
+        raise MemoryError()
+    return deadline
+
+
+cdef void deadline_stop(deadline_t *deadline, Scheduler hub) noexcept:
+    """It will not be needed again, but whoever waits with it still has it. The hub's own thread."""
+    if deadline != NULL and deadline.timer != NULL:
         if deadline.epoch == hub.loop.core.epoch:
             hub.loop.timer_give(deadline.timer)
         deadline.timer = NULL
+
+
+cdef void deadline_drop(deadline_t *deadline, Scheduler hub) noexcept:
+    """The owner ends. A running timer of another thread's loop is out of reach: it frees the memory when it fires."""
+    if deadline.timer != NULL and deadline.epoch == hub.loop.core.epoch:
+        if not is_current(hub):
+            deadline.orphaned = True
+            return
+        hub.loop.timer_give(deadline.timer)
+    PyMem_RawFree(deadline)
 
 
 @final

@@ -488,3 +488,25 @@ def test_sendfile(pair, tmp_path):
         while received < MIB:
             received += len(second.recv(MIB))
         assert sending.get() == MIB
+
+
+def test_a_timer_that_outlives_its_socket_in_another_thread():
+    """Closed, and the last reference gone, in a thread, while the timer of a wait runs on this thread's loop."""
+
+    def close(holder):
+        holder.pop().close()
+
+    for _ in range(20):
+        ours, theirs = socketpair()
+        ours.settimeout(0.005)
+        reader = spawn(ours.recv, 1)
+        sleep(0)
+        theirs.send(b"x")
+        assert reader.get() == b"x"  # its timer is left running
+        holder = [ours]
+        del reader, ours
+        thread = threading.Thread(target=close, args=(holder,))
+        thread.start()
+        thread.join()
+        theirs.close()
+    sleep(0.02)

@@ -4,10 +4,12 @@ Every actor has a random generator of its own, made from one seed; what the thre
 to run. At the end nothing that was released, put or set may be lost, and nothing may have come twice.
 """
 
+import gc
 import random
 import threading
 
 import pytest
+from hub import BlockingSwitchOutError
 
 from greenio import GreenletExit, Timeout, get_hub, joinall, sleep, spawn
 from greenio.event import AsyncResult, Event
@@ -210,3 +212,53 @@ def test_no_thread_starves():
         thread.join(DEADLINE)
     stop.set()
     assert min(turns.values()) >= 100, turns
+
+
+def test_finalizers_that_wait():
+    """Collections, and with them finalizers, run anywhere; these let others run, in the middle of whatever it is."""
+    queue, received, waited, refused = Queue(3), [], [], []
+
+    class Waits:
+        def __init__(self):
+            self.cycle = self
+
+        def __del__(self):
+            try:
+                sleep(0 if len(waited) % 3 else 0.0001)
+                waited.append(1)
+            except BlockingSwitchOutError:
+                refused.append(1)  # on the hub greenlet
+
+    def put(base):
+        for number in range(50):
+            Waits()
+            queue.put(base + number)
+            sleep(0)
+
+    def get():
+        for _ in range(50):
+            Waits()
+            received.append(queue.get())
+
+    thresholds = gc.get_threshold()
+    gc.set_threshold(7, 2, 2)
+    try:
+        joinall([spawn(put, base) for base in range(0, 1000, 50)] + [spawn(get) for _ in range(20)], raise_error=True)
+    finally:
+        gc.set_threshold(*thresholds)
+    gc.collect()
+    assert sorted(received) == list(range(1000)) and waited
+    assert "waiting" not in repr(queue)
+
+
+def test_a_finalizer_that_waits_on_the_hub_is_told(monkeypatch):
+    told = []
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: told.append(unraisable.exc_value))
+
+    class Waits:
+        def __del__(self):
+            Event().wait()
+
+    get_hub().run_callback(Waits)
+    sleep(0)
+    assert len(told) == 1 and isinstance(told[0], BlockingSwitchOutError)
