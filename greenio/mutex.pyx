@@ -3,6 +3,8 @@
 Released while somebody stands in line, a lock belongs to the first in line from then on.
 """
 
+from _thread import TIMEOUT_MAX
+
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_XDECREF
 
@@ -26,6 +28,8 @@ cdef object none_for_ever(object blocking, object timeout):
         raise ValueError("can't specify a timeout for a non-blocking call")
     if timeout < 0:
         raise ValueError("timeout value must be a non-negative number")
+    if timeout > TIMEOUT_MAX:
+        raise OverflowError("timeout value is too large")
     return timeout
 
 
@@ -61,7 +65,8 @@ cdef class Lock(Waitable):
         """Take the lock; wait for it at most `timeout` seconds (float; -1 or None for ever). Switches if it waits.
 
         Returns True, or False if the timeout passed first or, with ``blocking=False``, if it was taken.
-        Raises ValueError for another negative timeout, or a timeout that is not to be waited for.
+        Raises ValueError for another negative timeout, or one that is not to be waited for; OverflowError for one
+        beyond threading.TIMEOUT_MAX.
         """
         if timeout is not -1:
             timeout = none_for_ever(blocking, timeout)
@@ -108,8 +113,8 @@ cdef class Lock(Waitable):
         self.held = False
 
     def __repr__(self):
-        state = "held" if self.held else "free"
-        return f"<{type(self).__name__} at {id(self):#x} {state}, {self.waiters.length} waiting>"
+        state = "locked" if self.held else "unlocked"
+        return f"<{state} {type(self).__name__} object at {id(self):#x}, {self.waiters.length} waiting>"
 
 
 cdef class RLock(Waitable):
@@ -235,5 +240,7 @@ cdef class RLock(Waitable):
         self.owner = None
 
     def __repr__(self):
-        state = "free" if self.owner is None else f"held {self.depth} times by {self.owner!r}"
-        return f"<{type(self).__name__} at {id(self):#x} {state}, {self.waiters.length} waiting>"
+        state = "unlocked" if self.owner is None else "locked"
+        owner = "" if self.owner is None else f" owner={self.owner!r} count={self.depth}"
+        name = type(self).__name__
+        return f"<{state} {name} object{owner} at {id(self):#x}, {self.waiters.length} waiting>"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from greenio import GreenletExit, getcurrent, kill, sleep, spawn
 from greenio.lock import Lock, Semaphore
 from greenio.pool import Pool
-from greenio.queue import LifoQueue, PriorityQueue, Queue, ShutDown
+from greenio.queue import Empty, LifoQueue, PriorityQueue, Queue, ShutDown
 
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -73,6 +73,13 @@ class QueueModel:
             self.putters = deque(pair for pair in self.putters if pair[0] != job)
 
 
+def get_or_time_out(queue):
+    try:
+        return queue.get(timeout=0)
+    except Empty:
+        return "empty"
+
+
 @quick
 @given(
     st.sampled_from([Queue, LifoQueue, PriorityQueue]),
@@ -81,6 +88,7 @@ class QueueModel:
         st.one_of(
             st.tuples(st.just("put"), st.integers(0, 9), st.booleans()),
             st.tuples(st.just("get"), st.just(0), st.booleans()),
+            st.tuples(st.just("get or time out"), st.just(0), st.just(False)),
             st.tuples(st.just("kill"), st.integers(0, 30), st.just(False)),
         ),
         max_size=30,
@@ -110,9 +118,16 @@ def test_queue(kind, maxsize, steps):
         elif name == "put":
             model.put(job, number)
             jobs.append(spawn(lambda number=number: (queue.put(number), "put")[1]))
-        else:
+        elif name == "get":
             model.get(job)
             jobs.append(spawn(queue.get))
+        else:
+            model.get(job)
+            if job not in model.results:
+                model.kill(job)
+                model.results[job] = "empty"
+            jobs.append(spawn(get_or_time_out, queue))
+            sleep(0.001)
         settle(elsewhere)
         assert len(queue) == len(model.items)
         for other, made in enumerate(jobs):

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from greenio import Greenlet, GreenletExit, Timeout, get_hub, getcurrent, sleep, spawn
+from greenio.event import Event
 from greenio.pool import Group, Pool, PoolFull
 from greenio.queue import Full
 from greenio.threadpool import ThreadPool
@@ -113,10 +114,11 @@ def test_an_iterable_that_fails_ends_the_iteration(pool):
 
 
 def test_imap_in_order_of_finishing():
-    gates = [Greenlet(sleep, 0.001 * n) for n in (3, 1, 2)]
-    for gate in gates:
-        gate.start()
-    assert list(Group().imap_unordered(lambda n: (gates[n].join(), n)[1], range(3))) == [1, 2, 0]
+    gates = [Event() for _ in range(3)]
+    results = Group().imap_unordered(lambda number: (gates[number].wait(), number)[1], range(3))
+    for number in (1, 2, 0):
+        gates[number].set()
+        assert next(results) == number
 
 
 def test_imap_maxsize_holds_back():
