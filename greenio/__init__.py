@@ -10,7 +10,7 @@ Layers, from the bottom; each knows only those below it:
     deadline, taskgroup, mapping, pool, threadpool, util
                                      many greenlets or threads under one roof; who does what
     config, process, hub             settings; signals and forks
-    stream, socket                   cooperative sockets
+    resolver, stream, socket         names, and cooperative sockets
     baseserver, server               servers
 
 Importing it makes no event loop: that is made when a thread first waits for something.
@@ -18,7 +18,7 @@ Importing it makes no event loop: that is made when a thread first waits for som
 
 from greenlet import GreenletExit, getcurrent
 from hub import __version__, get_hub, sleep
-from hub.hub import set_threadpool_factory
+from hub.hub import set_factory
 
 from greenio import hub as hub  # usable after `import greenio`, as gevent.hub is
 from greenio.choosing import wait_any
@@ -63,11 +63,18 @@ __all__ = [
 ]
 
 
-def _make_threadpool(size, hub):
+def _make_threadpool(hub):
     from greenio.threadpool import ThreadPool
 
-    return ThreadPool(size, hub, idle_task_timeout=5)
+    return ThreadPool(hub.threadpool_size, hub, idle_task_timeout=5)
 
 
-set_threadpool_factory(_make_threadpool)
+def _make_resolver(hub):
+    from greenio.resolver import Resolver
+
+    return Resolver(hub)
+
+
+set_factory("threadpool", _make_threadpool)
+set_factory("resolver", _make_resolver)
 config.apply()

@@ -10,7 +10,13 @@ import socket as _standard
 from _socket import socket as _basic
 from socket import *  # noqa: F403  (this module offers everything that the standard one does)
 
+from hub.scheduler import get_hub
+
 from greenio import stream as _stream
+from greenio.pool import Group as _Group
+from greenio.queue import Empty as _Empty
+from greenio.queue import SimpleQueue as _SimpleQueue
+from greenio.resolver import may_be_numeric
 
 _READ, _WRITE = 1, 2
 _CONNECTING = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
@@ -67,11 +73,27 @@ class socket(_standard.socket):
             return errno.EAGAIN
 
     def _connect(self, address):
+        address = self._resolved(address)
         error = _basic.connect_ex(self, address)
         if error in _CONNECTING and self._stream.timeout != 0:
             self._stream.wait_for(_WRITE)
             error = self.getsockopt(_standard.SOL_SOCKET, _standard.SO_ERROR)
         return error
+
+    def _resolved(self, address):
+        """The address with a numeric host, so that nothing is looked up, and waited for, inside of a system call."""
+        if self.family not in (_standard.AF_INET, _standard.AF_INET6) or not isinstance(address, tuple):
+            return address
+        if len(address) < 2 or not isinstance(address[0], str) or not isinstance(address[1], int):
+            return address  # bytes included: for the standard library to judge
+        host = address[0]
+        if host in ("", "<broadcast>") or "\0" in host or may_be_numeric(host):
+            return address
+        try:
+            found = get_hub().resolver.getaddrinfo(host, address[1], self.family, self.type, self.proto)
+        except UnicodeError:
+            return address  # no name at all
+        return (found[0][4][0], *address[1:])
 
     def recvfrom(self, *args):
         """As in the standard library. Switches while there is nothing to receive."""
@@ -90,7 +112,9 @@ class socket(_standard.socket):
         return self._stream.retry(_READ, super().recvmsg_into, *args)
 
     def sendto(self, *args):
-        """As in the standard library. Switches while nothing can be sent."""
+        """As in the standard library. Switches while nothing can be sent, or the host's name is looked up."""
+        if len(args) > 1:
+            args = (*args[:-1], self._resolved(args[-1]))
         return self._stream.retry(_WRITE, super().sendto, *args)
 
     def sendmsg(self, *args):
@@ -140,6 +164,56 @@ class socket(_standard.socket):
 SocketType = socket
 
 
+# --- names ------------------------------------------------------------------------------------------------------
+
+
+def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
+    """As in the standard library. Switches, unless no lookup is needed."""
+    return [
+        (_as_enum(_standard.AddressFamily, found[0]), _as_enum(_standard.SocketKind, found[1]), *found[2:])
+        for found in get_hub().resolver.getaddrinfo(host, port, family, type, proto, flags)
+    ]
+
+
+def _as_enum(kind, value):
+    try:
+        return kind(value)
+    except ValueError:
+        return value
+
+
+def gethostbyname(hostname):
+    """As in the standard library. Switches, unless the name is numeric."""
+    return get_hub().resolver.gethostbyname(hostname)
+
+
+def gethostbyname_ex(hostname):
+    """As in the standard library. Switches."""
+    return get_hub().resolver.gethostbyname_ex(hostname)
+
+
+def gethostbyaddr(ip_address):
+    """As in the standard library. Switches."""
+    return get_hub().resolver.gethostbyaddr(ip_address)
+
+
+def getnameinfo(sockaddr, flags):
+    """As in the standard library. Switches, unless `flags` ask for numbers only."""
+    return get_hub().resolver.getnameinfo(sockaddr, flags)
+
+
+def getfqdn(name=""):
+    """As in the standard library: the first name of the host that has a dot in it. Switches."""
+    name = name.strip()
+    if not name or name in ("0.0.0.0", "::"):
+        name = _standard.gethostname()
+    try:
+        canonical, aliases, _ = gethostbyaddr(name)
+    except OSError:
+        return name
+    return next((each for each in (canonical, *aliases) if "." in each), canonical)
+
+
 def _wrap(plain):
     """A socket of ours for the descriptor of a standard one, which gives it up."""
     timeout = plain.gettimeout()
@@ -164,32 +238,46 @@ def create_server(*args, **kwargs):
     return _wrap(_standard.create_server(*args, **kwargs))
 
 
-def create_connection(address, timeout=_standard._GLOBAL_DEFAULT_TIMEOUT, source_address=None, *, all_errors=False):
+def create_connection(
+    address,
+    timeout=_standard._GLOBAL_DEFAULT_TIMEOUT,
+    source_address=None,
+    *,
+    all_errors=False,
+    happy_eyeballs_delay=None,
+):
     """Connect to ``(host, port)``, trying each of the host's addresses in turn. Switches.
 
     `timeout` in seconds bounds each try. Raises the first try's error, or with `all_errors` all of them in an
     ExceptionGroup (CPython 3.11 or later).
+    `happy_eyeballs_delay` (seconds, float; 0.25 is usual): do not wait longer than that for one address before the next
+    is tried beside it, IPv6 and IPv4 in turn; the first that connects is taken. See RFC 8305
+    (https://www.rfc-editor.org/rfc/rfc8305).
     """
     host, port = address
-    errors = []
-    for family, kind, proto, _, resolved in _standard.getaddrinfo(host, port, 0, _standard.SOCK_STREAM):
-        sock = None
+
+    def attempt(found):
+        family, kind, proto, _, resolved = found
+        sock = socket(family, kind, proto)
         try:
-            sock = socket(family, kind, proto)
             if timeout is not _standard._GLOBAL_DEFAULT_TIMEOUT:
                 sock.settimeout(timeout)
             if source_address:
                 sock.bind(source_address)
             sock.connect(resolved)
             return sock
-        except OSError as error:
-            errors.append(error)
-            if sock is not None:
-                sock.close()
         except BaseException:
             sock.close()
             raise
+
+    addresses = getaddrinfo(host, port, 0, _standard.SOCK_STREAM)
+    if happy_eyeballs_delay is None:
+        sock, errors = _in_turn(attempt, addresses)
+    else:
+        sock, errors = _side_by_side(attempt, _interleaved(addresses), happy_eyeballs_delay)
     try:
+        if sock is not None:
+            return sock
         if not errors:
             raise OSError(f"getaddrinfo returns an empty list for {address!r}")
         if all_errors:
@@ -197,6 +285,59 @@ def create_connection(address, timeout=_standard._GLOBAL_DEFAULT_TIMEOUT, source
         raise errors[0]
     finally:
         errors.clear()
+
+
+def _in_turn(attempt, addresses):
+    errors = []
+    for found in addresses:
+        try:
+            return attempt(found), errors
+        except OSError as error:
+            errors.append(error)
+    return None, errors
+
+
+def _interleaved(addresses):
+    """The first of each family, then the second of each, and so on; the family that comes first stays first."""
+    families = {}
+    for found in addresses:
+        families.setdefault(found[0], []).append(found)
+    ordered = []
+    while any(families.values()):
+        ordered += [members.pop(0) for members in families.values() if members]
+    return ordered
+
+
+def _side_by_side(attempt, addresses, delay):
+    results, attempts, errors = _SimpleQueue(), _Group(), []
+    running = 0
+
+    def run(found):
+        try:
+            results.put(attempt(found))
+        except OSError as error:
+            results.put(error)
+
+    try:
+        while addresses or running:
+            if addresses:
+                attempts.spawn(run, addresses.pop(0))
+                running += 1
+            try:
+                result = results.get(timeout=delay if addresses else None)
+            except _Empty:
+                continue
+            running -= 1
+            if not isinstance(result, OSError):
+                return result, errors
+            errors.append(result)
+        return None, errors
+    finally:
+        attempts.kill()
+        while not results.empty():
+            late = results.get()
+            if not isinstance(late, OSError):
+                late.close()
 
 
 def _descriptor(fileno):

@@ -16,13 +16,12 @@ from hub.scheduler import Scheduler, Wait, get_hub, get_hub_if_exists, set_hub_c
 __all__ = ["Hub", "Waiter", "get_hub", "get_hub_if_exists", "sleep"]
 
 
-threadpool_factory = None  # set by the library on top
+_factories: dict = {}  # what the library on top makes for a hub, by attribute
 
 
-def set_threadpool_factory(factory):
-    """Say what makes the `threadpool` of a hub: ``factory(size, hub)`` (internal)."""
-    global threadpool_factory
-    threadpool_factory = factory
+def set_factory(name, factory):
+    """Say what makes the `threadpool` or the `resolver` of a hub: ``factory(hub)`` (internal)."""
+    _factories[name] = factory
 
 
 class Hub(Scheduler):
@@ -55,17 +54,32 @@ class Hub(Scheduler):
     @property
     def threadpool(self):
         """The hub's thread pool, for calls that cannot cooperate; made on first use."""
-        pool = self.__dict__.get("_threadpool")
-        if pool is None:
-            pool = self.__dict__["_threadpool"] = threadpool_factory(self.threadpool_size, self)
-        return pool
+        return self._made("threadpool")
 
     @threadpool.setter
     def threadpool(self, pool):
         self.__dict__["_threadpool"] = pool
 
+    @property
+    def resolver(self):
+        """What resolves names for this hub's greenlets; made on first use. May be replaced."""
+        return self._made("resolver")
+
+    @resolver.setter
+    def resolver(self, resolver):
+        self.__dict__["_resolver"] = resolver
+
+    def _made(self, name):
+        made = self.__dict__.get(f"_{name}")
+        if made is None:
+            made = self.__dict__[f"_{name}"] = _factories[name](self)
+        return made
+
     def on_destroy(self):
-        """The hub is about to close its loop: the threads of its pool end (internal)."""
+        """The hub is about to close its loop: its resolver, and the threads of its pool, end (internal)."""
+        resolver = self.__dict__.pop("_resolver", None)
+        if resolver is not None:
+            resolver.close()
         pool = self.__dict__.pop("_threadpool", None)
         if pool is not None:
             pool.kill()

@@ -53,7 +53,7 @@ LAYERS = [
     {"waiting", "choosing"},
     {"mapping", "pool", "threadpool", "deadline", "taskgroup", "util"},
     {"config", "hub", "process"},
-    {"stream", "socket"},
+    {"resolver", "stream", "socket"},
     {"baseserver", "server"},
 ]
 

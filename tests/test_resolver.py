@@ -1,0 +1,281 @@
+"""Names: the results, orders and errors of the standard library, while other greenlets go on."""
+
+import errno
+import itertools
+import socket as standard
+import sys
+import threading
+import time
+
+import pytest
+
+from greenio import Timeout, get_hub, kill, sleep, spawn
+from greenio import socket as cooperative
+from greenio.socket import create_connection, create_server, getaddrinfo, socket
+from greenio.threadpool import ThreadPool
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_pool_of_its_own():
+    hub = get_hub()
+    before, hub.threadpool = hub.__dict__.get("_threadpool"), ThreadPool(10)
+    yield
+    hub.threadpool.kill()
+    while hub.threadpool._threads:
+        sleep(0.001)
+    hub.threadpool = before
+
+
+@pytest.fixture(autouse=True)
+def threads_stay():
+    """The pool's threads outlive a test, and are no leak."""
+    get_hub().threadpool.size = 3
+
+
+def outcome(function, *args):
+    try:
+        return function(*args)
+    except Exception as error:
+        return type(error), error.args
+
+
+def names_of_this_host():
+    with open("/etc/hosts") as hosts:
+        lines = [line.partition("#")[0].split() for line in hosts]
+    return sorted({name for line in lines for name in line})[:8]
+
+
+# None of these takes a question to a name server.
+LOCAL = [
+    *names_of_this_host(), "localhost", "LOCALHOST", b"localhost", bytearray(b"localhost"), "127.0.0.1", "127.1",
+    "", "x" * 70 + ".invalid", "nul\0byte", 5, None,
+]  # fmt: skip
+HOSTS = [*LOCAL, "0x7f.1", "2130706433", "::1", "::", "::ffff:1.2.3.4", "fe80::1%lo", "1.2.3.4"]
+PORTS = [0, 80, "80", "http", b"http", None, "nonsense", -1, 70000, 2**70, 1.5]
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=repr)
+def test_getaddrinfo(host):
+    for port in PORTS:
+        assert outcome(getaddrinfo, host, port) == outcome(standard.getaddrinfo, host, port), (host, port)
+
+
+OPTIONS = list(
+    itertools.product(
+        [standard.AF_UNSPEC, standard.AF_INET, standard.AF_INET6, 999],
+        [0, standard.SOCK_STREAM, standard.SOCK_DGRAM],
+        [0, standard.IPPROTO_UDP],
+        [0, standard.AI_PASSIVE, standard.AI_CANONNAME, standard.AI_NUMERICHOST, standard.AI_NUMERICSERV],
+    )
+)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", None], ids=repr)
+def test_getaddrinfo_options(host):
+    for options in OPTIONS:
+        if host == "localhost" and options[0] == standard.AF_INET6:
+            continue  # a question to a name server where /etc/hosts has no such address
+        args = (host, 80, *options)
+        assert outcome(getaddrinfo, *args) == outcome(standard.getaddrinfo, *args), args
+    found = getaddrinfo("localhost", 80, type=standard.SOCK_STREAM)[0]
+    assert isinstance(found[0], standard.AddressFamily) and isinstance(found[1], standard.SocketKind)
+
+
+@pytest.mark.parametrize("name", ["gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getfqdn"])
+@pytest.mark.parametrize("host", LOCAL, ids=repr)
+def test_gethostby(name, host):
+    assert outcome(getattr(cooperative, name), host) == outcome(getattr(standard, name), host)
+
+
+@pytest.mark.parametrize("address", [
+    ("127.0.0.1", 80), ("127.0.0.1", 65535), ("localhost", 80),
+    ("127.0.0.1",), (), "127.0.0.1", ("127.0.0.1", "80"), ("127.0.0.1", -1),
+], ids=repr)  # fmt: skip
+def test_getnameinfo(address):
+    for flags in (0, standard.NI_NUMERICHOST, standard.NI_NUMERICSERV, 3, standard.NI_NAMEREQD, standard.NI_DGRAM):
+        assert outcome(cooperative.getnameinfo, address, flags) == outcome(standard.getnameinfo, address, flags)
+
+
+def test_numeric_addresses_never_leave_the_greenlet():
+    hub = get_hub()
+    before, switches = hub.threadpool, hub.switches
+    hub.threadpool = None
+    try:
+        getaddrinfo("127.0.0.1", 80)
+        getaddrinfo("::1", "80")
+        getaddrinfo(None, 0)
+        cooperative.gethostbyname("127.1")
+        cooperative.getnameinfo(("127.0.0.1", 80), standard.NI_NUMERICHOST | standard.NI_NUMERICSERV)
+    finally:
+        hub.threadpool = before
+    assert hub.switches == switches
+
+
+class SlowResolver:
+    """Takes its time, in a thread as the real one."""
+
+    def __init__(self, hub, seconds):
+        self.hub = hub
+        self.seconds = seconds
+
+    def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
+        self.hub.threadpool.apply(time.sleep, (self.seconds,))
+        return standard.getaddrinfo("127.0.0.1", port, family, type, proto, flags)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def slow():
+    hub = get_hub()
+    hub.resolver = SlowResolver(hub, 0.03)
+    yield
+    hub.threadpool.join()
+    hub.resolver = None
+
+
+def test_others_go_on_meanwhile(slow):
+    ticks = []
+    ticking = spawn(lambda: [(ticks.append(1), sleep(0.001)) for _ in range(1000)])
+    assert getaddrinfo("anything", 80, type=standard.SOCK_STREAM)[0][4] == ("127.0.0.1", 80)
+    ticking.kill()
+    assert len(ticks) > 5
+
+
+def test_kill_and_timeout_while_a_name_is_looked_up(slow):
+    job = spawn(getaddrinfo, "anything", 80)
+    sleep(0)
+    kill(job)
+    with pytest.raises(Timeout):
+        with Timeout(0.001):
+            getaddrinfo("anything", 80)
+    assert job.dead
+
+
+def test_sockets_look_names_up_cooperatively(slow):
+    ticks = []
+    ticking = spawn(lambda: [(ticks.append(1), sleep(0.001)) for _ in range(1000)])
+    with create_server(("127.0.0.1", 0)) as server, socket() as client, socket(type=standard.SOCK_DGRAM) as udp:
+        client.connect(("some.host", server.getsockname()[1]))
+        udp.bind(("127.0.0.1", 0))
+        udp.sendto(b"x", ("some.host", udp.getsockname()[1]))
+        assert udp.recv(1) == b"x"
+    ticking.kill()
+    assert len(ticks) > 10
+
+
+def test_in_other_threads():
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(getaddrinfo("localhost", 80)))
+    thread.start()
+    thread.join()
+    assert seen == [standard.getaddrinfo("localhost", 80)]
+
+
+def test_connect_says_what_the_standard_library_says():
+    for address in [("x" * 70 + ".invalid", 80), ("127.0.0.1",), ("127.0.0.1", "80"), ("\0", 80), 5, ("::1", 80)]:
+        with socket() as ours, standard.socket() as plain:
+            assert outcome(ours.connect, address)[0] == outcome(plain.connect, address)[0], address
+
+
+# --- happy eyeballs ---------------------------------------------------------------------------------------------
+
+
+class ManyAddresses:
+    """A name with several addresses."""
+
+    def __init__(self, *addresses):
+        self.addresses = addresses
+
+    def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
+        return [
+            (standard.AF_INET6 if ":" in each[0] else standard.AF_INET, standard.SOCK_STREAM, 6, "", each)
+            for each in self.addresses
+        ]
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def listener():
+    with create_server(("127.0.0.1", 0)) as made:
+        yield made.getsockname()
+
+
+@pytest.fixture
+def silent():
+    """An address that never answers: the queue of those who wait to be accepted is full."""
+    with standard.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        fillers = [standard.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+        yield server.getsockname()
+        for filler in fillers:
+            filler.close()
+
+
+@pytest.fixture
+def refused():
+    with standard.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        yield unused.getsockname()
+
+
+@pytest.fixture
+def resolves_to():
+    def set_addresses(*addresses):
+        get_hub().resolver = ManyAddresses(*addresses)
+
+    yield set_addresses
+    get_hub().resolver = None
+
+
+@pytest.mark.parametrize("delay", [None, 0.01])
+def test_refused_addresses_are_passed_over(listener, refused, resolves_to, delay):
+    resolves_to(refused, refused, listener)
+    with create_connection(("host", 1), timeout=30, happy_eyeballs_delay=delay) as sock:
+        assert sock.getpeername() == listener and sock.gettimeout() == 30
+
+
+def test_a_silent_address_is_not_waited_for(listener, silent, resolves_to):
+    resolves_to(silent, silent, listener)
+    with create_connection(("host", 1), timeout=60, happy_eyeballs_delay=0.005) as sock:
+        assert sock.getpeername() == listener
+    resolves_to(silent, listener)
+    with create_connection(("host", 1), timeout=0.02, happy_eyeballs_delay=60) as sock:
+        assert sock.getpeername() == listener  # tried when the first had timed out
+
+
+def test_all_fail(refused, resolves_to):
+    resolves_to(refused, refused)
+    with pytest.raises(ConnectionRefusedError):
+        create_connection(("host", 1), happy_eyeballs_delay=0.01)
+    if sys.version_info >= (3, 11):
+        with pytest.raises(ExceptionGroup) as caught:  # noqa: F821  (from CPython 3.11 on)
+            create_connection(("host", 1), all_errors=True, happy_eyeballs_delay=0.01)
+        assert [error.errno for error in caught.value.exceptions] == [errno.ECONNREFUSED] * 2
+    resolves_to()
+    with pytest.raises(OSError, match="empty list"):
+        create_connection(("host", 1), happy_eyeballs_delay=0.01)
+
+
+def test_families_take_turns():
+    def info(family, number):
+        return (family, standard.SOCK_STREAM, 6, "", number)
+
+    six, four = standard.AF_INET6, standard.AF_INET
+    addresses = [info(six, 1), info(six, 2), info(six, 3), info(four, 4), info(four, 5)]
+    assert [found[4] for found in cooperative._interleaved(addresses)] == [1, 4, 2, 5, 3]
+
+
+def test_killed_while_it_races(silent, resolves_to):
+    resolves_to(silent, silent)
+    job = spawn(create_connection, ("host", 1), happy_eyeballs_delay=0.001)
+    sleep(0.005)
+    job.kill()
+    assert job.dead
