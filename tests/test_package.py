@@ -54,7 +54,7 @@ LAYERS = [
     {"mapping", "pool", "threadpool", "deadline", "taskgroup", "util"},
     {"config", "hub", "process"},
     {"resolver", "stream", "socket"},
-    {"baseserver", "server"},
+    {"baseserver", "server", "select", "selectors"},
 ]
 
 

@@ -1,0 +1,190 @@
+"""Waiting for many descriptors at once: select, poll and epoll that let other greenlets run.
+
+Everything else is the standard library's `select`.
+
+An epoll descriptor can itself be waited for. `epoll` here waits for its own; `select` and `poll` ask the system first
+whether something is ready, and if not, register what they wait for with an epoll of their own for the time of the call.
+What they return is always the system's answer.
+"""
+
+import errno
+import select as _standard
+import time
+from select import *  # noqa: F403  (this module offers everything that the standard one does)
+
+from hub import get_hub_if_exists
+
+from greenio.socket import wait_read as _wait_read
+
+__all__ = ["epoll", "error", "poll", "select"]
+
+error = OSError
+
+# Kept, as patching may put ours in their place.
+_select, _poll, _epoll = _standard.select, _standard.poll, _standard.epoll
+
+
+def _wait(descriptors, ready, timeout):
+    """Call `ready()`, the system's own call without waiting, until it returns something or `timeout` seconds are over.
+
+    `descriptors`: a dict of descriptor to epoll events. Returns the last answer.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    waiting = _epoll()
+    try:
+        for descriptor, events in descriptors.items():
+            try:
+                # Edge-triggered: an event that the system's call does not count as ready is told once.
+                waiting.register(descriptor, events | _standard.EPOLLET)
+            except OSError as failure:
+                if failure.errno not in (errno.EPERM, errno.EBADF):  # always ready; closed: ready() tells
+                    raise
+        while True:
+            answer = ready()
+            if answer:
+                return answer
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                return answer
+            try:
+                _wait_read(waiting, left)
+            except TimeoutError:
+                return ready()
+            waiting.poll(0, max(1, len(descriptors)))  # the edges are seen
+    finally:
+        waiting.close()
+
+
+def _descriptor(source):
+    return source if isinstance(source, int) else source.fileno()
+
+
+def select(rlist, wlist, xlist, timeout=None):
+    """As select.select(): lists of what is ready to be read, to be written, and in an exceptional state. Switches.
+
+    `timeout` in seconds (float; None for ever); 0 only looks, and does not switch.
+    """
+    rlist, wlist, xlist = list(rlist), list(wlist), list(xlist)
+    if timeout is not None and timeout < 0:
+        raise ValueError("timeout must be non-negative")
+    answer = _select(rlist, wlist, xlist, 0)
+    if any(answer) or (timeout is not None and timeout == 0):
+        return answer
+    descriptors = {}
+    for sources, events in (
+        (rlist, _standard.EPOLLIN), (wlist, _standard.EPOLLOUT), (xlist, _standard.EPOLLPRI),
+    ):  # fmt: skip
+        for source in sources:
+            descriptor = _descriptor(source)
+            descriptors[descriptor] = descriptors.get(descriptor, 0) | events
+
+    def ready():
+        found = _select(rlist, wlist, xlist, 0)
+        return found if any(found) else None
+
+    return _wait(descriptors, ready, timeout) or ([], [], [])
+
+
+class poll:
+    """As select.poll(): `register`, `modify`, `unregister` and `poll`."""
+
+    def __init__(self):
+        self._poll = _poll()
+        self._registered = {}
+
+    def register(self, fd, eventmask=_standard.POLLIN | _standard.POLLPRI | _standard.POLLOUT):
+        """Wait for events on a descriptor (int, or an object with fileno()) from now on."""
+        self._poll.register(fd, eventmask)
+        self._registered[_descriptor(fd)] = eventmask
+
+    def modify(self, fd, eventmask):
+        """Change what is waited for. Raises OSError(ENOENT) if it was not registered."""
+        self._poll.modify(fd, eventmask)
+        self._registered[_descriptor(fd)] = eventmask
+
+    def unregister(self, fd):
+        """Do not wait for it any more. Raises KeyError if it was not registered."""
+        self._poll.unregister(fd)
+        del self._registered[_descriptor(fd)]
+
+    def poll(self, timeout=None):
+        """Wait at most `timeout` MILLISECONDS (float; None or less than 0 for ever). Switches, unless it is 0.
+
+        Returns a list of (descriptor, event) of what is ready.
+        """
+        found = self._poll.poll(0)
+        if found or (timeout is not None and timeout == 0):
+            return found
+        seconds = None if timeout is None or timeout < 0 else timeout / 1000
+        # POLLIN and its like have the values of EPOLLIN and its like.
+        return _wait(dict(self._registered), lambda: self._poll.poll(0), seconds)
+
+
+class epoll:
+    """As select.epoll(): an object that keeps what it waits for in the kernel."""
+
+    def __init__(self, sizehint=-1, flags=0):
+        self._epoll = _epoll(sizehint, flags)
+
+    @classmethod
+    def fromfd(cls, fd):
+        """An epoll object on a descriptor that is one already."""
+        made = cls.__new__(cls)
+        made._epoll = _epoll.fromfd(fd)
+        return made
+
+    @property
+    def closed(self):
+        """Whether it is closed (bool)."""
+        return self._epoll.closed
+
+    def fileno(self):
+        """Its descriptor (int)."""
+        return self._epoll.fileno()
+
+    def close(self):
+        """Close it. Greenlets that wait in poll() get OSError(EBADF)."""
+        if not self._epoll.closed:
+            hub = get_hub_if_exists()
+            if hub is not None:
+                hub.loop.closing_fd(self._epoll.fileno())
+            self._epoll.close()
+
+    def register(self, fd, eventmask=_standard.EPOLLIN | _standard.EPOLLPRI | _standard.EPOLLOUT):
+        """Wait for events on a descriptor (int, or an object with fileno()) from now on."""
+        self._epoll.register(fd, eventmask)
+
+    def modify(self, fd, eventmask):
+        """Change what is waited for."""
+        self._epoll.modify(fd, eventmask)
+
+    def unregister(self, fd):
+        """Do not wait for it any more."""
+        self._epoll.unregister(fd)
+
+    def poll(self, timeout=None, maxevents=-1):
+        """Wait at most `timeout` seconds (float; None or less than 0 for ever). Switches, unless it is 0.
+
+        Returns a list of (descriptor, event) of what is ready, at most `maxevents`.
+        """
+        found = self._epoll.poll(0, maxevents)
+        if found or (timeout is not None and timeout == 0):
+            return found
+        end = None if timeout is None or timeout < 0 else time.monotonic() + timeout
+        while True:
+            left = None if end is None else max(0, end - time.monotonic())
+            try:
+                _wait_read(self._epoll, left)
+            except TimeoutError:
+                return self._epoll.poll(0, maxevents)
+            found = self._epoll.poll(0, maxevents)
+            if found:
+                return found  # else another greenlet was faster
+
+    def __enter__(self):
+        if self._epoll.closed:
+            raise ValueError("I/O operation on closed epoll object")
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()

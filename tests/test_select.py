@@ -1,0 +1,284 @@
+"""select, poll, epoll and selectors: the system's answers, while other greenlets go on."""
+
+import errno
+import os
+import select as standard
+import selectors as standard_selectors
+import threading
+import time
+
+import pytest
+
+from greenio import Timeout, joinall, select, selectors, sleep, spawn
+from greenio.socket import socketpair
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socketpair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def with_select(sock, timeout):
+    return [each.fileno() for each in select.select([sock], [], [], timeout)[0]]
+
+
+def with_poll(sock, timeout):
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return [fd for fd, event in poll.poll(None if timeout is None else timeout * 1000) if event & select.POLLIN]
+
+
+def with_epoll(sock, timeout):
+    with select.epoll() as epoll:
+        epoll.register(sock, select.EPOLLIN)
+        return [fd for fd, event in epoll.poll(timeout) if event & select.EPOLLIN]
+
+
+def with_selector(kind):
+    def wait(sock, timeout):
+        with kind() as selector:
+            selector.register(sock, selectors.EVENT_READ)
+            return [key.fd for key, _ in selector.select(timeout)]
+
+    wait.__name__ = kind.__name__
+    return wait
+
+
+WAITS = [
+    with_select, with_poll, with_epoll,
+    *map(with_selector, [selectors.SelectSelector, selectors.PollSelector, selectors.EpollSelector]),
+]  # fmt: skip
+
+
+@pytest.fixture(params=WAITS, ids=lambda wait: wait.__name__)
+def wait(request):
+    return request.param
+
+
+def test_ready_at_once(wait, pair):
+    ours, theirs = pair
+    assert wait(ours, 0) == []
+    theirs.send(b"x")
+    assert wait(ours, 0) == wait(ours, None) == wait(ours, 5) == [ours.fileno()]
+
+
+def test_ready_later(wait, pair):
+    ours, theirs = pair
+    for timeout in (None, 5):
+        job = spawn(wait, ours, timeout)
+        sleep(0.001)
+        assert not job.ready()
+        theirs.send(b"x")
+        assert job.get() == [ours.fileno()]
+        ours.recv(1)
+
+
+def test_timeout(wait, pair):
+    started = time.monotonic()
+    assert wait(pair[0], 0.01) == []
+    assert time.monotonic() - started >= 0.01
+
+
+def test_killed(wait, pair):
+    job = spawn(wait, pair[0], None)
+    sleep(0)
+    job.kill()
+    with pytest.raises(Timeout):
+        with Timeout(0.001):
+            wait(pair[0], None)
+
+
+def test_the_other_end_closes(wait, pair):
+    ours, theirs = pair
+    job = spawn(wait, ours, 5)
+    sleep(0)
+    theirs.close()
+    assert job.get() == [ours.fileno()]
+
+
+def test_several_greenlets_on_one_descriptor(wait, pair):
+    ours, theirs = pair
+    jobs = [spawn(wait, ours, 5) for _ in range(5)]
+    sleep(0)
+    theirs.send(b"x")
+    joinall(jobs)
+    assert [job.value for job in jobs] == [[ours.fileno()]] * 5
+
+
+def test_in_threads(wait, pair):
+    ours, theirs = pair
+    found = []
+    thread = threading.Thread(target=lambda: found.append(wait(ours, 5)))
+    thread.start()
+    sleep(0.002)
+    theirs.send(b"x")
+    thread.join()
+    assert found == [[ours.fileno()]]
+
+
+# --- select -----------------------------------------------------------------------------------------------------
+
+
+def test_select_returns_the_objects(pair):
+    ours, theirs = pair
+    assert select.select([ours], [ours, theirs.fileno()], [ours], 5) == ([], [ours, theirs.fileno()], [])
+    theirs.send(b"x")
+    assert select.select(iter([ours]), [], []) == ([ours], [], [])
+
+
+def test_select_bad_arguments(pair):
+    closed = os.dup(pair[0].fileno())
+    os.close(closed)
+    for args in [([closed], [], [], 1), ([-1], [], [], 1), (["x"], [], [], 1), ([], [], [], -1), ([], [], [], "1")]:
+        expected = None
+        try:
+            standard.select(*args)
+        except Exception as error:
+            expected = type(error)
+        with pytest.raises(expected):
+            select.select(*args)
+    assert select.select([], [], [], 0.001) == ([], [], [])
+
+
+def test_select_of_a_regular_file(tmp_path, pair):
+    with open(tmp_path / "file", "w+") as file:
+        assert select.select([file, pair[0]], [file], [], 5) == ([file], [file], [])
+
+
+def test_select_does_not_spin_on_what_it_did_not_ask_for(monkeypatch):
+    """A pipe whose reader is gone is in an error state, which a wait for exceptional conditions does not count."""
+    looks = []
+    system = select._select
+    monkeypatch.setattr(select, "_select", lambda *args: (looks.append(1), system(*args))[1])
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert select.select([], [], [writer], 0.02) == ([], [], [])
+    assert len(looks) < 6
+    os.close(writer)
+
+
+# --- poll -------------------------------------------------------------------------------------------------------
+
+
+def test_poll_object(pair):
+    ours, theirs = pair
+    poll = select.poll()
+    poll.register(ours)
+    assert poll.poll() == [(ours.fileno(), select.POLLOUT)]
+    poll.modify(ours, select.POLLIN)
+    assert poll.poll(1) == []
+    theirs.send(b"x")
+    assert poll.poll(-1) == [(ours.fileno(), select.POLLIN)]
+    poll.unregister(ours.fileno())
+    assert poll.poll(1) == []
+    with pytest.raises(KeyError):
+        poll.unregister(ours)
+    with pytest.raises(FileNotFoundError):
+        poll.modify(ours, select.POLLIN)
+    closed = os.dup(ours.fileno())
+    os.close(closed)
+    poll.register(closed, select.POLLIN)
+    assert poll.poll() == [(closed, select.POLLNVAL)]
+
+
+# --- epoll ------------------------------------------------------------------------------------------------------
+
+
+def test_epoll_object(pair):
+    ours, theirs = pair
+    epoll = select.epoll()
+    epoll.register(ours)
+    assert epoll.poll() == [(ours.fileno(), select.EPOLLOUT)]
+    epoll.modify(ours, select.EPOLLIN)
+    assert epoll.poll(0.001) == []
+    theirs.send(b"x")
+    assert epoll.poll(-1) == epoll.poll(maxevents=1) == [(ours.fileno(), select.EPOLLIN)]
+    epoll.unregister(ours)
+    with pytest.raises(FileNotFoundError):
+        epoll.unregister(ours)
+    twin = select.epoll.fromfd(os.dup(epoll.fileno()))
+    assert not twin.closed
+    twin.close()
+    twin.close()
+    assert twin.closed
+    for use in (twin.poll, twin.fileno, twin.__enter__, lambda: twin.register(ours)):
+        with pytest.raises(ValueError, match="closed epoll"):
+            use()
+    epoll.close()
+
+
+def test_epoll_closed_under_a_waiter(pair):
+    epoll = select.epoll()
+    epoll.register(pair[0], select.EPOLLIN)
+    job = spawn(epoll.poll)
+    job.reports_errors = False
+    sleep(0)
+    epoll.close()
+    with pytest.raises(OSError) as caught:
+        job.get()
+    assert caught.value.errno == errno.EBADF
+
+
+def test_epoll_registered_while_somebody_waits(pair):
+    ours, theirs = pair
+    with select.epoll() as epoll:
+        job = spawn(epoll.poll, 5)
+        sleep(0.001)
+        epoll.register(ours, select.EPOLLIN)
+        theirs.send(b"x")
+        assert job.get() == [(ours.fileno(), select.EPOLLIN)]
+
+
+def test_edges_go_to_one_of_the_waiters(pair):
+    ours, theirs = pair
+    with select.epoll() as epoll:
+        epoll.register(ours, select.EPOLLIN | select.EPOLLET)
+        jobs = [spawn(epoll.poll, 0.02) for _ in range(3)]
+        sleep(0)
+        theirs.send(b"x")
+        joinall(jobs)
+        assert sorted(len(job.value) for job in jobs) == [0, 0, 1]
+
+
+# --- selectors --------------------------------------------------------------------------------------------------
+
+
+def test_selectors_are_the_standard_ones():
+    assert issubclass(selectors.DefaultSelector, standard_selectors.BaseSelector)
+    assert selectors.EVENT_READ == standard_selectors.EVENT_READ
+    public = {name for name in dir(standard_selectors) if not name.startswith("_")}
+    assert {"BaseSelector", "SelectorKey", "EVENT_WRITE"} <= public & set(dir(selectors))
+
+
+def test_selector_with_data(pair):
+    ours, theirs = pair
+    with selectors.DefaultSelector() as selector:
+        selector.register(ours, selectors.EVENT_READ | selectors.EVENT_WRITE, data="data")
+        ((key, events),) = selector.select()
+        assert key.data == "data" and events == selectors.EVENT_WRITE
+        selector.modify(ours, selectors.EVENT_READ)
+        theirs.send(b"x")
+        assert [events for _, events in selector.select(5)] == [selectors.EVENT_READ]
+        selector.unregister(ours)
+        assert selector.select(0.001) == []
+
+
+def test_many_descriptors():
+    pairs = [socketpair() for _ in range(400)]
+    try:
+        job = spawn(select.select, [ours for ours, _ in pairs], [], [], 5)
+        poll = select.poll()
+        for ours, _ in pairs:
+            poll.register(ours, select.POLLIN)
+        polling = spawn(poll.poll, 5000)
+        sleep(0.001)
+        pairs[300][1].send(b"x")
+        assert job.get() == ([pairs[300][0]], [], [])
+        assert polling.get() == [(pairs[300][0].fileno(), select.POLLIN)]
+    finally:
+        for ours, theirs in pairs:
+            ours.close()
+            theirs.close()
