@@ -11,8 +11,8 @@ Layers, from the bottom; each knows only those below it:
                                      many greenlets or threads under one roof; who does what
     config, process, hub             settings; signals and forks
     resolver, stream, socket         names, and cooperative sockets
-    select, selectors, fileobject, subprocess
-                                     many descriptors at once; pipes, files, processes
+    ssl, select, selectors, fileobject, subprocess
+                                     TLS; many descriptors at once; pipes, files, processes
     baseserver, server               servers
 
 Importing it makes no event loop: that is made when a thread first waits for something.

@@ -54,8 +54,11 @@ class socket(_standard.socket):
 
     def accept(self):
         """Wait for a connection; return ``(socket, address)``. Switches."""
+        return self._accept_as(type(self))
+
+    def _accept_as(self, kind):
         fd, address = _stream.accept_descriptor(self)
-        sock = type(self)(self.family, self.type, self.proto, fileno=fd)
+        sock = kind(self.family, self.type, self.proto, fileno=fd)
         sock.settimeout(_standard.getdefaulttimeout())
         return sock, address
 

@@ -210,6 +210,14 @@ cdef class Stream:
             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
         self.wait(events, self.due() if timed else 0)
 
+    def deadline(self):
+        """When a call that begins now must be over, for wait_until() (int)."""
+        return self.due()
+
+    def wait_until(self, int events, uint64_t deadline):
+        """Wait until readable (1) or writable (2), or raise TimeoutError at the deadline (0 for never). Switches."""
+        self.wait(events, deadline)
+
     def retry(self, int events, function, *args):
         """Call ``function(*args)`` until it does not raise BlockingIOError, waiting in between. Switches."""
         cdef uint64_t due = 0

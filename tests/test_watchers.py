@@ -218,10 +218,11 @@ class TestEachKind:
 
             def change():
                 sleep(0.02)
-                path.write_text("after, and longer")
+                with open(path, "a") as file:
+                    file.write(", and longer")  # in one step: it is never seen empty
 
             assert fires(watcher, lambda: spawn(change)) == ("a", 1)
-            assert watcher.prev.st_size == 6 and watcher.attr.st_size == 17
+            assert watcher.prev.st_size == 6 and watcher.attr.st_size == 18
             assert str(path) in repr(watcher)
 
     def test_stat_of_a_file_that_appears(self, loop, tmp_path):

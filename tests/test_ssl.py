@@ -1,0 +1,337 @@
+"""TLS: both ends, timeouts, kills, the standard library and OpenSSL as peers."""
+
+import os
+import shutil
+import socket as standard_socket
+import ssl as standard
+import threading
+from pathlib import Path
+
+import pytest
+
+from greenio import Timeout, joinall, sleep, socket, spawn, ssl, subprocess
+
+CERTIFICATES = Path(__file__).parent / "certificates"
+CERT, KEY = CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"
+
+
+@pytest.fixture
+def server_context():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERT, KEY)
+    return context
+
+
+@pytest.fixture
+def client_context():
+    return ssl.create_default_context(cafile=CERT)
+
+
+@pytest.fixture
+def plain_pair():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        accepting = spawn(listener.accept)
+        client = socket.create_connection(listener.getsockname())
+        server, _ = accepting.get()
+    yield client, server
+    client.close()
+    server.close()
+
+
+@pytest.fixture
+def pair(plain_pair, client_context, server_context):
+    client, server = plain_pair
+    serving = spawn(server_context.wrap_socket, server, server_side=True)
+    made = client_context.wrap_socket(client, server_hostname="localhost"), serving.get()
+    yield made
+    for each in made:
+        each.close()
+
+
+def test_there_is_one_context_class():
+    assert ssl.SSLContext is standard.SSLContext
+    assert ssl.create_default_context is standard.create_default_context
+    assert ssl.SSLError is standard.SSLError and issubclass(ssl.SSLSocket, standard.SSLSocket)
+
+
+def test_the_kind_of_socket_decides(client_context):
+    with socket.socket() as ours, standard_socket.socket() as plain:
+        with client_context.wrap_socket(ours, server_hostname="localhost") as wrapped:
+            assert type(wrapped) is ssl.SSLSocket
+        with client_context.wrap_socket(plain, server_hostname="localhost") as wrapped:
+            assert type(wrapped) is standard.SSLSocket
+
+
+def test_there_and_back(pair):
+    client, server = pair
+    assert client.version().startswith("TLS") and client.getpeercert()["subject"] and client.cipher()
+    reading = spawn(server.recv, 100)
+    sleep(0.001)
+    client.sendall(b"hello")
+    assert reading.get() == b"hello"
+    buffer = bytearray(10)
+    server.send(b"there")
+    assert client.recv_into(buffer) == 5 and buffer[:5] == b"there"
+    server.write(b"xyz")
+    assert client.read(2) == b"xy" and client.pending() == 1 and client.read() == b"z"
+
+
+def test_much_data_both_ways_at_once(pair):
+    client, server = pair
+    data = os.urandom(3_000_000)
+
+    def receive(sock):
+        chunks = []
+        while sum(map(len, chunks)) < len(data):
+            chunks.append(sock.recv(65536))
+        return b"".join(chunks)
+
+    jobs = [spawn(receive, client), spawn(receive, server), spawn(client.sendall, data), spawn(server.sendall, data)]
+    joinall(jobs, raise_error=True)
+    assert jobs[0].value == data == jobs[1].value
+
+
+def test_timeouts(pair, plain_pair):
+    client, server = pair
+    client.settimeout(0.005)
+    with pytest.raises(TimeoutError, match="read operation timed out"):
+        client.recv(1)
+    with pytest.raises(TimeoutError, match="write operation timed out"):
+        while True:
+            client.send(b"x" * 65536)
+    server.settimeout(0)
+    server.recv(10)
+    client.setblocking(False)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.recv(1)
+
+
+def test_a_handshake_that_times_out_or_is_killed(plain_pair, client_context):
+    client, _ = plain_pair
+    client.settimeout(0.005)
+    number = client.fileno()
+    with pytest.raises(TimeoutError, match="handshake operation timed out"):
+        client_context.wrap_socket(client, server_hostname="localhost")
+    with pytest.raises(OSError):
+        os.fstat(number)
+
+
+@pytest.mark.parametrize("how", ["kill", "timeout"])
+def test_killed_in_the_handshake(plain_pair, server_context, how):
+    client, server = plain_pair
+    number = server.fileno()
+    if how == "kill":
+        job = spawn(server_context.wrap_socket, server, server_side=True)
+        sleep(0.001)
+        job.kill()
+    else:
+        with pytest.raises(Timeout):
+            with Timeout(0.005):
+                server_context.wrap_socket(server, server_side=True)
+    with pytest.raises(OSError):
+        os.fstat(number)
+    assert client.recv(10) == b""
+
+
+def test_a_peer_that_does_not_speak_tls(plain_pair, server_context):
+    client, server = plain_pair
+    client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    with pytest.raises(ssl.SSLError):
+        server_context.wrap_socket(server, server_side=True)
+
+
+def test_a_certificate_that_is_not_trusted(plain_pair, server_context):
+    client, server = plain_pair
+    serving = spawn(server_context.wrap_socket, server, server_side=True)
+    serving.reports_errors = False
+    with pytest.raises(ssl.SSLCertVerificationError):
+        ssl.create_default_context().wrap_socket(client, server_hostname="localhost")
+    with pytest.raises(ssl.SSLError):
+        serving.get()
+
+
+def test_ends(pair):
+    client, server = pair
+    closing = spawn(client.unwrap)
+    assert server.recv(10) == b""
+    plain = server.unwrap()
+    assert plain is server and closing.get() is client
+    server.sendall(b"plain")
+    assert client.recv(10) == b"plain"
+    with pytest.raises(ValueError, match="No SSL wrapper"):
+        client.unwrap()
+
+
+def test_a_ragged_end(pair):
+    client, server = pair
+    client.shutdown(standard_socket.SHUT_RDWR)
+    assert server.recv(10) == b""
+    server.suppress_ragged_eofs = False
+    with pytest.raises(ssl.SSLEOFError):
+        server.recv(10)
+
+
+def test_closed_in_another_greenlet(pair):
+    client, _ = pair
+    reading = spawn(client.recv, 10)
+    reading.reports_errors = False
+    sleep(0.001)
+    client.close()
+    with pytest.raises(OSError):
+        reading.get()
+
+
+def test_a_wrapped_listener(client_context, server_context):
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        with server_context.wrap_socket(plain, server_side=True) as listener:
+
+            def serve():
+                sock, _ = listener.accept()
+                with sock:
+                    assert type(sock) is ssl.SSLSocket
+                    sock.sendall(sock.recv(100))
+
+            serving = spawn(serve)
+            client = client_context.wrap_socket(socket.socket(), server_hostname="localhost")
+            with client:
+                client.connect(listener.getsockname())
+                client.sendall(b"x")
+                with client.makefile("rb") as file:
+                    assert file.read() == b"x"
+            serving.get()
+
+
+def test_sni_alpn_and_sessions(plain_pair, client_context, server_context):
+    names = []
+    server_context.sni_callback = lambda sock, name, context: names.append((type(sock), name)) and None
+    server_context.set_alpn_protocols(["http/1.1", "h2"])
+    client_context.set_alpn_protocols(["h2"])
+    client, server = plain_pair
+    serving = spawn(server_context.wrap_socket, server, server_side=True)
+    with client_context.wrap_socket(client, server_hostname="localhost") as ours:
+        with serving.get() as theirs:
+            assert names == [(ssl.SSLSocket, "localhost")]
+            assert ours.selected_alpn_protocol() == "h2" == theirs.selected_alpn_protocol()
+            theirs.send(b"x")
+            assert ours.recv(1) == b"x" and ours.session is not None
+            assert ours.get_channel_binding("tls-unique") is not None
+
+
+def test_client_certificates(plain_pair, client_context, server_context):
+    server_context.verify_mode = ssl.CERT_REQUIRED
+    server_context.load_verify_locations(CERT)
+    client_context.load_cert_chain(CERT, KEY)
+    client, server = plain_pair
+    serving = spawn(server_context.wrap_socket, server, server_side=True)
+    with client_context.wrap_socket(client, server_hostname="localhost"):
+        with serving.get() as theirs:
+            assert theirs.getpeercert()["subject"]
+
+
+def test_sendfile(pair, tmp_path):
+    client, server = pair
+    (tmp_path / "file").write_bytes(b"y" * 100_000)
+    with open(tmp_path / "file", "rb") as file:
+        sending = spawn(client.sendfile, file)
+        received = b""
+        while len(received) < 100_000:
+            received += server.recv(65536)
+    assert sending.get() == 100_000 == received.count(b"y")
+
+
+def test_the_standard_library_as_a_peer(client_context, server_context):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def client():
+            with standard_socket.create_connection(listener.getsockname()) as plain:
+                with client_context.wrap_socket(plain, server_hostname="localhost") as sock:
+                    sock.sendall(b"x" * 100_000)
+                    answers.append(sock.recv(10))
+
+        answers = []
+        thread = threading.Thread(target=client)
+        thread.start()
+        accepted, _ = listener.accept()
+        with server_context.wrap_socket(accepted, server_side=True) as sock:
+            received = 0
+            while received < 100_000:
+                received += len(sock.recv(65536))
+            sock.sendall(b"done")
+            thread.join(0.01)
+        thread.join()
+    assert answers == [b"done"]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
+def test_openssl_as_a_client(server_context):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{listener.getsockname()[1]}", "-quiet", "-no_ign_eof"]
+        with subprocess.Popen(
+            [*command, "-CAfile", CERT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            accepted, _ = listener.accept()
+            with server_context.wrap_socket(accepted, server_side=True) as sock:
+                process.stdin.write(b"from openssl\n")
+                process.stdin.flush()
+                assert sock.recv(100) == b"from openssl\n"
+                sock.sendall(b"to openssl\n")
+                assert process.stdout.readline() == b"to openssl\n"
+            process.kill()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
+def test_openssl_as_a_server(client_context):
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", CERT, "-key", KEY, "-rev", "-quiet"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        for _ in range(500):
+            try:
+                plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+                break
+            except ConnectionRefusedError:
+                sleep(0.01)
+        with client_context.wrap_socket(plain, server_hostname="localhost") as sock:
+            sock.sendall(b"abc\n")
+            assert sock.recv(10) == b"cba\n"
+        process.kill()
+
+
+def test_get_server_certificate(server_context):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            accepted, _ = listener.accept()
+            with server_context.wrap_socket(accepted, server_side=True) as sock:
+                sock.recv(1)
+
+        for options in ({}, {"ca_certs": CERT}):
+            serving = spawn(serve)
+            found = ssl.get_server_certificate(listener.getsockname(), **options)
+            assert found.split() == CERT.read_text().split()
+            serving.join()
+
+
+def test_many_handshakes_at_once(client_context, server_context):
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+
+        def serve(accepted):
+            with server_context.wrap_socket(accepted, server_side=True) as sock:
+                sock.sendall(sock.recv(10))
+
+        def accept():
+            for _ in range(50):
+                spawn(serve, listener.accept()[0])
+
+        def client(number):
+            plain = socket.create_connection(listener.getsockname())
+            with client_context.wrap_socket(plain, server_hostname="localhost") as sock:
+                sock.sendall(b"%d" % number)
+                return int(sock.recv(10))
+
+        accepting = spawn(accept)
+        assert [job.get() for job in [spawn(client, number) for number in range(50)]] == list(range(50))
+        accepting.join()
+        sleep(0.01)
