@@ -11,7 +11,7 @@ Layers, from the bottom; each knows only those below it:
                                      many greenlets or threads under one roof; who does what
     config, process, hub             settings; signals and forks
     resolver, stream, socket         names, and cooperative sockets
-    ssl, select, selectors, fileobject, subprocess
+    ssl, select, selectors, fileobject, subprocess, os, time
                                      TLS; many descriptors at once; pipes, files, processes
     baseserver, server               servers
 

@@ -4,6 +4,7 @@ import contextlib
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TESTED = {
+    "dns_lookup.py",
+    "parallel_commands.py",
+    "port_forward.py",
     "echo_client.py",
     "echo_load.py",
     "echo_server.py",
@@ -19,6 +23,8 @@ TESTED = {
     "pipeline.py",
     "producer_consumer.py",
     "task_group.py",
+    "tls_echo.py",
+    "udp_echo.py",
     "worker_pool.py",
 }
 
@@ -144,3 +150,73 @@ def test_task_group():
         "late: cancelled",
         "deadline expired: True",
     ]
+
+
+def test_parallel_commands():
+    result = run("parallel_commands.py")
+    assert result.returncode == 1, result.stderr
+    lines = result.stdout.splitlines()
+    assert {"1: 1", "1: 2", "1: 3", "2: slept", "3: failed"} <= set(lines)
+    assert lines[-1] == "3 ended with 3: echo failed; exit 3"
+    assert run("parallel_commands.py", "true", "echo x").returncode == 0
+
+
+def test_dns_lookup():
+    result = run("dns_lookup.py", "127.0.0.1", "::1", "x" * 70)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[:2] == ["127.0.0.1: 127.0.0.1", "::1: ::1"]
+    assert "localhost: 127.0.0.1" in run("dns_lookup.py", "localhost").stdout
+
+
+def test_port_forward():
+    with echo_server() as (_, port):
+        command = [sys.executable, str(EXAMPLES / "port_forward.py"), "0", f"127.0.0.1:{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forwarder:
+            own = int(re.search(r"forwarding 127\.0\.0\.1:(\d+) to", forwarder.stdout.readline())[1])
+            with socket.create_connection(("127.0.0.1", own), timeout=30) as client:
+                client.sendall(b"hello")
+                assert client.recv(100) == b"hello"
+                client.shutdown(socket.SHUT_WR)
+                assert client.recv(100) == b""
+            forwarder.send_signal(signal.SIGINT)
+            rest, _ = forwarder.communicate(timeout=30)
+            assert rest == "ended\n" and forwarder.returncode == 0
+
+
+@contextlib.contextmanager
+def example(name, *args):
+    """Start an example that serves until Ctrl-C; the port it says it has, and the process."""
+    command = [sys.executable, str(EXAMPLES / name), *map(str, args)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield int(re.search(r"127\.0\.0\.1:(\d+);", process.stdout.readline())[1]), process
+        finally:
+            process.kill()
+
+
+def test_tls_echo():
+    certificates = Path(__file__).parent / "certificates"
+    options = ["--cert", certificates / "cert.pem", "--key", certificates / "key.pem", "--port", 0]
+    with example("tls_echo.py", *options) as (port, process):
+        context = ssl.create_default_context(cafile=certificates / "cert.pem")
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost") as client:
+                client.sendall(b"hello")
+                assert client.recv(100) == b"hello"
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
+            plain.sendall(b"not TLS\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                plain.recv(100)
+        assert process.stdout.readline().startswith("127.0.0.1:")  # says what came instead of TLS
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == "ended\n" and process.returncode == 0
+
+
+def test_udp_echo():
+    with example("udp_echo.py", "--port", 0) as (port, process):
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.settimeout(30)
+            client.sendto(b"hello", ("127.0.0.1", port))
+            assert client.recv(100) == b"hello"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == "1 datagrams\n"
