@@ -7,6 +7,7 @@ to run. At the end nothing that was released, put or set may be lost, and nothin
 import gc
 import random
 import threading
+import time
 
 import pytest
 from hub import BlockingSwitchOutError
@@ -189,6 +190,26 @@ def test_async_result():
     assert all(result.linkcount() == 0 for result in results) and sum(map(len, got)) > 20
     for result, values in zip(results, got, strict=True):
         assert not values or values == {result.get_nowait()}
+
+
+def test_one_async_result():
+    """All wait for one: those that were not killed and did not time out get what it was set to, and none is left."""
+    result, got = AsyncResult(), []
+
+    def act(numbers):
+        for _ in range(ROUNDS):
+            try:
+                got.append(result.get(timeout=numbers.choice([0.001, 0.01, 5])))
+            except Timeout:
+                pause(numbers)
+
+    def set_it(numbers):
+        while not result.ready() and result.linkcount() < GREENLETS:
+            time.sleep(0.001)
+        result.set("value")
+
+    Actors(act, set_it).run()
+    assert set(got) == {"value"} and len(got) > GREENLETS and result.linkcount() == 0
 
 
 def test_no_thread_starves():
