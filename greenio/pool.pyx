@@ -131,7 +131,8 @@ class Group(Members, Mapping):
         return iter(list(self.greenlets))
 
     def __repr__(self):
-        return f"<{type(self).__name__} at {id(self):#x} {len(self)} greenlets>"
+        waiting = (<Members> self).empty.waiters.length
+        return f"<{type(self).__name__} at {id(self):#x} {len(self)} greenlets, {waiting} waiting to join>"
 
     # --- members ---
 
@@ -277,4 +278,9 @@ class Pool(Group):
         return not self.full()
 
     def __repr__(self):
-        return f"<{type(self).__name__} at {id(self):#x} {len(self)} greenlets, size={self.size}>"
+        waiting = 0 if self.size is None else (<Members> self).places.linkcount()
+        joining = (<Members> self).empty.waiters.length
+        return (
+            f"<{type(self).__name__} at {id(self):#x} {len(self)} greenlets, size={self.size}, "
+            f"{waiting} waiting for a place, {joining} waiting to join>"
+        )

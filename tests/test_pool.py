@@ -251,7 +251,7 @@ def test_a_full_pool():
     assert pool.wait_available(timeout=0.001) == 0
     waiting = spawn(pool.spawn, sleep, 10)
     sleep(0)
-    assert not waiting.ready()
+    assert not waiting.ready() and "1 waiting for a place, 0 waiting to join" in repr(pool)
     jobs[0].kill()
     assert waiting.get() in pool and pool.full()
     pool.kill()
