@@ -19,6 +19,7 @@ from greenio.queue import SimpleQueue as _SimpleQueue
 from greenio.resolver import may_be_numeric
 
 _READ, _WRITE = 1, 2
+_SENDFILE_BLOCK = 1 << 30
 _CONNECTING = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
 
 __all__ = sorted(
@@ -125,8 +126,38 @@ class socket(_standard.socket):
         return self._stream.retry(_WRITE, super().sendmsg, *args)
 
     def sendfile(self, file, offset=0, count=None):
-        """Send a file; return the number of bytes sent. As in the standard library. Switches."""
-        return self._sendfile_use_send(file, offset, count)
+        """Send a file; return the number of bytes sent. As in the standard library, with os.sendfile(). Switches."""
+        self._check_sendfile_params(file, offset, count)
+        try:
+            descriptor = file.fileno()
+            size = os.fstat(descriptor).st_size
+        except (AttributeError, OSError):  # io.UnsupportedOperation is one
+            return self._sendfile_use_send(file, offset, count)
+        if not size:
+            return 0
+        sent = 0
+        deadline = self._stream.deadline()
+        try:
+            while count is None or sent < count:
+                block = _SENDFILE_BLOCK if count is None else min(count - sent, _SENDFILE_BLOCK)
+                try:
+                    now = os.sendfile(self.fileno(), descriptor, offset + sent, block)
+                except BlockingIOError:
+                    if self._stream.timeout == 0:
+                        raise
+                    self._stream.wait_until(_WRITE, deadline)
+                    continue
+                except OSError:
+                    if sent:
+                        raise
+                    return self._sendfile_use_send(file, offset, count)  # not a file that the system can send
+                if now == 0:
+                    break
+                sent += now
+        finally:
+            if sent and hasattr(file, "seek"):
+                file.seek(offset + sent)
+        return sent
 
     # --- timeouts ---
 
