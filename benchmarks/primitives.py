@@ -7,16 +7,8 @@ LIBRARY is greenio, gevent or threading (for lock). compare.py runs all of them 
 
 import importlib
 import sys
-import time
 
-COUNT = 100_000
-
-
-def cpu_per(count, run):
-    """Microseconds of CPU time a piece, in this process with all its threads."""
-    started = time.process_time()
-    run()
-    return (time.process_time() - started) / count * 1e6
+from operations import COUNT, cpu_per
 
 
 def queue_ping_pong(library):

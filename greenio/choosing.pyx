@@ -2,11 +2,8 @@
 
 import select
 
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_XDECREF
-
 from greenio.greenlet cimport STATE_FINISHED, Greenlet
-from hub.greenlet_api cimport hub_greenlet_current, import_greenlet
+from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.ready cimport fifo_append, fifo_remove, fifo_t, link_t
 from hub.scheduler cimport Wait, current_hub
 from hub.wait_queue cimport Waitable, await_turn, link_grant, new_turn
@@ -106,8 +103,7 @@ def wait_any(*sources, timeout=None):
     """
     cdef Wait wait
     cdef Offer offer
-    cdef Offer taken = None
-    cdef PyObject *current
+    cdef Offer taken
     cdef list offers = []
     if not sources:
         raise ValueError("wait_any() needs something to wait for")
@@ -125,9 +121,7 @@ def wait_any(*sources, timeout=None):
             return offer.source, offer.taken(wait)
 
     wait = new_turn(Choice(sources), timeout)
-    current = hub_greenlet_current()
-    Py_XDECREF(current)
-    wait.given = <object> current  # the owner to be, for a lock that has one
+    wait.given = <object> running_greenlet()  # the owner to be, for a lock that has one
     try:
         for offer in offers:
             # Anything may have happened meanwhile, between one of them and the next too.
@@ -144,18 +138,24 @@ def wait_any(*sources, timeout=None):
             if not await_turn(wait):
                 raise TimeoutError(f"none of {', '.join(map(repr, sources))} within {timeout} seconds")
         except BaseException:
-            if wait.c.granted_by != NULL:
-                for offer in offers:
-                    if &offer.link == wait.c.granted_by:
-                        offer.give_back(wait)
+            taken = granted_offer(offers, wait)
+            if taken is not None:
+                taken.give_back(wait)
             raise
-        for offer in offers:
-            if &offer.link == wait.c.granted_by:
-                taken = offer
+        taken = granted_offer(offers, wait)
     finally:
         for offer in offers:
             offer.leave()
     return taken.source, taken.taken(wait)
+
+
+cdef Offer granted_offer(list offers, Wait wait):
+    """The one of them that was granted, or None."""
+    cdef Offer offer
+    for offer in offers:
+        if &offer.link == wait.c.granted_by:
+            return offer
+    return None
 
 
 class Choice:

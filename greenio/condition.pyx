@@ -1,5 +1,6 @@
 """Condition, Barrier and RWLock: what is built of a lock and a line. Everything here may be used from any thread."""
 
+import time
 from threading import BrokenBarrierError
 
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError
@@ -100,8 +101,6 @@ cdef class Condition:
 
     def wait_for(self, predicate, timeout=None):
         """Wait until ``predicate()`` is true, at most `timeout` seconds in all; return what it returned. Switches."""
-        import time
-
         end = None if timeout is None else time.monotonic() + timeout
         result = predicate()
         while not result:

@@ -11,7 +11,6 @@ cdef class Event(Linkable):
     cdef fifo_t waiters
 
     cdef int raise_flag(self) except -1
-    cdef bint wait_for_flag(self, object timeout) except -1
 
 
 cdef class AsyncResult(Linkable):
@@ -22,6 +21,4 @@ cdef class AsyncResult(Linkable):
     cdef object error_traceback  # its traceback when it was set
     cdef fifo_t waiters
 
-    cdef int settle(self) except -1
-    cdef bint wait_until_set(self, object timeout) except -1
     cdef object outcome(self)

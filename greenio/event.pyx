@@ -5,7 +5,6 @@ Everything here may be used from any thread.
 
 from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait
-from hub.wait_queue cimport await_turn, line_grant_all, line_join, new_turn
 
 from greenio.linkable cimport Linkable
 from greenio.timeout import Timeout
@@ -33,11 +32,7 @@ cdef class Event(Linkable):
 
     cdef int raise_flag(self) except -1:
         self.flag = True
-        if self.waiters.head != NULL:
-            line_grant_all(&self.waiters)
-        if self.links is not None:
-            self.notify_links()
-        return 0
+        return self.tell_all()
 
     def clear(self):
         """Lower the flag. Whoever was woken already is not concerned. Does not switch."""
@@ -48,17 +43,7 @@ cdef class Event(Linkable):
 
         Returns True, or False if the timeout passed first. True also if the flag was raised and lowered again.
         """
-        return self.wait_for_flag(timeout)
-
-    cdef bint wait_for_flag(self, object timeout) except -1:
-        cdef Wait wait
-        if self.flag:
-            return True
-        wait = new_turn(self, timeout)
-        if self.flag:
-            return True
-        line_join(&self.waiters, wait)
-        return await_turn(wait)
+        return self.wait_until_ready(timeout)
 
     cdef bint take_now(self, Wait taker) except -1:
         taker.given = True
@@ -108,18 +93,12 @@ cdef class AsyncResult(Linkable):
         """(type, instance, traceback) of the exception, or an empty tuple."""
         return () if self.error is None else (type(self.error), self.error, self.error_traceback)
 
-    cdef int settle(self) except -1:
-        self.is_set = True
-        line_grant_all(&self.waiters)
-        if self.links is not None:
-            self.notify_links()
-        return 0
-
     def set(self, value=None):
         """Set the value, and wake all who wait. Does not switch."""
         self.result_value = value
         self.error = self.error_traceback = None
-        self.settle()
+        self.is_set = True
+        self.tell_all()
 
     set_result = set
 
@@ -133,17 +112,8 @@ cdef class AsyncResult(Linkable):
         self.result_value = None
         self.error_traceback = exc_info[2] if exc_info else exception.__traceback__
         self.error = exception
-        self.settle()
-
-    cdef bint wait_until_set(self, object timeout) except -1:
-        cdef Wait wait
-        if self.is_set:
-            return True
-        wait = new_turn(self, timeout)
-        if self.is_set:
-            return True
-        line_join(&self.waiters, wait)
-        return await_turn(wait)
+        self.is_set = True
+        self.tell_all()
 
     cdef object outcome(self):
         if self.error is not None:
@@ -158,7 +128,7 @@ cdef class AsyncResult(Linkable):
         if not self.is_set:
             if not block:
                 raise Timeout(0)
-            if not self.wait_until_set(timeout):
+            if not self.wait_until_ready(timeout):
                 raise Timeout(timeout)
         return self.outcome()
 
@@ -175,7 +145,7 @@ cdef class AsyncResult(Linkable):
 
         Returns the value; None if there is none, or an exception. Never raises that.
         """
-        self.wait_until_set(timeout)
+        self.wait_until_ready(timeout)
         return self.result_value
 
     def cancel(self):

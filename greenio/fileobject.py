@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import stat
 
 from hub import get_hub, get_hub_if_exists
 
@@ -253,7 +254,5 @@ def FileObject(fobj, mode="r", *args, **kwargs):
         if isinstance(error, OSError) and error.errno == errno.EBADF:
             raise
         return FileObjectThread(fobj, mode, *args, **kwargs)
-    import stat
-
     regular = stat.S_ISREG(os.fstat(fileno).st_mode)
     return (FileObjectThread if regular else FileObjectPosix)(fobj, mode, *args, **kwargs)

@@ -16,7 +16,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from greenlet import GreenletExit
 
 from greenio.timeout import Timeout
-from hub.greenlet_api cimport hub_greenlet_current, import_greenlet
+from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.loop cimport due_ms, timer_t, timer_to_pool
 from hub.ready cimport *
 from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub, make_exception
@@ -237,9 +237,7 @@ cdef class Greenlet(HubGreenlet):
         return 0
 
     cdef int record_spawn(self) except -1:
-        cdef PyObject *current = hub_greenlet_current()
-        cdef object spawner = <object> current
-        Py_DECREF(spawner)
+        cdef object spawner = <object> running_greenlet()
         self.spawner = PyWeakref_NewRef(spawner, NULL)
         if isinstance(spawner, Greenlet):
             self.tree_locals = (<Greenlet> spawner).spawn_tree_locals
@@ -447,7 +445,7 @@ cdef class Greenlet(HubGreenlet):
         cdef Wait wait
         if self.state == STATE_FINISHED:
             return True
-        if <PyObject *> self is hub_current_borrowed():
+        if <PyObject *> self is running_greenlet():
             raise RuntimeError(f"{self!r} cannot wait for its own end")
         wait = new_turn(self, timeout)
         if self.state == STATE_FINISHED:
@@ -673,13 +671,6 @@ cdef object exception_of_triple(tuple parts):
     """The exception instance that `throw(*parts)` means: a class or an instance, a value, a traceback."""
     parts = (parts + (None, None))[:3]
     return make_exception(parts[0], parts[1], parts[2])
-
-
-cdef inline PyObject *hub_current_borrowed() noexcept:
-    cdef PyObject *current = hub_greenlet_current()
-    if current != NULL:
-        Py_DECREF(<object> current)
-    return current
 
 
 # --- links that run in greenlets of their own -------------------------------------------------------------------

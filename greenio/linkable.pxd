@@ -8,3 +8,5 @@ cdef class Linkable(Waitable):
 
     cdef int notify_links(self) except -1
     cdef bint is_ready(self) noexcept
+    cdef bint wait_until_ready(self, object timeout) except -1
+    cdef int tell_all(self) except -1

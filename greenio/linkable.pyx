@@ -1,7 +1,7 @@
 """Callbacks for when an object becomes ready: rawlink and unlink, as gevent's events and semaphores have them."""
 
-from hub.scheduler cimport Scheduler, current_hub, is_current
-from hub.wait_queue cimport Waitable
+from hub.scheduler cimport Scheduler, Wait, current_hub, is_current
+from hub.wait_queue cimport Waitable, line_grant_all, new_turn
 
 
 cdef class Linkable(Waitable):
@@ -13,6 +13,23 @@ cdef class Linkable(Waitable):
     def ready(self):
         """Whether it is ready: waiting for it now would not block (bool)."""
         return self.is_ready()
+
+    cdef bint wait_until_ready(self, object timeout) except -1:
+        """Wait in the line until it is ready, at most `timeout` seconds. False if that passed first."""
+        cdef Wait wait
+        if self.is_ready():
+            return True
+        wait = new_turn(self, timeout)
+        if self.is_ready():
+            return True
+        return self.take_turn(wait)
+
+    cdef int tell_all(self) except -1:
+        """It is ready: wake all who stand in the line, and call the links."""
+        line_grant_all(self.line())
+        if self.links is not None:
+            self.notify_links()
+        return 0
 
     def rawlink(self, callback):
         """Call ``callback(self)``, once, on the hub of the current thread, when this is ready. It must not block.

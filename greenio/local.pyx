@@ -11,7 +11,7 @@ import weakref
 from cpython.object cimport PyObject, PyObject_GenericGetAttr, PyObject_GenericSetAttr
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 
-from hub.greenlet_api cimport hub_greenlet_current, import_greenlet
+from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.scheduler cimport HubGreenlet
 
 cdef extern from *:
@@ -38,8 +38,7 @@ cdef class Dicts:
 
     cdef dict of_current(self):
         """The current greenlet's dict, or None."""
-        cdef PyObject *current = hub_greenlet_current()
-        Py_DECREF(<object> current)  # it is running
+        cdef PyObject *current = running_greenlet()
         if current == self.last:
             return self.last_dict
         entry = self.by_greenlet.get(<size_t> current)
@@ -51,10 +50,9 @@ cdef class Dicts:
 
     cdef dict make(self):
         """A new dict for the current greenlet."""
-        cdef PyObject *current = hub_greenlet_current()
+        cdef PyObject *current = running_greenlet()
         cdef object greenlet = <object> current
         cdef dict made = {}
-        Py_DECREF(greenlet)
         key = <size_t> current
         forget = Forget(self, key)
         if isinstance(greenlet, HubGreenlet):

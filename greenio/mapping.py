@@ -38,7 +38,7 @@ class Mapping:
         If it succeeds, ``callback(result)`` is called in a greenlet of its own.
         """
         args, kwds = args or (), kwds or {}
-        if self.full() and not self._never_waits:
+        if self.full():
             return Greenlet.spawn(self.apply_cb, func, args, kwds, callback)
         job = self.spawn(func, *args, **kwds)
         if callback is not None:
@@ -75,9 +75,6 @@ class Mapping:
     def imap_unordered(self, func, *iterables, maxsize=None):
         """As imap(), in the order in which the calls finish."""
         return IMapUnordered.spawn(self.spawn, func, zip(*iterables, strict=False), maxsize)
-
-    #: Whether spawn() returns at once even if the pool is full.
-    _never_waits = False
 
     def full(self):
         """Whether there is no room for another (bool)."""

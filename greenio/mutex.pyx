@@ -6,12 +6,11 @@ Released while somebody stands in line, a lock belongs to the first in line from
 from _thread import TIMEOUT_MAX
 
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_XDECREF
 
-from hub.greenlet_api cimport hub_greenlet_current, import_greenlet
+from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait
-from hub.wait_queue cimport Waitable, await_turn, line_grant, line_join, line_take, line_wake, new_turn
+from hub.wait_queue cimport Waitable, line_grant, line_take, line_wake, new_turn
 
 import_greenlet()
 
@@ -47,13 +46,7 @@ cdef class Lock(Waitable):
         if not self.held:
             self.held = True
             return True
-        line_join(&self.waiters, wait)
-        try:
-            return await_turn(wait)
-        except BaseException:
-            if wait.c.granted_by != NULL:
-                self.give()
-            raise
+        return self.take_turn(wait)
 
     cdef int give(self) except -1:
         # When somebody stands in line it stays held: by the first of them.
@@ -127,9 +120,8 @@ cdef class RLock(Waitable):
         pass
 
     cdef bint take(self, object blocking, object timeout) except -1:
-        cdef object current = <object> hub_greenlet_current()
+        cdef object current = <object> running_greenlet()
         cdef Wait wait
-        Py_DECREF(current)
         if self.owner is current:
             self.depth += 1
             return True
@@ -145,13 +137,7 @@ cdef class RLock(Waitable):
             self.depth = 1
             return True
         wait.given = current
-        line_join(&self.waiters, wait)
-        try:
-            return await_turn(wait)
-        except BaseException:
-            if wait.c.granted_by != NULL:
-                self.pass_on()
-            raise
+        return self.take_turn(wait)
 
     cdef int pass_on(self) except -1:
         """Nobody holds it any more: the next does, or it is free."""
@@ -198,9 +184,7 @@ cdef class RLock(Waitable):
 
     def _is_owned(self):
         """For `Condition`: whether the current greenlet holds it (bool)."""
-        cdef PyObject *current = hub_greenlet_current()
-        Py_XDECREF(current)
-        return <PyObject *> self.owner is current
+        return <PyObject *> self.owner is running_greenlet()
 
     def _release_save(self):
         """For `Condition`: give it up altogether; returns what _acquire_restore() needs."""

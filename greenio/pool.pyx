@@ -162,7 +162,7 @@ class Group(Members, Mapping):
         those which belonged to it at first has ended with.
         """
         members = list(self.greenlets) if raise_error else ()
-        empty = (<Members> self).empty.wait_for_flag(timeout)
+        empty = (<Members> self).empty.wait_until_ready(timeout)
         for greenlet in members:
             if greenlet.ready():
                 if hasattr(greenlet, "get"):

@@ -19,11 +19,10 @@ from collections import deque
 from queue import Empty, Full
 
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_XDECREF
 from posix.unistd cimport usleep
 
 from hub.errors import BlockingSwitchOutError
-from hub.greenlet_api cimport hub_greenlet_current, import_greenlet
+from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait
 from hub.wait_queue cimport (
@@ -165,25 +164,18 @@ cdef class SimpleQueue(Waitable):
         """An item has come in."""
         return 0
 
-    cdef int note_unput(self) except -1:
-        """It was not accepted after all."""
-        return 0
-
     # --- the turn at a container with hooks ---
 
     cdef bint enter(self) except -1:
         """Take the turn. False if it is taken by the current thread."""
-        cdef PyObject *current
         while self.busy:
             if self.busy_thread == <unsigned long> get_ident():
                 return False
             with nogil:
                 usleep(20)
-        current = hub_greenlet_current()
-        Py_XDECREF(current)
         self.busy = True
         self.busy_thread = get_ident()
-        self.busy_greenlet = current
+        self.busy_greenlet = running_greenlet()
         return True
 
     cdef int leave(self) except -1:
@@ -240,9 +232,7 @@ cdef class SimpleQueue(Waitable):
 
     cdef int refuse_below(self) except -1:
         """Waiting for a turn that the greenlet itself has, further down, would be for ever."""
-        cdef PyObject *current = hub_greenlet_current()
-        Py_XDECREF(current)
-        if self.busy and self.busy_greenlet is current:
+        if self.busy and self.busy_greenlet is running_greenlet():
             raise BlockingSwitchOutError(
                 f"a blocking operation on {self!r} was called in the middle of another one by the same greenlet, in a "
                 "finalizer or a comparison; use put_nowait() or get_nowait() there"
@@ -387,15 +377,8 @@ cdef class SimpleQueue(Waitable):
             return self.item_of(wait)
         if self.kind == KIND_HOOKED:
             self.refuse_below()
-        line_join(&self.getters, wait)
-        self.joined()
-        try:
-            if not await_turn(wait):
-                raise Empty
-        except BaseException:
-            if wait.c.granted_by != NULL:
-                self.give_back(wait)
-            raise
+        if not self.take_turn(wait):
+            raise Empty
         return self.item_of(wait)
 
     def get_nowait(self):
@@ -741,14 +724,8 @@ cdef class Channel(Waitable):
             return self.get_nowait()
         wait = new_turn(self, check_timeout(timeout))
         if not self.take_now(wait):
-            line_join(&self.takers, wait)
-            try:
-                if not await_turn(wait):
-                    raise Empty
-            except BaseException:
-                if wait.c.granted_by != NULL:
-                    self.give_back(wait)
-                raise
+            if not self.take_turn(wait):
+                raise Empty
         return wait.given
 
     def get_nowait(self):

@@ -50,13 +50,7 @@ cdef class Semaphore(Linkable):
         if self.count > 0:
             self.count -= 1
             return True
-        line_join(&self.waiters, wait)
-        try:
-            return await_turn(wait)
-        except BaseException:
-            if wait.c.granted_by != NULL:
-                self.give()
-            raise
+        return self.take_turn(wait)
 
     cdef int give(self) except -1:
         if self.waiters.head != NULL and line_grant(&self.waiters, None):

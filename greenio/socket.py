@@ -13,9 +13,6 @@ from socket import *  # noqa: F403  (this module offers everything that the stan
 from hub.scheduler import get_hub
 
 from greenio import stream as _stream
-from greenio.pool import Group as _Group
-from greenio.queue import Empty as _Empty
-from greenio.queue import SimpleQueue as _SimpleQueue
 from greenio.resolver import may_be_numeric
 
 _READ, _WRITE = 1, 2
@@ -343,7 +340,11 @@ def _interleaved(addresses):
 
 
 def _side_by_side(attempt, addresses, delay):
-    results, attempts, errors = _SimpleQueue(), _Group(), []
+    # Here, as few need it: it is much to import.
+    from greenio.pool import Group
+    from greenio.queue import Empty, SimpleQueue
+
+    results, attempts, errors = SimpleQueue(), Group(), []
     running = 0
 
     def run(found):
@@ -359,7 +360,7 @@ def _side_by_side(attempt, addresses, delay):
                 running += 1
             try:
                 result = results.get(timeout=delay if addresses else None)
-            except _Empty:
+            except Empty:
                 continue
             running -= 1
             if not isinstance(result, OSError):

@@ -15,7 +15,7 @@ from _thread import _local as native_local
 from contextlib import suppress
 
 from hub.errors import HubDestroyed
-from hub.scheduler import count_idle_thread, get_hub, get_hub_if_exists
+from hub.scheduler import count_idle_thread, get_hub, get_hub_if_exists, hub_if_any
 
 from greenio.condition import Condition
 from greenio.event import AsyncResult, Event
@@ -224,7 +224,7 @@ class ThreadPool(Mapping):
         """
         if not callable(func):
             raise TypeError(f"a thread must be given a callable, not {func!r}")
-        return self._submit(ThreadResult(self._hub()), True, func, args, kwargs)
+        return self._submit(ThreadResult(hub_if_any()), True, func, args, kwargs)
 
     def apply(self, func, args=None, kwds=None):
         """Call ``func(*args, **kwds)`` in a thread, wait, and return what it returns or raise what it raises. Switches.
@@ -233,7 +233,7 @@ class ThreadPool(Mapping):
         """
         if self._is_member():
             return func(*(args or ()), **(kwds or {}))
-        return self._submit(ThreadResult(self._hub()), False, func, args or (), kwds or {}).get()
+        return self._submit(ThreadResult(hub_if_any()), False, func, args or (), kwds or {}).get()
 
     def map(self, func, iterable):
         """Call ``func(item)`` in threads for each item; return the list of the results, in order. Switches.
@@ -242,17 +242,9 @@ class ThreadPool(Mapping):
         """
         if self._is_member():
             return [func(item) for item in iterable]
-        hub = self._hub()
+        hub = hub_if_any()
         jobs = [self._submit(ThreadResult(hub), False, func, (item,), {}) for item in iterable]
         return [job.get() for job in jobs]
-
-    @staticmethod
-    def _hub():
-        """Where results go: none for a thread that has no hub and needs none."""
-        hub = get_hub_if_exists()
-        if hub is None and threading.current_thread() is threading.main_thread():
-            hub = get_hub()
-        return hub
 
     def full(self):
         """Whether all threads are busy (bool)."""
@@ -312,8 +304,8 @@ def _do(pool, result, report, func, args, kwargs):
             sys.setprofile(None)
         if trace is not None:
             sys.settrace(None)
-    context = (pool(), func) if report and error is not None else None
     owner = pool()
+    context = (owner, func) if report and error is not None else None
     if owner is not None:
         owner._task_done()
     owner = None
@@ -429,11 +421,14 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
                     self._run(future, fn, args, kwargs)
             finally:
                 future = fn = args = kwargs = None
-                with self._lock:
-                    self._unfinished -= 1
-                    last = self._unfinished == 0
-                if last:
-                    self._idle.set()
+                self._call_done()
+
+    def _call_done(self):
+        with self._lock:
+            self._unfinished -= 1
+            last = self._unfinished == 0
+        if last:
+            self._idle.set()
 
     def _run(self, future, fn, args, kwargs):
         try:
@@ -461,11 +456,7 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
                     break
                 future.cancel()
                 future.set_running_or_notify_cancel()
-                with self._lock:
-                    self._unfinished -= 1
-                    last = self._unfinished == 0
-                if last:
-                    self._idle.set()
+                self._call_done()
         if wait:
             self._idle.wait()
         self._pool.kill()

@@ -4,6 +4,7 @@
 
 from cpython.exc cimport PyErr_Occurred
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_XDECREF
 
 cdef extern from "greenlet.h":
     # check_size error: a greenlet release that changes the object's layout must fail the import, loudly.
@@ -33,6 +34,13 @@ cdef extern from *:
     bint hub_greenlet_is_main(PyObject *g)
     bint hub_greenlet_has_started(PyObject *g)
     bint hub_greenlet_is_active(PyObject *g)
+
+
+cdef inline PyObject *running_greenlet() noexcept:
+    """The current greenlet, borrowed: it is running, so somebody else owns it."""
+    cdef PyObject *current = hub_greenlet_current()
+    Py_XDECREF(current)
+    return current
 
 
 cdef inline int import_greenlet() except -1:

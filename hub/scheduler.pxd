@@ -111,7 +111,7 @@ cdef void deadline_stop(deadline_t *deadline, Scheduler hub) noexcept
 cdef void deadline_drop(deadline_t *deadline, Scheduler hub) noexcept
 
 cdef Scheduler current_hub()
-cdef Scheduler hub_if_any()
+cpdef Scheduler hub_if_any()
 cdef bint is_current(Scheduler hub) noexcept
 cdef unsigned long fork_count() noexcept
 cdef object make_exception(object exception, object value, object traceback)

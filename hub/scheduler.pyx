@@ -1239,8 +1239,7 @@ cdef class Scheduler(greenlet):
         slot = self.slot_of(target)
         if slot.current != NULL and (<Wait> slot.current.node.object).throw_with(exception):
             return 0
-        current = hub_greenlet_current()
-        Py_XDECREF(current)
+        current = running_greenlet()
         if slot.current != NULL or slot.yielding or current is <PyObject *> target:
             pend_exception(slot, exception)
             return 0
@@ -1296,8 +1295,7 @@ cdef class Scheduler(greenlet):
         cdef Wait wait
         cdef PyObject *current
         self.check_thread()
-        current = hub_greenlet_current()
-        Py_XDECREF(current)
+        current = running_greenlet()
         if current is not <PyObject *> self.main:
             raise BlockingSwitchOutError("hub.join() can be called from the main greenlet only")
         if timeout is not None and timeout < 0:
@@ -1324,8 +1322,7 @@ cdef class Scheduler(greenlet):
         if self.destroyed:
             return
         self.check_thread()
-        current = hub_greenlet_current()
-        Py_XDECREF(current)
+        current = running_greenlet()
         if current is not <PyObject *> self.main:
             raise BlockingSwitchOutError("hub.destroy() can be called from the main greenlet only")
         if self.loop.core.running:
@@ -1476,7 +1473,7 @@ cdef unsigned long fork_count() noexcept:
     return hub_forks
 
 
-cdef Scheduler hub_if_any():
+cpdef Scheduler hub_if_any():
     """The hub of the current thread, or None for a thread that has none and can do without: not the main one."""
     if hub_current != NULL:
         return <Scheduler> hub_current

@@ -11,6 +11,7 @@ cdef class Waitable:
     cdef int joined(self) except -1
     cdef object taken(self, Wait taker)
     cdef int give_back(self, Wait taker) except -1
+    cdef bint take_turn(self, Wait wait) except -1
 
 
 cdef Wait new_turn(object what, object timeout)

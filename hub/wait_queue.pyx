@@ -55,6 +55,20 @@ cdef class Waitable:
         """Undo what take_now() or a grant did."""
         return 0
 
+    cdef bint take_turn(self, Wait wait) except -1:
+        """Stand in the line until it is one's turn: True, or False if the timeout passed first.
+
+        take_now() must have been tried with nothing in between. Raises what is thrown in meanwhile.
+        """
+        line_join(self.line(), wait)
+        self.joined()
+        try:
+            return await_turn(wait)
+        except BaseException:
+            if wait.c.granted_by != NULL:
+                self.give_back(wait)
+            raise
+
 
 # --- the one who waits ------------------------------------------------------------------------------------------
 

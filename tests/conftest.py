@@ -106,3 +106,40 @@ def run_script():
         return result.stdout
 
     return run
+
+
+@pytest.fixture
+def pair():
+    """Two connected cooperative sockets."""
+    from greenio.socket import socketpair
+
+    first, second = socketpair()
+    yield first, second
+    first.close()
+    second.close()
+
+
+@pytest.fixture
+def ticks():
+    """A list that grows while other greenlets may run."""
+    from greenio import sleep, spawn
+
+    counted = []
+    ticking = spawn(lambda: [(counted.append(1), sleep(0.001)) for _ in range(100_000)])
+    yield counted
+    ticking.kill()
+
+
+@pytest.fixture
+def threadpool():
+    """A thread pool for the hub, whose threads end with the test."""
+    from greenio import sleep
+    from greenio.threadpool import ThreadPool
+
+    hub = get_hub_if_exists()
+    before, hub.threadpool = hub.__dict__.get("_threadpool"), ThreadPool(10)
+    yield hub.threadpool
+    hub.threadpool.kill()
+    while hub.threadpool._threads:
+        sleep(0.001)
+    hub.threadpool = before

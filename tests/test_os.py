@@ -6,28 +6,13 @@ import time as standard_time
 
 import pytest
 
-from greenio import get_hub, os, sleep, spawn, time
+from greenio import os, sleep, spawn, time
 from greenio.socket import socketpair
-from greenio.threadpool import ThreadPool
 
 
 @pytest.fixture(autouse=True)
-def pool():
-    hub = get_hub()
-    before, hub.threadpool = hub.__dict__.get("_threadpool"), ThreadPool(4)
-    yield
-    hub.threadpool.kill()
-    while hub.threadpool._threads:
-        sleep(0.001)
-    hub.threadpool = before
-
-
-@pytest.fixture
-def ticks():
-    counted = []
-    ticking = spawn(lambda: [(counted.append(1), sleep(0.001)) for _ in range(100_000)])
-    yield counted
-    ticking.kill()
+def threads(threadpool):
+    """Threads of its own for each test."""
 
 
 @pytest.fixture

@@ -311,7 +311,6 @@ def test_shared_between_threads():
         done.append(number)
 
     def spawn_from_here(base):
-        pool.join  # noqa: B018
         for number in range(50):
             pool.spawn(work, base + number)
         while len(done) < 150:

@@ -12,24 +12,11 @@ import pytest
 from greenio import Timeout, get_hub, kill, sleep, spawn
 from greenio import socket as cooperative
 from greenio.socket import create_connection, create_server, getaddrinfo, socket
-from greenio.threadpool import ThreadPool
-
-
-@pytest.fixture(scope="module", autouse=True)
-def a_pool_of_its_own():
-    hub = get_hub()
-    before, hub.threadpool = hub.__dict__.get("_threadpool"), ThreadPool(10)
-    yield
-    hub.threadpool.kill()
-    while hub.threadpool._threads:
-        sleep(0.001)
-    hub.threadpool = before
 
 
 @pytest.fixture(autouse=True)
-def threads_stay():
-    """The pool's threads outlive a test, and are no leak."""
-    get_hub().threadpool.size = 3
+def threads(threadpool):
+    """Threads of its own for each test."""
 
 
 def outcome(function, *args):

@@ -13,14 +13,6 @@ from greenio import Timeout, joinall, select, selectors, sleep, spawn
 from greenio.socket import socketpair
 
 
-@pytest.fixture
-def pair():
-    ours, theirs = socketpair()
-    yield ours, theirs
-    ours.close()
-    theirs.close()
-
-
 def with_select(sock, timeout):
     return [each.fileno() for each in select.select([sock], [], [], timeout)[0]]
 

@@ -17,14 +17,6 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def pair():
-    first, second = socketpair()
-    yield first, second
-    first.close()
-    second.close()
-
-
-@pytest.fixture
 def tcp():
     """Two connected TCP sockets."""
     with create_server(("127.0.0.1", 0)) as listener:

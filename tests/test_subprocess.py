@@ -16,15 +16,6 @@ from greenio.subprocess import PIPE, STDOUT, Popen, TimeoutExpired, check_call, 
 PYTHON = sys.executable
 
 
-@pytest.fixture
-def ticks():
-    """Counts how often another greenlet runs meanwhile."""
-    counted = []
-    ticking = spawn(lambda: [(counted.append(1), sleep(0.001)) for _ in range(100_000)])
-    yield counted
-    ticking.kill()
-
-
 def test_run_and_its_like(ticks):
     assert run(["sleep", "0.02"]).returncode == 0
     assert len(ticks) > 5
