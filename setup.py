@@ -36,6 +36,7 @@ MODULES = [
     "greenio.condition",
     "greenio.event",
     "greenio.greenlet",
+    "greenio.identity",
     "greenio.linkable",
     "greenio.local",
     "greenio.mutex",

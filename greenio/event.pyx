@@ -3,6 +3,8 @@
 Everything here may be used from any thread.
 """
 
+import warnings
+
 from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait
 
@@ -24,7 +26,10 @@ cdef class Event(Linkable):
         """Whether the flag is raised (bool)."""
         return self.flag
 
-    isSet = is_set
+    def isSet(self):
+        """Deprecated, as in the standard library: use is_set()."""
+        warnings.warn("isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=2)
+        return self.flag
 
     def set(self):
         """Raise the flag, and wake all who wait. Does not switch."""
@@ -60,8 +65,9 @@ cdef class Event(Linkable):
         self.flag = False
 
     def __repr__(self):
-        state = "set" if self.flag else "clear"
-        return f"<{type(self).__name__} at {id(self):#x} {state}, {self.waiters.length} waiting>"
+        state = "set" if self.flag else "unset"
+        waiting = f", {self.waiters.length} waiting" if self.waiters.length else ""
+        return f"<greenio.{type(self).__name__} at {id(self):#x}{waiting}: {state}>"
 
 
 cdef class AsyncResult(Linkable):

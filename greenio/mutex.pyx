@@ -6,6 +6,7 @@ Released while somebody stands in line, a lock belongs to the first in line from
 from _thread import TIMEOUT_MAX
 
 from cpython.object cimport PyObject
+from cython cimport binding
 
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.ready cimport fifo_t
@@ -14,7 +15,7 @@ from hub.wait_queue cimport Waitable, line_grant, line_take, line_wake, new_turn
 
 import_greenlet()
 
-__all__ = ["Lock", "RLock"]
+__all__ = ["Lock", "RLock", "ThreadLock", "allocate_lock"]
 
 
 cdef object none_for_ever(object blocking, object timeout):
@@ -108,6 +109,20 @@ cdef class Lock(Waitable):
     def __repr__(self):
         state = "locked" if self.held else "unlocked"
         return f"<{state} {type(self).__name__} object at {id(self):#x}, {self.waiters.length} waiting>"
+
+
+cdef class ThreadLock(Lock):
+    """What allocate_lock() makes; it cannot be made in any other way."""
+
+    def __init__(self):
+        kind = type(self)
+        raise TypeError(f"cannot create '{kind.__module__}.{kind.__qualname__}' instances")
+
+
+@binding(False)  # as an attribute of a class it is what it was: a function, and no method
+def allocate_lock():
+    """A new Lock, as the function of `_thread` makes one."""
+    return ThreadLock.__new__(ThreadLock)
 
 
 cdef class RLock(Waitable):

@@ -14,7 +14,6 @@ Rules
 
 import heapq
 import sys
-from _thread import get_ident
 from collections import deque
 from queue import Empty, Full
 
@@ -22,6 +21,7 @@ from cpython.object cimport PyObject
 from posix.unistd cimport usleep
 
 from hub.errors import BlockingSwitchOutError
+from hub.native import get_ident
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait
@@ -360,6 +360,8 @@ cdef class SimpleQueue(Waitable):
         none and the queue was shut down.
         """
         cdef Wait wait
+        if timeout is not None and block:
+            check_timeout(timeout)
         if self.kind != KIND_HOOKED and len(self.container):
             # The plain case, without a wait.
             item = self.pop_item()

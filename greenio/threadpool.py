@@ -10,11 +10,11 @@ import os
 import sys
 import threading
 import weakref
-from _thread import RLock, allocate_lock, get_ident, start_new_thread
-from _thread import _local as native_local
 from contextlib import suppress
 
 from hub.errors import HubDestroyed
+from hub.native import RLock, allocate_lock, get_ident, start_new_thread
+from hub.native import local as native_local
 from hub.scheduler import count_idle_thread, get_hub, get_hub_if_exists, hub_if_any
 
 from greenio.condition import Condition
@@ -26,6 +26,9 @@ from greenio.semaphore import Semaphore
 __all__ = ["ThreadPool", "ThreadPoolExecutor", "ThreadResult"]
 
 _pools: weakref.WeakSet = weakref.WeakSet()
+
+# One entry for each thread of all pools.
+_pool_threads: list = []
 
 # A thread that takes this from the queue ends.
 _END = object()
@@ -160,10 +163,12 @@ class ThreadPool(Mapping):
             _work(weakref.ref(self), self.task_queue, self._idle_timeout)
 
         count_idle_thread(1)
+        _pool_threads.append(1)
         try:
             start_new_thread(main, ())
         except BaseException:
             count_idle_thread(-1)
+            _pool_threads.pop()
             raise
         ready.acquire()
 
@@ -283,6 +288,7 @@ def _work(pool, tasks, idle_timeout):
                 hub.destroy()  # which the task made
     finally:
         count_idle_thread(-1)
+        _pool_threads.pop()
         owner = pool()
         if owner is not None:
             owner._thread_ends(told)
@@ -313,7 +319,13 @@ def _do(pool, result, report, func, args, kwargs):
     count_idle_thread(1)
 
 
+def count_threads():
+    """How many threads all pools of the process have (int)."""
+    return len(_pool_threads)
+
+
 def _after_fork_in_child():
+    _pool_threads.clear()
     for pool in list(_pools):
         pool._begin()
 

@@ -230,7 +230,7 @@ class assert_switches:
         self._owner = greenlet.getcurrent()
         self._since = time.monotonic()
         self._hub = get_hub()
-        self._before = self._hub.observe(self._observe)
+        self._hub.observe(self._observe)
         return self
 
     def _observe(self, returned):
@@ -241,11 +241,9 @@ class assert_switches:
             else:
                 self._gave_way = True
                 self._longest = max(self._longest, now - self._since)
-        if self._before is not None:
-            self._before(returned)
 
     def __exit__(self, kind, value, tb):
-        self._hub.observe(self._before)
+        self._hub.observe_no_more(self._observe)
         if kind is not None:
             return
         self._longest = max(self._longest, time.monotonic() - self._since)

@@ -61,7 +61,12 @@ cdef class Scheduler(greenlet):
     cdef list inbox                      # what other threads want done
     cdef Job inbox_job
     cdef Job signal_job
-    cdef object observer                 # told when a greenlet lets others run, or None
+    cdef tuple observers                 # told when a greenlet lets others run and when it goes on, or None
+    cdef bint signals_due                # the main greenlet is to run Python's signal handlers
+    cdef wait_t *signals_handled_in      # its wait while it does
+    cdef object signal_call              # what it is to call besides, or None
+    cdef bint held_up_hub                # the hub greenlet waits, in a callback, for it to have done so
+    cdef PyObject *switch_to             # whom the greenlet that parks is to switch to, if not the next one; borrowed
     cdef object callback                 # the job the hub greenlet runs now, or None
     cdef long in_line                    # waits that another thread could wake
     cdef long restricted                 # nothing may wait: the hub is being destroyed, or in no_switch() sections
@@ -90,6 +95,8 @@ cdef class Scheduler(greenlet):
         self, watch_t *watch, int events, uint64_t due, deadline_t *deadline, object what
     ) except -1
     cdef int tell(self, bint returned) noexcept
+    cdef int tell_of_return(self, int result) noexcept
+    cdef int handle_signals(self, wait_t *wait) noexcept
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1
     cdef int yield_turn(self, object what) except -1
     cdef int switch_away(self, node_t *mine) noexcept

@@ -24,9 +24,8 @@ import sys
 import threading
 import time
 import weakref
-from _thread import _local as native_local, get_ident
 
-from cpython.exc cimport PyErr_CheckSignals, PyErr_SetObject
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Fetch, PyErr_Restore, PyErr_SetObject
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from posix.unistd cimport pause
@@ -37,6 +36,7 @@ from greenlet import GreenletExit
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError, InvalidThreadUseError, LoopExit
 from hub.greenlet_api cimport *
 from hub.loop cimport due_ms, now_ns, timer_restart, timer_to_pool
+from hub.native import get_ident, local as native_local, sleep as native_sleep
 from hub.ready cimport *
 from hub.stacks cimport begin_small
 
@@ -512,10 +512,24 @@ cdef class InboxJob(Job):
 
 @final
 cdef class SignalJob(Job):
-    """Runs Python's signal handlers. What they raise goes to the main greenlet."""
+    """Has Python's signal handlers run, on the main greenlet, as they would with no greenlets.
+
+    It is woken for that in the middle of its wait. A handler may block, and what it raises is raised there. If the main
+    greenlet is not parked, they run here, and what they raise is thrown at it.
+    """
     cdef Scheduler hub
 
     cdef int run(self) except -1:
+        cdef Scheduler hub = self.hub
+        cdef wait_t *wait = hub.main_slot.current
+        if wait != NULL and wait.parked and wait is not hub.signals_handled_in and not hub.destroying:
+            hub.signals_due = True
+            if hub.enter(<PyObject *> hub.main):
+                raise GreenletExit()
+            return 0
+        return self.run_here()
+
+    cdef int run_here(self) except -1:
         try:
             PyErr_CheckSignals()
         except BaseException as error:
@@ -702,11 +716,13 @@ cdef class Scheduler(greenlet):
         self.parked = w
         self.parked_length += 1
 
-        if self.observer is not None:
+        if self.observers is not None:
             self.tell(False)
         result = self.switch_away(&w.node)
-        if self.observer is not None and result >= 0:
-            self.tell(True)
+        while self.signals_due and result == 0:
+            result = self.handle_signals(w)
+        if self.observers is not None:
+            self.tell_of_return(result)
 
         self.parked_length -= 1
         if w.previous_parked != NULL:
@@ -807,11 +823,11 @@ cdef class Scheduler(greenlet):
         greenlet.slot.yielding = True
         Py_INCREF(greenlet)  # the ready queue's
         ready_push(&self.loop.core.ready, &greenlet.start_node)
-        if self.observer is not None:
+        if self.observers is not None:
             self.tell(False)
         result = self.switch_away(&greenlet.start_node)
-        if self.observer is not None and result >= 0:
-            self.tell(True)
+        if self.observers is not None:
+            self.tell_of_return(result)
         greenlet.slot.yielding = False
         greenlet.start_node.carried = False
         if greenlet.start_node.queued:
@@ -825,17 +841,121 @@ cdef class Scheduler(greenlet):
 
     @final
     cdef int tell(self, bint returned) noexcept:
-        """Tell the observer that the current greenlet lets others run, or goes on."""
-        self.observer(returned)
+        """Tell the observers that the current greenlet lets others run, or goes on."""
+        for observer in self.observers:
+            observer(returned)
+        return 0
+
+    @final
+    cdef int tell_of_return(self, int result) noexcept:
+        """Tell the observers that the current greenlet goes on; with an exception set if `result` is -1."""
+        cdef PyObject *kind = NULL
+        cdef PyObject *value = NULL
+        cdef PyObject *traceback = NULL
+        if result < 0:
+            PyErr_Fetch(&kind, &value, &traceback)
+        self.tell(True)
+        if result < 0:
+            PyErr_Restore(kind, value, traceback)
         return 0
 
     def observe(self, observer):
         """Call ``observer(False)`` when a greenlet lets others run, ``observer(True)`` when it goes on (internal).
 
-        None for nobody. Returns the observer before.
+        Several may observe. It must not raise.
         """
-        before, self.observer = self.observer, observer
-        return before
+        self.observers = (self.observers or ()) + (observer,)
+
+    def observe_no_more(self, observer):
+        """Do not call the observer any more. Does nothing if it is not called (internal)."""
+        cdef list left = list(self.observers or ())
+        if observer in left:
+            left.remove(observer)
+        self.observers = tuple(left) or None
+
+    @final
+    cdef int handle_signals(self, wait_t *wait) noexcept:
+        """On the main greenlet, switched to for that only: run Python's signal handlers, then wait on.
+
+        Returns what switch_away() returns. What a handler raises ends the wait, unless something else has woken it.
+        """
+        cdef wait_t *above = self.signals_handled_in
+        cdef PyObject *result
+        self.signals_due = False
+        self.signals_handled_in = wait
+        if self.observers is not None:
+            self.tell(True)
+        try:
+            if self.signal_call is not None:
+                function, self.signal_call = self.signal_call, None
+                function()
+            PyErr_CheckSignals()
+        except BaseException as error:
+            self.signals_handled_in = above
+            try:
+                if self.held_up_hub:
+                    self.run_callback(int)  # so that it is switched to
+                if wait.state == WAIT_WAITING:
+                    PyErr_SetObject(type(error), error)
+                    return -1
+                # Something else has woken it: it goes on with that now, and gets the exception at its next wait.
+                pend_exception(wait.slot, error)
+                if wait.node.queued:
+                    ready_remove(wait.ready, &wait.node)
+                    wait.node.carried = True
+                    return 1
+            except MemoryError as no_memory:
+                PyErr_SetObject(type(no_memory), no_memory)
+                return -1
+        self.signals_handled_in = above
+        if self.observers is not None:
+            self.tell(False)
+        if self.held_up_hub:
+            # In the middle of a callback.
+            result = hub_greenlet_switch(<PyObject *> self)
+            if result == NULL:
+                return -1
+            Py_DECREF(<object> result)
+            return 1 if wait.node.carried else 0
+        return self.switch_away(&wait.node)
+
+    def call_on_main(self, function):
+        """Call ``function()`` on the main greenlet at once, in the middle of its wait: a signal handler (internal).
+
+        The current greenlet is held up, at any point of what it does, and goes on when the function has returned. If
+        the function waits, others run meanwhile. What it raises ends the main greenlet's wait, and that goes on first.
+        In the main greenlet, or if that does not wait, it is called right here.
+        """
+        cdef wait_t *main = self.main_slot.current
+        cdef PyObject *current = running_greenlet()
+        cdef PyObject *switched
+        cdef Wait held_up
+        cdef int result
+        self.check_thread()
+        if (
+            current is <PyObject *> self.main or main == NULL or not main.parked or main is self.signals_handled_in
+            or self.signal_call is not None or self.restricted or self.loop.core.running
+        ):
+            function()
+            return
+        self.signal_call = function
+        self.signals_due = True
+        if current is <PyObject *> self:
+            self.held_up_hub = True
+            switched = hub_greenlet_switch(<PyObject *> self.main)
+            self.held_up_hub = False
+            if switched == NULL:
+                hub_failed()
+            Py_DECREF(<object> switched)
+            return
+        held_up = self.new_wait("the signal handler that runs on the main greenlet")
+        wait_hold(&held_up.c)
+        held_up.c.state = WAIT_DECIDED
+        held_up.c.outcome = OUTCOME_VALUE
+        ready_push_front(&self.loop.core.ready, &held_up.c.node)
+        self.switch_to = <PyObject *> self.main
+        result = self.park(held_up)
+        self.deliver(held_up, result)
 
     @final
     cdef int wait_descriptor(
@@ -925,8 +1045,9 @@ cdef class Scheduler(greenlet):
         while True:
             if mine.carried:
                 return 1  # while a finalizer had this greenlet parked on something else
-            target = NULL
-            if self.budget <= 0:
+            target = self.switch_to
+            self.switch_to = NULL
+            if target == NULL and self.budget <= 0:
                 answer = self.look_safely(False)
                 if answer == -2:
                     return -1
@@ -1107,7 +1228,7 @@ cdef class Scheduler(greenlet):
                         loop.release_signals()
                         return 1
                     # A signal may have come after the last bytecode, and told only the user's descriptor.
-                    self.signal_job.run()
+                    (<SignalJob> self.signal_job).run_here()
                     if loop.core.ready.head != NULL:
                         loop.release_signals()
                         return 0
@@ -1449,8 +1570,11 @@ hubs = weakref.WeakSet()  # all of this process
 locals_of_thread = native_local()
 
 
+cdef unsigned long main_thread_ident = threading.main_thread().ident
+
+
 cdef bint is_main_thread():
-    return get_ident() == threading.main_thread().ident
+    return get_ident() == main_thread_ident
 
 
 class HubGuard:
@@ -1539,8 +1663,9 @@ def count_idle_thread(int change):
 
 def after_fork_in_child():
     """For os.register_at_fork."""
-    global hub_forks, hub_idle_threads
+    global hub_forks, hub_idle_threads, main_thread_ident
     hub_forks += 1
+    main_thread_ident = get_ident()
     hub_idle_threads = 0
     hubs.clear()
     if hub_current != NULL:
@@ -1570,7 +1695,7 @@ def stop_daemon_threads():
         hub.run_callback_threadsafe(stand_still, still)
     end = time.monotonic() + 0.1
     while len(still) < len(others) and time.monotonic() < end:
-        time.sleep(0.001)
+        native_sleep(0.001)
 
 
 def sleep(seconds=0, ref=True):

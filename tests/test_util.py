@@ -8,7 +8,7 @@ import greenlet
 import pytest
 from hub import BlockingSwitchOutError
 
-from greenio import get_hub, getcurrent, sleep, spawn, spawn_raw
+from greenio import Timeout, get_hub, getcurrent, sleep, spawn, spawn_raw
 from greenio.event import Event
 from greenio.local import local
 from greenio.lock import Lock
@@ -127,7 +127,20 @@ def test_assert_switches():
         with assert_switches():
             sleep(0)
     others.join()
-    assert get_hub().observe(None) is None
+
+
+def test_observers_hear_of_every_return():
+    heard = []
+    hub = get_hub()
+    hub.observe(heard.append)
+    sleep(0)
+    with pytest.raises(Timeout):
+        with Timeout(0.001):
+            sleep(1)
+    hub.observe_no_more(heard.append)
+    hub.observe_no_more(print)
+    sleep(0)
+    assert heard == [False, True] * 2
 
 
 def test_wrap_errors():

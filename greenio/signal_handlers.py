@@ -1,0 +1,58 @@
+"""Signal handlers that run on the main greenlet, whichever greenlet the signal interrupts.
+
+CPython calls a handler in the main thread, between two instructions of whatever runs there: with greenlets, of any of
+them, which then gets the handler's exception too. Handlers that are set with `signal()` of this module run on the main
+greenlet, in the middle of its wait, and what they raise, KeyboardInterrupt above all, is raised there, at once.
+"""
+
+import _signal
+from enum import IntEnum
+
+from hub import get_hub_if_exists, native
+
+__all__ = ["getsignal", "move_to_main", "signal"]
+
+
+class _OnMain:
+    """A handler that calls another on the main greenlet."""
+
+    __slots__ = ("handler",)
+
+    def __init__(self, handler):
+        self.handler = handler
+
+    def __call__(self, signalnum, frame):
+        hub = get_hub_if_exists()
+        if hub is None or hub.destroyed:
+            return self.handler(signalnum, frame)
+        return hub.call_on_main(lambda: self.handler(signalnum, frame))
+
+
+def _inside(handler):
+    return handler.handler if isinstance(handler, _OnMain) else handler
+
+
+def signal(signalnum, handler):
+    """As signal.signal(): set what is called when the process gets a signal. Returns what was called before.
+
+    The handler runs on the main greenlet; it may block.
+    """
+    if callable(handler) and not isinstance(handler, IntEnum):
+        handler = _OnMain(handler)
+    return _inside(native.original("signal", "signal")(signalnum, handler))
+
+
+def getsignal(signalnum):
+    """As signal.getsignal(): what is called when the process gets a signal."""
+    return _inside(native.original("signal", "getsignal")(signalnum))
+
+
+def move_to_main():
+    """Let the handlers that are set already run on the main greenlet. For the main thread; others change nothing."""
+    for signalnum in native.original("signal", "valid_signals")():
+        handler = _signal.getsignal(signalnum)
+        if callable(handler) and not isinstance(handler, _OnMain):
+            try:
+                _signal.signal(signalnum, _OnMain(handler))
+            except ValueError:  # in another thread
+                return

@@ -1,0 +1,210 @@
+"""The standard library's `_thread` for greenlets: what starts threads, locks, and tells them apart.
+
+A thread here is a greenlet: it is started by the hub, and lets others run when it blocks. Patching puts these in the
+place of the originals, on which `threading` is built.
+"""
+
+import os
+import sys
+from _thread import error
+from contextvars import Context
+
+import greenlet
+from hub import get_hub, native
+
+from greenio.event import Event
+from greenio.greenlet import Greenlet
+from greenio.identity import at_end, get_ident, is_native
+from greenio.local import local
+from greenio.lock import Lock, RLock
+from greenio.mutex import ThreadLock, allocate_lock
+
+__all__ = [
+    "LockType", "RLock", "ThreadGreenlet", "allocate_lock", "error", "exit", "get_ident", "local", "start_new_thread",
+]  # fmt: skip
+
+if sys.version_info >= (3, 13):
+    # There the type itself makes locks.
+    allocate_lock = LockType = Lock
+else:
+    LockType = ThreadLock
+
+
+class ThreadGreenlet(Greenlet):
+    """A greenlet that runs a thread's function.
+
+    Like a thread, it begins with an empty context (`contextvars`), SystemExit ends it without a word, and any other
+    exception goes to sys.unraisablehook.
+    """
+
+    def __init__(self, function, args, kwargs):
+        super().__init__(None, function, args, kwargs, context=Context())
+        self.reports_errors = False
+
+    def _run(self, function, args, kwargs):
+        global _running
+        _running += 1
+        try:
+            function(*args, **kwargs)
+        except SystemExit:
+            pass
+        except greenlet.GreenletExit:
+            raise
+        except BaseException as error:
+            sys.unraisablehook(_Unraisable(error, function))
+        finally:
+            _running -= 1
+
+
+_running = 0  # how many of them have begun and not ended
+
+
+def _count():
+    """How many threads there are (int), greenlets and native ones; those of thread pools are not the program's."""
+    pools = sys.modules.get("greenio.threadpool")
+    return _running + native.original("_thread", "_count")() - (pools.count_threads() if pools else 0)
+
+
+class _Unraisable:
+    """What sys.unraisablehook is told of an exception that ended a thread."""
+
+    err_msg = "Exception ignored in thread started by"
+
+    def __init__(self, error, function):
+        self.exc_type = type(error)
+        self.exc_value = error
+        self.exc_traceback = error.__traceback__
+        self.object = function
+
+
+def start_new_thread(function, args, kwargs=None, /):
+    """Run ``function(*args, **kwargs)`` in a new greenlet, soon. Returns its identifier (int). Does not switch.
+
+    Raises TypeError for arguments that are not a callable, a tuple and a dict.
+    """
+    if not callable(function):
+        raise TypeError("first arg must be callable")
+    if not isinstance(args, tuple):
+        raise TypeError("2nd arg must be a tuple")
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise TypeError("optional 3rd arg must be a dictionary")
+    return id(_started(function, args, kwargs or {}))
+
+
+def _started(function, args, kwargs):
+    made = ThreadGreenlet(function, args, kwargs)
+    made.start()
+    return made
+
+
+start_new = start_new_thread
+
+
+def exit():
+    """End the current thread: raises SystemExit."""
+    raise SystemExit
+
+
+exit_thread = exit
+
+
+# --- what `threading` is told of the end of a thread --------------------------------------------------------------
+
+
+def _set_sentinel():
+    """A lock that is released when the current thread ends: for `threading` of CPython 3.12 and before."""
+    if is_native():
+        return native.original("_thread", "_set_sentinel")()
+    lock = Lock()
+    at_end(greenlet.getcurrent(), "sentinel", lambda: lock.locked() and lock.release())
+    return lock
+
+
+class _ThreadHandle:
+    """A thread that can be joined: for `threading` of CPython 3.13 and later."""
+
+    def __init__(self):
+        self.ident = 0
+        self._started = False
+        self._done = Event()
+        self._forks = _forks
+
+    def is_done(self):
+        """Whether the thread has ended (bool)."""
+        return self._done.is_set() or (self._forks != _forks and self.ident != get_ident())
+
+    def _set_done(self):
+        self._done.set()
+
+    def join(self, timeout=None):
+        """Wait until the thread has ended, at most `timeout` seconds (float; None or less than 0: for ever). Switches.
+
+        Raises RuntimeError if it was not started, or is the current one.
+        """
+        if self.is_done():
+            return
+        if not self._started:
+            raise RuntimeError("thread not started")
+        if self.ident == get_ident():
+            raise RuntimeError("Cannot join current thread")
+        self._done.wait(None if timeout is None or timeout < 0 else timeout)
+
+    def __repr__(self):
+        return f"<{type(self).__name__} object: ident={self.ident}>"
+
+
+def start_joinable_thread(function, handle=None, daemon=True):
+    """Run ``function()`` in a new greenlet, soon. Returns its handle, which may be given. Does not switch.
+
+    The interpreter waits at its end for threads that are not `daemon`.
+    """
+    if not callable(function):
+        raise TypeError("thread function must be callable")
+    if handle is None:
+        handle = _ThreadHandle()
+    elif not isinstance(handle, _ThreadHandle):
+        raise TypeError("'handle' must be a _ThreadHandle")
+    if handle._started:
+        raise RuntimeError("thread already started")
+    made = ThreadGreenlet(function, (), {})
+    handle._started = True
+    handle.ident = id(made)
+    if not daemon:
+        _awaited.add(handle)
+    at_end(made, "handle", lambda: _ended(handle))
+    made.start()
+    return handle
+
+
+def _make_thread_handle(ident):
+    handle = _ThreadHandle()
+    handle._started = True
+    handle.ident = ident
+    return handle
+
+
+def _ended(handle):
+    _awaited.discard(handle)
+    handle._set_done()
+
+
+_awaited: set = set()  # handles of the threads that the interpreter waits for at its end
+_forks = 0  # how many forks lie between this process and the one that imported the library
+
+
+def _shutdown():
+    """Wait for all threads that are not daemons, greenlets first."""
+    while _awaited:
+        next(iter(_awaited)).join()
+    native.original("_thread", "_shutdown")()
+
+
+def _after_fork_in_child():
+    global _forks
+    _forks += 1
+    for handle in list(_awaited):
+        if handle.ident != get_ident():
+            _awaited.discard(handle)
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

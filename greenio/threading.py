@@ -1,0 +1,112 @@
+"""What `threading` needs beside the functions of `greenio.thread` when its threads are greenlets.
+
+The module itself is the standard library's, on other foundations: `Thread`, `Timer`, `Condition`, `Barrier` and the
+rest are its own code. This has the exceptions: threads that were not started by it, and those that are to be native.
+"""
+
+import threading as _standard
+from types import FunctionType
+
+import greenlet
+from hub import native
+
+from greenio.event import Event
+from greenio.hub import sleep
+from greenio.identity import at_end, get_ident
+from greenio.local import local
+from greenio.lock import Lock, RLock
+from greenio.thread import _ThreadHandle
+
+__all__ = ["Event", "Lock", "NativeThread", "RLock", "get_ident", "local", "main_native_thread"]
+
+# How often a native thread is asked whether it has ended, in seconds.
+_LOOK = 0.01
+
+
+def main_native_thread():
+    """The main thread, as a threading.Thread."""
+    return _standard.main_thread()
+
+
+class DummyThread(_standard._DummyThread):
+    """Stands for a greenlet that was not started as a thread. It is forgotten when the greenlet ends."""
+
+    def __init__(self):
+        super().__init__()
+        ident = self.ident
+        at_end(greenlet.getcurrent(), "dummy thread", lambda: _forget(ident, self))
+
+
+def _forget(ident, thread):
+    if _standard._active.get(ident) is thread:
+        del _standard._active[ident]
+
+
+# --- native threads -----------------------------------------------------------------------------------------------
+
+
+class _Natively(dict):
+    """The globals of `threading`, in which threads are started natively whatever has been put in place of that."""
+
+    _NAMES = ("_start_new_thread", "_set_sentinel", "_start_joinable_thread", "_ThreadHandle", "_make_thread_handle")
+
+    def __init__(self):
+        super().__init__({name: native.original("threading", name) for name in self._NAMES if hasattr(_standard, name)})
+
+    def __missing__(self, name):
+        return getattr(_standard, name)
+
+
+def _natively(function):
+    made = FunctionType(function.__code__, _Natively(), function.__name__, function.__defaults__, function.__closure__)
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__doc__ = function.__doc__
+    return made
+
+
+class NativeThread(_standard.Thread):
+    """A threading.Thread that is a native thread, also where threads are greenlets otherwise.
+
+    What blocks in it blocks it alone: in it, patched functions use a hub of its own. join() lets greenlets run.
+    """
+
+    __init__ = _natively(_standard.Thread.__init__)
+    start = _natively(_standard.Thread.start)
+    if hasattr(_standard.Thread, "_set_tstate_lock"):
+        _set_tstate_lock = _natively(_standard.Thread._set_tstate_lock)
+
+    def join(self, timeout=None):
+        """Wait until the thread has ended, at most `timeout` seconds (float). Switches, and looks every 10 ms."""
+        join_native(self, timeout)
+
+
+def join_native(thread, timeout, join=_standard.Thread.join):
+    """Wait for a native thread without keeping greenlets from running. Raises what Thread.join() raises."""
+    # What the standard function would raise, it raises at once.
+    join(thread, 0)
+    left = None if timeout is None else max(timeout, 0)
+    while thread.is_alive() and (left is None or left > 0):
+        pause = _LOOK if left is None else min(_LOOK, left)
+        sleep(pause)
+        if left is not None:
+            left -= pause
+    join(thread, 0)
+
+
+def adopt_running_threads():
+    """Let join() of the native threads that run already let greenlets run."""
+    for thread in _standard.enumerate():
+        if thread is not _standard.main_thread() and not isinstance(_handle_of(thread), (Lock, _ThreadHandle)):
+            thread.join = _Joiner(thread)
+
+
+class _Joiner:
+    def __init__(self, thread):
+        self._thread = thread
+
+    def __call__(self, timeout=None):
+        join_native(self._thread, timeout)
+
+
+def _handle_of(thread):
+    return getattr(thread, "_handle", None) or getattr(thread, "_tstate_lock", None)

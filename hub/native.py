@@ -1,0 +1,30 @@
+"""The standard library as it was before anything of it was replaced.
+
+Patching puts cooperative functions in the place of the standard ones. What the library itself builds on must stay what
+it was, whenever the module that needs it is first imported: such modules take it from here. Those that every program
+has are named; `original()` finds any other.
+
+What does not belong here: who replaces what, which is the business of the library on top.
+"""
+
+import sys
+from _thread import RLock, allocate_lock, get_ident, start_new_thread
+from _thread import _local as local
+from importlib import import_module
+from time import sleep
+
+__all__ = ["RLock", "allocate_lock", "get_ident", "local", "original", "saved", "sleep", "start_new_thread"]
+
+#: What was replaced: name of the module -> name in it -> what was there before.
+saved: dict[str, dict[str, object]] = {}
+
+
+def original(module, name):
+    """What a module of the standard library had, or has, under a name, whether it was replaced or not.
+
+    Raises AttributeError if it has, and had, nothing of that name.
+    """
+    replaced = saved.get(module, {})
+    if name in replaced:
+        return replaced[name]
+    return getattr(sys.modules.get(module) or import_module(module), name)
