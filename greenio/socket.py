@@ -10,12 +10,12 @@ import socket as _standard
 from _socket import socket as _basic
 from socket import *  # noqa: F403  (this module offers everything that the standard one does)
 
-from hub.scheduler import get_hub
+from hub.scheduler import Wait, get_hub
 
 from greenio import stream as _stream
 from greenio.resolver import may_be_numeric
 
-_READ, _WRITE = 1, 2
+_READ, _WRITE, _CLOSED = 1, 2, 4
 _SENDFILE_BLOCK = 1 << 30
 _CONNECTING = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
 
@@ -395,18 +395,18 @@ def wait_write(fileno, timeout=None, timeout_exc=None, event=None):
 
 def wait_readwrite(fileno, timeout=None, timeout_exc=None, event=None):
     """Wait until a descriptor is readable or writable. As wait_read(). `event` is accepted for compatibility."""
-    from hub import Wait, get_hub
-
-    hub = get_hub()
-    wait = Wait(f"descriptor {_descriptor(fileno)}")
-    with hub.loop.io(_descriptor(fileno), _READ | _WRITE) as watcher:
-        watcher.start(wait.wake)
+    descriptor = _descriptor(fileno)
+    wait = Wait(f"descriptor {descriptor}")
+    with get_hub().loop.io(descriptor, _READ | _WRITE) as watcher:
+        watcher.start(wait.wake, pass_events=True)
         try:
-            wait.park(timeout)
+            events = wait.park(timeout)
         except TimeoutError:
             if wait.decided and timeout is not None:
                 raise timeout_exc or TimeoutError("timed out") from None
             raise
+    if events & _CLOSED:
+        raise OSError(errno.EBADF, f"descriptor {descriptor} was closed while this greenlet waited for it")
 
 
 def cancel_wait(watcher, error=None):

@@ -27,7 +27,9 @@ from libc.stdint cimport uint64_t
 from cpython.ref cimport Py_DECREF
 from hub.loop cimport due_ms, watch_t
 from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
-from hub.scheduler cimport Scheduler, current_hub, deadline_drop, deadline_new, deadline_stop, deadline_t
+from hub.scheduler cimport (
+    Scheduler, closing_descriptor, current_hub, deadline_drop, deadline_new, deadline_stop, deadline_t, hub_if_any,
+)
 
 __all__ = [
     "Stream", "accept_descriptor", "accept_ready", "recv", "recv_into", "send", "sendall", "wait_descriptor",
@@ -102,7 +104,7 @@ cdef class Stream:
     cdef bint drained              # whether the last receive took all there was
     cdef deadline_t *reading       # timers that stay from one wait to the next, or NULL
     cdef deadline_t *writing
-    cdef list others               # hubs of other threads that have waited for it, or None
+    cdef dict others               # hubs of other threads that have waited for it: the watch's generation; or None
     cdef readonly object name      # the socket's class name, for reports
 
     def __init__(self, int fd, object timeout, int type, str name):
@@ -139,16 +141,21 @@ cdef class Stream:
         if self.hub is None:
             self.hub = hub
         if self.hub is not hub:
-            if self.others is None:
-                self.others = []
-            if hub not in self.others:
-                self.others.append(hub)
-            return hub.loop.watch_of(self.fd)
+            return self.open_elsewhere(hub)
         if self.watch == NULL or self.epoch != hub.loop.core.epoch or self.generation != self.watch.generation:
             self.watch = hub.loop.watch_open(self.fd)
             self.generation = self.watch.generation
             self.epoch = hub.loop.core.epoch
         return self.watch
+
+    cdef watch_t *open_elsewhere(self, Scheduler hub) except NULL:
+        cdef watch_t *watch = hub.loop.watch_of(self.fd)
+        if self.others is None:
+            self.others = {}
+        if self.others.get(hub) != watch.generation:
+            watch = hub.loop.watch_open(self.fd)
+            self.others[hub] = watch.generation
+        return watch
 
     cdef uint64_t due(self) except? 0:
         """When a call that begins now must be over: a loop time, or 0 for never."""
@@ -235,31 +242,20 @@ cdef class Stream:
     def forget(self):
         """The descriptor is about to be closed or given away: wake everybody who waits for it, with EBADF."""
         cdef int fd = self.fd
-        cdef Scheduler hub = self.hub
         self.fd = -1
-        if hub is None or fd < 0:
+        if fd < 0:
             return
-        if hub is get_current_hub():
-            deadline_stop(self.reading, hub)
-            deadline_stop(self.writing, hub)
-            if self.epoch == hub.loop.core.epoch and self.watch.generation == self.generation:
-                hub.loop.watch_close(self.watch)
-        elif not hub.destroyed:
-            hub.run_callback_threadsafe(hub.loop.closing_fd, fd)
-        for other in self.others or ():
-            if not other.destroyed:
-                other.run_callback_threadsafe(other.loop.closing_fd, fd)
+        if self.hub is not None and self.hub is hub_if_any():
+            deadline_stop(self.reading, self.hub)
+            deadline_stop(self.writing, self.hub)
         self.others = None
+        closing_descriptor(fd)
 
     def __repr__(self):
         waits = []
         if self.watch != NULL and self.hub is not None and self.epoch == self.hub.loop.core.epoch:
             waits = [f" readers={self.watch.readers.length}", f" writers={self.watch.writers.length}"]
         return f"<{self.name} fd={self.fd} timeout={self.timeout}{''.join(waits)}>"
-
-
-cdef object get_current_hub():
-    return current_hub()
 
 
 # --- methods of greenio.socket.socket: they find their Stream in the attribute `_stream` --------------------------
@@ -398,7 +394,7 @@ cdef object take_address(int fd, PyObject *address):
 def wait_descriptor(int fd, int events, timeout, timeout_exc):
     """Wait until descriptor `fd` is readable (1), writable (2); the shared part of wait_read and wait_write."""
     cdef Scheduler hub = current_hub()
-    cdef watch_t *watch = hub.loop.watch_of(fd)
+    cdef watch_t *watch = hub.loop.watch_open(fd)
     cdef unsigned long epoch = hub.loop.core.epoch
     cdef uint64_t due = 0 if timeout is None else due_ms(timeout)
     cdef int outcome

@@ -30,10 +30,13 @@ cdef struct listener_t:
     node_t *node          # the job to queue
     int events            # what it listens for
     int fired             # what has happened since it was last asked
+    unsigned int generation  # of the watch when it began to listen
+    bint listening        # whether it is in the watch's list
 
 
 # The one watch of a descriptor on a loop, with everybody who waits for it. Kept for as long as the loop lives:
-# `generation` tells one owner of the number from the next.
+# `generation` tells one owner of the number from the next: it counts the closings, also those in other threads, at the
+# moment in which they are announced.
 cdef struct watch_t:
     uv_poll_t uv
     core_t *core
@@ -126,8 +129,13 @@ cdef class Loop:
     cdef int watch_want(self, watch_t *watch, int events) except -1
     cdef void watch_update(self, watch_t *watch) noexcept
     cdef void watch_close(self, watch_t *watch) noexcept
+    cdef watch_t *watch_if_any(self, int fd) noexcept
     cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1
     cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept
+
+
+cdef enum:
+    LISTEN_CLOSED = 4  # among the events of a listener: the descriptor is being closed, and it listens no more
 
 
 # A libuv handle with a job that is queued when it fires. The watchers with Python callbacks build on it.

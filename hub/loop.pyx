@@ -27,8 +27,8 @@ from posix.unistd cimport read, write
 from hub.errors import HubDestroyed
 from hub.libuv cimport *
 from hub.ready cimport (
-    NODE_JOB, OUTCOME_CLOSED, OUTCOME_READY, fifo_wake_first, node_t, ready_pop, ready_push, ready_push_front,
-    ready_remove, wait_outcome,
+    NODE_JOB, OUTCOME_CLOSED, OUTCOME_READY, WAIT_WAITING, fifo_remove, fifo_t, fifo_wake_first, link_t, node_t,
+    ready_pop, ready_push, ready_push_front, ready_remove, wait_outcome, wait_wake,
 )
 
 __all__ = ["LIBUV_VERSION", "Handle", "Job", "Loop"]
@@ -201,6 +201,48 @@ cdef void wake_all(watch_t *watch, wait_outcome outcome) noexcept nogil:
         pass
     while fifo_wake_first(&watch.writers, outcome) != NULL:
         pass
+
+
+cdef void unlink_listener(watch_t *watch, listener_t *listener) noexcept nogil:
+    if listener.previous != NULL:
+        listener.previous.next = listener.next
+    else:
+        watch.listeners = listener.next
+    if listener.next != NULL:
+        listener.next.previous = listener.previous
+    listener.next = listener.previous = NULL
+    listener.listening = False
+
+
+cdef bint is_before(unsigned int generation, unsigned int other) noexcept nogil:
+    return <int> (generation - other) < 0  # also when the count has begun anew
+
+
+cdef void end_generation(watch_t *watch, unsigned int generation) noexcept nogil:
+    """Tell everybody who waited or listened before `generation` that the descriptor is closed."""
+    cdef listener_t *listener = watch.listeners
+    cdef listener_t *next
+    end_waits(&watch.readers, generation)
+    end_waits(&watch.writers, generation)
+    while listener != NULL:
+        next = listener.next
+        if is_before(listener.generation, generation):
+            unlink_listener(watch, listener)
+            listener.fired |= listener.events | LISTEN_CLOSED
+            if not listener.node.queued:
+                ready_push(&watch.core.ready, listener.node)
+        listener = next
+
+
+cdef void end_waits(fifo_t *fifo, unsigned int generation) noexcept nogil:
+    cdef link_t *link = fifo.head
+    cdef link_t *next
+    while link != NULL:
+        next = link.next
+        if link.wait.state == WAIT_WAITING and is_before(link.wait.generation, generation):
+            fifo_remove(link)
+            wait_wake(link.wait, OUTCOME_CLOSED)
+        link = next
 
 
 cdef void on_before_sleep(uv_prepare_t *handle) noexcept nogil:
@@ -538,11 +580,31 @@ cdef class Loop:
         if watch.events:
             hub_poll_unregister(watch.core.uv, &watch.uv)
             watch.events = 0
-        wake_all(watch, OUTCOME_CLOSED)
+        end_generation(watch, watch.generation)
+
+    cdef watch_t *watch_if_any(self, int fd) noexcept:
+        """The watch of a descriptor, or NULL if there never was one. Any thread that has the GIL."""
+        return self.core.watches[fd] if 0 <= fd < self.core.watches_length else NULL
+
+    def closed_elsewhere(self, int fd, unsigned int generation):
+        """Another thread has closed descriptor `fd`: wake those who waited before that, with EBADF (internal).
+
+        That thread has counted the watch's generation up when it closed, not when this one hears of it. That is what
+        tells those who waited then from those who wait for the next file with the same number.
+        """
+        cdef watch_t *watch = self.watch_if_any(fd)
+        if watch == NULL:
+            return  # the loop was made anew after a fork
+        end_generation(watch, generation)
+        if watch.events and wanted_events(watch) == 0:
+            hub_poll_unregister(watch.core.uv, &watch.uv)
+            watch.events = 0
 
     cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1:
         if self.watch_want(watch, listener.events) == 1:
             raise_errno(-1, f"descriptor {watch.fd} is of a kind that is always ready; it cannot be watched")
+        listener.generation = watch.generation
+        listener.listening = True
         listener.previous = NULL
         listener.next = watch.listeners
         if watch.listeners != NULL:
@@ -551,13 +613,9 @@ cdef class Loop:
         return 0
 
     cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept:
-        if listener.previous != NULL:
-            listener.previous.next = listener.next
-        else:
-            watch.listeners = listener.next
-        if listener.next != NULL:
-            listener.next.previous = listener.previous
-        listener.next = listener.previous = NULL
+        if not listener.listening:
+            return  # the descriptor was closed
+        unlink_listener(watch, listener)
         if watch.listeners == NULL and watch.readers.head == NULL and watch.writers.head == NULL:
             # Listeners come and go less often than waiters: a level-triggered registration is not left behind.
             if watch.events:
@@ -569,13 +627,13 @@ cdef class Loop:
     def closing_fd(self, int fd):
         """Say that descriptor `fd` is about to be closed; greenlets that wait for it are woken with EBADF.
 
-        Returns whether anybody waited.  For code that closes descriptors which it did not make a socket of.
+        Returns whether anybody waited. This loop only; ``hub.scheduler.closing_descriptor`` tells those of all threads.
         """
         cdef watch_t *watch
         self.check()
-        if not 0 <= fd < self.core.watches_length or self.core.watches[fd] == NULL:
+        watch = self.watch_if_any(fd)
+        if watch == NULL:
             return False
-        watch = self.core.watches[fd]
         waited = watch.readers.head != NULL or watch.writers.head != NULL
         self.watch_close(watch)
         return waited

@@ -118,6 +118,7 @@ cdef struct wait_t:
     wait_t *next_granted   # used while a whole line is being woken
     unsigned long forks    # how many forks ago the program began, when it was made
     uint64_t due           # the loop time at which it gives up, or 0 for never
+    unsigned int generation  # of the descriptor's watch when it began to wait for that
     wait_t *next_parked    # all parked waits of a hub, for reports
     wait_t *previous_parked
 

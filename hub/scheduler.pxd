@@ -119,6 +119,7 @@ cdef void deadline_drop(deadline_t *deadline, Scheduler hub) noexcept
 
 cdef Scheduler current_hub()
 cpdef Scheduler hub_if_any()
+cpdef int closing_descriptor(int fd) except -1
 cdef bint is_current(Scheduler hub) noexcept
 cdef unsigned long fork_count() noexcept
 cdef object make_exception(object exception, object value, object traceback)

@@ -997,6 +997,7 @@ cdef class Scheduler(greenlet):
                 self.loop.timer_start(timer, due, 0)
         else:
             deadline = NULL
+        w.generation = watch.generation
         wait_hold(w)
         fifo_append(&watch.readers if events == 1 else &watch.writers, &w.link)
         self.loop.core.references += 1
@@ -1566,7 +1567,7 @@ cdef void set_invalid_switch(Wait wait) noexcept:
 # --- one hub per thread -----------------------------------------------------------------------------------------
 
 hub_class = None  # set by hub.hub
-hubs = weakref.WeakSet()  # all of this process
+hubs = weakref.WeakValueDictionary()  # all of this process, by their id
 locals_of_thread = native_local()
 
 
@@ -1623,7 +1624,7 @@ cdef Scheduler make_hub():
     hub = hub_class()
     locals_of_thread.guard = HubGuard(hub)
     hub_current = <PyObject *> hub
-    hubs.add(hub)
+    hubs[id(hub)] = hub
     return hub
 
 
@@ -1652,6 +1653,35 @@ def set_hub_class(value):
     hub_class = value
 
 
+cdef list other_hubs():
+    """The hubs of the other threads."""
+    # In one step: other threads make and drop hubs meanwhile.
+    found = [reference() for reference in hubs.valuerefs()]
+    return [hub for hub in found if hub is not None and not hub.destroyed and hub.thread_ident != get_ident()]
+
+
+cpdef int closing_descriptor(int fd) except -1:
+    """Descriptor `fd` is about to be closed: wake those who wait for it, in any thread, with OSError(EBADF).
+
+    Does not switch. To be called before it is closed, by whoever closes it.
+    """
+    cdef watch_t *watch
+    cdef Scheduler hub
+    if hub_current != NULL:
+        hub = <Scheduler> hub_current
+        watch = hub.loop.watch_if_any(fd)
+        if watch != NULL:
+            hub.loop.watch_close(watch)
+    if len(hubs) > (hub_current != NULL):
+        for hub in other_hubs():
+            watch = hub.loop.watch_if_any(fd)
+            if watch != NULL:
+                watch.generation += 1
+                if watch.readers.head != NULL or watch.writers.head != NULL or watch.listeners != NULL:
+                    hub.run_callback_threadsafe(hub.loop.closed_elsewhere, fd, watch.generation)
+    return 0
+
+
 def count_idle_thread(int change):
     """One thread more (1) or less (-1) waits for nothing but work from this library (internal).
 
@@ -1670,7 +1700,7 @@ def after_fork_in_child():
     hubs.clear()
     if hub_current != NULL:
         hub = <object> hub_current
-        hubs.add(hub)
+        hubs[id(hub)] = hub
         locals_of_thread.guard.process = os.getpid()
         hub.after_fork_in_child()
 
@@ -1690,7 +1720,7 @@ def stop_daemon_threads():
     the stack of a greenlet that crashes. A thread that is busy in Python code then has a tenth of a second to wait.
     """
     still = []
-    others = [hub for hub in hubs if not hub.destroyed and hub.thread_ident != get_ident()]
+    others = other_hubs()
     for hub in others:
         hub.run_callback_threadsafe(stand_still, still)
     end = time.monotonic() + 0.1

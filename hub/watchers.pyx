@@ -309,7 +309,8 @@ cdef object stat_result(uv_stat_t *stat):
 cdef class io(Watcher):
     """Fires when descriptor `fd` is readable (events 1), writable (2) or either (3), for as long as it is.
 
-    Any number of watchers and waiting greenlets may share a descriptor.
+    Any number of watchers and waiting greenlets may share a descriptor. When its owner closes it, the watcher fires
+    once more, with 4 among the events, and never again.
     """
     cdef int descriptor
     cdef int wanted
@@ -346,7 +347,7 @@ cdef class io(Watcher):
             raise
 
     cdef int begin(self) except -1:
-        self.watch = self.loop.watch_of(self.descriptor)
+        self.watch = self.loop.watch_open(self.descriptor)
         self.listener.node = &self.node
         self.listener.events = self.wanted
         self.listener.fired = 0

@@ -2,9 +2,11 @@
 
 import errno
 import os
+import queue
 import resource
 import socket as standard
 import tempfile
+import threading
 
 import pytest
 
@@ -304,3 +306,172 @@ def test_timeouts_share_a_timer():
     assert ours.recv(1) == b"z"
     ours.close()
     theirs.close()
+
+
+def test_a_stale_registration_does_not_hide_the_next_file():
+    """A socket that is closed behind the loop's back leaves a registration: waiting for the number looks anew."""
+    for wait in (wait_read, wait_readwrite):
+        ours, theirs = socketpair()
+        ours.settimeout(0.001)
+        with pytest.raises(TimeoutError):
+            ours.recv(1)
+        number = ours.fileno()
+        plain, other = plain_pair()
+        os.dup2(plain.fileno(), number)  # closes the old file, without saying so
+        reader = spawn(wait, number)
+        sleep(0.001)
+        other.send(b"x")
+        reader.get(timeout=5)
+        assert os.read(number, 1) == b"x"
+        for sock in (ours, theirs, plain, other):
+            sock.close()
+
+
+@pytest.mark.parametrize("how", ["close", "detach", "os"])
+def test_wait_readwrite_of_what_is_closed(how):
+    ours, theirs = socketpair()
+    ours.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        while True:
+            ours.send(b"x" * 65536)  # full: not writable either
+    waiter = spawn(wait_readwrite, ours)
+    waiter.reports_errors = False
+    sleep(0)
+    number = ours.fileno()
+    if how == "os":
+        get_hub().loop.closing_fd(number)  # what greenio's own os.close() does
+    else:
+        getattr(ours, how)()
+    with pytest.raises(OSError) as caught:
+        waiter.get(timeout=5)
+    assert caught.value.errno == errno.EBADF
+    if how == "detach":
+        os.close(number)
+    ours.close()
+    theirs.close()
+
+
+def test_a_watcher_hears_that_its_descriptor_is_closed():
+    ours, theirs = socketpair()
+    seen = []
+    with get_hub().loop.io(ours.fileno(), 1) as watcher:
+        watcher.start(lambda events: seen.append(events), pass_events=True)
+        sleep(0.001)
+        number = ours.fileno()
+        ours.close()
+        sleep(0.001)
+        assert seen == [1 | 4]
+        again, other = socketpair()
+        assert number in (again.fileno(), other.fileno())
+        reader = spawn(again.recv, 1)
+        sleep(0)
+        other.send(b"x")
+        again.send(b"y")
+        assert reader.get(timeout=5) == b"x" and other.recv(1) == b"y"
+        sleep(0.001)
+        assert seen == [5], "it heard of the next file with the number"
+    for sock in (theirs, again, other):
+        sock.close()
+
+
+def in_thread(function):
+    """Run a function in a thread, while nothing else runs in this one; return what it returned."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(function()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+@pytest.mark.parametrize("waiting", ["socket", "wait_read", "other object"])
+def test_closed_in_another_thread_and_the_number_used_again(waiting):
+    """Those who waited for the old file get EBADF; those who wait for the new one, before that is heard, do not."""
+    ours, theirs = socketpair()
+    number = ours.fileno()
+    twin = socket(fileno=number)
+    waits = {"socket": lambda: ours.recv(1), "wait_read": lambda: wait_read(ours), "other object": lambda: twin.recv(1)}
+    with pytest.raises(Timeout), Timeout(0.001):
+        ours.recv(1)  # this thread's loop knows it
+    old = spawn(waits[waiting])
+    old.reports_errors = False
+    sleep(0)
+    in_thread(ours.close)  # this thread's hub will hear of it
+    new, other = socketpair()
+    assert number in (new.fileno(), other.fileno())
+    if number != new.fileno():
+        new, other = other, new
+    newer = [spawn(new.recv, 1), spawn(wait_read, new)]
+    other.send(b"x")
+    with pytest.raises(OSError) as caught:
+        old.get(timeout=5)
+    assert caught.value.errno == errno.EBADF
+    other.send(b"y")
+    assert newer[0].get(timeout=5) == b"x" and newer[1].get(timeout=5) is None
+    twin.detach()
+    for sock in (new, other, theirs):
+        sock.close()
+
+
+def test_closed_here_while_another_thread_waits():
+    """Each thread's loop has a watch of its own; the closing one tells all of them."""
+    ours, theirs = socketpair()
+    waits, outcomes = threading.Barrier(3), []
+
+    def wait():
+        from greenio import get_hub
+
+        def read():
+            try:
+                ours.recv(1)
+            except OSError as error:
+                return error.errno
+
+        reader = spawn(read)
+        sleep(0)
+        waits.wait()
+        outcomes.append(reader.get(timeout=5))
+        again, other = socketpair()  # the number may be used again at once
+        other.send(b"x")
+        assert again.recv(1) == b"x"
+        again.close()
+        other.close()
+        get_hub().destroy()
+
+    threads = [threading.Thread(target=wait) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    waits.wait()
+    ours.close()
+    for thread in threads:
+        thread.join()
+    theirs.close()
+    assert outcomes == [errno.EBADF] * 2
+
+
+def test_sockets_handed_from_thread_to_thread():
+    """Made here, waited for there, closed elsewhere, a hundred times over: nobody's reader is disturbed."""
+    jobs, done = queue.SimpleQueue(), queue.SimpleQueue()
+
+    def serve():
+        while (sock := jobs.get()) is not None:
+            done.put(sock.recv(1))
+            sock.close()
+
+    threads = [threading.Thread(target=serve) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(100):
+        ours, theirs = socketpair()
+        ours.settimeout(5)
+        reader = spawn(ours.recv, 1)
+        sleep(0)
+        theirs.send(b"a")
+        assert reader.get(timeout=5) == b"a"
+        jobs.put(ours)
+        theirs.send(b"b")
+        assert done.get() == b"b"
+        theirs.close()
+    for _ in threads:
+        jobs.put(None)
+    for thread in threads:
+        thread.join()
