@@ -38,6 +38,7 @@ __all__ = [
 cdef extern from "sys/socket.h" nogil:
     ssize_t c_recv "recv"(int fd, void *buffer, size_t length, int flags)
     ssize_t c_send "send"(int fd, const void *buffer, size_t length, int flags)
+    int MSG_DONTWAIT
     int SOCK_STREAM
 
 cdef extern from *:
@@ -183,12 +184,12 @@ cdef class Stream:
             raise OSError(EBADF, os.strerror(EBADF))
         return 0
 
-    cdef int again(self, int error, int events, uint64_t *due) except -1:
+    cdef int again(self, int error, int events, int flags, uint64_t *due) except -1:
         """A call failed: raise what is to be raised, or wait and return 0 for another try."""
         if error == EINTR:
             PyErr_CheckSignals()
             return 0
-        if error != EAGAIN or self.seconds == 0:
+        if error != EAGAIN or self.seconds == 0 or (flags & MSG_DONTWAIT and self.seconds < 0):
             raise OSError(error, os.strerror(error))
         if due[0] == 0 and self.seconds > 0:
             due[0] = self.due()
@@ -198,6 +199,8 @@ cdef class Stream:
     cdef Py_ssize_t receive(self, char *buffer, Py_ssize_t length, int flags) except -1:
         cdef Py_ssize_t count
         cdef uint64_t due = 0
+        if length == 0:
+            return 0  # as in the standard library, which asks the system for nothing
         while True:
             if self.drained and flags == 0 and self.seconds != 0:
                 self.drained = False
@@ -209,7 +212,7 @@ cdef class Stream:
             if count >= 0:
                 self.drained = self.is_stream and 0 < count < length and flags == 0
                 return count
-            self.again(errno, READ, &due)
+            self.again(errno, READ, flags, &due)
 
     def wait_for(self, int events, *, bint timed=True):
         """Wait until readable (1) or writable (2), within the socket's timeout unless ``timed=False``. Switches."""
@@ -282,7 +285,11 @@ def recv_into(self, buffer, Py_ssize_t nbytes=0, int flags=0):
     cdef Py_buffer view
     if nbytes < 0:
         raise ValueError("negative buffersize in recv_into")
-    PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE | PyBUF_SIMPLE)
+    try:
+        PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE | PyBUF_SIMPLE)
+    except (BufferError, TypeError):
+        kind = type(buffer).__name__
+        raise TypeError(f"recv_into() argument 1 must be read-write bytes-like object, not {kind}") from None
     try:
         if nbytes == 0:
             nbytes = view.len
@@ -306,7 +313,7 @@ def send(self, data, int flags=0):
             count = send_some(stream.fd, <char *> view.buf, view.len, flags)
             if count >= 0:
                 return count
-            stream.again(errno, WRITE, &due)
+            stream.again(errno, WRITE, flags, &due)
     finally:
         PyBuffer_Release(&view)
 
@@ -327,7 +334,7 @@ def sendall(self, data, int flags=0):
             stream.check()
             count = send_some(stream.fd, <char *> view.buf + done, view.len - done, flags)
             if count < 0:
-                stream.again(errno, WRITE, &due)
+                stream.again(errno, WRITE, flags, &due)
                 continue
             done += count
             if done >= view.len:
@@ -356,7 +363,7 @@ def accept_descriptor(self):
         fd = greenio_accept(stream.fd, &address)
         if fd >= 0:
             return fd, take_address(fd, address)
-        stream.again(errno, READ, &due)
+        stream.again(errno, READ, 0, &due)
 
 
 def accept_ready(self):
