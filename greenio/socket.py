@@ -7,17 +7,23 @@ What never waits is inherited, or re-exported as it is.
 import errno
 import os
 import socket as _standard
+import time
 from _socket import socket as _basic
+from collections.abc import Iterator
+from functools import partial
 from socket import *  # noqa: F403  (this module offers everything that the standard one does)
 
-from hub.scheduler import Wait, get_hub
+from hub.scheduler import Wait, closing_descriptor, get_hub, sleep
 
 from greenio import stream as _stream
 from greenio.resolver import may_be_numeric
 
 _READ, _WRITE, _CLOSED = 1, 2, 4
 _SENDFILE_BLOCK = 1 << 30
-_CONNECTING = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
+# Seconds between two tries to connect to a Unix socket whose queue is full: the first, and the longest.
+_RETRY_FIRST, _RETRY_LONGEST = 0.001, 0.05
+# Timeouts in seconds that need no judging by the standard library, and no system calls.
+_SIMPLE_TIMEOUT_LEAST, _SIMPLE_TIMEOUT_MOST = 0.001, 1_000_000
 
 __all__ = sorted(
     {*_standard.__all__, "cancel_wait", "socket", "wait_read", "wait_readwrite", "wait_write"}
@@ -52,34 +58,65 @@ class socket(_standard.socket):
 
     def accept(self):
         """Wait for a connection; return ``(socket, address)``. Switches."""
-        return self._accept_as(type(self))
-
-    def _accept_as(self, kind):
         fd, address = _stream.accept_descriptor(self)
-        sock = kind(self.family, self.type, self.proto, fileno=fd)
+        sock = socket(self.family, self.type, self.proto, fileno=fd)
         sock.settimeout(_standard.getdefaulttimeout())
         return sock, address
 
+    def bind(self, address):
+        """As in the standard library. Switches if a host's name is looked up."""
+        return super().bind(self._resolved(address))
+
     def connect(self, address):
-        """Connect; the standard library's errors. Switches while the connection is being made."""
-        error = self._connect(address)
+        """Connect; the standard library's errors. Switches while the connection is being made.
+
+        A greenlet that is killed meanwhile leaves the socket as it is: connecting, or not connected.
+        """
+        address = self._resolved(address)
+        try:
+            return _basic.connect(self, address)
+        except BlockingIOError as unfinished:
+            if self._stream.timeout == 0:
+                raise
+            error = unfinished.errno
+        error = self._finish_connecting(address, error)
         if error:
             raise OSError(error, os.strerror(error))
 
     def connect_ex(self, address):
         """Connect; return 0 or an error number instead of raising OSError. Switches."""
-        try:
-            return self._connect(address)
-        except TimeoutError:
-            return errno.EAGAIN
-
-    def _connect(self, address):
         address = self._resolved(address)
         error = _basic.connect_ex(self, address)
-        if error in _CONNECTING and self._stream.timeout != 0:
+        if self._stream.timeout == 0:
+            return error
+        try:
+            return self._finish_connecting(address, error)
+        except TimeoutError:
+            return errno.EAGAIN
+        except OSError as failure:  # closed meanwhile
+            return failure.errno
+
+    def _finish_connecting(self, address, error):
+        """Wait until a connection that is being made, as `error` tells, is there; return 0 or an error number."""
+        if error == errno.EAGAIN and self.family == _standard.AF_UNIX:
+            error = self._connect_to_busy(address)
+        elif error in (errno.EINPROGRESS, errno.EALREADY):
             self._stream.wait_for(_WRITE)
             error = self.getsockopt(_standard.SOL_SOCKET, _standard.SO_ERROR)
         return error
+
+    def _connect_to_busy(self, address):
+        """Try again until the listener's queue has room, of which the system does not tell."""
+        timeout, pause = self._stream.timeout, _RETRY_FIRST
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            sleep(pause if end is None else min(pause, max(0, end - time.monotonic())))
+            error = _basic.connect_ex(self, address)
+            if error != errno.EAGAIN:
+                return error
+            if end is not None and time.monotonic() >= end:
+                raise TimeoutError("timed out")
+            pause = min(2 * pause, _RETRY_LONGEST)
 
     def _resolved(self, address):
         """The address with a numeric host, so that nothing is looked up, and waited for, inside of a system call."""
@@ -96,35 +133,53 @@ class socket(_standard.socket):
             return address  # no name at all
         return (found[0][4][0], *address[1:])
 
+    def _retry(self, events, function, args, flags_at):
+        """Call ``function(*args)`` until it does not have to wait. `flags_at`: where in `args` the flags are."""
+        if self._stream.timeout is None and len(args) > flags_at:
+            flags = args[flags_at]
+            if isinstance(flags, int) and flags & _standard.MSG_DONTWAIT:
+                return function(*args)
+        return self._stream.retry(events, function, *args)
+
     def recvfrom(self, *args):
         """As in the standard library. Switches while there is nothing to receive."""
-        return self._stream.retry(_READ, super().recvfrom, *args)
+        return self._retry(_READ, super().recvfrom, args, 1)
 
     def recvfrom_into(self, *args):
         """As in the standard library. Switches while there is nothing to receive."""
-        return self._stream.retry(_READ, super().recvfrom_into, *args)
+        return self._retry(_READ, super().recvfrom_into, args, 2)
 
     def recvmsg(self, *args):
         """As in the standard library. Switches while there is nothing to receive."""
-        return self._stream.retry(_READ, super().recvmsg, *args)
+        return self._retry(_READ, super().recvmsg, args, 2)
 
     def recvmsg_into(self, *args):
         """As in the standard library. Switches while there is nothing to receive."""
-        return self._stream.retry(_READ, super().recvmsg_into, *args)
+        return self._retry(_READ, super().recvmsg_into, _repeatable(args), 2)
 
     def sendto(self, *args):
         """As in the standard library. Switches while nothing can be sent, or the host's name is looked up."""
         if len(args) > 1:
             args = (*args[:-1], self._resolved(args[-1]))
-        return self._stream.retry(_WRITE, super().sendto, *args)
+        return self._retry(_WRITE, super().sendto, args, 1 if len(args) > 2 else 3)
 
     def sendmsg(self, *args):
-        """As in the standard library. Switches while nothing can be sent."""
-        return self._stream.retry(_WRITE, super().sendmsg, *args)
+        """As in the standard library. Switches while nothing can be sent, or the host's name is looked up."""
+        if len(args) > 3:
+            args = (*args[:3], self._resolved(args[3]), *args[4:])
+        return self._retry(_WRITE, super().sendmsg, _repeatable(args), 2)
+
+    if hasattr(_basic, "sendmsg_afalg"):
+
+        def sendmsg_afalg(self, *args, **kwargs):
+            """As in the standard library. Switches while nothing can be sent."""
+            return self._stream.retry(_WRITE, partial(super().sendmsg_afalg, *_repeatable(args), **kwargs))
 
     def sendfile(self, file, offset=0, count=None):
         """Send a file; return the number of bytes sent. As in the standard library, with os.sendfile(). Switches."""
         self._check_sendfile_params(file, offset, count)
+        if self._stream.timeout == 0:
+            raise ValueError("non-blocking sockets are not supported")
         try:
             descriptor = file.fileno()
             size = os.fstat(descriptor).st_size
@@ -140,8 +195,6 @@ class socket(_standard.socket):
                 try:
                     now = os.sendfile(self.fileno(), descriptor, offset + sent, block)
                 except BlockingIOError:
-                    if self._stream.timeout == 0:
-                        raise
                     self._stream.wait_until(_WRITE, deadline)
                     continue
                 except OSError:
@@ -160,11 +213,20 @@ class socket(_standard.socket):
 
     def settimeout(self, value):
         """Seconds (float) that a call may take; None for ever; 0: raise BlockingIOError instead of waiting."""
-        if value is not None:
-            value = float(value)
-            if not value >= 0:
-                raise ValueError("Timeout value out of range")
-        self._stream.timeout = value
+        if (
+            type(value) in (float, int)
+            and _SIMPLE_TIMEOUT_LEAST <= value <= _SIMPLE_TIMEOUT_MOST
+            and self.fileno() >= 0
+        ):
+            self._stream.timeout = float(value)
+        else:
+            self._let_judge(super().settimeout, value)
+
+    def _let_judge(self, setter, value):
+        """Have the standard library's method take a value, or raise what it raises, and keep the result beside."""
+        setter(value)
+        self._stream.timeout = super().gettimeout()
+        _basic.setblocking(self, False)
 
     def gettimeout(self):
         """The timeout in seconds (float), or None."""
@@ -174,7 +236,7 @@ class socket(_standard.socket):
 
     def setblocking(self, flag):
         """True: settimeout(None). False: settimeout(0)."""
-        self._stream.timeout = None if flag else 0.0
+        self._let_judge(super().setblocking, flag)
 
     def getblocking(self):
         """Whether calls wait: whether the timeout is not 0 (bool)."""
@@ -193,6 +255,11 @@ class socket(_standard.socket):
 
 
 SocketType = socket
+
+
+def _repeatable(args):
+    """The arguments with a list for each iterator, which can be gone through once only: a call may be tried again."""
+    return tuple(list(each) if isinstance(each, Iterator) else each for each in args)
 
 
 # --- names ------------------------------------------------------------------------------------------------------
@@ -258,15 +325,26 @@ def fromfd(fd, family, type, proto=0):
     return socket(family, type, proto, fileno=_standard.dup(fd))
 
 
-def socketpair(*args, **kwargs):
-    """Two connected sockets. Arguments as in the standard library."""
-    first, second = _standard.socketpair(*args, **kwargs)
+def socketpair(family=None, type=_standard.SOCK_STREAM, proto=0):
+    """Two connected sockets. As in the standard library."""
+    first, second = _standard.socketpair(family, type, proto)
     return _wrap(first), _wrap(second)
 
 
-def create_server(*args, **kwargs):
-    """A listening socket. Arguments as in the standard library."""
-    return _wrap(_standard.create_server(*args, **kwargs))
+def create_server(address, *, family=_standard.AF_INET, backlog=None, reuse_port=False, dualstack_ipv6=False):
+    """A listening socket. As in the standard library."""
+    return _wrap(
+        _standard.create_server(
+            address, family=family, backlog=backlog, reuse_port=reuse_port, dualstack_ipv6=dualstack_ipv6
+        )
+    )
+
+
+def close(fd):
+    """Close a descriptor (int). As in the standard library; greenlets that wait for it get OSError(EBADF)."""
+    if isinstance(fd, int) and fd >= 0:
+        closing_descriptor(fd)
+    _standard.close(fd)
 
 
 def create_connection(
@@ -279,8 +357,8 @@ def create_connection(
 ):
     """Connect to ``(host, port)``, trying each of the host's addresses in turn. Switches.
 
-    `timeout` in seconds bounds each try. Raises the first try's error, or with `all_errors` all of them in an
-    ExceptionGroup (CPython 3.11 or later).
+    `timeout` in seconds bounds each try. Raises the last try's error, or with `all_errors` all of them in an
+    ExceptionGroup (before CPython 3.11 that of `greenio.taskgroup`).
     `happy_eyeballs_delay` (seconds, float; 0.25 is usual): do not wait longer than that for one address before the next
     is tried beside it, IPv6 and IPv4 in turn; the first that connects is taken. See RFC 8305
     (https://www.rfc-editor.org/rfc/rfc8305).
@@ -310,10 +388,12 @@ def create_connection(
         if sock is not None:
             return sock
         if not errors:
-            raise OSError(f"getaddrinfo returns an empty list for {address!r}")
+            raise OSError("getaddrinfo returns an empty list")
         if all_errors:
-            raise ExceptionGroup("create_connection failed", errors)  # noqa: F405  (a builtin since 3.11)
-        raise errors[0]
+            from greenio.taskgroup import ExceptionGroup  # here, as few need it
+
+            raise ExceptionGroup("create_connection failed", errors)
+        raise errors[-1]
     finally:
         errors.clear()
 
@@ -345,16 +425,20 @@ def _side_by_side(attempt, addresses, delay):
     from greenio.queue import Empty, SimpleQueue
 
     results, attempts, errors = SimpleQueue(), Group(), []
-    running = 0
+    addresses = list(addresses)
+    running, winner, over = 0, None, False
 
     def run(found):
         try:
-            results.put(attempt(found))
-        except OSError as error:
-            results.put(error)
+            result = attempt(found)
+        except Exception as error:
+            result = error
+        if over and not isinstance(result, Exception):
+            result.close()
+        results.put(result)
 
     try:
-        while addresses or running:
+        while winner is None and (addresses or running):
             if addresses:
                 attempts.spawn(run, addresses.pop(0))
                 running += 1
@@ -363,16 +447,25 @@ def _side_by_side(attempt, addresses, delay):
             except Empty:
                 continue
             running -= 1
-            if not isinstance(result, OSError):
-                return result, errors
-            errors.append(result)
-        return None, errors
+            if isinstance(result, OSError):
+                errors.append(result)
+            elif isinstance(result, Exception):
+                raise result
+            else:
+                winner = result
+        return winner, errors
     finally:
-        attempts.kill()
+        over = True  # who connects from now on closes its socket
         while not results.empty():
             late = results.get()
-            if not isinstance(late, OSError):
+            if not isinstance(late, Exception):
                 late.close()
+        try:
+            attempts.kill()
+        except BaseException:
+            if winner is not None:
+                winner.close()
+            raise
 
 
 def _descriptor(fileno):

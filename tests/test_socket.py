@@ -233,7 +233,7 @@ class TestTimeouts:
 
     @pytest.mark.parametrize("value", [-1, float("nan")])
     def test_bad_values(self, pair, value):
-        with pytest.raises(ValueError, match="out of range"):
+        with pytest.raises(ValueError, match="out of range|NaN"):
             pair[0].settimeout(value)
 
     def test_short_and_long_ones_in_turn(self, pair):
@@ -548,5 +548,5 @@ class TestSendfile:
                 pair[0].sendfile(file)
             assert 0 < file.tell() < 2_097_152
             pair[0].settimeout(0)
-            with pytest.raises(BlockingIOError):
+            with pytest.raises(ValueError, match="non-blocking"):
                 pair[0].sendfile(file)
