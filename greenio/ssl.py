@@ -5,21 +5,43 @@ on the socket: of one of `greenio.socket` an `SSLSocket` of this module, of any 
 """
 
 import ssl as _standard
+from socket import _GLOBAL_DEFAULT_TIMEOUT
 from ssl import *  # noqa: F403  (this module offers everything that the standard one does)
-from ssl import SSLContext, SSLWantReadError, SSLWantWriteError, create_default_context
+from ssl import SSLContext, SSLWantReadError, SSLWantWriteError
+from types import ModuleType
 
 from greenio import socket as _socket
+from greenio.lock import Lock
 
-__all__ = ["SSLContext", "SSLSocket", "create_default_context", "get_server_certificate"]
+__all__ = [
+    name for name, value in vars(_standard).items() if not name.startswith("_") and not isinstance(value, ModuleType)
+]
 
 _READ, _WRITE = 1, 2
+# The most that the TLS library takes into one record: what it may have kept of a write that was given up.
+_RECORD = 16384
 
 
 class SSLSocket(_standard.SSLSocket, _socket.socket):
     """A TLS connection whose methods let other greenlets run while they wait; as ssl.SSLSocket.
 
-    Several greenlets may use it, one to read and one to write at the same time. A timeout bounds each call.
+    Any number of greenlets may use it; those that write do so one after the other. The timeout bounds each call, and in
+    ``sendall()`` each record, as in the standard library.
     """
+
+    # The TLS library keeps a record that it could not send whole, and wants the same data again: a write must be
+    # brought to its end before the next begins, also when the greenlet that began it was killed or ran out of time.
+
+    def _adopt(self):
+        super()._adopt()
+        self._write_lock = Lock()  # held by who writes
+        self._unfinished = None  # the data (bytes) of a write that was given up with a record half sent
+
+    def _wait(self, events, deadline, what):
+        try:
+            self._stream.wait_until(events, deadline)
+        except TimeoutError:
+            raise TimeoutError(f"The {what} operation timed out") from None
 
     def _until_done(self, what, function, *args):
         """Call a function of the TLS library until it does not have to wait for the peer any more."""
@@ -34,10 +56,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
                 events = _READ if isinstance(wanted, SSLWantReadError) else _WRITE
             if deadline is None:
                 deadline = self._stream.deadline()
-            try:
-                self._stream.wait_until(events, deadline)
-            except TimeoutError:
-                raise TimeoutError(f"The {what} operation timed out") from None
+            self._wait(events, deadline, what or ("read" if events == _READ else "write"))
 
     def read(self, len=1024, buffer=None):
         """Read up to `len` bytes, into `buffer` if given; return them, or how many. Switches."""
@@ -45,40 +64,103 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
 
     def write(self, data):
         """Write data; return how many bytes were written (int). Switches."""
-        return self._until_done("write", super().write, data)
+        if self._sslobj is None:
+            return super().write(data)
+        return self._alone(self._write, self._sslobj, data)
 
     def send(self, data, flags=0):
         """Send data; return how many bytes were sent (int). Switches."""
-        return self._until_done("write", super().send, data, flags)
+        if self._sslobj is None or flags:
+            return super().send(data, flags)
+        return self._alone(self._write, self._sslobj, data)
+
+    def _alone(self, function, *args):
+        """Call a function that writes when no other greenlet does, and nothing is left of an earlier write."""
+        if not self._write_lock.acquire(False):
+            if self.gettimeout() == 0:
+                raise SSLWantWriteError(_standard.SSL_ERROR_WANT_WRITE, "another greenlet is writing")
+            if not self._write_lock.acquire(timeout=-1 if self.gettimeout() is None else self.gettimeout()):
+                raise TimeoutError("The write operation timed out")
+        try:
+            if self._unfinished is not None:
+                self._write(self._sslobj, self._unfinished)
+            return function(*args)
+        finally:
+            self._write_lock.release()
+
+    def _write(self, connection, data):
+        # Of the connection that it was when the call began: what was meant for TLS is never sent without.
+        deadline = None
+        while True:
+            try:
+                written = connection.write(data)
+                self._unfinished = None
+                return written
+            except (SSLWantReadError, SSLWantWriteError) as wanted:
+                if self.gettimeout() == 0:
+                    raise  # for the caller to call again with the same data
+                events = _READ if isinstance(wanted, SSLWantReadError) else _WRITE
+            if deadline is None:
+                deadline = self._stream.deadline()
+            try:
+                self._wait(events, deadline, "write")
+            except BaseException:
+                if events == _WRITE:
+                    self._unfinished = bytes(memoryview(data).cast("B")[:_RECORD])
+                raise
 
     def do_handshake(self, block=False):
-        """Make the handshake. Switches. `block`: wait for it even if the timeout is 0."""
-        timeout = self.gettimeout()
+        """Make the handshake. Switches. `block`: wait for it even if the timeout is 0.
+
+        A greenlet that is killed in the middle of it closes the connection.
+        """
+        self._check_connected()
+        timeout = self._stream.timeout
         if timeout == 0 and block:
-            self.settimeout(None)
+            self._stream.timeout = None
         try:
-            self._check_connected()
             self._until_done("handshake", self._sslobj.do_handshake)
-        except (OSError, ValueError):
+        except Exception:
             raise
         except BaseException:
-            # Killed in the middle of it: nobody can use the connection any more, or close it when it is being made.
+            # Nobody can use the connection any more, or close it when it is being made.
             self.close()
             raise
         finally:
-            self.settimeout(timeout)
+            self._stream.timeout = timeout
 
     def unwrap(self):
         """End the TLS connection, and wait for the peer to do so; return the plain socket (this one). Switches."""
         if self._sslobj is None:
-            raise ValueError(f"No SSL wrapper around {self}")
-        plain = self._until_done("shutdown", self._sslobj.shutdown)
+            return super().unwrap()  # says what is wrong
+        plain = self._alone(self._until_done, None, self._sslobj.shutdown)
         self._sslobj = None
         return plain
 
+    def connect(self, addr):
+        """Connect, and make the handshake if ``do_handshake_on_connect`` is set. Switches.
+
+        A greenlet that is killed in the handshake closes the socket; killed before it, it may connect again.
+        """
+        self._connecting(super().connect, addr)
+
+    def connect_ex(self, addr):
+        """Connect; return 0 or an error number instead of raising OSError. Switches. As connect()."""
+        return self._connecting(super().connect_ex, addr)
+
+    def _connecting(self, function, addr):
+        try:
+            return function(addr)
+        except Exception:
+            raise
+        except BaseException:
+            if not self._connected:
+                self._sslobj = None
+            raise
+
     def accept(self):
         """Wait for a connection; return ``(SSLSocket, address)``. Switches; the handshake does too."""
-        plain, address = self._accept_as(_socket.socket)
+        plain, address = _socket.socket.accept(self)
         try:
             wrapped = self.context.wrap_socket(
                 plain,
@@ -104,10 +186,12 @@ class _ByKindOfSocket(_standard.SSLSocket):
 SSLContext.sslsocket_class = _ByKindOfSocket
 
 
-def get_server_certificate(addr, ssl_version=_standard.PROTOCOL_TLS_CLIENT, ca_certs=None, timeout=10):
+def get_server_certificate(
+    addr, ssl_version=_standard.PROTOCOL_TLS_CLIENT, ca_certs=None, timeout=_GLOBAL_DEFAULT_TIMEOUT
+):
     """The certificate of the server at ``(host, port)``, as PEM (str). Switches.
 
-    `timeout` in seconds. With `ca_certs`, a file, it is checked.
+    `timeout` in seconds, for connecting and for each wait of the handshake. With `ca_certs`, a file, it is checked.
     """
     context = SSLContext(ssl_version)
     context.check_hostname = False
