@@ -8,13 +8,13 @@ What they return is always the system's answer.
 """
 
 import errno
+import os
 import select as _standard
 import time
 from select import *  # noqa: F403  (this module offers everything that the standard one does)
 
-from hub import get_hub_if_exists
-
 from greenio.socket import wait_read as _wait_read
+from greenio.stream import Stream as _Stream
 
 __all__ = ["epoll", "error", "poll", "select"]
 
@@ -22,6 +22,21 @@ error = OSError
 
 # Kept, as patching may put ours in their place.
 _select, _poll, _epoll = _standard.select, _standard.poll, _standard.epoll
+
+_READ = 1
+_SIMPLE_TIMEOUT_MOST = 1_000_000
+
+
+def _judge(timeout, wait):
+    """Let the system's call raise what it has to say about a timeout: ``wait(descriptor)``, which is always ready."""
+    if timeout is None or (type(timeout) in (int, float) and 0 <= timeout <= _SIMPLE_TIMEOUT_MOST):
+        return
+    reader, writer = os.pipe()
+    os.close(writer)
+    try:
+        wait(reader)
+    finally:
+        os.close(reader)
 
 
 def _wait(descriptors, ready, timeout):
@@ -64,9 +79,11 @@ def select(rlist, wlist, xlist, timeout=None):
 
     `timeout` in seconds (float; None for ever); 0 only looks, and does not switch.
     """
-    rlist, wlist, xlist = list(rlist), list(wlist), list(xlist)
-    if timeout is not None and timeout < 0:
-        raise ValueError("timeout must be non-negative")
+    _judge(timeout, lambda ready: _select([ready], [], [], timeout))
+    try:
+        rlist, wlist, xlist = list(rlist), list(wlist), list(xlist)
+    except TypeError:
+        return _select(rlist, wlist, xlist, 0)  # says what is wrong with them
     answer = _select(rlist, wlist, xlist, 0)
     if any(answer) or (timeout is not None and timeout == 0):
         return answer
@@ -86,11 +103,15 @@ def select(rlist, wlist, xlist, timeout=None):
 
 
 class poll:
-    """As select.poll(): `register`, `modify`, `unregister` and `poll`."""
+    """As select.poll(): `register`, `modify`, `unregister` and `poll`.
+
+    What changes while a greenlet is in ``poll()`` counts from the next ``poll()`` on. Only one may be in it at a time.
+    """
 
     def __init__(self):
         self._poll = _poll()
         self._registered = {}
+        self._is_polling = False
 
     def register(self, fd, eventmask=_standard.POLLIN | _standard.POLLPRI | _standard.POLLOUT):
         """Wait for events on a descriptor (int, or an object with fileno()) from now on."""
@@ -112,26 +133,51 @@ class poll:
 
         Returns a list of (descriptor, event) of what is ready.
         """
+        if self._is_polling:
+            raise RuntimeError("concurrent poll() invocation")
+        _judge(timeout, lambda ready: _poll_one(ready, timeout))
         found = self._poll.poll(0)
         if found or (timeout is not None and timeout == 0):
             return found
-        seconds = None if timeout is None or timeout < 0 else timeout / 1000
-        # POLLIN and its like have the values of EPOLLIN and its like.
-        return _wait(dict(self._registered), lambda: self._poll.poll(0), seconds)
+        asked, now = dict(self._registered), _poll()
+        for descriptor, events in asked.items():
+            now.register(descriptor, events)
+        self._is_polling = True
+        try:
+            # POLLIN and its like have the values of EPOLLIN and its like.
+            return _wait(asked, lambda: now.poll(0), None if timeout is None or timeout < 0 else timeout / 1000)
+        finally:
+            self._is_polling = False
+
+
+def _poll_one(descriptor, timeout):
+    one = _poll()
+    one.register(descriptor)
+    one.poll(timeout)
+
+
+def _epoll_one(descriptor, timeout):
+    with _epoll() as one:
+        one.register(descriptor)
+        one.poll(timeout)
 
 
 class epoll:
     """As select.epoll(): an object that keeps what it waits for in the kernel."""
 
     def __init__(self, sizehint=-1, flags=0):
-        self._epoll = _epoll(sizehint, flags)
+        self._adopt(_epoll(sizehint, flags))
 
     @classmethod
     def fromfd(cls, fd):
         """An epoll object on a descriptor that is one already."""
         made = cls.__new__(cls)
-        made._epoll = _epoll.fromfd(fd)
+        made._adopt(_epoll.fromfd(fd))
         return made
+
+    def _adopt(self, made):
+        self._epoll = made
+        self._stream = _Stream(made.fileno(), None, 0, "epoll")
 
     @property
     def closed(self):
@@ -143,11 +189,9 @@ class epoll:
         return self._epoll.fileno()
 
     def close(self):
-        """Close it. Greenlets that wait in poll() get OSError(EBADF)."""
+        """Close it. Greenlets that wait in poll(), of any thread, get OSError(EBADF)."""
         if not self._epoll.closed:
-            hub = get_hub_if_exists()
-            if hub is not None:
-                hub.loop.closing_fd(self._epoll.fileno())
+            self._stream.forget()
             self._epoll.close()
 
     def register(self, fd, eventmask=_standard.EPOLLIN | _standard.EPOLLPRI | _standard.EPOLLOUT):
@@ -167,19 +211,19 @@ class epoll:
 
         Returns a list of (descriptor, event) of what is ready, at most `maxevents`.
         """
+        _judge(timeout, lambda ready: _epoll_one(ready, timeout))
         found = self._epoll.poll(0, maxevents)
         if found or (timeout is not None and timeout == 0):
             return found
-        end = None if timeout is None or timeout < 0 else time.monotonic() + timeout
-        while True:
-            left = None if end is None else max(0, end - time.monotonic())
+        self._stream.timeout = None if timeout is None or timeout < 0 else timeout
+        deadline = self._stream.deadline()
+        while not found:  # else another greenlet was faster
             try:
-                _wait_read(self._epoll, left)
+                self._stream.wait_until(_READ, deadline)
             except TimeoutError:
                 return self._epoll.poll(0, maxevents)
             found = self._epoll.poll(0, maxevents)
-            if found:
-                return found  # else another greenlet was faster
+        return found
 
     def __enter__(self):
         if self._epoll.closed:
