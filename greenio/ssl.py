@@ -18,19 +18,19 @@ __all__ = [
 ]
 
 _READ, _WRITE = 1, 2
-# The most that the TLS library takes into one record: what it may have kept of a write that was given up.
+# The most that goes into one record of TLS.
 _RECORD = 16384
 
 
 class SSLSocket(_standard.SSLSocket, _socket.socket):
     """A TLS connection whose methods let other greenlets run while they wait; as ssl.SSLSocket.
 
-    Any number of greenlets may use it; those that write do so one after the other. The timeout bounds each call, and in
-    ``sendall()`` each record, as in the standard library.
+    Any number of greenlets may use it; those that write do so one after the other. The timeout bounds each call.
     """
 
     # The TLS library keeps a record that it could not send whole, and wants the same data again: a write must be
     # brought to its end before the next begins, also when the greenlet that began it was killed or ran out of time.
+    # It is given one record at a time, so that there is little to finish.
 
     def _adopt(self):
         super()._adopt()
@@ -66,13 +66,13 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         """Write data; return how many bytes were written (int). Switches."""
         if self._sslobj is None:
             return super().write(data)
-        return self._alone(self._write, self._sslobj, data)
+        return self._alone(self._write_all, self._sslobj, data)
 
     def send(self, data, flags=0):
         """Send data; return how many bytes were sent (int). Switches."""
         if self._sslobj is None or flags:
             return super().send(data, flags)
-        return self._alone(self._write, self._sslobj, data)
+        return self._alone(self._write_all, self._sslobj, data)
 
     def _alone(self, function, *args):
         """Call a function that writes when no other greenlet does, and nothing is left of an earlier write."""
@@ -88,12 +88,29 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         finally:
             self._write_lock.release()
 
-    def _write(self, connection, data):
+    def _write_all(self, connection, data):
         # Of the connection that it was when the call began: what was meant for TLS is never sent without.
-        deadline = None
+        if type(data) is bytes and len(data) <= _RECORD:
+            return self._write(connection, data)
+        deadline = self._stream.deadline()
+        written = 0
+        with memoryview(data) as view, view.cast("B") as rest:
+            if not rest:
+                return self._write(connection, rest)
+            while written < len(rest):
+                with rest[written : written + _RECORD] as record:
+                    try:
+                        written += self._write(connection, record, deadline)
+                    except (SSLWantReadError, SSLWantWriteError):
+                        if not written:
+                            raise
+                        return written
+            return written
+
+    def _write(self, connection, record, deadline=None):
         while True:
             try:
-                written = connection.write(data)
+                written = connection.write(record)
                 self._unfinished = None
                 return written
             except (SSLWantReadError, SSLWantWriteError) as wanted:
@@ -106,7 +123,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
                 self._wait(events, deadline, "write")
             except BaseException:
                 if events == _WRITE:
-                    self._unfinished = bytes(memoryview(data).cast("B")[:_RECORD])
+                    self._unfinished = bytes(record)
                 raise
 
     def do_handshake(self, block=False):
