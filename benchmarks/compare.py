@@ -28,16 +28,14 @@ ROWS = {
     "pool_map": ("Pool(100).map of an empty function", "µs", ["greenio", "gevent"]),
     "threadpool_apply": ("ThreadPool.apply of an empty function", "µs", ["greenio", "gevent"]),
     "lock": ("Lock, acquire and release", "µs", ["greenio", "threading"]),
-    "echo": ("echo, 50 connections of 1 KiB, server's CPU a message", "µs", ["greenio", "gevent", "uvloop"]),
 }
-SCRIPTS = {"echo.py": {"echo"}, "primitives.py": primitives.OPERATIONS, "operations.py": operations.OPERATIONS}
+SCRIPTS = {"primitives.py": primitives.OPERATIONS, "operations.py": operations.OPERATIONS}
 
 
 def measure(library, operation):
     """One figure, from a fresh process."""
     script = next(name for name, operations in SCRIPTS.items() if operation in operations)
-    arguments = [library] if operation == "echo" else [library, operation]
-    command = [sys.executable, str(HERE / script), *arguments]
+    command = [sys.executable, str(HERE / script), library, operation]
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE).stdout)
 
 

@@ -1,0 +1,148 @@
+"""I/O of greenio beside gevent and uvloop: the server's CPU time a message, as a table.
+
+pip install '.[bench]' && python benchmarks/compare_io.py [--rounds 7] [--seconds 0.5] [row ...]
+
+All servers of a row run at the same time, and are put under load in turn, again and again; the figures are medians of
+the rounds. What is counted is the CPU time of the server's process, in its own code and in the system's.
+
+Client and server share one processor, and the server's scheduling policy is SCHED_BATCH: it goes on when the client has
+sent all it can. So it finds many connections ready at a time, as a busy server does. A server that is quicker than its
+client would pay for a sleep with every message, and be the worse for being quick.
+"""
+
+import argparse
+import os
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import load
+
+HERE = Path(__file__).parent
+SERVERS = ["greenio", "gevent", "protocol", "streams"]
+ROWS = {
+    "udp": ("UDP echo, 32 datagrams of 64 B under way", "udp", load.Datagrams, 32, 64),
+    "churn": ("accept, echo 64 B, close", "churn", load.Churn, 50, 64),
+    "tls-256": ("TLS echo, 20 connections of 256 B", "tls", load.TLSEcho, 20, 256),
+    "tls-16k": ("TLS echo, 20 connections of 16 KiB", "tls", load.TLSEcho, 20, 16384),
+}
+for _connections in (1, 50, 1000):
+    for _name, _size in (("64", 64), ("1k", 1024), ("16k", 16384), ("64k", 65536)):
+        _title = f"echo, {_connections:,} × {_size:,} B"
+        ROWS[f"echo-{_connections}-{_name}"] = (_title, "echo", load.Echo, _connections, _size)
+IDLE = 10_000
+GIB = 1 << 30
+
+
+def cpu_clock(pid):
+    """The clock of another process's CPU time, for time.clock_gettime(); see clock_getcpuclockid(3)."""
+    return ~pid << 3 | 2
+
+
+def start(library, kind):
+    server = subprocess.Popen(
+        [sys.executable, str(HERE / "servers.py"), library, kind], stdout=subprocess.PIPE, text=True, cwd=HERE
+    )
+    os.sched_setscheduler(server.pid, os.SCHED_BATCH, os.sched_param(0))
+    return server
+
+
+def measure(row, rounds, seconds):
+    """CPU microseconds a message: {library: median}."""
+    _, kind, client, connections, size = ROWS[row]
+    servers = {library: start(library, kind) for library in SERVERS}
+    clients, figures = {}, {library: [] for library in SERVERS}
+    try:
+        for library, server in servers.items():
+            clients[library] = client(int(server.stdout.readline()), connections, size)
+            clients[library].run(seconds / 2)
+        for _ in range(rounds):
+            for library, server in servers.items():
+                clock = cpu_clock(server.pid)
+                begun = time.clock_gettime(clock)
+                messages = clients[library].run(seconds)
+                figures[library].append((time.clock_gettime(clock) - begun) / messages * 1e6)
+        return {library: statistics.median(values) for library, values in figures.items()}
+    finally:
+        for each in clients.values():
+            each.close()
+        for server in servers.values():
+            server.terminate()
+            server.wait()
+            server.stdout.close()
+
+
+def idle_memory(library):
+    """Resident bytes of an accepted connection whose greenlet waits in recv()."""
+
+    def resident(pid):
+        with open(f"/proc/{pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    with start(library, "idle") as server:
+        address = ("127.0.0.1", int(server.stdout.readline()))
+        # The first ones, so that what is made once is made.
+        socks = [socket.create_connection(address) for _ in range(10)]
+        settle(server.pid)
+        before = resident(server.pid)
+        socks += [socket.create_connection(address) for _ in range(IDLE)]
+        settle(server.pid)
+        used = (resident(server.pid) - before) / IDLE
+        server.terminate()
+        for sock in socks:
+            sock.close()
+    return used
+
+
+def settle(pid):
+    """Wait until a process has nothing to do any more."""
+    clock, before = cpu_clock(pid), -1
+    while (now := time.clock_gettime(clock)) != before:
+        before = now
+        time.sleep(0.3)
+
+
+def show(title, unit, figures):
+    cells = [f"{figures[library]:.4g}" if library in figures else "" for library in [*SERVERS, "plain"]]
+    ratio = f"{figures['gevent'] / figures['greenio']:.2f}" if "gevent" in figures else ""
+    print(f"| {title} | {unit} | {' | '.join(cells)} | {ratio} |", flush=True)
+
+
+def transfer(library, direction):
+    command = [sys.executable, str(HERE / "transfer.py"), library, direction]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE).stdout)
+
+
+def main():
+    others = ["idle", "sendall", "recv_into"]
+    parser = argparse.ArgumentParser(description="Compare the I/O of greenio with that of gevent and uvloop.")
+    parser.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each round; default: %(default)s")
+    parser.add_argument("row", nargs="*", choices=[*ROWS, *others, []], help="default: all")
+    options = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])
+    rows = options.row or [*ROWS, *others]
+    print(
+        "| | | greenio | gevent | uvloop Protocol | uvloop streams | plain | gevent / greenio |\n" + "| --- " * 8 + "|"
+    )
+    for row in rows:
+        if row in ROWS:
+            show(ROWS[row][0], "µs", measure(row, options.rounds, options.seconds))
+        elif row == "idle":
+            show("memory of an idle connection", "bytes", {library: idle_memory(library) for library in SERVERS})
+        else:
+            figures = {library: [] for library in ("greenio", "gevent", "plain")}
+            for _ in range(options.rounds):
+                for library, values in figures.items():
+                    values.append(transfer(library, row))
+            show(f"{row}() of 1 GiB", "ms", {library: statistics.median(values) for library, values in figures.items()})
+
+
+if __name__ == "__main__":
+    main()
