@@ -77,7 +77,8 @@ cdef unsigned long hub_forks = 0
 
 import_greenlet()
 
-# How many switches may pass before the loop looks for I/O; in between, the clock has its say (rule 4 of the design).
+# How many switches may pass before the loop looks for I/O, if fewer were ready when it last did: each of those has its
+# turn first. In between, the clock has its say.
 cdef enum:
     SWITCHES = 64
 
@@ -1187,7 +1188,7 @@ cdef class Scheduler(greenlet):
         if loop.foreign and not on_hub:
             return 1
         loop.poll(False)
-        self.budget = SWITCHES
+        self.budget = max(<long> SWITCHES, loop.core.ready.length)
         self.looked_at = now_ns()
         return 0
 
@@ -1238,7 +1239,7 @@ cdef class Scheduler(greenlet):
                 loop.release_signals()
             else:
                 loop.core.signal_count = 0
-            self.budget = SWITCHES
+            self.budget = max(<long> SWITCHES, loop.core.ready.length)
             self.looked_at = now_ns()
             return 0
         except BaseException as error:
