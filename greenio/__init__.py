@@ -72,9 +72,9 @@ def _make_threadpool(hub):
 
 
 def _make_resolver(hub):
-    from greenio.resolver import Resolver
+    from greenio.resolver import make_resolver
 
-    return Resolver(hub)
+    return make_resolver(hub)
 
 
 set_factory("threadpool", _make_threadpool)

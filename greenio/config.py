@@ -38,8 +38,7 @@ class Setting:
         return values[self.name]
 
     def __set__(self, instance, value):
-        if isinstance(value, str):
-            value = self.convert(value)
+        value = self.convert(value)
         instance.__dict__.setdefault("values", {})[self.name] = value
         if self.apply is not None:
             self.apply(value)
@@ -47,6 +46,8 @@ class Setting:
 
 def boolean(text):
     """True or False out of what people write in environment variables."""
+    if not isinstance(text, str):
+        return bool(text)
     lowered = text.strip().lower()
     if lowered in ("1", "true", "yes", "on"):
         return True
@@ -67,6 +68,35 @@ def positive(text):
     if value <= 0:
         raise ValueError(f"expected a number greater than 0, got {text!r}")
     return value
+
+
+def seconds(text):
+    """A time in seconds, greater than 0 (float); None for "" or "none"."""
+    if text is None or (isinstance(text, str) and text.strip().lower() in ("", "none")):
+        return None
+    value = float(text)
+    if not value > 0:
+        raise ValueError(f"expected seconds, a number greater than 0, or none; got {text!r}")
+    return value
+
+
+def comma_separated(text):
+    """A list of strings, out of one with commas; None for "" and for an empty list."""
+    if text is None:
+        return None
+    parts = text.split(",") if isinstance(text, str) else text
+    return [part.strip() for part in parts if part.strip()] or None
+
+
+def resolver_choice(value):
+    """What makes a resolver: a name that greenio knows, a dotted path, or a callable."""
+    if isinstance(value, str):
+        value = value.strip()
+        if value in ("thread", "ares", "dnspython") or "." in value.strip("."):
+            return value
+    elif callable(value):
+        return value
+    raise ValueError(f"expected thread, ares, dnspython, the dotted path of a class, or a callable; got {value!r}")
 
 
 def _apply_stack_limit(value):
@@ -93,6 +123,29 @@ class Config:
         positive,
         "How many frames of the place of spawning are recorded for each greenlet, at most 32.",
         _apply_stack_limit,
+    )
+
+    resolver = Setting(
+        "GREENIO_RESOLVER",
+        "thread",
+        resolver_choice,
+        "What looks names up: thread (the system's resolver, in threads), ares (needs pycares), dnspython, or the "
+        "dotted path of a class that is called with the hub. Read when a hub first looks a name up.",
+    )
+    resolver_timeout = Setting(
+        "GREENIO_RESOLVER_TIMEOUT",
+        None,
+        seconds,
+        "How many seconds a lookup may take before it fails with gaierror(EAI_AGAIN). "
+        "None: as long as the resolver tries.",
+    )
+    resolver_nameservers = Setting(
+        "GREENIO_RESOLVER_NAMESERVERS",
+        None,
+        comma_separated,
+        "The addresses of the name servers to ask, with commas between them; each may have a port: 192.0.2.1:5353, "
+        "[2001:db8::1]:5353. None: the system's. The resolver `thread` always asks the system's. Read when a hub "
+        "first looks a name up.",
     )
 
     def set(self, name, value):

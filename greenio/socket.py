@@ -12,11 +12,12 @@ from _socket import socket as _basic
 from collections.abc import Iterator
 from functools import partial
 from socket import *  # noqa: F403  (this module offers everything that the standard one does)
+from types import FunctionType
 
 from hub.scheduler import Wait, closing_descriptor, get_hub, sleep
 
 from greenio import stream as _stream
-from greenio.resolver import may_be_numeric
+from greenio.resolver.numeric import may_be_numeric
 
 _READ, _WRITE, _CLOSED = 1, 2, 4
 _SENDFILE_BLOCK = 1 << 30
@@ -268,16 +269,14 @@ def _repeatable(args):
 def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
     """As in the standard library. Switches, unless no lookup is needed."""
     return [
-        (_as_enum(_standard.AddressFamily, found[0]), _as_enum(_standard.SocketKind, found[1]), *found[2:])
-        for found in get_hub().resolver.getaddrinfo(host, port, family, type, proto, flags)
+        (_FAMILIES.get(family, family), _KINDS.get(kind, kind), proto, name, address)
+        for family, kind, proto, name, address in get_hub().resolver.getaddrinfo(host, port, family, type, proto, flags)
     ]
 
 
-def _as_enum(kind, value):
-    try:
-        return kind(value)
-    except ValueError:
-        return value
+# The members of the standard enumerations, which are quicker found so than by calling them.
+_FAMILIES = {int(member): member for member in _standard.AddressFamily}
+_KINDS = {int(member): member for member in _standard.SocketKind}
 
 
 def gethostbyname(hostname):
@@ -300,16 +299,9 @@ def getnameinfo(sockaddr, flags):
     return get_hub().resolver.getnameinfo(sockaddr, flags)
 
 
-def getfqdn(name=""):
-    """As in the standard library: the first name of the host that has a dot in it. Switches."""
-    name = name.strip()
-    if not name or name in ("0.0.0.0", "::"):
-        name = _standard.gethostname()
-    try:
-        canonical, aliases, _ = gethostbyaddr(name)
-    except OSError:
-        return name
-    return next((each for each in (canonical, *aliases) if "." in each), canonical)
+# The standard function, with the gethostbyaddr() of this module. Switches.
+getfqdn = FunctionType(_standard.getfqdn.__code__, globals(), "getfqdn", _standard.getfqdn.__defaults__)
+getfqdn.__doc__ = _standard.getfqdn.__doc__
 
 
 def _wrap(plain):

@@ -43,8 +43,24 @@ def test_booleans(text, value):
 def test_from_the_environment(monkeypatch):
     monkeypatch.setenv("GREENIO_TRACK_GREENLET_TREE", "no")
     monkeypatch.setenv("GREENIO_SPAWNING_STACK_LIMIT", "3")
+    monkeypatch.setenv("GREENIO_RESOLVER", "dnspython")
+    monkeypatch.setenv("GREENIO_RESOLVER_TIMEOUT", "1.5")
+    monkeypatch.setenv("GREENIO_RESOLVER_NAMESERVERS", "192.0.2.1, [::1]:5353,")
     fresh = Config()
     assert fresh.track_greenlet_tree is False and fresh.spawning_stack_limit == 3
+    assert fresh.resolver == "dnspython" and fresh.resolver_timeout == 1.5
+    assert fresh.resolver_nameservers == ["192.0.2.1", "[::1]:5353"]
+
+
+def test_nonsense_is_refused(restored):
+    for value in (0, -1, "x", float("nan")):
+        with pytest.raises(ValueError):
+            config.resolver_timeout = value
+    with pytest.raises(ValueError):
+        config.spawning_stack_limit = 0
+    config.resolver_timeout = "none"
+    config.resolver_nameservers = []
+    assert config.resolver_timeout is None and config.resolver_nameservers is None
 
 
 @pytest.mark.parametrize(
@@ -53,6 +69,9 @@ def test_from_the_environment(monkeypatch):
         ("GREENIO_TRACK_GREENLET_TREE", "perhaps", "track_greenlet_tree"),
         ("GREENIO_SPAWNING_STACK_LIMIT", "0", "spawning_stack_limit"),
         ("GREENIO_SPAWNING_STACK_LIMIT", "many", "spawning_stack_limit"),
+        ("GREENIO_RESOLVER", "quick", "resolver"),
+        ("GREENIO_RESOLVER_TIMEOUT", "0", "resolver_timeout"),
+        ("GREENIO_RESOLVER_TIMEOUT", "soon", "resolver_timeout"),
     ],
 )
 def test_nonsense_in_the_environment_is_named(monkeypatch, variable, value, setting):

@@ -17,11 +17,16 @@ import greenio
 
 CHECKOUT = Path(__file__).parent.parent
 MODULES = sorted(
-    f"{package.__name__}.{module.name}"
+    module.name
     for package in (hub, greenio)
-    for module in pkgutil.iter_modules(package.__path__)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 )
-SOURCES = sorted(path for folder in ("hub", "greenio") for path in (CHECKOUT / folder).glob("*.py*") if path.is_file())
+SOURCES = sorted(
+    path
+    for folder in ("hub", "greenio")
+    for path in (CHECKOUT / folder).rglob("*.py*")
+    if path.is_file() and path.suffix != ".pyc"
+)
 
 
 def imported(path):
@@ -58,14 +63,19 @@ LAYERS = [
 ]
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.parent.name == "greenio"], ids=lambda path: path.name)
-def test_dependencies_run_downwards(path):
-    stem = path.stem
+OF_GREENIO = [path.relative_to(CHECKOUT / "greenio") for path in SOURCES if path.is_relative_to(CHECKOUT / "greenio")]
+
+
+@pytest.mark.parametrize("relative", OF_GREENIO, ids=str)
+def test_dependencies_run_downwards(relative):
+    # What is in a folder belongs to the layer that is named after the folder.
+    path, stem = CHECKOUT / "greenio" / relative, relative.parts[0].partition(".")[0]
     if stem == "__init__":
         return
     own = next(number for number, layer in enumerate(LAYERS) if stem in layer)
     for name in imported(path):
         package, _, module = name.partition(".")
+        module = module.partition(".")[0]
         if package == "greenio" and module:
             assert next(number for number, layer in enumerate(LAYERS) if module in layer) <= own, name
 

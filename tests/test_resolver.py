@@ -3,20 +3,35 @@
 import errno
 import itertools
 import socket as standard
+import subprocess
 import sys
 import threading
 import time
 
+import pycares
 import pytest
 
-from greenio import Timeout, get_hub, kill, sleep, spawn
+from greenio import Timeout, config, get_hub, kill, sleep, spawn
 from greenio import socket as cooperative
 from greenio.socket import create_connection, create_server, getaddrinfo, socket
 
+# pycares starts a thread, once and for all, when its first channel is made.
+pycares.Channel().close()
 
-@pytest.fixture(autouse=True)
-def threads(threadpool):
-    """Threads of its own for each test."""
+
+@pytest.fixture(params=["thread", "ares", "dnspython"])
+def which(request):
+    """Every resolver in turn: those that ask name servers find nobody there."""
+    hub = get_hub()
+    with standard.socket(type=standard.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        config.resolver = request.param
+        config.resolver_nameservers = f"127.0.0.1:{silent.getsockname()[1]}"
+        hub.resolver = None
+        yield request.param
+        hub.resolver.close()
+        hub.resolver = None
+    config.resolver, config.resolver_nameservers = "thread", None
 
 
 def outcome(function, *args):
@@ -42,7 +57,7 @@ PORTS = [0, 80, "80", "http", b"http", None, "nonsense", -1, 70000, 2**70, 1.5]
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=repr)
-def test_getaddrinfo(host):
+def test_getaddrinfo(which, host):
     for port in PORTS:
         assert outcome(getaddrinfo, host, port) == outcome(standard.getaddrinfo, host, port), (host, port)
 
@@ -58,7 +73,7 @@ OPTIONS = list(
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", None], ids=repr)
-def test_getaddrinfo_options(host):
+def test_getaddrinfo_options(which, host):
     for options in OPTIONS:
         if host == "localhost" and options[0] == standard.AF_INET6:
             continue  # a question to a name server where /etc/hosts has no such address
@@ -70,7 +85,7 @@ def test_getaddrinfo_options(host):
 
 @pytest.mark.parametrize("name", ["gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getfqdn"])
 @pytest.mark.parametrize("host", LOCAL, ids=repr)
-def test_gethostby(name, host):
+def test_gethostby(which, name, host):
     assert outcome(getattr(cooperative, name), host) == outcome(getattr(standard, name), host)
 
 
@@ -78,24 +93,89 @@ def test_gethostby(name, host):
     ("127.0.0.1", 80), ("127.0.0.1", 65535), ("localhost", 80),
     ("127.0.0.1",), (), "127.0.0.1", ("127.0.0.1", "80"), ("127.0.0.1", -1),
 ], ids=repr)  # fmt: skip
-def test_getnameinfo(address):
+def test_getnameinfo(which, address):
     for flags in (0, standard.NI_NUMERICHOST, standard.NI_NUMERICSERV, 3, standard.NI_NAMEREQD, standard.NI_DGRAM):
         assert outcome(cooperative.getnameinfo, address, flags) == outcome(standard.getnameinfo, address, flags)
 
 
-def test_numeric_addresses_never_leave_the_greenlet():
+def test_numeric_addresses_never_leave_the_greenlet(which, monkeypatch):
     hub = get_hub()
-    before, switches = hub.threadpool, hub.switches
-    hub.threadpool = None
-    try:
-        getaddrinfo("127.0.0.1", 80)
-        getaddrinfo("::1", "80")
-        getaddrinfo(None, 0)
-        cooperative.gethostbyname("127.1")
-        cooperative.getnameinfo(("127.0.0.1", 80), standard.NI_NUMERICHOST | standard.NI_NUMERICSERV)
-    finally:
-        hub.threadpool = before
+    monkeypatch.setattr(hub.resolver, "_look_up", None)
+    switches = hub.switches
+    for host in ("127.0.0.1", "::1", "0x7f.1", "fe80::1%lo", b"127.0.0.1", None):
+        assert getaddrinfo(host, "80") == standard.getaddrinfo(host, "80")
+    for host in ("127.1", b"127.0.0.1", bytearray(b"127.0.0.1")):
+        assert cooperative.gethostbyname(host) == "127.0.0.1"
+        assert cooperative.gethostbyname_ex(host) == standard.gethostbyname_ex(host)
+    numbers = standard.NI_NUMERICHOST | standard.NI_NUMERICSERV
+    assert cooperative.getnameinfo(("127.0.0.1", 80), numbers) == ("127.0.0.1", "80")
     assert hub.switches == switches
+
+
+# --- which resolver -----------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """Somebody's own resolver."""
+
+    def __init__(self, hub):
+        self.hub = hub
+
+    def gethostbyname(self, name):
+        return name[::-1]
+
+
+@pytest.fixture
+def chosen():
+    def choose(value):
+        config.resolver = value
+        get_hub().resolver = None
+        return get_hub().resolver
+
+    yield choose
+    config.resolver = "thread"
+    get_hub().resolver = None
+
+
+@pytest.mark.parametrize("name", ["thread", "ares", "dnspython"])
+def test_chosen_by_name(chosen, name):
+    assert type(chosen(name)).__module__ == f"greenio.resolver.{name}"
+
+
+def test_chosen_by_class_or_path(chosen):
+    assert isinstance(chosen(Counting), Counting) and get_hub().resolver.hub is get_hub()
+    assert cooperative.gethostbyname("name") == "eman"
+    assert type(chosen("greenio.resolver.dnspython.Resolver")).__module__ == "greenio.resolver.dnspython"
+    with pytest.raises(ImportError, match="has no 'Nothing'"):
+        chosen("greenio.resolver.thread.Nothing")
+    with pytest.raises(ImportError, match="nowhere"):
+        chosen("nowhere.Resolver")
+    for value in ("c-ares", 5, ".", ""):
+        with pytest.raises(ValueError, match="expected thread, ares, dnspython"):
+            chosen(value)
+
+
+def test_a_resolver_may_be_assigned(chosen):
+    chosen("thread")
+    get_hub().resolver = Counting(None)
+    assert cooperative.gethostbyname("ab") == "ba"
+
+
+def test_only_what_is_needed_is_imported():
+    code = (
+        "import sys, greenio.socket\n"
+        "wanted = {'concurrent', 'greenio.threadpool', 'pycares', 'dns'}\n"
+        "print(sorted(name for name in sys.modules if name in wanted or name.startswith('greenio.resolver')))\n"
+        "greenio.socket.getaddrinfo('127.0.0.1', 80)\n"
+        "print('pycares' in sys.modules, 'dns' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd="/"
+    )
+    assert result.stdout == "['greenio.resolver', 'greenio.resolver.numeric']\nFalse False\n"
+
+
+# --- meanwhile ----------------------------------------------------------------------------------------------------
 
 
 class SlowResolver:
@@ -114,7 +194,7 @@ class SlowResolver:
 
 
 @pytest.fixture
-def slow():
+def slow(threadpool):
     hub = get_hub()
     hub.resolver = SlowResolver(hub, 0.03)
     yield

@@ -1,0 +1,41 @@
+"""Name resolution that lets other greenlets run: what ``hub.resolver`` may be.
+
+    thread       the system's resolver, in threads of its own (the default)
+    ares         c-ares, through the package pycares (``pip install 'greenio[ares]'``)
+    dnspython    dnspython on cooperative sockets (``pip install 'greenio[dnspython]'``)
+
+The setting ``greenio.config.resolver``, or the environment variable GREENIO_RESOLVER, says which; it may also be the
+dotted path of a class, or a callable, that is called with the hub. A resolver is an object with the methods
+``getaddrinfo``, ``gethostbyname``, ``gethostbyname_ex``, ``gethostbyaddr`` and ``getnameinfo`` of the standard
+library's `socket`, and ``close``. Any such object may be assigned to ``hub.resolver``.
+
+    numeric      what takes no lookup
+    base         lookups that several greenlets share, and their time limit
+    names        the standard library's functions, made of two questions: addresses of a name, names of an address
+    hosts        /etc/hosts, and the order of addresses
+
+This module and `numeric` are all that ``import greenio.socket`` loads.
+"""
+
+from greenio.config import config
+
+__all__ = ["make_resolver"]
+
+
+def make_resolver(hub):
+    """The resolver for a hub that the setting `resolver` asks for.
+
+    Raises ImportError if a package that it needs, or the module of a dotted path, is missing.
+    """
+    chosen = config.resolver
+    if isinstance(chosen, str):
+        from importlib import import_module
+
+        if "." not in chosen:
+            chosen = f"greenio.resolver.{chosen}.Resolver"
+        module, _, name = chosen.rpartition(".")
+        try:
+            chosen = getattr(import_module(module), name)
+        except AttributeError:
+            raise ImportError(f"the setting resolver={chosen!r}: the module {module} has no {name!r}") from None
+    return chosen(hub)

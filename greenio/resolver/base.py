@@ -1,0 +1,152 @@
+"""What the resolvers have in common: what takes no lookup, a time limit, and lookups that several greenlets share."""
+
+import _socket
+import copy
+import os
+import weakref
+from _socket import EAI_AGAIN, EAI_FAIL, EAI_MEMORY, EAI_NODATA, EAI_NONAME, gaierror
+
+from greenio.config import config
+from greenio.resolver.numeric import is_ipv4, is_number, may_be_numeric, numeric_addrinfo
+from greenio.timeout import Timeout
+
+__all__ = ["BaseResolver", "failure"]
+
+# The C library's words, which `socket` does not offer.
+_WORDS = {
+    EAI_AGAIN: "Temporary failure in name resolution",
+    EAI_FAIL: "Non-recoverable failure in name resolution",
+    EAI_MEMORY: "Memory allocation failure",
+    EAI_NODATA: "No address associated with hostname",
+    EAI_NONAME: "Name or service not known",
+}
+
+_resolvers: weakref.WeakSet = weakref.WeakSet()
+
+
+def failure(number):
+    """The error of a lookup, as the system says it: gaierror with one of the numbers EAI_AGAIN, EAI_NONAME, ..."""
+    return gaierror(number, _WORDS[number])
+
+
+class _Lookup:
+    """A lookup under way: its result to come, how many greenlets wait for it, and whether there were ever several."""
+
+    __slots__ = ["result", "shared", "waiting"]
+
+    def __init__(self, result):
+        self.result = result
+        self.waiting = 0
+        self.shared = False
+
+
+class BaseResolver:
+    """A resolver of a hub. Those that inherit from it begin the lookups; this one waits for them."""
+
+    def __init__(self, hub):
+        self._hub = hub
+        self._under_way = {}
+        _resolvers.add(self)
+
+    def close(self):
+        """End: whoever waits for a lookup gets gaierror(EAI_AGAIN). The hub calls it when it is destroyed."""
+        under_way, self._under_way = self._under_way, {}
+        for lookup in under_way.values():
+            if not lookup.result.ready():
+                lookup.result.set_exception(failure(EAI_AGAIN))
+
+    def after_fork_in_child(self):
+        """In a forked child: what the parent looks up is not looked up here (internal)."""
+        self._under_way = {}
+
+    # --- what takes no lookup ---
+
+    def _addrinfo_without_lookup(self, host, port, family, type, proto, flags):
+        """What socket.getaddrinfo() returns for a host that is numeric or None; None if there is a name."""
+        if not is_number(port):
+            return None
+        if host is None:
+            return _socket.getaddrinfo(host, port, family, type, proto, flags)
+        if may_be_numeric(host):
+            try:
+                return numeric_addrinfo(host, port, family, type, proto, flags)
+            except gaierror as error:
+                if error.errno != EAI_NONAME:
+                    raise
+        return None
+
+    def gethostbyname(self, hostname):
+        """As socket.gethostbyname(). Switches, unless the name is numeric."""
+        if is_ipv4(hostname):
+            return _socket.gethostbyname(hostname)
+        return self._gethostbyname(hostname)
+
+    def gethostbyname_ex(self, hostname):
+        """As socket.gethostbyname_ex(). Switches, unless the name is numeric."""
+        if is_ipv4(hostname):
+            return _socket.gethostbyname_ex(hostname)
+        return self._gethostbyname_ex(hostname)
+
+    # --- what does ---
+
+    def _look_up(self, key, begin, *args):
+        """The value of the AsyncResult that ``begin(*args)`` returns. Switches.
+
+        If the same, by its hashable `key`, is being looked up already, that is waited for: a name that a thousand
+        greenlets ask for at once is looked up once. Raises gaierror(EAI_AGAIN) when the setting `resolver_timeout`
+        passes first. Whoever waits may be killed; the lookup goes on while others wait for it.
+        """
+        timeout = Timeout(config.resolver_timeout)
+        try:
+            with timeout:
+                lookup = self._under_way.get(key)
+                if lookup is None or lookup.result.ready():
+                    lookup = self._under_way[key] = _Lookup(begin(*args))
+                else:
+                    lookup.shared = True
+                lookup.waiting += 1
+                try:
+                    return lookup.result.get()
+                except Exception as error:
+                    if not lookup.shared:
+                        raise
+                    raise _copy(error) from None
+                finally:
+                    lookup.waiting -= 1
+                    if lookup.waiting == 0:
+                        self._nobody_waits(key, lookup.result)
+        except Timeout as error:
+            if error is not timeout:
+                raise
+        raise failure(EAI_AGAIN)
+
+    def _nobody_waits(self, key, result):
+        if result.ready():
+            self._forget(key, result)
+        else:
+            result.rawlink(lambda result: self._forget(key, result))
+            self._abandon(key, result)
+
+    def _forget(self, key, result):
+        lookup = self._under_way.get(key)
+        if lookup is not None and lookup.result is result:
+            del self._under_way[key]
+
+    def _abandon(self, key, result):
+        """Nobody waits for a lookup any more. It goes on, unless a class that inherits from this can end it."""
+
+
+def _copy(error):
+    """An exception of its own, with a traceback of its own, for each greenlet that shares a lookup."""
+    try:
+        return copy.copy(error)
+    except Exception:
+        return error  # one that cannot be copied is better raised than not
+
+
+def _after_fork_in_child():
+    for resolver in list(_resolvers):
+        resolver.after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

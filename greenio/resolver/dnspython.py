@@ -1,0 +1,209 @@
+"""dnspython on cooperative sockets: lookups in Python, without threads.
+
+What differs from the system's resolver: /etc/hosts and /etc/resolv.conf are read, and nothing else. nsswitch.conf and
+its services (mDNS, LDAP, containers) have no part in it, nor has NI_NOFQDN. IPv6 is asked for before IPv4.
+
+dnspython can be given the library that its asynchronous resolver waits with: here, one that lets the greenlet wait and
+returns when the thing is done. Its coroutines then never suspend, and run to their end like any function. Nothing is
+replaced in dnspython, or for others that use it.
+"""
+
+from _socket import EAI_AGAIN, EAI_NODATA, EAI_NONAME, SOCK_DGRAM
+
+from hub.scheduler import sleep
+
+from greenio.config import config
+from greenio.event import AsyncResult
+from greenio.resolver.hosts import Found, in_order
+from greenio.resolver.names import NamesResolver, name_servers, seconds_for_one_try
+from greenio.spawning import spawn
+
+try:
+    import dns.asyncbackend
+    import dns.asyncresolver
+    import dns.exception
+    import dns.message
+    import dns.name
+    import dns.nameserver
+    import dns.resolver
+except ImportError as error:
+    raise ImportError(
+        "the resolver 'dnspython' needs the package dnspython: pip install 'greenio[dnspython]'"
+    ) from error
+
+__all__ = ["Resolver"]
+
+
+class Resolver(NamesResolver):
+    """Asks name servers with dnspython. See the module for what differs from the system's resolver.
+
+    Raises ImportError if dnspython is not installed.
+    """
+
+    def __init__(self, hub):
+        super().__init__(hub)
+        self._resolver = None
+        self._greenlets = {}  # by the results they are to bring
+
+    def close(self):
+        """End: whoever waits for a lookup gets gaierror(EAI_AGAIN)."""
+        super().close()
+        greenlets, self._greenlets = self._greenlets, {}
+        for greenlet in greenlets.values():
+            greenlet.kill(block=False)
+
+    def after_fork_in_child(self):
+        """In a forked child: what the parent asked is not asked here (internal)."""
+        super().after_fork_in_child()
+        self._greenlets = {}
+        self._resolver = None
+
+    def _ask_addresses(self, name, family):
+        return self._ask(self._find_addresses, name, family)
+
+    def _ask_names(self, address):
+        return self._ask(self._find_names, address)
+
+    def _ask(self, find, *args):
+        result = AsyncResult()
+
+        def run():
+            try:
+                result.set((find(*args), None))
+            except dns.exception.DNSException as error:
+                result.set((None, _number(error)))
+            except Exception as error:
+                result.set_exception(error)
+            finally:
+                self._greenlets.pop(result, None)
+
+        self._greenlets[result] = spawn(run)
+        return result
+
+    def _abandon(self, key, result):
+        self._forget(key, result)
+        greenlet = self._greenlets.pop(result, None)
+        if greenlet is not None:
+            greenlet.kill(block=False)
+
+    def _find_addresses(self, name, family):
+        labels = dns.name.Name(name.split(b"."))
+        answers = _run(self._ready().resolve_name(labels, family, search=True, backend=_backend))
+        chain = next(iter(answers.values())).chaining_result
+        aliases = [cname.name.to_text(True) for cname in chain.cnames]
+        return Found(chain.canonical_name.to_text(True), aliases, in_order(list(answers.addresses())))
+
+    def _find_names(self, address):
+        answer = _run(self._ready().resolve_address(address, backend=_backend))
+        return [pointer.target.to_text(True) for pointer in answer]
+
+    def _ready(self):
+        if self._resolver is None:
+            servers = name_servers()
+            try:
+                resolver = dns.asyncresolver.Resolver()
+            except dns.resolver.NoResolverConfiguration:
+                if servers is None:
+                    raise
+                resolver = dns.asyncresolver.Resolver(configure=False)
+            if servers is not None:
+                resolver.nameservers = [dns.nameserver.Do53Nameserver(ip, port or 53) for ip, port in servers]
+            if config.resolver_timeout is not None:
+                resolver.lifetime, resolver.timeout = config.resolver_timeout, seconds_for_one_try()
+            self._resolver = resolver
+        return self._resolver
+
+
+def _number(error):
+    if isinstance(error, (dns.resolver.NXDOMAIN, dns.name.EmptyLabel, dns.name.LabelTooLong, dns.name.NameTooLong)):
+        return EAI_NONAME
+    if isinstance(error, dns.resolver.NoAnswer):
+        return EAI_NODATA
+    return EAI_AGAIN
+
+
+# --- what dnspython waits with ------------------------------------------------------------------------------------
+
+
+def _run(coroutine):
+    """What a coroutine of dnspython returns, that waits for nothing but what is below."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    coroutine.close()
+    raise RuntimeError(f"{coroutine!r} waits for something other than greenio's sockets: dnspython has changed")
+
+
+class _Socket:
+    """What both kinds of sockets have in common: a cooperative socket, and a timeout for each call."""
+
+    def __init__(self, sock):
+        super().__init__(sock.family, sock.type)
+        self._sock = sock
+
+    async def close(self):
+        self._sock.close()
+
+    async def getpeername(self):
+        return self._sock.getpeername()
+
+    async def getsockname(self):
+        return self._sock.getsockname()
+
+    def _call(self, timeout, method, *args):
+        self._sock.settimeout(timeout if timeout is None else max(timeout, 0.001))
+        try:
+            return method(*args)
+        except TimeoutError:
+            raise dns.exception.Timeout(timeout=timeout) from None
+
+
+class _DatagramSocket(_Socket, dns.asyncbackend.DatagramSocket):
+    async def sendto(self, what, destination, timeout):
+        return self._call(timeout, self._sock.sendto, what, destination)
+
+    async def recvfrom(self, size, timeout):
+        return self._call(timeout, self._sock.recvfrom, size)
+
+
+class _StreamSocket(_Socket, dns.asyncbackend.StreamSocket):
+    async def sendall(self, what, timeout):
+        return self._call(timeout, self._sock.sendall, what)
+
+    async def recv(self, size, timeout):
+        return self._call(timeout, self._sock.recv, size)
+
+
+class _Backend(dns.asyncbackend.Backend):
+    """greenio, as dnspython's asynchronous library."""
+
+    def name(self):
+        return "greenio"
+
+    async def make_socket(
+        self, af, socktype, proto=0, source=None, destination=None, timeout=None, ssl_context=None, server_hostname=None
+    ):
+        from greenio.socket import socket
+
+        if ssl_context is not None:
+            raise NotImplementedError("the resolver 'dnspython' asks name servers without TLS")
+        made = (_DatagramSocket if socktype == SOCK_DGRAM else _StreamSocket)(socket(af, socktype, proto))
+        try:
+            if source:
+                made._sock.bind(source)
+            if destination:
+                made._call(timeout, made._sock.connect, destination)
+        except BaseException:
+            made._sock.close()
+            raise
+        return made
+
+    async def sleep(self, interval):
+        sleep(interval)
+
+    async def wait_for(self, awaitable, timeout):
+        raise NotImplementedError("the resolver 'dnspython' asks name servers over UDP and TCP only")
+
+
+_backend = _Backend()

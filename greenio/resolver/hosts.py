@@ -1,0 +1,108 @@
+"""/etc/hosts, for the resolvers that do not ask the system; and the order in which addresses are best tried.
+
+The file is read when it is first needed, and again when it has changed.
+"""
+
+import _socket
+import os
+from _socket import AF_INET, AF_INET6, AF_UNSPEC, SOCK_DGRAM
+from contextlib import closing
+from typing import NamedTuple
+
+__all__ = ["Found", "Hosts", "in_order"]
+
+
+class Found(NamedTuple):
+    """What a name was found to be: its canonical name, other names (list of str), addresses (list of str)."""
+
+    name: str
+    aliases: list
+    addresses: list
+
+
+class Hosts:
+    """A hosts file: names and their addresses, as the C library's `files` service understands them."""
+
+    def __init__(self, path="/etc/hosts"):
+        self.path = path
+        self._contents = None, {}, {}  # the file's state; by name: (address, names) of each line; by address: names
+
+    def find(self, name, family=AF_UNSPEC):
+        """What a name (str) stands for in the file, with the addresses of a family: a Found, or None."""
+        canonical, aliases, addresses = None, [], []
+        for address, names in self._read()[1].get(name.lower(), ()):
+            if family == AF_INET and ":" in address:
+                if address != "::1":
+                    continue
+                address = "127.0.0.1"  # as the C library has it
+            elif family == AF_INET6 and ":" not in address:
+                continue
+            if canonical is None:
+                canonical, *aliases = names
+            else:
+                aliases += names[1:] if names[0] == canonical else [*names[1:], names[0]]
+            addresses.append(address)
+        return None if canonical is None else Found(canonical, aliases, in_order(addresses))
+
+    def names(self, address):
+        """The names of an address (str) in the file (list of str), the canonical one first; or None."""
+        names = self._read()[2].get(address)
+        return None if names is None else list(names)
+
+    def _read(self):
+        try:
+            status = os.stat(self.path)
+            state = status.st_mtime_ns, status.st_size, status.st_ino
+            if state != self._contents[0]:
+                with open(self.path, encoding="utf-8", errors="surrogateescape") as file:
+                    self._contents = state, *_parse(file)
+        except OSError:
+            self._contents = None, {}, {}  # no file that can be read: no names
+        return self._contents
+
+
+def _parse(lines):
+    by_name, by_address = {}, {}
+    for line in lines:
+        text, *names = line.partition("#")[0].split() or [""]
+        address = _normal(text) if names else None
+        if address is not None:
+            by_address.setdefault(address, names)
+            for name in {name.lower() for name in names}:
+                by_name.setdefault(name, []).append((address, names))
+    return by_name, by_address
+
+
+def _normal(address):
+    """An address as it is written most shortly; None if it is none."""
+    for family in (AF_INET, AF_INET6):
+        try:
+            return _socket.inet_ntop(family, _socket.inet_pton(family, address))
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def in_order(addresses):
+    """Addresses (list of str) in the order to try them, the best first.
+
+    Those that this host has a route to; of these, those that are reached from an address of the same scope; of these,
+    IPv6. The part of RFC 6724 (https://www.rfc-editor.org/rfc/rfc6724) that matters to most. Sends nothing.
+    """
+    return sorted(addresses, key=_rank) if len(addresses) > 1 else list(addresses)
+
+
+def _rank(address):
+    is_ipv4 = ":" not in address
+    try:
+        with closing(_socket.socket(AF_INET if is_ipv4 else AF_INET6, SOCK_DGRAM)) as probe:
+            probe.connect((address, 53))
+            source = probe.getsockname()[0]
+    except OSError:
+        return 2, is_ipv4
+    return int(_is_local(source) != _is_local(address)), is_ipv4
+
+
+def _is_local(address):
+    """Whether an address means something on this host, or on one link, only."""
+    return address == "::1" or address.startswith(("127.", "169.254.", "fe8", "fe9", "fea", "feb"))

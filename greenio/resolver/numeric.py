@@ -1,0 +1,41 @@
+"""What takes no lookup: numeric addresses and ports. Every module with sockets loads this; it needs nothing."""
+
+import _socket
+import re
+from operator import index
+
+__all__ = ["is_ipv4", "is_number", "may_be_numeric", "numeric_addrinfo"]
+
+# What may be a numeric address, in any of the forms that inet_aton() and inet_pton() take.
+_MAY_BE_NUMERIC = re.compile(r"[0-9][0-9a-fA-FxX.]*|[0-9a-fA-F]*:[0-9a-fA-F:.]*(%.+)?", re.ASCII)
+
+
+def may_be_numeric(host):
+    """Whether a host (str or bytes) looks like a numeric address, which takes no lookup (bool)."""
+    if isinstance(host, (bytes, bytearray)):
+        host = host.decode("latin-1")
+    return isinstance(host, str) and _MAY_BE_NUMERIC.fullmatch(host) is not None
+
+
+def is_ipv4(host):
+    """Whether a host (str or bytes) is an IPv4 address, in any of the forms that inet_aton() takes (bool)."""
+    if not may_be_numeric(host):
+        return False
+    try:
+        _socket.inet_aton(host if isinstance(host, str) else host.decode("latin-1"))
+    except OSError:
+        return False
+    return True
+
+
+def is_number(port):
+    """Whether a port is a number, or none, so that no service is looked up (bool)."""
+    return port is None or isinstance(port, int) or (isinstance(port, str) and port.isascii() and port.isdigit())
+
+
+def numeric_addrinfo(host, port, family, type, proto, flags):
+    """socket.getaddrinfo() of a host that is a numeric address or None.
+
+    Judges every argument as the standard function does. Raises gaierror(EAI_NONAME) for a host that is a name.
+    """
+    return _socket.getaddrinfo(host, port, family, type, proto, index(flags) | _socket.AI_NUMERICHOST)

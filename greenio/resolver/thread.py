@@ -1,0 +1,76 @@
+"""The system's resolver, in threads.
+
+/etc/hosts, nsswitch and mDNS stay what they are for every other program, and the results, their order and the errors
+those of the standard library. What needs no lookup, a numeric address, never leaves the greenlet.
+"""
+
+import _socket
+from _socket import NI_NUMERICHOST, NI_NUMERICSERV
+
+from hub.scheduler import hub_if_any
+
+from greenio.resolver.base import BaseResolver
+from greenio.threadpool import ThreadPool, ThreadResult
+
+__all__ = ["Resolver"]
+
+
+class Resolver(BaseResolver):
+    """Calls the standard library's functions in threads of its own; arguments, results and errors are theirs.
+
+    A lookup that no name server answers keeps its thread for as long as the system waits, even if nobody waits for it
+    any more. `maxsize` threads (int) can be kept so before other lookups wait; calls of other kinds, in
+    ``hub.threadpool``, are not held up. The setting `resolver_nameservers` does not concern the system's resolver.
+    """
+
+    maxsize = 64
+
+    def __init__(self, hub):
+        super().__init__(hub)
+        self._pool = ThreadPool(self.maxsize, hub, idle_task_timeout=5)
+
+    def close(self):
+        """End the threads; whoever waits for a lookup gets gaierror(EAI_AGAIN)."""
+        super().close()
+        self._pool.kill()
+
+    def _in_thread(self, function, *args):
+        # With the types: 1, 1.0 and True are the same to a dictionary.
+        key = (function, args, *map(type, args))
+        try:
+            hash(key)
+        except TypeError:
+            key = object()  # a bytearray, say: looked up for itself
+        return self._look_up(key, self._submit, function, args)
+
+    def _submit(self, function, args):
+        return self._pool._submit(ThreadResult(hub_if_any()), False, function, args, {})
+
+    def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
+        """As socket.getaddrinfo(). Switches, unless `host` is numeric or None and `port` a number or None."""
+        found = self._addrinfo_without_lookup(host, port, family, type, proto, flags)
+        if found is None:
+            found = list(self._in_thread(_socket.getaddrinfo, host, port, family, type, proto, flags))
+        return found
+
+    def _gethostbyname(self, hostname):
+        return self._in_thread(_socket.gethostbyname, hostname)
+
+    def _gethostbyname_ex(self, hostname):
+        return _copied(self._in_thread(_socket.gethostbyname_ex, hostname))
+
+    def gethostbyaddr(self, ip_address):
+        """As socket.gethostbyaddr(). Switches."""
+        return _copied(self._in_thread(_socket.gethostbyaddr, ip_address))
+
+    def getnameinfo(self, sockaddr, flags):
+        """As socket.getnameinfo(). Switches, unless `flags` ask for numbers only."""
+        if isinstance(flags, int) and flags & NI_NUMERICHOST and flags & NI_NUMERICSERV:
+            return _socket.getnameinfo(sockaddr, flags)
+        return self._look_up(object(), self._submit, _socket.getnameinfo, (sockaddr, flags))
+
+
+def _copied(found):
+    """What several greenlets got, with lists of its own: those may be changed."""
+    name, aliases, addresses = found
+    return name, list(aliases), list(addresses)

@@ -1,0 +1,413 @@
+"""The resolvers that ask name servers themselves, c-ares and dnspython, with a name server on loopback."""
+
+import os
+import socket as standard
+import sys
+import threading
+from contextlib import contextmanager
+
+import pycares
+import pytest
+from hub import get_hub
+from name_server import DEAF, REFUSED, SERVFAIL, SILENT, TRUNCATED, NameServer
+
+from greenio import config, joinall, sleep, spawn
+from greenio import socket as cooperative
+from greenio.event import Event
+from greenio.resolver.hosts import Hosts, in_order
+from greenio.resolver.names import name_servers
+from greenio.socket import getaddrinfo, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo
+
+# pycares starts a thread, once and for all, when its first channel is made.
+pycares.Channel().close()
+
+INET, INET6, STREAM = standard.AF_INET, standard.AF_INET6, standard.SOCK_STREAM
+
+ZONE = {
+    "answer.test": {"A": ["192.0.2.1"]},
+    "both.test": {"A": ["127.0.0.2", "127.0.0.3"], "AAAA": ["::1"]},
+    "six.test": {"AAAA": ["::1"]},
+    "alias.test": {"CNAME": ["middle.test"]},
+    "middle.test": {"CNAME": ["both.test"]},
+    "empty.test": {},
+    "servfail.test": SERVFAIL,
+    "refused.test": REFUSED,
+    "silent.test": SILENT,
+    "deaf.test": DEAF,
+    "big.test": {TRUNCATED: True, "A": [f"192.0.2.{number}" for number in range(60)]},
+    "xn--bcher-kva.test": {"A": ["192.0.2.5"]},
+    "1.2.0.192.in-addr.arpa": {"PTR": ["answer.test", "another.test"]},
+    "2.2.0.192.in-addr.arpa": {},
+    "3.2.0.192.in-addr.arpa": SERVFAIL,
+    "5.2.0.192.in-addr.arpa": {"CNAME": ["5.part.test"]},
+    "5.part.test": {"PTR": ["five.test"]},
+    "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa": {"PTR": ["six.test"]},
+}
+
+
+@contextmanager
+def settings(**values):
+    before = {name: getattr(config, name) for name in values}
+    for name, value in values.items():
+        config.set(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            config.set(name, value)
+
+
+@contextmanager
+def resolving(which, zone, **values):
+    """A name server, and a resolver of the current hub that asks it."""
+    hub = get_hub()
+    before = hub.__dict__.get("_resolver")
+    with NameServer(zone) as server:
+        with settings(resolver=which, resolver_nameservers=server.address, **values):
+            hub.resolver = None
+            try:
+                yield server
+            finally:
+                hub.resolver.close()
+                hub.resolver = before
+
+
+@pytest.fixture(params=["ares", "dnspython"])
+def which(request):
+    return request.param
+
+
+@pytest.fixture
+def server(which):
+    with resolving(which, dict(ZONE)) as made:
+        yield made
+
+
+def error_of(function, *args):
+    with pytest.raises(OSError) as caught:
+        function(*args)
+    return type(caught.value), caught.value.args
+
+
+NONAME = standard.gaierror, (standard.EAI_NONAME, "Name or service not known")
+NODATA = standard.gaierror, (standard.EAI_NODATA, "No address associated with hostname")
+AGAIN = standard.gaierror, (standard.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+def test_addresses(server):
+    assert getaddrinfo("both.test", 80, type=STREAM) == [
+        (INET6, STREAM, 6, "", ("::1", 80, 0, 0)),
+        (INET, STREAM, 6, "", ("127.0.0.2", 80)),
+        (INET, STREAM, 6, "", ("127.0.0.3", 80)),
+    ]
+    assert getaddrinfo("answer.test", "http") == standard.getaddrinfo("192.0.2.1", "http")
+    assert getaddrinfo(b"answer.test", None) == standard.getaddrinfo("192.0.2.1", None)
+    assert getaddrinfo("bücher.test", 80) == standard.getaddrinfo("192.0.2.5", 80)
+    assert gethostbyname("both.test") == "127.0.0.2"
+    assert gethostbyname("ANSWER.test.") == "192.0.2.1"
+    assert gethostbyname_ex("both.test") == ("both.test", [], ["127.0.0.2", "127.0.0.3"])
+
+
+def test_families(server):
+    assert getaddrinfo("both.test", 80, INET6, STREAM) == [(INET6, STREAM, 6, "", ("::1", 80, 0, 0))]
+    assert getaddrinfo("six.test", 80, type=STREAM) == [(INET6, STREAM, 6, "", ("::1", 80, 0, 0))]
+    assert error_of(getaddrinfo, "answer.test", 80, INET6) == NODATA
+    mapped = [(INET6, STREAM, 6, "", ("::ffff:192.0.2.1", 80, 0, 0))]
+    assert getaddrinfo("answer.test", 80, INET6, STREAM, 0, standard.AI_V4MAPPED) == mapped
+    both = getaddrinfo("both.test", 80, INET6, STREAM, 0, standard.AI_V4MAPPED | standard.AI_ALL)
+    assert sorted(found[4][0] for found in both) == ["::1", "::ffff:127.0.0.2", "::ffff:127.0.0.3"]
+    assert len(getaddrinfo("both.test", 80, INET6, STREAM, 0, standard.AI_V4MAPPED)) == 1
+
+
+def test_canonical_names(server):
+    found = getaddrinfo("alias.test", 80, 0, STREAM, 0, standard.AI_CANONNAME)
+    assert [each[3] for each in found] == ["both.test", "", ""]
+    assert gethostbyname_ex("alias.test") == ("both.test", ["alias.test", "middle.test"], ["127.0.0.2", "127.0.0.3"])
+    assert getaddrinfo("answer.test", 80, 0, STREAM, 0, standard.AI_CANONNAME)[0][3] == "answer.test"
+
+
+def test_what_there_is_not(server):
+    assert error_of(getaddrinfo, "nothing.test", 80) == NONAME
+    assert error_of(gethostbyname, "nothing.test") == NONAME
+    assert error_of(gethostbyname_ex, "nothing.test") == NONAME
+    assert error_of(gethostbyaddr, "nothing.test") == NONAME
+    assert error_of(gethostbyname, b"no..name") == NONAME
+    assert error_of(gethostbyname, b"x" * 70) == NONAME
+    assert error_of(getaddrinfo, "empty.test", 80) == NODATA
+    assert error_of(gethostbyname, "six.test") == NODATA
+    for name in ("servfail.test", "refused.test"):
+        assert error_of(getaddrinfo, name, 80) == AGAIN
+
+
+def test_names_of_addresses(server):
+    assert gethostbyaddr("192.0.2.1") == ("answer.test", [], ["192.0.2.1"])
+    assert gethostbyaddr("answer.test") == ("answer.test", [], ["192.0.2.1"])
+    assert gethostbyaddr("192.0.2.5") == ("five.test", [], ["192.0.2.5"])
+    assert gethostbyaddr("2001:db8::1") == ("six.test", [], ["2001:db8::1"])
+    assert error_of(gethostbyaddr, "192.0.2.2") == (standard.herror, (4, "No address associated with name"))
+    assert error_of(gethostbyaddr, "192.0.2.3") == (standard.herror, (2, "Host name lookup failure"))
+    assert error_of(gethostbyaddr, "192.0.2.4") == (standard.herror, (1, "Unknown host"))
+    assert cooperative.getfqdn("answer.test") == "answer.test"
+
+
+def test_names_of_sockets_addresses(server):
+    assert getnameinfo(("192.0.2.1", 80), 0) == ("answer.test", "http")
+    assert getnameinfo(("2001:db8::1", 80, 0, 0), standard.NI_NUMERICSERV) == ("six.test", "80")
+    assert getnameinfo(("192.0.2.4", 80), 0) == ("192.0.2.4", "http")
+    assert error_of(getnameinfo, ("192.0.2.4", 80), standard.NI_NAMEREQD) == NONAME
+    assert error_of(getnameinfo, ("192.0.2.3", 80), 0) == AGAIN
+    server.asked.clear()
+    assert getnameinfo(("192.0.2.1", 80), standard.NI_NUMERICHOST) == ("192.0.2.1", "http")
+    for address, flags in [((), 0), ("x", 0), (("192.0.2.1",), 0), (("192.0.2.1", 80), None), (("name.test", 80), 0)]:
+        results = []
+        for function in (getnameinfo, standard.getnameinfo):
+            with pytest.raises((TypeError, OSError)) as caught:
+                function(address, flags)
+            results.append((caught.type, caught.value.args))
+        assert results[0] == results[1]
+    assert server.asked == []
+
+
+def test_bad_arguments_ask_nobody(server):
+    for arguments in [
+        (5, 80), (None, None), ("both.test", 1.5), ("both.test", "nonsense"), ("both.test", 80, 999), ("nul\0byte", 80),
+        ("both.test", 80, 0, 99), ("both.test", 80, 0, 0, 99), ("both.test", 80, 0, 0, 0, 1 << 20), ("", 80),
+        ("both.test", 80, 0, 0, 0, 1.5), ("both.test", 80, 0, 0, 0, standard.AI_NUMERICHOST), ("x" * 70 + ".test", 80),
+        ("both.test", 2**70), ("both.test",),
+    ]:  # fmt: skip
+        results = []
+        for function in (getaddrinfo, standard.getaddrinfo):
+            with pytest.raises((TypeError, ValueError, OSError, OverflowError)) as caught:
+                function(*arguments)
+            results.append((caught.type, None if len(arguments) == 1 else caught.value.args))
+        assert results[0] == results[1], arguments
+    assert server.asked == []
+
+
+def test_a_truncated_answer_is_asked_for_again_over_tcp(server):
+    assert len(gethostbyname_ex("big.test")[2]) == 60
+    assert [how for *_, how in server.asked] == ["udp", "tcp"]
+
+
+def test_a_question_that_was_lost_is_asked_again(which):
+    with resolving(which, ZONE, resolver_timeout=2) as server:
+        assert gethostbyname("deaf.test") == "192.0.2.1"
+        assert server.asked == [("deaf.test", "A", "udp")] * 2
+
+
+def test_a_time_limit(which):
+    with resolving(which, ZONE, resolver_timeout=0.05):
+        for ask in (gethostbyname, gethostbyname_ex, gethostbyaddr, lambda name: getaddrinfo(name, 80)):
+            assert error_of(ask, "silent.test") == AGAIN
+        assert get_hub().loop.statistics()["handles"] == 0
+        assert gethostbyname("answer.test") == "192.0.2.1"
+
+
+def test_an_answer_that_takes_its_time_holds_up_nobody(server):
+    server.zone["slow.test"] = event = Event()
+    slow = spawn(gethostbyname, "slow.test")
+    while not server.asked:
+        sleep(0)
+    jobs = [spawn(gethostbyname, name) for name in ("answer.test", "both.test", "big.test") * 20]
+    assert {job.get() for job in jobs} == {"192.0.2.1", "127.0.0.2", "192.0.2.0"}
+    assert not slow.ready()
+    event.set()
+    assert slow.get() == "192.0.2.1"
+
+
+def test_the_same_name_is_asked_for_once(server):
+    server.zone["slow.test"] = event = Event()
+    jobs = [spawn(gethostbyname, "slow.test") for _ in range(20)]
+    while not server.asked:
+        sleep(0)
+    jobs[0].kill()
+    event.set()
+    joinall(jobs[1:], raise_error=True)
+    assert server.asked == [("slow.test", "A", "udp")]
+
+
+def test_killed_waiters_leave_nothing(server):
+    jobs = [
+        spawn(gethostbyname, "silent.test"),
+        spawn(getaddrinfo, "silent.test", 80),
+        spawn(getnameinfo, ("::2", 1), 0),
+    ]
+    while len(server.asked) < 3:
+        sleep(0)
+    for job in jobs:
+        job.kill()
+    sleep(0)
+    assert get_hub().loop.statistics()["handles"] == 0 and get_hub().resolver._under_way == {}
+    assert gethostbyname("answer.test") == "192.0.2.1"
+
+
+def test_closed_while_names_are_asked_for(server):
+    job = spawn(gethostbyname, "silent.test")
+    while not server.asked:
+        sleep(0)
+    get_hub().resolver.close()
+    assert error_of(job.get) == AGAIN
+    assert gethostbyname("answer.test") == "192.0.2.1"  # it can be used again
+
+
+def test_a_fork_while_names_are_asked_for(server, which):
+    server.zone["slow.test"] = event = Event()
+    job = spawn(gethostbyname, "slow.test")
+    while not server.asked:
+        sleep(0)
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with NameServer({"slow.test": {"A": ["192.0.2.99"]}}) as own:
+                config.resolver_nameservers = own.address
+                os.write(write_end, gethostbyname("slow.test").encode())
+        except BaseException as error:
+            os.write(write_end, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    with open(read_end) as told:
+        assert told.read() == "192.0.2.99"
+    os.waitpid(pid, 0)
+    event.set()
+    assert job.get() == "192.0.2.1"
+
+
+def in_thread(function):
+    """What a function returns in a thread of its own, with a hub of its own."""
+    seen = []
+
+    def run():
+        try:
+            seen.append(function())
+        except BaseException as error:
+            seen.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return seen[0]
+
+
+def test_in_other_threads(which):
+    def look_up():
+        with resolving(which, ZONE):
+            return gethostbyname("answer.test")
+
+    assert in_thread(look_up) == "192.0.2.1"
+
+
+def test_a_hub_is_destroyed_while_names_are_asked_for(which):
+    silent = standard.socket(type=standard.SOCK_DGRAM)
+    silent.bind(("127.0.0.1", 0))
+
+    def look_up_and_destroy():
+        job = spawn(gethostbyname, "silent.test")
+        sleep(0.01)
+        get_hub().destroy()
+        return job.dead, silent.recv(512) != b""
+
+    with silent, settings(resolver=which, resolver_nameservers=f"127.0.0.1:{silent.getsockname()[1]}"):
+        assert in_thread(look_up_and_destroy) == (True, True)
+
+
+def test_no_name_server_at_all(which):
+    with standard.socket(type=standard.SOCK_DGRAM) as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    with resolving(which, ZONE, resolver_timeout=0.5):
+        config.resolver_nameservers = [f"127.0.0.1:{port}"]
+        get_hub().resolver = None
+        assert error_of(gethostbyname, "answer.test") == AGAIN
+
+
+# --- /etc/hosts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hosts(server, tmp_path):
+    path = tmp_path / "hosts"
+    path.write_text(
+        "# comment\n127.0.0.1 localhost\n::1 localhost loopback6\n\n10.1.1.1 Two alias1 # comment\n"
+        "10.1.1.2\ttwo\talias2\nnonsense two\n10.1.1.3 alias1 two\nfe80::1%lo scoped\n192.0.2.200\n"
+    )
+    get_hub().resolver.hosts = Hosts(path)
+    return path
+
+
+def test_the_hosts_file_comes_first(server, hosts):
+    assert gethostbyname("TWO") == "10.1.1.1"
+    assert gethostbyname_ex("two") == (
+        "Two", ["alias1", "alias2", "two", "two", "alias1"], ["10.1.1.1", "10.1.1.2", "10.1.1.3"],
+    )  # fmt: skip
+    assert gethostbyaddr("alias2") == ("two", ["alias2"], ["10.1.1.2"])
+    assert getnameinfo(("10.1.1.2", 80), 0) == ("two", "http")
+    assert getaddrinfo("localhost", 80, type=STREAM) == [
+        (INET6, STREAM, 6, "", ("::1", 80, 0, 0)), (INET, STREAM, 6, "", ("127.0.0.1", 80)),
+    ]  # fmt: skip
+    assert gethostbyname("loopback6") == "127.0.0.1"
+    assert getaddrinfo("two", 80, 0, STREAM, 0, standard.AI_CANONNAME)[0][3] == "Two"
+    assert server.asked == []
+    assert error_of(gethostbyname, "scoped") == NONAME and server.asked
+
+
+def test_the_hosts_file_is_read_again_when_it_changes(hosts):
+    assert gethostbyname("two") == "10.1.1.1"
+    hosts.write_text("10.9.9.9 two and more\n")
+    assert gethostbyname("two") == "10.9.9.9"
+    hosts.unlink()
+    assert error_of(gethostbyname, "two") == NONAME
+
+
+def test_addresses_without_a_route_come_last():
+    assert in_order(["127.0.0.1", "::1"]) == ["::1", "127.0.0.1"]
+    assert in_order(["fe80::1", "127.0.0.1"]) == ["127.0.0.1", "fe80::1"]  # no link is named
+    assert in_order(["192.0.2.1"]) == ["192.0.2.1"]
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None), ("", None), ("192.0.2.1", [("192.0.2.1", None)]),
+        ("192.0.2.1:53,::1", [("192.0.2.1", 53), ("::1", None)]),
+        (["[2001:db8::1]:5353", "[::1]"], [("2001:db8::1", 5353), ("::1", None)]),
+    ],
+)  # fmt: skip
+def test_name_servers(value, expected):
+    with settings(resolver_nameservers=value):
+        assert name_servers() == expected
+
+
+@pytest.mark.parametrize("value", ["name.test", "192.0.2.1:x", "[::1", "1.2.3"])
+def test_name_servers_that_are_none(value, which):
+    with settings(resolver=which, resolver_nameservers=value):
+        get_hub().resolver = None
+        with pytest.raises(ValueError, match="resolver_nameservers: .* is not the address of a name server"):
+            gethostbyname("answer.test")
+    get_hub().resolver = None
+
+
+@pytest.mark.parametrize(("package", "which"), [("pycares", "ares"), ("dns", "dnspython")])
+def test_a_missing_package_is_named(monkeypatch, package, which):
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, f"greenio.resolver.{which}", raising=False)
+    with settings(resolver=which):
+        get_hub().resolver = None
+        with pytest.raises(ImportError, match=rf"pip install 'greenio\[{which}\]'"):
+            getaddrinfo("localhost", 80)
+    get_hub().resolver = None
+
+
+def test_nothing_is_replaced_in_dnspython():
+    import dns.query
+
+    with resolving("dnspython", ZONE):
+        gethostbyname("answer.test")
+    assert dns.query.socket_factory is dns.query.default_socket_factory
+    assert dns.query.selectors.__name__ == "selectors"
