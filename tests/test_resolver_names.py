@@ -1,6 +1,7 @@
 """The resolvers that ask name servers themselves, c-ares and dnspython, with a name server on loopback."""
 
 import os
+import random
 import socket as standard
 import sys
 import threading
@@ -11,7 +12,7 @@ import pytest
 from hub import get_hub
 from name_server import DEAF, REFUSED, SERVFAIL, SILENT, TRUNCATED, NameServer
 
-from greenio import config, joinall, sleep, spawn
+from greenio import Timeout, config, joinall, sleep, spawn
 from greenio import socket as cooperative
 from greenio.event import Event
 from greenio.resolver.hosts import Hosts, in_order
@@ -239,6 +240,46 @@ def test_killed_waiters_leave_nothing(server):
     sleep(0)
     assert get_hub().loop.statistics()["handles"] == 0 and get_hub().resolver._under_way == {}
     assert gethostbyname("answer.test") == "192.0.2.1"
+
+
+def test_what_was_given_up_ends_with_the_last_one_that_waits(server):
+    server.zone["slow.test"] = event = Event()
+    given_up, waiting = spawn(gethostbyname, "silent.test"), spawn(gethostbyname, "slow.test")
+    while len(server.asked) < 2:
+        sleep(0)
+    given_up.kill()
+    event.set()
+    assert waiting.get() == "192.0.2.1"
+    sleep(0)
+    assert get_hub().loop.statistics()["handles"] == 0 and get_hub().resolver._under_way == {}
+
+
+def test_many_that_come_and_go(which):
+    """Lookups of all kinds, of which many are killed or time out at random, leave nothing behind."""
+    chance = random.Random(7)
+    asks = [gethostbyname, gethostbyname_ex, lambda name: getaddrinfo(name, 80), lambda _: gethostbyaddr("192.0.2.1")]
+
+    def ask(name, how, seconds):
+        try:
+            with Timeout(seconds, False):
+                how(name)
+        except OSError as error:
+            return type(error)
+
+    with resolving(which, ZONE, resolver_timeout=0.2) as server:
+        jobs = []
+        for _ in range(400):
+            seconds = chance.choice([None, chance.random() / 100])
+            jobs.append(spawn(ask, chance.choice([*ZONE, "nothing.test"]), chance.choice(asks), seconds))
+            if chance.random() < 0.3:
+                sleep(0)
+            if chance.random() < 0.2:
+                chance.choice(jobs).kill(block=chance.random() < 0.5)
+        joinall(jobs)
+        assert {type(job.exception) for job in jobs} == {type(None)} and server.asked
+        hub = get_hub()
+        sleep(0.001)
+        assert hub.loop.statistics()["handles"] == 0 and hub.resolver._under_way == {}
 
 
 def test_closed_while_names_are_asked_for(server):

@@ -124,9 +124,9 @@ class Resolver(NamesResolver):
             )
         return self._channel
 
-    def _abandon(self, key, result):
+    def _abandon_all(self):
         # c-ares cannot forget one question, only all of them.
-        if self._channel is not None and not any(lookup.waiting for lookup in self._under_way.values()):
+        if self._asked and self._channel is not None:
             self._channel.cancel()
             self._set_timer()
 

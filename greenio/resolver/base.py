@@ -46,6 +46,7 @@ class BaseResolver:
     def __init__(self, hub):
         self._hub = hub
         self._under_way = {}
+        self._waited_for = set()  # those of them that somebody waits for
         _resolvers.add(self)
 
     def close(self):
@@ -58,6 +59,7 @@ class BaseResolver:
     def after_fork_in_child(self):
         """In a forked child: what the parent looks up is not looked up here (internal)."""
         self._under_way = {}
+        self._waited_for = set()
 
     # --- what takes no lookup ---
 
@@ -104,6 +106,8 @@ class BaseResolver:
                     lookup = self._under_way[key] = _Lookup(begin(*args))
                 else:
                     lookup.shared = True
+                waited_for = self._waited_for  # another set after a fork
+                waited_for.add(lookup)
                 lookup.waiting += 1
                 try:
                     return lookup.result.get()
@@ -114,6 +118,7 @@ class BaseResolver:
                 finally:
                     lookup.waiting -= 1
                     if lookup.waiting == 0:
+                        waited_for.discard(lookup)
                         self._nobody_waits(key, lookup.result)
         except Timeout as error:
             if error is not timeout:
@@ -126,6 +131,8 @@ class BaseResolver:
         else:
             result.rawlink(lambda result: self._forget(key, result))
             self._abandon(key, result)
+        if not self._waited_for:
+            self._abandon_all()
 
     def _forget(self, key, result):
         lookup = self._under_way.get(key)
@@ -134,6 +141,9 @@ class BaseResolver:
 
     def _abandon(self, key, result):
         """Nobody waits for a lookup any more. It goes on, unless a class that inherits from this can end it."""
+
+    def _abandon_all(self):
+        """Nobody waits for any lookup any more."""
 
 
 def _copy(error):

@@ -7,6 +7,7 @@ UDP answers are cut off.
 """
 
 import struct
+from contextlib import suppress
 
 from greenio import spawn
 from greenio.event import Event
@@ -65,7 +66,8 @@ class NameServer:
             self._greenlets.append(spawn(self._serve_connection, connection))
 
     def _serve_connection(self, connection):
-        with connection.makefile("rwb") as file:
+        # A client that is killed resets its connection.
+        with suppress(ConnectionError), connection.makefile("rwb") as file:
             while header := file.read(2):
                 answer = self._answer(file.read(int.from_bytes(header, "big")), "tcp")
                 if answer is None:
