@@ -1,38 +1,59 @@
-"""File objects that let other greenlets run: pipes, terminals and the like by waiting, regular files in a thread."""
+"""File objects that let other greenlets run: pipes, terminals and the like by waiting, regular files in a thread.
+
+O_NONBLOCK is never set on a descriptor that is given: others may share the open file. See `greenio.nowait`.
+"""
 
 import errno
 import io
 import os
 import stat
+import warnings
+from os import close as _close
+from os import dup as _dup
+from os import isatty as _isatty
+from os import readv as _readv
+from os import set_blocking as _set_blocking
+from os import write as _write
 
 from hub import get_hub, get_hub_if_exists
 
 from greenio.lock import RLock
+from greenio.nowait import always_ready, read_into, write_some
 from greenio.socket import wait_read, wait_write
 
-__all__ = ["FileObject", "FileObjectPosix", "FileObjectThread", "PipeIO", "open_pipe"]
+__all__ = [
+    "FileObject", "FileObjectBlock", "FileObjectClosed", "FileObjectPosix", "FileObjectThread", "PipeIO",
+    "open_own_pipe", "open_pipe",
+]  # fmt: skip
 
-# A pipe that is ready to be written takes so many bytes without blocking (POSIX).
-_ATOMIC = 512
+
+class FileObjectClosed(OSError, ValueError):
+    """A file object was used after it was closed. Its `errno` is EBADF."""
+
+    def __init__(self):
+        super().__init__(errno.EBADF, "Bad file descriptor (the file object was closed)")
 
 
 class PipeIO(io.RawIOBase):
     """A raw file on a descriptor that can be waited for: a pipe, a terminal, a socket.
 
-    O_NONBLOCK is set, unless others may share the open file: the standard descriptors and terminals are left as they
-    are. Greenlets that wait when it is closed get OSError(EBADF).
+    `own`: nobody else shares the open file, so that it may be made non-blocking, which saves system calls.
+    Greenlets of this thread that wait when it is closed get OSError(EBADF).
     """
 
-    def __init__(self, fileno, mode="r", closefd=True):
+    def __init__(self, fileno, mode="r", closefd=True, own=False):
         super().__init__()
-        self._fileno = fileno
-        self._reads = "r" in mode or "+" in mode
-        self._writes = "w" in mode or "a" in mode or "+" in mode
+        self._fileno = -1  # what close() needs, should the next line fail
         self._closefd = closefd
+        self._reads = "r" in mode or "+" in mode
+        self._writes = not self._reads or "+" in mode
         self.mode = mode
-        self._shared = fileno <= 2 or os.isatty(fileno)
-        if not self._shared:
-            os.set_blocking(fileno, False)
+        self._own = own
+        if own:
+            _set_blocking(fileno, False)
+        else:
+            always_ready(fileno)  # raises what is wrong with the descriptor
+        self._fileno = self.name = fileno
 
     def fileno(self):
         """The descriptor (int)."""
@@ -41,17 +62,21 @@ class PipeIO(io.RawIOBase):
 
     def readable(self):
         """Whether it was opened for reading (bool)."""
+        self._check()
         return self._reads
 
     def writable(self):
         """Whether it was opened for writing (bool)."""
+        self._check()
         return self._writes
 
     def seekable(self):
         """Whether it has a position (bool)."""
         try:
             os.lseek(self.fileno(), 0, os.SEEK_CUR)
-        except OSError:
+        except OSError as error:
+            if isinstance(error, FileObjectClosed):
+                raise
             return False
         return True
 
@@ -61,25 +86,26 @@ class PipeIO(io.RawIOBase):
 
     def isatty(self):
         """Whether it is a terminal (bool)."""
-        return os.isatty(self.fileno())
+        return _isatty(self.fileno())
 
     def _check(self):
         if self.closed:
-            raise ValueError("I/O operation on closed file")
+            raise FileObjectClosed()
 
     def readinto(self, buffer):
         """Read into a buffer what there is; return how much (int), 0 at the end. Switches while there is nothing."""
         self._check()
         if not self._reads:
             raise io.UnsupportedOperation("not readable")
+        if not len(buffer):
+            return 0
+        if not self._own:
+            return read_into(self._fileno, [buffer])
         while True:
-            if self._shared:
-                wait_read(self._fileno)
             try:
-                return os.readv(self._fileno, [buffer])
+                return _readv(self._fileno, [buffer])
             except BlockingIOError:
                 wait_read(self._fileno)
-            self._check()
 
     def write(self, data):
         """Write what can be written of the data; return how much (int). Switches while nothing can be."""
@@ -87,62 +113,121 @@ class PipeIO(io.RawIOBase):
         if not self._writes:
             raise io.UnsupportedOperation("not writable")
         data = memoryview(data).cast("B")
+        if not self._own:
+            return write_some(self._fileno, [data]) if data else 0
         while True:
-            if self._shared:
-                wait_write(self._fileno)
-                data = data[:_ATOMIC]
             try:
-                return os.write(self._fileno, data)
+                return _write(self._fileno, data)
             except BlockingIOError:
                 wait_write(self._fileno)
-            self._check()
 
     def close(self):
         """Close it, and the descriptor unless ``closefd=False``."""
         if self.closed:
             return
         super().close()
+        if self._fileno < 0:
+            return
         hub = get_hub_if_exists()
-        if hub is not None:
+        if hub is not None and not hub.loop.destroyed:
             hub.loop.closing_fd(self._fileno)
         if self._closefd:
-            os.close(self._fileno)
+            _close(self._fileno)
+
+    def _dealloc_warn(self, source):
+        # The buffered and the text file around this one call it when they are collected.
+        if self._closefd and self._fileno >= 0 and not self.closed:
+            warnings.warn(f"unclosed file {source!r}", ResourceWarning, stacklevel=2, source=source)
+
+    def __del__(self):
+        self._dealloc_warn(self)
+        super().__del__()
 
     def __repr__(self):
         state = "closed" if self.closed else f"fileno={self._fileno} mode={self.mode!r}"
         return f"<{type(self).__name__} at {id(self):#x} {state}>"
 
 
-def open_pipe(fileno, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True):
-    """As the builtin open(), of a descriptor (int) that can be waited for. Its methods switch."""
-    binary = "b" in mode
-    if binary and (encoding is not None or errors is not None or newline is not None):
+def _check_mode(mode, buffering, encoding, errors, newline):
+    """Refuse what the builtin open() refuses, with the same kinds of exceptions."""
+    if not isinstance(mode, str):
+        raise TypeError(f"a mode must be a string, not {mode!r}")
+    if set(mode) - set("axrwb+t") or len(set(mode)) < len(mode):
+        raise ValueError(f"invalid mode: {mode!r}")
+    if "b" in mode and "t" in mode:
+        raise ValueError("can't have text and binary mode at once")
+    if sum(each in mode for each in "axrw") != 1:
+        raise ValueError(f"must have exactly one of create/read/write/append mode, not {mode!r}")
+    if "b" in mode and (encoding is not None or errors is not None or newline is not None):
         raise ValueError("binary mode doesn't take an encoding, errors or newline argument")
-    if not binary and buffering == 0:
+    if "b" not in mode and buffering == 0:
         raise ValueError("can't have unbuffered text I/O")
-    raw = PipeIO(fileno, mode, closefd)
-    if buffering == 0:
-        return raw
-    size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
-    if raw.readable() and raw.writable():
-        made = io.BufferedRandom(raw, size) if raw.seekable() else io.BufferedRWPair(raw, raw, size)
-    else:
-        made = (io.BufferedReader if raw.readable() else io.BufferedWriter)(raw, size)
-    if binary:
-        return made
-    return io.TextIOWrapper(made, encoding, errors, newline, line_buffering=buffering == 1 or raw._shared)
+
+
+def open_pipe(fileno, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, own=False):
+    """As the builtin open(), of a descriptor (int) that can be waited for. Its methods switch.
+
+    `own`: nobody else shares the open file; see `PipeIO`.
+    """
+    _check_mode(mode, buffering, encoding, errors, newline)
+    raw = PipeIO(fileno, mode, closefd, own)
+    try:
+        if buffering == 0:
+            return raw
+        size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
+        if raw.readable() and raw.writable():
+            made = io.BufferedRandom(raw, size) if raw.seekable() else io.BufferedRWPair(raw, raw, size)
+        else:
+            made = (io.BufferedReader if raw.readable() else io.BufferedWriter)(raw, size)
+        if "b" in mode:
+            return made
+        return io.TextIOWrapper(made, encoding, errors, newline, line_buffering=buffering == 1 or raw.isatty())
+    except BaseException:
+        raw._closefd = False  # there is no file object: the descriptor is still the caller's
+        raw.close()
+        raise
+
+
+def open_own_pipe(fileno, mode="r", buffering=-1):
+    """As open_pipe(), of a pipe that this process has just made."""
+    return open_pipe(fileno, mode, buffering, own=True)
 
 
 class _Wrapper:
     """Hands on to `io`, the file object inside."""
 
+    #: What raises FileObjectClosed when the file object is closed.
+    _METHODS = frozenset(
+        {"read", "read1", "readinto", "readinto1", "readline", "readlines", "readall", "peek"}
+        | {"write", "writelines", "flush", "seek", "tell", "truncate", "fileno"}
+    )
+
     def __init__(self, inside):
         self.io = inside
+
+    @property
+    def fileio(self):
+        """The raw file inside of the buffered and the text file."""
+        inside = self.io
+        for layer in ("buffer", "raw"):
+            inside = getattr(inside, layer, inside)
+        return inside
 
     def __getattr__(self, name):
         if name == "io":
             raise AttributeError(name)
+        if name in self._METHODS and self.io.closed:
+            raise FileObjectClosed()
         return getattr(self.io, name)
+
+    def writeall(self, data):
+        """Write all of the data, however often that takes."""
+        if isinstance(data, str):
+            self.write(data)
+            return
+        data = memoryview(data).cast("B")
+        while data:
+            data = data[self.write(data) :]
 
     def __iter__(self):
         return self
@@ -156,6 +241,8 @@ class _Wrapper:
     next = __next__
 
     def __enter__(self):
+        if self.io.closed:
+            raise FileObjectClosed()
         return self
 
     def __exit__(self, *exc_info):
@@ -165,46 +252,100 @@ class _Wrapper:
         return f"<{type(self).__name__} at {id(self):#x} of {self.io!r}>"
 
 
+def _legacy(buffering, closefd, bufsize, close):
+    """gevent's older names of two arguments."""
+    return buffering if bufsize is None else bufsize, closefd if close is None else close
+
+
 def _take_over(fobj, closefd):
-    """The descriptor of a file object that is not to close it any more."""
+    """The descriptor of a file object that is not to close it any more, and whether to close it instead."""
     if isinstance(fobj, int):
-        return fobj
-    fobj.flush()
-    if not closefd:
-        return fobj.fileno()
-    fileno = os.dup(fobj.fileno())
+        return fobj, closefd
+    if getattr(fobj, "writable", bool)():
+        fobj.flush()
+    if not closefd or fobj.fileno() <= 2:  # the process keeps its standard input
+        return fobj.fileno(), False
+    fileno = _dup(fobj.fileno())
     fobj.close()
-    return fileno
+    return fileno, True
 
 
 class FileObjectPosix(_Wrapper):
     """A file object on what can be waited for: a pipe, a terminal, a socket; as the builtin open() makes them.
 
-    `fobj`: a descriptor (int), or a file object, which is closed (with ``closefd=False``: used beside this one).
+    `fobj`: a descriptor (int), or a file object, which is closed (with ``closefd=False``, or if it is the standard
+    input, output or error: used beside this one).
     Its methods switch while there is nothing to read or no room to write. `io` is the file object inside.
+    `bufsize` and `close` are other names of `buffering` and `closefd`.
     """
 
-    def __init__(self, fobj, mode="r", buffering=-1, closefd=True, encoding=None, errors=None, newline=None):
-        super().__init__(open_pipe(_take_over(fobj, closefd), mode, buffering, encoding, errors, newline, closefd))
+    def __init__(
+        self,
+        fobj,
+        mode="r",
+        buffering=-1,
+        closefd=True,
+        encoding=None,
+        errors=None,
+        newline=None,
+        bufsize=None,
+        close=None,
+    ):
+        buffering, closefd = _legacy(buffering, closefd, bufsize, close)
+        _check_mode(mode, buffering, encoding, errors, newline)
+        fileno, closefd = _take_over(fobj, closefd)
+        try:
+            super().__init__(open_pipe(fileno, mode, buffering, encoding, errors, newline, closefd))
+        except BaseException:
+            if closefd and fileno is not fobj:
+                _close(fileno)
+            raise
 
-    def writeall(self, data):
-        """Write all of the data (bytes), however often that takes."""
-        data = memoryview(data)
-        while data:
-            data = data[self.io.write(data) :]
+    def close(self):
+        """Write out what is still to be written and close it. Greenlets that wait get OSError(EBADF). Switches."""
+        self.io.close()
+
+
+class FileObjectBlock(_Wrapper):
+    """A plain file object under the same interface: its methods block the thread.
+
+    `fobj`: a path, a descriptor (int) or a file object.
+    """
+
+    def __init__(
+        self,
+        fobj,
+        mode="r",
+        buffering=-1,
+        closefd=True,
+        encoding=None,
+        errors=None,
+        newline=None,
+        bufsize=None,
+        close=None,
+    ):
+        buffering, self._closefd = _legacy(buffering, closefd, bufsize, close)
+        if not hasattr(fobj, "read") and not hasattr(fobj, "write"):
+            fobj = open(fobj, mode, buffering, encoding, errors, newline, self._closefd)  # noqa: SIM115
+            self._closefd = True
+        super().__init__(fobj)
+
+    def close(self):
+        """Write out what is still to be written and close it, unless ``closefd=False``."""
+        if not self.io.closed:
+            (self.io.close if self._closefd else self.io.flush)()
 
 
 class FileObjectThread(_Wrapper):
     """A file object whose methods run in the hub's thread pool: for regular files, which cannot be waited for.
 
-    `fobj`: a path, a descriptor (int) or a file object. `lock`: False to let several greenlets use it at once.
-    `threadpool`: another pool than the hub's. One method runs at a time. `io` is the file object inside.
+    `fobj`: a path, a descriptor (int) or a file object. `lock`: False to let several greenlets use it at once, or a
+    lock of your own. `threadpool`: another pool than the hub's. `io` is the file object inside.
+    `bufsize` and `close` are other names of `buffering` and `closefd`.
     """
 
-    _METHODS = frozenset(
-        {"read", "read1", "readinto", "readinto1", "readline", "readlines", "readall", "peek"}
-        | {"write", "writelines", "flush", "seek", "truncate"}
-    )
+    #: What is called in a thread: all that may have to wait for the disk.
+    _IN_THREAD = _Wrapper._METHODS - {"fileno", "tell"}
 
     def __init__(
         self,
@@ -217,13 +358,16 @@ class FileObjectThread(_Wrapper):
         newline=None,
         lock=True,
         threadpool=None,
+        bufsize=None,
+        close=None,
     ):
+        buffering, self._closefd = _legacy(buffering, closefd, bufsize, close)
         self._threadpool = threadpool
         self._lock = RLock() if lock is True else (lock or None)
         if not hasattr(fobj, "read") and not hasattr(fobj, "write"):
-            fobj = self._apply(io.open, fobj, mode, buffering, encoding, errors, newline, closefd)
+            fobj = self._apply(io.open, fobj, mode, buffering, encoding, errors, newline, self._closefd)
+            self._closefd = True  # the file object inside knows
         super().__init__(fobj)
-        self._closefd = closefd
 
     def _apply(self, function, *args, **kwargs):
         pool = self._threadpool or get_hub().threadpool
@@ -234,7 +378,7 @@ class FileObjectThread(_Wrapper):
 
     def __getattr__(self, name):
         found = super().__getattr__(name)
-        if name not in self._METHODS:
+        if name not in self._IN_THREAD:
             return found
         return lambda *args, **kwargs: self._apply(found, *args, **kwargs)
 
@@ -244,15 +388,23 @@ class FileObjectThread(_Wrapper):
             self._apply(self.io.close if self._closefd else self.io.flush)
 
 
+_OF_THREADS = {"lock", "threadpool"}
+
+
 def FileObject(fobj, mode="r", *args, **kwargs):
-    """A FileObjectThread for a path or a regular file, else a FileObjectPosix; see there for the arguments."""
+    """A FileObjectThread for a regular file, else a FileObjectPosix; see there for the arguments.
+
+    `fobj`: a path, a descriptor (int) or a file object.
+    """
     if isinstance(fobj, (str, bytes, os.PathLike)):
-        return FileObjectThread(fobj, mode, *args, **kwargs)
+        made = FileObjectThread(fobj, mode, *args, **kwargs)
+        waits = stat.S_ISFIFO(os.fstat(made.fileno()).st_mode) or made.isatty()
+        return FileObjectPosix(made.io, mode, *args, **kwargs) if waits and not kwargs.keys() & _OF_THREADS else made
     try:
         fileno = fobj if isinstance(fobj, int) else fobj.fileno()
     except (AttributeError, OSError, io.UnsupportedOperation) as error:
         if isinstance(error, OSError) and error.errno == errno.EBADF:
             raise
         return FileObjectThread(fobj, mode, *args, **kwargs)
-    regular = stat.S_ISREG(os.fstat(fileno).st_mode)
+    regular = always_ready(fileno)
     return (FileObjectThread if regular else FileObjectPosix)(fobj, mode, *args, **kwargs)

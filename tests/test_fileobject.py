@@ -1,14 +1,16 @@
 """File objects on pipes and terminals, and regular files in threads."""
 
 import errno
+import gc
 import io
 import os
 import pty
+import socket
 
 import pytest
 
 from greenio import get_hub, sleep, spawn
-from greenio.fileobject import FileObject, FileObjectPosix, FileObjectThread
+from greenio.fileobject import FileObject, FileObjectBlock, FileObjectClosed, FileObjectPosix, FileObjectThread
 from greenio.threadpool import ThreadPool
 
 
@@ -103,6 +105,131 @@ def test_modes():
     with FileObjectPosix(writer, "wb", closefd=False):
         pass
     os.close(writer)
+
+
+def test_bad_modes_are_refused_as_by_open(tmp_path):
+    reader, writer = os.pipe()
+    for arguments in (
+        {"mode": "rbt"}, {"mode": "rw"}, {"mode": ""}, {"mode": "q"}, {"mode": "rr"}, {"mode": "b"}, {"mode": 5},
+        {"mode": "rb", "encoding": "utf-8"}, {"mode": "rb", "newline": ""}, {"mode": "rb", "errors": "strict"},
+        {"mode": "r", "buffering": 0}, {"encoding": "nonesuch"}, {"newline": "x"},
+    ):  # fmt: skip
+        with pytest.raises(Exception) as expected:
+            open(reader, closefd=False, **arguments)  # noqa: SIM115
+        for kind in (FileObjectPosix, FileObjectBlock):
+            with pytest.raises(type(expected.value)):
+                kind(reader, closefd=kind is FileObjectPosix, **arguments)
+        os.fstat(reader)  # it was not closed
+    with pytest.raises(LookupError):
+        FileObjectPosix(open(reader), encoding="nonesuch")  # noqa: SIM115
+    with pytest.raises(OSError):
+        os.fstat(reader)  # it was taken over
+    os.close(writer)
+    for bad, error in (
+        (reader, OSError),
+        (-1, OSError),
+        (10**6, OSError),
+        ("x\0y", ValueError),
+        (tmp_path, OSError),
+    ):
+        with pytest.raises(error):
+            FileObject(bad)
+
+
+def test_closed_twice_and_used_afterwards(pipe):
+    for each in pipe:
+        each.close()
+        each.close()
+        assert each.closed
+        with pytest.raises(FileObjectClosed) as caught:
+            each.flush()
+        assert caught.value.errno == errno.EBADF and isinstance(caught.value, (OSError, ValueError))
+        with pytest.raises(ValueError):
+            each.fileio.fileno()
+        with pytest.raises(FileObjectClosed), each:
+            pass
+    with pytest.raises(FileObjectClosed):
+        pipe[0].read(1)
+
+
+@pytest.mark.parametrize("mode, buffering", [("rb", 0), ("rb", -1), ("r", -1)])
+def test_collected_without_being_closed(mode, buffering):
+    reader, writer = os.pipe()
+    os.close(writer)
+    left = FileObjectPosix(reader, mode, buffering)
+    with pytest.warns(ResourceWarning, match="unclosed file"):
+        del left
+        gc.collect()
+    with pytest.raises(OSError):
+        os.fstat(reader)
+
+
+def test_both_ways():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        with FileObjectPosix(os.dup(ours.fileno()), "r+b") as file:
+            file.write(b"there\n")
+            file.flush()
+            assert theirs.recv(100) == b"there\n"
+            job = spawn(file.readline)
+            sleep(0)
+            theirs.send(b"back\n")
+            assert job.get() == b"back\n" and not file.seekable()
+            with pytest.raises(OSError):
+                file.seek(0)
+
+
+def test_the_names_of_gevent(tmp_path, pool):
+    reader, writer = os.pipe()
+    with FileObjectPosix(writer, "wb", bufsize=0) as out:
+        assert out.fileio is out.io
+        out.writeall(memoryview(b"x" * 10))
+    with FileObjectPosix(reader, "rb", close=False) as ours:
+        assert ours.fileio is ours.io.raw and ours.fileio.name == reader and ours.read() == b"x" * 10
+    os.close(reader)
+    with FileObjectBlock(tmp_path / "file", "w", bufsize=1) as out:
+        out.write("one\n")
+        out.writeall("two\n")
+    with FileObjectThread(tmp_path / "file", "rb", bufsize=0, threadpool=pool) as lines:
+        assert lines.io.read(3) == b"one" and lines.fileio is lines.io
+    with open(tmp_path / "file") as plain:
+        with FileObjectBlock(plain, close=False) as other:
+            assert list(other) == ["one\n", "two\n"]
+        assert not plain.closed
+        FileObjectBlock(plain).close()
+        assert plain.closed
+
+
+def test_a_named_pipe_is_waited_for(tmp_path, pool):
+    hub = get_hub()
+    before, hub.threadpool = hub.__dict__.get("_threadpool"), pool
+    os.mkfifo(tmp_path / "pipe")
+    try:
+        opening = spawn(FileObject, tmp_path / "pipe", "wb", 0)
+        with FileObject(tmp_path / "pipe", "rb", 0) as lines, opening.get(timeout=5) as out:
+            assert isinstance(lines, FileObjectPosix) and isinstance(out, FileObjectPosix)
+            job = spawn(lines.read, 10)
+            sleep(0)
+            out.write(b"x")
+            assert job.get() == b"x"
+    finally:
+        hub.threadpool = before
+
+
+def test_killed_while_writing(pipe):
+    reader, writer = pipe
+    job = spawn(writer.writeall, b"x" * 1_000_000)
+    sleep(0.001)
+    job.kill()
+    writer.close()
+    assert 0 < len(reader.read()) < 1_000_000
+
+
+def test_seek_and_tell(tmp_path, pool):
+    with FileObjectThread(tmp_path / "file", "w+b", threadpool=pool) as file:
+        file.write(b"0123456789")
+        assert file.seek(2) == 2 == file.tell() and file.read(3) == b"234"
+        assert file.truncate(4) == 4 and file.seek(0, os.SEEK_END) == 4 and file.seekable()
 
 
 def test_regular_files_in_threads(tmp_path, pool):
