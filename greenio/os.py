@@ -1,58 +1,106 @@
 """The standard library's `os`, with cooperative forms of what blocks: reading and writing pipes, waiting for children.
 
-Regular files are always ready: their calls block for as long as the disk takes; tp_read() and tp_write() do them in a
-thread.
+Pipes, sockets and terminals are waited for, whether or not they are non-blocking; that flag is never changed. Regular
+files are always ready: their calls block for as long as the disk takes; tp_read() and tp_write() do them in a thread,
+and `greenio.fs` is for them.
 """
 
-import os as _standard
-import select as _select
 import subprocess as _subprocess
 from os import *  # noqa: F403  (this module offers everything that the standard one does)
+from os import _wrap_close as _PipeOfCommand
+from os import close as _close
+from os import get_blocking as _get_blocking
+from os import read as _read
+from os import readv as _readv
+from os import sendfile as _sendfile
+from os import set_blocking as _set_blocking
+from os import write as _write
+from os import writev as _writev
+from select import PIPE_BUF as _PIPE_BUF
 
 from hub import get_hub as _get_hub
+from hub import get_hub_if_exists as _get_hub_if_exists
 
+from greenio import nowait as _nowait
+from greenio.children import (
+    fork_and_watch,
+    fork_gevent,
+    forkpty_and_watch,
+    forkpty_gevent,
+    wait,
+    wait3,
+    wait4,
+    waitid,
+    waitpid,
+)  # fmt: skip
 from greenio.process import fork
 from greenio.socket import wait_read as _wait_read
 from greenio.socket import wait_write as _wait_write
 from greenio.subprocess import Popen as _Popen
 
 __all__ = [
-    "fork", "make_nonblocking", "nb_read", "nb_write", "popen", "read", "sendfile", "system", "tp_read", "tp_write",
-    "wait", "wait3", "wait4", "waitid", "waitpid", "write",
+    "close", "fork", "fork_and_watch", "fork_gevent", "forkpty_and_watch", "forkpty_gevent", "make_nonblocking",
+    "nb_read", "nb_write", "popen", "read", "readv", "sendfile", "system", "tp_read", "tp_write", "wait", "wait3",
+    "wait4", "waitid", "waitpid", "write", "writev",
 ]  # fmt: skip
-
-# What a descriptor that is ready to be written takes without blocking.
-_ATOMIC = _select.PIPE_BUF
 
 
 # --- reading and writing ----------------------------------------------------------------------------------------
 
 
+def _waits(fd):
+    """Whether a call on this descriptor may have to wait. If it is none, it need not: the call itself says so."""
+    try:
+        return isinstance(fd, int) and fd >= 0 and _get_blocking(fd) and not _nowait.always_ready(fd)
+    except OSError:
+        return False
+
+
 def read(fd, length, /):
     """As os.read(). Switches while there is nothing to read, unless the descriptor is non-blocking."""
-    if _standard.get_blocking(fd):
-        _wait_read(fd)
-    return _standard.read(fd, length)
+    if not isinstance(length, int) or length <= 0 or not _waits(fd):
+        return _read(fd, length)
+    buffer = bytearray(length)
+    return bytes(memoryview(buffer)[: _nowait.read_into(fd, [buffer])])
+
+
+def readv(fd, buffers, /):
+    """As os.readv(). Switches while there is nothing to read, unless the descriptor is non-blocking."""
+    if not _length(buffers) or not _waits(fd):
+        return _readv(fd, buffers)
+    return _nowait.read_into(fd, buffers)
+
+
+def _length(buffers):
+    return sum(memoryview(buffer).nbytes for buffer in buffers) if isinstance(buffers, (list, tuple)) else 0
 
 
 def write(fd, data, /):
     """As os.write(): writes all of the data, or what can be written if the descriptor is non-blocking. Switches."""
-    if not _standard.get_blocking(fd):
-        return _standard.write(fd, data)
-    view = memoryview(data).cast("B")
-    if not view:
-        return _standard.write(fd, data)
-    written = 0
-    while written < len(view):
-        _wait_write(fd)
-        written += _standard.write(fd, view[written : written + _ATOMIC])
-    return written
+    if not memoryview(data).nbytes or not _waits(fd):
+        return _write(fd, data)
+    return _nowait.write_all(fd, [data])
+
+
+def writev(fd, buffers, /):
+    """As os.writev(): writes all of the data, or what can be written if the descriptor is non-blocking. Switches."""
+    if not _length(buffers) or not _waits(fd):
+        return _writev(fd, buffers)
+    return _nowait.write_all(fd, buffers)
+
+
+def close(fd):
+    """As os.close(). Greenlets of this thread that wait for the descriptor get OSError(EBADF)."""
+    hub = _get_hub_if_exists()
+    if hub is not None and isinstance(fd, int) and not hub.loop.destroyed:
+        hub.loop.closing_fd(fd)
+    _close(fd)
 
 
 def make_nonblocking(fd):
     """Set O_NONBLOCK on a descriptor. Returns True if it was not set, else None. Others may share the open file."""
-    if _standard.get_blocking(fd):
-        _standard.set_blocking(fd, False)
+    if _get_blocking(fd):
+        _set_blocking(fd, False)
         return True
     return None
 
@@ -61,7 +109,7 @@ def nb_read(fd, n):
     """Read up to `n` (int) bytes from a non-blocking descriptor. Switches while there is nothing."""
     while True:
         try:
-            return _standard.read(fd, n)
+            return _read(fd, n)
         except BlockingIOError:
             _wait_read(fd)
 
@@ -70,123 +118,48 @@ def nb_write(fd, buf):
     """Write what can be written to a non-blocking descriptor; return how much (int). Switches while nothing can be."""
     while True:
         try:
-            return _standard.write(fd, buf)
+            return _write(fd, buf)
         except BlockingIOError:
             _wait_write(fd)
 
 
 def tp_read(fd, n):
     """As os.read(), in the hub's thread pool: for regular files. Switches."""
-    return _get_hub().threadpool.apply(_standard.read, (fd, n))
+    return _get_hub().threadpool.apply(_read, (fd, n))
 
 
 def tp_write(fd, buf):
     """As os.write(), in the hub's thread pool: for regular files. Switches."""
-    return _get_hub().threadpool.apply(_standard.write, (fd, buf))
+    return _get_hub().threadpool.apply(_write, (fd, buf))
 
 
 def sendfile(out_fd, in_fd, offset, count):
-    """As os.sendfile(). Switches while nothing can be written, if `out_fd` is non-blocking."""
-    while True:
-        try:
-            return _standard.sendfile(out_fd, in_fd, offset, count)
-        except BlockingIOError:
-            _wait_write(out_fd)
+    """As os.sendfile(). Switches while nothing can be written."""
+    if not isinstance(count, int) or not _waits(out_fd):
+        while True:
+            try:
+                return _sendfile(out_fd, in_fd, offset, count)
+            except BlockingIOError:
+                _wait_write(out_fd)
+    sent = 0
+    while sent < count:
+        _wait_write(out_fd)
+        # No more than fits for sure.
+        now = _sendfile(out_fd, in_fd, None if offset is None else offset + sent, min(count - sent, _PIPE_BUF))
+        if now == 0:
+            break
+        sent += now
+    return sent
 
 
-# --- children ---------------------------------------------------------------------------------------------------
-
-
-def _wait_for_end(pid, options):
-    """Wait until a child of ours can be reaped; for a single one through its pidfd, for others in a thread."""
-    if pid > 0 and not options & (_standard.WUNTRACED | _standard.WCONTINUED):
-        try:
-            pidfd = _standard.pidfd_open(pid)
-        except ProcessLookupError:
-            return  # the system call that follows tells
-        try:
-            _wait_read(pidfd)
-        finally:
-            _standard.close(pidfd)
-        return
-    kind, number = (
-        (_standard.P_PID, pid) if pid > 0 else (_standard.P_ALL, 0) if pid == -1 else (_standard.P_PGID, -pid)
-    )
-    if pid == 0:
-        number = _standard.getpgrp()
-    wanted = _standard.WEXITED | (_standard.WSTOPPED if options & _standard.WUNTRACED else 0)
-    wanted |= _standard.WCONTINUED if options & _standard.WCONTINUED else 0
-    _get_hub().threadpool.apply(_standard.waitid, (kind, number, wanted | _standard.WNOWAIT))
-
-
-def _waited(function, pid, options):
-    while True:
-        found = function(pid, options | _standard.WNOHANG)
-        if found[0] != 0 or options & _standard.WNOHANG:
-            return found
-        _wait_for_end(pid, options)
-
-
-def waitpid(pid, options, /):
-    """As os.waitpid(). Switches while the child runs."""
-    return _waited(_standard.waitpid, pid, options)
-
-
-def wait():
-    """As os.wait(): for any child. Switches while none has ended."""
-    return waitpid(-1, 0)
-
-
-def wait3(options):
-    """As os.wait3(). Switches while no child has ended."""
-    return wait4(-1, options)
-
-
-def wait4(pid, options):
-    """As os.wait4(). Switches while the child runs."""
-    return _waited(_standard.wait4, pid, options)
-
-
-def waitid(idtype, id, options, /):
-    """As os.waitid(). Switches while the child runs."""
-    while True:
-        found = _standard.waitid(idtype, id, options | _standard.WNOHANG)
-        if found is not None or options & _standard.WNOHANG:
-            return found
-        _get_hub().threadpool.apply(_standard.waitid, (idtype, id, options | _standard.WNOWAIT))
+# --- commands ---------------------------------------------------------------------------------------------------
 
 
 def system(command):
     """As os.system(): run a command in a shell; return its wait status (int). Switches."""
-    with _Popen(command, shell=True) as process:
+    with _Popen(command, shell=True, close_fds=False, restore_signals=False) as process:
         code = process.wait()
     return -code if code < 0 else code << 8
-
-
-class _PipeOfCommand:
-    """What popen() returns: the pipe, whose close() returns the command's status."""
-
-    def __init__(self, stream, process):
-        self._stream = stream
-        self._process = process
-
-    def close(self):
-        """Close the pipe and wait for the command. Returns its wait status, or None if that is 0. Switches."""
-        self._stream.close()
-        code = self._process.wait()
-        return None if code == 0 else -code if code < 0 else code << 8
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc_info):
-        self.close()
-
-    def __getattr__(self, name):
-        return getattr(self._stream, name)
-
-    def __iter__(self):
-        return iter(self._stream)
 
 
 def popen(cmd, mode="r", buffering=-1):

@@ -1,7 +1,7 @@
 """Signals and forks for programs made of greenlets: signal_handler, fork, reinit, the switch interval."""
 
-import os
 import sys
+from os import fork as _fork
 
 from hub import get_hub, get_hub_if_exists
 
@@ -58,7 +58,7 @@ def fork():
 
     In the child the greenlet that forked goes on, with a new loop; as with threads, no other greenlet does.
     """
-    return os.fork()
+    return _fork()
 
 
 def reinit(hub=None):

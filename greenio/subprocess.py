@@ -1,11 +1,11 @@
 """Processes: the standard library's `subprocess`, whose waiting lets other greenlets run.
 
-Starting a process is the standard library's own code, vfork and all. A process that is waited for is watched through
-its pidfd: no SIGCHLD handler, from any thread, and none but our own children are reaped. Pipes are file objects of
-`greenio.fileobject`.
+Starting a process is the standard library's own code, vfork and all; it keeps the thread for as long as the program
+takes to start. How its end is waited for is in `greenio.children`. Pipes are file objects of `greenio.fileobject`.
 
 The functions that make and wait for processes are the standard ones on another set of globals, in which the selector,
-the file objects and `Popen` are ours: nothing of them is written again here.
+the file objects and `Popen` are ours: nothing of them is written again here. What is set in the standard module, such
+as `_USE_VFORK`, holds here too.
 """
 
 import io
@@ -15,17 +15,40 @@ from subprocess import *  # noqa: F403  (this module offers everything that the 
 from subprocess import TimeoutExpired
 from types import FunctionType, SimpleNamespace
 
-from hub import get_hub
+from greenlet import getcurrent
+from hub import get_hub, sleep
 
-from greenio.fileobject import open_pipe
+from greenio.children import wait_for_exit
+from greenio.fileobject import open_own_pipe
+from greenio.greenlet import Greenlet
 from greenio.selectors import PollSelector
-from greenio.socket import wait_read
 
 __all__ = sorted({*_standard.__all__, "Popen"})
 
-_namespace = dict(vars(_standard))
-_namespace["_PopenSelector"] = PollSelector
-_namespace["io"] = SimpleNamespace(**{**vars(io), "open": open_pipe})
+
+class _Globals(dict):
+    """The standard module's globals, as they are at the time, but for those that are set here."""
+
+    def __missing__(self, name):
+        return vars(_standard)[name]
+
+
+class _StandardOs:
+    """The module `os`, with the functions that it had when this module was imported, whatever is patched later."""
+
+    close, read, write = map(staticmethod, (os.close, os.read, os.write))
+    posix_spawn, waitpid = map(staticmethod, (os.posix_spawn, os.waitpid))
+
+    def __getattr__(self, name):
+        return getattr(os, name)
+
+
+_namespace = _Globals(
+    __builtins__=__builtins__,
+    _PopenSelector=PollSelector,
+    io=SimpleNamespace(**{**vars(io), "open": open_own_pipe}),
+    os=_StandardOs(),
+)
 
 
 def _on_ours(function):
@@ -38,6 +61,9 @@ def _on_ours(function):
     return made
 
 
+_communicate = _on_ours(vars(_standard.Popen)["_communicate"])
+
+
 class Popen(_standard.Popen):
     """As subprocess.Popen. wait(), communicate() and the pipes let other greenlets run. From any thread.
 
@@ -45,17 +71,22 @@ class Popen(_standard.Popen):
     """
 
     __init__ = _on_ours(_standard.Popen.__init__)
-    _communicate = _on_ours(vars(_standard.Popen)["_communicate"])
+    _execute_child = _on_ours(vars(_standard.Popen)["_execute_child"])
+
+    def _communicate(self, input, endtime, orig_timeout):
+        if self._communication_started and self.stdin and not self.stdin.closed:
+            input = self._input  # what the call that timed out has not sent yet, which CPython forgets
+        return _communicate(self, input, endtime, orig_timeout)
 
     def _wait(self, timeout):
         if self.returncode is None:
             try:
-                _wait_for_exit(self.pid, timeout)
+                wait_for_exit(self.pid, timeout)
             except TimeoutError:
                 raise TimeoutExpired(self.args, timeout) from None
             # Only if another thread is reaping it at this very moment is it not known yet.
             while self.poll() is None:
-                get_hub().threadpool.apply(os.sched_yield)
+                sleep(0.0005)
         return self.returncode
 
     # --- as gevent's, to be waited for with other things ---
@@ -66,38 +97,25 @@ class Popen(_standard.Popen):
 
     def rawlink(self, callback):
         """Call ``callback(self)`` on the hub, once, when it has ended. It must not block."""
-        pidfd = os.pidfd_open(self.pid) if self.poll() is None else None
-        hub = get_hub()
-        links = self.__dict__.setdefault("_links", {})
-        if pidfd is None:
-            hub.run_callback(callback, self)
-            return
-        watcher = hub.loop.io(pidfd, 1)
-        links.setdefault(callback, []).append((watcher, pidfd))
-        watcher.start(self._ended, callback)
+        job = Greenlet(self._link, callback)
+        self.__dict__.setdefault("_links", {}).setdefault(callback, []).append(job)
+        job.start()
 
-    def _ended(self, callback):
+    def _link(self, callback):
+        wait_for_exit(self.pid)
+        get_hub().run_callback(self._call, callback, getcurrent())
+
+    def _call(self, callback, job):
         self.poll()
-        self.unlink(callback)
-        callback(self)
+        jobs = self._links.get(callback, [])
+        if job in jobs:
+            jobs.remove(job)
+            callback(self)
 
     def unlink(self, callback):
         """Forget a callback that was given to rawlink(). Does nothing if there is none."""
-        for watcher, pidfd in self.__dict__.get("_links", {}).pop(callback, ()):
-            watcher.close()
-            os.close(pidfd)
-
-
-def _wait_for_exit(pid, timeout):
-    """Wait until a child has ended, but do not reap it. Raises TimeoutError."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return  # somebody has reaped it
-    try:
-        wait_read(pidfd, timeout)
-    finally:
-        os.close(pidfd)
+        for waiting in self.__dict__.get("_links", {}).pop(callback, ()):
+            waiting.kill(block=False)
 
 
 _namespace["Popen"] = Popen

@@ -6,6 +6,7 @@ SIGCHLD handler is needed and nobody else's children are reaped; `fork` is calle
 
 import os
 import signal as signal_module
+from os import close, wait4
 
 from hub import watchers
 from hub.loop import LIBUV_VERSION, Loop
@@ -93,7 +94,7 @@ class EventLoop(Loop):
 class child:
     """Fires once when process `pid`, a child of this process, has ended; reaps that process and no other.
 
-    `rpid` and `rstatus` are then what waitpid() returned. Where the system has no pidfd, SIGCHLD is watched.
+    `rpid`, `rstatus` and `rusage` are then what wait4() returned. Where no pidfd is to be had, SIGCHLD is watched.
     """
 
     def __init__(self, loop, pid, ref=True):
@@ -101,7 +102,7 @@ class child:
             raise ValueError(f"a child watcher needs the id of one process, not {pid}")
         self.loop = loop
         self.pid = pid
-        self.rpid = self.rstatus = None
+        self.rpid = self.rstatus = self.rusage = None
         self.callback = self.args = None
         self._fd = None
         self._ref = ref
@@ -117,24 +118,31 @@ class child:
         if self.rpid is not None:
             self._watcher = self.loop.run_callback(self._finish)
             return
-        if hasattr(os, "pidfd_open"):
+        try:
             self._fd = os.pidfd_open(self.pid)
-            self._watcher = watchers.io(self.loop, self._fd, watchers.READ, self._ref)
-        else:
+        except ProcessLookupError:
+            raise
+        except (AttributeError, OSError):  # the system has none, or refuses it
             self._watcher = watchers.signal(self.loop, signal_module.SIGCHLD, self._ref)
+        else:
+            self._watcher = watchers.io(self.loop, self._fd, watchers.READ, self._ref)
         self._watcher.start(self._look)
         self._look()
 
     def _look(self):
         if self.rpid is None:
             try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                pid, status, usage = wait4(self.pid, os.WNOHANG)
             except ChildProcessError:
                 # Somebody else has reaped it: its status is lost, and it has ended.
-                pid, status = self.pid, None
-            if pid == 0:
-                return
-            self.rpid, self.rstatus = pid, status
+                pid, status, usage = self.pid, None, None
+            if pid != 0:
+                self.ended(status, usage)
+
+    def ended(self, status, usage=None):
+        """The process was reaped, with this wait status (internal)."""
+        if self.rpid is None:
+            self.rpid, self.rstatus, self.rusage = self.pid, status, usage
             self._release()
             self._watcher = self.loop.run_callback(self._finish)
 
@@ -149,7 +157,7 @@ class child:
             self._watcher.close()
             self._watcher = None
         if self._fd is not None:
-            os.close(self._fd)
+            close(self._fd)
             self._fd = None
 
     def stop(self):

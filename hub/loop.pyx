@@ -15,6 +15,7 @@ What does not belong here: greenlets, parking, Python callbacks. The hub's sched
 
 import os
 from _signal import set_wakeup_fd
+from os import close as close_descriptor
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 from cpython.ref cimport Py_INCREF, Py_DECREF
@@ -341,7 +342,7 @@ cdef class Loop:
         error = uv_async_init(core.uv, &core.wakeup, on_wakeup)
         if error:
             core.uv = NULL
-            os.close(core.probe)
+            close_descriptor(core.probe)
             raise_errno(error, "the event loop could not be made")
         core.wakeup.data = core
         uv_prepare_init(core.uv, &core.before_sleep)
@@ -670,6 +671,12 @@ cdef class Loop:
         return uv_backend_fd(self.core.uv)
 
     @property
+    def signal_descriptor(self):
+        """What the main thread's loop gives to signal.set_wakeup_fd() while it sleeps (int); -1 for other loops."""
+        self.check()
+        return self.core.signal_write
+
+    @property
     def alive(self):
         """Whether a referenced handle, request, timer or wait could still make something happen (bool)."""
         return self.core.uv != NULL and self.is_alive()
@@ -747,7 +754,7 @@ cdef class Loop:
         core.uv = NULL
         for fd in (core.probe, core.signal_read, core.signal_write):
             if fd >= 0:
-                os.close(fd)
+                close_descriptor(fd)
         PyMem_RawFree(core.watches)
         core.watches = NULL
         core.watches_length = 0
@@ -800,7 +807,7 @@ cdef class Loop:
         for fd in descriptors:
             if fd >= 0:
                 try:
-                    os.close(fd)
+                    close_descriptor(fd)
                 except OSError:
                     pass
         self.look_again_runs = False

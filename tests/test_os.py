@@ -1,12 +1,16 @@
 """os and time: what blocks there, and here lets other greenlets run."""
 
+import errno
 import os as standard
+import pty
 import signal
+import socket as standard_socket
 import time as standard_time
+import tty
 
 import pytest
 
-from greenio import os, sleep, spawn, time
+from greenio import Timeout, joinall, nowait, os, sleep, spawn, time
 from greenio.socket import socketpair
 
 
@@ -93,6 +97,192 @@ def test_sendfile(tmp_path):
         sending.get()
 
 
+def test_regular_files_are_written_at_once(tmp_path):
+    """Appending is one call of the system's, so that what others append does not come in between."""
+    fd = standard.open(tmp_path / "file", standard.O_WRONLY | standard.O_CREAT | standard.O_APPEND)
+    assert os.write(fd, b"x" * 1_000_000) == 1_000_000 == os.writev(fd, [b"y" * 500_000] * 2)
+    standard.close(fd)
+    with pytest.raises(OSError) as caught:
+        os.read(fd, 1)
+    assert caught.value.errno == errno.EBADF
+
+
+def test_readv_and_writev(pipe, ticks):
+    reader, writer = pipe
+    buffers = bytearray(3), bytearray(3)
+    job = spawn(os.readv, reader, buffers)
+    sleep(0.005)
+    assert not job.ready() and os.writev(writer, [b"ab", b"cde"]) == 5
+    assert job.get() == 5 and bytes(buffers[0] + buffers[1]) == b"abcde\0"
+    parts = [standard.urandom(size) for size in (0, 1, 100_000, 0, 65_536, 200_000)]
+    writing = spawn(os.writev, writer, parts)
+    received = b""
+    while len(received) < sum(map(len, parts)):
+        received += os.read(reader, 65536)
+    assert received == b"".join(parts) and writing.get() == len(received)
+
+
+def test_several_readers_of_one_pipe(pipe, ticks):
+    """No reader is left in the system's call when another one has taken what was there."""
+    reader, writer = pipe
+    jobs = [spawn(os.read, reader, 10) for _ in range(5)]
+    sleep(0.001)
+    for number in range(5):
+        before = len(ticks)
+        os.write(writer, b"%d" % number)
+        while len(ticks) < before + 3:
+            sleep(0.001)
+        assert sum(job.ready() for job in jobs) == number + 1
+    assert sorted(job.get() for job in jobs) == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_the_other_end_is_gone():
+    reader, writer = standard.pipe()
+    standard.close(writer)
+    assert os.read(reader, 10) == b""
+    standard.close(reader)
+    reader, writer = standard.pipe()
+    writing = spawn(os.write, writer, b"x" * 1_000_000)
+    sleep(0.001)
+    assert os.read(reader, 10) == b"x" * 10
+    standard.close(reader)
+    assert 0 < writing.get() < 1_000_000
+    with pytest.raises(BrokenPipeError):
+        os.write(writer, b"x")
+    standard.close(writer)
+
+
+def test_killed_and_timed_out(pipe):
+    reader, writer = pipe
+    job = spawn(os.read, reader, 10)
+    sleep(0.001)
+    job.kill()
+    with pytest.raises(Timeout), Timeout(0.005):
+        os.read(reader, 10)
+    os.write(writer, b"x")
+    assert os.read(reader, 10) == b"x"
+
+
+def test_close_wakes_those_who_wait():
+    reader, writer = standard.pipe()
+    waiting = [spawn(os.read, reader, 10), spawn(os.readv, reader, [bytearray(1)])]
+    for job in waiting:
+        job.reports_errors = False
+    sleep(0.001)
+    assert os.close(reader) is None
+    joinall(waiting, timeout=5)
+    assert [job.exception.errno for job in waiting] == [errno.EBADF] * 2
+    os.close(writer)
+    with pytest.raises(OSError) as caught:
+        os.close(writer)
+    assert caught.value.errno == errno.EBADF
+
+
+def test_blocking_sockets(ticks):
+    ours, theirs = standard_socket.socketpair()
+    datagrams = standard_socket.socketpair(type=standard_socket.SOCK_DGRAM)
+    with ours, theirs, datagrams[0], datagrams[1]:
+        data = standard.urandom(1_000_000)
+        writing = spawn(os.write, ours.fileno(), data)
+        received = b""
+        while len(received) < len(data):
+            received += os.read(theirs.fileno(), 1 << 20)
+        assert received == data and writing.get() == len(data)
+        reading = spawn(os.read, datagrams[1].fileno(), 100_000)
+        assert os.write(datagrams[0].fileno(), b"z" * 20_000) == 20_000
+        assert len(reading.get()) == 20_000
+
+
+def test_a_terminal(ticks):
+    master, terminal = pty.openpty()
+    try:
+        job = spawn(os.read, terminal, 100)
+        sleep(0.005)
+        assert not job.ready()
+        standard.write(master, b"line\n")
+        assert job.get() == b"line\n"
+        # More than it takes while nobody reads.
+        tty.setraw(terminal)
+        standard.set_blocking(master, False)
+        assert os.nb_read(master, 100) == b"line\r\n"
+        writing = spawn(os.write, terminal, b"x" * 200_000)
+        sleep(0.005)
+        assert not writing.ready()
+        received = 0
+        while received < 200_000:
+            received += len(os.nb_read(master, 65536))
+        assert writing.get() == 200_000
+        assert standard.get_blocking(terminal)
+    finally:
+        standard.close(master)
+        standard.close(terminal)
+
+
+@pytest.fixture
+def no_nowait(monkeypatch):
+    """A system that does not know RWF_NOWAIT."""
+
+    def refuse(*args):
+        raise OSError(errno.EOPNOTSUPP, "not here")
+
+    monkeypatch.setattr(nowait, "preadv", refuse)
+    monkeypatch.setattr(nowait, "pwritev", refuse)
+
+
+def test_an_older_system(no_nowait, pipe, ticks):
+    test_read_and_write(pipe, ticks)
+    test_readv_and_writev(pipe, ticks)
+    test_several_readers_of_one_pipe(pipe, ticks)
+
+
+def test_sendfile_to_blocking_descriptors(tmp_path, pipe):
+    (tmp_path / "file").write_bytes(b"y" * 200_000)
+    reader, writer = pipe
+    with open(tmp_path / "file", "rb") as file, open(tmp_path / "copy", "wb") as copy:
+        sending = spawn(os.sendfile, writer, file.fileno(), 0, 300_000)
+        received = 0
+        while received < 200_000:
+            received += len(os.read(reader, 65536))
+        assert sending.get() == 200_000
+        assert os.sendfile(copy.fileno(), file.fileno(), 0, 200_000) == 200_000
+
+
+CLOSED = 10**6  # no process has so many descriptors
+
+
+@pytest.mark.parametrize(
+    "name, arguments",
+    [
+        ("read", (CLOSED, 1)), ("read", ("x", 1)), ("read", (-1, 1)), ("read", (0, "x")), ("read", (CLOSED, -1)),
+        ("read", (1 << 70, 1)), ("read", ()), ("readv", (CLOSED, [bytearray(1)])), ("readv", (CLOSED, [b"x"])),
+        ("readv", (CLOSED, 5)), ("readv", (CLOSED, ["x"])), ("write", (CLOSED, b"x")), ("write", ("x", b"x")),
+        ("write", (1, "x")), ("write", (CLOSED, b"")), ("write", (-1, b"x")), ("writev", (CLOSED, [b"x"])),
+        ("writev", (CLOSED, 5)), ("writev", (CLOSED, ["x"])), ("close", (CLOSED,)), ("close", ("x",)), ("close", (-1,)),
+        ("close", (1 << 70,)), ("sendfile", (CLOSED, CLOSED, 0, 1)), ("sendfile", ("x", 0, 0, 1)),
+        ("sendfile", (CLOSED, 0, 0, "x")), ("system", (5,)), ("system", ("a\0b",)), ("popen", (5,)), ("fork", (1,)),
+    ],
+)  # fmt: skip
+def test_misuse_is_told_as_by_the_standard_library(name, arguments):
+    with pytest.raises(Exception) as expected:
+        getattr(standard, name)(*arguments)
+    with pytest.raises(type(expected.value)) as caught:
+        getattr(os, name)(*arguments)
+    assert getattr(caught.value, "errno", None) == getattr(expected.value, "errno", None)
+
+
+def test_nothing_is_read_where_nothing_is_asked_for(pipe):
+    assert os.read(pipe[0], 0) == b"" and os.readv(pipe[0], [bytearray()]) == 0
+    assert os.write(pipe[1], b"") == 0 == os.writev(pipe[1], [])
+
+
+@pytest.mark.parametrize("bad", ["x", None, -1, float("nan")])
+def test_times_that_are_none(bad):
+    with pytest.raises(Exception) as expected:
+        standard_time.sleep(bad)
+    with pytest.raises(type(expected.value)):
+        time.sleep(bad)
+
+
 @pytest.mark.parametrize("options", [0, os.WUNTRACED])
 def test_waitpid(ticks, options):
     pid = child(3)
@@ -127,8 +317,10 @@ def test_system_and_popen(ticks):
     assert len(ticks) > 3
     with os.popen("echo one; sleep 0.01; echo two") as lines:
         assert list(lines) == ["one\n", "two\n"]
-    pipe = os.popen("exit 5")
-    assert pipe.read() == "" and os.waitstatus_to_exitcode(pipe.close()) == 5
+    for command in ("exit 5", "kill -9 $$", "true"):
+        pipe = os.popen(command)
+        assert pipe.read() == "" and pipe.close() == standard.popen(command).close()
+    assert os.system(b"exit 2") == 2 << 8
     pipe = os.popen("cat > /dev/null", "w")
     assert pipe.write("text") == 4 and pipe.close() is None
     for bad, error in (((b"x",), TypeError), (("x", "a"), ValueError), (("x", "r", 0), ValueError)):

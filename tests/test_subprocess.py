@@ -1,6 +1,9 @@
 """Processes that are waited for while other greenlets go on. Real ones."""
 
+import errno
+import fcntl
 import os
+import select
 import signal
 import subprocess as standard
 import sys
@@ -10,7 +13,7 @@ import time
 import pytest
 
 import greenio
-from greenio import Timeout, joinall, sleep, spawn, subprocess
+from greenio import Timeout, children, joinall, sleep, spawn, subprocess
 from greenio.subprocess import PIPE, STDOUT, Popen, TimeoutExpired, check_call, check_output, run
 
 PYTHON = sys.executable
@@ -152,6 +155,191 @@ def test_others_children_are_left_alone():
     assert run(["true"]).returncode == 0
     time.sleep(0.01)
     assert os.waitpid(pid, 0)[0] == pid
+
+
+# --- where the system has no pidfd ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[errno.ENOSYS, errno.EPERM, errno.EMFILE, None])
+def no_pidfd(request, monkeypatch):
+    if request.param is None:
+        monkeypatch.setattr(children, "_pidfd_open", None)
+        monkeypatch.delattr(os, "pidfd_open")
+        return
+
+    def refuse(pid, flags=0):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(children, "_pidfd_open", refuse)
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+
+
+def test_without_pidfd(no_pidfd, ticks):
+    assert run(["sleep", "0.02"]).returncode == 0 and len(ticks) > 5
+    with Popen(["sleep", "10"]) as process:
+        for timeout in (0, 0.01):
+            with pytest.raises(TimeoutExpired):
+                process.wait(timeout)
+        with pytest.raises(Timeout), Timeout(0.01):
+            process.wait()
+        killing = spawn(process.wait)
+        sleep(0.001)
+        killing.kill()
+        process.kill()
+        assert process.wait(5) == -signal.SIGKILL
+    linked = Popen(["sleep", "0.01"])
+    assert greenio.wait([linked]) == [linked] and linked.returncode == 0
+    found = []
+    thread = threading.Thread(target=lambda: found.append(check_output(["echo", "x"])))
+    thread.start()
+    thread.join()
+    assert found == [b"x\n"]
+
+
+# --- what the standard library's Popen takes ------------------------------------------------------------------------
+
+
+def test_arguments(tmp_path, monkeypatch):
+    read_end, write_end = os.pipe()
+    run([PYTHON, "-c", f"import os; os.write({write_end}, b'passed')"], pass_fds=[write_end], check=True)
+    os.close(write_end)
+    with open(read_end) as passed:
+        assert passed.read() == "passed"
+    assert check_output(["pwd"], cwd=tmp_path, text=True).strip() == str(tmp_path)
+    assert check_output(["sh", "-c", "echo $NAME"], env={"NAME": "value"}) == b"value\n"
+    assert check_output(["true"], preexec_fn=lambda: os.write(1, b"before")) == b"before"
+    group = "import os; print(os.getpgrp() == os.getpid(), os.getsid(0) == os.getpid())"
+    assert check_output([PYTHON, "-c", group], start_new_session=True) == b"True True\n"
+    if sys.version_info >= (3, 11):
+        assert check_output([PYTHON, "-c", group], process_group=0) == b"True False\n"
+    assert check_output(["sh", "-c", "umask"], umask=0o027).strip() == b"0027"
+    with Popen(["sleep", "0"], stdout=PIPE, pipesize=1 << 16) as process:
+        assert fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ) == 1 << 16 if hasattr(fcntl, "F_GETPIPE_SZ") else True
+    with open(tmp_path / "out", "wb") as out:
+        run(["echo", "to a file"], stdout=out, check=True)
+    assert (tmp_path / "out").read_bytes() == b"to a file\n"
+
+
+def test_text():
+    echo = [PYTHON, "-c", "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"]
+    assert check_output(echo, input="gr\u00fcn\n", encoding="latin-1") == "gr\u00fcn\n"
+    assert check_output("printf 'a\\r\\nb\\rc\\n'", shell=True, universal_newlines=True) == "a\nb\nc\n"
+    with pytest.raises(UnicodeDecodeError):
+        check_output("printf '\\377'", shell=True, encoding="utf-8")
+    assert check_output("printf '\\377'", shell=True, encoding="utf-8", errors="replace") == "\ufffd"
+
+
+def test_a_process_that_does_not_read():
+    process = Popen(["true"], stdin=PIPE)
+    assert process.communicate(b"x" * 1_000_000) == (None, None) and process.returncode == 0
+    process = Popen(["true"], stdin=PIPE, bufsize=0)
+    process.wait()
+    with pytest.raises(BrokenPipeError):
+        process.stdin.write(b"x")
+    process.stdin.close()
+
+
+def test_errors_of_exec_are_those_of_the_standard_library(tmp_path):
+    (tmp_path / "not_executable").write_text("")
+
+    def fail():
+        raise ValueError("in the child")
+
+    for arguments in (
+        {"args": ["/nonexistent"]}, {"args": [tmp_path / "not_executable"]}, {"args": ["true"], "cwd": "/nonexistent"},
+        {"args": ["true"], "preexec_fn": fail}, {"args": ["tr\0ue"]}, {"args": []}, {"args": 5},
+        {"args": ["true"], "stdin": "x"}, {"args": ["true"], "bufsize": "x"},
+    ):  # fmt: skip
+        told = []
+        for module in (standard, subprocess):
+            with pytest.raises(Exception) as caught:
+                module.Popen(stdout=PIPE, **arguments)
+            told.append((caught.type, str(caught.value)))
+        assert told[0] == told[1]
+
+
+def test_settings_of_the_standard_module_hold(monkeypatch):
+    monkeypatch.setattr(standard, "_USE_POSIX_SPAWN", True)
+    used = []
+    posix_spawn = os.posix_spawn
+    monkeypatch.setattr(
+        subprocess._StandardOs, "posix_spawn", staticmethod(lambda *a, **k: used.append(1) or posix_spawn(*a, **k))
+    )
+    assert run(["/bin/true"], close_fds=False).returncode == 0
+    monkeypatch.setattr(standard, "_USE_POSIX_SPAWN", False)
+    assert run(["/bin/true"], close_fds=False).returncode == 0
+
+
+def test_nothing_of_os_is_called_that_was_patched(monkeypatch):
+    """Once the program is patched, os.read is a function that uses this very module."""
+
+    def fail(*args):
+        raise AssertionError("the patched function was called")
+
+    for name in ("read", "readv", "write", "waitpid", "wait4", "waitid", "fork"):
+        monkeypatch.setattr(os, name, fail)
+    monkeypatch.setattr(time, "sleep", fail)
+    for name in ("select", "poll", "epoll"):
+        monkeypatch.setattr(select, name, fail)
+    assert check_output(["cat"], input=b"x") == b"x"
+    with Popen(["sh", "-c", "read x; echo $x"], stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+        assert process.communicate(b"y\n", timeout=5) == (b"y\n", b"")
+    with pytest.raises(FileNotFoundError):
+        run(["/nonexistent"])
+
+
+# --- in the middle --------------------------------------------------------------------------------------------------
+
+
+def test_killed_in_the_middle_of_communicate():
+    process = Popen("echo one; sleep 0.1; echo two", shell=True, stdout=PIPE, stderr=PIPE)
+    with pytest.raises(Timeout), Timeout(0.03):
+        process.communicate()
+    job = spawn(process.communicate)
+    sleep(0.01)
+    job.kill()
+    assert process.communicate(timeout=10) == (b"one\ntwo\n", b"") and process.returncode == 0
+
+
+def test_communicate_with_input_goes_on_after_a_timeout():
+    data = os.urandom(1_000_000)
+    process = Popen("sleep 0.1; cat", shell=True, stdin=PIPE, stdout=PIPE)
+    with pytest.raises(TimeoutExpired):
+        process.communicate(data, timeout=0.02)
+    assert process.communicate(timeout=10) == (data, None)
+
+
+def test_pipes_closed_under_a_reader():
+    process = Popen(["sleep", "10"], stdout=PIPE, bufsize=0)
+    reading = spawn(process.stdout.read, 1)
+    reading.reports_errors = False
+    sleep(0.001)
+    process.stdout.close()
+    with pytest.raises(OSError):
+        reading.get()
+    process.kill()
+    process.wait()
+
+
+def test_run_in_many_greenlets():
+    jobs = [spawn(check_output, ["echo", str(number)]) for number in range(30)]
+    assert [int(job.get()) for job in jobs] == list(range(30))
+
+
+def test_links():
+    process = Popen(["sleep", "0.02"])
+    seen = []
+    process.rawlink(seen.append)
+    process.rawlink(seen.append)
+    process.rawlink(print)
+    process.unlink(print)
+    process.unlink(print)
+    process.wait()
+    sleep(0.01)
+    assert seen == [process, process]
+    process.rawlink(seen.append)  # after the end
+    sleep(0.01)
+    assert len(seen) == 3
 
 
 def test_names():

@@ -1,0 +1,284 @@
+"""Waiting for child processes, and forking: what `greenio.os` and `greenio.subprocess` have of it.
+
+A child that is waited for by its number is watched through a pidfd: from any thread, without a handler for SIGCHLD,
+and without reaping it or anybody else. Where there is none to be had (an old system, a sandbox that refuses it, no
+descriptors left), its state is looked at again and again, at most every 50 ms. Whatever else can be waited for, such
+as "any child" or "any of a group", is waited for by the system itself, in a thread, which does not reap either.
+"""
+
+import os
+import warnings
+from contextlib import suppress
+from operator import index
+from os import P_ALL, P_PGID, P_PID, P_PIDFD, WCONTINUED, WEXITED, WNOHANG, WNOWAIT, WUNTRACED
+from os import close as _close
+from os import fork as _fork
+from os import forkpty as _forkpty
+from os import wait4 as _wait4
+from os import waitid as _waitid
+from os import waitpid as _waitpid
+from signal import SIGCHLD
+from time import monotonic
+
+from hub import get_hub, get_hub_if_exists, sleep
+from hub.errors import HubDestroyed
+
+from greenio.blocking import call_in_thread
+from greenio.socket import wait_read
+
+_pidfd_open = getattr(os, "pidfd_open", None)
+
+__all__ = [
+    "fork_and_watch", "fork_gevent", "forkpty_and_watch", "forkpty_gevent", "wait", "wait3", "wait4", "wait_for_exit",
+    "waitid", "waitpid",
+]  # fmt: skip
+
+# The longest pause between two looks at a child that has no pidfd, in seconds.
+_LOOK_AGAIN = 0.05
+# How many statuses of watched children are kept that nobody has asked for.
+_KEPT = 1000
+
+_watched: dict = {}  # the watchers of fork_and_watch(), by the child's number
+_statuses: dict = {}  # (wait status, resource usage) of children that their watcher has reaped
+
+
+# --- one child --------------------------------------------------------------------------------------------------
+
+
+def _runs(kind, number):
+    """Whether a child of ours is there and has not ended."""
+    try:
+        return _waitid(kind, number, WEXITED | WNOHANG | WNOWAIT) is None
+    except ChildProcessError:
+        return False  # somebody else has reaped it
+
+
+def wait_for_exit(pid, timeout=None):
+    """Wait until child `pid` has ended or been reaped by somebody else, but do not reap it. Switches.
+
+    `timeout` in seconds (float); when it passes first, raises TimeoutError.
+    """
+    if not _runs(P_PID, pid):
+        return
+    try:
+        pidfd = _pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    except (OSError, TypeError):  # refused, or not there at all
+        _look_for_exit(pid, timeout)
+        return
+    try:
+        wait_read(pidfd, timeout)
+    finally:
+        _close(pidfd)
+
+
+def _look_for_exit(pid, timeout):
+    end = None if timeout is None else monotonic() + timeout
+    pause = 0.0005
+    while _runs(P_PID, pid):
+        left = pause if end is None else end - monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        sleep(min(pause, left))
+        pause = min(2 * pause, _LOOK_AGAIN)
+
+
+# --- any of them ------------------------------------------------------------------------------------------------
+
+
+def _wait_for_change(pid, options):
+    """Wait until wait4() for `pid`, a number as it takes them, has something to tell."""
+    if pid > 0 and not options & (WUNTRACED | WCONTINUED):
+        wait_for_exit(pid)
+        return
+    if pid > 0:
+        kind, number = P_PID, pid
+    elif pid == -1:
+        kind, number = P_ALL, 0
+    else:
+        kind, number = P_PGID, -pid or os.getpgrp()
+    _in_thread(kind, number, options | WEXITED)
+
+
+def _in_thread(kind, number, options):
+    try:
+        call_in_thread(_waitid, kind, number, options | WNOWAIT)
+    except ChildProcessError:
+        return  # what is called next tells
+
+
+def _waited(function, pid, options):
+    options = index(options)
+    while True:
+        try:
+            found = function(pid, options | WNOHANG)
+        except ChildProcessError:
+            kept = _kept_status(pid)
+            if kept is None:
+                raise
+            return (pid, *kept) if function is _wait4 else (pid, kept[0])
+        if found[0] != 0:
+            _tell_watcher(*found[:2])
+            return found
+        if options & WNOHANG:
+            return found
+        _wait_for_change(pid, options)
+
+
+def waitpid(pid, options, /):
+    """As os.waitpid(). Switches while the child runs."""
+    return _waited(_waitpid, pid, options)
+
+
+def wait():
+    """As os.wait(): for any child. Switches while none has ended."""
+    return waitpid(-1, 0)
+
+
+def wait3(options):
+    """As os.wait3(). Switches while no child has ended."""
+    return wait4(-1, options)
+
+
+def wait4(pid, options):
+    """As os.wait4(). Switches while the child runs."""
+    return _waited(_wait4, pid, options)
+
+
+def waitid(idtype, id, options, /):
+    """As os.waitid(). Switches while the child runs."""
+    options = index(options)
+    while True:
+        try:
+            found = _waitid(idtype, id, options | WNOHANG)
+        except ChildProcessError:
+            kept = _kept_status(id) if idtype == P_PID and options & WEXITED else None
+            if kept is None:
+                raise
+            if options & WNOWAIT:
+                _statuses[id] = kept
+            return _result_of(id, kept[0])
+        if found is not None:
+            if not options & WNOWAIT and found.si_code not in (os.CLD_STOPPED, os.CLD_CONTINUED, os.CLD_TRAPPED):
+                _tell_watcher(found.si_pid, _status_of(found))
+            return found
+        if options & WNOHANG:
+            return found
+        if options & ~WNOWAIT != WEXITED:
+            _in_thread(idtype, id, options)
+        elif idtype == P_PID:
+            wait_for_exit(id)
+        elif idtype == P_PIDFD:
+            wait_read(id)
+        else:
+            _in_thread(idtype, id, options)
+
+
+def _result_of(pid, status):
+    """What waitid() would have said of a child whose wait status is known."""
+    if os.WIFEXITED(status):
+        code, number = os.CLD_EXITED, os.WEXITSTATUS(status)
+    else:
+        code, number = os.CLD_DUMPED if os.WCOREDUMP(status) else os.CLD_KILLED, os.WTERMSIG(status)
+    return os.waitid_result((pid, os.getuid(), SIGCHLD, number, code))
+
+
+def _status_of(found):
+    """What waitpid() would have said."""
+    if found.si_code == os.CLD_EXITED:
+        return found.si_status << 8
+    return found.si_status | (0x80 if found.si_code == os.CLD_DUMPED else 0)
+
+
+# --- forks ------------------------------------------------------------------------------------------------------
+
+
+def fork_gevent():
+    """Fork the process, as os.fork() does, without CPython's warning that it has threads. Does not switch.
+
+    The child has a new loop, and of the greenlets the one that forked. The threads of the hub's pool, which may be
+    what the warning is about, are not needed there.
+    """
+    return _quietly(_fork)
+
+
+def forkpty_gevent():
+    """As fork_gevent(); the child has a new pseudo-terminal. Returns (child's id or 0, descriptor of the other end)."""
+    return _quietly(_forkpty)
+
+
+def _quietly(fork):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This process .*is multi-threaded", DeprecationWarning)
+        return fork()
+
+
+def fork_and_watch(callback=None, loop=None, ref=False, fork=fork_gevent):
+    """Fork the process, and in the parent reap the child when it ends. Returns what `fork` does. Does not switch.
+
+    ``callback(watcher)`` is called on the hub then; `watcher.rpid` and `watcher.rstatus` tell of the child. Its status
+    is kept for waitpid(), wait4() and waitid(). Without a callback nothing is watched: they need no help. `loop`: of
+    whose hub the callback is called. `ref`: whether the child keeps that loop alive (bool).
+    """
+    pid = fork()
+    if pid != 0:
+        _watch(pid, callback, loop, ref)
+    return pid
+
+
+def forkpty_and_watch(callback=None, loop=None, ref=False, forkpty=forkpty_gevent):
+    """As fork_and_watch(), of a child with a new pseudo-terminal. Returns (child's id or 0, descriptor)."""
+    pid, descriptor = forkpty()
+    if pid != 0:
+        _watch(pid, callback, loop, ref)
+    return pid, descriptor
+
+
+def _watch(pid, callback, loop, ref):
+    _statuses.pop(pid, None)  # of an earlier child that had this number
+    if callback is None:
+        return
+    watcher = _watched[pid] = (loop or get_hub().loop).child(pid, ref=ref)
+    watcher.start(_ended, watcher, callback)
+
+
+def _ended(watcher, callback):
+    if _watched.pop(watcher.pid, None) is watcher and watcher.rstatus is not None:
+        # Nobody else has seen this status.
+        while len(_statuses) >= _KEPT:
+            del _statuses[next(iter(_statuses))]
+        _statuses[watcher.pid] = watcher.rstatus, watcher.rusage
+    callback(watcher)
+
+
+def _kept_status(pid):
+    """The (wait status, resource usage) of a child that its watcher has reaped, or None. It is given away once."""
+    watcher = _watched.get(pid)
+    if watcher is None or watcher.rstatus is None:
+        return _statuses.pop(pid, None)
+    del _watched[pid]  # the callback is still to come
+    return watcher.rstatus, watcher.rusage
+
+
+def _tell_watcher(pid, status):
+    """The child was reaped here: its watcher can find out nothing any more."""
+    if not _watched or (os.WIFSTOPPED(status) or os.WIFCONTINUED(status)):
+        return
+    watcher = _watched.pop(pid, None)
+    if watcher is None:
+        return
+    hub = get_hub_if_exists()
+    if hub is not None and hub.loop is watcher.loop:
+        watcher.ended(status)  # now: before it looks for itself
+    else:
+        with suppress(HubDestroyed):
+            watcher.loop.run_callback_threadsafe(watcher.ended, status)
+
+
+def _after_fork_in_child():
+    _watched.clear()
+    _statuses.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

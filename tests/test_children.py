@@ -1,0 +1,291 @@
+"""Waiting for children, and forking, with os's functions and gevent's."""
+
+import os as standard
+import signal
+import threading
+
+import pytest
+
+import greenio
+from greenio import Timeout, children, get_hub, os, sleep, spawn
+
+
+@pytest.fixture(autouse=True)
+def threads(threadpool):
+    """Threads of its own for each test."""
+
+
+def child(code=0, seconds=0.01):
+    """A child that ends in a while, made without greenio."""
+    return standard.posix_spawn("/bin/sh", ["sh", "-c", f"sleep {seconds}; exit {code}"], {"PATH": "/usr/bin:/bin"})
+
+
+def sleeper():
+    return standard.posix_spawn("/bin/sleep", ["sleep", "100"], {})
+
+
+def end(pid):
+    standard.kill(pid, signal.SIGKILL)
+    return standard.waitpid(pid, 0)
+
+
+# --- waiting --------------------------------------------------------------------------------------------------------
+
+
+def test_each_waits_for_its_own(ticks):
+    pids = [child(number) for number in range(5)]
+    jobs = [spawn(os.waitpid, pid, 0) for pid in pids]
+    assert [job.get() for job in jobs] == [(pid, number << 8) for number, pid in enumerate(pids)] and ticks
+
+
+def test_many_wait_for_any():
+    """More than the thread pool has threads, which stays free meanwhile."""
+    pids = {sleeper() for _ in range(15)}
+    jobs = [spawn(os.wait) for _ in pids]
+    sleep(0.01)
+    assert get_hub().threadpool.apply(int, ("5",)) == 5
+    for pid in pids:
+        standard.kill(pid, signal.SIGTERM)
+    greenio.joinall(jobs, timeout=10, raise_error=True)
+    assert {job.value[0] for job in jobs} == pids
+
+
+def test_one_waits_for_any_and_another_for_one():
+    first, second = child(1, 0.02), child(2, 0.01)
+    waiting = spawn(os.waitpid, first, 0)
+    assert os.wait() == (second, 2 << 8)
+    assert waiting.get() == (first, 1 << 8)
+
+
+def test_a_waiter_for_one_whose_child_another_takes():
+    pid = sleeper()
+    waiting, taking = spawn(os.waitpid, pid, 0), spawn(os.wait)
+    waiting.reports_errors = taking.reports_errors = False
+    sleep(0.01)
+    standard.kill(pid, signal.SIGTERM)
+    greenio.joinall([waiting, taking], timeout=10)
+    assert [job.value for job in (waiting, taking) if job.successful()] == [(pid, signal.SIGTERM)]
+    assert [type(job.exception) for job in (waiting, taking) if not job.successful()] == [ChildProcessError]
+
+
+def test_a_killed_waiter_takes_nothing():
+    pid = sleeper()
+    jobs = [spawn(os.waitpid, pid, 0), spawn(os.wait), spawn(os.waitid, os.P_ALL, 0, os.WEXITED)]
+    sleep(0.01)
+    greenio.killall(jobs)
+    with pytest.raises(Timeout), Timeout(0.01):
+        os.wait()
+    assert end(pid) == (pid, signal.SIGKILL)
+
+
+def test_stopped_and_continued():
+    pid = sleeper()
+    try:
+        for number, options, test in (
+            (signal.SIGSTOP, os.WUNTRACED, os.WIFSTOPPED),
+            (signal.SIGCONT, os.WCONTINUED, os.WIFCONTINUED),
+        ):
+            waiting = spawn(os.waitpid, pid, options)
+            sleep(0.01)
+            standard.kill(pid, number)
+            found, status = waiting.get(timeout=5)
+            assert found == pid and test(status)
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+    finally:
+        end(pid)
+
+
+def test_waitid(ticks):
+    pid = child(3)
+    for _ in range(2):
+        assert os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT).si_status == 3
+    pidfd = standard.pidfd_open(pid)
+    try:
+        assert os.waitid(os.P_PIDFD, pidfd, os.WEXITED).si_pid == pid
+    finally:
+        standard.close(pidfd)
+    pid = child()
+    assert os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is None
+    assert os.waitid(os.P_ALL, 0, os.WEXITED).si_pid == pid
+    pid = child()
+    assert os.waitid(os.P_PGID, standard.getpgrp(), os.WEXITED).si_pid == pid
+
+
+def test_in_another_thread():
+    pids = [child(), child()]
+    found = []
+
+    def look():
+        found.append(os.waitpid(pids[0], 0)[0])
+        found.append(os.wait()[0])
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == pids
+
+
+def test_without_pidfd(monkeypatch, ticks):
+    monkeypatch.setattr(children, "_pidfd_open", None)
+    pid = child(3)
+    assert os.waitpid(pid, 0) == (pid, 3 << 8) and len(ticks) > 3
+
+
+@pytest.mark.parametrize(
+    "name, arguments",
+    [
+        ("waitpid", (-1, 0)), ("waitpid", (1, 0)), ("waitpid", (0, 0)), ("waitpid", ("x", 0)), ("waitpid", (1, "x")),
+        ("waitpid", (-1, 1 << 20)), ("waitpid", (1 << 70, 0)), ("waitpid", (1,)), ("wait", (1,)), ("wait3", ("x",)),
+        ("wait3", (0,)), ("wait4", (-1, 0)), ("wait4", ("x", 0)), ("waitid", (0, 0, 0)), ("waitid", (99, 0, 4)),
+        ("waitid", (1, 1, 4)), ("waitid", ("x", 1, 4)), ("waitid", (0, 0, "x")), ("waitid", (0, 0, 4)),
+        ("waitid", (3, 10**6, 4)),
+    ],
+)  # fmt: skip
+def test_misuse_is_told_as_by_the_standard_library(name, arguments):
+    with pytest.raises(Exception) as expected:
+        getattr(standard, name)(*arguments)
+    with pytest.raises(type(expected.value)) as caught:
+        getattr(os, name)(*arguments)
+    assert getattr(caught.value, "errno", None) == getattr(expected.value, "errno", None)
+
+
+# --- forks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def busy_parent():
+    """Greenlets that wait, a child that is waited for, threads of the pool at work."""
+    release = threading.Event()
+    pid = sleeper()
+    pool = get_hub().threadpool
+    jobs = [spawn(sleep, 100), spawn(os.waitpid, pid, 0), *(spawn(pool.apply, release.wait) for _ in range(3))]
+    sleep(0.01)
+    yield
+    release.set()
+    standard.kill(pid, signal.SIGKILL)
+    jobs.pop(0).kill()
+    greenio.joinall(jobs, timeout=5, raise_error=True)
+
+
+def work_of_a_child():
+    """What a forked child may want of the library; its exit code is 7 if all of it works."""
+    code = 1
+    try:
+        sleep(0.001)
+        assert spawn(lambda: 5).get() == 5
+        assert get_hub().threadpool.apply(int, ("5",)) == 5
+        assert os.system("exit 3") == 3 << 8
+        with pytest.raises(ChildProcessError):
+            os.wait()
+        code = 7
+    finally:
+        standard._exit(code)
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("fork", [os.fork, os.fork_gevent, os.fork_and_watch, greenio.fork, standard.fork])
+def test_fork_with_all_under_way(busy_parent, fork):
+    pid = fork()
+    if pid == 0:
+        work_of_a_child()
+    assert os.waitpid(pid, 0) == (pid, 7 << 8)
+
+
+def test_fork_gevent_does_not_warn(busy_parent):
+    pid = os.fork_gevent()
+    if pid == 0:
+        standard._exit(0)
+    os.waitpid(pid, 0)
+
+
+def test_forkpty():
+    for fork in (os.forkpty_gevent, os.forkpty_and_watch):
+        pid, master = fork()
+        if pid == 0:
+            standard._exit(0 if standard.isatty(0) else 1)
+        assert os.waitpid(pid, 0) == (pid, 0)
+        standard.close(master)
+
+
+def forked(code=0, **arguments):
+    pid = os.fork_and_watch(**arguments)
+    if pid == 0:
+        standard._exit(code)
+    return pid
+
+
+def test_a_watched_child_is_reaped_and_its_status_kept():
+    seen = []
+    pid = forked(3, callback=seen.append, ref=True)
+    get_hub().join()
+    (watcher,) = seen
+    assert (watcher.pid, watcher.rpid, watcher.rstatus) == (pid, pid, 3 << 8)
+    with pytest.raises(ChildProcessError):
+        standard.waitpid(pid, 0)
+    assert os.waitpid(pid, 0) == (pid, 3 << 8)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def test_watching_without_pidfd(monkeypatch):
+    monkeypatch.delattr(standard, "pidfd_open")
+    seen = []
+    pid = forked(3, callback=seen.append, ref=True)
+    get_hub().join()
+    assert seen[0].rstatus == 3 << 8 and os.waitpid(pid, 0) == (pid, 3 << 8)
+
+
+def test_a_watched_child_that_is_waited_for():
+    seen = []
+    pid = forked(4, callback=seen.append)
+    assert os.waitpid(pid, 0) == (pid, 4 << 8)
+    while not seen:
+        sleep(0.001)
+    assert [watcher.rstatus for watcher in seen] == [4 << 8]
+    pid = forked(5, callback=seen.append)
+    found = os.waitid(os.P_PID, pid, os.WEXITED)
+    while len(seen) < 2:
+        sleep(0.001)
+    assert found.si_status == 5 and seen[1].rstatus == 5 << 8
+    pid = forked(6, callback=seen.append, ref=True)
+    get_hub().join()
+    assert os.wait4(pid, 0)[:2] == (pid, 6 << 8)
+    for code, status in ((7, 7 << 8), (signal.SIGTERM, signal.SIGTERM)):
+        pid = os.fork_and_watch(seen.append, ref=True)
+        if pid == 0:
+            if code == 7:
+                standard._exit(7)
+            standard.kill(standard.getpid(), code)
+        get_hub().join()
+        for options in (os.WEXITED | os.WNOWAIT, os.WEXITED):
+            found = os.waitid(os.P_PID, pid, options)
+            assert (found.si_pid, found.si_status) == (pid, code) and children._status_of(found) == status
+        with pytest.raises(ChildProcessError):
+            os.waitid(os.P_PID, pid, os.WEXITED)
+
+
+def test_a_watched_child_that_has_ended_but_was_not_told_of():
+    seen = []
+    pid = forked(4, callback=seen.append)
+    while seen == [] and children._watched[pid].rpid is None:
+        children._watched[pid]._look()
+    assert seen == [] and os.waitpid(pid, 0) == (pid, 4 << 8)
+    while not seen:
+        sleep(0.001)
+    assert [watcher.rstatus for watcher in seen] == [4 << 8]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def test_the_child_does_not_have_its_parents_children():
+    pid = forked(3, callback=lambda watcher: None, ref=True)
+    get_hub().join()
+    second = os.fork_gevent()
+    if second == 0:
+        try:
+            os.waitpid(pid, 0)
+        except ChildProcessError:
+            standard._exit(9)
+        standard._exit(1)
+    assert os.waitpid(second, 0) == (second, 9 << 8)
+    assert os.waitpid(pid, 0) == (pid, 3 << 8)
