@@ -43,6 +43,7 @@ MODULES = [
     "greenio.pool",
     "greenio.queue",
     "greenio.semaphore",
+    "greenio.signalfd",
     "greenio.spawning",
     "greenio.stream",
     "greenio.timeout",

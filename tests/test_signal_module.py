@@ -1,0 +1,225 @@
+"""greenio.signal: waiting for signals while other greenlets go on."""
+
+import os
+import signal as standard
+import threading
+import time
+
+import pytest
+
+import greenio
+from greenio import Timeout, get_hub, signal, sleep, spawn
+
+ONE, TWO = standard.SIGUSR1, standard.SIGUSR2
+BOTH = {ONE, TWO}
+
+
+@pytest.fixture
+def handled():
+    """Signals that a handler has seen."""
+    seen = []
+    before = {number: standard.signal(number, lambda number, frame: seen.append(number)) for number in BOTH}
+    yield seen
+    for number, handler in before.items():
+        standard.signal(number, handler)
+
+
+@pytest.fixture
+def blocked():
+    """Signals that no thread takes, but who asks for them: only the main thread is there to take them."""
+    get_hub().threadpool.kill()
+    while len(os.listdir("/proc/self/task")) > 1:
+        sleep(0.001)
+    standard.pthread_sigmask(standard.SIG_BLOCK, BOTH)
+    yield
+    while standard.sigtimedwait(BOTH, 0) is not None:
+        pass
+    standard.pthread_sigmask(standard.SIG_UNBLOCK, BOTH)
+
+
+def send(number):
+    os.kill(os.getpid(), number)
+
+
+def send_from_child(number, seconds=0.01):
+    """From a process of its own, so that this one may be asleep."""
+    return os.posix_spawn("/bin/sh", ["sh", "-c", f"sleep {seconds}; kill -{int(number)} {os.getpid()}"], os.environ)
+
+
+def test_names():
+    for name in dir(standard):
+        if not name.startswith("_") and name not in signal.__all__:
+            assert getattr(signal, name) is getattr(standard, name), name
+
+
+# --- pause --------------------------------------------------------------------------------------------------------
+
+
+def test_pause(handled, ticks):
+    pid = send_from_child(ONE)
+    assert signal.pause() is None
+    assert handled == [ONE] and ticks
+    os.waitpid(pid, 0)
+
+
+def test_pause_does_not_count_what_was_handled_before(handled):
+    send(ONE)
+    assert handled == [ONE]
+    waiting = spawn(signal.pause)
+    with Timeout(0.12, False):  # longer than the hub takes to see what the slot holds
+        waiting.join()
+    assert not waiting.ready()
+    send(TWO)
+    waiting.get(timeout=5)
+    assert handled == [ONE, TWO]
+
+
+def test_several_greenlets_pause(handled):
+    waiting = [spawn(signal.pause) for _ in range(3)]
+    killed = spawn(signal.pause)
+    sleep(0.001)
+    killed.kill()
+    pid = send_from_child(ONE)
+    greenio.joinall(waiting, timeout=5, raise_error=True)
+    assert handled == [ONE]
+    os.waitpid(pid, 0)
+
+
+def test_an_ignored_signal_does_not_end_a_pause(handled):
+    standard.signal(TWO, standard.SIG_IGN)
+    waiting = spawn(signal.pause)
+    sleep(0.001)
+    send(TWO)
+    sleep(0.01)
+    assert not waiting.ready()
+    waiting.kill()
+
+
+def test_pause_leaves_the_users_descriptor_in_its_place(handled):
+    read_end, write_end = os.pipe2(os.O_NONBLOCK)
+    before = standard.set_wakeup_fd(write_end)
+    try:
+        pid = send_from_child(ONE)
+        signal.pause()
+        os.waitpid(pid, 0)
+        assert os.read(read_end, 100) == bytes([ONE])
+        send(TWO)
+        assert os.read(read_end, 100) == bytes([TWO])
+    finally:
+        assert standard.set_wakeup_fd(before) == write_end
+        os.close(read_end)
+        os.close(write_end)
+
+
+def test_pause_after_a_fork_during_a_pause(handled):
+    waiting = spawn(signal.pause)
+    sleep(0.001)
+    child = os.fork()
+    if child == 0:
+        send_from_child(ONE)
+        signal.pause()
+        os._exit(7 if handled == [ONE] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    sleep(0.001)
+    assert not waiting.ready()
+    waiting.kill()
+
+
+def test_an_error_in_a_handler_during_a_pause_goes_to_the_main_greenlet(handled):
+    def handler(number, frame):
+        raise LookupError("from the handler")
+
+    standard.signal(ONE, handler)
+    other = spawn(signal.pause)
+    sleep(0.001)
+    pid = send_from_child(ONE)
+    with pytest.raises(LookupError, match="from the handler"):
+        sleep(5)
+    os.waitpid(pid, 0)
+    other.kill()
+
+
+# --- signals that are blocked ---------------------------------------------------------------------------------------
+
+
+def test_sigwait(blocked, ticks):
+    pid = send_from_child(ONE)
+    number = signal.sigwait(BOTH)
+    assert number is ONE and isinstance(number, standard.Signals) and ticks
+    os.waitpid(pid, 0)
+    send(TWO)  # pending already
+    assert signal.sigwait([TWO]) is TWO
+
+
+def test_sigwaitinfo(blocked):
+    pid = send_from_child(TWO)
+    found = signal.sigwaitinfo(BOTH)
+    assert found.si_signo == TWO and found.si_uid == os.getuid()
+    os.waitpid(pid, 0)
+
+
+def test_sigtimedwait(blocked, ticks):
+    assert signal.sigtimedwait(BOTH, 0) is None and not ticks
+    assert signal.sigtimedwait(BOTH, 0.01) is None and ticks
+    pid = send_from_child(ONE)
+    assert signal.sigtimedwait(BOTH, 10).si_signo == ONE
+    os.waitpid(pid, 0)
+
+
+def test_a_signal_for_one_thread(blocked):
+    get_hub().run_callback(standard.pthread_kill, threading.get_ident(), ONE)
+    assert signal.sigwait(BOTH) is ONE
+
+
+def test_a_killed_waiter_takes_no_signal(blocked):
+    waiting = spawn(signal.sigwait, BOTH)
+    sleep(0.001)
+    waiting.kill()
+    send(ONE)
+    sleep(0.01)
+    assert standard.sigtimedwait(BOTH, 0).si_signo == ONE
+
+
+def test_each_signal_wakes_one(blocked):
+    waiting = [spawn(signal.sigwait, BOTH) for _ in range(2)]
+    sleep(0.001)
+    send(ONE)
+    send(TWO)
+    greenio.joinall(waiting, timeout=5, raise_error=True)
+    assert {job.value for job in waiting} == BOTH
+
+
+def test_in_another_thread(blocked):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(signal.sigwait(BOTH)))
+    thread.start()
+    send(ONE)
+    while thread.is_alive():
+        sleep(0.001)
+    assert found == [ONE]
+
+
+@pytest.mark.parametrize(
+    "name, arguments",
+    [
+        ("sigwait", (5,)), ("sigwait", ([0],)), ("sigwait", ([100000],)), ("sigwait", (["x"],)),
+        ("sigwaitinfo", ([-1],)), ("sigtimedwait", ([ONE], -1)),
+        ("sigtimedwait", ([ONE], "x")), ("sigtimedwait", ([ONE],)), ("pause", (1,)),
+    ],
+)  # fmt: skip
+def test_bad_arguments_are_refused_as_the_standard_functions_do(name, arguments):
+    with pytest.raises(Exception) as expected:
+        getattr(standard, name)(*arguments)
+    with pytest.raises(type(expected.value)):
+        getattr(signal, name)(*arguments)
+
+
+def test_a_timer_of_the_system(handled, ticks):
+    before = standard.signal(standard.SIGALRM, lambda number, frame: handled.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        began = time.monotonic()
+        signal.pause()
+        assert handled == [standard.SIGALRM] and time.monotonic() - began < 5 and ticks
+    finally:
+        standard.signal(standard.SIGALRM, before)
