@@ -11,8 +11,10 @@ Layers, from the bottom; each knows only those below it:
                                      many greenlets or threads under one roof; who does what
     config, process, hub             settings; signals and forks
     resolver, stream, socket         names, and cooperative sockets
-    ssl, select, selectors, fileobject, subprocess, os, time
-                                     TLS; many descriptors at once; pipes, files, processes
+    nowait, blocking, children, signalfd
+                                     descriptors that others share; calls that may block for ever; child processes
+    ssl, select, selectors, fileobject, subprocess, os, fs, fcntl, signal, time
+                                     TLS; many descriptors at once; pipes, files, processes, signals
     baseserver, server               servers
 
 Importing it makes no event loop: that is made when a thread first waits for something.

@@ -59,7 +59,9 @@ LAYERS = [
     {"mapping", "pool", "threadpool", "deadline", "taskgroup", "util"},
     {"config", "hub", "process"},
     {"resolver", "stream", "socket"},
-    {"baseserver", "server", "select", "selectors", "fileobject", "subprocess", "ssl", "os", "time"},
+    {"nowait", "signalfd", "blocking", "children"},
+    {"baseserver", "server", "select", "selectors", "fileobject", "subprocess", "ssl", "os", "time", "signal"}
+    | {"fcntl", "fs"},
 ]
 
 

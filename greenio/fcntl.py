@@ -1,0 +1,75 @@
+"""The standard library's `fcntl`, with cooperative forms of the two functions that wait for a file lock.
+
+A lock that is free is taken at once. Else the system waits for it in a thread, in its own line of waiters. If the
+greenlet that wanted it is killed, and the thread gets it after all, it is released again.
+
+What `fcntl()` does with F_SETLKW blocks the thread, as ever.
+"""
+
+from fcntl import *  # noqa: F403  (this module offers everything that the standard one does)
+from fcntl import LOCK_NB as _LOCK_NB
+from fcntl import LOCK_UN as _LOCK_UN
+from fcntl import flock as _flock
+from fcntl import lockf as _lockf
+from os import close as _close
+from os import dup as _dup
+from os import fstat as _fstat
+
+from greenio.blocking import call_in_thread as _call_in_thread
+
+__all__ = ["flock", "lockf"]
+
+
+def _descriptor(fd):
+    return fd if isinstance(fd, int) else fd.fileno()
+
+
+def flock(fd, operation, /):
+    """As fcntl.flock(): lock or unlock an open file. Switches while another one has it locked."""
+    if not isinstance(operation, int) or operation & (_LOCK_NB | _LOCK_UN):
+        return _flock(fd, operation)
+    try:
+        return _flock(fd, operation | _LOCK_NB)
+    except BlockingIOError:
+        pass
+    # The lock is the open file's. The thread has a descriptor of its own for that: the number may be closed meanwhile.
+    own = _dup(_descriptor(fd))
+
+    def lock():
+        try:
+            _flock(own, operation)
+        except BaseException:
+            _close(own)
+            raise
+
+    def unlock():
+        try:
+            _flock(own, _LOCK_UN)
+        finally:
+            _close(own)
+
+    _call_in_thread(lock, undo=unlock)
+    _close(own)
+
+
+def lockf(fd, cmd, len=0, start=0, whence=0, /):
+    """As fcntl.lockf(): lock or unlock a part of a file for this process. Switches while another one has it locked."""
+    if not isinstance(cmd, int) or cmd & (_LOCK_NB | _LOCK_UN):
+        return _lockf(fd, cmd, len, start, whence)
+    try:
+        return _lockf(fd, cmd | _LOCK_NB, len, start, whence)
+    except (BlockingIOError, PermissionError):  # POSIX allows both
+        pass
+    # Closing any descriptor of the file would release all of the process's locks on it: the thread uses this very one.
+    descriptor = _descriptor(fd)
+    status = _fstat(descriptor)
+
+    def unlock():
+        try:
+            now = _fstat(descriptor)
+        except OSError:
+            return  # closed, and so the lock is released
+        if (now.st_dev, now.st_ino) == (status.st_dev, status.st_ino):
+            _lockf(descriptor, _LOCK_UN, len, start, whence)
+
+    return _call_in_thread(_lockf, descriptor, cmd, len, start, whence, undo=unlock)

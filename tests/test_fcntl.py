@@ -1,0 +1,127 @@
+"""greenio.fcntl: file locks that are waited for while other greenlets go on."""
+
+import fcntl as standard
+import os
+import subprocess
+import sys
+
+import pytest
+
+from greenio import fcntl, sleep, spawn
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "file").write_bytes(b"0123456789")
+    return tmp_path / "file"
+
+
+class Holder:
+    """Another process that has a file locked until it is told to let go."""
+
+    CODE = """
+import fcntl, sys
+file = open(sys.argv[1], "r+")
+getattr(fcntl, sys.argv[2])(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.readline()
+"""
+
+    def __init__(self, path, function):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self.CODE, str(path), function], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self.process.stdout.readline() == b"locked\n"
+
+    def let_go(self):
+        if self.process.returncode is None:
+            self.process.communicate(b"\n")
+
+
+@pytest.fixture(params=["flock", "lockf"])
+def function(request):
+    return request.param
+
+
+@pytest.fixture
+def holder(path, function):
+    made = Holder(path, function)
+    yield made
+    made.let_go()
+
+
+def is_locked(path, function):
+    """Whether somebody other than the process that looks has the file locked."""
+    code = "import fcntl, sys; getattr(fcntl, sys.argv[2])(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    return subprocess.run([sys.executable, "-c", code, path, function], stderr=subprocess.DEVNULL).returncode != 0
+
+
+def test_a_lock_is_waited_for(path, function, holder, ticks):
+    with open(path, "r+") as file:
+        with pytest.raises(OSError):
+            getattr(fcntl, function)(file, standard.LOCK_EX | standard.LOCK_NB)
+        waiting = spawn(getattr(fcntl, function), file, standard.LOCK_EX)
+        before = len(ticks)
+        while len(ticks) < before + 5:
+            sleep(0.001)
+        assert not waiting.ready()
+        holder.let_go()
+        assert waiting.get(timeout=5) is None
+        assert is_locked(path, function)
+        getattr(fcntl, function)(file.fileno(), standard.LOCK_UN)
+        assert not is_locked(path, function)
+
+
+def test_a_killed_waiter_leaves_no_lock(path, function, holder):
+    with open(path, "r+") as file:
+        waiting = spawn(getattr(fcntl, function), file, standard.LOCK_EX)
+        sleep(0.01)
+        waiting.kill()
+        holder.let_go()
+        for _ in range(500):
+            if not is_locked(path, function):
+                break
+            sleep(0.01)
+        assert not is_locked(path, function)
+        getattr(fcntl, function)(file, standard.LOCK_EX)  # and it can be had
+        assert is_locked(path, function)
+
+
+def test_closed_by_a_killed_waiter(path, function, holder):
+    file = open(path, "r+")  # noqa: SIM115
+    waiting = spawn(getattr(fcntl, function), file, standard.LOCK_EX)
+    sleep(0.01)
+    waiting.kill()
+    number = file.fileno()
+    file.close()
+    other = os.open(path.parent / "other", os.O_CREAT | os.O_RDWR)
+    assert other == number or function == "flock"
+    holder.let_go()
+    while is_locked(path, function):
+        sleep(0.01)
+    os.close(other)
+
+
+def test_greenlets_of_one_process(path):
+    with open(path) as first, open(path) as second:
+        fcntl.flock(first, standard.LOCK_EX)
+        waiting = spawn(fcntl.flock, second, standard.LOCK_SH)
+        sleep(0.01)
+        assert not waiting.ready()
+        fcntl.flock(first, standard.LOCK_UN)
+        waiting.get(timeout=5)
+
+
+@pytest.mark.parametrize("arguments", [(-1, standard.LOCK_EX), ("x", standard.LOCK_EX), (0, "x"), (10**6, 2), (0,)])
+def test_bad_arguments(function, arguments):
+    with pytest.raises(Exception) as expected:
+        getattr(standard, function)(*arguments)
+    with pytest.raises(type(expected.value)) as caught:
+        getattr(fcntl, function)(*arguments)
+    assert getattr(caught.value, "errno", None) == getattr(expected.value, "errno", None)
+
+
+def test_names():
+    for name in dir(standard):
+        if not name.startswith("_") and name not in fcntl.__all__:
+            assert getattr(fcntl, name) is getattr(standard, name), name
