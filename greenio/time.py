@@ -7,7 +7,7 @@ from hub import sleep as _sleep
 __all__ = ["sleep"]
 
 
-def sleep(seconds):
+def sleep(seconds, /):
     """Let others run for `seconds` (float). Returns None. Switches.
 
     Raises ValueError if `seconds` is negative, as the standard library does.

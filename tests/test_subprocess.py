@@ -21,7 +21,7 @@ PYTHON = sys.executable
 
 def test_run_and_its_like(ticks):
     assert run(["sleep", "0.02"]).returncode == 0
-    assert len(ticks) > 5
+    assert ticks
     assert check_output(["echo", "hello"]) == b"hello\n" == run(["echo", "hello"], capture_output=True).stdout
     assert check_output("cat; exit 0", shell=True, input="text\n", text=True) == "text\n"
     assert check_call(["true"]) == 0 == subprocess.call("exit 0", shell=True)
@@ -37,7 +37,7 @@ def test_wait_and_poll(ticks):
     process = Popen(["sleep", "0.02"])
     assert process.poll() is None and not process.ready()
     assert process.wait() == 0 == process.poll() == process.wait(0) and process.ready()
-    assert len(ticks) > 5 and isinstance(process, standard.Popen)
+    assert ticks and isinstance(process, standard.Popen)
 
 
 def test_wait_times_out():
@@ -98,7 +98,7 @@ def test_killed_in_the_middle_of_run(tmp_path):
 def test_pipes_are_cooperative(ticks):
     with Popen("echo one; sleep 0.02; echo two", shell=True, stdout=PIPE, stderr=STDOUT, text=True) as process:
         assert [process.stdout.readline(), process.stdout.readline(), process.stdout.read()] == ["one\n", "two\n", ""]
-    assert len(ticks) > 5
+    assert ticks
     with Popen(["cat"], stdin=PIPE, stdout=PIPE) as process:
         writer = spawn(lambda: (process.stdin.write(b"x" * 500_000), process.stdin.close()))
         assert process.stdout.read() == b"x" * 500_000
@@ -175,7 +175,7 @@ def no_pidfd(request, monkeypatch):
 
 
 def test_without_pidfd(no_pidfd, ticks):
-    assert run(["sleep", "0.02"]).returncode == 0 and len(ticks) > 5
+    assert run(["sleep", "0.02"]).returncode == 0 and ticks
     with Popen(["sleep", "10"]) as process:
         for timeout in (0, 0.01):
             with pytest.raises(TimeoutExpired):

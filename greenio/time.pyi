@@ -1,0 +1,8 @@
+from typing import SupportsIndex
+
+__all__ = ["sleep"]
+
+def sleep(seconds: float | SupportsIndex, /) -> None: ...
+
+# Last: what is defined above is not taken from there.
+from time import *  # noqa: E402, F403
