@@ -1,9 +1,11 @@
 """TLS that lets other greenlets run: the standard library's `ssl`, on cooperative sockets.
 
 There is one SSLContext class, the standard library's, and any context will do. What its `wrap_socket()` makes depends
-on the socket: of one of `greenio.socket` an `SSLSocket` of this module, of any other the standard library's.
+on the socket: of one of `greenio.socket` an `SSLSocket` of this module, of any other the standard library's. A context
+with a socket class of its own, as other libraries have, makes one that is of that class and cooperative.
 """
 
+import errno
 import ssl as _standard
 from socket import _GLOBAL_DEFAULT_TIMEOUT
 from ssl import *  # noqa: F403  (this module offers everything that the standard one does)
@@ -42,6 +44,12 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
             self._stream.wait_until(events, deadline)
         except TimeoutError:
             raise TimeoutError(f"The {what} operation timed out") from None
+        self._check_open()
+
+    def _check_open(self):
+        # The TLS library knows the descriptor by its number, which may be another file's by now.
+        if self.fileno() < 0:
+            raise OSError(errno.EBADF, "the socket was closed while this greenlet waited for it")
 
     def _until_done(self, what, function, *args):
         """Call a function of the TLS library until it does not have to wait for the peer any more."""
@@ -82,6 +90,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
             if not self._write_lock.acquire(timeout=-1 if self.gettimeout() is None else self.gettimeout()):
                 raise TimeoutError("The write operation timed out")
         try:
+            self._check_open()
             if self._unfinished is not None:
                 self._write(self._sslobj, self._unfinished)
             return function(*args)
@@ -92,9 +101,13 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         # Of the connection that it was when the call began: what was meant for TLS is never sent without.
         if type(data) is bytes and len(data) <= _RECORD:
             return self._write(connection, data)
+        try:
+            view = memoryview(data)
+        except TypeError:
+            return connection.write(data)  # says what is wrong
         deadline = self._stream.deadline()
         written = 0
-        with memoryview(data) as view, view.cast("B") as rest:
+        with view, view.cast("B") as rest:
             if not rest:
                 return self._write(connection, rest)
             while written < len(rest):
@@ -132,6 +145,8 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         A greenlet that is killed in the middle of it closes the connection.
         """
         self._check_connected()
+        if self.fileno() < 0:
+            self.getpeername()  # says that it is closed
         timeout = self._stream.timeout
         if timeout == 0 and block:
             self._stream.timeout = None
@@ -191,16 +206,27 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         return wrapped, address
 
 
-class _ByKindOfSocket(_standard.SSLSocket):
-    """What contexts make sockets with: of each the kind that goes with the plain one."""
-
-    @classmethod
-    def _create(cls, sock, *args, **kwargs):
-        kind = SSLSocket if isinstance(sock, _socket.socket) else _standard.SSLSocket
-        return kind._create(sock, *args, **kwargs)
+_create = _standard.SSLSocket._create.__func__
 
 
-SSLContext.sslsocket_class = _ByKindOfSocket
+def _create_by_kind(cls, sock, *args, **kwargs):
+    # What every context makes its sockets with, also those that have a class of their own for them.
+    if isinstance(sock, _socket.socket) and not issubclass(cls, SSLSocket):
+        cls = _cooperative(cls)
+    return _create(cls, sock, *args, **kwargs)
+
+
+def _cooperative(cls):
+    """The class that is like a subclass of ssl.SSLSocket, and cooperative."""
+    if cls is _standard.SSLSocket:
+        return SSLSocket
+    made = cls.__dict__.get("_greenio_kind")
+    if made is None:
+        made = cls._greenio_kind = type(cls.__name__, (cls, SSLSocket), {"__module__": cls.__module__})
+    return made
+
+
+_standard.SSLSocket._create = classmethod(_create_by_kind)
 
 
 def get_server_certificate(
