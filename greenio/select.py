@@ -13,7 +13,8 @@ import select as _standard
 import time
 from select import *  # noqa: F403  (this module offers everything that the standard one does)
 
-from greenio.socket import wait_read as _wait_read
+from hub.scheduler import sleep as _sleep
+
 from greenio.stream import Stream as _Stream
 
 __all__ = ["epoll", "error", "poll", "select"]
@@ -25,6 +26,7 @@ _select, _poll, _epoll = _standard.select, _standard.poll, _standard.epoll
 
 _READ = 1
 _SIMPLE_TIMEOUT_MOST = 1_000_000
+_MOMENT = 0.01  # seconds between two looks when nothing can be waited for
 
 
 def _judge(timeout, wait):
@@ -46,13 +48,16 @@ def _wait(descriptors, ready, timeout):
     """
     end = None if timeout is None else time.monotonic() + timeout
     waiting = _epoll()
+    stream = _Stream(waiting.fileno(), None, 0, "many descriptors")
     try:
         for descriptor, events in descriptors.items():
             try:
                 # Edge-triggered: an event that the system's call does not count as ready is told once.
                 waiting.register(descriptor, events | _standard.EPOLLET)
             except OSError as failure:
-                if failure.errno not in (errno.EPERM, errno.EBADF):  # always ready; closed: ready() tells
+                if failure.errno == errno.EINVAL:
+                    stream = None
+                elif failure.errno not in (errno.EPERM, errno.EBADF):  # always ready; closed: ready() tells
                     raise
         while True:
             answer = ready()
@@ -62,12 +67,30 @@ def _wait(descriptors, ready, timeout):
             if left is not None and left <= 0:
                 return answer
             try:
-                _wait_read(waiting, left)
+                _wait_readable(stream, left)
             except TimeoutError:
                 return ready()
             waiting.poll(0, max(1, len(descriptors)))  # the edges are seen
     finally:
+        if stream is not None:
+            stream.forget()
         waiting.close()
+
+
+def _wait_readable(stream, seconds):
+    """Wait for an epoll descriptor, at most so many seconds (None for ever): TimeoutError.
+
+    The system lets one file be in so many epolls only that are in others: 500. Beyond that, or without a stream, a
+    moment passes.
+    """
+    try:
+        if stream is not None:
+            stream.timeout = seconds
+            return stream.wait_until(_READ, stream.deadline())
+    except OSError as failure:
+        if failure.errno != errno.EINVAL:
+            raise
+    _sleep(_MOMENT if seconds is None else min(_MOMENT, seconds))
 
 
 def _descriptor(source):
@@ -215,15 +238,18 @@ class epoll:
         found = self._epoll.poll(0, maxevents)
         if found or (timeout is not None and timeout == 0):
             return found
-        self._stream.timeout = None if timeout is None or timeout < 0 else timeout
-        deadline = self._stream.deadline()
-        while not found:  # else another greenlet was faster
+        end = None if timeout is None or timeout < 0 else time.monotonic() + timeout
+        while True:
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                return found
             try:
-                self._stream.wait_until(_READ, deadline)
+                _wait_readable(self._stream, left)
             except TimeoutError:
                 return self._epoll.poll(0, maxevents)
             found = self._epoll.poll(0, maxevents)
-        return found
+            if found:
+                return found  # else another greenlet was faster
 
     def __enter__(self):
         if self._epoll.closed:
