@@ -75,7 +75,7 @@ def seconds(text):
     if text is None or (isinstance(text, str) and text.strip().lower() in ("", "none")):
         return None
     value = float(text)
-    if not value > 0:
+    if not 0 < value < float("inf"):
         raise ValueError(f"expected seconds, a number greater than 0, or none; got {text!r}")
     return value
 

@@ -53,7 +53,7 @@ def test_from_the_environment(monkeypatch):
 
 
 def test_nonsense_is_refused(restored):
-    for value in (0, -1, "x", float("nan")):
+    for value in (0, -1, "x", float("nan"), float("inf")):
         with pytest.raises(ValueError):
             config.resolver_timeout = value
     with pytest.raises(ValueError):

@@ -2,10 +2,13 @@
 
 import os
 import random
+import re
 import socket as standard
+import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pycares
 import pytest
@@ -15,7 +18,7 @@ from name_server import DEAF, REFUSED, SERVFAIL, SILENT, TRUNCATED, NameServer
 from greenio import Timeout, config, joinall, sleep, spawn
 from greenio import socket as cooperative
 from greenio.event import Event
-from greenio.resolver.hosts import Hosts, in_order
+from greenio.resolver.hosts import Hosts, _kind, in_order
 from greenio.resolver.names import name_servers
 from greenio.socket import getaddrinfo, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo
 
@@ -33,6 +36,7 @@ ZONE = {
     "empty.test": {},
     "servfail.test": SERVFAIL,
     "refused.test": REFUSED,
+    "half.test": {"A": ["192.0.2.7"], "AAAA": SERVFAIL},
     "silent.test": SILENT,
     "deaf.test": DEAF,
     "big.test": {TRUNCATED: True, "A": [f"192.0.2.{number}" for number in range(60)]},
@@ -118,6 +122,11 @@ def test_families(server):
     both = getaddrinfo("both.test", 80, INET6, STREAM, 0, standard.AI_V4MAPPED | standard.AI_ALL)
     assert sorted(found[4][0] for found in both) == ["::1", "::ffff:127.0.0.2", "::ffff:127.0.0.3"]
     assert len(getaddrinfo("both.test", 80, INET6, STREAM, 0, standard.AI_V4MAPPED)) == 1
+
+
+def test_one_family_that_fails_does_not_hide_the_other(server):
+    assert getaddrinfo("half.test", 80, type=STREAM) == [(INET, STREAM, 6, "", ("192.0.2.7", 80))]
+    assert error_of(getaddrinfo, "half.test", 80, INET6) == AGAIN
 
 
 def test_canonical_names(server):
@@ -405,6 +414,28 @@ def test_addresses_without_a_route_come_last():
     assert in_order(["127.0.0.1", "::1"]) == ["::1", "127.0.0.1"]
     assert in_order(["fe80::1", "127.0.0.1"]) == ["127.0.0.1", "fe80::1"]  # no link is named
     assert in_order(["192.0.2.1"]) == ["192.0.2.1"]
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("192.0.2.1", "IPv4"), ("::1", "loopback"), ("::", "IPv6"), ("2001:db8::1", "IPv6"), ("2001::1", "Teredo"),
+        ("2001:0:1::1", "Teredo"), ("2002:c000:201::", "6to4"), ("fd00::2", "unique local"), ("fc::1", "IPv6"),
+        ("fec0::1", "site local"), ("fe80::1", "IPv6"),
+    ],
+)  # fmt: skip
+def test_kinds_of_addresses(address, kind):
+    assert _kind(address) == kind
+
+
+def test_everything_is_found_as_the_system_finds_it():
+    script = Path(__file__).parent / "scripts" / "names_as_the_system_finds_them.py"
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs `unshare --mount`, which this user may not call")
+    result = subprocess.run(
+        ["unshare", "--mount", sys.executable, script], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert re.fullmatch(r"\d{3} calls\n", result.stdout) and not result.stderr, result.stdout + result.stderr
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------

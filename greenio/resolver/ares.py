@@ -1,21 +1,24 @@
 """c-ares, through the package pycares: lookups without threads. Its sockets and times are watched by the hub's loop.
 
 What differs from the system's resolver: /etc/hosts and /etc/resolv.conf are read, and nothing else. The services of
-nsswitch.conf (mDNS, LDAP, containers) have no part in it, nor has NI_NOFQDN. The canonical name of a host that was
-found in a search domain is the short one. c-ares keeps answers for as long as their name servers allow.
+nsswitch.conf (mDNS, LDAP, containers) have no part in it, nor has NI_NOFQDN. c-ares keeps answers for as long as their
+name servers allow.
 
 The channel is made at the first lookup. Everything that c-ares does, it does in the thread of the hub.
 """
 
 import os
 import sys
-from _socket import EAI_AGAIN, EAI_FAIL, EAI_MEMORY, EAI_NODATA, EAI_NONAME, SOCK_STREAM
+from _socket import AF_INET, AF_INET6, AF_UNSPEC, EAI_AGAIN, EAI_NODATA, EAI_NONAME
 from _thread import get_ident
+from functools import partial
 from ipaddress import ip_address
+
+from hub.errors import InvalidThreadUseError
 
 from greenio.event import AsyncResult
 from greenio.resolver.hosts import Found
-from greenio.resolver.names import NamesResolver, name_servers, seconds_for_one_try
+from greenio.resolver.names import NamesResolver, merged, name_servers, seconds_for_one_try
 
 try:
     import pycares
@@ -32,10 +35,13 @@ _NUMBERS = {
     ares_errno.ARES_ENOTFOUND: EAI_NONAME,
     ares_errno.ARES_EBADNAME: EAI_NONAME,
     ares_errno.ARES_ENODATA: EAI_NODATA,
-    ares_errno.ARES_ENOMEM: EAI_MEMORY,
-    ares_errno.ARES_EFORMERR: EAI_FAIL,
-    ares_errno.ARES_ENOTIMP: EAI_FAIL,
-    ares_errno.ARES_EBADQUERY: EAI_FAIL,
+    ares_errno.ARES_ENOMEM: EAI_NONAME,  # which c-ares says of characters that no name may have
+}
+
+_KINDS = {
+    AF_INET: [pycares.QUERY_TYPE_A],
+    AF_INET6: [pycares.QUERY_TYPE_AAAA],
+    AF_UNSPEC: [pycares.QUERY_TYPE_A, pycares.QUERY_TYPE_AAAA],
 }
 
 
@@ -77,48 +83,56 @@ class Resolver(NamesResolver):
     # --- questions ---
 
     def _ask_addresses(self, name, family):
-        def ask(channel, answered):
-            channel.getaddrinfo(name, None, family=family, type=SOCK_STREAM, callback=answered)
+        kinds = _KINDS[family]
+        outcomes = []
+        result = AsyncResult()
 
-        return self._ask(ask, lambda answer: _found(name, answer))
+        def ended(found, number):
+            outcomes.append((found, number))
+            if len(outcomes) == len(kinds):
+                result.set(merged(outcomes))
+
+        for kind in kinds:
+            self._ask("search", name, kind, partial(_found, os.fsdecode(name)), ended)
+        return result
 
     def _ask_names(self, address):
-        def ask(channel, answered):
-            channel.query(ip_address(address).reverse_pointer, pycares.QUERY_TYPE_PTR, callback=answered)
-
-        return self._ask(ask, _names)
-
-    def _ask(self, ask, understood):
-        """Begin a question: ``ask(channel, answered)``. What ``understood(answer)`` returns is the result."""
         result = AsyncResult()
+        name = ip_address(address).reverse_pointer
+        self._ask("query", name, pycares.QUERY_TYPE_PTR, _names, lambda *outcome: result.set(outcome))
+        return result
+
+    def _ask(self, how, name, kind, understood, ended):
+        """Ask for the records of a name. Calls ``ended(understood(records), None)``, or ``ended(None, number)``."""
+        if self._hub.thread_ident != get_ident():
+            raise InvalidThreadUseError(f"{self!r} belongs to another thread: use get_hub().resolver of this one")
         channel = self._ready_channel()
         asked_in = self._watchers  # another one after a fork
+        waiting = [True]
 
         def answered(answer, error):
-            if self._watchers is not asked_in:
+            if self._watchers is not asked_in or not waiting:
                 return
+            waiting.clear()
             self._asked -= 1
-            found = understood(answer) if error is None else None
-            if found is None:
-                result.set((None, EAI_NODATA if error is None else _NUMBERS.get(error, EAI_AGAIN)))
+            found = understood(answer.answer, kind) if error is None else None
+            if found is not None:
+                ended(found, None)
             else:
-                result.set((found, None))
+                ended(None, EAI_NODATA if error is None else _NUMBERS.get(error, EAI_AGAIN))
 
         self._asked += 1  # before, as the answer may be there at once
         try:
-            ask(channel, answered)
-        except BaseException:
-            self._asked -= 1
-            raise
+            getattr(channel, how)(name, kind, callback=answered)
+        except pycares.AresError:
+            answered(None, ares_errno.ARES_EBADNAME)  # no name that could be asked for
         self._set_timer()
-        return result
 
     def _ready_channel(self):
         if self._channel is None:
             servers = name_servers()
             if servers is not None:
                 servers = [_server(address, port) for address, port in servers]
-            # Not `lookups`: pycares frees that string before c-ares reads it.
             self._channel = pycares.Channel(
                 servers=servers, timeout=seconds_for_one_try(), sock_state_cb=self._socket_changed
             )
@@ -176,17 +190,18 @@ def _text(name):
     return name if isinstance(name, str) else name.decode("ascii", "surrogateescape")
 
 
-def _found(name, answer):
-    """c-ares' answer to a question for addresses, as a Found; None if there are none."""
-    addresses = [_text(node.addr[0]) for node in answer.nodes]
+def _found(name, records, kind):
+    """What the records of an answer say of a name (str), as a Found; None if there are no addresses."""
+    addresses = [_text(record.data.addr) for record in records if record.type == kind]
     if not addresses:
         return None
-    # Those of A and of AAAA: each alias comes twice.
-    aliases = list(dict.fromkeys(_text(each.alias) for each in answer.cnames))
-    canonical = _text(answer.cnames[-1].name) if answer.cnames else os.fsdecode(name).rstrip(".")
+    aliases = [_text(record.name) for record in records if record.type == pycares.QUERY_TYPE_CNAME]
+    canonical = next(_text(record.name) for record in records if record.type == kind)
+    if canonical.lower() == name.lower():
+        canonical = name  # as it was asked for
     return Found(canonical, aliases, addresses)
 
 
-def _names(answer):
-    """The names in an answer to a question for a pointer (list of str), or None."""
-    return [_text(each.data.dname) for each in answer.answer if each.type == pycares.QUERY_TYPE_PTR] or None
+def _names(records, kind):
+    """The names that the records of an answer give to an address (list of str), or None."""
+    return [_text(record.data.dname) for record in records if record.type == kind] or None

@@ -4,7 +4,7 @@ import _socket
 import copy
 import os
 import weakref
-from _socket import EAI_AGAIN, EAI_FAIL, EAI_MEMORY, EAI_NODATA, EAI_NONAME, gaierror
+from _socket import EAI_AGAIN, EAI_NODATA, EAI_NONAME, gaierror
 
 from greenio.config import config
 from greenio.resolver.numeric import is_ipv4, is_number, may_be_numeric, numeric_addrinfo
@@ -15,8 +15,6 @@ __all__ = ["BaseResolver", "failure"]
 # The C library's words, which `socket` does not offer.
 _WORDS = {
     EAI_AGAIN: "Temporary failure in name resolution",
-    EAI_FAIL: "Non-recoverable failure in name resolution",
-    EAI_MEMORY: "Memory allocation failure",
     EAI_NODATA: "No address associated with hostname",
     EAI_NONAME: "Name or service not known",
 }

@@ -1,21 +1,21 @@
 """dnspython on cooperative sockets: lookups in Python, without threads.
 
 What differs from the system's resolver: /etc/hosts and /etc/resolv.conf are read, and nothing else. nsswitch.conf and
-its services (mDNS, LDAP, containers) have no part in it, nor has NI_NOFQDN. IPv6 is asked for before IPv4.
+its services (mDNS, LDAP, containers) have no part in it, nor has NI_NOFQDN.
 
 dnspython can be given the library that its asynchronous resolver waits with: here, one that lets the greenlet wait and
 returns when the thing is done. Its coroutines then never suspend, and run to their end like any function. Nothing is
 replaced in dnspython, or for others that use it.
 """
 
-from _socket import EAI_AGAIN, EAI_NODATA, EAI_NONAME, SOCK_DGRAM
+from _socket import AF_INET, AF_INET6, AF_UNSPEC, EAI_AGAIN, EAI_NODATA, EAI_NONAME, SOCK_DGRAM
 
 from hub.scheduler import sleep
 
 from greenio.config import config
 from greenio.event import AsyncResult
-from greenio.resolver.hosts import Found, in_order
-from greenio.resolver.names import NamesResolver, name_servers, seconds_for_one_try
+from greenio.resolver.hosts import Found
+from greenio.resolver.names import NamesResolver, merged, name_servers, seconds_for_one_try
 from greenio.spawning import spawn
 
 try:
@@ -26,6 +26,7 @@ try:
     import dns.name
     import dns.nameserver
     import dns.resolver
+    import dns.reversename
 except ImportError as error:
     raise ImportError(
         "the resolver 'dnspython' needs the package dnspython: pip install 'greenio[dnspython]'"
@@ -69,9 +70,7 @@ class Resolver(NamesResolver):
 
         def run():
             try:
-                result.set((find(*args), None))
-            except dns.exception.DNSException as error:
-                result.set((None, _number(error)))
+                result.set(find(*args))
             except Exception as error:
                 result.set_exception(error)
             finally:
@@ -87,15 +86,21 @@ class Resolver(NamesResolver):
             greenlet.kill(block=False)
 
     def _find_addresses(self, name, family):
-        labels = dns.name.Name(name.split(b"."))
-        answers = _run(self._ready().resolve_name(labels, family, search=True, backend=_backend))
-        chain = next(iter(answers.values())).chaining_result
-        aliases = [cname.name.to_text(True) for cname in chain.cnames]
-        return Found(chain.canonical_name.to_text(True), aliases, in_order(list(answers.addresses())))
+        outcomes = []
+        for kind in _KINDS[family]:
+            outcomes.append(self._resolve(_found, lambda: dns.name.Name(name.split(b".")), kind))
+            if outcomes[-1][1] == EAI_NONAME:
+                break  # no such name, whatever its records
+        return merged(outcomes)
 
     def _find_names(self, address):
-        answer = _run(self._ready().resolve_address(address, backend=_backend))
-        return [pointer.target.to_text(True) for pointer in answer]
+        return self._resolve(_names, lambda: dns.reversename.from_address(address), "PTR")
+
+    def _resolve(self, understood, name, kind):
+        try:
+            return understood(_run(self._ready().resolve(name(), kind, search=True, backend=_backend))), None
+        except dns.exception.DNSException as error:
+            return None, _number(error)
 
     def _ready(self):
         if self._resolver is None:
@@ -112,6 +117,18 @@ class Resolver(NamesResolver):
                 resolver.lifetime, resolver.timeout = config.resolver_timeout, seconds_for_one_try()
             self._resolver = resolver
         return self._resolver
+
+
+_KINDS = {AF_INET: ["A"], AF_INET6: ["AAAA"], AF_UNSPEC: ["A", "AAAA"]}
+
+
+def _found(answer):
+    aliases = [cname.name.to_text(True) for cname in answer.chaining_result.cnames]
+    return Found(answer.canonical_name.to_text(True), aliases, [record.address for record in answer])
+
+
+def _names(answer):
+    return [pointer.target.to_text(True) for pointer in answer]
 
 
 def _number(error):

@@ -84,23 +84,45 @@ def _normal(address):
 
 
 def in_order(addresses):
-    """Addresses (list of str) in the order to try them, the best first.
+    """Addresses (list of str) in the order to try them, the best first. Sends nothing.
 
-    Those that this host has a route to; of these, those that are reached from an address of the same scope; of these,
-    IPv6. The part of RFC 6724 (https://www.rfc-editor.org/rfc/rfc6724) that matters to most. Sends nothing.
+    As in RFC 6724 (https://www.rfc-editor.org/rfc/rfc6724): first those that this host has a route to; of these, those
+    that are reached from an address of the same scope, and of the same kind; of these, IPv6.
     """
     return sorted(addresses, key=_rank) if len(addresses) > 1 else list(addresses)
 
 
 def _rank(address):
-    is_ipv4 = ":" not in address
     try:
-        with closing(_socket.socket(AF_INET if is_ipv4 else AF_INET6, SOCK_DGRAM)) as probe:
+        with closing(_socket.socket(AF_INET6 if ":" in address else AF_INET, SOCK_DGRAM)) as probe:
             probe.connect((address, 53))
             source = probe.getsockname()[0]
     except OSError:
-        return 2, is_ipv4
-    return int(_is_local(source) != _is_local(address)), is_ipv4
+        return (2,)
+    kind = _kind(address)
+    scopes_differ = int(_is_local(source) != _is_local(address))
+    return scopes_differ, kind != _kind(source), _PRECEDENCE[kind]
+
+
+_PRECEDENCE = {"loopback": 0, "IPv6": 1, "unique local": 1, "site local": 1, "Teredo": 1, "6to4": 2, "IPv4": 3}
+
+
+def _kind(address):
+    """What the C library's table of labels makes of an address (str)."""
+    first, _, rest = address.partition(":")
+    if not rest:
+        return "IPv4"
+    if address == "::1":
+        return "loopback"
+    if first == "2002":
+        return "6to4"
+    if first == "2001" and rest.startswith((":", "0:")):
+        return "Teredo"
+    if len(first) == 4 and first.startswith(("fc", "fd")):
+        return "unique local"
+    if len(first) == 4 and first.startswith(("fec", "fed", "fee", "fef")):
+        return "site local"
+    return "IPv6"
 
 
 def _is_local(address):

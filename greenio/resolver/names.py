@@ -20,7 +20,6 @@ from _socket import (
     AI_V4MAPPED,
     EAI_ADDRFAMILY,
     EAI_AGAIN,
-    EAI_FAIL,
     EAI_NODATA,
     EAI_NONAME,
     NI_NAMEREQD,
@@ -32,16 +31,15 @@ from _socket import (
 
 from greenio.config import config
 from greenio.resolver.base import BaseResolver, failure
-from greenio.resolver.hosts import Hosts
+from greenio.resolver.hosts import Found, Hosts, in_order
 from greenio.resolver.numeric import numeric_addrinfo
 
-__all__ = ["NamesResolver", "name_servers", "seconds_for_one_try"]
+__all__ = ["NamesResolver", "merged", "name_servers", "seconds_for_one_try"]
 
 # What a failed question for the names of an address is to gethostbyaddr(): numbers and words of the C library.
 _HOST_ERRORS = {
     EAI_NONAME: (1, "Unknown host"),
     EAI_AGAIN: (2, "Host name lookup failure"),
-    EAI_FAIL: (3, "Unknown server error"),
     EAI_NODATA: (4, "No address associated with name"),
 }
 
@@ -79,6 +77,16 @@ def seconds_for_one_try():
     """
     seconds = config.resolver_timeout
     return None if seconds is None else min(2.0, seconds / 4)
+
+
+def merged(outcomes):
+    """One outcome of the questions for IPv4 and IPv6 addresses, each (Found, None) or (None, number)."""
+    found = [each for each, _ in outcomes if each is not None]
+    if found:
+        addresses = in_order([address for each in found for address in each.addresses])
+        return Found(found[0].name, found[0].aliases, addresses), None
+    numbers = {number for _, number in outcomes}
+    return None, next(each for each in (EAI_AGAIN, EAI_NODATA, EAI_NONAME) if each in numbers)
 
 
 class NamesResolver(BaseResolver):
@@ -119,6 +127,8 @@ class NamesResolver(BaseResolver):
         names = self.hosts.names(address)
         if names is not None:
             return names, None
+        if address.startswith("::ffff:") and "." in address:
+            address = address.removeprefix("::ffff:")  # what it stands for in DNS
         names, number = self._look_up(address, self._ask_names, address)
         return names and names[:1], number  # the first one only, as the C library does
 
@@ -188,7 +198,7 @@ class NamesResolver(BaseResolver):
             address = self._addresses(_encoded(ip_address), AF_UNSPEC).addresses[0]
         names, number = self._names(address)
         if number is not None:
-            raise herror(*_HOST_ERRORS.get(number, _HOST_ERRORS[EAI_FAIL]))
+            raise herror(*_HOST_ERRORS[number])
         return names[0], names[1:], [address]
 
     def _gethostbyaddr_of_special(self, host):

@@ -1,9 +1,9 @@
 """A small name server on loopback, in greenlets of the process that asks it: UDP and TCP, and what goes wrong there.
 
 A zone says what it answers: ``{"name.test": {"A": ["192.0.2.1"], "AAAA": ["2001:db8::1"]}}``. Instead of records, a
-name may stand for a way to behave: SERVFAIL, REFUSED, SILENT (no answer at all), DEAF (none to the first question), or
-an Event, which is waited for before the records of the name "answer.test" are given. With TRUNCATED among its records,
-UDP answers are cut off.
+name, or a type, may stand for a way to behave: SERVFAIL, REFUSED, SILENT (no answer at all), DEAF (none to the first
+question), or an Event, which is waited for before the records of the name "answer.test" are given. With TRUNCATED among
+its records, UDP answers are cut off.
 """
 
 import struct
@@ -25,21 +25,27 @@ class NameServer:
         self.zone = zone
         self.asked = []
         self._connections = []
+        self.udp = None
+
+    def listen_at(self, host, port):
+        """Take an address. Raises OSError if somebody else has it."""
+        self.udp, self.tcp = socket(type=SOCK_DGRAM), socket()
+        try:
+            self.udp.bind((host, port))
+            self.tcp.bind(self.udp.getsockname())
+            self.tcp.listen(5)
+        except OSError:
+            self.udp.close()
+            self.tcp.close()
+            self.udp = None
+            raise
+        self.address = "{}:{}".format(*self.udp.getsockname())
 
     def __enter__(self):
-        while True:
-            self.udp, self.tcp = socket(type=SOCK_DGRAM), socket()
-            self.udp.bind(("127.0.0.1", 0))
-            self.port = self.udp.getsockname()[1]
-            try:
-                self.tcp.bind(("127.0.0.1", self.port))
-            except OSError:  # another process has that one
-                self.udp.close()
-                self.tcp.close()
-                continue
-            break
-        self.tcp.listen(5)
-        self.address = f"127.0.0.1:{self.port}"
+        while self.udp is None:
+            # The same port for both may take several tries.
+            with suppress(OSError):
+                self.listen_at("127.0.0.1", 0)
         self._greenlets = [spawn(self._serve_udp), spawn(self._serve_tcp)]
         return self
 
@@ -80,6 +86,8 @@ class NameServer:
         kind = _TYPES.get(int.from_bytes(question[end : end + 2], "big"), "?")
         self.asked.append((name, kind, how))
         records = self.zone.get(name, "nxdomain")
+        if isinstance(records, dict) and isinstance(records.get(kind), str):
+            records = records[kind]
         if isinstance(records, Event):
             records.wait()
             records = self.zone["answer.test"]
