@@ -10,7 +10,7 @@ from _thread import error
 from contextvars import Context
 
 import greenlet
-from hub import get_hub, native
+from hub import native
 
 from greenio.event import Event
 from greenio.greenlet import Greenlet

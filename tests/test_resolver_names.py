@@ -18,8 +18,8 @@ from name_server import DEAF, REFUSED, SERVFAIL, SILENT, TRUNCATED, NameServer
 from greenio import Timeout, config, joinall, sleep, spawn
 from greenio import socket as cooperative
 from greenio.event import Event
-from greenio.resolver.hosts import Hosts, _kind, in_order
-from greenio.resolver.names import name_servers
+from greenio.resolver.hosts import Found, Hosts, _kind, in_order
+from greenio.resolver.names import merged, name_servers
 from greenio.socket import getaddrinfo, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo
 
 # pycares starts a thread, once and for all, when its first channel is made.
@@ -127,6 +127,15 @@ def test_families(server):
 def test_one_family_that_fails_does_not_hide_the_other(server):
     assert getaddrinfo("half.test", 80, type=STREAM) == [(INET, STREAM, 6, "", ("192.0.2.7", 80))]
     assert error_of(getaddrinfo, "half.test", 80, INET6) == AGAIN
+
+
+def test_hosts_of_several_search_domains_are_not_mixed():
+    four, six = Found("host.one.test", [], ["127.0.0.1"]), Found("Host.one.test", [], ["::1"])
+    other = Found("other.test", ["host.two.test"], ["::1"])
+    assert merged([(four, None), (six, None)]) == (Found("host.one.test", [], ["::1", "127.0.0.1"]), None)
+    assert merged([(four, None), (other, None)]) == (four, None)
+    assert merged([(None, standard.EAI_NONAME), (other, None)]) == (other, None)
+    assert merged([(None, standard.EAI_NODATA), (None, standard.EAI_AGAIN)]) == (None, standard.EAI_AGAIN)
 
 
 def test_canonical_names(server):

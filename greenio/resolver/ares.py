@@ -115,7 +115,12 @@ class Resolver(NamesResolver):
                 return
             waiting.clear()
             self._asked -= 1
-            found = understood(answer.answer, kind) if error is None else None
+            found = None
+            try:
+                if error is None:
+                    found = understood(answer.answer, kind)
+            except Exception:
+                self._hub.handle_error(self, *sys.exc_info())  # c-ares would swallow it
             if found is not None:
                 ended(found, None)
             else:

@@ -83,10 +83,16 @@ def merged(outcomes):
     """One outcome of the questions for IPv4 and IPv6 addresses, each (Found, None) or (None, number)."""
     found = [each for each, _ in outcomes if each is not None]
     if found:
+        # A search domain may have one of them, and another domain the other: these are two hosts then.
+        found = [each for each in found if _asked_for(each) == _asked_for(found[0])]
         addresses = in_order([address for each in found for address in each.addresses])
         return Found(found[0].name, found[0].aliases, addresses), None
     numbers = {number for _, number in outcomes}
     return None, next(each for each in (EAI_AGAIN, EAI_NODATA, EAI_NONAME) if each in numbers)
+
+
+def _asked_for(found):
+    return (found.aliases or [found.name])[0].lower()
 
 
 class NamesResolver(BaseResolver):
