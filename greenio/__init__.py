@@ -3,7 +3,7 @@
 Layers, from the bottom; each knows only those below it:
 
     hub (a package of its own)       the loop and the scheduler
-    timeout; greenlet                Timeout; Greenlet
+    timeout; greenlet, identity      Timeout; Greenlet; which thread is this
     linkable, event, semaphore, mutex, condition, lock, queue, local
                                      where greenlets, and threads, meet
     spawning, waiting, choosing      spawn, kill; wait, joinall; wait_any
@@ -11,11 +11,14 @@ Layers, from the bottom; each knows only those below it:
                                      many greenlets or threads under one roof; who does what
     config, process, hub             settings; signals and forks
     resolver, stream, socket         names, and cooperative sockets
-    nowait, blocking, children, signalfd
+    nowait, blocking, children, signalfd, signal_handlers
                                      descriptors that others share; calls that may block for ever; child processes
     ssl, select, selectors, fileobject, subprocess, os, fs, fcntl, signal, time
                                      TLS; many descriptors at once; pipes, files, processes, signals
     baseserver, server               servers
+    thread, threading, multiprocessing, running_loop, events
+                                     what patching puts in place, and whom it tells
+    contrib, monkey                  other packages; patching. Nothing imports them
 
 Importing it makes no event loop: that is made when a thread first waits for something.
 """

@@ -170,6 +170,8 @@ def open_pipe(fileno, mode="r", buffering=-1, encoding=None, errors=None, newlin
     `own`: nobody else shares the open file; see `PipeIO`.
     """
     _check_mode(mode, buffering, encoding, errors, newline)
+    if buffering == 1 and "b" in mode:
+        warnings.warn("line buffering is for text: the default buffer size is used", RuntimeWarning, stacklevel=2)
     raw = PipeIO(fileno, mode, closefd, own)
     try:
         if buffering == 0:

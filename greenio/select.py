@@ -103,13 +103,10 @@ def select(rlist, wlist, xlist, timeout=None):
     `timeout` in seconds (float; None for ever); 0 only looks, and does not switch.
     """
     _judge(timeout, lambda ready: _select([ready], [], [], timeout))
-    try:
-        rlist, wlist, xlist = list(rlist), list(wlist), list(xlist)
-    except TypeError:
-        return _select(rlist, wlist, xlist, 0)  # says what is wrong with them
     answer = _select(rlist, wlist, xlist, 0)
     if any(answer) or (timeout is not None and timeout == 0):
         return answer
+    rlist, wlist, xlist = list(rlist), list(wlist), list(xlist)
     descriptors = {}
     for sources, events in (
         (rlist, _standard.EPOLLIN), (wlist, _standard.EPOLLOUT), (xlist, _standard.EPOLLPRI),

@@ -1,7 +1,8 @@
 """The standard library's `signal`, with cooperative forms of the functions that wait for a signal.
 
-The hub has no handler of its own, not even for SIGCHLD: `signal`, `getsignal`, `set_wakeup_fd`, `setitimer` and all
-others are the standard ones. To run a handler in a greenlet, see `greenio.signal_handler`.
+The hub has no handler of its own, not even for SIGCHLD: `set_wakeup_fd`, `setitimer` and all others are the standard
+ones. Handlers that are set with `signal` run on the main greenlet (see `greenio.signal_handlers`). To run one in a
+greenlet of its own, see `greenio.signal_handler`.
 
 Theory
     Signals that are blocked and waited for stay pending until they are taken by the thread that asks, so that none is
@@ -33,10 +34,11 @@ from hub import get_hub as _get_hub
 
 from greenio.event import Event as _Event
 from greenio.greenlet import Greenlet as _Greenlet
+from greenio.signal_handlers import getsignal, signal
 from greenio.signalfd import open_signalfd as _open_signalfd
 from greenio.socket import wait_read as _wait_read
 
-__all__ = ["pause", "sigtimedwait", "sigwait", "sigwaitinfo"]
+__all__ = ["getsignal", "pause", "signal", "sigtimedwait", "sigwait", "sigwaitinfo"]
 
 
 # --- signals that are blocked -----------------------------------------------------------------------------------

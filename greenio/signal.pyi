@@ -1,8 +1,14 @@
-from collections.abc import Iterable
-from signal import Signals, struct_siginfo
+from collections.abc import Callable, Iterable
+from signal import Handlers, Signals, struct_siginfo
+from types import FrameType
+from typing import Any
 
-__all__ = ["pause", "sigtimedwait", "sigwait", "sigwaitinfo"]
+__all__ = ["getsignal", "pause", "signal", "sigtimedwait", "sigwait", "sigwaitinfo"]
 
+_Handler = Callable[[int, FrameType | None], Any] | int | Handlers | None
+
+def getsignal(signalnum: int) -> _Handler: ...
+def signal(signalnum: int, handler: _Handler) -> _Handler: ...
 def pause() -> None: ...
 def sigtimedwait(sigset: Iterable[int], timeout: float, /) -> struct_siginfo | None: ...
 def sigwait(sigset: Iterable[int], /) -> int | Signals: ...

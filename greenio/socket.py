@@ -10,6 +10,7 @@ import socket as _standard
 import time
 from _socket import socket as _basic
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from socket import *  # noqa: F403  (this module offers everything that the standard one does)
 from types import FunctionType
@@ -129,7 +130,7 @@ class socket(_standard.socket):
         if host in ("", "<broadcast>") or "\0" in host or may_be_numeric(host):
             return address
         try:
-            found = get_hub().resolver.getaddrinfo(host, address[1], self.family, self.type, self.proto)
+            found = get_hub().resolver.getaddrinfo(host, None, self.family, self.type, self.proto)
         except UnicodeError:
             return address  # no name at all
         return (found[0][4][0], *address[1:])
@@ -250,9 +251,16 @@ class socket(_standard.socket):
         super()._real_close()
 
     def detach(self):
-        """Give the descriptor up without closing it, and return it. Greenlets that wait on it get EBADF."""
+        """Give the descriptor up without closing it, and return it. Greenlets that wait on it get EBADF.
+
+        Whoever takes it over finds it blocking if this socket had no timeout, as a standard one would leave it.
+        """
         self._stream.forget()
-        return super().detach()
+        descriptor = super().detach()
+        if descriptor >= 0 and self._stream.timeout is None:
+            with suppress(OSError):  # closed behind our back
+                os.set_blocking(descriptor, True)
+        return descriptor
 
 
 SocketType = socket

@@ -6,6 +6,7 @@ with a socket class of its own, as other libraries have, makes one that is of th
 """
 
 import errno
+import socket as _standard_socket
 import ssl as _standard
 from socket import _GLOBAL_DEFAULT_TIMEOUT
 from ssl import *  # noqa: F403  (this module offers everything that the standard one does)
@@ -19,6 +20,7 @@ __all__ = [
     name for name, value in vars(_standard).items() if not name.startswith("_") and not isinstance(value, ModuleType)
 ]
 
+_PlainSocket = _socket.socket.__base__
 _READ, _WRITE = 1, 2
 # The most that goes into one record of TLS.
 _RECORD = 16384
@@ -206,14 +208,18 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         return wrapped, address
 
 
-_create = _standard.SSLSocket._create.__func__
+plain_create = _standard.SSLSocket._create.__func__
 
 
 def _create_by_kind(cls, sock, *args, **kwargs):
     # What every context makes its sockets with, also those that have a class of their own for them.
-    if isinstance(sock, _socket.socket) and not issubclass(cls, SSLSocket):
+    ours = isinstance(sock, _socket.socket)
+    if not ours and not isinstance(sock, _PlainSocket):
+        # Something that stands for a socket: of the kind that the program has.
+        ours = _standard_socket.socket is _socket.socket
+    if ours and not issubclass(cls, SSLSocket):
         cls = _cooperative(cls)
-    return _create(cls, sock, *args, **kwargs)
+    return plain_create(cls, sock, *args, **kwargs)
 
 
 def _cooperative(cls):

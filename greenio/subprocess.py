@@ -16,7 +16,7 @@ from subprocess import TimeoutExpired
 from types import FunctionType, SimpleNamespace
 
 from greenlet import getcurrent
-from hub import get_hub, sleep
+from hub import get_hub
 
 from greenio.children import wait_for_exit
 from greenio.fileobject import open_own_pipe
@@ -84,10 +84,8 @@ class Popen(_standard.Popen):
                 wait_for_exit(self.pid, timeout)
             except TimeoutError:
                 raise TimeoutExpired(self.args, timeout) from None
-            # Only if another thread is reaping it at this very moment is it not known yet.
-            while self.poll() is None:
-                sleep(0.0005)
-        return self.returncode
+        # It has ended: this does not block, and does the rest as ever.
+        return super()._wait(None)
 
     # --- as gevent's, to be waited for with other things ---
 

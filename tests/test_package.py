@@ -53,15 +53,18 @@ def test_only_the_loop_calls_libuv():
 
 LAYERS = [
     {"timeout"},
-    {"greenlet", "spawning"},
+    {"greenlet", "spawning", "identity"},
     {"linkable", "event", "semaphore", "mutex", "condition", "lock", "queue", "local"},
     {"waiting", "choosing"},
     {"mapping", "pool", "threadpool", "deadline", "taskgroup", "util"},
     {"config", "hub", "process"},
     {"resolver", "stream", "socket"},
-    {"nowait", "signalfd", "blocking", "children"},
+    {"nowait", "signalfd", "blocking", "children", "signal_handlers"},
     {"baseserver", "server", "select", "selectors", "fileobject", "subprocess", "ssl", "os", "time", "signal"}
     | {"fcntl", "fs"},
+    {"thread", "threading", "multiprocessing", "running_loop", "events"},
+    {"contrib"},
+    {"monkey"},
 ]
 
 

@@ -1,0 +1,1 @@
+"""What other packages need in order to let greenlets run: one module for each, of its name."""

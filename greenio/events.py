@@ -1,0 +1,149 @@
+"""What patching tells others: before and after each module, and a way to say no.
+
+Append a function to `subscribers`: it is called with each event. Or let an installed package name one in an entry
+point, of the group that the event's class says: it is loaded, and called with events of that class only. The names
+are gevent's, with and without its prefix.
+
+A function that raises DoNotPatch for one of the events that come before keeps it from happening. What else it raises
+goes to whoever is patching.
+"""
+
+import sys
+
+__all__ = [
+    "DidPatchAllEvent", "DidPatchBuiltinModulesEvent", "DidPatchModuleEvent", "DoNotPatch", "PatchEvent",
+    "WillPatchAllEvent", "WillPatchEvent", "WillPatchModuleEvent", "notify", "notify_and_call_entry_points",
+    "subscribers",
+]  # fmt: skip
+
+#: Functions that are called with each event.
+subscribers: list = []
+
+
+class DoNotPatch(BaseException):
+    """Raised by a subscriber to keep something from being patched."""
+
+
+class PatchEvent:
+    """Something is patched: `source`, the module that has what is put in place, and `target`, the module it goes to."""
+
+    #: The group of entry points that are called with events of this class, or None.
+    ENTRY_POINT_NAME = None
+
+    def __init__(self, source=None, target=None):
+        self.source = source
+        self.target = target
+
+    def __repr__(self):
+        return f"<{type(self).__name__} source={self.source!r} target={self.target!r} at {id(self):#x}>"
+
+
+class WillPatchEvent(PatchEvent):
+    """Something is about to be patched. Raise DoNotPatch to prevent it."""
+
+
+class WillPatchModuleEvent(WillPatchEvent):
+    """A module is about to be patched: `module_name`, and `target_item_names`, what is replaced in it."""
+
+    ENTRY_POINT_NAME = "greenio.plugins.monkey.will_patch_module"
+
+    def __init__(self, module_name, source, target, items):
+        super().__init__(source, target)
+        self.module_name = module_name
+        self.target_item_names = items
+
+
+class DidPatchModuleEvent(PatchEvent):
+    """A module was patched: `module_name`."""
+
+    ENTRY_POINT_NAME = "greenio.plugins.monkey.did_patch_module"
+
+    def __init__(self, module_name, source, target):
+        super().__init__(source, target)
+        self.module_name = module_name
+
+
+class _AllMixin:
+    def __init__(self, patch_all_arguments, patch_all_kwargs):
+        super().__init__()
+        #: The arguments that patch_all() knows, with their values (dict).
+        self.patch_all_arguments = patch_all_arguments
+        #: Those that it does not know: for subscribers (dict).
+        self.patch_all_kwargs = patch_all_kwargs
+
+
+class WillPatchAllEvent(_AllMixin, WillPatchEvent):
+    """patch_all() is about to begin."""
+
+    ENTRY_POINT_NAME = "greenio.plugins.monkey.will_patch_all"
+
+    def will_patch_module(self, module_name):
+        """Whether patch_all() was told to patch this module (bool)."""
+        return bool(self.patch_all_arguments.get(module_name))
+
+
+class DidPatchBuiltinModulesEvent(_AllMixin, PatchEvent):
+    """patch_all() has patched the standard library: now others may patch what is theirs."""
+
+    ENTRY_POINT_NAME = "greenio.plugins.monkey.did_patch_builtins"
+
+
+class DidPatchAllEvent(_AllMixin, PatchEvent):
+    """patch_all() has ended."""
+
+    ENTRY_POINT_NAME = "greenio.plugins.monkey.did_patch_all"
+
+
+GeventPatchEvent, GeventWillPatchEvent = PatchEvent, WillPatchEvent
+GeventWillPatchModuleEvent, GeventDidPatchModuleEvent = WillPatchModuleEvent, DidPatchModuleEvent
+GeventWillPatchAllEvent, GeventDidPatchAllEvent = WillPatchAllEvent, DidPatchAllEvent
+GeventDidPatchBuiltinModulesEvent = DidPatchBuiltinModulesEvent
+
+
+def notify(event):
+    """Tell the subscribers of an event."""
+    for subscriber in list(subscribers):
+        subscriber(event)
+
+
+def notify_and_call_entry_points(event):
+    """Tell the subscribers of an event, and the functions that installed packages name for its class."""
+    notify(event)
+    group = event.ENTRY_POINT_NAME
+    if group is None or not _is_named_anywhere(group):
+        return
+    from importlib.metadata import entry_points
+
+    for entry_point in entry_points(group=group):
+        entry_point.load()(event)
+
+
+_named: dict = {}  # a folder -> what of ours its entry points name
+
+
+def _is_named_anywhere(group):
+    """Whether an installed package names an entry point of the group (bool).
+
+    `importlib.metadata` tells as well, and takes longer to import than everything else here together.
+    """
+    from os import scandir
+
+    for folder in dict.fromkeys(sys.path):
+        if folder not in _named:
+            found = _named[folder] = []
+            try:
+                with scandir(folder or ".") as entries:
+                    names = [each.path for each in entries if each.name.endswith((".dist-info", ".egg-info"))]
+            except OSError:
+                continue
+            for name in names:
+                try:
+                    with open(f"{name}/entry_points.txt", encoding="utf-8", errors="replace") as file:
+                        text = file.read()
+                except OSError:
+                    continue
+                if "greenio.plugins." in text:
+                    found.append(text)
+        if any(f"[{group}]" in text for text in _named[folder]):
+            return True
+    return False

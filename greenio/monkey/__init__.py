@@ -1,0 +1,128 @@
+"""Monkey patching: the standard library becomes cooperative, and programs written for threads run in greenlets.
+
+    from greenio import monkey
+    monkey.patch_all()
+
+first thing in a program, or ``python -m greenio.monkey program.py``. Modules, from the bottom:
+
+    tables       what is replaced by what
+    replacing    how, and where else in the standard library it had been taken by name
+    locks        locks that were made before
+    imports      functions that are called when a module is imported
+    patching     one module, with its events
+    standard     the patch functions
+    adapters     other packages that want to be told
+
+Nothing else of the library imports this one.
+"""
+
+from hub.native import saved
+
+from greenio import events
+from greenio.monkey import adapters, patching, standard
+from greenio.monkey.imports import when_imported
+from greenio.monkey.patching import (
+    MonkeyPatchWarning,
+    is_anything_patched,
+    is_module_patched,
+    is_object_patched,
+    patch_module,
+)
+from greenio.monkey.standard import original_of as _original_of
+from greenio.monkey.standard import (
+    patch_asyncio,
+    patch_builtins,
+    patch_contextvars,
+    patch_dns,
+    patch_fcntl,
+    patch_multiprocessing,
+    patch_os,
+    patch_queue,
+    patch_select,
+    patch_selectors,
+    patch_signal,
+    patch_socket,
+    patch_ssl,
+    patch_subprocess,
+    patch_sys,
+    patch_thread,
+    patch_time,
+)
+
+__all__ = [
+    "MonkeyPatchWarning", "get_original", "is_anything_patched", "is_module_patched", "is_object_patched",
+    "patch_all", "patch_asyncio", "patch_builtins", "patch_contextvars", "patch_dns", "patch_fcntl", "patch_module",
+    "patch_multiprocessing", "patch_os", "patch_queue", "patch_select", "patch_selectors", "patch_signal",
+    "patch_socket", "patch_ssl", "patch_subprocess", "patch_sys", "patch_thread", "patch_time", "saved",
+    "when_imported",
+]  # fmt: skip
+
+
+def get_original(mod_name, item_name):
+    """What a module had under a name before patching, or has now if it was not replaced.
+
+    Both are str; a list of names gives a list of originals. ``get_original("threading", "Thread")`` is a class whose
+    threads are native. Raises AttributeError if there is no such name.
+    """
+    return _original_of(mod_name, item_name)
+
+
+def patch_all(
+    socket=True,
+    dns=True,
+    time=True,
+    select=True,
+    thread=True,
+    os=True,
+    ssl=True,
+    subprocess=True,
+    sys=False,
+    aggressive=True,
+    Event=True,
+    builtins=True,
+    signal=True,
+    queue=True,
+    contextvars=True,
+    *,
+    fcntl=True,
+    multiprocessing=True,
+    asyncio=True,
+    **kwargs,
+):
+    """Make the standard library cooperative: call all patch functions but those that are switched off.
+
+    To be called once, first thing in the program, in the main thread. Calling it again patches what was left out, and
+    warns if it is told to leave out what was patched. Other keyword arguments are for subscribers (`greenio.events`)
+    and for adapters, ``psycopg=False`` say (`greenio.monkey.adapters`).
+    Returns True, None if there was nothing left to do, False if a subscriber raised DoNotPatch. Does not switch.
+    """
+    wanted = {
+        "os": os, "thread": thread, "time": time, "sys": sys, "socket": socket, "dns": dns, "select": select,
+        "ssl": ssl, "subprocess": subprocess, "builtins": builtins, "signal": signal, "queue": queue,
+        "contextvars": contextvars, "fcntl": fcntl, "multiprocessing": multiprocessing, "asyncio": asyncio,
+    }  # fmt: skip
+    arguments = {**wanted, "aggressive": aggressive, "Event": Event}
+    late = [name for name, value in wanted.items() if not value and name in patching.done]
+    if late:
+        patching.warn(f"patching cannot be undone: {', '.join(late)} stay patched, which this patch_all() leaves out")
+    try:
+        events.notify_and_call_entry_points(events.WillPatchAllEvent(arguments, kwargs))
+    except events.DoNotPatch:
+        return False
+    changed = False
+    for name, value in wanted.items():
+        if not value:
+            continue
+        function = getattr(standard, f"patch_{name}")
+        if name == "thread":
+            changed |= function(Event=Event)
+        elif name == "socket":
+            changed |= function(dns=dns, aggressive=aggressive)
+        elif name == "dns":
+            changed |= bool(socket) and function()
+        else:
+            changed |= function()
+    events.notify_and_call_entry_points(events.DidPatchBuiltinModulesEvent(arguments, kwargs))
+    adapters.install(kwargs)
+    events.notify_and_call_entry_points(events.DidPatchAllEvent(arguments, kwargs))
+    return True if changed else None

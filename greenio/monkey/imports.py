@@ -1,0 +1,69 @@
+"""Functions that are called when a module has been imported, or at once if it has been already."""
+
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+
+__all__ = ["when_imported"]
+
+_waiting: dict = {}  # name of a module -> the functions to call with it
+
+
+def when_imported(name, function, always=False):
+    """Call ``function(module)`` once when the module has been imported: now, if it has been.
+
+    `always`: now, and whenever it is imported anew (bool). What it raises goes to whoever imports the module.
+    """
+    module = sys.modules.get(name)
+    # One that is being imported has nothing in it yet.
+    if module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False):
+        function(module)
+        if not always:
+            return
+    if not _waiting:
+        sys.meta_path.insert(0, _Finder)
+    _waiting.setdefault(name, []).append((function, always))
+
+
+class _Finder:
+    """Finds what is waited for, by way of the other finders, and lets its loader call us."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None) -> ModuleSpec | None:
+        if name not in _waiting:
+            return None
+        functions = _waiting.pop(name)
+        try:
+            spec = find_spec(name)
+        finally:
+            _waiting[name] = functions
+        if spec is None or spec.loader is None:
+            return None
+        _waiting[name] = [entry for entry in functions if entry[1]]
+        if not _waiting[name]:
+            del _waiting[name]
+        if not _waiting:
+            sys.meta_path.remove(cls)
+        spec.loader = _Loader(spec.loader, [function for function, _always in functions])
+        return spec
+
+
+class _Loader:
+    """A module's loader, which afterwards calls functions with the module."""
+
+    def __init__(self, loader, functions):
+        self._loader = loader
+        self._functions = functions
+
+    def __getattr__(self, name):
+        return getattr(self._loader, name)
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        # The module sees its own loader, as ever.
+        module.__spec__.loader = module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        for function in self._functions:
+            function(module)

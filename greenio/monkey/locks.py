@@ -1,0 +1,132 @@
+"""Locks that were made before patching: they are replaced, so that waiting for them lets greenlets run too.
+
+A native lock that one greenlet holds while it waits for something, and another wants, stops the whole thread. Every
+lock that is free, and whose every holder is known, is replaced by one for greenlets: in the globals of modules, in
+instances, in threading's conditions. One that something else refers to stays what it is: two locks for one thing would
+be worse.
+"""
+
+import gc
+import threading
+from types import BuiltinMethodType, FrameType, ModuleType
+
+from hub import native
+
+from greenio.lock import Lock, RLock
+
+__all__ = ["replace_existing"]
+
+_LOCK, _RLOCK = type(native.allocate_lock()), native.RLock
+_CONDITION_METHODS = ("acquire", "release", "_release_save", "_acquire_restore", "_is_owned")
+
+
+def replace_existing():
+    """Replace every native lock that can be. Returns the names of those that somebody holds (list of str)."""
+    objects = gc.get_objects()
+    locks = {id(each): each for each in objects if type(each) in (_LOCK, _RLOCK)}
+    conditions = {}  # id of a lock -> the conditions on it
+    for each in objects:
+        if isinstance(each, threading.Condition):
+            lock = vars(each).get("_lock")
+            if type(lock) in (_LOCK, _RLOCK):
+                conditions.setdefault(id(lock), []).append(each)
+    del objects
+    holders = _holders_of(locks, conditions)
+    held = []
+    for key, lock in locks.items():
+        if not _is_free(lock):
+            held += [f"{where}.{name}" for where, name in map(_describe, holders.get(key, ())) if where]
+        elif holders.get(key) and not any(each._waiters for each in conditions.get(key, ())):
+            _replace(lock, holders[key], conditions.get(key, ()))
+    return held
+
+
+def _is_free(lock):
+    if type(lock) is _RLOCK:
+        if lock._is_owned() or not lock.acquire(False):
+            return False
+        lock.release()
+        return True
+    return not lock.locked()
+
+
+def _holders_of(locks, conditions):
+    """For each lock what holds it, as (object with attributes, or dict; name); nothing if something unknown does."""
+    # A condition's bound methods of its lock go when that is replaced; what else has one keeps the lock as it is.
+    bound = {id(value) for found in conditions.values() for each in found for value in vars(each).values()}
+    holders = {}
+    unknown = set()
+    for referrer in gc.get_referrers(*locks.values()):
+        if referrer is locks or isinstance(referrer, FrameType):
+            continue
+        if type(referrer) is dict:
+            for name, value in referrer.items():
+                if id(value) in locks:
+                    holders.setdefault(id(value), []).append((referrer, name))
+        elif isinstance(referrer, BuiltinMethodType):
+            if id(referrer) not in bound:
+                unknown.add(id(referrer.__self__))
+        else:
+            names = _attributes_with(referrer, locks)
+            for name, key in names:
+                holders.setdefault(key, []).append((referrer, name))
+            if not names:
+                unknown.update(id(each) for each in gc.get_referents(referrer) if id(each) in locks)
+    return {key: found for key, found in holders.items() if key not in unknown}
+
+
+def _attributes_with(instance, locks):
+    found = []
+    for name, value in getattr(instance, "__dict__", {}).items() if not isinstance(instance, type) else ():
+        if id(value) in locks:
+            found.append((name, id(value)))
+    for kind in type(instance).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            value = getattr(instance, name, None)
+            if id(value) in locks:
+                found.append((name, id(value)))
+    return found
+
+
+def _replace(lock, holders, conditions):
+    new = RLock() if type(lock) is _RLOCK else Lock()
+    for condition in conditions:
+        waiters = condition._waiters
+        for name in _CONDITION_METHODS:
+            vars(condition).pop(name, None)
+        threading.Condition.__init__(condition, new)
+        condition._waiters = waiters
+    for holder, name in holders:
+        if type(holder) is dict:
+            if holder.get(name) is lock:
+                holder[name] = new
+        elif getattr(holder, name) is lock:
+            object.__setattr__(holder, name, new)
+
+
+def _describe(holder):
+    where, name = holder
+    if type(where) is dict:
+        return where.get("__name__"), name
+    return (where.__name__ if isinstance(where, ModuleType) else repr(where)), name
+
+
+def renew_logging(logging):
+    """Give logging, and the handlers that were made already, locks for greenlets."""
+    logging._lock = _renewed(logging._lock)
+    for reference in list(logging._handlerList):
+        handler = reference()
+        if handler is not None and handler.lock is not None:
+            handler.lock = _renewed(handler.lock)
+
+
+def renew_executors(module):
+    """Give concurrent.futures.thread a lock for greenlets: it is held while a thread starts, and in hooks of fork()."""
+    module._global_shutdown_lock = _renewed(module._global_shutdown_lock)
+
+
+def _renewed(lock):
+    if type(lock) not in (_LOCK, _RLOCK) or not _is_free(lock):
+        return lock
+    return RLock() if type(lock) is _RLOCK else Lock()

@@ -1,0 +1,61 @@
+"""Putting one thing in the place of another, and remembering what was there."""
+
+import sys
+from importlib import import_module
+
+from hub.native import saved
+
+__all__ = ["holder_of", "patch_item", "replace_in_standard_library", "restore_item"]
+
+_MISSING = object()
+
+
+def holder_of(module, name):
+    """The object that has a (dotted) name of a module, and the name in it. Raises AttributeError if there is none."""
+    *path, last = name.split(".")
+    for each in path:
+        module = getattr(module, each)
+    return module, last
+
+
+def patch_item(module, name, new):
+    """Put `new` in the place of what a module has under a name, and remember that. Returns whether it was different.
+
+    The name may be dotted: a class and an attribute of it.
+    """
+    holder, last = holder_of(module, name)
+    before = vars(holder).get(last, _MISSING)
+    if before is new:
+        return False
+    if before is not _MISSING:
+        saved.setdefault(module.__name__, {}).setdefault(name, before)
+    setattr(holder, last, new)
+    return True
+
+
+def restore_item(module, name):
+    """Put back what a module had under a name."""
+    holder, last = holder_of(module, name)
+    setattr(holder, last, saved[module.__name__].pop(name))
+
+
+def replace_in_standard_library(replaced):
+    """Where other modules of the standard library took something by name before it was replaced, replace it too.
+
+    `replaced`: a list of (what was there, what is now).
+    """
+    new_by_id = {id(old): (old, new) for old, new in replaced}
+    for module_name, module in list(sys.modules.items()):
+        if module is None or module_name.partition(".")[0] not in sys.stdlib_module_names:
+            continue
+        if module_name in ("__main__", "_socket", "_signal", "posix"):
+            continue
+        for name, value in list(vars(module).items()):
+            found = new_by_id.get(id(value))
+            if found is not None and found[0] is value:
+                patch_item(module, name, found[1])
+
+
+def module_named(name):
+    """A module, imported if it has not been."""
+    return sys.modules.get(name) or import_module(name)

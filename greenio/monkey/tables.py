@@ -1,0 +1,53 @@
+"""What is replaced, by module: data.
+
+Each entry names the module that has what is put in place, and the names that are replaced. A name that the Python at
+hand does not have is passed over. What the standard library builds on these, `socket.create_connection()` say, follows.
+
+A dotted name is an attribute of a class, replaced where changing the class, and not another class in its place, is
+enough: then everybody who has that class already has what is new.
+"""
+
+__all__ = ["SOURCES", "TABLES"]
+
+#: The module of the standard library -> the module that has the replacements.
+SOURCES = {
+    "_queue": "greenio.queue",
+    "_thread": "greenio.thread",
+    "builtins": "greenio.builtins",
+    "fcntl": "greenio.fcntl",
+    "os": "greenio.os",
+    "queue": "greenio.queue",
+    "select": "greenio.select",
+    "selectors": "greenio.selectors",
+    "signal": "greenio.signal",
+    "socket": "greenio.socket",
+    "subprocess": "greenio.subprocess",
+    "threading": "greenio.threading",
+    "time": "greenio.time",
+}
+
+#: The module of the standard library -> what is replaced in it, or (what, by which name of the source).
+TABLES = {
+    "_thread": [
+        "LockType", "_ThreadHandle", "_count", "_make_thread_handle", "_set_sentinel", ("allocate", "allocate_lock"),
+        "allocate_lock", "get_ident", ("_local", "local"), ("lock", "Lock"), "start_joinable_thread", "start_new",
+        "start_new_thread",
+    ],
+    "fcntl": ["flock", "lockf"],
+    "os": [
+        "close", "popen", "read", "readv", "sendfile", "system", "wait", "wait3", "wait4", "waitid", "waitpid",
+        "write", "writev",
+    ],
+    "_queue": ["Empty", "SimpleQueue"],
+    "queue": ["LifoQueue", "PriorityQueue", "Queue", "SimpleQueue"],
+    "select": ["epoll", "poll", "select"],
+    "selectors": ["EpollSelector._selector_cls", "PollSelector._selector_cls", "SelectSelector._select"],
+    "signal": ["getsignal", "pause", "signal", "sigtimedwait", "sigwait", "sigwaitinfo"],
+    "socket": ["socket"],
+    "socket dns": ["getaddrinfo", "gethostbyaddr", "gethostbyname", "gethostbyname_ex", "getnameinfo"],
+    "subprocess": ["Popen"],
+    "threading": [
+        ("_CRLock", "RLock"), ("_DummyThread", "DummyThread"), ("_shutdown_native", "_shutdown"),
+    ],
+    "time": ["sleep"],
+}  # fmt: skip

@@ -1,0 +1,97 @@
+"""What `multiprocessing` needs in order to let greenlets run while it waits for other processes.
+
+Its pipes are read and written with `greenio.os`. Its locks are semaphores of the system, which nothing tells of: a
+greenlet that waits for one looks again and again, at first after half a millisecond and in the end 50 times a second.
+"""
+
+import os
+import time
+
+from hub import native, sleep
+
+from greenio import os as _os
+from greenio.lock import RLock
+
+__all__ = ["adapt_connection", "adapt_synchronize"]
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
+
+
+def adapt_connection(module):
+    """Let the connections of multiprocessing.connection read and write cooperatively."""
+    for method, original, new in (
+        (module.Connection._send, native.original("os", "write"), _os.write),
+        (module.Connection._recv, native.original("os", "read"), _os.read),
+    ):
+        method.__defaults__ = tuple(new if each is original else each for each in method.__defaults__)
+
+
+class _Acquiring:
+    """acquire() and release() of one semaphore of the system, for greenlets.
+
+    A recursive one belongs to a native thread: a lock of ours tells its greenlets apart.
+    """
+
+    def __init__(self, semlock, recursive):
+        self._semlock = semlock
+        self._recursive = recursive
+        self._made_in = None
+
+    def _of_greenlets(self):
+        # Who held it in the process that forked this one does not matter here.
+        if self._made_in != os.getpid():
+            self._made_in, self._lock = os.getpid(), RLock()
+        return self._lock
+
+    def acquire(self, block=True, timeout=None):
+        """As multiprocessing's: True, or False if the timeout (seconds, float) passed first. Switches."""
+        end = None if timeout is None else time.monotonic() + max(timeout, 0)
+        if self._recursive:
+            wait = max(timeout, 0) if block and timeout is not None else -1
+            if not self._of_greenlets().acquire(block, wait):
+                return False
+        try:
+            taken = self._acquire(block, end)
+        except BaseException:
+            if self._recursive:
+                self._lock.release()
+            raise
+        if not taken and self._recursive:
+            self._lock.release()
+        return taken
+
+    def _acquire(self, block, end):
+        pause = _FIRST_PAUSE
+        while not self._semlock.acquire(False):
+            left = None if end is None else end - time.monotonic()
+            if not block or (left is not None and left <= 0):
+                return False
+            sleep(pause if left is None else min(pause, left))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        return True
+
+    def release(self):
+        """As multiprocessing's. Does not switch."""
+        self._semlock.release()
+        if self._recursive:
+            self._of_greenlets().release()
+
+
+def adapt_synchronize(module):
+    """Let the locks of multiprocessing.synchronize let greenlets run while they wait."""
+    make_methods = module.SemLock._make_methods
+
+    def _make_methods(self):
+        make_methods(self)
+        acquiring = _Acquiring(self._semlock, self._semlock.kind == module.RECURSIVE_MUTEX)
+        self.acquire, self.release = acquiring.acquire, acquiring.release
+
+    def __enter__(self):
+        return self.acquire()
+
+    def __exit__(self, *exc_info):
+        self.release()
+
+    module.SemLock._make_methods = _make_methods
+    module.SemLock.__enter__ = __enter__
+    module.SemLock.__exit__ = __exit__
