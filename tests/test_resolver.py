@@ -8,15 +8,15 @@ import sys
 import threading
 import time
 
-import pycares
 import pytest
 
 from greenio import Timeout, config, get_hub, kill, sleep, spawn
 from greenio import socket as cooperative
+from greenio.resolver.ares import make_channel
 from greenio.socket import create_connection, create_server, getaddrinfo, socket
 
 # pycares starts a thread, once and for all, when its first channel is made.
-pycares.Channel().close()
+make_channel().close()
 
 
 @pytest.fixture(params=["thread", "ares", "dnspython"])

@@ -10,20 +10,20 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-import pycares
 import pytest
-from hub import get_hub
+from hub import LoopExit, get_hub
 from name_server import DEAF, REFUSED, SERVFAIL, SILENT, TRUNCATED, NameServer
 
 from greenio import Timeout, config, joinall, sleep, spawn
 from greenio import socket as cooperative
 from greenio.event import Event
+from greenio.resolver.ares import make_channel
 from greenio.resolver.hosts import Found, Hosts, _kind, in_order
 from greenio.resolver.names import merged, name_servers
 from greenio.socket import getaddrinfo, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo
 
 # pycares starts a thread, once and for all, when its first channel is made.
-pycares.Channel().close()
+make_channel().close()
 
 INET, INET6, STREAM = standard.AF_INET, standard.AF_INET6, standard.SOCK_STREAM
 
@@ -369,6 +369,13 @@ def test_a_hub_is_destroyed_while_names_are_asked_for(which):
 
     with silent, settings(resolver=which, resolver_nameservers=f"127.0.0.1:{silent.getsockname()[1]}"):
         assert in_thread(look_up_and_destroy) == (True, True)
+
+
+def test_a_program_that_waits_for_nothing_is_told(server):
+    gethostbyname("answer.test")
+    server.__exit__()
+    with pytest.raises(LoopExit):
+        Event().wait()
 
 
 def test_no_name_server_at_all(which):

@@ -9,12 +9,14 @@ The channel is made at the first lookup. Everything that c-ares does, it does in
 
 import os
 import sys
+import threading
 from _socket import AF_INET, AF_INET6, AF_UNSPEC, EAI_AGAIN, EAI_NODATA, EAI_NONAME
 from _thread import get_ident
 from functools import partial
 from ipaddress import ip_address
 
 from hub.errors import InvalidThreadUseError
+from hub.scheduler import count_idle_thread
 
 from greenio.event import AsyncResult
 from greenio.resolver.hosts import Found
@@ -138,7 +140,7 @@ class Resolver(NamesResolver):
             servers = name_servers()
             if servers is not None:
                 servers = [_server(address, port) for address, port in servers]
-            self._channel = pycares.Channel(
+            self._channel = make_channel(
                 servers=servers, timeout=seconds_for_one_try(), sock_state_cb=self._socket_changed
             )
         return self._channel
@@ -183,6 +185,23 @@ class Resolver(NamesResolver):
         if self._asked:
             self._timer = self._hub.loop.timer(self._channel.timeout())
             self._timer.start(self._process, pycares.ARES_SOCKET_BAD, pycares.ARES_SOCKET_BAD)
+
+
+def make_channel(**options):
+    """A pycares.Channel (internal).
+
+    With its first, pycares starts the thread that will close them, and that never ends. No greenlet can hope for
+    anything from that thread: it must not keep those waiting that nobody else will wake.
+    """
+    before = set(threading.enumerate())
+    channel = pycares.Channel(**options)
+    if set(threading.enumerate()) - before and not _closers:
+        _closers.append(True)
+        count_idle_thread(1)
+    return channel
+
+
+_closers: list = []  # whether the thread is counted
 
 
 def _server(address, port):
