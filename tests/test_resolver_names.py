@@ -492,6 +492,16 @@ def test_a_missing_package_is_named(monkeypatch, package, which):
     get_hub().resolver = None
 
 
+def test_somebody_kills_the_greenlet_that_asks():
+    with resolving("dnspython", ZONE) as server:
+        job = spawn(gethostbyname, "silent.test")
+        while not server.asked:
+            sleep(0)
+        (asking,) = get_hub().resolver._greenlets.values()
+        asking.kill()
+        assert error_of(job.get) == AGAIN
+
+
 def test_nothing_is_replaced_in_dnspython():
     import dns.query
 

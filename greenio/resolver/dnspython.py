@@ -22,7 +22,6 @@ try:
     import dns.asyncbackend
     import dns.asyncresolver
     import dns.exception
-    import dns.message
     import dns.name
     import dns.nameserver
     import dns.resolver
@@ -75,6 +74,8 @@ class Resolver(NamesResolver):
                 result.set_exception(error)
             finally:
                 self._greenlets.pop(result, None)
+                if not result.ready():
+                    result.set((None, EAI_AGAIN))  # killed by somebody who did not know what it was
 
         self._greenlets[result] = spawn(run)
         return result
