@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import signal
 import socket as standard
 import subprocess
 import sys
@@ -376,6 +377,14 @@ def test_a_program_that_waits_for_nothing_is_told(server):
     server.__exit__()
     with pytest.raises(LoopExit):
         Event().wait()
+
+
+def test_no_thread_of_pycares_takes_signals():
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/status") as status:
+            blocked = next(int(line.split()[1], 16) for line in status if line.startswith("SigBlk"))
+        if int(task) in {thread.native_id for thread in threading.enumerate() if "shutdown_loop" in thread.name}:
+            assert blocked & 1 << signal.SIGTERM - 1
 
 
 def test_no_name_server_at_all(which):

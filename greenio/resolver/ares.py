@@ -8,6 +8,7 @@ The channel is made at the first lookup. Everything that c-ares does, it does in
 """
 
 import os
+import signal
 import sys
 import threading
 from _socket import AF_INET, AF_INET6, AF_UNSPEC, EAI_AGAIN, EAI_NODATA, EAI_NONAME
@@ -191,17 +192,24 @@ def make_channel(**options):
     """A pycares.Channel (internal).
 
     With its first, pycares starts the thread that will close them, and that never ends. No greenlet can hope for
-    anything from that thread: it must not keep those waiting that nobody else will wake.
+    anything from that thread: it must not keep those waiting that nobody else will wake. Nor must it take a signal
+    that somebody waits for in sigwait().
     """
+    if _closers:
+        return pycares.Channel(**options)
     before = set(threading.enumerate())
-    channel = pycares.Channel(**options)
-    if set(threading.enumerate()) - before and not _closers:
-        _closers.append(True)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # a thread is born with its maker's
+    try:
+        channel = pycares.Channel(**options)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    _closers.append(True)
+    if set(threading.enumerate()) - before:
         count_idle_thread(1)
     return channel
 
 
-_closers: list = []  # whether the thread is counted
+_closers: list = []  # whether there is that thread
 
 
 def _server(address, port):
