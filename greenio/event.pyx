@@ -61,8 +61,7 @@ cdef class Event(Linkable):
         return True
 
     def _at_fork_reinit(self):
-        """For the standard library's threading, which calls it in a forked child."""
-        self.flag = False
+        """For the standard library's threading, which calls it in a forked child: nobody who waited is there."""
 
     def __repr__(self):
         state = "set" if self.flag else "unset"

@@ -13,6 +13,7 @@ import select as _standard
 import time
 from select import *  # noqa: F403  (this module offers everything that the standard one does)
 
+from hub import get_hub_if_exists
 from hub.scheduler import sleep as _sleep
 
 from greenio.stream import Stream as _Stream
@@ -93,6 +94,13 @@ def _wait_readable(stream, seconds):
     _sleep(_MOMENT if seconds is None else min(_MOMENT, seconds))
 
 
+def _give_way():
+    """What is asked again and again, and need not wait, must not keep others from running for long."""
+    hub = get_hub_if_exists()
+    if hub is not None and not hub.destroyed:
+        hub.give_way()
+
+
 def _descriptor(source):
     return source if isinstance(source, int) else source.fileno()
 
@@ -100,11 +108,13 @@ def _descriptor(source):
 def select(rlist, wlist, xlist, timeout=None):
     """As select.select(): lists of what is ready to be read, to be written, and in an exceptional state. Switches.
 
-    `timeout` in seconds (float; None for ever); 0 only looks, and does not switch.
+    `timeout` in seconds (float; None for ever); 0 only looks.
+    What need not wait switches too, if others could not run for as long as the switch interval.
     """
     _judge(timeout, lambda ready: _select([ready], [], [], timeout))
     answer = _select(rlist, wlist, xlist, 0)
     if any(answer) or (timeout is not None and timeout == 0):
+        _give_way()
         return answer
     rlist, wlist, xlist = list(rlist), list(wlist), list(xlist)
     descriptors = {}
@@ -158,6 +168,7 @@ class poll:
         _judge(timeout, lambda ready: _poll_one(ready, timeout))
         found = self._poll.poll(0)
         if found or (timeout is not None and timeout == 0):
+            _give_way()
             return found
         asked, now = dict(self._registered), _poll()
         for descriptor, events in asked.items():
@@ -234,6 +245,7 @@ class epoll:
         _judge(timeout, lambda ready: _epoll_one(ready, timeout))
         found = self._epoll.poll(0, maxevents)
         if found or (timeout is not None and timeout == 0):
+            _give_way()
             return found
         end = None if timeout is None or timeout < 0 else time.monotonic() + timeout
         while True:

@@ -7,8 +7,11 @@ greenlet, in the middle of its wait, and what they raise, KeyboardInterrupt abov
 
 import _signal
 from enum import IntEnum
+from signal import getsignal as _getsignal
+from signal import signal as _set_signal
+from signal import valid_signals as _valid_signals
 
-from hub import get_hub_if_exists, native
+from hub import get_hub_if_exists
 
 __all__ = ["getsignal", "move_to_main", "signal"]
 
@@ -39,17 +42,17 @@ def signal(signalnum, handler):
     """
     if callable(handler) and not isinstance(handler, IntEnum):
         handler = _OnMain(handler)
-    return _inside(native.original("signal", "signal")(signalnum, handler))
+    return _inside(_set_signal(signalnum, handler))
 
 
 def getsignal(signalnum):
     """As signal.getsignal(): what is called when the process gets a signal."""
-    return _inside(native.original("signal", "getsignal")(signalnum))
+    return _inside(_getsignal(signalnum))
 
 
 def move_to_main():
     """Let the handlers that are set already run on the main greenlet. For the main thread; others change nothing."""
-    for signalnum in native.original("signal", "valid_signals")():
+    for signalnum in _valid_signals():
         handler = _signal.getsignal(signalnum)
         if callable(handler) and not isinstance(handler, _OnMain):
             try:

@@ -6,6 +6,7 @@ with a socket class of its own, as other libraries have, makes one that is of th
 """
 
 import errno
+import os
 import socket as _standard_socket
 import ssl as _standard
 from socket import _GLOBAL_DEFAULT_TIMEOUT
@@ -217,9 +218,27 @@ def _create_by_kind(cls, sock, *args, **kwargs):
     if not ours and not isinstance(sock, _PlainSocket):
         # Something that stands for a socket: of the kind that the program has.
         ours = _standard_socket.socket is _socket.socket
-    if ours and not issubclass(cls, SSLSocket):
+    if not ours:
+        return plain_create(cls, sock, *args, **kwargs)
+    if not issubclass(cls, SSLSocket):
         cls = _cooperative(cls)
-    return plain_create(cls, sock, *args, **kwargs)
+    return plain_create(cls, _HandedOver(sock), *args, **kwargs)
+
+
+class _HandedOver:
+    """A socket whose descriptor goes to another one of ours: it stays non-blocking."""
+
+    def __init__(self, sock):
+        self._sock = sock
+
+    def __getattr__(self, name):
+        return getattr(self._sock, name)
+
+    def detach(self):
+        descriptor = self._sock.detach()
+        if descriptor >= 0:
+            os.set_blocking(descriptor, False)
+        return descriptor
 
 
 def _cooperative(cls):

@@ -113,7 +113,7 @@ class Hub(Scheduler):
 
     def handle_system_error(self, type, value, tb=None):
         """Throw an exception into the main greenlet; it is raised there where that waits, or waits next."""
-        self.throw_soon(self.main, type, value, tb)
+        self.throw_soon(self.principal or self.main, type, value, tb)
 
     def print_exception(self, context, type, value, tb):
         """Print a traceback, then a line with the context that failed, to `exception_stream`."""

@@ -117,6 +117,7 @@ cdef struct wait_t:
     link_t *granted_by     # the place in a line at which something was handed over to it, or NULL
     wait_t *next_granted   # used while a whole line is being woken
     unsigned long forks    # how many forks ago the program began, when it was made
+    bint left_behind       # in a forked child: its greenlet is the parent's
     uint64_t due           # the loop time at which it gives up, or 0 for never
     unsigned int generation  # of the descriptor's watch when it began to wait for that
     wait_t *next_parked    # all parked waits of a hub, for reports

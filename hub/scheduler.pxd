@@ -49,6 +49,7 @@ cdef struct deadline_t:
 cdef class Scheduler(greenlet):
     cdef readonly Loop loop
     cdef readonly object main            # the main greenlet of the thread
+    cdef readonly object principal       # the one that stands for the thread: that one; in a child, who forked; or None
     cdef readonly unsigned long thread_ident
     cdef slot_t main_slot                # the main greenlet's
     cdef wait_t *parked                  # every parked wait, newest first
@@ -96,6 +97,7 @@ cdef class Scheduler(greenlet):
     ) except -1
     cdef int tell(self, bint returned) noexcept
     cdef int tell_of_return(self, int result) noexcept
+    cdef wait_t *principal_wait(self) except? NULL
     cdef int handle_signals(self, wait_t *wait) noexcept
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1
     cdef int yield_turn(self, object what) except -1

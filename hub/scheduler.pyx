@@ -372,7 +372,7 @@ cdef class Wait:
 
     cdef bint wake_with(self, object value) except -1:
         """Wake with a value. False if the wait is decided already. The hub's own thread."""
-        if self.c.state != WAIT_WAITING:
+        if self.c.state != WAIT_WAITING or self.c.left_behind:
             return False
         self.value = value
         wait_hold(&self.c)
@@ -522,10 +522,10 @@ cdef class SignalJob(Job):
 
     cdef int run(self) except -1:
         cdef Scheduler hub = self.hub
-        cdef wait_t *wait = hub.main_slot.current
+        cdef wait_t *wait = hub.principal_wait()
         if wait != NULL and wait.parked and wait is not hub.signals_handled_in and not hub.destroying:
             hub.signals_due = True
-            if hub.enter(<PyObject *> hub.main):
+            if hub.enter(<PyObject *> hub.principal):
                 raise GreenletExit()
             return 0
         return self.run_here()
@@ -534,7 +534,7 @@ cdef class SignalJob(Job):
         try:
             PyErr_CheckSignals()
         except BaseException as error:
-            self.hub.throw_into(self.hub.main, error)
+            self.hub.throw_into(self.hub.principal or self.hub.main, error)
         return 0
 
 
@@ -595,7 +595,7 @@ cdef class Scheduler(greenlet):
                 break
             Py_DECREF(<object> at)
             at = above
-        self.main = <object> at
+        self.main = self.principal = <object> at
         Py_DECREF(self.main)
         greenlet.__init__(self, None, self.main)
         self.thread_ident = get_ident()
@@ -840,6 +840,20 @@ cdef class Scheduler(greenlet):
             raise InvalidSwitchError(f"{greenlet!r} was switched to while it slept for a turn")
         return 0
 
+    def give_way(self):
+        """Let others run for a turn if they could not for as long as the switch interval. Switches, or does nothing.
+
+        For calls that need not wait, and might be made again and again.
+        """
+        cdef PyObject *current
+        if now_ns() - self.looked_at <= self.interval or self.restricted:
+            return
+        self.check_thread()
+        current = running_greenlet()
+        if current is not <PyObject *> self:
+            self.budget = 0
+            self.yield_turn("a turn of the others")
+
     @final
     cdef int tell(self, bint returned) noexcept:
         """Tell the observers that the current greenlet lets others run, or goes on."""
@@ -927,14 +941,15 @@ cdef class Scheduler(greenlet):
         the function waits, others run meanwhile. What it raises ends the main greenlet's wait, and that goes on first.
         In the main greenlet, or if that does not wait, it is called right here.
         """
-        cdef wait_t *main = self.main_slot.current
+        cdef wait_t *main = self.principal_wait()
         cdef PyObject *current = running_greenlet()
         cdef PyObject *switched
         cdef Wait held_up
         cdef int result
         self.check_thread()
         if (
-            current is <PyObject *> self.main or main == NULL or not main.parked or main is self.signals_handled_in
+            current is <PyObject *> self.principal or main == NULL or not main.parked
+            or main is self.signals_handled_in
             or self.signal_call is not None or self.restricted or self.loop.core.running
         ):
             function()
@@ -943,7 +958,7 @@ cdef class Scheduler(greenlet):
         self.signals_due = True
         if current is <PyObject *> self:
             self.held_up_hub = True
-            switched = hub_greenlet_switch(<PyObject *> self.main)
+            switched = hub_greenlet_switch(<PyObject *> self.principal)
             self.held_up_hub = False
             if switched == NULL:
                 hub_failed()
@@ -954,7 +969,7 @@ cdef class Scheduler(greenlet):
         held_up.c.state = WAIT_DECIDED
         held_up.c.outcome = OUTCOME_VALUE
         ready_push_front(&self.loop.core.ready, &held_up.c.node)
-        self.switch_to = <PyObject *> self.main
+        self.switch_to = <PyObject *> self.principal
         result = self.park(held_up)
         self.deliver(held_up, result)
 
@@ -1157,7 +1172,7 @@ cdef class Scheduler(greenlet):
         try:
             error = self.loop_exit()
             kind = type(error)
-            return hub_greenlet_throw(<PyObject *> self.main, <PyObject *> kind, <PyObject *> error, NULL)
+            return hub_greenlet_throw(<PyObject *> self.principal, <PyObject *> kind, <PyObject *> error, NULL)
         except BaseException as failure:
             PyErr_SetObject(type(failure), failure)
             return NULL
@@ -1172,7 +1187,7 @@ cdef class Scheduler(greenlet):
             if isinstance(error, Exception):
                 sys.excepthook(type(error), error, error.__traceback__)
             else:
-                self.throw_into(self.main, error)
+                self.throw_into(self.principal or self.main, error)
         return 0
 
     # --- the loop ---
@@ -1217,6 +1232,10 @@ cdef class Scheduler(greenlet):
                 return 1
             if not loop.is_alive():
                 if self.in_line == 0 or self.join_wait is not None or not hub_other_threads():
+                    # A thread that has just ended may have left something.
+                    if self.inbox and not self.inbox_job.node.queued:
+                        ready_push(&loop.core.ready, &self.inbox_job.node)
+                        return 0
                     return 0 if self.nothing_left() else 2
                 # Another thread may hand over what a greenlet here stands in line for. When the last one has
                 # ended, it is time for a LoopExit.
@@ -1249,11 +1268,20 @@ cdef class Scheduler(greenlet):
     @final
     cdef bint nothing_left(self) except -1:
         """Nothing is ready and nothing can happen. True if somebody was told; False if nobody could be."""
+        cdef wait_t *wait
         if self.join_wait is not None and self.join_wait.c.state == WAIT_WAITING:
             return self.join_wait.wake_with(True)
-        if self.main_slot.current == NULL:
+        if self.principal is None or self.principal.dead:
+            end_process()
+        wait = self.principal_wait()
+        if wait == NULL:
             return False
-        return (<Wait> self.main_slot.current.node.object).throw_with(self.loop_exit())
+        return (<Wait> wait.node.object).throw_with(self.loop_exit())
+
+    @final
+    cdef wait_t *principal_wait(self) except? NULL:
+        """What the greenlet that stands for the thread waits on, or NULL."""
+        return NULL if self.principal is None else self.slot_of(self.principal).current
 
     @final
     cdef object loop_exit(self):
@@ -1494,8 +1522,16 @@ cdef class Scheduler(greenlet):
     def after_fork_in_child(self):
         """In a forked child: go on with a new loop, and with the greenlet that forked only (internal).
 
-        Like threads, the other greenlets stay behind in the parent: what they wait for belongs to it.
+        Like threads, the other greenlets stay behind in the parent: what they wait for belongs to it. The main one does
+        so too, if it is not the one that forked. The process then ends when nothing is left to do.
         """
+        cdef PyObject *current = running_greenlet()
+        cdef wait_t *wait = self.parked
+        self.principal = None if current is <PyObject *> self else <object> current
+        while wait != NULL:
+            # Nothing here wakes it, not even what it shares memory with. It can be killed.
+            wait.left_behind = wait.greenlet is not current
+            wait = wait.next_parked
         self.thread_ident = get_ident()
         self.inbox = []
         self.inbox_job.node.queued = False
@@ -1704,6 +1740,16 @@ def after_fork_in_child():
         hubs[id(hub)] = hub
         locals_of_thread.guard.process = os.getpid()
         hub.after_fork_in_child()
+
+
+cdef object end_process():
+    """A forked child whose main greenlet stayed behind has nothing left to do: end it, as its last thread would."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass  # closed, or none at all
+    os._exit(0)
 
 
 def stand_still(list still):

@@ -15,7 +15,8 @@ Rules
        greenlet's next park; a timeout of such a wait is forgotten.
     4. A wait is woken by its own thread: through the inbox when another thread grants it. A thread without a hub
        waits on a lock of its own.
-    5. In a forked child, what other threads waited for before the fork is never granted to them: they are gone.
+    5. In a forked child, what other threads and greenlets waited for before the fork is never granted to them: they
+       are gone.
 
 What does not belong here: what is handed over, and who owns it when nobody stands in line.
 """
@@ -150,6 +151,7 @@ cdef inline bint can_be_granted(wait_t *wait, unsigned long forks) noexcept:
     return (
         wait.granted_by == NULL
         and wait.state == WAIT_WAITING
+        and not wait.left_behind
         and (wait.forks == forks or is_current((<Wait> wait.node.object).hub))
     )
 

@@ -18,6 +18,7 @@ import pytest
 from greenio import Timeout, get_hub, joinall, select, sleep, socket, spawn
 from greenio.pool import Pool
 from greenio.server import StreamServer
+from greenio.lock import Semaphore
 from greenio.socket import create_connection, create_server, socketpair
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing resets the connection
@@ -73,17 +74,20 @@ def test_a_peer_that_sends_one_byte_at_a_time():
     ours, theirs = socketpair()
     with ours, theirs:
 
+        taken = Semaphore(0)
+
         def dribble():
             for byte in b"hello world":
                 theirs.send(bytes([byte]))
-                sleep(0)
+                taken.acquire()
             theirs.close()
 
         job = spawn(dribble)
         received = []
         while data := ours.recv(100):
             received.append(data)
-        assert b"".join(received) == b"hello world" and len(received) > 1
+            taken.release()
+        assert b"".join(received) == b"hello world" and len(received) == 11
         job.get()
 
 

@@ -49,17 +49,12 @@ def test_the_loop_has_a_descriptor_of_its_own():
     assert in_child(look) == "False"
 
 
-def test_a_join_in_the_parent_ends_in_the_child_too():
-    """What waits for a greenlet, and not for the loop, is woken in the child when that greenlet ends."""
-
-    def fork_and_finish():
-        return os.fork()
-
-    greenlet = spawn(fork_and_finish)
-    pid = greenlet.get()
+def test_a_join_in_the_parent_does_not_end_in_the_child():
+    """What waits for the greenlet that forked stays behind too, though its memory is there."""
+    pid = spawn(os.fork).get()
     if pid == 0:
         os._exit(3)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_ready_greenlets_stay_in_the_parent():
@@ -134,3 +129,19 @@ def test_many_generations():
         return in_child(lambda: generation(depth - 1))
 
     assert "the last" in in_child(lambda: generation(4))
+
+
+@pytest.mark.parametrize(
+    ("how", "told", "error"),
+    [
+        ("plain", "child ends\n", None),
+        ("later", "child ends\nlater\n", None),
+        ("signal", "handled there True\nchild ends\n", None),
+        ("interrupt", "interrupted\nchild ends\n", "KeyboardInterrupt"),
+        ("error", "", "LookupError: in the child"),
+        ("hub", "child ends\n", None),
+    ],
+)
+def test_the_child_ends_when_nothing_is_left_to_do(run_script, how, told, error):
+    """The main greenlet, which did not fork, stays behind, as the other threads of a process do."""
+    assert run_script("fork_child_ends.py", how, stderr=error) == f"{told}0 parent ends\n"
