@@ -10,30 +10,34 @@ from hub.scheduler import count_idle_thread
 
 from greenio.event import AsyncResult
 
-__all__ = ["call_in_thread"]
+__all__ = ["ThreadCall", "call_in_thread"]
 
 
-class _Call:
-    """One call: its result, and whether anybody still wants it."""
+class ThreadCall:
+    """The call ``function(*args)`` in a thread of its own. wait() may be called once.
 
-    def __init__(self, function, args, undo):
+    `undo`: is called, without arguments, when the call succeeds after the greenlet that wanted it was killed, or
+    ran out of time. Does not switch. Raises RuntimeError if no thread can be started.
+    """
+
+    def __init__(self, function, *args, undo=None):
         self.function = function
         self.args = args
         self.undo = undo
         self.result = AsyncResult()
         self.lock = allocate_lock()
-        self.succeeded = False
+        self.returned = self.succeeded = False
         self.abandoned = False
+        start_new_thread(self._run, ())
 
-    def run(self):
-        """In the thread."""
+    def _run(self):
         value = error = None
         try:
             value = self.function(*self.args)
         except BaseException as failure:
             error = failure
         with self.lock:
-            self.succeeded = error is None
+            self.returned, self.succeeded = True, error is None
             abandoned = self.abandoned
         if abandoned:
             count_idle_thread(-1)
@@ -44,27 +48,27 @@ class _Call:
         else:
             self.result.set_exception(error)
 
-    def abandon(self):
-        """Whoever waited for it does not any more."""
+    def wait(self):
+        """Wait until the call has returned; return what it returned, or raise what it raised. Switches."""
+        try:
+            return self.result.get()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self):
         with self.lock:
-            undo = self.succeeded
-            if not self.result.ready() and not undo:
+            returned = self.returned
+            if not returned:
                 self.abandoned = True
                 count_idle_thread(1)  # nothing that a hub should wait for comes from it now
-        if undo and self.undo is not None:
+        if returned and self.succeeded and self.undo is not None:
             self.undo()
 
 
-def call_in_thread(function, *args, undo=None):
+def call_in_thread(function, *args):
     """Call ``function(*args)`` in a thread of its own, wait, and return what it returns or raise what it raises.
 
-    `undo`: is called, without arguments, when the call succeeds after the greenlet that wanted it was killed, or
-    ran out of time. Switches.
+    Switches.
     """
-    call = _Call(function, args, undo)
-    start_new_thread(call.run, ())
-    try:
-        return call.result.get()
-    except BaseException:
-        call.abandon()
-        raise
+    return ThreadCall(function, *args).wait()

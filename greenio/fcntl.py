@@ -15,7 +15,7 @@ from os import close as _close
 from os import dup as _dup
 from os import fstat as _fstat
 
-from greenio.blocking import call_in_thread as _call_in_thread
+from greenio.blocking import ThreadCall as _ThreadCall
 
 __all__ = ["flock", "lockf"]
 
@@ -48,7 +48,12 @@ def flock(fd, operation, /):
         finally:
             _close(own)
 
-    _call_in_thread(lock, undo=unlock)
+    try:
+        call = _ThreadCall(lock, undo=unlock)
+    except BaseException:
+        _close(own)
+        raise
+    call.wait()
     _close(own)
 
 
@@ -72,4 +77,4 @@ def lockf(fd, cmd, len=0, start=0, whence=0, /):
         if (now.st_dev, now.st_ino) == (status.st_dev, status.st_ino):
             _lockf(descriptor, _LOCK_UN, len, start, whence)
 
-    return _call_in_thread(_lockf, descriptor, cmd, len, start, whence, undo=unlock)
+    return _ThreadCall(_lockf, descriptor, cmd, len, start, whence, undo=unlock).wait()

@@ -62,7 +62,6 @@ def _wait_for(sigset, timeout):
             found = _sigtimedwait(sigset, 0)
         return found
     finally:
-        _get_hub().loop.closing_fd(descriptor)
         _close(descriptor)
 
 
@@ -115,7 +114,8 @@ class _HandlersRun:
             _set_wakeup_fd(self.displaced if current == self.write_end else current, warn_on_full_buffer=False)
             self.reader.kill(block=False)
             _close(self.write_end)
-            _get_hub().loop.closing_fd(self.read_end)
+            if not (loop := _get_hub().loop).destroyed:
+                loop.closing_fd(self.read_end)
             _close(self.read_end)
 
     def read(self):
