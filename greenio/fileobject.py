@@ -15,7 +15,8 @@ from os import readv as _readv
 from os import set_blocking as _set_blocking
 from os import write as _write
 
-from hub import get_hub, get_hub_if_exists
+from hub import get_hub
+from hub.scheduler import closing_descriptor
 
 from greenio.lock import RLock
 from greenio.nowait import always_ready, read_into, write_some
@@ -38,7 +39,7 @@ class PipeIO(io.RawIOBase):
     """A raw file on a descriptor that can be waited for: a pipe, a terminal, a socket.
 
     `own`: nobody else shares the open file, so that it may be made non-blocking, which saves system calls.
-    Greenlets of this thread that wait when it is closed get OSError(EBADF).
+    Greenlets, of any thread, that wait when it is closed get OSError(EBADF).
     """
 
     def __init__(self, fileno, mode="r", closefd=True, own=False):
@@ -128,9 +129,7 @@ class PipeIO(io.RawIOBase):
         super().close()
         if self._fileno < 0:
             return
-        hub = get_hub_if_exists()
-        if hub is not None and not hub.loop.destroyed:
-            hub.loop.closing_fd(self._fileno)
+        closing_descriptor(self._fileno)
         if self._closefd:
             _close(self._fileno)
 

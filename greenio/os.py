@@ -19,7 +19,7 @@ from os import writev as _writev
 from select import PIPE_BUF as _PIPE_BUF
 
 from hub import get_hub as _get_hub
-from hub import get_hub_if_exists as _get_hub_if_exists
+from hub.scheduler import closing_descriptor as _closing_descriptor
 
 from greenio import nowait as _nowait
 from greenio.children import (
@@ -90,10 +90,9 @@ def writev(fd, buffers, /):
 
 
 def close(fd):
-    """As os.close(). Greenlets of this thread that wait for the descriptor get OSError(EBADF)."""
-    hub = _get_hub_if_exists()
-    if hub is not None and isinstance(fd, int) and not hub.loop.destroyed:
-        hub.loop.closing_fd(fd)
+    """As os.close(). Greenlets, of any thread, that wait for the descriptor get OSError(EBADF)."""
+    if isinstance(fd, int):
+        _closing_descriptor(fd)
     _close(fd)
 
 

@@ -31,6 +31,7 @@ from time import monotonic as _monotonic
 from greenlet import GreenletExit as _GreenletExit
 from hub import Wait as _Wait
 from hub import get_hub as _get_hub
+from hub.scheduler import closing_descriptor as _closing_descriptor
 
 from greenio.event import Event as _Event
 from greenio.greenlet import Greenlet as _Greenlet
@@ -114,8 +115,7 @@ class _HandlersRun:
             _set_wakeup_fd(self.displaced if current == self.write_end else current, warn_on_full_buffer=False)
             self.reader.kill(block=False)
             _close(self.write_end)
-            if not (loop := _get_hub().loop).destroyed:
-                loop.closing_fd(self.read_end)
+            _closing_descriptor(self.read_end)
             _close(self.read_end)
 
     def read(self):

@@ -5,12 +5,14 @@ import os as standard
 import pty
 import signal
 import socket as standard_socket
+import threading
 import time as standard_time
 import tty
 
 import pytest
 
 from greenio import Timeout, joinall, nowait, os, sleep, spawn, time
+from greenio.fileobject import FileObjectPosix
 from greenio.socket import socketpair
 
 
@@ -176,6 +178,21 @@ def test_close_wakes_those_who_wait():
     with pytest.raises(OSError) as caught:
         os.close(writer)
     assert caught.value.errno == errno.EBADF
+
+
+@pytest.mark.parametrize("how", ["os", "file object"])
+def test_close_wakes_those_of_other_threads(how):
+    reader, writer = standard.pipe()
+    close = (lambda: os.close(reader)) if how == "os" else FileObjectPosix(reader, "rb").close
+    job = spawn(os.read, reader, 10)
+    job.reports_errors = False
+    sleep(0.001)
+    thread = threading.Thread(target=close)
+    thread.start()
+    thread.join()
+    job.join(timeout=5)
+    assert job.exception.errno == errno.EBADF
+    standard.close(writer)
 
 
 def test_blocking_sockets(ticks):
