@@ -6,7 +6,7 @@ returns, and what it then has is given back.
 
 from _thread import allocate_lock, start_new_thread
 
-from hub.scheduler import count_idle_thread
+from hub.scheduler import count_idle_thread, get_hub
 
 from greenio.event import AsyncResult
 
@@ -50,11 +50,15 @@ class ThreadCall:
 
     def wait(self):
         """Wait until the call has returned; return what it returned, or raise what it raised. Switches."""
+        hub = get_hub()
+        hub.hold_loop(1)  # the thread may have ended, and its result still be on the way
         try:
             return self.result.get()
         except BaseException:
             self._abandon()
             raise
+        finally:
+            hub.hold_loop(-1)
 
     def _abandon(self):
         with self.lock:

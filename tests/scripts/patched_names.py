@@ -12,6 +12,8 @@ import tempfile
 import threading
 import time
 
+from hub import native
+
 import greenio
 import greenio.fcntl
 import greenio.fs
@@ -29,6 +31,7 @@ for standard, ours in (
 ):  # fmt: skip
     for name in ours.__all__:
         if hasattr(standard, name):
+            native.saved.setdefault(standard.__name__, {})[name] = getattr(standard, name)
             setattr(standard, name, getattr(ours, name))
 
 sys.setrecursionlimit(200)  # whoever calls himself finds out soon
