@@ -132,13 +132,23 @@ def select(rlist, wlist, xlist, timeout=None):
     return _wait(descriptors, ready, timeout) or ([], [], [])
 
 
-class poll:
-    """As select.poll(): `register`, `modify`, `unregister` and `poll`.
+def poll():
+    """As select.poll(): an object with `register`, `modify`, `unregister` and `poll`."""
+    made = Poll.__new__(Poll)
+    made._begin()
+    return made
+
+
+class Poll:
+    """What poll() returns; it cannot be made in any other way.
 
     What changes while a greenlet is in ``poll()`` counts from the next ``poll()`` on. Only one may be in it at a time.
     """
 
     def __init__(self):
+        raise TypeError(f"cannot create '{__name__}.{type(self).__qualname__}' instances; call poll()")
+
+    def _begin(self):
         self._poll = _poll()
         self._registered = {}
         self._is_polling = False

@@ -18,7 +18,7 @@ class SelectSelector(_standard.SelectSelector):
 class PollSelector(_standard.PollSelector):
     """As selectors.PollSelector. Its select() switches."""
 
-    _selector_cls = _select.poll
+    _selector_cls = staticmethod(_select.poll)
 
 
 class EpollSelector(_standard.EpollSelector):
