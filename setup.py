@@ -34,6 +34,7 @@ MODULES = [
     "hub.watchers",
     "greenio.choosing",
     "greenio.condition",
+    "greenio.datagram",
     "greenio.event",
     "greenio.greenlet",
     "greenio.identity",

@@ -17,6 +17,7 @@ from types import FunctionType
 
 from hub.scheduler import Wait, closing_descriptor, get_hub, sleep
 
+from greenio import datagram as _datagram
 from greenio import stream as _stream
 from greenio.resolver.numeric import may_be_numeric
 
@@ -50,13 +51,16 @@ class socket(_standard.socket):
         """Take the descriptor over: make it non-blocking, and keep the timeout beside."""
         timeout = super().gettimeout()
         _basic.setblocking(self, False)
-        self._stream = _stream.Stream(self.fileno(), timeout, _basic.type.__get__(self), type(self).__name__)
+        kind, family = _basic.type.__get__(self), _basic.family.__get__(self)
+        self._stream = _stream.Stream(self.fileno(), timeout, kind, type(self).__name__, family)
 
     # The hot ones are compiled.
     recv = _stream.recv
     recv_into = _stream.recv_into
     send = _stream.send
     sendall = _stream.sendall
+    recvfrom = _datagram.recvfrom
+    sendto = _datagram.sendto
 
     def accept(self):
         """Wait for a connection; return ``(socket, address)``. Switches."""
@@ -143,8 +147,8 @@ class socket(_standard.socket):
                 return function(*args)
         return self._stream.retry(events, function, *args)
 
-    def recvfrom(self, *args):
-        """As in the standard library. Switches while there is nothing to receive."""
+    def _recvfrom(self, *args):
+        """recvfrom() where the compiled one does not know the kind of address, or something is wrong."""
         return self._retry(_READ, super().recvfrom, args, 1)
 
     def recvfrom_into(self, *args):
@@ -159,8 +163,8 @@ class socket(_standard.socket):
         """As in the standard library. Switches while there is nothing to receive."""
         return self._retry(_READ, super().recvmsg_into, _repeatable(args), 2)
 
-    def sendto(self, *args):
-        """As in the standard library. Switches while nothing can be sent, or the host's name is looked up."""
+    def _sendto(self, *args):
+        """sendto() where the address is not plain and numeric. Switches also while the host's name is looked up."""
         if len(args) > 1:
             args = (*args[:-1], self._resolved(args[-1]))
         return self._retry(_WRITE, super().sendto, args, 1 if len(args) > 2 else 3)
@@ -264,6 +268,7 @@ class socket(_standard.socket):
 
 
 SocketType = socket
+_stream.keep_streams_in(socket)
 
 
 def _repeatable(args):

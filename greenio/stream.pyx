@@ -6,8 +6,8 @@ Theory
     first and spares the call that would only say EAGAIN.
 
 Rules
-    1. Small receives go into one scratch buffer and are copied out: cheaper than a large bytes object that is
-       shrunk afterwards. The GIL is held from the call to the copy.
+    1. Receives go into one scratch buffer and are copied out: cheaper than a large bytes object that is shrunk
+       afterwards. The GIL is held from the call to the copy. Only when much comes it goes into the object at once.
     2. A timeout bounds the whole call, however many waits it takes.
     3. Any number of greenlets may wait in each direction; they are served first come, first served.
 
@@ -18,13 +18,13 @@ import os
 import socket as standard
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, EBADF, EINTR, errno
 from libc.stdint cimport uint64_t
 
-from cpython.ref cimport Py_DECREF
+from cpython.ref cimport Py_DECREF, Py_XDECREF
 from hub.loop cimport due_ms, watch_t
 from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
 from hub.scheduler cimport (
@@ -32,8 +32,14 @@ from hub.scheduler cimport (
 )
 
 __all__ = [
-    "Stream", "accept_descriptor", "accept_ready", "recv", "recv_into", "send", "sendall", "wait_descriptor",
+    "Stream", "accept_descriptor", "accept_ready", "keep_streams_in", "recv", "recv_into", "send", "sendall",
+    "wait_descriptor",
 ]
+
+cdef extern from "Python.h":
+    PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *, Py_ssize_t length) except NULL
+    char *bytes_buffer "PyBytes_AS_STRING"(PyObject *)
+    int _PyBytes_Resize(PyObject **, Py_ssize_t length) except -1
 
 cdef extern from "sys/socket.h" nogil:
     ssize_t c_recv "recv"(int fd, void *buffer, size_t length, int flags)
@@ -85,31 +91,49 @@ cdef extern from *:
     """
     int greenio_accept(int fd, PyObject **address)
 
-cdef enum:
-    SCRATCH = 65536
-    READ = 1
-    WRITE = 2
+cdef extern from *:
+    """
+    #include <structmember.h>
+
+    /* Where instances of a class, and of its subclasses, keep what is in one of its __slots__. */
+    static PyTypeObject *greenio_slot_owner = NULL;
+    static Py_ssize_t greenio_slot_offset;
+
+    static int greenio_slot_set(PyObject *owner, PyObject *slot)
+    {
+        if (!PyType_Check(owner) || Py_TYPE(slot) != &PyMemberDescr_Type
+            || ((PyMemberDescrObject *) slot)->d_member->type != T_OBJECT_EX)
+            return 0;
+        Py_INCREF(owner);
+        greenio_slot_offset = ((PyMemberDescrObject *) slot)->d_member->offset;
+        greenio_slot_owner = (PyTypeObject *) owner;
+        return 1;
+    }
+
+    /* A borrowed reference, or NULL: it has no such slot, or nothing in it. */
+    static inline PyObject *greenio_slot_get(PyObject *self)
+    {
+        if (greenio_slot_owner == NULL || !PyObject_TypeCheck(self, greenio_slot_owner))
+            return NULL;
+        return *(PyObject **) ((char *) self + greenio_slot_offset);
+    }
+    """
+    bint greenio_slot_set(object owner, object slot)
+    PyObject *greenio_slot_get(object self)
 
 cdef char scratch[SCRATCH]
 
 
-cdef class Stream:
-    """What a socket keeps for waiting: its descriptor, its watch on the hub's loop, its timeout."""
-    cdef int fd                    # -1 once closed
-    cdef Scheduler hub             # the hub that waited first; others may too, but without what is cached here
-    cdef unsigned long epoch       # of its loop when `watch` was opened
-    cdef watch_t *watch            # the descriptor's watch on that hub's loop
-    cdef unsigned int generation   # of the watch when it was opened
-    cdef double seconds            # the timeout; negative for none
-    cdef bint is_stream            # a short receive means drained only for byte streams
-    cdef bint drained              # whether the last receive took all there was
-    cdef deadline_t *reading       # timers that stay from one wait to the next, or NULL
-    cdef deadline_t *writing
-    cdef dict others               # hubs of other threads that have waited for it: the watch's generation; or None
-    cdef readonly object name      # the socket's class name, for reports
+cdef char *scratch_buffer() noexcept:
+    return scratch
 
-    def __init__(self, int fd, object timeout, int type, str name):
+
+cdef class Stream:
+    """What a socket keeps for waiting: its descriptor, its watch on the hub's loop, its timeout (internal)."""
+
+    def __init__(self, int fd, object timeout, int type, str name, int family=-1):
         self.fd = fd
+        self.family = family
         self.name = name
         self.seconds = -1 if timeout is None else timeout
         self.is_stream = (type & 0xF) == SOCK_STREAM
@@ -168,7 +192,8 @@ cdef class Stream:
         cdef watch_t *watch
         cdef deadline_t *deadline = NULL
         cdef int outcome
-        self.check()
+        if self.fd < 0:
+            self.closed()
         watch = self.open_watch(hub)
         if due and self.hub is hub:
             deadline = self.deadline_of(events)
@@ -179,10 +204,8 @@ cdef class Stream:
             raise TimeoutError("timed out")
         raise OSError(EBADF, "the socket was closed while this greenlet waited for it")
 
-    cdef int check(self) except -1:
-        if self.fd < 0:
-            raise OSError(EBADF, os.strerror(EBADF))
-        return 0
+    cdef int closed(self) except -1:
+        raise OSError(EBADF, os.strerror(EBADF))
 
     cdef int again(self, int error, int events, int flags, uint64_t *due) except -1:
         """A call failed: raise what is to be raised, or wait and return 0 for another try."""
@@ -196,18 +219,25 @@ cdef class Stream:
         self.wait(events, due[0])
         return 0
 
+    cdef int wait_if_drained(self, int flags, uint64_t *due) except -1:
+        """Spare the receive to come if it would only say EAGAIN."""
+        if self.drained and flags == 0 and self.seconds != 0:
+            self.drained = False
+            if self.seconds > 0:
+                due[0] = self.due()
+            self.wait(READ, due[0])
+        return 0
+
     cdef Py_ssize_t receive(self, char *buffer, Py_ssize_t length, int flags) except -1:
         cdef Py_ssize_t count
         cdef uint64_t due = 0
         if length == 0:
             return 0  # as in the standard library, which asks the system for nothing
         while True:
-            if self.drained and flags == 0 and self.seconds != 0:
-                self.drained = False
-                if self.seconds > 0:
-                    due = self.due()
-                self.wait(READ, due)
-            self.check()
+            if self.drained:
+                self.wait_if_drained(flags, &due)
+            if self.fd < 0:
+                self.closed()
             count = c_recv(self.fd, buffer, length, flags)
             if count >= 0:
                 self.drained = self.is_stream and 0 < count < length and flags == 0
@@ -232,7 +262,8 @@ cdef class Stream:
         """Call ``function(*args)`` until it does not raise BlockingIOError, waiting in between. Switches."""
         cdef uint64_t due = 0
         while True:
-            self.check()
+            if self.fd < 0:
+                self.closed()
             try:
                 return function(*args)
             except BlockingIOError:
@@ -261,27 +292,65 @@ cdef class Stream:
         return f"<{self.name} fd={self.fd} timeout={self.timeout}{''.join(waits)}>"
 
 
-# --- methods of greenio.socket.socket: they find their Stream in the attribute `_stream` --------------------------
+# --- methods of greenio.socket.socket: they find their Stream in its slot `_stream` -------------------------------
 
-def recv(self, Py_ssize_t bufsize, int flags=0):
+def keep_streams_in(cls):
+    """The class whose instances have their Stream in the slot `_stream` is `cls`: they are found there in C."""
+    if not greenio_slot_set(cls, cls.__dict__["_stream"]):
+        raise TypeError(f"{cls!r} has no slot named _stream")
+
+
+cdef Stream stream_of(object self):
+    """The Stream of a socket."""
+    cdef PyObject *found = greenio_slot_get(self)
+    return self._stream if found == NULL else <Stream?> <object> found
+
+
+def recv(self, Py_ssize_t bufsize, int flags=0, /):
     """recv(bufsize[, flags]) -> bytes: as in the standard library. Switches while there is nothing to receive."""
-    cdef Stream stream = self._stream
+    cdef Stream stream = stream_of(self)
     cdef Py_ssize_t count
-    cdef bytes data
     if bufsize < 0:
         raise ValueError("negative buffersize in recv")
-    if bufsize <= SCRATCH:
-        # Other greenlets use it too, but none runs between the call that fills it and the copy.
-        count = stream.receive(scratch, bufsize, flags)
-        return PyBytes_FromStringAndSize(scratch, count)
-    data = PyBytes_FromStringAndSize(NULL, bufsize)
-    count = stream.receive(PyBytes_AS_STRING(data), bufsize, flags)
-    return data if count == bufsize else data[:count]
+    if stream.much or bufsize > SCRATCH:
+        return receive_much(stream, bufsize, flags)
+    # Other greenlets use it too, but none runs between the call that fills it and the copy.
+    count = stream.receive(scratch, bufsize, flags)
+    if count == SCRATCH:
+        stream.much = True
+    return PyBytes_FromStringAndSize(scratch, count)
+
+
+cdef bytes receive_much(Stream stream, Py_ssize_t bufsize, int flags):
+    """Receive into a bytes object of that size. While the greenlet waits there is none."""
+    cdef Py_ssize_t count
+    cdef uint64_t due = 0
+    cdef int error
+    cdef PyObject *data
+    if bufsize == 0:
+        return b""
+    while True:
+        stream.wait_if_drained(flags, &due)
+        if stream.fd < 0:
+            stream.closed()
+        data = new_bytes(NULL, bufsize)
+        count = c_recv(stream.fd, bytes_buffer(data), bufsize, flags)
+        error = errno
+        if count >= 0:
+            stream.drained = stream.is_stream and 0 < count < bufsize and flags == 0
+            stream.much = count > SCRATCH // 2
+            if count < bufsize:
+                _PyBytes_Resize(&data, count)
+            result = <bytes> data
+            Py_DECREF(result)
+            return result
+        Py_XDECREF(data)
+        stream.again(error, READ, flags, &due)
 
 
 def recv_into(self, buffer, Py_ssize_t nbytes=0, int flags=0):
     """recv_into(buffer[, nbytes[, flags]]) -> number of bytes: as in the standard library. Switches."""
-    cdef Stream stream = self._stream
+    cdef Stream stream = stream_of(self)
     cdef Py_buffer view
     if nbytes < 0:
         raise ValueError("negative buffersize in recv_into")
@@ -300,47 +369,60 @@ def recv_into(self, buffer, Py_ssize_t nbytes=0, int flags=0):
         PyBuffer_Release(&view)
 
 
-def send(self, data, int flags=0):
+def send(self, data, int flags=0, /):
     """send(data[, flags]) -> number of bytes sent: as in the standard library. Switches while nothing can be sent."""
-    cdef Stream stream = self._stream
+    cdef Stream stream = stream_of(self)
     cdef Py_buffer view
-    cdef Py_ssize_t count
-    cdef uint64_t due = 0
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
-        while True:
-            stream.check()
-            count = send_some(stream.fd, <char *> view.buf, view.len, flags)
-            if count >= 0:
-                return count
-            stream.again(errno, WRITE, flags, &due)
+        return send_once(stream, <char *> view.buf, view.len, flags)
     finally:
         PyBuffer_Release(&view)
 
 
-def sendall(self, data, int flags=0):
+cdef Py_ssize_t send_once(Stream stream, char *buffer, Py_ssize_t length, int flags) except -1:
+    cdef Py_ssize_t count
+    cdef uint64_t due = 0
+    while True:
+        if stream.fd < 0:
+            stream.closed()
+        count = send_some(stream.fd, buffer, length, flags)
+        if count >= 0:
+            return count
+        stream.again(errno, WRITE, flags, &due)
+
+
+def sendall(self, data, int flags=0, /):
     """sendall(data[, flags]): send all of it, within the socket's timeout. Switches while nothing can be sent.
 
     On an error it is not known how much was sent.
     """
-    cdef Stream stream = self._stream
+    cdef Stream stream = stream_of(self)
     cdef Py_buffer view
+    if type(data) is bytes:
+        send_all(stream, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), flags)
+        return
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    try:
+        send_all(stream, <char *> view.buf, view.len, flags)
+    finally:
+        PyBuffer_Release(&view)
+
+
+cdef int send_all(Stream stream, char *buffer, Py_ssize_t length, int flags) except -1:
     cdef Py_ssize_t count
     cdef Py_ssize_t done = 0
     cdef uint64_t due = 0
-    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-    try:
-        while True:
-            stream.check()
-            count = send_some(stream.fd, <char *> view.buf + done, view.len - done, flags)
-            if count < 0:
-                stream.again(errno, WRITE, flags, &due)
-                continue
-            done += count
-            if done >= view.len:
-                return
-    finally:
-        PyBuffer_Release(&view)
+    while True:
+        if stream.fd < 0:
+            stream.closed()
+        count = send_some(stream.fd, buffer + done, length - done, flags)
+        if count < 0:
+            stream.again(errno, WRITE, flags, &due)
+            continue
+        done += count
+        if done >= length:
+            return 0
 
 
 cdef Py_ssize_t send_some(int fd, char *buffer, Py_ssize_t length, int flags) noexcept:
@@ -354,12 +436,13 @@ cdef Py_ssize_t send_some(int fd, char *buffer, Py_ssize_t length, int flags) no
 
 def accept_descriptor(self):
     """Wait for a connection; return its descriptor, non-blocking, and the peer's address. Switches."""
-    cdef Stream stream = self._stream
+    cdef Stream stream = stream_of(self)
     cdef PyObject *address
     cdef int fd
     cdef uint64_t due = 0
     while True:
-        stream.check()
+        if stream.fd < 0:
+            stream.closed()
         fd = greenio_accept(stream.fd, &address)
         if fd >= 0:
             return fd, take_address(fd, address)
@@ -368,10 +451,11 @@ def accept_descriptor(self):
 
 def accept_ready(self):
     """The next connection that is there already, as accept_descriptor() returns it, or None. Does not switch."""
-    cdef Stream stream = self._stream
+    cdef Stream stream = stream_of(self)
     cdef PyObject *address
     cdef int fd
-    stream.check()
+    if stream.fd < 0:
+        stream.closed()
     fd = greenio_accept(stream.fd, &address)
     if fd >= 0:
         return fd, take_address(fd, address)

@@ -58,7 +58,7 @@ LAYERS = [
     {"waiting", "choosing"},
     {"mapping", "pool", "threadpool", "deadline", "taskgroup", "util"},
     {"config", "hub", "process"},
-    {"resolver", "stream", "socket"},
+    {"resolver", "stream", "datagram", "socket"},
     {"nowait", "signalfd", "blocking", "children", "signal_handlers"},
     {"baseserver", "server", "select", "selectors", "fileobject", "subprocess", "ssl", "os", "time", "signal"}
     | {"fcntl", "fs"},

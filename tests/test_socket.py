@@ -550,3 +550,29 @@ class TestSendfile:
             pair[0].settimeout(0)
             with pytest.raises(ValueError, match="non-blocking"):
                 pair[0].sendfile(file)
+
+
+def test_much_then_little_then_nothing():
+    """A receive that filled its buffer has the next one receive without a copy; both ways give the same."""
+    ours, theirs = socketpair()
+    with ours, theirs:
+        ours.setsockopt(standard.SOL_SOCKET, standard.SO_RCVBUF, MIB)
+        theirs.setsockopt(standard.SOL_SOCKET, standard.SO_SNDBUF, MIB)
+        data = os.urandom(150_000)
+        theirs.sendall(data)
+        received = [ours.recv(65536), ours.recv(65536), ours.recv(65536)]
+        assert b"".join(received) == data and [len(each) for each in received] == [65536, 65536, 18928]
+        for number in range(3):
+            reading = spawn(ours.recv, 65536)
+            sleep(0)
+            theirs.sendall(b"%d" % number)
+            assert reading.get() == b"%d" % number
+        theirs.sendall(data[:65536])
+        assert ours.recv(65536) == data[:65536]
+        ours.settimeout(0.001)
+        with pytest.raises(TimeoutError):
+            ours.recv(65536)
+        assert ours.recv(0) == b""
+        theirs.sendall(b"x")
+        theirs.close()
+        assert ours.recv(65536) == b"x" and ours.recv(65536) == ours.recv(65536) == b""

@@ -1,0 +1,6 @@
+from typing import Any
+
+__all__ = ["recvfrom", "sendto"]
+
+def recvfrom(self: Any, *args: Any) -> tuple[bytes, Any]: ...
+def sendto(self: Any, *args: Any) -> int: ...

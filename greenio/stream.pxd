@@ -1,0 +1,48 @@
+# See stream.pyx.
+
+from libc.stdint cimport uint64_t
+
+from cython cimport final
+from hub.loop cimport watch_t
+from hub.scheduler cimport Scheduler, deadline_t
+
+cdef enum:
+    SCRATCH = 65536
+    READ = 1
+    WRITE = 2
+
+
+# What a socket keeps for waiting: its descriptor, its watch on the hub's loop, its timeout.
+@final
+cdef class Stream:
+    cdef int fd                    # -1 once closed
+    cdef int family                # of its addresses; -1 where nobody needs to know
+    cdef Scheduler hub             # the hub that waited first; others may too, but without what is cached here
+    cdef unsigned long epoch       # of its loop when `watch` was opened
+    cdef watch_t *watch            # the descriptor's watch on that hub's loop
+    cdef unsigned int generation   # of the watch when it was opened
+    cdef bint is_stream            # a short receive means drained only for byte streams
+    cdef bint drained              # whether the last receive took all there was
+    cdef bint much                 # whether the last receive filled a large buffer
+    cdef double seconds            # the timeout; negative for none
+    cdef deadline_t *reading       # timers that stay from one wait to the next, or NULL
+    cdef deadline_t *writing
+    cdef dict others               # hubs of other threads that have waited for it: the watch's generation; or None
+    cdef readonly object name      # the socket's class name, for reports
+
+    cdef deadline_t *deadline_of(self, int events) except NULL
+    cdef watch_t *open_watch(self, Scheduler hub) except NULL
+    cdef watch_t *open_elsewhere(self, Scheduler hub) except NULL
+    cdef uint64_t due(self) except? 0
+    cdef int wait(self, int events, uint64_t due) except -1
+    cdef int closed(self) except -1
+    cdef int again(self, int error, int events, int flags, uint64_t *due) except -1
+    cdef int wait_if_drained(self, int flags, uint64_t *due) except -1
+    cdef Py_ssize_t receive(self, char *buffer, Py_ssize_t length, int flags) except -1
+
+
+# Receives go through it into bytes objects of the right size. Every thread with the GIL may use it, from the call that
+# fills it to the copy.
+cdef char *scratch_buffer() noexcept
+
+cdef Stream stream_of(object self)
