@@ -9,6 +9,7 @@ import errno
 import os
 import socket as _standard_socket
 import ssl as _standard
+from builtins import len as _length
 from socket import _GLOBAL_DEFAULT_TIMEOUT
 from ssl import *  # noqa: F403  (this module offers everything that the standard one does)
 from ssl import SSLContext, SSLWantReadError, SSLWantWriteError
@@ -41,6 +42,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         super()._adopt()
         self._write_lock = Lock()  # held by who writes
         self._unfinished = None  # the data (bytes) of a write that was given up with a record half sent
+        self._drained = False  # whether the last read took all there was: the next one waits before it tries
 
     def _wait(self, events, deadline, what):
         try:
@@ -54,9 +56,8 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         if self.fileno() < 0:
             raise OSError(errno.EBADF, "the socket was closed while this greenlet waited for it")
 
-    def _until_done(self, what, function, *args):
+    def _until_done(self, what, function, *args, deadline=None):
         """Call a function of the TLS library until it does not have to wait for the peer any more."""
-        deadline = None
         while True:
             try:
                 return function(*args)
@@ -71,7 +72,18 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
 
     def read(self, len=1024, buffer=None):
         """Read up to `len` bytes, into `buffer` if given; return them, or how many. Switches."""
-        return self._until_done("read", super().read, len, buffer)
+        deadline = None
+        if self._drained:
+            self._drained = False
+            if self._sslobj is not None and self._stream.timeout != 0:
+                deadline = self._stream.deadline()
+                self._wait(_READ, deadline, "read")
+        result = self._until_done("read", super().read, len, buffer, deadline=deadline)
+        # Less than was asked for is the rest of a record, and no full one: most likely the end of what was sent. The
+        # TLS library has nothing yet of what comes next.
+        count = _length(result) if buffer is None else result
+        self._drained = 0 < count < len and count < _RECORD
+        return result
 
     def write(self, data):
         """Write data; return how many bytes were written (int). Switches."""
@@ -84,6 +96,16 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         if self._sslobj is None or flags:
             return super().send(data, flags)
         return self._alone(self._write_all, self._sslobj, data)
+
+    def sendall(self, data, flags=0):
+        """Send all of the data. Switches."""
+        if type(data) is bytes and 0 < len(data) <= _RECORD and self._sslobj is not None and not flags:
+            # One record: the usual case, with nothing to cut up.
+            sent = self._alone(self._write, self._sslobj, data)
+            if sent == len(data):
+                return None
+            data = data[sent:]
+        return super().sendall(data, flags)
 
     def _alone(self, function, *args):
         """Call a function that writes when no other greenlet does, and nothing is left of an earlier write."""

@@ -76,6 +76,36 @@ def test_there_and_back(pair):
     assert client.read(2) == b"xy" and client.pending() == 1 and client.read() == b"z"
 
 
+def test_a_read_after_one_that_took_all_there_was(pair):
+    """It waits before it tries, within its timeout; what is there already, in whatever pieces, it gets."""
+    client, server = pair
+    for _ in range(3):
+        server.sendall(b"one")
+        assert client.recv(100) == b"one"
+        reading = spawn(client.recv, 100)
+        sleep(0.001)
+        server.sendall(b"two")
+        server.sendall(b"three")
+        assert reading.get() == b"two" and client.recv(100) == b"three"
+    server.sendall(b"x" * 16384 + b"end")
+    assert client.recv(65536) == b"x" * 16384 and client.recv(2) == b"en" and client.recv(2) == b"d"
+    client.settimeout(0.001)
+    with pytest.raises(TimeoutError, match="read operation timed out"):
+        client.recv(1)
+    client.settimeout(0)
+    server.sendall(b"y")
+    assert client.recv(100) == b"y"
+    with pytest.raises(ssl.SSLWantReadError):
+        client.recv(100)
+    client.settimeout(None)
+    server.sendall(b"last")
+    assert client.recv(100) == b"last"
+    closing = spawn(server.unwrap)
+    assert client.recv(100) == b""
+    client.unwrap()
+    closing.get()
+
+
 def test_much_data_both_ways_at_once(pair):
     client, server = pair
     data = os.urandom(3_000_000)
