@@ -73,8 +73,10 @@ cdef extern from *:
                 return PyUnicode_FromString("");
             return PyUnicode_DecodeFSDefaultAndSize(un->sun_path, (Py_ssize_t) strnlen(un->sun_path, (size_t) length));
         }
-        return Py_BuildValue("iy#", (int) address->storage.ss_family, ((const struct sockaddr *) &address->storage)->sa_data,
-                             (Py_ssize_t) sizeof ((const struct sockaddr *) 0)->sa_data);
+        {
+            const struct sockaddr *other = (const struct sockaddr *) &address->storage;
+            return Py_BuildValue("(iy#)", (int) other->sa_family, other->sa_data, (Py_ssize_t) sizeof other->sa_data);
+        }
     }
 
     /* Makes an IPv4 address of ("1.2.3.4", 5). 0 if it is anything else, or wrong. */
@@ -103,7 +105,9 @@ cdef extern from *:
             return 0;
         }
         memset(in, 0, sizeof *in);
-        if (length >= INET_ADDRSTRLEN || strlen(text) != (size_t) length || inet_pton(AF_INET, text, &in->sin_addr) != 1)
+        if (length >= INET_ADDRSTRLEN || strlen(text) != (size_t) length)
+            return 0;
+        if (inet_pton(AF_INET, text, &in->sin_addr) != 1)
             return 0;
         in->sin_family = AF_INET;
         in->sin_port = htons((unsigned short) number);
