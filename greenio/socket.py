@@ -496,7 +496,10 @@ def wait_readwrite(fileno, timeout=None, timeout_exc=None, event=None):
     descriptor = _descriptor(fileno)
     wait = Wait(f"descriptor {descriptor}")
     with get_hub().loop.io(descriptor, _READ | _WRITE) as watcher:
-        watcher.start(wait.wake, pass_events=True)
+        try:
+            watcher.start(wait.wake, pass_events=True)
+        except PermissionError:
+            return  # a regular file: always ready
         try:
             events = wait.park(timeout)
         except TimeoutError:

@@ -92,6 +92,7 @@ def test_regular_files_are_always_ready():
     with tempfile.TemporaryFile() as file:
         wait_read(file, 5)
         wait_write(file, 5)
+        wait_readwrite(file, 5)
         with pytest.raises(OSError, match="always ready"), get_hub().loop.io(file.fileno(), 1) as watcher:
             watcher.start(print)
 

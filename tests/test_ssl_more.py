@@ -1,5 +1,6 @@
 """TLS beyond the plain case: callbacks, sessions, late authentication, several writers, other libraries' contexts."""
 
+import gc
 import os
 import shutil
 import socket as standard_socket
@@ -293,6 +294,22 @@ def test_the_peer_goes_in_the_handshake(client_context, server_context, how, sid
             handshake.get(timeout=5)
         with pytest.raises(OSError):
             os.fstat(number)
+
+
+def test_connections_leave_no_memory_behind(server_context, client_context):
+    def connections(number):
+        for _ in range(number):
+            first, second = socket.socketpair()
+            serving = spawn(server_context.wrap_socket, second, server_side=True)
+            with client_context.wrap_socket(first, server_hostname="localhost") as client, serving.get() as server:
+                client.sendall(b"x")
+                assert server.recv(1) == b"x"
+        gc.collect()
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = connections(100)
+    assert connections(200) - before < 2_000_000
 
 
 def test_connect_ex(client_context, server_context):
