@@ -90,8 +90,8 @@ def writev(fd, buffers, /):
 
 
 def close(fd):
-    """As os.close(). Greenlets, of any thread, that wait for the descriptor get OSError(EBADF)."""
-    if isinstance(fd, int):
+    """As os.close(). Greenlets that wait for the descriptor, in any thread, get OSError(EBADF)."""
+    if isinstance(fd, int) and 0 <= fd < 1 << 31:
         _closing_descriptor(fd)
     _close(fd)
 

@@ -347,7 +347,7 @@ def create_server(address, *, family=_standard.AF_INET, backlog=None, reuse_port
 
 def close(fd):
     """Close a descriptor (int). As in the standard library; greenlets that wait for it get OSError(EBADF)."""
-    if isinstance(fd, int) and fd >= 0:
+    if isinstance(fd, int) and 0 <= fd < 1 << 31:
         closing_descriptor(fd)
     _standard.close(fd)
 

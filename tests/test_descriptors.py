@@ -11,6 +11,9 @@ import threading
 import pytest
 
 from greenio import Timeout, get_hub, joinall, kill, sleep, spawn
+from greenio.fileobject import FileObject
+from greenio.os import close as os_close
+from greenio.socket import close as socket_close
 from greenio.socket import socket, socketpair, wait_read, wait_readwrite, wait_write
 
 
@@ -476,3 +479,16 @@ def test_sockets_handed_from_thread_to_thread():
         jobs.put(None)
     for thread in threads:
         thread.join()
+
+
+@pytest.mark.parametrize("close", [os_close, socket_close, lambda number: FileObject(number, "rb", 0).close()])
+def test_a_number_closed_in_another_thread(close):
+    reader, writer = os.pipe()
+    waiting = spawn(wait_read, reader)
+    waiting.reports_errors = False
+    sleep(0)
+    in_thread(lambda: close(reader))
+    with pytest.raises(OSError) as caught:
+        waiting.get(timeout=5)
+    assert caught.value.errno == errno.EBADF
+    os.close(writer)
