@@ -6,10 +6,15 @@ and `greenio.fs` is for them.
 """
 
 import subprocess as _subprocess
+import sys as _sys
 from os import *  # noqa: F403  (this module offers everything that the standard one does)
 from os import _wrap_close as _PipeOfCommand
 from os import close as _close
+from os import F_LOCK as _F_LOCK
+from os import SEEK_CUR as _SEEK_CUR
 from os import get_blocking as _get_blocking
+from os import lockf as _lockf
+from os import lseek as _lseek
 from os import read as _read
 from os import readv as _readv
 from os import sendfile as _sendfile
@@ -33,15 +38,17 @@ from greenio.children import (
     waitid,
     waitpid,
 )  # fmt: skip
+from greenio.fcntl import LOCK_EX as _LOCK_EX
+from greenio.fcntl import lockf as _wait_for_lock
 from greenio.process import fork
 from greenio.socket import wait_read as _wait_read
 from greenio.socket import wait_write as _wait_write
 from greenio.subprocess import Popen as _Popen
 
 __all__ = [
-    "close", "fork", "fork_and_watch", "fork_gevent", "forkpty_and_watch", "forkpty_gevent", "make_nonblocking",
-    "nb_read", "nb_write", "popen", "read", "readv", "sendfile", "system", "tp_read", "tp_write", "wait", "wait3",
-    "wait4", "waitid", "waitpid", "write", "writev",
+    "close", "eventfd_read", "fork", "fork_and_watch", "fork_gevent", "forkpty_and_watch", "forkpty_gevent", "lockf",
+    "make_nonblocking", "nb_read", "nb_write", "popen", "read", "readv", "sendfile", "system", "tp_read", "tp_write",
+    "wait", "wait3", "wait4", "waitid", "waitpid", "write", "writev",
 ]  # fmt: skip
 
 
@@ -87,6 +94,19 @@ def writev(fd, buffers, /):
     if not _length(buffers) or not _waits(fd):
         return _writev(fd, buffers)
     return _nowait.write_all(fd, buffers)
+
+
+def eventfd_read(fd):
+    """As os.eventfd_read(). Switches while the counter is 0, unless the descriptor is non-blocking."""
+    return int.from_bytes(read(fd, 8), _sys.byteorder)
+
+
+def lockf(fd, command, length, /):
+    """As os.lockf(): lock or unlock a part of a file. Switches while another process has it locked (F_LOCK)."""
+    if command != _F_LOCK:
+        return _lockf(fd, command, length)
+    # From where the file is now; it may be elsewhere when the lock is released again.
+    return _wait_for_lock(fd, _LOCK_EX, length, _lseek(fd, 0, _SEEK_CUR))
 
 
 def close(fd):

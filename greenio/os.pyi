@@ -9,11 +9,13 @@ from greenio.process import fork as fork
 
 __all__ = [
     "close",
+    "eventfd_read",
     "fork",
     "fork_and_watch",
     "fork_gevent",
     "forkpty_and_watch",
     "forkpty_gevent",
+    "lockf",
     "make_nonblocking",
     "nb_read",
     "nb_write",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 def close(fd: int) -> None: ...
+def eventfd_read(fd: int) -> int: ...
 def fork_and_watch(
     callback: Callable[[child], object] | None = None,
     loop: EventLoop | None = None,
@@ -48,6 +51,7 @@ def forkpty_and_watch(
     forkpty: Callable[[], tuple[int, int]] = ...,
 ) -> tuple[int, int]: ...
 def forkpty_gevent() -> tuple[int, int]: ...
+def lockf(fd: int, command: int, length: int, /) -> None: ...
 def make_nonblocking(fd: int) -> bool | None: ...
 def nb_read(fd: int, n: int) -> bytes: ...
 def nb_write(fd: int, buf: Buffer) -> int: ...

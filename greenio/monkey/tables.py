@@ -35,8 +35,8 @@ TABLES = {
     ],
     "fcntl": ["flock", "lockf"],
     "os": [
-        "close", "popen", "read", "readv", "sendfile", "system", "wait", "wait3", "wait4", "waitid", "waitpid",
-        "write", "writev",
+        "close", "eventfd_read", "lockf", "popen", "read", "readv", "sendfile", "system", "wait", "wait3", "wait4",
+        "waitid", "waitpid", "write", "writev",
     ],
     "_queue": ["Empty", "SimpleQueue"],
     "queue": ["LifoQueue", "PriorityQueue", "Queue", "SimpleQueue"],
