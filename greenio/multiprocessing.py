@@ -25,6 +25,18 @@ def adapt_connection(module):
     ):
         method.__defaults__ = tuple(new if each is original else each for each in method.__defaults__)
 
+    class WaitSelector(module._WaitSelector):
+        """What multiprocessing.connection.wait() waits with."""
+
+        def select(self, timeout=None):
+            # The thread of a pool that looks after its processes calls it again and again for as long as there is a
+            # result that another thread is to take, which needs a turn for that.
+            if timeout is None or timeout > 0:
+                sleep(0)
+            return super().select(timeout)
+
+    module._WaitSelector = WaitSelector
+
 
 class _Acquiring:
     """acquire() and release() of one semaphore of the system, for greenlets.
