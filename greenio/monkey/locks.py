@@ -31,12 +31,14 @@ def replace_existing():
             if type(lock) in (_LOCK, _RLOCK):
                 conditions.setdefault(id(lock), []).append(each)
     del objects
-    holders = _holders_of(locks, conditions)
+    holders, unknown = _holders_of(locks, conditions)
     held = []
     for key, lock in locks.items():
         if not _is_free(lock):
-            held += [f"{where}.{name}" for where, name in map(_describe, holders.get(key, ())) if where]
-        elif holders.get(key) and not any(each._waiters for each in conditions.get(key, ())):
+            # A thread holds that one for as long as it runs: for `threading` of CPython 3.12 and before.
+            known = (_describe(each) for each in holders.get(key, ()) if each[1] != "_tstate_lock")
+            held += [f"{where}.{name}" for where, name in known if where]
+        elif key not in unknown and holders.get(key) and not any(each._waiters for each in conditions.get(key, ())):
             _replace(lock, holders[key], conditions.get(key, ()))
     return held
 
@@ -51,7 +53,7 @@ def _is_free(lock):
 
 
 def _holders_of(locks, conditions):
-    """For each lock what holds it, as (object with attributes, or dict; name); nothing if something unknown does."""
+    """For each lock what refers to it, as (object with attributes, or dict; name); and those that more refers to."""
     # A condition's bound methods of its lock go when that is replaced; what else has one keeps the lock as it is.
     bound = {id(value) for found in conditions.values() for each in found for value in vars(each).values()}
     holders = {}
@@ -72,7 +74,7 @@ def _holders_of(locks, conditions):
                 holders.setdefault(key, []).append((referrer, name))
             if not names:
                 unknown.update(id(each) for each in gc.get_referents(referrer) if id(each) in locks)
-    return {key: found for key, found in holders.items() if key not in unknown}
+    return holders, unknown
 
 
 def _attributes_with(instance, locks):
