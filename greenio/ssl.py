@@ -99,7 +99,13 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
 
     def sendall(self, data, flags=0):
         """Send all of the data. Switches."""
-        if type(data) is bytes and 0 < len(data) <= _RECORD and self._sslobj is not None and not flags:
+        if (
+            type(data) is bytes
+            and 0 < len(data) <= _RECORD
+            and self._sslobj is not None
+            and not flags
+            and type(self).send is SSLSocket.send
+        ):
             # One record: the usual case, with nothing to cut up.
             sent = self._alone(self._write, self._sslobj, data)
             if sent == len(data):
