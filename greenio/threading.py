@@ -54,7 +54,8 @@ class _Natively(dict):
         super().__init__({name: native.original("threading", name) for name in self._NAMES if hasattr(_standard, name)})
 
     def __missing__(self, name):
-        return getattr(_standard, name)
+        # If it is not there, the builtins are asked next.
+        return vars(_standard)[name]
 
 
 def _natively(function):
