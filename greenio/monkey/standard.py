@@ -50,10 +50,11 @@ def patch_time():
 @_once
 def patch_queue():
     """Put greenio's queues in the place of those of `queue`."""
-    replaced = patch("queue")
+    if not patch("queue"):
+        return False
     # It may be imported anew, and is compiled: its own queue would block the thread.
     when_imported("_queue", lambda module: patch("_queue"), always=True)
-    return replaced
+    return True
 
 
 @_once
