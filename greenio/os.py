@@ -8,10 +8,10 @@ and `greenio.fs` is for them.
 import subprocess as _subprocess
 import sys as _sys
 from os import *  # noqa: F403  (this module offers everything that the standard one does)
-from os import _wrap_close as _PipeOfCommand
-from os import close as _close
 from os import F_LOCK as _F_LOCK
 from os import SEEK_CUR as _SEEK_CUR
+from os import _wrap_close as _PipeOfCommand
+from os import close as _close
 from os import get_blocking as _get_blocking
 from os import lockf as _lockf
 from os import lseek as _lseek

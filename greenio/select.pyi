@@ -14,7 +14,6 @@ error = OSError
 def select(
     rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None
 ) -> tuple[list[Any], list[Any], list[Any]]: ...
-
 def poll() -> Poll: ...
 
 class Poll:

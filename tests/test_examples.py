@@ -220,3 +220,12 @@ def test_udp_echo():
             assert client.recv(100) == b"hello"
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30)[0] == "1 datagrams\n"
+
+
+def test_patched_requests():
+    result = subprocess.run(
+        [sys.executable, EXAMPLES / "patched_requests.py", "--files", "10", "--at-once", "5"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "10/10" in result.stdout and "5 at a time" in result.stdout

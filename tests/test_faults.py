@@ -16,9 +16,9 @@ import sys
 import pytest
 
 from greenio import Timeout, get_hub, joinall, select, sleep, socket, spawn
+from greenio.lock import Semaphore
 from greenio.pool import Pool
 from greenio.server import StreamServer
-from greenio.lock import Semaphore
 from greenio.socket import create_connection, create_server, socketpair
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing resets the connection
@@ -73,7 +73,6 @@ def test_ten_thousand_connections_leave_nothing(quiet):
 def test_a_peer_that_sends_one_byte_at_a_time():
     ours, theirs = socketpair()
     with ours, theirs:
-
         taken = Semaphore(0)
 
         def dribble():

@@ -26,6 +26,7 @@ from greenio import (
     spawn_later,
     spawn_raw,
 )  # fmt: skip
+from greenio.event import Event
 
 
 @pytest.fixture
@@ -296,11 +297,13 @@ class TestKill:
         g.join()
 
     def test_caught(self):
+        go_on = Event()
+
         def stubborn():
             try:
                 sleep(10)
             except GreenletExit:
-                sleep(0.003)
+                go_on.wait()
             return "went on"
 
         g = spawn(stubborn)
@@ -309,6 +312,7 @@ class TestKill:
         g.kill(block=False)
         g.join()
         assert isinstance(g.value, GreenletExit)
+        go_on.set()
         g = spawn(stubborn)
         sleep(0)
         g.kill()

@@ -1,0 +1,47 @@
+"""Make calls of the standard library in a patched process, while another greenlet counts ticks.
+
+``run.py cooperative|thread|blocking name ...`` prints a line of JSON for each: its name, ticks, threads.
+``run.py names`` prints the names of all.
+"""
+
+import faulthandler
+import json
+import signal
+import sys
+import warnings
+from importlib import import_module
+
+from greenio import monkey
+
+monkey.patch_all()
+# A call that keeps all greenlets from running hangs: nobody would do what it waits for.
+LIMIT = 20
+
+for subject in ("files", "libraries", "processes", "sockets", "threads"):
+    import_module(f"calls_of_{subject}")
+
+from measuring import CALLS, result, tick_for_ever  # noqa: E402
+
+from greenio import spawn  # noqa: E402
+
+
+def main():
+    if sys.argv[1] == "names":
+        print(json.dumps(list(CALLS)))
+        return
+    warnings.simplefilter("error")
+    # What comes from forks beside threads is CPython's word of caution, 3.12 and later.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of terminals that are closed
+    ticking = spawn(tick_for_ever)
+    for name in sys.argv[2:]:
+        print(f"{name} is being called", file=sys.stderr, flush=True)
+        faulthandler.dump_traceback_later(LIMIT, exit=True)
+        result.clear()
+        CALLS[name]()
+        print(json.dumps({"name": name, **result}), flush=True)
+    faulthandler.cancel_dump_traceback_later()
+    ticking.kill()
+
+
+main()

@@ -1,0 +1,133 @@
+"""How a patched process ends, forks, and dies. Each in a process of its own; what they print is looked at."""
+
+from greenio import monkey
+
+monkey.patch_all()
+
+import atexit  # noqa: E402
+import os  # noqa: E402
+import signal  # noqa: E402
+import threading  # noqa: E402
+import time  # noqa: E402
+import traceback  # noqa: E402
+
+
+def _say(text):
+    os.write(1, f"{text}\n".encode())
+
+
+def the_end_of_main_is_not_the_end():
+    threading.Thread(target=lambda: (time.sleep(0.01), _say("still here"))).start()
+
+
+def child_of_a_thread():
+    others_ran = []
+
+    def other():
+        while True:
+            time.sleep(0.001)
+            others_ran.append(os.getpid())
+
+    def forks():
+        me = threading.current_thread()
+        pid = os.fork()
+        if pid:
+            status = os.waitpid(pid, 0)[1]
+            _say(f"status {os.waitstatus_to_exitcode(status)}")
+            return
+        assert threading.current_thread() is threading.main_thread() is me
+        assert threading.enumerate() == [me] and threading.active_count() == 1
+        assert threading.main_thread().ident == threading.get_ident()
+        time.sleep(0.01)
+        assert os.getpid() not in others_ran
+        thread = threading.Thread(target=lambda: _say("a thread of the child"))
+        thread.start()
+        thread.join()
+        # Returning from here ends the child: it must not become the parent's main greenlet.
+
+    threading.Thread(target=other, daemon=True).start()
+    thread = threading.Thread(target=forks)
+    thread.start()
+    thread.join()
+    _say(f"parent {len(threading.enumerate())}")
+
+
+def child_of_a_thread_that_fails():
+    def forks():
+        pid = os.fork()
+        if pid:
+            _say(f"status {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}")
+            return
+        threading.excepthook = lambda args: _say(args.exc_type.__name__)
+        raise ValueError
+
+    thread = threading.Thread(target=forks)
+    thread.start()
+    thread.join()
+
+
+def child_of_the_main_greenlet():
+    done = []
+    thread = threading.Thread(target=lambda: (time.sleep(0.02), done.append(os.getpid())))
+    thread.start()
+    lock = threading.Lock()
+    pid = os.fork()
+    if not pid:
+        assert threading.enumerate() == [threading.main_thread()]
+        assert not thread.is_alive()
+        thread.join()
+        with lock:
+            time.sleep(0.03)
+        assert done == []
+        os._exit(7)
+    thread.join()
+    _say(f"status {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])} {done == [os.getpid()]}")
+
+
+def ctrl_c_with_a_busy_greenlet():
+    def busy():
+        threading.Timer(0.005, os.kill, (os.getpid(), signal.SIGINT)).start()
+        end = time.monotonic() + 20
+        while time.monotonic() < end and not done:
+            time.sleep(0)
+
+    done = []
+    thread = threading.Thread(target=busy)
+    thread.start()
+    try:
+        time.sleep(1000)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        assert "ctrl_c_with_a_busy_greenlet" in traceback.format_exc()
+    done.append(1)
+    thread.join()
+
+
+def new_threads_after_the_end():
+    def late():
+        try:
+            threading.Thread(target=_say, args=("ran",)).start()
+        except RuntimeError as error:
+            _say(f"RuntimeError {str(error)[:11]}")
+
+    atexit.register(late)
+
+
+def processes_of_multiprocessing():
+    import multiprocessing
+
+    def work(queue):
+        thread = threading.Thread(target=queue.put, args=(threading.current_thread().name,))
+        thread.start()
+        thread.join()
+
+    for method in ("fork",):
+        context = multiprocessing.get_context(method)
+        queue = context.Queue()
+        processes = [context.Process(target=work, args=(queue,)) for _ in range(3)]
+        for process in processes:
+            process.start()
+        _say(sorted(queue.get(timeout=20) for _ in range(3)))
+        for process in processes:
+            process.join()
+            _say(process.exitcode)

@@ -1,0 +1,332 @@
+"""Signal handlers and asyncio in a patched process. All in one process, one after the other."""
+
+from greenio import monkey
+
+monkey.patch_all()
+
+import _thread  # noqa: E402
+import asyncio  # noqa: E402
+import contextlib  # noqa: E402
+import os  # noqa: E402
+import signal  # noqa: E402
+import subprocess  # noqa: E402
+import threading  # noqa: E402
+import time  # noqa: E402
+
+import greenio  # noqa: E402
+
+
+def _with_handler(handler, function, signum=signal.SIGUSR1):
+    before = signal.signal(signum, handler)
+    try:
+        return function()
+    finally:
+        signal.signal(signum, before)
+
+
+def _kill(signum=signal.SIGUSR1):
+    os.kill(os.getpid(), signum)
+
+
+def handlers_are_what_they_were_set_to():
+    def handler(*_):
+        pass
+
+    def look():
+        assert signal.getsignal(signal.SIGUSR1) is handler
+        assert signal.signal(signal.SIGUSR1, signal.SIG_IGN) is handler
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+
+    _with_handler(handler, look)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def handlers_run_on_the_main_greenlet():
+    seen = []
+
+    def handler(signum, frame):
+        time.sleep(0.001)  # it may wait
+        seen.append((signum, threading.current_thread().name, greenio.getcurrent().parent))
+
+    def busy():
+        _kill()
+        end = time.monotonic() + 10
+        while not seen and time.monotonic() < end:
+            time.sleep(0)
+
+    def use():
+        for thread in [threading.Thread(target=busy), threading.Thread(target=time.sleep, args=(0.01,))]:
+            thread.start()
+            thread.join()
+
+    _with_handler(handler, use)
+    assert seen == [(signal.SIGUSR1, "MainThread", None)]
+
+
+def what_a_handler_raises_comes_out_of_the_main_greenlet():
+    class Stop(Exception):
+        pass
+
+    def handler(*_):
+        raise Stop
+
+    unharmed = []
+
+    def busy():
+        _kill()
+        for _ in range(1000):
+            len("computing")
+        time.sleep(0.001)
+        unharmed.append(1)
+
+    def use():
+        thread = threading.Thread(target=busy)
+        thread.start()
+        try:
+            time.sleep(1000)
+        except Stop:
+            pass
+        else:
+            raise AssertionError("no error")
+        thread.join()
+
+    _with_handler(handler, use)
+    assert unharmed == [1]
+
+
+def interrupting_main_while_another_computes():
+    stop = []
+
+    def busy():
+        _thread.interrupt_main()
+        for _ in range(1000):
+            len("computing")
+        while not stop:
+            time.sleep(0)
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    try:
+        time.sleep(1000)
+    except KeyboardInterrupt:
+        stop.append(1)
+    assert stop
+    thread.join()
+
+
+def ctrl_c_in_the_main_greenlet_that_joins():
+    event = threading.Event()
+    thread = threading.Thread(target=event.wait)
+    thread.start()
+    greenio.spawn_later(0.001, _kill, signal.SIGINT)
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        event.set()
+    assert event.is_set()
+    thread.join()
+
+
+def alarms():
+    seen = []
+
+    def use():
+        signal.setitimer(signal.ITIMER_REAL, 0.005)
+        signal.pause()
+        assert seen == [signal.SIGALRM]
+
+    _with_handler(lambda signum, _: seen.append(signum), use, signal.SIGALRM)
+
+
+def only_the_main_thread_may_set_handlers():
+    # Greenlets of the main native thread count as it for the system; a native thread does not.
+    failed = []
+
+    def use():
+        try:
+            signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+        except ValueError as error:
+            failed.append(str(error))
+
+    thread = monkey.get_original("threading", "Thread")(target=use)
+    thread.start()
+    thread.join()
+    assert len(failed) == 1 and "main thread" in failed[0]
+
+
+# --- asyncio ------------------------------------------------------------------------------------------------------
+
+
+async def _nap(result, seconds=0.001):
+    await asyncio.sleep(seconds)
+    return result
+
+
+def a_loop_in_the_main_greenlet():
+    assert asyncio.run(_nap(1)) == 1
+
+    async def several():
+        return await asyncio.gather(*(_nap(each) for each in range(10)))
+
+    assert asyncio.run(several()) == list(range(10))
+
+
+def several_loops_at_once():
+    meeting = threading.Barrier(5)
+    results = []
+
+    async def meet(number):
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        meeting.wait(10)  # blocks the loop, and lets other greenlets run
+        assert asyncio.get_running_loop() is loop and asyncio.current_task() is task
+        await _nap(None)
+        assert asyncio.get_running_loop() is loop and asyncio.current_task() is task
+        return number
+
+    def run(number):
+        results.append(asyncio.run(meet(number)))
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    results.append(asyncio.run(meet(4)))
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == list(range(5))
+
+
+def other_greenlets_are_not_in_the_coroutine():
+    seen = []
+
+    def look():
+        for ask in (asyncio.current_task, asyncio.get_running_loop):
+            try:
+                ask()
+            except RuntimeError as error:
+                seen.append("no running event loop" in str(error))
+
+    async def block():
+        task = asyncio.current_task()
+        job = greenio.spawn(look)
+        time.sleep(0.002)
+        job.get()
+        assert asyncio.current_task() is task
+
+    asyncio.run(block())
+    assert seen == [True, True]
+
+
+def a_call_that_fails_in_a_coroutine():
+    async def block():
+        with greenio.Timeout(0.001, False):
+            time.sleep(1000)
+        task = asyncio.current_task()
+        assert task is not None
+        with contextlib.suppress(ValueError):
+            greenio.spawn(int, "x").get()
+        assert asyncio.current_task() is task
+        return await _nap("fine")
+
+    # The report of the greenlet that failed is not what this is about.
+    greenio.get_hub().exception_stream, before = None, greenio.get_hub().exception_stream
+    try:
+        assert asyncio.run(block()) == "fine"
+    finally:
+        greenio.get_hub().exception_stream = before
+    try:
+        asyncio.current_task()
+    except RuntimeError:
+        pass
+    else:
+        raise AssertionError("a task is left")
+
+
+def to_thread_and_executors():
+    async def use():
+        order = []
+
+        def work(seconds, name):
+            time.sleep(seconds)
+            order.append((name, threading.get_native_id() == os.getpid()))
+
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(
+            asyncio.to_thread(work, 0.02, "slow"), loop.run_in_executor(None, work, 0.001, "quick"), _nap(None)
+        )
+        return order
+
+    assert asyncio.run(use()) == [("quick", True), ("slow", True)]
+
+
+def calling_into_a_loop_from_another_thread():
+    async def wait():
+        loop, event = asyncio.get_running_loop(), asyncio.Event()
+        thread = threading.Thread(target=lambda: loop.call_soon_threadsafe(event.set))
+        thread.start()
+        await asyncio.wait_for(event.wait(), 10)
+        thread.join()
+
+        def ask():
+            return asyncio.run_coroutine_threadsafe(_nap("told"), loop).result(10)
+
+        return await asyncio.to_thread(ask)
+
+    assert asyncio.run(wait()) == "told"
+
+
+def subprocesses_of_asyncio():
+    async def run():
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-c", "cat; exit 3", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        out, _ = await process.communicate(b"through")
+        return out, process.returncode
+
+    assert asyncio.run(run()) == (b"through", 3)
+
+
+def signal_handlers_of_asyncio():
+    async def wait():
+        loop, event = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_signal_handler(signal.SIGUSR1, event.set)
+        greenio.spawn_later(0.001, _kill)
+        await asyncio.wait_for(event.wait(), 10)
+        return loop.remove_signal_handler(signal.SIGUSR1)
+
+    assert asyncio.run(wait())
+
+
+def servers_of_asyncio_and_clients_of_threads():
+    import socket
+
+    async def answer(reader, writer):
+        writer.write((await reader.readline()).upper())
+        await writer.drain()
+        writer.close()
+
+    def ask(address):
+        with socket.create_connection(address) as client:
+            client.sendall(b"hello\n")
+            return client.makefile().read()
+
+    async def serve():
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server:
+            address = server.sockets[0].getsockname()
+            return await asyncio.gather(*(asyncio.to_thread(ask, address) for _ in range(3)))
+
+    assert asyncio.run(serve()) == ["HELLO\n"] * 3
+
+
+def ctrl_c_ends_a_loop():
+    async def wait():
+        greenio.spawn_later(0.001, _kill, signal.SIGINT)
+        await asyncio.sleep(1000)
+
+    try:
+        asyncio.run(wait())
+    except KeyboardInterrupt:
+        pass
+    else:
+        raise AssertionError("no error")
+    assert asyncio.run(_nap(1)) == 1

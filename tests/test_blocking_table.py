@@ -1,0 +1,85 @@
+"""The table of docs/monkey.md that says of each call whether other greenlets run meanwhile: each row is tried."""
+
+import json
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent / "scripts" / "blocking"
+PAGE = Path(__file__).parents[1] / "docs" / "monkey.md"
+
+
+def rows():
+    """Name of a call -> what the table says of it."""
+    section = PAGE.read_text().split("## What waits, and what then happens")[1].split("\n## ")[0]
+    found = {}
+    for calls, how in re.findall(r"^\| (.*`.*) \| (cooperative|thread|blocking) \|", section, re.M):
+        for name in re.findall(r"`([^`]+)`", calls):
+            assert name not in found, f"{name} is in the table twice"
+            found[name] = how
+    return found
+
+
+ROWS = rows()
+
+
+def try_calls(how, names):
+    """Make the calls in one fresh process. Returns the lines it prints, and its standard error."""
+    result = subprocess.run(
+        [sys.executable, str(FOLDER / "run.py"), how, *names],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False, cwd=FOLDER,
+        start_new_session=True,
+    )  # fmt: skip
+    return [json.loads(line) for line in result.stdout.splitlines()], result.stderr
+
+
+@pytest.fixture(scope="module")
+def tried():
+    """Name -> what was found out, and what the process of that call wrote on standard error."""
+    named = {how: [name for name in ROWS if ROWS[name] == how] for how in ("cooperative", "blocking")}
+    half = len(named["cooperative"]) // 2
+    batches = [
+        ("cooperative", named["cooperative"][:half]),
+        ("cooperative", named["cooperative"][half:]),
+        ("blocking", named["blocking"]),
+        # Each in a process of its own, in which there is no other thread yet.
+        *(("thread", [name]) for name in ROWS if ROWS[name] == "thread"),
+    ]
+    found = {}
+    with ThreadPoolExecutor(2) as executor:
+        for (_how, names), (lines, stderr) in zip(
+            batches, executor.map(try_calls, *zip(*batches, strict=True)), strict=True
+        ):
+            found.update((name, (None, stderr)) for name in names)
+            found.update((line["name"], (line, stderr)) for line in lines)
+    return found
+
+
+def test_every_call_is_in_the_table():
+    result = subprocess.run(
+        [sys.executable, str(FOLDER / "run.py"), "names"], capture_output=True, text=True, check=True, cwd=FOLDER
+    )
+    assert set(ROWS) == set(json.loads(result.stdout))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_row(tried, name):
+    found, stderr = tried[name]
+    how = ROWS[name]
+    assert found is not None, f"the call did not end, or raised; {how} is wrong, or it is broken:\n{stderr}"
+    if how == "blocking":
+        assert found["ticks"] == 0, f"greenlets run during this call: {found}"
+    else:
+        assert found["ticks"] > 0, f"no greenlet runs during this call: {found}"
+        used_thread = found["threads"] > found["threads_before"]
+        assert used_thread == (how == "thread"), f"{found}"
+
+
+def test_nothing_went_wrong_beside_the_calls(tried):
+    said = {stderr for _found, stderr in tried.values()}
+    lines = [line for text in said for line in text.splitlines() if not line.endswith(" is being called")]
+    assert lines == []

@@ -1,0 +1,31 @@
+"""patch_all() and its like: what is replaced, returned, warned of; what was made before. Each in a fresh process."""
+
+import inspect
+
+import pytest
+import scenarios
+
+from greenio import monkey
+
+
+@pytest.mark.parametrize("name", scenarios.names("calls.py"))
+def test_calls(name):
+    scenarios.alone("calls.py", name)
+
+
+def test_arguments_have_gevents_names_and_order():
+    expected = "socket dns time select thread os ssl subprocess sys aggressive Event builtins signal queue contextvars"
+    parameters = inspect.signature(monkey.patch_all).parameters
+    positional = [name for name, each in parameters.items() if each.kind is each.POSITIONAL_OR_KEYWORD]
+    assert positional == expected.split()
+    assert [name for name in positional if parameters[name].default is False] == ["sys"]
+    thread = list(inspect.signature(monkey.patch_thread).parameters)
+    assert thread == ["threading", "_threading_local", "Event", "logging", "existing_locks"]
+    assert list(inspect.signature(monkey.patch_socket).parameters) == ["dns", "aggressive"]
+    assert list(inspect.signature(monkey.patch_sys).parameters) == ["stdin", "stdout", "stderr"]
+    assert list(inspect.signature(monkey.patch_select).parameters) == ["aggressive"]
+
+
+def test_everything_public_says_what_it_does():
+    for name in monkey.__all__:
+        assert name == "saved" or getattr(monkey, name).__doc__, name

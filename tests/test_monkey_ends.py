@@ -1,0 +1,27 @@
+"""How patched processes end and fork."""
+
+import sys
+
+import pytest
+import scenarios
+
+SAID = {
+    "the_end_of_main_is_not_the_end": ["still here"],
+    "child_of_a_thread": ["a thread of the child", "status 0", "parent 2"],
+    "child_of_a_thread_that_fails": ["ValueError", "status 0"],
+    "child_of_the_main_greenlet": ["status 7 True"],
+    "ctrl_c_with_a_busy_greenlet": ["interrupted"],
+    "new_threads_after_the_end": ["ran" if sys.version_info < (3, 12) else "RuntimeError can't create"],
+    "processes_of_multiprocessing": ["['MainThread', 'MainThread', 'MainThread']", "0", "0", "0"],
+}  # fmt: skip
+
+
+def test_all_are_known():
+    assert set(SAID) == set(scenarios.names("ends.py"))
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_ends(name):
+    result = scenarios.alone("ends.py", name)
+    said = [line for line in result.stdout.splitlines() if not line.startswith("{")]
+    assert (said, result.returncode) == (SAID[name], 0), result.stderr

@@ -1,0 +1,9 @@
+"""Whom patching tells, and who may say no. Each in a fresh process."""
+
+import pytest
+import scenarios
+
+
+@pytest.mark.parametrize("name", scenarios.names("plugins.py"))
+def test_plugins(name):
+    scenarios.alone("plugins.py", name)

@@ -1,0 +1,14 @@
+"""Signal handlers, and asyncio, in a patched process."""
+
+import pytest
+import scenarios
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    return scenarios.together("signals.py")
+
+
+@pytest.mark.parametrize("name", scenarios.names("signals.py"))
+def test_signals(outcomes, name):
+    assert outcomes[name] is None, outcomes[name]
