@@ -15,7 +15,7 @@ from greenio.hub import sleep
 from greenio.identity import at_end, get_ident
 from greenio.local import local
 from greenio.lock import Lock, RLock
-from greenio.thread import _ThreadHandle
+from greenio.thread import _shutdown, _ThreadHandle  # noqa: F401  (patching takes the first one from here)
 
 __all__ = ["Event", "Lock", "NativeThread", "RLock", "get_ident", "local", "main_native_thread"]
 
@@ -35,6 +35,10 @@ class DummyThread(_standard._DummyThread):
         super().__init__()
         ident = self.ident
         at_end(greenlet.getcurrent(), "dummy thread", lambda: _forget(ident, self))
+
+
+def _nothing_to_delete(thread):
+    """In the place of what forgets a dummy thread when a native thread ends: DummyThread does it."""
 
 
 def _forget(ident, thread):

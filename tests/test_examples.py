@@ -15,6 +15,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 TESTED = {
     "dns_lookup.py",
     "parallel_commands.py",
+    "patched_requests.py",
     "port_forward.py",
     "echo_client.py",
     "echo_load.py",

@@ -1,7 +1,5 @@
 """How patched processes end and fork."""
 
-import sys
-
 import pytest
 import scenarios
 
@@ -11,7 +9,7 @@ SAID = {
     "child_of_a_thread_that_fails": ["ValueError", "status 0"],
     "child_of_the_main_greenlet": ["status 7 True"],
     "ctrl_c_with_a_busy_greenlet": ["interrupted"],
-    "new_threads_after_the_end": ["ran" if sys.version_info < (3, 12) else "RuntimeError can't create"],
+    "new_threads_after_the_end": ["ran"],
     "processes_of_multiprocessing": ["['MainThread', 'MainThread', 'MainThread']", "0", "0", "0"],
 }  # fmt: skip
 

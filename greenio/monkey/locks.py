@@ -58,8 +58,10 @@ def _holders_of(locks, conditions):
     bound = {id(value) for found in conditions.values() for each in found for value in vars(each).values()}
     holders = {}
     unknown = set()
-    for referrer in gc.get_referrers(*locks.values()):
-        if referrer is locks or isinstance(referrer, FrameType):
+    asked = tuple(locks.values())
+    for referrer in gc.get_referrers(*asked):
+        # The arguments of the call itself are among them from CPython 3.13 on.
+        if referrer is locks or isinstance(referrer, FrameType) or referrer == asked:
             continue
         if type(referrer) is dict:
             for name, value in referrer.items():

@@ -85,7 +85,7 @@ def patch_thread(threading=True, _threading_local=True, Event=True, logging=True
     replaced = patch("_thread", items)
     if threading:
         source = module_named("greenio.threading")
-        names = ["_CRLock", "_DummyThread", "_thread_shutdown"]
+        names = ["_CRLock", "_DeleteDummyThreadOnDel", "_DummyThread", "_thread_shutdown"]
         if Event:
             names.append("Event")
         replaced |= patch("threading", [(name, _THREADING[name]) for name in names])
@@ -107,7 +107,13 @@ def patch_thread(threading=True, _threading_local=True, Event=True, logging=True
     return replaced
 
 
-_THREADING = {"_CRLock": "RLock", "_DummyThread": "DummyThread", "_thread_shutdown": "_shutdown", "Event": "Event"}
+_THREADING = {
+    "_DeleteDummyThreadOnDel": "_nothing_to_delete",
+    "_CRLock": "RLock",
+    "_DummyThread": "DummyThread",
+    "_thread_shutdown": "_shutdown",
+    "Event": "Event",
+}
 
 
 def _warn_of_threads(threading):
