@@ -28,7 +28,7 @@ class PatchEvent:
     """Something is patched: `source`, the module that has what is put in place, and `target`, the module it goes to."""
 
     #: The group of entry points that are called with events of this class, or None.
-    ENTRY_POINT_NAME = None
+    ENTRY_POINT_NAME: str | None = None
 
     def __init__(self, source=None, target=None):
         self.source = source

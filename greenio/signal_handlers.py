@@ -5,7 +5,6 @@ them, which then gets the handler's exception too. Handlers that are set with `s
 greenlet, in the middle of its wait, and what they raise, KeyboardInterrupt above all, is raised there, at once.
 """
 
-import _signal
 from enum import IntEnum
 from signal import getsignal as _getsignal
 from signal import signal as _set_signal
@@ -53,9 +52,9 @@ def getsignal(signalnum):
 def move_to_main():
     """Let the handlers that are set already run on the main greenlet. For the main thread; others change nothing."""
     for signalnum in _valid_signals():
-        handler = _signal.getsignal(signalnum)
+        handler = _getsignal(signalnum)
         if callable(handler) and not isinstance(handler, _OnMain):
             try:
-                _signal.signal(signalnum, _OnMain(handler))
+                _set_signal(signalnum, _OnMain(handler))
             except ValueError:  # in another thread
                 return

@@ -1,8 +1,58 @@
-"""kombu and celery: what they are told when they ask which library greenlets come from."""
+"""kombu and celery, which ask in which kind of program they are, and know three: this is a fourth.
 
-__all__ = ["adapt"]
+kombu then waits with `select.select`, and celery for results in a greenlet that reads them for all others. celery's
+worker is not adapted: this is for programs that send tasks and wait for what comes back.
+"""
+
+import select
+import sys
+
+from greenio.event import Event
+from greenio.hub import sleep
+from greenio.spawning import spawn
+
+__all__ = ["ENVIRONMENT", "adapt", "adapt_eventio", "adapt_results"]
+
+#: What kombu.utils.compat.detect_environment() returns.
+ENVIRONMENT = "greenio"
 
 
 def adapt(compat):
-    """Let kombu know its environment. `compat`: the module kombu.utils.compat."""
-    compat._environment = "greenio"
+    """Let kombu and celery know their environment. `compat`: the module kombu.utils.compat."""
+    detect = compat._detect_environment
+    compat._environment = ENVIRONMENT
+    compat._detect_environment = detect_environment
+    # Those that were imported before took it by name.
+    for name in ("kombu.transport", "kombu.transport.mongodb", "celery.worker.consumer.consumer"):
+        module = sys.modules.get(name)
+        if getattr(module, "_detect_environment", None) is detect:
+            module._detect_environment = detect_environment
+
+
+def detect_environment():
+    """The name that kombu and celery know this environment by (str)."""
+    return ENVIRONMENT
+
+
+def adapt_eventio(eventio):
+    """Let kombu's poller wait cooperatively. `eventio`: the module kombu.utils.eventio.
+
+    It takes `select.select` by name: an import that came before patching has the one that blocks.
+    """
+    eventio._selectf = select.select
+
+
+def adapt_results(asynchronous):
+    """Let AsyncResult.get() wait cooperatively. `asynchronous`: the module celery.backends.asynchronous."""
+
+    @asynchronous.register_drainer(ENVIRONMENT)
+    class GreenletDrainer(asynchronous.greenletDrainer):
+        """Reads results, for all who wait for some, in a greenlet."""
+
+        def spawn(self, function):
+            started = spawn(function)
+            sleep(0)
+            return started
+
+        def _event(self):
+            return Event()

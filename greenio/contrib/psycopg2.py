@@ -1,6 +1,12 @@
 """psycopg2: a callback waits for the server, and lets greenlets run meanwhile.
 
-See https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries.
+A greenlet that is killed, or whose time is over, in the middle of a query leaves a closed connection: psycopg2 closes
+it when the callback raises. The server goes on with the query until it notices: see its setting
+`client_connection_check_interval`. A connection must not be closed by one greenlet while another waits for its answer:
+psycopg2 holds a lock of the system for that long, and close() would stop the thread for ever.
+
+See https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries for what does not work then: COPY and
+large objects.
 """
 
 from greenio.socket import wait_read, wait_write
@@ -16,7 +22,7 @@ def adapt(extensions):
 def wait_callback(connection, timeout=None):
     """Wait until a connection has done what it was asked. Switches. Raises what psycopg2 raises, and TimeoutError.
 
-    `timeout` in seconds (float), for each time it waits.
+    `timeout` in seconds (float), for each time it waits for the server.
     """
     from psycopg2 import OperationalError, extensions
 

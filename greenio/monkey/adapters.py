@@ -11,11 +11,16 @@ from greenio.monkey.imports import when_imported
 
 __all__ = ["ADAPTERS", "install"]
 
-#: The name of the switch -> the module that is waited for, and the function that is called with it.
+#: The name of the switch, and of the module of greenio.contrib -> modules that are waited for, and the functions there
+#: that are called with them.
 ADAPTERS = {
-    "psycopg": ("psycopg.waiting", "greenio.contrib.psycopg", "adapt"),
-    "psycopg2": ("psycopg2.extensions", "greenio.contrib.psycopg2", "adapt"),
-    "kombu": ("kombu.utils.compat", "greenio.contrib.kombu", "adapt"),
+    "psycopg": {"psycopg.waiting": "adapt", "psycopg.connection": "adapt_connection"},
+    "psycopg2": {"psycopg2.extensions": "adapt"},
+    "kombu": {
+        "kombu.utils.compat": "adapt",
+        "kombu.utils.eventio": "adapt_eventio",
+        "celery.backends.asynchronous": "adapt_results",
+    },
 }
 
 _installed: set = set()
@@ -24,11 +29,12 @@ _installed: set = set()
 def install(switches):
     """Adapt the packages that are not switched off in a dict of name to bool, or in the environment."""
     off = {name.strip() for name in os.environ.get("GREENIO_NO_ADAPTERS", "").split(",")}
-    for name, (waited_for, module, function) in ADAPTERS.items():
+    for name, functions in ADAPTERS.items():
         if name in _installed or name in off or "all" in off or not switches.get(name, True):
             continue
         _installed.add(name)
-        when_imported(waited_for, _caller(module, function))
+        for waited_for, function in functions.items():
+            when_imported(waited_for, _caller(f"greenio.contrib.{name}", function))
 
 
 def _caller(module, function):

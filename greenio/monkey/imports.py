@@ -3,6 +3,7 @@
 import sys
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from typing import Any
 
 __all__ = ["when_imported"]
 
@@ -44,7 +45,8 @@ class _Finder:
             del _waiting[name]
         if not _waiting:
             sys.meta_path.remove(cls)
-        spec.loader = _Loader(spec.loader, [function for function, _always in functions])
+        loader: Any = _Loader(spec.loader, [function for function, _always in functions])
+        spec.loader = loader
         return spec
 
 
