@@ -1,8 +1,8 @@
 """psycopg 3, whose compiled wait function would block the thread.
 
 It has one in Python as well, on `select.poll`, which is cooperative when that is patched. What psycopg does on Ctrl-C
-it does when a greenlet is killed, or its time is over, in the middle of a query, too: it cancels the query in the server
-and leaves a connection that can be used again; if the server does not answer within five seconds, a closed one.
+it does when a greenlet is killed, or its time is over, in the middle of a query, too: it cancels the query in the
+server and leaves a connection that can be used again; if the server does not answer within five seconds, a closed one.
 
 See https://www.psycopg.org/psycopg3/docs/.
 """
