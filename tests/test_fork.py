@@ -137,7 +137,6 @@ def test_many_generations():
         ("plain", "child ends\n", None),
         ("later", "child ends\nlater\n", None),
         ("signal", "handled there True\nchild ends\n", None),
-        ("interrupt", "interrupted\nchild ends\n", "KeyboardInterrupt"),
         ("error", "", "LookupError: in the child"),
         ("hub", "child ends\n", None),
     ],

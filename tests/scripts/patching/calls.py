@@ -530,7 +530,8 @@ def reentrant_locks_in_use_of_the_library():
     holder.lock = threading.RLock()
     holder.lock.acquire()
     result, warned = _warnings_of(monkey.patch_all)
-    assert any("lock" in each for each in warned)
+    if sys.version_info >= (3, 11):  # before, the collector does not know of them, and they are not found
+        assert any("lock" in each for each in warned)
     holder.lock.release()
     try:
         holder.lock.release()
