@@ -2,7 +2,7 @@
 #
 # A module that cimports this calls import_greenlet() once, at its top, before it uses anything below.
 
-from cpython.exc cimport PyErr_Occurred
+from cpython.exc cimport PyErr_Clear, PyErr_Occurred
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
 
@@ -25,7 +25,11 @@ cdef extern from *:
     #define hub_greenlet_is_main(g) PyGreenlet_MAIN((PyGreenlet *) (g))
     #define hub_greenlet_has_started(g) PyGreenlet_STARTED((PyGreenlet *) (g))
     #define hub_greenlet_is_active(g) PyGreenlet_ACTIVE((PyGreenlet *) (g))
+
+    /* The main greenlet of the thread that imported the library; it is never given up. */
+    static PyObject *hub_greenlet_first = NULL;
     """
+    PyObject *hub_greenlet_first
     PyObject *hub_greenlet_current()  # a new reference, or NULL with an error set
     PyObject *hub_greenlet_switch(PyObject *g)  # a new reference, or NULL with an error set
     PyObject *hub_greenlet_throw(PyObject *g, PyObject *type, PyObject *value, PyObject *traceback)
@@ -37,14 +41,30 @@ cdef extern from *:
 
 
 cdef inline PyObject *running_greenlet() noexcept:
-    """The current greenlet, borrowed: it is running, so somebody else owns it."""
+    """The current greenlet, borrowed: it is running, so somebody else owns it.
+
+    When the interpreter ends, greenlet does not say any more. What runs then, in a __del__() say, runs on the main one.
+    """
     cdef PyObject *current = hub_greenlet_current()
+    if current == NULL:
+        PyErr_Clear()
+        return hub_greenlet_first
     Py_XDECREF(current)
     return current
 
 
 cdef inline int import_greenlet() except -1:
+    global hub_greenlet_first
+    cdef PyObject *above
     PyGreenlet_Import()
     if PyErr_Occurred() != NULL:
         return -1
+    if hub_greenlet_first == NULL:
+        above = hub_greenlet_current()
+        while above != NULL:
+            Py_XDECREF(hub_greenlet_first)
+            hub_greenlet_first = above
+            above = hub_greenlet_parent(above)
+        if PyErr_Occurred() != NULL:
+            return -1
     return 0

@@ -15,3 +15,7 @@ def test_the_end(run_script, how):
 
 def test_greenlets_still_run_at_exit(run_script):
     assert run_script("shutdown.py", "atexit") == "begun\nat exit\n"
+
+
+def test_finalizers_at_the_end_of_the_interpreter(run_script):
+    assert run_script("used_by_finalizers.py") == "finalized\n"
