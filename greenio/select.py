@@ -105,6 +105,13 @@ def _descriptor(source):
     return source if isinstance(source, int) else source.fileno()
 
 
+def _kept(sources):
+    try:
+        return list(sources)
+    except TypeError:
+        return sources  # the system says what is wrong
+
+
 def select(rlist, wlist, xlist, timeout=None):
     """As select.select(): lists of what is ready to be read, to be written, and in an exceptional state. Switches.
 
@@ -112,11 +119,12 @@ def select(rlist, wlist, xlist, timeout=None):
     What need not wait switches too, if others could not run for as long as the switch interval.
     """
     _judge(timeout, lambda ready: _select([ready], [], [], timeout))
+    # The system is asked more than once: an iterator would be used up.
+    rlist, wlist, xlist = map(_kept, (rlist, wlist, xlist))
     answer = _select(rlist, wlist, xlist, 0)
     if any(answer) or (timeout is not None and timeout == 0):
         _give_way()
         return answer
-    rlist, wlist, xlist = list(rlist), list(wlist), list(xlist)
     descriptors = {}
     for sources, events in (
         (rlist, _standard.EPOLLIN), (wlist, _standard.EPOLLOUT), (xlist, _standard.EPOLLPRI),

@@ -121,6 +121,14 @@ def test_select_returns_the_objects(pair):
     assert select.select(iter([ours]), [], []) == ([ours], [], [])
 
 
+def test_select_waits_for_what_an_iterator_yields(pair):
+    ours, theirs = pair
+    job = spawn(select.select, iter([ours]), [], [], 5)
+    sleep(0.001)
+    theirs.send(b"x")
+    assert job.get() == ([ours], [], [])
+
+
 def test_select_bad_arguments(pair):
     closed = os.dup(pair[0].fileno())
     os.close(closed)
