@@ -1,0 +1,179 @@
+"""Servers for the integration tests, and how their programs are run.
+
+Each server is started on loopback when the first test asks for it, with its data in a temporary folder, and stopped
+after the last. One that is not installed skips the tests, which say its name.
+"""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PROGRAMS = HERE / "programs"
+STARTING = 60  # seconds that a server has for that
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture
+def run_program():
+    """Run a function of a file in programs/ in a fresh process that is patched; return what it printed.
+
+    It must end with `status` and say nothing on its standard error, or `stderr` (a string).
+    """
+
+    def run(name, function, *args, status=0, stderr=None, env=None, options=()):
+        result = subprocess.run(
+            [sys.executable, "-X", "faulthandler", str(PROGRAMS / "run.py"), *options, name, function, *map(str, args)],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+            cwd=PROGRAMS,
+            env={**os.environ, **(env or {})},
+        )
+        told = (
+            f"{function}() of {name}.py ended with {result.returncode}\n"
+            f"--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
+        )
+        assert result.returncode == status, told
+        if stderr is None:
+            assert not result.stderr, told
+        else:
+            assert stderr in result.stderr, told
+        return result.stdout
+
+    run.folder = PROGRAMS
+    return run
+
+
+def find_program(*names, folders=()):
+    """The path of a program, by the first of its names that is found."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin", *folders])
+    for name in names:
+        found = shutil.which(name, path=path)
+        if found:
+            return found
+    pytest.skip(f"{names[0]} is not installed")
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def user_for(*names):
+    """Whom a server is run as: the first of these users that exists, if we are root, whom servers refuse."""
+    if os.geteuid() != 0:
+        return None
+    for name in (*names, "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name).pw_name
+    pytest.skip(f"there is no user {' or '.join(names)} to run the server as")
+
+
+@contextlib.contextmanager
+def data_folder(user):
+    # Not in pytest's folders, which only their owner may enter.
+    folder = tempfile.mkdtemp(prefix="greenio-test-", dir="/tmp")
+    try:
+        if user is not None:
+            shutil.chown(folder, user)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def serving(command, port, user, folder, stop_with=signal.SIGTERM):
+    """Run a server until the block ends. It is there when it accepts connections."""
+    log = os.path.join(folder, "log")
+    with open(log, "wb") as output:
+        server = subprocess.Popen(
+            command, user=user, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        end = time.monotonic() + STARTING
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                break
+            if server.poll() is not None or time.monotonic() > end:
+                pytest.fail(f"{command[0]} does not accept connections:\n{Path(log).read_text(errors='replace')}")
+            time.sleep(0.05)
+        yield
+    finally:
+        server.send_signal(stop_with)
+        try:
+            server.wait(STARTING)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+@pytest.fixture(scope="session")
+def redis_port():
+    """The port of a redis server."""
+    program, port = find_program("redis-server"), free_port()
+    with data_folder(None) as folder:
+        command = [program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
+        with serving([str(each) for each in command], port, None, folder):
+            yield port
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """How to connect to a PostgreSQL server: a connection string."""
+    folders = [str(each) for each in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    initdb, program = find_program("initdb", folders=folders), find_program("postgres", folders=folders)
+    user, port = user_for("postgres"), free_port()
+    with data_folder(user) as folder:
+        data = os.path.join(folder, "data")
+        command = [initdb, "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "-D", data]
+        subprocess.run(command, user=user, cwd=folder, check=True, capture_output=True)
+        settings = ["unix_socket_directories=", "max_connections=100", "fsync=off", "listen_addresses=127.0.0.1"]
+        command = [program, "-D", data, "-p", str(port), *[part for each in settings for part in ("-c", each)]]
+        # SIGINT: it does not wait for its clients.
+        with serving(command, port, user, folder, stop_with=signal.SIGINT):
+            dsn = f"host=127.0.0.1 port={port} user=postgres dbname=postgres"
+            wait_until_ready([find_program("pg_isready", folders=folders), "-q", "-d", dsn])
+            yield dsn
+
+
+@pytest.fixture(scope="session")
+def mariadb_port():
+    """The port of a MariaDB server, whose user root has no password."""
+    install, program = find_program("mariadb-install-db"), find_program("mariadbd", "mysqld")
+    user, port = user_for("mysql"), free_port()
+    as_user = [] if user is None else [f"--user={user}"]
+    with data_folder(user) as folder:
+        data = os.path.join(folder, "data")
+        command = [install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal"]
+        subprocess.run([*command, "--skip-test-db", *as_user], check=True, capture_output=True, cwd=folder)
+        command = [program, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"]
+        command += [f"--socket={folder}/socket", f"--pid-file={folder}/pid", "--skip-name-resolve", *as_user]
+        command += ["--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0"]
+        with serving(command, port, None, folder):
+            yield port
+
+
+def wait_until_ready(command):
+    end = time.monotonic() + STARTING
+    while subprocess.run(command, check=False).returncode != 0:
+        assert time.monotonic() < end, f"{command} says that the server is not ready"
+        time.sleep(0.05)

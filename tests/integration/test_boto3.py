@@ -1,0 +1,10 @@
+"""boto3: requests of one client side by side."""
+
+import pytest
+
+
+def test_boto3(run_program, tmp_path):
+    pytest.importorskip("boto3")
+    # Nothing of whoever runs the tests is looked at.
+    env = {"AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
+    assert run_program("aws", "objects", env=env) == "True\ntimeout\ngone\n/after/x\nTrue\n"
