@@ -4,6 +4,7 @@ The module itself is the standard library's, on other foundations: `Thread`, `Ti
 rest are its own code. This has the exceptions: threads that were not started by it, and those that are to be native.
 """
 
+import os
 import threading as _standard
 from types import FunctionType
 
@@ -35,6 +36,14 @@ class DummyThread(_standard._DummyThread):
         super().__init__()
         ident = self.ident
         at_end(greenlet.getcurrent(), "dummy thread", lambda: _forget(ident, self))
+
+
+def know_who_forks():
+    """Let `threading` know the greenlet that forks, which is the main thread in the child.
+
+    One that it does not know it takes for the native main thread there, which has another identifier.
+    """
+    os.register_at_fork(before=_standard.current_thread)
 
 
 def _nothing_to_delete(thread):

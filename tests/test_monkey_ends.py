@@ -7,6 +7,7 @@ SAID = {
     "the_end_of_main_is_not_the_end": ["still here"],
     "child_of_a_thread": ["a thread of the child", "status 0", "parent 2"],
     "child_of_a_thread_that_fails": ["ValueError", "status 0"],
+    "child_of_a_greenlet": ["status 3", "parent True"],
     "child_of_the_main_greenlet": ["status 7 True"],
     "ctrl_c_with_a_busy_greenlet": ["interrupted"],
     "new_threads_after_the_end": ["ran"],

@@ -91,6 +91,7 @@ def patch_thread(threading=True, _threading_local=True, Event=True, logging=True
         replaced |= patch("threading", [(name, _THREADING[name]) for name in names])
         saved.setdefault("threading", {})["Thread"] = source.NativeThread
         source.adopt_running_threads()
+        source.know_who_forks()
     del native_of
     if _threading_local:
         patch_item(module_named("_threading_local"), "local", module_named("greenio.local").local)

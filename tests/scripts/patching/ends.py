@@ -7,9 +7,12 @@ monkey.patch_all()
 import atexit  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
+import sys  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
 import traceback  # noqa: E402
+
+import greenio  # noqa: E402
 
 
 def _say(text):
@@ -64,6 +67,23 @@ def child_of_a_thread_that_fails():
     thread = threading.Thread(target=forks)
     thread.start()
     thread.join()
+
+
+def child_of_a_greenlet():
+    """One that is no thread, and has never asked which it is."""
+
+    def forks():
+        pid = os.fork()
+        if pid:
+            _say(f"status {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}")
+            return
+        assert threading.enumerate() == [threading.main_thread()] == [threading.current_thread()]
+        assert threading.main_thread().ident == threading.get_ident()
+        os._exit(3)
+
+    sys.unraisablehook = lambda args: _say(f"{args.object}: {args.exc_type}")
+    greenio.spawn(forks).join()
+    _say(f"parent {threading.enumerate() == [threading.main_thread()]}")
 
 
 def child_of_the_main_greenlet():
