@@ -4,14 +4,20 @@ import pytest
 import scenarios
 
 SAID = {
+    "order_at_the_end": [
+        "main", "in an executor", "threading's atexit", "not a daemon", "begun at the end", "atexit",
+    ],
+    "native_threads_at_the_end": ["main", "native", "atexit"],
     "the_end_of_main_is_not_the_end": ["still here"],
     "child_of_a_thread": ["a thread of the child", "status 0", "parent 2"],
     "child_of_a_thread_that_fails": ["ValueError", "status 0"],
     "child_of_a_greenlet": ["status 3", "parent True"],
     "child_of_the_main_greenlet": ["status 7 True"],
     "ctrl_c_with_a_busy_greenlet": ["interrupted"],
+    "executor_at_the_end": ["0", "last registered, first called", *"12345"],
     "new_threads_after_the_end": ["ran"],
     "processes_of_multiprocessing": ["['MainThread', 'MainThread', 'MainThread']", "0", "0", "0"],
+    "spawned_processes_begin_anew": ["[None]"],
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import imaplib
 import logging
 import logging.handlers
 import poplib
+import smtplib
 import socket
 import socketserver
 import urllib.request
@@ -59,6 +60,12 @@ def server_proxy():
     with serving(answer_of_http(XML, "text/xml")) as (host, port):
         with xmlrpc.client.ServerProxy(f"http://{host}:{port}/") as proxy:
             measured(proxy.ask)
+
+
+@call("smtplib.SMTP")
+def smtp():
+    with serving(b"220 hello\r\n") as address:
+        measured(smtplib.SMTP, *address, local_hostname="localhost").close()
 
 
 @call("ftplib.FTP")

@@ -19,6 +19,37 @@ def _say(text):
     os.write(1, f"{text}\n".encode())
 
 
+def order_at_the_end():
+    import concurrent.futures
+
+    atexit.register(_say, "atexit")
+    threading._register_atexit(_say, "threading's atexit")
+
+    def work(name, seconds):
+        time.sleep(seconds)
+        _say(name)
+
+    threading.Thread(target=work, args=("not a daemon", 0.02)).start()
+    threading.Thread(target=work, args=("a daemon", 1000), daemon=True).start()
+
+    def begins_another():
+        time.sleep(0.01)
+        threading.Thread(target=work, args=("begun at the end", 0.02)).start()
+
+    threading.Thread(target=begins_another).start()
+    executor = concurrent.futures.ThreadPoolExecutor(1)
+    executor.submit(work, "in an executor", 0.005)
+    _say("main")
+
+
+def native_threads_at_the_end():
+    native, native_sleep = monkey.get_original("threading", "Thread"), monkey.get_original("time", "sleep")
+    native(target=lambda: (native_sleep(0.03), _say("native"))).start()
+    native(target=native_sleep, args=(1000,), daemon=True).start()
+    atexit.register(_say, "atexit")
+    _say("main")
+
+
 def the_end_of_main_is_not_the_end():
     threading.Thread(target=lambda: (time.sleep(0.01), _say("still here"))).start()
 
@@ -123,6 +154,18 @@ def ctrl_c_with_a_busy_greenlet():
     thread.join()
 
 
+def executor_at_the_end():
+    import concurrent.futures
+
+    executor = concurrent.futures.ThreadPoolExecutor(3)
+    for number in range(6):
+        executor.submit(lambda number: (time.sleep(0.003 * number), _say(number)), number)
+    try:
+        threading._register_atexit(_say, "last registered, first called")
+    except RuntimeError as error:
+        _say(error)
+
+
 def new_threads_after_the_end():
     def late():
         try:
@@ -151,3 +194,11 @@ def processes_of_multiprocessing():
         for process in processes:
             process.join()
             _say(process.exitcode)
+
+
+def spawned_processes_begin_anew():
+    import multiprocessing
+
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        _say(pool.map(time.sleep, [0.001]))
