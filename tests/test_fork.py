@@ -137,6 +137,7 @@ def test_many_generations():
         ("plain", "child ends\n", None),
         ("later", "child ends\nlater\n", None),
         ("signal", "handled there True\nchild ends\n", None),
+        ("interrupt", "interrupted\nchild ends\n", None),
         ("error", "", "LookupError: in the child"),
         ("hub", "child ends\n", None),
     ],

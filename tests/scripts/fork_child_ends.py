@@ -23,6 +23,7 @@ def fork():
     elif how == "error":
         raise LookupError("in the child")
     elif how == "interrupt":
+        signal_handlers.signal(signal.SIGINT, signal.default_int_handler)
         greenio.get_hub().loop.timer(0.01).start(os.kill, os.getpid(), signal.SIGINT)
         try:
             greenio.sleep(10)
