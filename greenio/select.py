@@ -106,10 +106,8 @@ def _descriptor(source):
 
 
 def _kept(sources):
-    try:
-        return list(sources)
-    except TypeError:
-        return sources  # the system says what is wrong
+    """What can be gone through more than once: a list is left as it is, and may change meanwhile."""
+    return sources if isinstance(sources, (list, tuple)) or not hasattr(sources, "__iter__") else list(sources)
 
 
 def select(rlist, wlist, xlist, timeout=None):
