@@ -75,6 +75,8 @@ class _Unraisable:
         self.exc_value = error
         self.exc_traceback = error.__traceback__
         self.object = function
+        if sys.version_info >= (3, 13):  # which says it all in the message
+            self.err_msg, self.object = f"{self.err_msg} {function!r}", None
 
 
 def start_new_thread(function, args, kwargs=None, /):
@@ -134,6 +136,8 @@ class _ThreadHandle:
         return self._done.is_set() or (self._forks != _forks and self.ident != get_ident())
 
     def _set_done(self):
+        if not self._started:
+            raise RuntimeError("thread not started")
         self._done.set()
 
     def join(self, timeout=None):

@@ -29,7 +29,7 @@ def main_native_thread():
     return _standard.main_thread()
 
 
-class DummyThread(_standard._DummyThread):
+class _DummyThread(_standard._DummyThread):
     """Stands for a greenlet that was not started as a thread. It is forgotten when the greenlet ends."""
 
     def __init__(self):
@@ -47,7 +47,7 @@ def know_who_forks():
 
 
 def _nothing_to_delete(thread):
-    """In the place of what forgets a dummy thread when a native thread ends: DummyThread does it."""
+    """In the place of what forgets a dummy thread when a native thread ends: _DummyThread does it."""
 
 
 def _forget(ident, thread):

@@ -111,7 +111,7 @@ def patch_thread(threading=True, _threading_local=True, Event=True, logging=True
 _THREADING = {
     "_DeleteDummyThreadOnDel": "_nothing_to_delete",
     "_CRLock": "RLock",
-    "_DummyThread": "DummyThread",
+    "_DummyThread": "_DummyThread",
     "_thread_shutdown": "_shutdown",
     "Event": "Event",
 }

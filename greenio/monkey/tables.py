@@ -46,8 +46,5 @@ TABLES = {
     "socket": ["socket"],
     "socket dns": ["getaddrinfo", "gethostbyaddr", "gethostbyname", "gethostbyname_ex", "getnameinfo"],
     "subprocess": ["Popen"],
-    "threading": [
-        ("_CRLock", "RLock"), ("_DummyThread", "DummyThread"), ("_shutdown_native", "_shutdown"),
-    ],
     "time": ["sleep"],
 }  # fmt: skip

@@ -240,7 +240,7 @@ def excepthook_is_called():
 
 def unraisable_of_bare_threads():
     told, before = [], sys.unraisablehook
-    sys.unraisablehook = lambda args: told.append((args.exc_type, args.object))
+    sys.unraisablehook = lambda args: told.append((args.exc_type, args.object, args.err_msg))
     try:
 
         def fail():
@@ -251,7 +251,10 @@ def unraisable_of_bare_threads():
         time.sleep(0.001)
     finally:
         sys.unraisablehook = before
-    assert told == [(ValueError, fail)]
+    if sys.version_info < (3, 13):
+        assert told == [(ValueError, fail, "Exception ignored in thread started by")]
+    else:
+        assert told == [(ValueError, None, f"Exception ignored in thread started by {fail!r}")]
 
 
 def bare_threads():
