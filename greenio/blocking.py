@@ -4,8 +4,7 @@ There is no way to interrupt such a call. If the greenlet that waits for it is k
 returns, and what it then has is given back.
 """
 
-from _thread import allocate_lock, start_new_thread
-
+from hub.native import allocate_lock, start_new_thread
 from hub.scheduler import count_idle_thread, get_hub
 
 from greenio.event import AsyncResult

@@ -24,8 +24,6 @@ from signal import Signals as _Signals
 from signal import pause as _pause
 from signal import set_wakeup_fd as _set_wakeup_fd
 from signal import sigtimedwait as _sigtimedwait
-from threading import get_ident as _get_ident
-from threading import main_thread as _main_thread
 from time import monotonic as _monotonic
 
 from greenlet import GreenletExit as _GreenletExit
@@ -155,7 +153,7 @@ def pause():
 
     In other threads than the main one, where no handlers run, it blocks the thread, as the standard one.
     """
-    if _get_ident() != _main_thread().ident:
+    if not _get_hub().loop.default:
         return _pause()
     # The loop may still have to learn of signals that were handled before this call: they do not count.
     with _suppress(TimeoutError):

@@ -29,3 +29,17 @@ def test_arguments_have_gevents_names_and_order():
 def test_everything_public_says_what_it_does():
     for name in monkey.__all__:
         assert name == "saved" or getattr(monkey, name).__doc__, name
+
+
+def test_real_threads_of_what_is_imported_after_patching(run_script):
+    assert run_script("imported_after_patching.py") == "5\n('127.0.0.1', 80) True\n"
+
+
+@pytest.mark.parametrize("resolver", ["ares", "dnspython"])
+def test_names_are_looked_up(run_script, resolver):
+    pytest.importorskip({"ares": "pycares", "dnspython": "dns"}[resolver])
+    assert run_script("resolvers_after_patching.py", resolver) == f"{['192.0.2.1'] * 3}\n"
+
+
+def test_pause_in_a_thread(run_script):
+    assert run_script("pause_in_a_thread.py") == "['others run', 'handled', 'went on']\n"

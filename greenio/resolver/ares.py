@@ -7,19 +7,21 @@ name servers allow.
 The channel is made at the first lookup. Everything that c-ares does, it does in the thread of the hub.
 """
 
+import _thread
 import os
 import signal
 import sys
 import threading
 from _socket import AF_INET, AF_INET6, AF_UNSPEC, EAI_AGAIN, EAI_NODATA, EAI_NONAME
-from _thread import get_ident
 from functools import partial
 from ipaddress import ip_address
 
 from hub.errors import InvalidThreadUseError
+from hub.native import get_ident, start_new_thread
 from hub.scheduler import count_idle_thread
 
 from greenio.event import AsyncResult
+from greenio.lock import Lock
 from greenio.resolver.hosts import Found
 from greenio.resolver.names import NamesResolver, merged, name_servers, seconds_for_one_try
 
@@ -57,6 +59,7 @@ class Resolver(NamesResolver):
     def __init__(self, hub):
         super().__init__(hub)
         self._channel = None
+        self._making = Lock()  # making one may wait, for pycares' thread to begin, where that is a greenlet
         self._asked = 0  # questions under way
         self._watchers = {}  # by descriptor
         self._timer = None
@@ -77,6 +80,7 @@ class Resolver(NamesResolver):
         """In a forked child: the parent's channel is given up, and a new one made when needed (internal)."""
         super().after_fork_in_child()
         channel, self._channel = self._channel, None
+        self._making = Lock()
         self._timer = None
         self._watchers = {}
         self._asked = 0
@@ -138,12 +142,14 @@ class Resolver(NamesResolver):
 
     def _ready_channel(self):
         if self._channel is None:
-            servers = name_servers()
-            if servers is not None:
-                servers = [_server(address, port) for address, port in servers]
-            self._channel = make_channel(
-                servers=servers, timeout=seconds_for_one_try(), sock_state_cb=self._socket_changed
-            )
+            with self._making:
+                if self._channel is None:
+                    servers = name_servers()
+                    if servers is not None:
+                        servers = [_server(address, port) for address, port in servers]
+                    self._channel = make_channel(
+                        servers=servers, timeout=seconds_for_one_try(), sock_state_cb=self._socket_changed
+                    )
         return self._channel
 
     def _abandon_all(self):
@@ -193,9 +199,9 @@ def make_channel(**options):
 
     With its first, pycares starts the thread that will close them, and that never ends. No greenlet can hope for
     anything from that thread: it must not keep those waiting that nobody else will wake. Nor must it take a signal
-    that somebody waits for in sigwait().
+    that somebody waits for in sigwait(). In a patched program it is a greenlet, of which none of this is to be feared.
     """
-    if _closers:
+    if _closers or _thread.start_new_thread is not start_new_thread:
         return pycares.Channel(**options)
     before = set(threading.enumerate())
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # a thread is born with its maker's
