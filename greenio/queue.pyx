@@ -374,7 +374,7 @@ cdef class SimpleQueue(Waitable):
                 return self.item_of(wait)
             if not block:
                 raise Empty
-        wait = new_turn(self, check_timeout(timeout))
+        wait = new_turn(self, timeout)
         if self.get_at_once(wait):
             return self.item_of(wait)
         if self.kind == KIND_HOOKED:

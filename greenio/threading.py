@@ -6,6 +6,7 @@ rest are its own code. This has the exceptions: threads that were not started by
 
 import os
 import threading as _standard
+from functools import partial
 from types import FunctionType
 
 import greenlet
@@ -94,7 +95,7 @@ class NativeThread(_standard.Thread):
         join_native(self, timeout)
 
 
-def join_native(thread, timeout, join=_standard.Thread.join):
+def join_native(thread, timeout=None, join=_standard.Thread.join):
     """Wait for a native thread without keeping greenlets from running. Raises what Thread.join() raises."""
     # What the standard function would raise, it raises at once.
     join(thread, 0)
@@ -111,15 +112,7 @@ def adopt_running_threads():
     """Let join() of the native threads that run already let greenlets run."""
     for thread in _standard.enumerate():
         if thread is not _standard.main_thread() and not isinstance(_handle_of(thread), (Lock, _ThreadHandle)):
-            thread.join = _Joiner(thread)
-
-
-class _Joiner:
-    def __init__(self, thread):
-        self._thread = thread
-
-    def __call__(self, timeout=None):
-        join_native(self._thread, timeout)
+            thread.join = partial(join_native, thread)
 
 
 def _handle_of(thread):

@@ -7,7 +7,6 @@ has are named; `original()` finds any other.
 What does not belong here: who replaces what, which is the business of the library on top.
 """
 
-import sys
 from _thread import RLock, allocate_lock, get_ident, start_new_thread
 from _thread import _local as local
 from importlib import import_module
@@ -27,4 +26,4 @@ def original(module, name):
     replaced = saved.get(module, {})
     if name in replaced:
         return replaced[name]
-    return getattr(sys.modules.get(module) or import_module(module), name)
+    return getattr(import_module(module), name)

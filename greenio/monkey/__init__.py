@@ -16,7 +16,7 @@ first thing in a program, or ``python -m greenio.monkey program.py``. Modules, f
 Nothing else of the library imports this one.
 """
 
-from hub.native import saved
+from hub.native import original, saved
 
 from greenio import events
 from greenio.monkey import adapters, patching, standard
@@ -28,7 +28,6 @@ from greenio.monkey.patching import (
     is_object_patched,
     patch_module,
 )
-from greenio.monkey.standard import original_of as _original_of
 from greenio.monkey.standard import (
     patch_asyncio,
     patch_builtins,
@@ -64,7 +63,10 @@ def get_original(mod_name, item_name):
     Both are str; a list of names gives a list of originals. ``get_original("threading", "Thread")`` is a class whose
     threads are native. Raises AttributeError if there is no such name.
     """
-    return _original_of(mod_name, item_name)
+    module = mod_name[0] if isinstance(mod_name, (list, tuple)) else mod_name
+    if isinstance(item_name, (list, tuple)):
+        return [original(module, name) for name in item_name]
+    return original(module, item_name)
 
 
 def patch_all(

@@ -7,12 +7,13 @@ Rules
 """
 
 import warnings
+from importlib import import_module
 from types import FunctionType
 
 from hub.native import saved
 
 from greenio import events
-from greenio.monkey.replacing import holder_of, module_named, patch_item, replace_in_standard_library
+from greenio.monkey.replacing import holder_of, patch_item, replace_in_standard_library
 from greenio.monkey.tables import SOURCES, TABLES
 
 __all__ = ["MonkeyPatchWarning", "done", "patch", "patch_module", "warn"]
@@ -44,7 +45,7 @@ def patch(name, items=None, key=None):
 
     `items`: instead of those of the table. `key`: what to look up in the table, if not the name.
     """
-    target, source = module_named(name), module_named(SOURCES[name])
+    target, source = import_module(name), import_module(SOURCES[name])
     replacements = []
     for each in items or TABLES[key or name]:
         there, here = each if isinstance(each, tuple) else (each, each)

@@ -1,11 +1,10 @@
 """Putting one thing in the place of another, and remembering what was there."""
 
 import sys
-from importlib import import_module
 
 from hub.native import saved
 
-__all__ = ["holder_of", "patch_item", "replace_in_standard_library", "restore_item"]
+__all__ = ["holder_of", "patch_item", "replace_in_standard_library"]
 
 _MISSING = object()
 
@@ -33,12 +32,6 @@ def patch_item(module, name, new):
     return True
 
 
-def restore_item(module, name):
-    """Put back what a module had under a name."""
-    holder, last = holder_of(module, name)
-    setattr(holder, last, saved[module.__name__].pop(name))
-
-
 def replace_in_standard_library(replaced):
     """Where other modules of the standard library took something by name before it was replaced, replace it too.
 
@@ -54,8 +47,3 @@ def replace_in_standard_library(replaced):
             found = new_by_id.get(id(value))
             if found is not None and found[0] is value:
                 patch_item(module, name, found[1])
-
-
-def module_named(name):
-    """A module, imported if it has not been."""
-    return sys.modules.get(name) or import_module(name)

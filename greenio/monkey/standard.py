@@ -1,14 +1,14 @@
 """The patch functions, one for each part of the standard library."""
 
 import sys
+from importlib import import_module
 
-from hub import native
 from hub.native import saved
 
 from greenio.monkey import patching
 from greenio.monkey.imports import when_imported
 from greenio.monkey.patching import done, patch, warn
-from greenio.monkey.replacing import module_named, patch_item
+from greenio.monkey.replacing import patch_item
 
 __all__ = [
     "patch_asyncio", "patch_builtins", "patch_contextvars", "patch_dns", "patch_fcntl", "patch_multiprocessing",
@@ -76,7 +76,6 @@ def patch_thread(threading=True, _threading_local=True, Event=True, logging=True
             "call greenio.monkey.patch_all() in the main thread, first thing in the program"
         )
     _warn_of_threads(standard)
-    native_of = {name: getattr(standard, name) for name in ("Thread",)}
     items = [
         each
         for each in patching.TABLES["_thread"]
@@ -84,7 +83,7 @@ def patch_thread(threading=True, _threading_local=True, Event=True, logging=True
     ]
     replaced = patch("_thread", items)
     if threading:
-        source = module_named("greenio.threading")
+        source = import_module("greenio.threading")
         names = ["_CRLock", "_DeleteDummyThreadOnDel", "_DummyThread", "_thread_shutdown"]
         if Event:
             names.append("Event")
@@ -92,9 +91,8 @@ def patch_thread(threading=True, _threading_local=True, Event=True, logging=True
         saved.setdefault("threading", {})["Thread"] = source.NativeThread
         source.adopt_running_threads()
         source.know_who_forks()
-    del native_of
     if _threading_local:
-        patch_item(module_named("_threading_local"), "local", module_named("greenio.local").local)
+        patch_item(import_module("_threading_local"), "local", import_module("greenio.local").local)
     if existing_locks:
         held = locks.replace_existing()
         if held:
@@ -151,7 +149,7 @@ def patch_ssl():
     import gc
 
     late = "ssl" in sys.modules
-    standard = module_named("ssl")
+    standard = import_module("ssl")
     native_sockets = [each for each in gc.get_objects() if type(each) is standard.SSLSocket] if late else ()
     if native_sockets:
         shown = ", ".join(repr(each) for each in native_sockets[:3])
@@ -161,7 +159,7 @@ def patch_ssl():
         )
     # Importing ours lets contexts make connections of either kind, whichever goes with the socket: nothing else needs
     # replacing, and the classes stay what they are.
-    ours = module_named("greenio.ssl")
+    ours = import_module("greenio.ssl")
     if not patching.announce("ssl", standard, ours):
         return False
     saved.setdefault("ssl", {}).setdefault("SSLSocket._create", classmethod(ours.plain_create))
@@ -181,7 +179,7 @@ def patch_select(aggressive=True):
 @_once
 def patch_selectors(aggressive=True):
     """Let the selectors of the standard library let greenlets run. The classes stay what they are."""
-    standard = module_named("selectors")
+    standard = import_module("selectors")
     native_epoll = standard.EpollSelector._selector_cls
     replaced = patch("selectors")
     if replaced:
@@ -202,7 +200,7 @@ def patch_signal():
     """Let waiting for signals let greenlets run, and signal handlers run on the main greenlet."""
     replaced = patch("signal")
     if replaced:
-        module_named("greenio.signal_handlers").move_to_main()
+        import_module("greenio.signal_handlers").move_to_main()
     return replaced
 
 
@@ -253,7 +251,7 @@ def patch_multiprocessing():
     """Let the pipes, locks and pools of `multiprocessing` let greenlets run: now, or when it is imported."""
 
     def patch_it(name, function):
-        when_imported(name, lambda module: getattr(module_named("greenio.multiprocessing"), function)(module))
+        when_imported(name, lambda module: getattr(import_module("greenio.multiprocessing"), function)(module))
 
     patch_it("multiprocessing.connection", "adapt_connection")
     patch_it("multiprocessing.synchronize", "adapt_synchronize")
@@ -263,7 +261,7 @@ def patch_multiprocessing():
 @_once
 def patch_asyncio():
     """Let each greenlet have its own running event loop of asyncio: now, or when it is imported."""
-    when_imported("asyncio.events", lambda module: module_named("greenio.running_loop").adapt(module))
+    when_imported("asyncio.events", lambda module: import_module("greenio.running_loop").adapt(module))
     return True
 
 
@@ -275,11 +273,3 @@ def patch_builtins():
 def patch_contextvars():
     """Each greenlet has a context of its own already: does nothing. Kept for programs written for gevent."""
     return False
-
-
-def original_of(mod_name, item_name):
-    """See greenio.monkey.get_original()."""
-    names = item_name if isinstance(item_name, (list, tuple)) else [item_name]
-    modules = mod_name if isinstance(mod_name, (list, tuple)) else [mod_name]
-    found = [native.original(module, name) for module in modules[:1] for name in names]
-    return found if isinstance(item_name, (list, tuple)) else found[0]

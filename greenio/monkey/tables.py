@@ -13,7 +13,6 @@ __all__ = ["SOURCES", "TABLES"]
 SOURCES = {
     "_queue": "greenio.queue",
     "_thread": "greenio.thread",
-    "builtins": "greenio.builtins",
     "fcntl": "greenio.fcntl",
     "os": "greenio.os",
     "queue": "greenio.queue",
