@@ -144,6 +144,7 @@ def recvfrom(self, *args):
     flags = args[1] if len(args) == 2 else 0
     if not 0 <= size <= SCRATCH:
         return self._recvfrom(*args)
+    stream.fair()
     while True:
         if stream.fd < 0:
             stream.closed()
@@ -175,6 +176,7 @@ def sendto(self, *args):
     PyObject_GetBuffer(args[0], &view, PyBUF_SIMPLE)
     try:
         PySys_Audit("socket.sendto", "OO", <PyObject *> self, <PyObject *> args[given - 1])
+        stream.fair()
         while True:
             if stream.fd < 0:
                 stream.closed()

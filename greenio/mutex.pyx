@@ -6,7 +6,8 @@ Released while somebody stands in line, a lock belongs to the first in line from
 from _thread import TIMEOUT_MAX
 
 from cpython.object cimport PyObject
-from cython cimport binding
+from cpython.version cimport PY_VERSION_HEX
+from cython cimport binding, final
 
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.ready cimport fifo_t
@@ -15,7 +16,7 @@ from hub.wait_queue cimport Waitable, line_grant, line_take, line_wake, new_turn
 
 import_greenlet()
 
-__all__ = ["Lock", "RLock", "ThreadLock", "allocate_lock"]
+__all__ = ["Lock", "RLock", "ThreadLock", "ThreadRLock", "allocate_lock"]
 
 
 cdef object none_for_ever(object blocking, object timeout):
@@ -111,12 +112,14 @@ cdef class Lock(Waitable):
         return f"<{state} {type(self).__name__} object at {id(self):#x}, {self.waiters.length} waiting>"
 
 
+@final
 cdef class ThreadLock(Lock):
-    """What allocate_lock() makes; it cannot be made in any other way."""
+    """What allocate_lock() makes. It cannot be made in any other way before CPython 3.13, as its counterpart there."""
 
     def __init__(self):
-        kind = type(self)
-        raise TypeError(f"cannot create '{kind.__module__}.{kind.__qualname__}' instances")
+        if PY_VERSION_HEX < 0x030D0000:
+            kind = type(self)
+            raise TypeError(f"cannot create '{kind.__module__}.{kind.__qualname__}' instances")
 
 
 @binding(False)  # as an attribute of a class it is what it was: a function, and no method
@@ -243,3 +246,10 @@ cdef class RLock(Waitable):
         owner = "" if self.owner is None else f" owner={self.owner!r} count={self.depth}"
         name = type(self).__name__
         return f"<{state} {name} object{owner} at {id(self):#x}, {self.waiters.length} waiting>"
+
+
+cdef class ThreadRLock(RLock):
+    """What `threading` makes its reentrant locks of. It takes any arguments, as its counterpart in `_thread`."""
+
+    def __init__(self, *args, **kwargs):
+        pass

@@ -9,7 +9,9 @@ Rules
     2. A subclass that overrides _init, _put, _get or _qsize, and a PriorityQueue, whose items are compared, run
        Python code in the middle. Those take the queue's turn first. Who finds it taken by another thread waits for
        a moment; who finds it taken below himself, in a finalizer, leaves the item for the owner of the turn.
-    3. Whoever waits to get something does so only while there is nothing, and to put only while it is full.
+    3. What is called again and again and need not wait lets others run now and then (be_fair()): a get() before it
+       takes an item; what only asks, before it answers; what fails as it must not wait, before it looks a last time.
+    4. Whoever waits to get something does so only while there is nothing, and to put only while it is full.
 """
 
 import heapq
@@ -24,7 +26,7 @@ from hub.errors import BlockingSwitchOutError
 from hub.native import get_ident
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.ready cimport fifo_t
-from hub.scheduler cimport Wait
+from hub.scheduler cimport Wait, be_fair
 from hub.wait_queue cimport (
     Waitable, await_turn, line_grant, line_grant_all, line_join, line_peek, line_take, line_wake, new_turn,
 )
@@ -66,7 +68,7 @@ cdef object check_timeout(object timeout):
 cdef class SimpleQueue(Waitable):
     """A first-in, first-out queue without task counting.
 
-    `maxsize`: how many items it holds; None or less than 0 for any number. `items`: what is in it at first.
+    `maxsize`: how many items it holds; None, 0 or less for any number. `items`: what is in it at first.
     """
     cdef object __weakref__
     cdef object container
@@ -75,6 +77,7 @@ cdef class SimpleQueue(Waitable):
     cdef kind_t kind
     cdef long limit                # how many items it holds at most, or -1
     cdef bint closed               # whether it was shut down
+    cdef unsigned int calls        # how many did not have to wait, for fair()
     cdef fifo_t getters
     cdef fifo_t putters            # each with the item it offers
     cdef fifo_t peekers
@@ -107,19 +110,7 @@ cdef class SimpleQueue(Waitable):
         return 0
 
     cdef int set_limit(self, object maxsize) except -1:
-        if maxsize is None or maxsize < 0:
-            self.limit = -1
-        elif maxsize == 0:
-            import warnings
-
-            warnings.warn(
-                f"{type(self).__name__}(0) is unbounded, as in the standard library; use None, or Channel()",
-                DeprecationWarning,
-                stacklevel=2,
-            )
-            self.limit = -1
-        else:
-            self.limit = maxsize
+        self.limit = -1 if maxsize is None or maxsize <= 0 else maxsize
         return 0
 
     # --- the container: hooks, as the standard library's queues have them ---
@@ -156,6 +147,11 @@ cdef class SimpleQueue(Waitable):
 
     cdef long size(self) except -1:
         return self._qsize() if self.kind == KIND_HOOKED else len(self.container)
+
+    cdef inline int fair(self) except -1:
+        """Now and then, let others run."""
+        self.calls += 1
+        return be_fair() if self.calls & 63 == 0 else 0
 
     cdef bint has_room(self) except -1:
         return self.limit < 0 or self.size() < self.limit
@@ -284,7 +280,8 @@ cdef class SimpleQueue(Waitable):
         if self.put_at_once(item):
             return
         if not block:
-            raise Full
+            self.put_or_fail(item)
+            return
         wait = new_turn(self, check_timeout(timeout))
         wait.given = item
         if self.put_at_once(item):
@@ -301,9 +298,19 @@ cdef class SimpleQueue(Waitable):
             raise (<Failure> wait.given).error
 
     def put_nowait(self, item):
-        """Put an item in, without waiting. Does not switch. Raises Full if the queue is full, or ShutDown."""
+        """Put an item in, without waiting. Raises Full if the queue is full, or ShutDown.
+
+        Does not switch if there is room. If it is called again and again while there is none, others get their turn.
+        """
+        self.put_or_fail(item)
+
+    cdef int put_or_fail(self, object item) except -1:
+        if self.put_at_once(item):
+            return 0
+        self.fair()
         if not self.put_at_once(item):
             raise Full
+        return 0
 
     # --- get ---
 
@@ -360,20 +367,21 @@ cdef class SimpleQueue(Waitable):
         none and the queue was shut down.
         """
         cdef Wait wait
-        if timeout is not None and block:
+        if block:
             check_timeout(timeout)
+            self.fair()
         if self.kind != KIND_HOOKED and len(self.container):
             # The plain case, without a wait.
             item = self.pop_item()
             if self.putters.head != NULL:
                 self.admit()
             return item
-        if not block or self.closed or self.kind == KIND_HOOKED:
+        if not block:
+            return self.get_or_fail()
+        if self.closed or self.kind == KIND_HOOKED:
             wait = Wait.__new__(Wait)
             if self.get_at_once(wait):
                 return self.item_of(wait)
-            if not block:
-                raise Empty
         wait = new_turn(self, timeout)
         if self.get_at_once(wait):
             return self.item_of(wait)
@@ -384,11 +392,19 @@ cdef class SimpleQueue(Waitable):
         return self.item_of(wait)
 
     def get_nowait(self):
-        """Take an item out, without waiting. Does not switch. Raises Empty if there is none, or ShutDown."""
+        """Take an item out, without waiting. Raises Empty if there is none, or ShutDown.
+
+        Does not switch if there is one. If it is called again and again while there is none, others get their turn.
+        """
+        return self.get_or_fail()
+
+    cdef object get_or_fail(self):
         cdef Wait taker = Wait.__new__(Wait)
         if not self.get_at_once(taker):
-            raise Empty
-        return taker.given
+            self.fair()
+            if not self.get_at_once(taker):
+                raise Empty
+        return self.item_of(taker)
 
     def peek(self, block=True, timeout=None):
         """Return the item that get() would take, and leave it; wait as get() does. May switch. Raises Empty."""
@@ -456,8 +472,8 @@ cdef class SimpleQueue(Waitable):
 
     @property
     def maxsize(self):
-        """How many items it holds at most (int), or None. May be assigned: whoever waits to put then may go on."""
-        return None if self.limit < 0 else self.limit
+        """How many items it holds at most (int); 0 for any number. Assignable: whoever waits to put then may go on."""
+        return max(0, self.limit)
 
     @maxsize.setter
     def maxsize(self, value):
@@ -469,15 +485,18 @@ cdef class SimpleQueue(Waitable):
             self.admit()
 
     def qsize(self):
-        """How many items are in it (int)."""
+        """How many items are in it (int). If that is asked again and again, others get their turn first."""
+        self.fair()
         return self.size()
 
     def empty(self):
-        """Whether there is nothing in it (bool)."""
+        """Whether there is nothing in it (bool). If that is asked again and again, others get their turn first."""
+        self.fair()
         return self.size() == 0
 
     def full(self):
-        """Whether it holds as many items as it can (bool)."""
+        """Whether it holds as many items as it can (bool). If that is asked again and again, others get their turn."""
+        self.fair()
         return not self.has_room()
 
     @property
@@ -541,7 +560,7 @@ cdef object base_of(kind):
 cdef class Queue(SimpleQueue):
     """A first-in, first-out queue that counts tasks: `task_done()` and `join()`; and that can be shut down.
 
-    `maxsize`: how many items it holds; None or less than 0 for any number. `items`: what is in it at first.
+    `maxsize`: how many items it holds; None, 0 or less for any number. `items`: what is in it at first.
     `unfinished_tasks`: how many tasks count as unfinished at first, by default the number of `items`.
     """
     cdef readonly long unfinished_tasks  # items put for which task_done() was not called yet

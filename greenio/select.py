@@ -13,7 +13,7 @@ import select as _standard
 import time
 from select import *  # noqa: F403  (this module offers everything that the standard one does)
 
-from hub import get_hub_if_exists
+from hub.scheduler import be_fair as _be_fair
 from hub.scheduler import sleep as _sleep
 
 from greenio.stream import Stream as _Stream
@@ -94,13 +94,6 @@ def _wait_readable(stream, seconds):
     _sleep(_MOMENT if seconds is None else min(_MOMENT, seconds))
 
 
-def _give_way():
-    """What is asked again and again, and need not wait, must not keep others from running for long."""
-    hub = get_hub_if_exists()
-    if hub is not None and not hub.destroyed:
-        hub.give_way()
-
-
 def _descriptor(source):
     return source if isinstance(source, int) else source.fileno()
 
@@ -121,7 +114,7 @@ def select(rlist, wlist, xlist, timeout=None):
     rlist, wlist, xlist = map(_kept, (rlist, wlist, xlist))
     answer = _select(rlist, wlist, xlist, 0)
     if any(answer) or (timeout is not None and timeout == 0):
-        _give_way()
+        _be_fair()
         return answer
     descriptors = {}
     for sources, events in (
@@ -184,7 +177,7 @@ class Poll:
         _judge(timeout, lambda ready: _poll_one(ready, timeout))
         found = self._poll.poll(0)
         if found or (timeout is not None and timeout == 0):
-            _give_way()
+            _be_fair()
             return found
         asked, now = dict(self._registered), _poll()
         for descriptor, events in asked.items():
@@ -261,7 +254,7 @@ class epoll:
         _judge(timeout, lambda ready: _epoll_one(ready, timeout))
         found = self._epoll.poll(0, maxevents)
         if found or (timeout is not None and timeout == 0):
-            _give_way()
+            _be_fair()
             return found
         end = None if timeout is None or timeout < 0 else time.monotonic() + timeout
         while True:

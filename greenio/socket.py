@@ -197,6 +197,7 @@ class socket(_standard.socket):
         deadline = self._stream.deadline()
         try:
             while count is None or sent < count:
+                self._stream.fair()
                 block = _SENDFILE_BLOCK if count is None else min(count - sent, _SENDFILE_BLOCK)
                 try:
                     now = os.sendfile(self.fileno(), descriptor, offset + sent, block)

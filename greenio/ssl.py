@@ -78,6 +78,8 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
             if self._sslobj is not None and self._stream.timeout != 0:
                 deadline = self._stream.deadline()
                 self._wait(_READ, deadline, "read")
+        else:
+            self._stream.fair()
         result = self._until_done("read", super().read, len, buffer, deadline=deadline)
         # Less than was asked for is the rest of a record, and no full one: most likely the end of what was sent. The
         # TLS library has nothing yet of what comes next.
@@ -121,6 +123,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
             if not self._write_lock.acquire(timeout=-1 if self.gettimeout() is None else self.gettimeout()):
                 raise TimeoutError("The write operation timed out")
         try:
+            self._stream.fair()
             self._check_open()
             if self._unfinished is not None:
                 self._write(self._sslobj, self._unfinished)
@@ -142,6 +145,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
             if not rest:
                 return self._write(connection, rest)
             while written < len(rest):
+                self._stream.fair()
                 with rest[written : written + _RECORD] as record:
                     try:
                         written += self._write(connection, record, deadline)

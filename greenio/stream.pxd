@@ -24,6 +24,7 @@ cdef class Stream:
     cdef bint is_stream            # a short receive means drained only for byte streams
     cdef bint drained              # whether the last receive took all there was
     cdef bint much                 # whether the last receive filled a large buffer
+    cdef unsigned int calls        # how many did not have to wait, for fair()
     cdef double seconds            # the timeout; negative for none
     cdef deadline_t *reading       # timers that stay from one wait to the next, or NULL
     cdef deadline_t *writing
@@ -36,6 +37,7 @@ cdef class Stream:
     cdef uint64_t due(self) except? 0
     cdef int wait(self, int events, uint64_t due) except -1
     cdef int closed(self) except -1
+    cpdef int fair(self) except -1
     cdef int again(self, int error, int events, int flags, uint64_t *due) except -1
     cdef int wait_if_drained(self, int flags, uint64_t *due) except -1
     cdef Py_ssize_t receive(self, char *buffer, Py_ssize_t length, int flags) except -1

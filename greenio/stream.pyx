@@ -28,7 +28,8 @@ from cpython.ref cimport Py_DECREF, Py_XDECREF
 from hub.loop cimport due_ms, watch_t
 from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
 from hub.scheduler cimport (
-    Scheduler, closing_descriptor, current_hub, deadline_drop, deadline_new, deadline_stop, deadline_t, hub_if_any,
+    Scheduler, be_fair, closing_descriptor, current_hub, deadline_drop, deadline_new, deadline_stop, deadline_t,
+    hub_if_any,
 )
 
 __all__ = [
@@ -204,6 +205,13 @@ cdef class Stream:
             raise TimeoutError("timed out")
         raise OSError(EBADF, "the socket was closed while this greenlet waited for it")
 
+    cpdef int fair(self) except -1:
+        """Before a call that may find its descriptor ready each time: a fast peer must not keep others from running."""
+        self.calls += 1
+        if self.calls & 15 == 0 and self.seconds != 0:
+            be_fair()
+        return 0
+
     cdef int closed(self) except -1:
         raise OSError(EBADF, os.strerror(EBADF))
 
@@ -233,6 +241,8 @@ cdef class Stream:
         cdef uint64_t due = 0
         if length == 0:
             return 0  # as in the standard library, which asks the system for nothing
+        if not self.drained:
+            self.fair()
         while True:
             if self.drained:
                 self.wait_if_drained(flags, &due)
@@ -261,6 +271,7 @@ cdef class Stream:
     def retry(self, int events, function, *args):
         """Call ``function(*args)`` until it does not raise BlockingIOError, waiting in between. Switches."""
         cdef uint64_t due = 0
+        self.fair()
         while True:
             if self.fd < 0:
                 self.closed()
@@ -329,6 +340,8 @@ cdef bytes receive_much(Stream stream, Py_ssize_t bufsize, int flags):
     cdef PyObject *data
     if bufsize == 0:
         return b""
+    if not stream.drained:
+        stream.fair()
     while True:
         stream.wait_if_drained(flags, &due)
         if stream.fd < 0:
@@ -383,6 +396,7 @@ def send(self, data, int flags=0, /):
 cdef Py_ssize_t send_once(Stream stream, char *buffer, Py_ssize_t length, int flags) except -1:
     cdef Py_ssize_t count
     cdef uint64_t due = 0
+    stream.fair()
     while True:
         if stream.fd < 0:
             stream.closed()
@@ -414,6 +428,7 @@ cdef int send_all(Stream stream, char *buffer, Py_ssize_t length, int flags) exc
     cdef Py_ssize_t done = 0
     cdef uint64_t due = 0
     while True:
+        stream.fair()
         if stream.fd < 0:
             stream.closed()
         count = send_some(stream.fd, buffer + done, length - done, flags)
@@ -440,6 +455,7 @@ def accept_descriptor(self):
     cdef PyObject *address
     cdef int fd
     cdef uint64_t due = 0
+    stream.fair()
     while True:
         if stream.fd < 0:
             stream.closed()

@@ -16,18 +16,14 @@ from greenio.event import Event
 from greenio.greenlet import Greenlet
 from greenio.identity import at_end, get_ident, is_native
 from greenio.local import local
-from greenio.lock import Lock, RLock
 from greenio.mutex import ThreadLock, allocate_lock
+from greenio.mutex import ThreadRLock as RLock
 
 __all__ = [
     "LockType", "RLock", "ThreadGreenlet", "allocate_lock", "error", "exit", "get_ident", "local", "start_new_thread",
 ]  # fmt: skip
 
-if sys.version_info >= (3, 13):
-    # There the type itself makes locks.
-    allocate_lock = LockType = Lock
-else:
-    LockType = ThreadLock
+LockType = lock = ThreadLock
 
 
 class ThreadGreenlet(Greenlet):
@@ -117,9 +113,9 @@ def _set_sentinel():
     """A lock that is released when the current thread ends: for `threading` of CPython 3.12 and before."""
     if is_native():
         return native.original("_thread", "_set_sentinel")()
-    lock = Lock()
-    at_end(greenlet.getcurrent(), "sentinel", lambda: lock.locked() and lock.release())
-    return lock
+    sentinel = allocate_lock()
+    at_end(greenlet.getcurrent(), "sentinel", lambda: sentinel.locked() and sentinel.release())
+    return sentinel
 
 
 class _ThreadHandle:

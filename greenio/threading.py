@@ -16,7 +16,8 @@ from greenio.event import Event
 from greenio.hub import sleep
 from greenio.identity import at_end, get_ident
 from greenio.local import local
-from greenio.lock import Lock, RLock
+from greenio.lock import Lock
+from greenio.mutex import ThreadRLock as RLock
 from greenio.thread import _shutdown, _ThreadHandle  # noqa: F401  (patching takes the first one from here)
 
 __all__ = ["Event", "Lock", "NativeThread", "RLock", "get_ident", "local", "main_native_thread"]

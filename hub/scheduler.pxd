@@ -101,6 +101,7 @@ cdef class Scheduler(greenlet):
     cdef int handle_signals(self, wait_t *wait) noexcept
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1
     cdef int yield_turn(self, object what) except -1
+    cdef int give_way(self) except -1
     cdef int switch_away(self, node_t *mine) noexcept
     cdef int idle(self, bint on_hub) noexcept
     cdef int look(self, bint on_hub) except -2
@@ -120,6 +121,7 @@ cdef void deadline_stop(deadline_t *deadline, Scheduler hub) noexcept
 cdef void deadline_drop(deadline_t *deadline, Scheduler hub) noexcept
 
 cdef Scheduler current_hub()
+cpdef int be_fair() except -1
 cpdef Scheduler hub_if_any()
 cpdef int closing_descriptor(int fd) except -1
 cdef bint is_current(Scheduler hub) noexcept

@@ -840,19 +840,17 @@ cdef class Scheduler(greenlet):
             raise InvalidSwitchError(f"{greenlet!r} was switched to while it slept for a turn")
         return 0
 
-    def give_way(self):
-        """Let others run for a turn if they could not for as long as the switch interval. Switches, or does nothing.
-
-        For calls that need not wait, and might be made again and again.
-        """
+    cdef int give_way(self) except -1:
+        """See be_fair()."""
         cdef PyObject *current
         if now_ns() - self.looked_at <= self.interval or self.restricted:
-            return
+            return 0
         self.check_thread()
         current = running_greenlet()
         if current is not <PyObject *> self:
             self.budget = 0
             self.yield_turn("a turn of the others")
+        return 0
 
     @final
     cdef int tell(self, bint returned) noexcept:
@@ -1652,6 +1650,17 @@ cdef Scheduler current_hub():
     if hub_current == NULL:
         return make_hub()
     return <Scheduler> hub_current
+
+
+cpdef int be_fair() except -1:
+    """Let others run for a turn if they could not for as long as the switch interval. Switches, or does nothing.
+
+    For calls that may wait but need not, and might be made again and again: a fast peer must not keep others waiting.
+    """
+    cdef Scheduler hub = hub_if_any()
+    if hub is not None and not hub.destroyed:
+        hub.give_way()
+    return 0
 
 
 cdef Scheduler make_hub():

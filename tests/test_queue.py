@@ -197,9 +197,8 @@ def test_peek(kind):
 
 
 def test_maxsize(kind):
-    assert kind().maxsize is None and kind(-1).maxsize is None and kind(3).maxsize == 3
-    with pytest.warns(DeprecationWarning):
-        assert not kind(0).full()
+    assert kind().maxsize == kind(None).maxsize == kind(-1).maxsize == kind(0).maxsize == 0 and kind(3).maxsize == 3
+    assert not kind(0).full()
     made = kind(1)
     jobs = [spawn(made.put, number) for number in range(4)]
     sleep(0)

@@ -12,7 +12,7 @@ from types import BuiltinMethodType, FrameType, ModuleType
 
 from hub import native
 
-from greenio.lock import Lock, RLock
+from greenio.thread import RLock, allocate_lock
 
 __all__ = ["replace_existing"]
 
@@ -94,7 +94,7 @@ def _attributes_with(instance, locks):
 
 
 def _replace(lock, holders, conditions):
-    new = RLock() if type(lock) is _RLOCK else Lock()
+    new = RLock() if type(lock) is _RLOCK else allocate_lock()
     for condition in conditions:
         waiters = condition._waiters
         for name in _CONDITION_METHODS:
@@ -133,4 +133,4 @@ def renew_executors(module):
 def _renewed(lock):
     if type(lock) not in (_LOCK, _RLOCK) or not _is_free(lock):
         return lock
-    return RLock() if type(lock) is _RLOCK else Lock()
+    return RLock() if type(lock) is _RLOCK else allocate_lock()

@@ -29,7 +29,7 @@ SOURCES = {
 TABLES = {
     "_thread": [
         "LockType", "_ThreadHandle", "_count", "_make_thread_handle", "_set_sentinel", ("allocate", "allocate_lock"),
-        "allocate_lock", "get_ident", ("_local", "local"), ("lock", "Lock"), "start_joinable_thread", "start_new",
+        "allocate_lock", "get_ident", ("_local", "local"), "lock", "start_joinable_thread", "start_new",
         "start_new_thread",
     ],
     "fcntl": ["flock", "lockf"],

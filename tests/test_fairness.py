@@ -1,0 +1,232 @@
+"""Calls that need not wait, made again and again, let others run."""
+
+import os
+import select
+from pathlib import Path
+
+import pytest
+from hub import get_hub
+
+import greenio.os
+import greenio.select
+from greenio import sleep, socket, spawn, ssl
+from greenio.queue import Empty, Full, LifoQueue, PriorityQueue, Queue, SimpleQueue
+
+CERTIFICATES = Path(__file__).parent / "certificates"
+MANY = 200_000  # calls, where others are to run after a ten thousandth of a second
+
+
+@pytest.fixture(autouse=True)
+def short_interval():
+    hub = get_hub()
+    hub.setswitchinterval(0.0001)
+    yield
+    hub.setswitchinterval(0.005)
+
+
+def run_beside(call, many=MANY):
+    """Call `call()` again and again; fail if another greenlet does not get to run meanwhile."""
+    ran = []
+    other = spawn(ran.append, True)
+    try:
+        for _ in range(many):
+            call()
+            if ran:
+                return
+    finally:
+        other.kill()
+    pytest.fail(f"nobody else ran during {many} calls")
+
+
+@pytest.fixture
+def pair():
+    left, right = socket.socketpair()
+    with left, right:
+        yield left, right
+
+
+@pytest.fixture
+def deaf():
+    """A connected UDP socket: what is sent to it when its queue is full is thrown away."""
+    with socket.socket(type=socket.SOCK_DGRAM) as peer, socket.socket(type=socket.SOCK_DGRAM) as sender:
+        peer.bind(("127.0.0.1", 0))
+        sender.connect(peer.getsockname())
+        yield sender
+
+
+@pytest.mark.parametrize(
+    "receive",
+    [
+        lambda sock: sock.recv(1, socket.MSG_PEEK),
+        lambda sock: sock.recv(100_000, socket.MSG_PEEK),
+        lambda sock: sock.recv_into(bytearray(1), 0, socket.MSG_PEEK),
+        lambda sock: sock.recvfrom(1, socket.MSG_PEEK),
+        lambda sock: sock.recvmsg(1, 0, socket.MSG_PEEK),
+    ],
+)
+def test_receiving(pair, receive):
+    left, right = pair
+    left.send(b"there for ever")
+    run_beside(lambda: receive(right))
+
+
+@pytest.mark.parametrize("name", ["send", "sendall"])
+def test_sending(deaf, name):
+    run_beside(lambda: getattr(deaf, name)(b"x"))
+
+
+def test_sending_datagrams(deaf):
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        run_beside(lambda: sender.sendto(b"x", deaf.getpeername()))
+
+
+def test_accepting():
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+        clients = [socket.create_connection(listener.getsockname()) for _ in range(100)]
+        accepted = []
+        get_hub().setswitchinterval(0.00001)
+        try:
+            run_beside(lambda: accepted.append(listener.accept()[0]), len(clients))
+        finally:
+            for sock in clients + accepted:
+                sock.close()
+
+
+def test_nonblocking_calls_do_not_switch(pair):
+    left, right = pair
+    left.send(b"there for ever")
+    right.setblocking(False)
+    ran = []
+    other = spawn(ran.append, True)
+    for _ in range(10_000):
+        right.recv(1, socket.MSG_PEEK)
+    assert not ran
+    other.kill()
+
+
+def test_who_is_killed_before_a_receive_loses_nothing(pair):
+    left, right = pair
+    left.sendall(b"x" * 10_000)
+    received = []
+
+    def receive():
+        while True:
+            received.append(right.recv(1))
+
+    job = spawn(receive)
+    sleep(0)
+    assert job.dead or len(received) < 10_000, "the receiver did not let others run"
+    job.kill()
+    received.append(right.recv(10_000))
+    assert sum(map(len, received)) == 10_000
+
+
+def test_tls(pair):
+    left, right = pair
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem")
+    asking = ssl.create_default_context()
+    asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE
+    job = spawn(serving.wrap_socket, left, server_side=True)
+    with asking.wrap_socket(right) as client, job.get() as server:
+        reader = spawn(server.recv, 1)  # so that both have seen the whole handshake
+        client.sendall(b"x" * 16_000)
+        reader.get()
+        run_beside(lambda: server.recv(1), 15_000)
+        drain = spawn(lambda: [None for _ in iter(lambda: client.recv(65536), b"")])
+        run_beside(lambda: server.send(b"x"))
+        server.close()
+        drain.get()
+
+
+def test_pipes_and_their_like():
+    counter = os.eventfd(1_000_000, os.EFD_SEMAPHORE)
+    sink = os.open("/dev/null", os.O_WRONLY)
+    try:
+        run_beside(lambda: greenio.os.read(counter, 8))
+        run_beside(lambda: greenio.os.write(sink, b"x"))
+    finally:
+        os.close(counter)
+        os.close(sink)
+
+
+def test_select(pair):
+    left, right = pair
+    left.send(b"there for ever")
+    run_beside(lambda: greenio.select.select([right], [], [], 0))
+    polled = greenio.select.poll()
+    polled.register(right, select.POLLIN)
+    run_beside(polled.poll)
+
+
+@pytest.fixture(params=[Queue, LifoQueue, PriorityQueue, SimpleQueue])
+def queue(request):
+    return request.param(1)
+
+
+def test_getting_from_a_queue(queue):
+    def get():
+        queue.put_nowait(1)
+        queue.get()
+
+    run_beside(get)
+
+
+def test_looking_into_a_queue(queue):
+    def look():
+        with pytest.raises(Empty):
+            queue.get_nowait()
+
+    run_beside(look)
+
+    def look():
+        with pytest.raises(Empty):
+            queue.get(block=False)
+
+    run_beside(look)
+
+
+def test_looking_for_room_in_a_queue(queue):
+    queue.put(1)
+
+    def look():
+        with pytest.raises(Full):
+            queue.put_nowait(2)
+
+    run_beside(look)
+
+    def look():
+        with pytest.raises(Full):
+            queue.put(2, block=False)
+
+    run_beside(look)
+
+
+@pytest.mark.parametrize("name", ["empty", "full", "qsize"])
+def test_asking_a_queue(queue, name):
+    run_beside(getattr(queue, name))
+    queue.put(1)
+    run_beside(getattr(queue, name))
+
+
+def test_what_a_failing_call_says_is_true_when_it_returns(queue):
+    """Somebody puts an item while get_nowait() lets others run: it has it."""
+    other = spawn(queue.put, "come in the meantime")
+    for _ in range(MANY):
+        try:
+            assert queue.get_nowait() == "come in the meantime"
+            break
+        except Empty:
+            assert not other.dead
+    else:
+        pytest.fail("nobody put anything")
+
+
+def test_what_succeeds_without_waiting_does_not_switch(queue):
+    ran = []
+    other = spawn(ran.append, True)
+    for _ in range(10_000):
+        queue.put_nowait(1)
+        queue.get_nowait()
+    assert not ran
+    other.kill()
