@@ -6,11 +6,13 @@ while a greenlet waits, and put back when it goes on. That costs nothing in thre
 """
 
 import _asyncio
+from functools import wraps
 
 from greenlet import getcurrent
 from hub import get_hub
+from hub.scheduler import be_fair
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "let_others_run"]
 
 
 class _Runners:
@@ -78,6 +80,21 @@ class _SwappedTasks(_Tasks):
 
     def enter(self, loop, task):
         _asyncio._swap_current_task(loop, task)
+
+
+def let_others_run(base_events):
+    """Let other greenlets run now and then beside a loop of asyncio.base_events whose selector never waits.
+
+    The standard library's selectors see to it themselves.
+    """
+    original = base_events.BaseEventLoop._run_once
+
+    @wraps(original)
+    def _run_once(self):
+        be_fair()
+        original(self)
+
+    base_events.BaseEventLoop._run_once = _run_once
 
 
 def adapt(events):

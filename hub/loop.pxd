@@ -119,6 +119,7 @@ cdef class Loop:
     cdef object close(self)
     cdef object leave_behind(self)
     cdef object make(self)
+    cdef object make_here(self)
 
     cdef timer_t *timer_take(self) except NULL
     cdef void timer_give(self, timer_t *timer) noexcept

@@ -25,6 +25,7 @@ from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport read, write
 
+from hub import low_descriptors
 from hub.errors import HubDestroyed
 from hub.libuv cimport *
 from hub.ready cimport (
@@ -331,6 +332,12 @@ cdef class Loop:
 
     cdef object make(self):
         """Give the core a new libuv loop."""
+        if not self.default:
+            return self.make_here()
+        with low_descriptors.kept_free():
+            self.make_here()
+
+    cdef object make_here(self):
         cdef core_t *core = self.core
         cdef int error
         loop = cpyuv.Loop()
@@ -415,7 +422,8 @@ cdef class Loop:
     cdef int watch_signals(self) except -1:
         """Wake up when Python's C signal handler has noted a signal. Main thread of the main interpreter only."""
         cdef int error
-        read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        with low_descriptors.kept_free():
+            read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.core.signal_read = read_end
         self.core.signal_write = write_end
         error = uv_poll_init(self.core.uv, &self.core.signal_poll, self.core.probe)

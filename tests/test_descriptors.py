@@ -492,3 +492,8 @@ def test_a_number_closed_in_another_thread(close):
         waiting.get(timeout=5)
     assert caught.value.errno == errno.EBADF
     os.close(writer)
+
+
+@pytest.mark.parametrize("how, told", [("many", "True\n"), ("few", "False\n")])
+def test_the_lowest_descriptors_are_the_programs(run_script, how, told):
+    assert run_script("low_descriptors.py", how) == told

@@ -159,6 +159,11 @@ def test_select(pair):
     run_beside(polled.poll)
 
 
+@pytest.mark.parametrize("what", ["asyncio", "executor"])
+def test_patched_loops_and_executors(run_script, what):
+    assert run_script("patching/never_waits.py", what) == "all done\n"
+
+
 @pytest.fixture(params=[Queue, LifoQueue, PriorityQueue, SimpleQueue])
 def queue(request):
     return request.param(1)

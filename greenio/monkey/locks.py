@@ -8,9 +8,11 @@ be worse.
 
 import gc
 import threading
+from functools import wraps
 from types import BuiltinMethodType, FrameType, ModuleType
 
 from hub import native
+from hub.scheduler import be_fair
 
 from greenio.thread import RLock, allocate_lock
 
@@ -126,8 +128,19 @@ def renew_logging(logging):
 
 
 def renew_executors(module):
-    """Give concurrent.futures.thread a lock for greenlets: it is held while a thread starts, and in hooks of fork()."""
+    """Give concurrent.futures.thread a lock for greenlets: it is held while a thread starts, and in hooks of fork().
+
+    And let others run now and then beside a thread that always has something to do, for which it need not wait.
+    """
     module._global_shutdown_lock = _renewed(module._global_shutdown_lock)
+    run_item = module._WorkItem.run
+
+    @wraps(run_item)
+    def run(*args):
+        be_fair()
+        run_item(*args)
+
+    module._WorkItem.run = run
 
 
 def _renewed(lock):

@@ -262,6 +262,7 @@ def patch_multiprocessing():
 def patch_asyncio():
     """Let each greenlet have its own running event loop of asyncio: now, or when it is imported."""
     when_imported("asyncio.events", lambda module: import_module("greenio.running_loop").adapt(module))
+    when_imported("asyncio.base_events", lambda module: import_module("greenio.running_loop").let_others_run(module))
     return True
 
 
