@@ -1,19 +1,23 @@
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
-from typing_extensions import Self
+from typing_extensions import Never, Self, TypeVar
 
 __all__ = ["epoll", "error", "poll", "select"]
 
 class _HasFileno(Protocol):
     def fileno(self) -> int: ...
 
+_R = TypeVar("_R", default=Never, bound=int | _HasFileno)
+_W = TypeVar("_W", default=Never, bound=int | _HasFileno)
+_X = TypeVar("_X", default=Never, bound=int | _HasFileno)
+
 error = OSError
 
 def select(
-    rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None
-) -> tuple[list[Any], list[Any], list[Any]]: ...
+    rlist: Iterable[_R], wlist: Iterable[_W], xlist: Iterable[_X], timeout: float | None = None
+) -> tuple[list[_R], list[_W], list[_X]]: ...
 def poll() -> Poll: ...
 
 class Poll:
@@ -38,4 +42,4 @@ class epoll:
     def __exit__(self, *exc_info: type[BaseException] | BaseException | TracebackType | None) -> None: ...
 
 # Last: what is defined above is not taken from there.
-from select import *  # noqa: E402, F403
+from select import *  # type: ignore[assignment]  # noqa: E402, F403

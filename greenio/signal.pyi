@@ -1,5 +1,7 @@
 from collections.abc import Callable, Iterable
-from signal import Handlers, Signals, struct_siginfo
+from signal import Handlers as Handlers
+from signal import Signals as Signals
+from signal import struct_siginfo as struct_siginfo
 from types import FrameType
 from typing import Any
 
