@@ -1,0 +1,6 @@
+from types import ModuleType
+
+__all__ = ["adapt_connection", "adapt_synchronize"]
+
+def adapt_connection(module: ModuleType) -> None: ...
+def adapt_synchronize(module: ModuleType) -> None: ...

@@ -1,0 +1,6 @@
+from types import ModuleType
+
+__all__ = ["adapt", "let_others_run"]
+
+def let_others_run(base_events: ModuleType) -> None: ...
+def adapt(events: ModuleType) -> None: ...

@@ -1,0 +1,23 @@
+import threading as _standard
+from collections.abc import Callable
+
+from greenio.event import Event as Event
+from greenio.identity import get_ident as get_ident
+from greenio.local import local as local
+from greenio.mutex import Lock as Lock
+from greenio.mutex import ThreadRLock as RLock
+
+__all__ = ["Event", "Lock", "NativeThread", "RLock", "get_ident", "local", "main_native_thread"]
+
+def main_native_thread() -> _standard.Thread: ...
+def know_who_forks() -> None: ...
+
+class NativeThread(_standard.Thread):
+    def join(self, timeout: float | None = None) -> None: ...
+
+def join_native(
+    thread: _standard.Thread,
+    timeout: float | None = None,
+    join: Callable[[_standard.Thread, float | None], None] = ...,
+) -> None: ...
+def adopt_running_threads() -> None: ...
