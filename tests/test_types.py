@@ -1,0 +1,161 @@
+"""The types that programs see: every module says what its names are, and a type checker finds programs right."""
+
+import ast
+import importlib
+import importlib.metadata
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import hub
+import pytest
+
+import greenio
+
+CERTIFICATES = Path(__file__).parent / "certificates"
+PROGRAMS = Path(__file__).parent / "scripts" / "types"
+FOLDER = Path(greenio.__file__).parents[1]
+MODULES = sorted(
+    ["hub", "greenio"]
+    + [
+        module.name
+        for package in (hub, greenio)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+)
+# They have everything that the standard modules of the same names have.
+TAKE_OVER = [
+    f"greenio.{name}"
+    for name in ("fcntl", "os", "select", "selectors", "signal", "socket", "ssl", "subprocess", "time")
+]
+
+
+def with_types(name):
+    """The file that says what a module's names are."""
+    path = FOLDER.joinpath(*name.split("."))
+    where = [path / "__init__.pyi", path / "__init__.py", path.with_suffix(".pyi"), path.with_suffix(".py")]
+    return next(each for each in where if each.exists())
+
+
+def without_types(body, where=""):
+    """The functions of ours, and their arguments, that are not said to be anything."""
+    for each in body:
+        if isinstance(each, ast.FunctionDef):
+            every = [*each.args.posonlyargs, *each.args.args, *each.args.kwonlyargs, each.args.vararg, each.args.kwarg]
+            bare = [one.arg for one in every if one is not None and one.annotation is None]
+            bare = [one for one in bare if one not in ("self", "cls")]
+            if each.returns is None or bare:
+                yield f"{where}{each.name}", bare
+        elif isinstance(each, ast.ClassDef):
+            yield from without_types(each.body, f"{where}{each.name}.")
+        elif isinstance(each, ast.If):
+            yield from without_types(each.body + each.orelse, where)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_what_its_names_are(name):
+    assert list(without_types(ast.parse(with_types(name).read_text()).body)) == []
+
+
+def with_ours(program):
+    """The program with greenio's `socket` and `ssl`."""
+    standard = "import socket\nimport ssl\n"
+    assert standard in program
+    return program.replace(standard, "from greenio import socket, ssl\n")
+
+
+def public_names(name):
+    """What a module offers, and what it takes over."""
+    ours = importlib.import_module(name)
+    names = set(getattr(ours, "__all__", ()))
+    if name in TAKE_OVER:
+        standard = importlib.import_module(name.removeprefix("greenio."))
+        if hasattr(standard, "__all__"):
+            names |= {each for each in standard.__all__ if hasattr(ours, each)}
+        else:
+            names |= {each for each in dir(standard) if not each.startswith("_") and hasattr(ours, each)}
+            # What the standard module imports for its own use is no part of its types.
+            names -= {each for each in names if is_of_another(getattr(standard, each, None), standard)}
+    return sorted(names)
+
+
+def is_of_another(value, module):
+    made_in = getattr(value, "__module__", None) or "builtins"
+    return isinstance(value, ModuleType) or made_in.lstrip("_") not in (module.__name__, "builtins")
+
+
+def every_name():
+    """A program that asks what each public name of each module is."""
+    lines = []
+    for module in MODULES:
+        if module != "hub.pyuv":  # another project's names, without types
+            for name in public_names(module):
+                lines.append(f"from {module} import {name} as name_{len(lines)}; reveal_type(name_{len(lines)})")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What a type checker says about each program: by its name, a list of (line of the program, what is said)."""
+    pytest.importorskip("mypy", reason="mypy is not installed")
+    try:
+        importlib.metadata.version("types-greenlet")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("types-greenlet is not installed: greenlets have no types")
+    folder = tmp_path_factory.mktemp("types")
+    network = (PROGRAMS / "network.py").read_text()
+    programs = {
+        "standard": network,
+        "ours": with_ours(network),
+        "modules": (PROGRAMS / "modules.py").read_text(),
+        "every_name": every_name(),
+    }
+    for name, text in programs.items():
+        (folder / f"{name}.py").write_text(text)
+    environment = {**os.environ}
+    environment.pop("MYPYPATH", None)
+    if FOLDER.name not in ("site-packages", "dist-packages"):  # mypy looks there, and will not be told to
+        environment["MYPYPATH"] = str(FOLDER)
+    command = [
+        sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--config-file=", "--no-error-summary",
+        "--cache-dir", "cache", *(f"{name}.py" for name in programs),
+    ]  # fmt: skip
+    result = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=folder, env=environment)
+    assert result.returncode in (0, 1) and not result.stderr, result.stderr + result.stdout
+    said = {name: [] for name in programs}
+    for line in result.stdout.splitlines():
+        name, number, text = re.fullmatch(r"(\w+)\.py:(\d+): (.*)", line).groups()
+        said[name].append((programs[name].splitlines()[int(number) - 1].strip(), text))
+    return said
+
+
+def test_a_program_is_as_right_as_with_the_standard_library(told):
+    assert (told["standard"], told["ours"]) == ([], [])
+
+
+def test_it_does_the_same(tmp_path):
+    program = (PROGRAMS / "network.py").read_text()
+    printed = []
+    for text in (program, with_ours(program)):
+        (tmp_path / "program.py").write_text(text)
+        result = subprocess.run(
+            [sys.executable, tmp_path / "program.py", CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"],
+            capture_output=True, text=True, timeout=60, check=False, cwd="/",
+        )  # fmt: skip
+        assert (result.returncode, result.stderr) == (0, "")
+        printed.append(result.stdout)
+    assert printed[0] == printed[1] and "TLS: HELLO" in printed[0]
+
+
+def test_what_modules_give_and_take(told):
+    assert told["modules"] == []
+
+
+def test_every_public_name_has_a_type(told):
+    unknown = [(line, text) for line, text in told["every_name"] if not text.startswith("note: ") or '"Any"' in text]
+    assert unknown == []
+    assert len(told["every_name"]) == len(every_name().splitlines()) > 1000
