@@ -97,6 +97,7 @@ cdef class Job:
 cdef class Loop:
     cdef core_t *core
     cdef object pyuv_loop        # the pyuv.Loop that owns the uv_loop_t
+    cdef unsigned long thread    # the one that runs it
     cdef readonly bint default   # whether it belongs to the main thread
     cdef bint foreign            # whether user code has seen the pyuv.Loop, and may have handles on it
     cdef bint owns_signals       # whether it wakes for Python's signal handlers

@@ -18,6 +18,7 @@ from _signal import set_wakeup_fd
 from os import close as close_descriptor
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
+from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF
 from libc.errno cimport EINTR, errno
 from libc.math cimport isnan
@@ -356,6 +357,7 @@ cdef class Loop:
         core.before_sleep.data = core
         uv_prepare_start(&core.before_sleep, on_before_sleep)
         uv_unref(<uv_handle_t *> &core.before_sleep)
+        self.thread = <unsigned long> PyThread_get_thread_ident()
         self.pyuv_loop = loop
         loop.excepthook = self.pyuv_excepthook
         self.foreign = False

@@ -84,8 +84,9 @@ cdef struct alarm_t:
     bint is_pending      # whether it has that place
     bint is_set          # whether the alarm is set: running, fired but not delivered, or pending
     bint references      # whether it keeps the loop alive while it runs
-    unsigned long epoch  # of the loop when it was set
-    void *timer          # the running timer_t, or NULL
+    PyObject *loop       # owned while the alarm is set: the Loop that its timer is from
+    unsigned long epoch  # of that loop when it was set
+    void *timer          # the running timer_t, or NULL; gone if the loop's epoch is another one
     PyObject *(*exception)(PyObject *owner) except NULL  # makes the exception to throw; a new reference
 
 

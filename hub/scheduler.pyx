@@ -27,6 +27,7 @@ import weakref
 
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Fetch, PyErr_Restore, PyErr_SetObject
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
+from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from posix.unistd cimport pause
 from cython cimport final, freelist, no_gc
@@ -259,22 +260,24 @@ cdef void clear_alarm(alarm_t *alarm) noexcept:
     alarm.greenlet = NULL
     alarm.slot = NULL
     Py_XDECREF(target)
+    Py_DECREF(<object> alarm.loop)
     Py_DECREF(<object> alarm.node.object)
 
 
 cdef void alarm_cancel(alarm_t *alarm) noexcept:
     """Cancel an alarm that was not delivered yet. One that has decided a wait already is delivered all the same."""
     cdef timer_t *timer = <timer_t *> alarm.timer
-    cdef Scheduler hub
+    cdef Loop loop
     if timer != NULL:
-        hub = <Scheduler> hub_current if hub_current != NULL else None
-        if hub is not None and timer.core is hub.loop.core and alarm.epoch == hub.loop.core.epoch:
-            if alarm.references:
-                timer.core.references -= 1
-            hub.loop.timer_give(timer)
-        else:
-            # Another thread's, or from before a fork: the timer is out of reach. It finds nobody to tell.
-            timer.fire = timer_to_pool
+        loop = <Loop> alarm.loop
+        if alarm.epoch == loop.core.epoch:
+            if loop.thread == <unsigned long> PyThread_get_thread_ident():
+                if alarm.references:
+                    loop.core.references -= 1
+                loop.timer_give(timer)
+            else:
+                # Another thread's is out of reach. It will find nobody to tell.
+                timer.fire = timer_to_pool
         alarm.timer = NULL
         clear_alarm(alarm)
     elif alarm.is_pending:
@@ -1425,6 +1428,8 @@ cdef class Scheduler(greenlet):
         alarm.is_pending = False
         alarm.references = ref
         alarm.wait = NULL
+        Py_INCREF(self.loop)
+        alarm.loop = <PyObject *> self.loop
         alarm.epoch = self.loop.core.epoch
         alarm.timer = timer
         timer.target = alarm

@@ -6,7 +6,7 @@ import threading
 import pytest
 from hub import HubDestroyed, InvalidThreadUseError, LoopExit, Wait, get_hub_if_exists
 
-from greenio import Greenlet, get_hub, joinall, sleep, spawn
+from greenio import Greenlet, Timeout, get_hub, joinall, sleep, spawn
 from greenio.socket import socketpair
 
 
@@ -103,6 +103,32 @@ def test_destroy_and_a_new_hub():
         return first.destroyed, second.destroyed
 
     assert in_thread(work) == (True, False)
+
+
+class TestTimeoutsOfALoopThatHasEnded:
+    """Their timers have gone with the loop, and others have the memory now."""
+
+    def test_cancelled_when_the_thread_has_another_one(self):
+        def work():
+            old = [Timeout.start_new(60) for _ in range(100)]
+            get_hub().destroy()
+            sleepers = [spawn(sleep, 0.01) for _ in range(100)]
+            sleep(0)
+            for each in old:
+                each.cancel()
+            assert not any(each.pending for each in old)
+            return len(joinall(sleepers, timeout=30))
+
+        assert in_thread(work) == 100
+
+    def test_cancelled_in_another_thread(self):
+        old = in_thread(lambda: [Timeout.start_new(60) for _ in range(100)])
+        gc.collect()
+        sleepers = [spawn(sleep, 0.01) for _ in range(100)]
+        sleep(0)
+        for each in old:
+            each.cancel()
+        assert len(joinall(sleepers, timeout=30)) == 100
 
 
 def test_destroy_is_for_the_main_greenlet():
