@@ -27,9 +27,13 @@ SYSTEM_LIBUV = os.environ.get("HUB_SYSTEM_LIBUV") == "1"
 TRACE = os.environ.get("HUB_TRACE") == "1"
 
 MODULES = [
+    "hub.callbacks",
     "hub.loop",
     "hub.scheduler",
+    "hub.signals",
     "hub.stacks",
+    "hub.threads",
+    "hub.thrown",
     "hub.wait_queue",
     "hub.watchers",
     "greenio.choosing",

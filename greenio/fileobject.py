@@ -16,7 +16,7 @@ from os import set_blocking as _set_blocking
 from os import write as _write
 
 from hub import get_hub
-from hub.scheduler import closing_descriptor
+from hub.threads import closing_descriptor
 
 from greenio.lock import RLock
 from greenio.nowait import always_ready, read_into, write_some

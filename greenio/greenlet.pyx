@@ -21,7 +21,8 @@ from greenio.timeout import Timeout
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.loop cimport due_ms, timer_t, timer_to_pool
 from hub.ready cimport *
-from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub, make_exception
+from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub
+from hub.thrown cimport make_exception
 from hub.wait_queue cimport await_turn, line_grant_all, line_join, new_turn
 
 cdef extern from *:

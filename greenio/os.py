@@ -24,7 +24,7 @@ from os import writev as _writev
 from select import PIPE_BUF as _PIPE_BUF
 
 from hub import get_hub as _get_hub
-from hub.scheduler import closing_descriptor as _closing_descriptor
+from hub.threads import closing_descriptor as _closing_descriptor
 
 from greenio import nowait as _nowait
 from greenio.children import (

@@ -15,7 +15,8 @@ from functools import partial
 from socket import *  # noqa: F403  (this module offers everything that the standard one does)
 from types import FunctionType
 
-from hub.scheduler import Wait, closing_descriptor, get_hub, sleep
+from hub.scheduler import Wait, get_hub, sleep
+from hub.threads import closing_descriptor
 
 from greenio import datagram as _datagram
 from greenio import stream as _stream

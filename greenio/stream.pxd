@@ -3,8 +3,9 @@
 from libc.stdint cimport uint64_t
 
 from cython cimport final
+from hub.deadlines cimport deadline_t
 from hub.loop cimport watch_t
-from hub.scheduler cimport Scheduler, deadline_t
+from hub.scheduler cimport Scheduler
 
 cdef enum:
     SCRATCH = 65536

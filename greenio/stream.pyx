@@ -25,12 +25,11 @@ from libc.errno cimport EAGAIN, EBADF, EINTR, errno
 from libc.stdint cimport uint64_t
 
 from cpython.ref cimport Py_DECREF, Py_XDECREF
+from hub.deadlines cimport deadline_drop, deadline_new, deadline_stop, deadline_t
 from hub.loop cimport due_ms, watch_t
 from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
-from hub.scheduler cimport (
-    Scheduler, be_fair, closing_descriptor, current_hub, deadline_drop, deadline_new, deadline_stop, deadline_t,
-    hub_if_any,
-)
+from hub.scheduler cimport Scheduler, be_fair, current_hub, hub_if_any
+from hub.threads cimport closing_descriptor
 
 __all__ = [
     "Stream", "accept_descriptor", "accept_ready", "keep_streams_in", "recv", "recv_into", "send", "sendall",
@@ -141,9 +140,9 @@ cdef class Stream:
 
     def __dealloc__(self):
         if self.reading != NULL:
-            deadline_drop(self.reading, self.hub)
+            deadline_drop(self.reading, self.hub.loop)
         if self.writing != NULL:
-            deadline_drop(self.writing, self.hub)
+            deadline_drop(self.writing, self.hub.loop)
 
     cdef deadline_t *deadline_of(self, int events) except NULL:
         if events == READ:
@@ -291,8 +290,8 @@ cdef class Stream:
         if fd < 0:
             return
         if self.hub is not None and self.hub is hub_if_any():
-            deadline_stop(self.reading, self.hub)
-            deadline_stop(self.writing, self.hub)
+            deadline_stop(self.reading, self.hub.loop)
+            deadline_stop(self.writing, self.hub.loop)
         self.others = None
         closing_descriptor(fd)
 

@@ -8,7 +8,8 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
 from hub.ready cimport alarm_t
-from hub.scheduler cimport Scheduler, alarm_cancel, current_hub
+from hub.scheduler cimport Scheduler, current_hub
+from hub.thrown cimport alarm_cancel
 
 __all__ = ["Timeout", "with_timeout"]
 

@@ -3,11 +3,13 @@
 Layers, from the bottom; each knows only those below it:
 
     libuv.pxd, descriptor_watch.h    libuv as we use it
-    loop         the loop, timers, descriptor watches, handles; the only module that calls libuv
     ready.pxd    the ready queue, and what a wait is in C
+    loop         the loop, timers, descriptor watches, handles; the only module that calls libuv
+    thrown, deadlines.pxd            exceptions for greenlets, also at a given time; timeouts of descriptors
     scheduler    parks greenlets, wakes them, runs the loop
+    callbacks, signals, threads      what else a hub does; one per thread, and its end
     watchers, event_loop             gevent's watchers with Python callbacks
-    hub          Hub: errors, reports, one per thread
+    hub          Hub: all of that in one class, errors and reports
 
 `stacks` (memory for greenlets) stands beside them. Nothing here imports `greenio`.
 """

@@ -28,6 +28,9 @@ cdef extern from *:
 
     /* The main greenlet of the thread that imported the library; it is never given up. */
     static PyObject *hub_greenlet_first = NULL;
+
+    /* For code that found an exception already set, by a call that returned NULL: raises it. */
+    #define hub_failed() (-1)
     """
     PyObject *hub_greenlet_first
     PyObject *hub_greenlet_current()  # a new reference, or NULL with an error set
@@ -38,6 +41,7 @@ cdef extern from *:
     bint hub_greenlet_is_main(PyObject *g)
     bint hub_greenlet_has_started(PyObject *g)
     bint hub_greenlet_is_active(PyObject *g)
+    int hub_failed() except -1
 
 
 cdef inline PyObject *running_greenlet() noexcept:

@@ -1,6 +1,7 @@
 """The hub: one per thread, the greenlet that everything else runs under.
 
-The scheduler is the engine; this adds what is not hot: error handling, reports, and gevent's names.
+The scheduler is the engine. This puts the other parts to it, and adds what is not hot: error handling, reports, and
+gevent's names.
 """
 
 import sys
@@ -8,10 +9,11 @@ import traceback
 from itertools import count
 
 from greenlet import GreenletExit
+from hub import callbacks, signals, threads
 from hub.errors import BlockingSwitchOutError, ConcurrentObjectUseError
 from hub.event_loop import EventLoop
 from hub.report import format_waits
-from hub.scheduler import Scheduler, Wait, get_hub, get_hub_if_exists, set_hub_class, sleep
+from hub.scheduler import Scheduler, Wait, get_hub, get_hub_if_exists, sleep
 
 __all__ = ["Hub", "Waiter", "get_hub", "get_hub_if_exists", "sleep"]
 
@@ -46,6 +48,15 @@ class Hub(Scheduler):
         self.name = ""
         self.minimal_ident = next(Hub._idents)
         super().__init__()
+        callbacks.take_requests(self)
+        signals.handle_signals(self)
+
+    # Methods that are compiled.
+    run_callback = callbacks.run_callback
+    run_callback_threadsafe = callbacks.run_callback_threadsafe
+    call_on_main = signals.call_on_main
+    join = threads.join
+    destroy = threads.destroy
 
     def make_loop(self, default):
         """Make the loop of a new hub (internal)."""
@@ -94,8 +105,8 @@ class Hub(Scheduler):
         self.__dict__["_exception_stream"] = stream
 
     def after_fork_in_child(self):
-        """In a forked child: see Scheduler; then tell the loop's fork watchers (internal)."""
-        super().after_fork_in_child()
+        """In a forked child: go on there, and tell the loop's fork watchers (internal)."""
+        threads.go_on_in_child(self)
         for watcher in list(self.loop.fork_watchers):
             self.run_callback(watcher.callback, *watcher.args)
 
@@ -271,4 +282,4 @@ class Waiter:
         return f"<{type(self).__name__} at {id(self):#x} {state}{waiting}>"
 
 
-set_hub_class(Hub)
+threads.set_hub_class(Hub)

@@ -11,6 +11,9 @@ Rules
     3. libuv never issues an epoll_ctl for a watch of ours: see descriptor_watch.h.
 
 What does not belong here: greenlets, parking, Python callbacks. The hub's scheduler is built on this.
+
+This file is longer than others because what it carries can be called from nowhere else: libuv's functions are hidden in
+this extension module, so that another libuv in the process never mixes with them.
 """
 
 import os
@@ -119,19 +122,19 @@ cdef uint64_t due_ms(double seconds) except? 0:
     return (now_ns() + <uint64_t> (seconds * 1e9) + 999999) // 1000000
 
 
-cdef void timer_restart(timer_t *timer, uint64_t due) noexcept nogil:
-    """Let a timer fire at another loop time. For callbacks; see Loop.timer_start."""
-    cdef uint64_t now = uv_now(timer.core.uv)
-    timer.is_running = True
-    uv_timer_start(&timer.uv, on_timer, due - now if due > now else 0, 0)
-
-
 # --- libuv callbacks: no GIL, no Python -------------------------------------------------------------------------
 
 cdef void on_timer(uv_timer_t *handle) noexcept nogil:
     cdef timer_t *timer = <timer_t *> handle.data
     timer.is_running = False
     timer.fire(timer)
+
+
+cdef void timer_restart(timer_t *timer, uint64_t due) noexcept nogil:
+    """Let a timer fire at another loop time. For callbacks; see Loop.timer_start."""
+    cdef uint64_t now = uv_now(timer.core.uv)
+    timer.is_running = True
+    uv_timer_start(&timer.uv, on_timer, due - now if due > now else 0, 0)
 
 
 cdef void on_poll(uv_poll_t *handle, int status, int events) noexcept nogil:
@@ -638,7 +641,7 @@ cdef class Loop:
     def closing_fd(self, int fd):
         """Say that descriptor `fd` is about to be closed; greenlets that wait for it are woken with EBADF.
 
-        Returns whether anybody waited. This loop only; ``hub.scheduler.closing_descriptor`` tells those of all threads.
+        Returns whether anybody waited. This loop only; ``hub.threads.closing_descriptor`` tells those of all threads.
         """
         cdef watch_t *watch
         self.check()

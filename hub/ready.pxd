@@ -180,6 +180,26 @@ cdef inline bint ready_remove(ready_t *ready, node_t *node) noexcept nogil:
     return False
 
 
+# --- exceptions that wait for a greenlet's next park ------------------------------------------------------------
+
+cdef inline void append_pending(slot_t *slot, throw_t *entry) noexcept nogil:
+    cdef throw_t **at = &slot.pending
+    while at[0] != NULL:
+        at = &at[0].next
+    entry.next = NULL
+    at[0] = entry
+
+
+cdef inline bint remove_pending(slot_t *slot, throw_t *entry) noexcept nogil:
+    cdef throw_t **at = &slot.pending
+    while at[0] != NULL:
+        if at[0] is entry:
+            at[0] = entry.next
+            return True
+        at = &at[0].next
+    return False
+
+
 # --- fifos ------------------------------------------------------------------------------------------------------
 
 cdef inline void fifo_append(fifo_t *fifo, link_t *link) noexcept nogil:

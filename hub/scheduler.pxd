@@ -1,10 +1,12 @@
 # The scheduler's C side, for compiled modules that block. See scheduler.pyx.
 
 from cpython.object cimport PyObject
+from cython cimport final
 from libc.stdint cimport uint64_t
 
+from hub.deadlines cimport deadline_t
 from hub.greenlet_api cimport greenlet
-from hub.loop cimport Job, Loop, timer_t, watch_t
+from hub.loop cimport Job, Loop, watch_t
 from hub.ready cimport alarm_t, node_t, slot_t, wait_t
 
 
@@ -35,15 +37,24 @@ cdef class Wait:
     cdef bint throw_with(self, object exception) except -1
 
 
-# The one timer of something that waits again and again with a timeout (a socket's direction): it is left running
-# from one wait to the next, and compares against the deadline when it fires.
-cdef struct deadline_t:
-    timer_t *timer        # running, or NULL
-    unsigned long epoch   # of the loop when the timer was taken
-    uint64_t fires        # the loop time it fires at
-    uint64_t due          # the deadline of the wait
-    wait_t *wait          # the wait it is for now, or NULL
-    bint orphaned         # its owner has gone, and nobody else will free it
+# How many switches may pass before the loop looks for I/O, if fewer were ready when it last did: each of those has its
+# turn first. In between, the clock has its say.
+cdef enum:
+    SWITCHES = 64
+
+
+# Throws into a greenlet that is suspended in a switch of its own making, not parked.
+@final
+cdef class ThrowJob(Job):
+    cdef Scheduler hub
+    cdef object target
+    cdef object exception
+
+
+# Lets Python's signal handlers run: see signals.pyx.
+cdef class SignalHandling(Job):
+    cdef int handle(self, wait_t *wait) noexcept
+    cdef int handle_here(self) except -1
 
 
 cdef class Scheduler(greenlet):
@@ -59,14 +70,11 @@ cdef class Scheduler(greenlet):
     cdef uint64_t interval               # how long the loop may go without looking for I/O, in nanoseconds
     cdef uint64_t looked_at              # when it last did
     cdef Wait join_wait                  # the wait of hub.join(), or None
-    cdef list inbox                      # what other threads want done
+    cdef list inbox                      # what other threads want done: see callbacks.pyx
     cdef Job inbox_job
-    cdef Job signal_job
+    cdef SignalHandling signals
     cdef tuple observers                 # told when a greenlet lets others run and when it goes on, or None
     cdef bint signals_due                # the main greenlet is to run Python's signal handlers
-    cdef wait_t *signals_handled_in      # its wait while it does
-    cdef object signal_call              # what it is to call besides, or None
-    cdef bint held_up_hub                # the hub greenlet waits, in a callback, for it to have done so
     cdef PyObject *switch_to             # whom the greenlet that parks is to switch to, if not the next one; borrowed
     cdef object callback                 # the job the hub greenlet runs now, or None
     cdef long in_line                    # waits that another thread could wake
@@ -86,7 +94,6 @@ cdef class Scheduler(greenlet):
     cdef PyObject *throw_loop_exit(self) noexcept
     cdef bint nothing_left(self) except -1
     cdef object loop_exit(self)
-    cdef int drain(self) except -1
     cdef int park(self, Wait wait) noexcept
     cdef int park_until(self, Wait wait, uint64_t due, bint ref) except -2
     cdef int postpone(self, Wait wait) except -1
@@ -98,7 +105,6 @@ cdef class Scheduler(greenlet):
     cdef int tell(self, bint returned) noexcept
     cdef int tell_of_return(self, int result) noexcept
     cdef wait_t *principal_wait(self) except? NULL
-    cdef int handle_signals(self, wait_t *wait) noexcept
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1
     cdef int yield_turn(self, object what) except -1
     cdef int give_way(self) except -1
@@ -115,15 +121,13 @@ cdef class Scheduler(greenlet):
     cdef int alarm_set(self, alarm_t *alarm, object owner, double seconds, bint ref) except -1
 
 
-cdef void alarm_cancel(alarm_t *alarm) noexcept
-cdef deadline_t *deadline_new() except NULL
-cdef void deadline_stop(deadline_t *deadline, Scheduler hub) noexcept
-cdef void deadline_drop(deadline_t *deadline, Scheduler hub) noexcept
+cdef node_t *resume_of(node_t *node, PyObject **target) noexcept
 
 cdef Scheduler current_hub()
 cpdef int be_fair() except -1
 cpdef Scheduler hub_if_any()
-cpdef int closing_descriptor(int fd) except -1
+cdef Scheduler existing_hub()
+cdef void set_current_hub(Scheduler hub) noexcept
 cdef bint is_current(Scheduler hub) noexcept
 cdef unsigned long fork_count() noexcept
-cdef object make_exception(object exception, object value, object traceback)
+cdef int begin_fork() except -1

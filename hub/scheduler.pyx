@@ -15,45 +15,40 @@ Rules
     4. Never two uv_run() at once on a loop, and never one inside a callback of its own.
     5. Every way out of park() - value, exception, kill, the greenlet being collected - passes the same cleanup.
 
-What does not belong here: links, joins, results and names of greenlets; sockets; locks.
+What does not belong here: links, joins, results and names of greenlets; sockets; locks. What else a hub does, such as
+to run callbacks, handle signals and end, stands in modules of its own.
+
+This file is longer than others because its parts call one another at each switch: a call from one compiled module into
+another goes through a pointer, and is never inlined.
 """
 
-import atexit
 import os
 import sys
 import threading
-import time
-import weakref
 
-from cpython.exc cimport PyErr_CheckSignals, PyErr_Fetch, PyErr_Restore, PyErr_SetObject
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
-from cpython.pythread cimport PyThread_get_thread_ident
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
-from posix.unistd cimport pause
+from cpython.exc cimport PyErr_Fetch, PyErr_Restore, PyErr_SetObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython cimport final, freelist, no_gc
 
 from greenlet import GreenletExit
 
+from hub.deadlines cimport deadline_t, expire, on_deadline
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError, InvalidThreadUseError, LoopExit
 from hub.greenlet_api cimport *
-from hub.loop cimport due_ms, now_ns, timer_restart, timer_to_pool
-from hub.native import get_ident, local as native_local, sleep as native_sleep
+from hub.loop cimport due_ms, now_ns, timer_restart, timer_t
+from hub.native import get_ident
 from hub.ready cimport *
 from hub.stacks cimport begin_small
+from hub.thrown cimport (
+    alarm_start, drop_pending, forget_exception, make_exception, pend_exception, take_alarm, take_pending,
+)
 
-__all__ = ["HubGreenlet", "Scheduler", "Wait", "get_hub", "get_hub_if_exists", "set_hub_class", "sleep"]
+__all__ = ["HubGreenlet", "Scheduler", "Wait", "get_hub", "get_hub_if_exists", "set_hub_maker", "sleep"]
 
 cdef extern from *:
     """
     /* The hub of this thread; borrowed, the thread's HubGuard owns it. */
     static __thread PyObject *hub_current = NULL;
-    /* For code that found an exception already set. */
-    static int hub_failed(void) { return -1; }
-    #if PY_VERSION_HEX >= 0x030D0000
-    #define hub_is_finalizing() Py_IsFinalizing()
-    #else
-    #define hub_is_finalizing() _Py_IsFinalizing()
-    #endif
 
     /* Threads that only wait for work of ours: nothing comes from them. */
     static long hub_idle_threads = 0;
@@ -69,19 +64,14 @@ cdef extern from *:
     }
     """
     PyObject *hub_current
-    int hub_failed() except -1
-    bint hub_is_finalizing()
     bint hub_other_threads()
     long hub_idle_threads
 
 cdef unsigned long hub_forks = 0
+cdef unsigned long main_thread_ident = threading.main_thread().ident
+hub_maker = None  # makes the current thread's hub: hub.threads says
 
 import_greenlet()
-
-# How many switches may pass before the loop looks for I/O, if fewer were ready when it last did: each of those has its
-# turn first. In between, the clock has its say.
-cdef enum:
-    SWITCHES = 64
 
 
 # --- greenlets --------------------------------------------------------------------------------------------------
@@ -94,7 +84,8 @@ cdef class HubGreenlet(greenlet):
         self.start_node.object = <PyObject *> self
 
     def __dealloc__(self):
-        drop_pending(&self.slot)
+        if self.slot.pending != NULL:
+            drop_pending(&self.slot)
 
     cdef int attach(self, Scheduler scheduler) except -1:
         """Make the hub the parent: control goes there when the greenlet ends."""
@@ -122,7 +113,8 @@ cdef class HubGreenlet(greenlet):
 
     cdef void finished(self) noexcept:
         """The last thing a subclass's run() calls: what was still to be thrown is dropped, `at_end` is called."""
-        drop_pending(&self.slot)
+        if self.slot.pending != NULL:
+            drop_pending(&self.slot)
         if self.at_end is not None:
             at_end, self.at_end = self.at_end, None
             for function in at_end.values():
@@ -140,152 +132,6 @@ cdef class Slot:
         drop_pending(&self.slot)
 
 
-# --- pending exceptions -----------------------------------------------------------------------------------------
-
-cdef void append_pending(slot_t *slot, throw_t *entry) noexcept nogil:
-    cdef throw_t **at = &slot.pending
-    while at[0] != NULL:
-        at = &at[0].next
-    entry.next = NULL
-    at[0] = entry
-
-
-cdef bint remove_pending(slot_t *slot, throw_t *entry) noexcept nogil:
-    cdef throw_t **at = &slot.pending
-    while at[0] != NULL:
-        if at[0] is entry:
-            at[0] = entry.next
-            return True
-        at = &at[0].next
-    return False
-
-
-cdef int pend_exception(slot_t *slot, object exception) except -1:
-    """Let an exception instance be raised at the greenlet's next park."""
-    cdef throw_t *entry = <throw_t *> PyMem_RawMalloc(sizeof(throw_t))
-    if entry == NULL:
-        raise MemoryError()
-    Py_INCREF(exception)
-    entry.exception = <PyObject *> exception
-    entry.alarm = NULL
-    append_pending(slot, entry)
-    return 0
-
-
-cdef object take_pending(slot_t *slot):
-    """The first exception that waits for this greenlet's next park."""
-    cdef throw_t *entry = slot.pending
-    cdef object exception
-    slot.pending = entry.next
-    if entry.alarm != NULL:
-        return take_alarm(entry.alarm)
-    exception = <object> entry.exception
-    Py_DECREF(exception)
-    PyMem_RawFree(entry)
-    return exception
-
-
-cdef void drop_pending(slot_t *slot) noexcept:
-    cdef throw_t *entry
-    while slot.pending != NULL:
-        entry = slot.pending
-        if entry.alarm != NULL:
-            alarm_cancel(entry.alarm)
-        else:
-            slot.pending = entry.next
-            Py_DECREF(<object> entry.exception)
-            PyMem_RawFree(entry)
-
-
-cdef object make_exception(object exception, object value, object traceback):
-    """An exception instance out of what kill() and throw() accept: a class, an instance, or a triple."""
-    if isinstance(exception, BaseException):
-        if value is not None:
-            raise TypeError("an exception instance cannot have a separate value")
-    elif isinstance(exception, type) and issubclass(exception, BaseException):
-        if isinstance(value, exception):
-            exception = value
-        elif value is None:
-            exception = exception()
-        elif isinstance(value, tuple):
-            exception = exception(*value)
-        else:
-            exception = exception(value)
-    else:
-        raise TypeError(f"exceptions must be classes or instances deriving from BaseException, not {exception!r}")
-    if traceback is not None:
-        exception = exception.with_traceback(traceback)
-    return exception
-
-
-# --- alarms -----------------------------------------------------------------------------------------------------
-
-cdef void on_alarm(timer_t *timer) noexcept nogil:
-    cdef alarm_t *alarm = <alarm_t *> timer.target
-    cdef wait_t *wait = alarm.slot.current
-    if alarm.references:
-        timer.core.references -= 1
-    timer_to_pool(timer)
-    alarm.timer = NULL
-    if wait != NULL and wait.state == WAIT_WAITING:
-        wait.state = WAIT_DECIDED
-        wait.outcome = OUTCOME_THROWN
-        wait.alarm = alarm
-        alarm.wait = wait
-        ready_push(&timer.core.ready, &alarm.node)
-    else:
-        alarm.is_pending = True
-        append_pending(alarm.slot, &alarm.pending)
-
-
-cdef object take_alarm(alarm_t *alarm):
-    """The alarm is being delivered: what it throws."""
-    cdef PyObject *exception
-    cdef object result
-    try:
-        exception = alarm.exception(alarm.node.object)
-        result = <object> exception
-        Py_DECREF(result)
-    except BaseException as error:
-        result = error
-    alarm.is_pending = False
-    clear_alarm(alarm)
-    return result
-
-
-cdef void clear_alarm(alarm_t *alarm) noexcept:
-    cdef PyObject *target = alarm.greenlet
-    alarm.is_set = False
-    alarm.wait = NULL
-    alarm.greenlet = NULL
-    alarm.slot = NULL
-    Py_XDECREF(target)
-    Py_DECREF(<object> alarm.loop)
-    Py_DECREF(<object> alarm.node.object)
-
-
-cdef void alarm_cancel(alarm_t *alarm) noexcept:
-    """Cancel an alarm that was not delivered yet. One that has decided a wait already is delivered all the same."""
-    cdef timer_t *timer = <timer_t *> alarm.timer
-    cdef Loop loop
-    if timer != NULL:
-        loop = <Loop> alarm.loop
-        if alarm.epoch == loop.core.epoch:
-            if loop.thread == <unsigned long> PyThread_get_thread_ident():
-                if alarm.references:
-                    loop.core.references -= 1
-                loop.timer_give(timer)
-            else:
-                # Another thread's is out of reach. It will find nobody to tell.
-                timer.fire = timer_to_pool
-        alarm.timer = NULL
-        clear_alarm(alarm)
-    elif alarm.is_pending:
-        remove_pending(alarm.slot, &alarm.pending)
-        alarm.is_pending = False
-        clear_alarm(alarm)
-
-
 # --- waits ------------------------------------------------------------------------------------------------------
 
 cdef void on_wait_timer(timer_t *timer) noexcept nogil:
@@ -298,55 +144,6 @@ cdef void on_wait_timer(timer_t *timer) noexcept nogil:
 cdef void on_descriptor_timer(timer_t *timer) noexcept nogil:
     """The timeout of a wait that stands in a descriptor's queue, whose hold goes with the wake."""
     expire(<wait_t *> timer.target)
-
-
-cdef void expire(wait_t *wait) noexcept nogil:
-    if wait.state == WAIT_WAITING and wait.link.fifo != NULL:
-        fifo_remove(&wait.link)
-        wait_wake(wait, OUTCOME_TIMED_OUT)
-
-
-cdef void on_deadline(timer_t *timer) noexcept nogil:
-    cdef deadline_t *deadline = <deadline_t *> timer.target
-    cdef wait_t *wait = deadline.wait
-    if deadline.orphaned:
-        timer_to_pool(timer)
-        PyMem_RawFree(deadline)
-        return
-    if wait != NULL and now_ns() // 1000000 < deadline.due:
-        deadline.fires = deadline.due
-        timer_restart(timer, deadline.due)
-        return
-    deadline.timer = NULL  # from now on its owner may free it
-    timer_to_pool(timer)
-    if wait != NULL:
-        expire(wait)
-
-
-cdef deadline_t *deadline_new() except NULL:
-    """A deadline without a timer."""
-    cdef deadline_t *deadline = <deadline_t *> PyMem_RawCalloc(1, sizeof(deadline_t))
-    if deadline == NULL:
-        raise MemoryError()
-    return deadline
-
-
-cdef void deadline_stop(deadline_t *deadline, Scheduler hub) noexcept:
-    """It will not be needed again, but whoever waits with it still has it. The hub's own thread."""
-    if deadline != NULL and deadline.timer != NULL:
-        if deadline.epoch == hub.loop.core.epoch:
-            hub.loop.timer_give(deadline.timer)
-        deadline.timer = NULL
-
-
-cdef void deadline_drop(deadline_t *deadline, Scheduler hub) noexcept:
-    """The owner ends. A running timer of another thread's loop is out of reach: it frees the memory when it fires."""
-    if deadline.timer != NULL and deadline.epoch == hub.loop.core.epoch:
-        if not is_current(hub):
-            deadline.orphaned = True
-            return
-        hub.loop.timer_give(deadline.timer)
-    PyMem_RawFree(deadline)
 
 
 @final
@@ -454,99 +251,8 @@ cdef class Wait:
 # --- jobs -------------------------------------------------------------------------------------------------------
 
 @final
-cdef class Callback(Job):
-    """A function for the hub greenlet to call: what run_callback() returns.
-
-    `stop()` takes it back; `pending` says whether it is still to run; true while pending.
-    """
-    cdef Scheduler hub
-    cdef readonly object callback
-    cdef readonly tuple args
-
-    cdef int run(self) except -1:
-        callback, args = self.callback, self.args
-        self.callback = self.args = None
-        Py_DECREF(self)  # the ready queue's
-        if callback is not None:
-            callback(*args)
-        return 0
-
-    def stop(self):
-        """Do not run it. Does nothing if it has run."""
-        self.hub.check_thread()
-        self.callback = self.args = None
-        if self.node.queued:
-            ready_remove(&self.hub.loop.core.ready, &self.node)
-            Py_DECREF(self)
-
-    close = stop
-
-    @property
-    def pending(self):
-        """Whether it is still to run (bool)."""
-        return self.callback is not None
-
-    def __bool__(self):
-        return self.callback is not None
-
-    def __repr__(self):
-        state = f"{self.callback!r} args={self.args!r}" if self.callback is not None else "stopped"
-        return f"<{type(self).__name__} at {id(self):#x} {state}>"
-
-
-@final
-cdef class InboxJob(Job):
-    """Does what other threads have asked for."""
-    cdef Scheduler hub
-
-    cdef int run(self) except -1:
-        cdef list requests = self.hub.inbox
-        cdef Wait wait
-        self.hub.inbox = []
-        for request in requests:
-            if type(request) is Wait:
-                wait = <Wait> request
-                wait_hold(&wait.c)
-                if not wait_wake(&wait.c, OUTCOME_VALUE):
-                    wait_release(&wait.c)
-            else:
-                self.hub.call(request[0], request[1])
-        return 0
-
-
-@final
-cdef class SignalJob(Job):
-    """Has Python's signal handlers run, on the main greenlet, as they would with no greenlets.
-
-    It is woken for that in the middle of its wait. A handler may block, and what it raises is raised there. If the main
-    greenlet is not parked, they run here, and what they raise is thrown at it.
-    """
-    cdef Scheduler hub
-
-    cdef int run(self) except -1:
-        cdef Scheduler hub = self.hub
-        cdef wait_t *wait = hub.principal_wait()
-        if wait != NULL and wait.parked and wait is not hub.signals_handled_in and not hub.destroying:
-            hub.signals_due = True
-            if hub.enter(<PyObject *> hub.principal):
-                raise GreenletExit()
-            return 0
-        return self.run_here()
-
-    cdef int run_here(self) except -1:
-        try:
-            PyErr_CheckSignals()
-        except BaseException as error:
-            self.hub.throw_into(self.hub.principal or self.hub.main, error)
-        return 0
-
-
-@final
 cdef class ThrowJob(Job):
     """Throws into a greenlet that is suspended in a switch of its own making, not parked."""
-    cdef Scheduler hub
-    cdef object target
-    cdef object exception
 
     cdef int run(self) except -1:
         cdef slot_t *slot
@@ -573,6 +279,18 @@ cdef class ThrowJob(Job):
         return 0
 
 
+cdef class SignalHandling(Job):
+    """Lets Python's signal handlers run: see hub.signals (internal base class)."""
+
+    cdef int handle(self, wait_t *wait) noexcept:
+        """On the main greenlet, switched to for that only: run them, then wait on. Returns as switch_away() does."""
+        return 0
+
+    cdef int handle_here(self) except -1:
+        """On the hub greenlet: run them. What they raise is thrown at the main greenlet."""
+        raise NotImplementedError
+
+
 # --- the scheduler ----------------------------------------------------------------------------------------------
 
 cdef class Scheduler(greenlet):
@@ -587,9 +305,6 @@ cdef class Scheduler(greenlet):
     def __init__(self):
         cdef PyObject *at
         cdef PyObject *above
-        cdef InboxJob inbox_job
-        cdef SignalJob signal_job
-        cdef bint default = is_main_thread()
         # The hub's parent is the main greenlet, whatever greenlet happened to need the hub first.
         at = hub_greenlet_current()
         while True:
@@ -602,19 +317,9 @@ cdef class Scheduler(greenlet):
         Py_DECREF(self.main)
         greenlet.__init__(self, None, self.main)
         self.thread_ident = get_ident()
-        self.loop = self.make_loop(default)
+        self.loop = self.make_loop(is_main_thread())
         self.loop.error_handler = self.handle_error
-        inbox_job = InboxJob()
-        inbox_job.hub = self
-        self.inbox_job = inbox_job
-        self.loop.core.inbox = &inbox_job.node
-        signal_job = SignalJob()
-        signal_job.hub = self
-        self.signal_job = signal_job
-        self.loop.core.signals = &signal_job.node
         self.looked_at = now_ns()
-        if default:
-            self.loop.watch_signals()
 
     @final
     cdef int check_thread(self) except -1:
@@ -724,7 +429,7 @@ cdef class Scheduler(greenlet):
             self.tell(False)
         result = self.switch_away(&w.node)
         while self.signals_due and result == 0:
-            result = self.handle_signals(w)
+            result = self.signals.handle(w)
         if self.observers is not None:
             self.tell_of_return(result)
 
@@ -888,91 +593,6 @@ cdef class Scheduler(greenlet):
         if observer in left:
             left.remove(observer)
         self.observers = tuple(left) or None
-
-    @final
-    cdef int handle_signals(self, wait_t *wait) noexcept:
-        """On the main greenlet, switched to for that only: run Python's signal handlers, then wait on.
-
-        Returns what switch_away() returns. What a handler raises ends the wait, unless something else has woken it.
-        """
-        cdef wait_t *above = self.signals_handled_in
-        cdef PyObject *result
-        self.signals_due = False
-        self.signals_handled_in = wait
-        if self.observers is not None:
-            self.tell(True)
-        try:
-            if self.signal_call is not None:
-                function, self.signal_call = self.signal_call, None
-                function()
-            PyErr_CheckSignals()
-        except BaseException as error:
-            self.signals_handled_in = above
-            try:
-                if self.held_up_hub:
-                    self.run_callback(int)  # so that it is switched to
-                if wait.state == WAIT_WAITING:
-                    PyErr_SetObject(type(error), error)
-                    return -1
-                # Something else has woken it: it goes on with that now, and gets the exception at its next wait.
-                pend_exception(wait.slot, error)
-                if wait.node.queued:
-                    ready_remove(wait.ready, &wait.node)
-                    wait.node.carried = True
-                    return 1
-            except MemoryError as no_memory:
-                PyErr_SetObject(type(no_memory), no_memory)
-                return -1
-        self.signals_handled_in = above
-        if self.observers is not None:
-            self.tell(False)
-        if self.held_up_hub:
-            # In the middle of a callback.
-            result = hub_greenlet_switch(<PyObject *> self)
-            if result == NULL:
-                return -1
-            Py_DECREF(<object> result)
-            return 1 if wait.node.carried else 0
-        return self.switch_away(&wait.node)
-
-    def call_on_main(self, function):
-        """Call ``function()`` on the main greenlet at once, in the middle of its wait: a signal handler (internal).
-
-        The current greenlet is held up, at any point of what it does, and goes on when the function has returned. If
-        the function waits, others run meanwhile. What it raises ends the main greenlet's wait, and that goes on first.
-        In the main greenlet, or if that does not wait, it is called right here.
-        """
-        cdef wait_t *main = self.principal_wait()
-        cdef PyObject *current = running_greenlet()
-        cdef PyObject *switched
-        cdef Wait held_up
-        cdef int result
-        self.check_thread()
-        if (
-            current is <PyObject *> self.principal or main == NULL or not main.parked
-            or main is self.signals_handled_in
-            or self.signal_call is not None or self.restricted or self.loop.core.running
-        ):
-            function()
-            return
-        self.signal_call = function
-        self.signals_due = True
-        if current is <PyObject *> self:
-            self.held_up_hub = True
-            switched = hub_greenlet_switch(<PyObject *> self.principal)
-            self.held_up_hub = False
-            if switched == NULL:
-                hub_failed()
-            Py_DECREF(<object> switched)
-            return
-        held_up = self.new_wait("the signal handler that runs on the main greenlet")
-        wait_hold(&held_up.c)
-        held_up.c.state = WAIT_DECIDED
-        held_up.c.outcome = OUTCOME_VALUE
-        ready_push_front(&self.loop.core.ready, &held_up.c.node)
-        self.switch_to = <PyObject *> self.principal
-        result = self.park(held_up)
-        self.deliver(held_up, result)
 
     @final
     cdef int wait_descriptor(
@@ -1234,8 +854,8 @@ cdef class Scheduler(greenlet):
             if not loop.is_alive():
                 if self.in_line == 0 or self.join_wait is not None or not hub_other_threads():
                     # A thread that has just ended may have left something.
-                    if self.inbox and not self.inbox_job.node.queued:
-                        ready_push(&loop.core.ready, &self.inbox_job.node)
+                    if self.inbox and not loop.core.inbox.queued:
+                        ready_push(&loop.core.ready, loop.core.inbox)
                         return 0
                     return 0 if self.nothing_left() else 2
                 # Another thread may hand over what a greenlet here stands in line for. When the last one has
@@ -1250,7 +870,7 @@ cdef class Scheduler(greenlet):
                         loop.release_signals()
                         return 1
                     # A signal may have come after the last bytecode, and told only the user's descriptor.
-                    (<SignalJob> self.signal_job).run_here()
+                    self.signals.handle_here()
                     if loop.core.ready.head != NULL:
                         loop.release_signals()
                         return 0
@@ -1302,38 +922,7 @@ cdef class Scheduler(greenlet):
         waits.reverse()
         return waits
 
-    # --- callbacks ---
-
-    def run_callback(self, callback, *args):
-        """Call ``callback(*args)`` on the hub greenlet, soon, in order. Does not switch.
-
-        The callback must not block. What it raises goes to ``handle_error``.
-        Returns an object with ``stop()`` and ``pending``. The hub's own thread only: InvalidThreadUseError.
-        """
-        cdef Callback job
-        self.check_thread()
-        if not callable(callback):
-            raise TypeError(f"a callback must be callable, not {callback!r}")
-        job = Callback.__new__(Callback)
-        job.hub = self
-        job.callback = callback
-        job.args = args
-        Py_INCREF(job)  # the ready queue's
-        ready_push(&self.loop.core.ready, &job.node)
-        return job
-
-    def run_callback_threadsafe(self, callback, *args):
-        """Call ``callback(*args)`` on this hub's greenlet, from any thread. Does not switch or wait.
-
-        The callback must not block. What it raises goes to ``handle_error``.
-        Raises HubDestroyed when the hub is gone.
-        """
-        if not callable(callback):
-            raise TypeError(f"a callback must be callable, not {callback!r}")
-        if self.destroyed:
-            raise HubDestroyed(f"{self!r} was destroyed; nothing can be called on it")
-        self.inbox.append((callback, args))
-        self.loop.wake_up()
+    # --- other threads ---
 
     @final
     cdef int post(self, Wait wait) except -1:
@@ -1343,15 +932,7 @@ cdef class Scheduler(greenlet):
             self.loop.wake_up()
         return 0
 
-    def call(self, callback, tuple args):
-        """Call a function on the hub greenlet now, and report what it raises (internal)."""
-        before = self.callback
-        self.callback = callback
-        try:
-            callback(*args)
-        except BaseException:
-            self.report_error(callback)
-        self.callback = before
+    # --- throwing ---
 
     def throw_soon(self, target, exception, value=None, traceback=None):
         """Throw an exception into a greenlet of this hub, as ``kill`` does. Does not switch.
@@ -1367,19 +948,8 @@ cdef class Scheduler(greenlet):
 
         Returns whether it was still to be raised. For the greenlet itself: what has woken it cannot be taken back.
         """
-        cdef throw_t *entry
-        cdef slot_t *slot
         self.check_thread()
-        slot = self.slot_of(target)
-        entry = slot.pending
-        while entry != NULL:
-            if entry.alarm == NULL and entry.exception is <PyObject *> exception:
-                remove_pending(slot, entry)
-                Py_DECREF(exception)
-                PyMem_RawFree(entry)
-                return True
-            entry = entry.next
-        return False
+        return forget_exception(self.slot_of(target), exception)
 
     @final
     cdef int throw_into(self, object target, object exception) except -1:
@@ -1403,144 +973,19 @@ cdef class Scheduler(greenlet):
         ready_push(&self.loop.core.ready, &job.node)
         return 0
 
-    # --- alarms ---
-
     @final
     cdef int alarm_set(self, alarm_t *alarm, object owner, double seconds, bint ref) except -1:
         """Throw into the current greenlet in `seconds`, unless cancelled before."""
-        cdef PyObject *current
-        cdef timer_t *timer
         cdef uint64_t due = due_ms(seconds)
-        cdef slot_t *slot
+        cdef PyObject *current
         self.check_thread()
         current = hub_greenlet_current()
         if current == NULL:
             hub_failed()
-        slot = self.slot_of(<object> current)
-        timer = self.loop.timer_take()
-        alarm.greenlet = current  # with the reference
-        alarm.slot = slot
-        alarm.node.kind = NODE_ALARM
-        alarm.node.object = <PyObject *> owner
-        Py_INCREF(owner)
-        alarm.pending.alarm = alarm
-        alarm.is_set = True
-        alarm.is_pending = False
-        alarm.references = ref
-        alarm.wait = NULL
-        Py_INCREF(self.loop)
-        alarm.loop = <PyObject *> self.loop
-        alarm.epoch = self.loop.core.epoch
-        alarm.timer = timer
-        timer.target = alarm
-        timer.fire = on_alarm
-        self.loop.core.references += ref
-        self.loop.timer_start(timer, due, 0)
-        return 0
+        Py_DECREF(<object> current)  # it is running: somebody else owns it
+        return alarm_start(alarm, owner, <object> current, self.slot_of(<object> current), self.loop, due, ref)
 
-    # --- the end, and forks ---
-
-    def join(self, timeout=None):
-        """Wait until nothing is left to do: no greenlet is ready, and no timer, socket or handle is waited for.
-
-        Main greenlet only. `timeout` in seconds, None for ever. Returns True when everything is done, False
-        when the timeout passed first.
-        """
-        cdef Wait wait
-        cdef PyObject *current
-        self.check_thread()
-        current = running_greenlet()
-        if current is not <PyObject *> self.main:
-            raise BlockingSwitchOutError("hub.join() can be called from the main greenlet only")
-        if timeout is not None and timeout < 0:
-            timeout = 0
-        wait = self.new_wait("hub.join()")
-        self.join_wait = wait
-        try:
-            return wait.park(timeout, False)
-        except TimeoutError:
-            if wait.c.outcome == OUTCOME_TIMED_OUT:
-                return False
-            raise
-        finally:
-            self.join_wait = None
-
-    def destroy(self, destroy_loop=None):
-        """End every greenlet that waits here with HubDestroyed, close the loop, and forget the hub.
-
-        The next get_hub() of the thread makes a new one. Call it from the main greenlet of the hub's thread,
-        when the thread is done; it is called by itself when a thread ends. Calling it again does nothing.
-        `destroy_loop` is accepted for compatibility: the loop always goes with its hub.
-        """
-        cdef PyObject *current
-        if self.destroyed:
-            return
-        self.check_thread()
-        current = running_greenlet()
-        if current is not <PyObject *> self.main:
-            raise BlockingSwitchOutError("hub.destroy() can be called from the main greenlet only")
-        if self.loop.core.running:
-            raise BlockingSwitchOutError("hub.destroy() cannot be called from a callback of the loop")
-        self.destroying = True
-        self.restricted += 1
-        for parked in self.parked_waits():
-            (<Wait> parked).throw_with(HubDestroyed(f"{self!r} is being destroyed"))
-        self.drain()
-        self.destroyed = True
-        self.on_destroy()
-        self.loop.close()
-        if hub_current is <PyObject *> self:
-            forget_hub()
-
-    def on_destroy(self):
-        """A hook: the hub is about to close its loop (internal)."""
-
-    @final
-    cdef int drain(self) except -1:
-        """From the main greenlet, run what is ready, and only that. Greenlets not started yet never start."""
-        cdef node_t *node
-        cdef PyObject *target
-        cdef PyObject *result
-        cdef HubGreenlet unstarted
-        while True:
-            node = ready_pop(&self.loop.core.ready)
-            if node == NULL:
-                return 0
-            if node.kind <= NODE_ALARM:
-                if resume_of(node, &target) == NULL:
-                    continue
-                result = hub_greenlet_switch(target)
-                # It comes back here when the greenlet ends or blocks again: its parent, the hub, ends at once.
-                if result == NULL:
-                    self.hub_goes_on()
-                else:
-                    Py_DECREF(<object> result)
-            elif node.kind == NODE_START:
-                unstarted = <HubGreenlet> node.object
-                Py_DECREF(unstarted)
-            elif node.object is not <PyObject *> self.signal_job and node.object is not <PyObject *> self.inbox_job:
-                if isinstance(<object> node.object, (Callback, ThrowJob)):
-                    Py_DECREF(<object> node.object)
-
-    def after_fork_in_child(self):
-        """In a forked child: go on with a new loop, and with the greenlet that forked only (internal).
-
-        Like threads, the other greenlets stay behind in the parent: what they wait for belongs to it. The main one does
-        so too, if it is not the one that forked. The process then ends when nothing is left to do.
-        """
-        cdef PyObject *current = running_greenlet()
-        cdef wait_t *wait = self.parked
-        self.principal = None if current is <PyObject *> self else <object> current
-        while wait != NULL:
-            # Nothing here wakes it, not even what it shares memory with. It can be killed.
-            wait.left_behind = wait.greenlet is not current
-            wait = wait.next_parked
-        self.thread_ident = get_ident()
-        self.inbox = []
-        self.inbox_job.node.queued = False
-        self.signal_job.node.queued = False
-        self.loop.leave_behind()
-        self.budget = SWITCHES
+    # --- settings, and what may be asked ---
 
     def hold_loop(self, int change):
         """Count one thing more (1), or less (-1), outside of the loop that will call back into it (internal)."""
@@ -1604,45 +1049,17 @@ cdef void set_invalid_switch(Wait wait) noexcept:
     PyErr_SetObject(InvalidSwitchError, message)
 
 
-# --- one hub per thread -----------------------------------------------------------------------------------------
-
-hub_class = None  # set by hub.hub
-hubs = weakref.WeakValueDictionary()  # all of this process, by their id
-locals_of_thread = native_local()
-
-
-cdef unsigned long main_thread_ident = threading.main_thread().ident
-
+# --- the current thread -----------------------------------------------------------------------------------------
 
 cdef bint is_main_thread():
     return get_ident() == main_thread_ident
-
-
-class HubGuard:
-    """Belongs to a thread's local data: destroys the thread's hub when the thread ends."""
-
-    def __init__(self, hub):
-        self.hub = hub
-        self.process = os.getpid()
-
-    def __del__(self, finalizing=sys.is_finalizing, this_thread=get_ident, getpid=os.getpid):
-        hub = self.hub
-        # Threads that a fork left behind, and what is left at the interpreter's end, are not cleaned up.
-        if hub.destroyed or finalizing() or getpid() != self.process or this_thread() != hub.thread_ident:
-            return
-        hub.destroy()
-
-
-cdef unsigned long fork_count() noexcept:
-    """How many forks lie between this process and the one that imported the library."""
-    return hub_forks
 
 
 cpdef Scheduler hub_if_any():
     """The hub of the current thread, or None for a thread that has none and can do without: not the main one."""
     if hub_current != NULL:
         return <Scheduler> hub_current
-    return make_hub() if is_main_thread() else None
+    return hub_maker() if is_main_thread() else None
 
 
 cdef bint is_current(Scheduler hub) noexcept:
@@ -1653,7 +1070,7 @@ cdef bint is_current(Scheduler hub) noexcept:
 cdef Scheduler current_hub():
     """The hub of the current thread, made on first use."""
     if hub_current == NULL:
-        return make_hub()
+        return hub_maker()
     return <Scheduler> hub_current
 
 
@@ -1668,24 +1085,21 @@ cpdef int be_fair() except -1:
     return 0
 
 
-cdef Scheduler make_hub():
-    global hub_current
-    if hub_is_finalizing():
-        raise HubDestroyed("the interpreter is shutting down: no new hub can be made")
-    hub = hub_class()
-    locals_of_thread.guard = HubGuard(hub)
-    hub_current = <PyObject *> hub
-    hubs[id(hub)] = hub
-    return hub
+cdef Scheduler existing_hub():
+    """The hub of the current thread, or None."""
+    return None if hub_current == NULL else <Scheduler> hub_current
 
 
-cdef object forget_hub():
+cdef void set_current_hub(Scheduler hub) noexcept:
+    """From now on that is the hub of the current thread, or, for None, there is none."""
     global hub_current
-    hub_current = NULL
-    try:
-        del locals_of_thread.guard
-    except AttributeError:
-        pass
+    hub_current = NULL if hub is None else <PyObject *> hub
+
+
+def set_hub_maker(function):
+    """Say what makes the hub of a thread that has none yet (internal)."""
+    global hub_maker
+    hub_maker = function
 
 
 def get_hub():
@@ -1695,42 +1109,7 @@ def get_hub():
 
 def get_hub_if_exists():
     """The hub of the current thread, or None if it has none. Does not switch."""
-    return None if hub_current == NULL else <object> hub_current
-
-
-def set_hub_class(value):
-    """Say which class get_hub() makes (internal)."""
-    global hub_class
-    hub_class = value
-
-
-cdef list other_hubs():
-    """The hubs of the other threads."""
-    # In one step: other threads make and drop hubs meanwhile.
-    found = [reference() for reference in hubs.valuerefs()]
-    return [hub for hub in found if hub is not None and not hub.destroyed and hub.thread_ident != get_ident()]
-
-
-cpdef int closing_descriptor(int fd) except -1:
-    """Descriptor `fd` is about to be closed: wake those who wait for it, in any thread, with OSError(EBADF).
-
-    Does not switch. To be called before it is closed, by whoever closes it.
-    """
-    cdef watch_t *watch
-    cdef Scheduler hub
-    if hub_current != NULL:
-        hub = <Scheduler> hub_current
-        watch = hub.loop.watch_if_any(fd)
-        if watch != NULL:
-            hub.loop.watch_close(watch)
-    if len(hubs) > (hub_current != NULL):
-        for hub in other_hubs():
-            watch = hub.loop.watch_if_any(fd)
-            if watch != NULL:
-                watch.generation += 1
-                if watch.readers.head != NULL or watch.writers.head != NULL or watch.listeners != NULL:
-                    hub.run_callback_threadsafe(hub.loop.closed_elsewhere, fd, watch.generation)
-    return 0
+    return existing_hub()
 
 
 def count_idle_thread(int change):
@@ -1742,18 +1121,18 @@ def count_idle_thread(int change):
     hub_idle_threads += change
 
 
-def after_fork_in_child():
-    """For os.register_at_fork."""
+cdef unsigned long fork_count() noexcept:
+    """How many forks lie between this process and the one that imported the library."""
+    return hub_forks
+
+
+cdef int begin_fork() except -1:
+    """In a forked child: its only thread is the main one."""
     global hub_forks, hub_idle_threads, main_thread_ident
     hub_forks += 1
-    main_thread_ident = get_ident()
     hub_idle_threads = 0
-    hubs.clear()
-    if hub_current != NULL:
-        hub = <object> hub_current
-        hubs[id(hub)] = hub
-        locals_of_thread.guard.process = os.getpid()
-        hub.after_fork_in_child()
+    main_thread_ident = get_ident()
+    return 0
 
 
 cdef object end_process():
@@ -1766,29 +1145,6 @@ cdef object end_process():
     os._exit(0)
 
 
-def stand_still(list still):
-    """Never run Python again in this thread (internal)."""
-    still.append(get_ident())
-    with nogil:
-        while True:
-            pause()
-
-
-def stop_daemon_threads():
-    """For atexit: let the hubs of daemon threads stand still.
-
-    When the interpreter ends, CPython (before 3.14) ends a thread that asks for the GIL by unwinding its stack, and on
-    the stack of a greenlet that crashes. A thread that is busy in Python code then has a tenth of a second to wait.
-    """
-    still = []
-    others = other_hubs()
-    for hub in others:
-        hub.run_callback_threadsafe(stand_still, still)
-    end = time.monotonic() + 0.1
-    while len(still) < len(others) and time.monotonic() < end:
-        native_sleep(0.001)
-
-
 def sleep(seconds=0, ref=True):
     """Let others run for `seconds` (float); 0 or less lets them run once, and comes back as soon as it is our turn.
 
@@ -1797,7 +1153,3 @@ def sleep(seconds=0, ref=True):
     """
     # An int 0, the usual yield, is not worth the float object that a conversion goes through.
     current_hub().sleep_for(0 if seconds is 0 else seconds, ref, "sleep()")
-
-
-os.register_at_fork(after_in_child=after_fork_in_child)
-atexit.register(stop_daemon_threads)

@@ -1,0 +1,71 @@
+# Deadlines: the one timer of something that waits again and again with a timeout, a socket's direction say.
+# Header only: every function here is inline.
+#
+# The timer is left running from one wait to the next, and compares against the deadline when it fires. So a call with
+# a timeout costs no work in the heap of timers. Scheduler.wait_descriptor() sets one going.
+
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from cpython.pythread cimport PyThread_get_thread_ident
+from libc.stdint cimport uint64_t
+
+from hub.loop cimport Loop, now_ns, timer_restart, timer_t, timer_to_pool
+from hub.ready cimport OUTCOME_TIMED_OUT, WAIT_WAITING, fifo_remove, wait_t, wait_wake
+
+
+cdef struct deadline_t:
+    timer_t *timer        # running, or NULL
+    unsigned long epoch   # of the loop when the timer was taken
+    uint64_t fires        # the loop time it fires at
+    uint64_t due          # the deadline of the wait
+    wait_t *wait          # the wait it is for now, or NULL
+    bint orphaned         # its owner has gone, and nobody else will free it
+
+
+cdef inline void expire(wait_t *wait) noexcept nogil:
+    """The timeout of a wait that stands in a fifo has passed."""
+    if wait.state == WAIT_WAITING and wait.link.fifo != NULL:
+        fifo_remove(&wait.link)
+        wait_wake(wait, OUTCOME_TIMED_OUT)
+
+
+cdef inline void on_deadline(timer_t *timer) noexcept nogil:
+    cdef deadline_t *deadline = <deadline_t *> timer.target
+    cdef wait_t *wait = deadline.wait
+    if deadline.orphaned:
+        timer_to_pool(timer)
+        PyMem_RawFree(deadline)
+        return
+    if wait != NULL and now_ns() // 1000000 < deadline.due:
+        deadline.fires = deadline.due
+        timer_restart(timer, deadline.due)
+        return
+    deadline.timer = NULL  # from now on its owner may free it
+    timer_to_pool(timer)
+    if wait != NULL:
+        expire(wait)
+
+
+cdef inline deadline_t *deadline_new() except NULL:
+    """A deadline without a timer."""
+    cdef deadline_t *deadline = <deadline_t *> PyMem_RawCalloc(1, sizeof(deadline_t))
+    if deadline == NULL:
+        raise MemoryError()
+    return deadline
+
+
+cdef inline void deadline_stop(deadline_t *deadline, Loop loop) noexcept:
+    """It will not be needed again, but whoever waits with it still has it. The loop's own thread."""
+    if deadline != NULL and deadline.timer != NULL:
+        if deadline.epoch == loop.core.epoch:
+            loop.timer_give(deadline.timer)
+        deadline.timer = NULL
+
+
+cdef inline void deadline_drop(deadline_t *deadline, Loop loop) noexcept:
+    """The owner ends. A running timer of another thread's loop is out of reach: it frees the memory when it fires."""
+    if deadline.timer != NULL and deadline.epoch == loop.core.epoch:
+        if loop.thread != <unsigned long> PyThread_get_thread_ident():
+            deadline.orphaned = True
+            return
+        loop.timer_give(deadline.timer)
+    PyMem_RawFree(deadline)

@@ -1,0 +1,263 @@
+"""One hub per thread: made on first use, found by other threads, gone on with in a forked child, and its end.
+
+Rules
+    1. A thread's hub is destroyed with the thread, by what the thread's own local data holds.
+    2. In a forked child the hub of the thread that forked goes on, with that greenlet only and a new loop. All other
+       hubs are another process's.
+    3. When the interpreter ends, the hubs of daemon threads stand still; nothing is destroyed for them.
+
+What does not belong here: what a hub does while it lives.
+"""
+
+import atexit
+import os
+import sys
+import time
+import weakref
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF
+from posix.unistd cimport pause
+
+from hub.callbacks cimport Callback
+from hub.errors import BlockingSwitchOutError, HubDestroyed
+from hub.greenlet_api cimport *
+from hub.loop cimport watch_t
+from hub.native import get_ident, local as native_local, sleep as native_sleep
+from hub.ready cimport NODE_ALARM, NODE_START, OUTCOME_TIMED_OUT, node_t, ready_pop, wait_t
+from hub.scheduler cimport (
+    SWITCHES, HubGreenlet, Scheduler, ThrowJob, Wait, begin_fork, existing_hub, is_current, resume_of, set_current_hub,
+)
+from hub.scheduler import set_hub_maker
+
+__all__ = ["closing_descriptor", "destroy", "go_on_in_child", "join", "set_hub_class"]
+
+cdef extern from *:
+    """
+    #if PY_VERSION_HEX >= 0x030D0000
+    #define hub_is_finalizing() Py_IsFinalizing()
+    #else
+    #define hub_is_finalizing() _Py_IsFinalizing()
+    #endif
+    """
+    bint hub_is_finalizing()
+
+import_greenlet()
+
+hub_class = None  # set by hub.hub
+hubs = weakref.WeakValueDictionary()  # all of this process, by their id
+locals_of_thread = native_local()
+
+
+# --- one hub per thread -----------------------------------------------------------------------------------------
+
+class HubGuard:
+    """Belongs to a thread's local data: destroys the thread's hub when the thread ends."""
+
+    def __init__(self, hub):
+        self.hub = hub
+        self.process = os.getpid()
+
+    def __del__(self, finalizing=sys.is_finalizing, this_thread=get_ident, getpid=os.getpid):
+        hub = self.hub
+        # Threads that a fork left behind, and what is left at the interpreter's end, are not cleaned up.
+        if hub.destroyed or finalizing() or getpid() != self.process or this_thread() != hub.thread_ident:
+            return
+        hub.destroy()
+
+
+def make_hub():
+    """Make the hub of the current thread (internal)."""
+    if hub_is_finalizing():
+        raise HubDestroyed("the interpreter is shutting down: no new hub can be made")
+    hub = hub_class()
+    locals_of_thread.guard = HubGuard(hub)
+    set_current_hub(hub)
+    hubs[id(hub)] = hub
+    return hub
+
+
+cdef object forget_hub():
+    set_current_hub(None)
+    try:
+        del locals_of_thread.guard
+    except AttributeError:
+        pass
+
+
+def set_hub_class(value):
+    """Say which class get_hub() makes (internal)."""
+    global hub_class
+    hub_class = value
+
+
+cdef list other_hubs():
+    """The hubs of the other threads."""
+    # In one step: other threads make and drop hubs meanwhile.
+    found = [reference() for reference in hubs.valuerefs()]
+    return [hub for hub in found if hub is not None and not hub.destroyed and hub.thread_ident != get_ident()]
+
+
+cpdef int closing_descriptor(int fd) except -1:
+    """Descriptor `fd` is about to be closed: wake those who wait for it, in any thread, with OSError(EBADF).
+
+    Does not switch. To be called before it is closed, by whoever closes it.
+    """
+    cdef watch_t *watch
+    cdef Scheduler hub = existing_hub()
+    cdef int of_this_thread = hub is not None
+    if of_this_thread:
+        watch = hub.loop.watch_if_any(fd)
+        if watch != NULL:
+            hub.loop.watch_close(watch)
+    if len(hubs) > of_this_thread:
+        for hub in other_hubs():
+            watch = hub.loop.watch_if_any(fd)
+            if watch != NULL:
+                watch.generation += 1
+                if watch.readers.head != NULL or watch.writers.head != NULL or watch.listeners != NULL:
+                    hub.run_callback_threadsafe(hub.loop.closed_elsewhere, fd, watch.generation)
+    return 0
+
+
+# --- the end of a hub: methods of Hub ---------------------------------------------------------------------------
+
+def join(Scheduler self, timeout=None):
+    """Wait until nothing is left to do: no greenlet is ready, and no timer, socket or handle is waited for.
+
+    Main greenlet only. `timeout` in seconds, None for ever. Returns True when everything is done, False
+    when the timeout passed first.
+    """
+    cdef Wait wait
+    cdef PyObject *current
+    self.check_thread()
+    current = running_greenlet()
+    if current is not <PyObject *> self.main:
+        raise BlockingSwitchOutError("hub.join() can be called from the main greenlet only")
+    if timeout is not None and timeout < 0:
+        timeout = 0
+    wait = self.new_wait("hub.join()")
+    self.join_wait = wait
+    try:
+        return wait.park(timeout, False)
+    except TimeoutError:
+        if wait.c.outcome == OUTCOME_TIMED_OUT:
+            return False
+        raise
+    finally:
+        self.join_wait = None
+
+
+def destroy(Scheduler self, destroy_loop=None):
+    """End every greenlet that waits here with HubDestroyed, close the loop, and forget the hub.
+
+    The next get_hub() of the thread makes a new one. Call it from the main greenlet of the hub's thread,
+    when the thread is done; it is called by itself when a thread ends. Calling it again does nothing.
+    `destroy_loop` is accepted for compatibility: the loop always goes with its hub.
+    """
+    cdef PyObject *current
+    if self.destroyed:
+        return
+    self.check_thread()
+    current = running_greenlet()
+    if current is not <PyObject *> self.main:
+        raise BlockingSwitchOutError("hub.destroy() can be called from the main greenlet only")
+    if self.loop.core.running:
+        raise BlockingSwitchOutError("hub.destroy() cannot be called from a callback of the loop")
+    self.destroying = True
+    self.restricted += 1
+    for parked in self.parked_waits():
+        (<Wait> parked).throw_with(HubDestroyed(f"{self!r} is being destroyed"))
+    drain(self)
+    self.destroyed = True
+    self.on_destroy()
+    self.loop.close()
+    if is_current(self):
+        forget_hub()
+
+
+cdef int drain(Scheduler self) except -1:
+    """From the main greenlet, run what is ready, and only that. Greenlets not started yet never start."""
+    cdef node_t *node
+    cdef PyObject *target
+    cdef PyObject *result
+    cdef HubGreenlet unstarted
+    while True:
+        node = ready_pop(&self.loop.core.ready)
+        if node == NULL:
+            return 0
+        if node.kind <= NODE_ALARM:
+            if resume_of(node, &target) == NULL:
+                continue
+            result = hub_greenlet_switch(target)
+            # It comes back here when the greenlet ends or blocks again: its parent, the hub, ends at once.
+            if result == NULL:
+                self.hub_goes_on()
+            else:
+                Py_DECREF(<object> result)
+        elif node.kind == NODE_START:
+            unstarted = <HubGreenlet> node.object
+            Py_DECREF(unstarted)
+        elif isinstance(<object> node.object, (Callback, ThrowJob)):
+            Py_DECREF(<object> node.object)
+
+
+def go_on_in_child(Scheduler self):
+    """In a forked child: go on with a new loop, and with the greenlet that forked only (internal).
+
+    Like threads, the other greenlets stay behind in the parent: what they wait for belongs to it. The main one does
+    so too, if it is not the one that forked. The process then ends when nothing is left to do.
+    """
+    cdef PyObject *current = running_greenlet()
+    cdef wait_t *wait = self.parked
+    self.principal = None if current is <PyObject *> self else <object> current
+    while wait != NULL:
+        # Nothing here wakes it, not even what it shares memory with. It can be killed.
+        wait.left_behind = wait.greenlet is not current
+        wait = wait.next_parked
+    self.thread_ident = get_ident()
+    self.inbox = []
+    self.loop.core.inbox.queued = self.loop.core.signals.queued = False
+    self.loop.leave_behind()
+    self.budget = SWITCHES
+
+
+# --- forks, and the end of the process --------------------------------------------------------------------------
+
+def after_fork_in_child():
+    """For os.register_at_fork."""
+    begin_fork()
+    hubs.clear()
+    hub = existing_hub()
+    if hub is not None:
+        hubs[id(hub)] = hub
+        locals_of_thread.guard.process = os.getpid()
+        hub.after_fork_in_child()
+
+
+def stand_still(list still):
+    """Never run Python again in this thread (internal)."""
+    still.append(get_ident())
+    with nogil:
+        while True:
+            pause()
+
+
+def stop_daemon_threads():
+    """For atexit: let the hubs of daemon threads stand still.
+
+    When the interpreter ends, CPython (before 3.14) ends a thread that asks for the GIL by unwinding its stack, and on
+    the stack of a greenlet that crashes. A thread that is busy in Python code then has a tenth of a second to wait.
+    """
+    still = []
+    others = other_hubs()
+    for hub in others:
+        hub.run_callback_threadsafe(stand_still, still)
+    end = time.monotonic() + 0.1
+    while len(still) < len(others) and time.monotonic() < end:
+        native_sleep(0.001)
+
+
+set_hub_maker(make_hub)
+os.register_at_fork(after_in_child=after_fork_in_child)
+atexit.register(stop_daemon_threads)

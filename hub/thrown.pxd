@@ -1,0 +1,19 @@
+# Exceptions that are thrown into greenlets. See thrown.pyx.
+
+from libc.stdint cimport uint64_t
+
+from hub.loop cimport Loop
+from hub.ready cimport alarm_t, slot_t
+
+
+cdef int pend_exception(slot_t *slot, object exception) except -1
+cdef object take_pending(slot_t *slot)
+cdef void drop_pending(slot_t *slot) noexcept
+cdef bint forget_exception(slot_t *slot, object exception) except -1
+cdef object make_exception(object exception, object value, object traceback)
+
+cdef int alarm_start(
+    alarm_t *alarm, object owner, object target, slot_t *slot, Loop loop, uint64_t due, bint ref
+) except -1
+cdef object take_alarm(alarm_t *alarm)
+cdef void alarm_cancel(alarm_t *alarm) noexcept

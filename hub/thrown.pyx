@@ -1,0 +1,193 @@
+"""Exceptions thrown into greenlets: those that wait for a greenlet's next park, and alarms, which come at a given time.
+
+A kill() that finds a greenlet woken by something else already leaves its exception with the greenlet's slot: it is
+raised when that greenlet parks next. So does an alarm, which Timeout is built on.
+
+What does not belong here: who is parked, and how an exception wakes him. The scheduler is built on this.
+"""
+
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.object cimport PyObject
+from cpython.pythread cimport PyThread_get_thread_ident
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport uint64_t
+
+from hub.loop cimport Loop, timer_t, timer_to_pool
+from hub.ready cimport (
+    NODE_ALARM, OUTCOME_THROWN, WAIT_DECIDED, WAIT_WAITING, alarm_t, append_pending, ready_push, remove_pending, slot_t,
+    throw_t, wait_t,
+)
+
+__all__: list = []
+
+
+cdef int pend_exception(slot_t *slot, object exception) except -1:
+    """Let an exception instance be raised at the greenlet's next park."""
+    cdef throw_t *entry = <throw_t *> PyMem_RawMalloc(sizeof(throw_t))
+    if entry == NULL:
+        raise MemoryError()
+    Py_INCREF(exception)
+    entry.exception = <PyObject *> exception
+    entry.alarm = NULL
+    append_pending(slot, entry)
+    return 0
+
+
+cdef object take_pending(slot_t *slot):
+    """The first exception that waits for this greenlet's next park."""
+    cdef throw_t *entry = slot.pending
+    cdef object exception
+    slot.pending = entry.next
+    if entry.alarm != NULL:
+        return take_alarm(entry.alarm)
+    exception = <object> entry.exception
+    Py_DECREF(exception)
+    PyMem_RawFree(entry)
+    return exception
+
+
+cdef void drop_pending(slot_t *slot) noexcept:
+    cdef throw_t *entry
+    while slot.pending != NULL:
+        entry = slot.pending
+        if entry.alarm != NULL:
+            alarm_cancel(entry.alarm)
+        else:
+            slot.pending = entry.next
+            Py_DECREF(<object> entry.exception)
+            PyMem_RawFree(entry)
+
+
+cdef bint forget_exception(slot_t *slot, object exception) except -1:
+    """Take back an exception that waits for this greenlet's next park. False if it does not."""
+    cdef throw_t *entry = slot.pending
+    while entry != NULL:
+        if entry.alarm == NULL and entry.exception is <PyObject *> exception:
+            remove_pending(slot, entry)
+            Py_DECREF(exception)
+            PyMem_RawFree(entry)
+            return True
+        entry = entry.next
+    return False
+
+
+cdef object make_exception(object exception, object value, object traceback):
+    """An exception instance out of what kill() and throw() accept: a class, an instance, or a triple."""
+    if isinstance(exception, BaseException):
+        if value is not None:
+            raise TypeError("an exception instance cannot have a separate value")
+    elif isinstance(exception, type) and issubclass(exception, BaseException):
+        if isinstance(value, exception):
+            exception = value
+        elif value is None:
+            exception = exception()
+        elif isinstance(value, tuple):
+            exception = exception(*value)
+        else:
+            exception = exception(value)
+    else:
+        raise TypeError(f"exceptions must be classes or instances deriving from BaseException, not {exception!r}")
+    if traceback is not None:
+        exception = exception.with_traceback(traceback)
+    return exception
+
+
+# --- alarms -----------------------------------------------------------------------------------------------------
+
+cdef int alarm_start(
+    alarm_t *alarm, object owner, object target, slot_t *slot, Loop loop, uint64_t due, bint ref
+) except -1:
+    """Throw into greenlet `target`, which has that slot, at loop time `due`, unless cancelled before.
+
+    `owner` is the object that the alarm is part of. `ref`: whether it keeps the loop alive meanwhile.
+    """
+    cdef timer_t *timer = loop.timer_take()
+    Py_INCREF(target)
+    alarm.greenlet = <PyObject *> target
+    alarm.slot = slot
+    alarm.node.kind = NODE_ALARM
+    alarm.node.object = <PyObject *> owner
+    Py_INCREF(owner)
+    alarm.pending.alarm = alarm
+    alarm.is_set = True
+    alarm.is_pending = False
+    alarm.references = ref
+    alarm.wait = NULL
+    Py_INCREF(loop)
+    alarm.loop = <PyObject *> loop
+    alarm.epoch = loop.core.epoch
+    alarm.timer = timer
+    timer.target = alarm
+    timer.fire = on_alarm
+    loop.core.references += ref
+    loop.timer_start(timer, due, 0)
+    return 0
+
+
+cdef void on_alarm(timer_t *timer) noexcept nogil:
+    cdef alarm_t *alarm = <alarm_t *> timer.target
+    cdef wait_t *wait = alarm.slot.current
+    if alarm.references:
+        timer.core.references -= 1
+    timer_to_pool(timer)
+    alarm.timer = NULL
+    if wait != NULL and wait.state == WAIT_WAITING:
+        wait.state = WAIT_DECIDED
+        wait.outcome = OUTCOME_THROWN
+        wait.alarm = alarm
+        alarm.wait = wait
+        ready_push(&timer.core.ready, &alarm.node)
+    else:
+        alarm.is_pending = True
+        append_pending(alarm.slot, &alarm.pending)
+
+
+cdef object take_alarm(alarm_t *alarm):
+    """The alarm is being delivered: what it throws."""
+    cdef PyObject *exception
+    cdef object result
+    try:
+        exception = alarm.exception(alarm.node.object)
+        result = <object> exception
+        Py_DECREF(result)
+    except BaseException as error:
+        result = error
+    alarm.is_pending = False
+    clear_alarm(alarm)
+    return result
+
+
+cdef void clear_alarm(alarm_t *alarm) noexcept:
+    cdef PyObject *target = alarm.greenlet
+    cdef PyObject *loop = alarm.loop
+    alarm.is_set = False
+    alarm.wait = NULL
+    alarm.greenlet = NULL
+    alarm.slot = NULL
+    alarm.loop = NULL
+    # Any code may run here, and set it again. The last of these may free it.
+    Py_DECREF(<object> target)
+    Py_DECREF(<object> loop)
+    Py_DECREF(<object> alarm.node.object)
+
+
+cdef void alarm_cancel(alarm_t *alarm) noexcept:
+    """Cancel an alarm that was not delivered yet. One that has decided a wait already is delivered all the same."""
+    cdef timer_t *timer = <timer_t *> alarm.timer
+    cdef Loop loop
+    if timer != NULL:
+        loop = <Loop> alarm.loop
+        if alarm.epoch == loop.core.epoch:
+            if loop.thread == <unsigned long> PyThread_get_thread_ident():
+                if alarm.references:
+                    loop.core.references -= 1
+                loop.timer_give(timer)
+            else:
+                # Another thread's is out of reach. It will find nobody to tell.
+                timer.fire = timer_to_pool
+        alarm.timer = NULL
+        clear_alarm(alarm)
+    elif alarm.is_pending:
+        remove_pending(alarm.slot, &alarm.pending)
+        alarm.is_pending = False
+        clear_alarm(alarm)
