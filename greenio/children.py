@@ -18,13 +18,13 @@ from os import wait4 as _wait4
 from os import waitid as _waitid
 from os import waitpid as _waitpid
 from signal import SIGCHLD
-from time import monotonic
 
-from hub import get_hub, get_hub_if_exists, sleep
+from hub import get_hub, get_hub_if_exists
 from hub.errors import HubDestroyed
 
 from greenio.blocking import call_in_thread
-from greenio.socket import wait_read
+from greenio.pauses import Pauses
+from greenio.readiness import wait_read
 
 _pidfd_open = getattr(os, "pidfd_open", None)
 
@@ -33,8 +33,8 @@ __all__ = [
     "waitid", "waitpid",
 ]  # fmt: skip
 
-# The longest pause between two looks at a child that has no pidfd, in seconds.
-_LOOK_AGAIN = 0.05
+# Seconds between two looks at a child that has no pidfd: the first, and the longest.
+_LOOK_FIRST, _LOOK_LONGEST = 0.0005, 0.05
 # How many statuses of watched children are kept that nobody has asked for.
 _KEPT = 1000
 
@@ -65,23 +65,14 @@ def wait_for_exit(pid, timeout=None):
     except ProcessLookupError:
         return
     except (OSError, TypeError):  # refused, or not there at all
-        _look_for_exit(pid, timeout)
+        pauses = Pauses(_LOOK_FIRST, _LOOK_LONGEST, timeout)
+        while _runs(P_PID, pid):
+            pauses.pause()
         return
     try:
         wait_read(pidfd, timeout)
     finally:
         _close(pidfd)
-
-
-def _look_for_exit(pid, timeout):
-    end = None if timeout is None else monotonic() + timeout
-    pause = 0.0005
-    while _runs(P_PID, pid):
-        left = pause if end is None else end - monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        sleep(min(pause, left))
-        pause = min(2 * pause, _LOOK_AGAIN)
 
 
 # --- any of them ------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from hub.threads import closing_descriptor
 
 from greenio.lock import RLock
 from greenio.nowait import always_ready, read_into, write_some
-from greenio.socket import wait_read, wait_write
+from greenio.readiness import wait_read, wait_write
 
 __all__ = [
     "FileObject", "FileObjectBlock", "FileObjectClosed", "FileObjectPosix", "FileObjectThread", "PipeIO",

@@ -5,12 +5,12 @@ greenlet that waits for one looks again and again, at first after half a millise
 """
 
 import os
-import time
 
 from hub import native, sleep
 
 from greenio import os as _os
 from greenio.lock import RLock
+from greenio.pauses import Pauses
 
 __all__ = ["adapt_connection", "adapt_synchronize"]
 
@@ -57,13 +57,14 @@ class _Acquiring:
 
     def acquire(self, block=True, timeout=None):
         """As multiprocessing's: True, or False if the timeout (seconds, float) passed first. Switches."""
-        end = None if timeout is None else time.monotonic() + max(timeout, 0)
+        timeout = None if timeout is None else max(timeout, 0)
+        pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE, timeout)
         if self._recursive:
-            wait = max(timeout, 0) if block and timeout is not None else -1
+            wait = timeout if block and timeout is not None else -1
             if not self._of_greenlets().acquire(block, wait):
                 return False
         try:
-            taken = self._acquire(block, end)
+            taken = self._acquire(block, pauses)
         except BaseException:
             if self._recursive:
                 self._lock.release()
@@ -72,14 +73,14 @@ class _Acquiring:
             self._lock.release()
         return taken
 
-    def _acquire(self, block, end):
-        pause = _FIRST_PAUSE
+    def _acquire(self, block, pauses):
         while not self._semlock.acquire(False):
-            left = None if end is None else end - time.monotonic()
-            if not block or (left is not None and left <= 0):
+            if not block:
                 return False
-            sleep(pause if left is None else min(pause, left))
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            try:
+                pauses.pause()
+            except TimeoutError:
+                return False
         return True
 
     def release(self):

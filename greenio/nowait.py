@@ -22,7 +22,7 @@ from select import poll
 
 from hub.scheduler import be_fair
 
-from greenio.socket import wait_read, wait_write
+from greenio.readiness import wait_read, wait_write
 
 __all__ = ["always_ready", "read_into", "readv_now", "write_all", "write_some", "writev_now"]
 

@@ -41,7 +41,7 @@ from greenio.children import (
 from greenio.fcntl import LOCK_EX as _LOCK_EX
 from greenio.fcntl import lockf as _wait_for_lock
 from greenio.process import fork
-from greenio.socket import wait_read as _wait_read
+from greenio.readiness import wait_read as _wait_read
 from greenio.socket import wait_write as _wait_write
 from greenio.subprocess import Popen as _Popen
 

@@ -33,9 +33,9 @@ from hub.threads import closing_descriptor as _closing_descriptor
 
 from greenio.event import Event as _Event
 from greenio.greenlet import Greenlet as _Greenlet
+from greenio.readiness import wait_read as _wait_read
 from greenio.signal_handlers import getsignal, signal
 from greenio.signalfd import open_signalfd as _open_signalfd
-from greenio.socket import wait_read as _wait_read
 
 __all__ = ["getsignal", "pause", "signal", "sigtimedwait", "sigwait", "sigwaitinfo"]
 

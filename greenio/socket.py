@@ -7,7 +7,6 @@ What never waits is inherited, or re-exported as it is.
 import errno
 import os
 import socket as _standard
-import time
 from _socket import socket as _basic
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,14 +14,17 @@ from functools import partial
 from socket import *  # noqa: F403  (this module offers everything that the standard one does)
 from types import FunctionType
 
-from hub.scheduler import Wait, get_hub, sleep
+from hub import get_hub
 from hub.threads import closing_descriptor
 
+from greenio import connecting as _connecting
 from greenio import datagram as _datagram
 from greenio import stream as _stream
+from greenio.pauses import Pauses
+from greenio.readiness import cancel_wait, wait_read, wait_readwrite, wait_write  # noqa: F401  (offered here too)
 from greenio.resolver.numeric import may_be_numeric
 
-_READ, _WRITE, _CLOSED = 1, 2, 4
+_READ, _WRITE = 1, 2
 _SENDFILE_BLOCK = 1 << 30
 # Seconds between two tries to connect to a Unix socket whose queue is full: the first, and the longest.
 _RETRY_FIRST, _RETRY_LONGEST = 0.001, 0.05
@@ -114,16 +116,12 @@ class socket(_standard.socket):
 
     def _connect_to_busy(self, address):
         """Try again until the listener's queue has room, of which the system does not tell."""
-        timeout, pause = self._stream.timeout, _RETRY_FIRST
-        end = None if timeout is None else time.monotonic() + timeout
+        pauses = Pauses(_RETRY_FIRST, _RETRY_LONGEST, self._stream.timeout)
         while True:
-            sleep(pause if end is None else min(pause, max(0, end - time.monotonic())))
+            pauses.pause()
             error = _basic.connect_ex(self, address)
             if error != errno.EAGAIN:
                 return error
-            if end is not None and time.monotonic() >= end:
-                raise TimeoutError("timed out")
-            pause = min(2 * pause, _RETRY_LONGEST)
 
     def _resolved(self, address):
         """The address with a numeric host, so that nothing is looked up, and waited for, inside of a system call."""
@@ -388,9 +386,9 @@ def create_connection(
 
     addresses = getaddrinfo(host, port, 0, _standard.SOCK_STREAM)
     if happy_eyeballs_delay is None:
-        sock, errors = _in_turn(attempt, addresses)
+        sock, errors = _connecting.in_turn(attempt, addresses)
     else:
-        sock, errors = _side_by_side(attempt, _interleaved(addresses), happy_eyeballs_delay)
+        sock, errors = _connecting.side_by_side(attempt, _connecting.interleaved(addresses), happy_eyeballs_delay)
     try:
         if sock is not None:
             return sock
@@ -403,115 +401,3 @@ def create_connection(
         raise errors[-1]
     finally:
         errors.clear()
-
-
-def _in_turn(attempt, addresses):
-    errors = []
-    for found in addresses:
-        try:
-            return attempt(found), errors
-        except OSError as error:
-            errors.append(error)
-    return None, errors
-
-
-def _interleaved(addresses):
-    """The first of each family, then the second of each, and so on; the family that comes first stays first."""
-    families = {}
-    for found in addresses:
-        families.setdefault(found[0], []).append(found)
-    ordered = []
-    while any(families.values()):
-        ordered += [members.pop(0) for members in families.values() if members]
-    return ordered
-
-
-def _side_by_side(attempt, addresses, delay):
-    # Here, as few need it: it is much to import.
-    from greenio.pool import Group
-    from greenio.queue import Empty, SimpleQueue
-
-    results, attempts, errors = SimpleQueue(), Group(), []
-    addresses = list(addresses)
-    running, winner, over = 0, None, False
-
-    def run(found):
-        try:
-            result = attempt(found)
-        except Exception as error:
-            result = error
-        if over and not isinstance(result, Exception):
-            result.close()
-        results.put(result)
-
-    try:
-        while winner is None and (addresses or running):
-            if addresses:
-                attempts.spawn(run, addresses.pop(0))
-                running += 1
-            try:
-                result = results.get(timeout=delay if addresses else None)
-            except Empty:
-                continue
-            running -= 1
-            if isinstance(result, OSError):
-                errors.append(result)
-            elif isinstance(result, Exception):
-                raise result
-            else:
-                winner = result
-        return winner, errors
-    finally:
-        over = True  # who connects from now on closes its socket
-        while not results.empty():
-            late = results.get()
-            if not isinstance(late, Exception):
-                late.close()
-        try:
-            attempts.kill()
-        except BaseException:
-            if winner is not None:
-                winner.close()
-            raise
-
-
-def _descriptor(fileno):
-    return fileno if isinstance(fileno, int) else fileno.fileno()
-
-
-def wait_read(fileno, timeout=None, timeout_exc=None):
-    """Wait until a descriptor (int, or object with fileno()) is readable. Switches. Returns None.
-
-    `timeout` in seconds; when it passes first, `timeout_exc` is raised, by default TimeoutError.
-    Its O_NONBLOCK flag is left as it is. Raises OSError(EBADF) if it is closed meanwhile.
-    """
-    _stream.wait_descriptor(_descriptor(fileno), _READ, timeout, timeout_exc or TimeoutError("timed out"))
-
-
-def wait_write(fileno, timeout=None, timeout_exc=None, event=None):
-    """Wait until a descriptor is writable. As wait_read(). `event` is accepted for compatibility."""
-    _stream.wait_descriptor(_descriptor(fileno), _WRITE, timeout, timeout_exc or TimeoutError("timed out"))
-
-
-def wait_readwrite(fileno, timeout=None, timeout_exc=None, event=None):
-    """Wait until a descriptor is readable or writable. As wait_read(). `event` is accepted for compatibility."""
-    descriptor = _descriptor(fileno)
-    wait = Wait(f"descriptor {descriptor}")
-    with get_hub().loop.io(descriptor, _READ | _WRITE) as watcher:
-        try:
-            watcher.start(wait.wake, pass_events=True)
-        except PermissionError:
-            return  # a regular file: always ready
-        try:
-            events = wait.park(timeout)
-        except TimeoutError:
-            if wait.decided and timeout is not None:
-                raise timeout_exc or TimeoutError("timed out") from None
-            raise
-    if events & _CLOSED:
-        raise OSError(errno.EBADF, f"descriptor {descriptor} was closed while this greenlet waited for it")
-
-
-def cancel_wait(watcher, error=None):
-    """Raise `error` (by default OSError(EBADF)) in whoever waits for a watcher with ``hub.wait``. Does not switch."""
-    watcher.hub.cancel_wait(watcher, error or OSError(errno.EBADF, "the wait was cancelled"))

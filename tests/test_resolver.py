@@ -12,6 +12,7 @@ import pytest
 
 from greenio import Timeout, config, get_hub, kill, sleep, spawn
 from greenio import socket as cooperative
+from greenio.connecting import interleaved
 from greenio.resolver.ares import make_channel
 from greenio.socket import create_connection, create_server, getaddrinfo, socket
 
@@ -337,7 +338,7 @@ def test_families_take_turns():
 
     six, four = standard.AF_INET6, standard.AF_INET
     addresses = [info(six, 1), info(six, 2), info(six, 3), info(four, 4), info(four, 5)]
-    assert [found[4] for found in cooperative._interleaved(addresses)] == [1, 4, 2, 5, 3]
+    assert [found[4] for found in interleaved(addresses)] == [1, 4, 2, 5, 3]
 
 
 def test_killed_while_it_races(silent, resolves_to):

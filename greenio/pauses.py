@@ -1,0 +1,32 @@
+"""Looking again and again for what the system does not tell of, in growing pauses.
+
+For a child process without a pidfd, a semaphore of the system's, a Unix socket's peer whose queue is full.
+"""
+
+from time import monotonic
+
+from hub import sleep
+
+__all__ = ["Pauses"]
+
+
+class Pauses:
+    """The pauses between two looks: at first `first` seconds, then twice as long each, at most `longest`.
+
+    `timeout`: after how many seconds (float) from now on there are no more; None for never.
+    """
+
+    __slots__ = ["_end", "_longest", "_next"]
+
+    def __init__(self, first, longest, timeout=None):
+        self._next = first
+        self._longest = longest
+        self._end = None if timeout is None else monotonic() + timeout
+
+    def pause(self):
+        """Sleep for the next one, or for what is left of the time. Switches. Raises TimeoutError if nothing is left."""
+        left = self._next if self._end is None else self._end - monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        sleep(min(self._next, left))
+        self._next = min(2 * self._next, self._longest)
