@@ -23,6 +23,7 @@ cdef class Stream:
     cdef watch_t *watch            # the descriptor's watch on that hub's loop
     cdef unsigned int generation   # of the watch when it was opened
     cdef bint is_stream            # a short receive means drained only for byte streams
+    cdef bint is_unix_datagram     # it is writable even if nothing can be sent to the address that is meant
     cdef bint drained              # whether the last receive took all there was
     cdef bint much                 # whether the last receive filled a large buffer
     cdef unsigned int calls        # how many did not have to wait, for fair()

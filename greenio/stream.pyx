@@ -31,6 +31,8 @@ from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
 from hub.scheduler cimport Scheduler, be_fair, current_hub, hub_if_any
 from hub.threads cimport closing_descriptor
 
+from greenio.pauses import Pauses
+
 __all__ = [
     "Stream", "accept_descriptor", "accept_ready", "keep_streams_in", "recv", "recv_into", "send", "sendall",
     "wait_descriptor",
@@ -44,7 +46,9 @@ cdef extern from "Python.h":
 cdef extern from "sys/socket.h" nogil:
     ssize_t c_recv "recv"(int fd, void *buffer, size_t length, int flags)
     ssize_t c_send "send"(int fd, const void *buffer, size_t length, int flags)
+    int AF_UNIX
     int MSG_DONTWAIT
+    int SOCK_DGRAM
     int SOCK_STREAM
 
 cdef extern from *:
@@ -121,6 +125,10 @@ cdef extern from *:
     bint greenio_slot_set(object owner, object slot)
     PyObject *greenio_slot_get(object self)
 
+# Seconds between two tries to send to a Unix socket whose queue is full: the first, and the longest.
+cdef double PAUSE_FIRST = 0.001
+cdef double PAUSE_LONGEST = 0.05
+
 cdef char scratch[SCRATCH]
 
 
@@ -137,6 +145,7 @@ cdef class Stream:
         self.name = name
         self.seconds = -1 if timeout is None else timeout
         self.is_stream = (type & 0xF) == SOCK_STREAM
+        self.is_unix_datagram = family == AF_UNIX and (type & 0xF) == SOCK_DGRAM
 
     def __dealloc__(self):
         if self.reading != NULL:
@@ -268,8 +277,13 @@ cdef class Stream:
         self.wait(events, deadline)
 
     def retry(self, int events, function, *args):
-        """Call ``function(*args)`` until it does not raise BlockingIOError, waiting in between. Switches."""
+        """Call ``function(*args)`` until it does not raise BlockingIOError, waiting in between. Switches.
+
+        For a Unix socket the system tells of room in its own buffer, but not in the queue of an address it sends to.
+        When it says that a datagram could be sent, and it cannot, the call is tried again in growing pauses.
+        """
         cdef uint64_t due = 0
+        pauses = None
         self.fair()
         while True:
             if self.fd < 0:
@@ -281,6 +295,10 @@ cdef class Stream:
                     raise
             if due == 0 and self.seconds > 0:
                 due = self.due()
+            if pauses is not None:
+                pauses.pause()
+            elif events == WRITE and self.is_unix_datagram:
+                pauses = Pauses(PAUSE_FIRST, PAUSE_LONGEST, self.timeout)
             self.wait(events, due)
 
     def forget(self):

@@ -42,6 +42,50 @@ def test_unix_datagrams(tmp_path):
             assert sending.get(timeout=5) == [len(str(number)) for number in range(2000)]
 
 
+@pytest.mark.parametrize("call", ["send", "sendto", "sendmsg", "sendto, not connected", "sendmsg, not connected"])
+def test_unix_datagrams_to_a_full_queue(tmp_path, call):
+    """Of the queue of an address the system does not tell: it calls the sender writable all the time."""
+    path = str(tmp_path / "server")
+    with socket.socket(standard.AF_UNIX, standard.SOCK_DGRAM) as server:
+        with socket.socket(standard.AF_UNIX, standard.SOCK_DGRAM) as client:
+            server.bind(path)
+            if "not" not in call:
+                client.connect(path)
+            send = {
+                "send": lambda: client.send(b"x"),
+                "sendto": lambda: client.sendto(b"x", path),
+                "sendmsg": lambda: client.sendmsg([b"x"], [], 0, path if "not" in call else None),
+            }[call.partition(",")[0]]
+            client.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                while True:
+                    send()
+            client.settimeout(0.01)
+            with pytest.raises(TimeoutError):
+                send()
+            client.settimeout(None)
+            turns = []
+            with get_hub().loop.check() as watcher:
+                watcher.start(turns.append, None)
+                sending = spawn(send)
+                sleep(0.2)
+                assert not sending.ready() and len(turns) < 200  # of the loop; it would be thousands
+            server.recv(1)
+            assert sending.get(timeout=5) == 1
+            sending = spawn(send)
+            sleep(0)
+            sending.kill()
+
+            def send_to_the_end():
+                with pytest.raises(OSError, match="closed|Bad file descriptor"):
+                    send()
+
+            sending = spawn(send_to_the_end)
+            sleep(0)
+            client.close()
+            sending.get(timeout=5)
+
+
 def test_sequenced_packets(tmp_path):
     with socket.socket(standard.AF_UNIX, standard.SOCK_SEQPACKET) as listener:
         listener.bind(str(tmp_path / "listener"))
