@@ -11,14 +11,14 @@ from socket import gethostbyaddr as gethostbyaddr
 from socket import gethostbyname as gethostbyname
 from socket import gethostbyname_ex as gethostbyname_ex
 from socket import getnameinfo as getnameinfo
-from typing import Any, Protocol, SupportsIndex, overload
+from typing import Any, SupportsIndex, overload
 
-from hub.event_loop import child
-from hub.watchers import Watcher
 from typing_extensions import Buffer
 
-class _HasFileno(Protocol):
-    def fileno(self) -> int: ...
+from greenio.readiness import cancel_wait as cancel_wait
+from greenio.readiness import wait_read as wait_read
+from greenio.readiness import wait_readwrite as wait_readwrite
+from greenio.readiness import wait_write as wait_write
 
 class socket(_standard.socket):
     def __init__(
@@ -88,24 +88,6 @@ def create_connection(
     all_errors: bool = False,
     happy_eyeballs_delay: float | None = None,
 ) -> socket: ...
-def wait_read(
-    fileno: int | _HasFileno,
-    timeout: float | None = None,
-    timeout_exc: BaseException | type[BaseException] | None = None,
-) -> None: ...
-def wait_write(
-    fileno: int | _HasFileno,
-    timeout: float | None = None,
-    timeout_exc: BaseException | type[BaseException] | None = None,
-    event: object = None,
-) -> None: ...
-def wait_readwrite(
-    fileno: int | _HasFileno,
-    timeout: float | None = None,
-    timeout_exc: BaseException | type[BaseException] | None = None,
-    event: object = None,
-) -> None: ...
-def cancel_wait(watcher: Watcher | child, error: BaseException | type[BaseException] | None = None) -> None: ...
 
 # Last: what is defined above is not taken from there.
 from socket import *  # type: ignore[assignment]  # noqa: E402, F403

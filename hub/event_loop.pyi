@@ -4,9 +4,9 @@ from types import TracebackType
 from typing import Any
 
 from hub import watchers
+from hub.callbacks import Callback
 from hub.hub import Hub
 from hub.loop import Loop
-from hub.scheduler import Callback
 from typing_extensions import Self
 
 __all__ = ["EventLoop"]
