@@ -66,9 +66,12 @@ cdef class Scheduler(greenlet):
     cdef wait_t *parked                  # every parked wait, newest first
     cdef long parked_length
     cdef long budget                     # switches until the loop looks for I/O
+    cdef long round_over                 # what is left of that when all who were ready at the last look have had a turn
     cdef long stride                     # how often the clock is read meanwhile: 7, or 0 for every switch
     cdef uint64_t interval               # how long the loop may go without looking for I/O, in nanoseconds
     cdef uint64_t looked_at              # when it last did
+    cdef unsigned long fair_at           # `switches` when be_fair() was called first since the last one
+    cdef uint64_t fair_since             # when that was
     cdef Wait join_wait                  # the wait of hub.join(), or None
     cdef list inbox                      # what other threads want done: see callbacks.pyx
     cdef Job inbox_job
@@ -111,6 +114,7 @@ cdef class Scheduler(greenlet):
     cdef int switch_away(self, node_t *mine) noexcept
     cdef int idle(self, bint on_hub) noexcept
     cdef int look(self, bint on_hub) except -2
+    cdef int begin_round(self) noexcept
     cdef bint spend(self) noexcept
     cdef int enter(self, PyObject *target) except -1
     cdef int report_error(self, object context) except -1

@@ -551,7 +551,11 @@ cdef class Scheduler(greenlet):
     cdef int give_way(self) except -1:
         """See be_fair()."""
         cdef PyObject *current
-        if now_ns() - self.looked_at <= self.interval or self.restricted:
+        cdef uint64_t now = now_ns()
+        if self.fair_at != self.switches:
+            self.fair_at = self.switches
+            self.fair_since = now
+        if now - self.fair_since <= self.interval or self.restricted:
             return 0
         self.check_thread()
         current = running_greenlet()
@@ -662,7 +666,11 @@ cdef class Scheduler(greenlet):
         if self.budget <= 0:
             self.stride = 7
             return True
-        if self.budget & self.stride == 0 and now_ns() - self.looked_at > self.interval:
+        if (
+            self.budget & self.stride == 0
+            and self.budget <= self.round_over
+            and now_ns() - self.looked_at > self.interval
+        ):
             # Long stretches between switches: from now on look at the clock at each of them.
             self.stride = 0
             self.budget = 0
@@ -824,7 +832,19 @@ cdef class Scheduler(greenlet):
         if loop.foreign and not on_hub:
             return 1
         loop.poll(False)
-        self.budget = max(<long> SWITCHES, loop.core.ready.length)
+        self.begin_round()
+        return 0
+
+    @final
+    cdef int begin_round(self) noexcept:
+        """The loop has looked for I/O: everybody who is ready now has a turn before it does so again.
+
+        A look in between would only put others behind them in the queue, and be told once more of every descriptor
+        that is ready and whose greenlet has not run yet.
+        """
+        cdef long ready = self.loop.core.ready.length
+        self.budget = max(<long> SWITCHES, ready)
+        self.round_over = self.budget - ready
         self.looked_at = now_ns()
         return 0
 
@@ -879,8 +899,7 @@ cdef class Scheduler(greenlet):
                 loop.release_signals()
             else:
                 loop.core.signal_count = 0
-            self.budget = max(<long> SWITCHES, loop.core.ready.length)
-            self.looked_at = now_ns()
+            self.begin_round()
             return 0
         except BaseException as error:
             PyErr_SetObject(type(error), error)

@@ -235,3 +235,26 @@ def test_what_succeeds_without_waiting_does_not_switch(queue):
         queue.get_nowait()
     assert not ran
     other.kill()
+
+
+def test_everybody_who_is_ready_has_a_turn_before_the_loop_looks_again():
+    """Else it is told of the same descriptors each time, and takes those for forgotten that have not had their turn."""
+    get_hub().setswitchinterval(0.000001)
+    pairs = [socket.socketpair() for _ in range(100)]
+    watched = []
+
+    def receive(sock):
+        sock.recv(1)
+        with open(f"/proc/self/fdinfo/{get_hub().loop.fileno()}") as told:
+            watched.append(f"tfd: {sock.fileno():8} " in told.read())
+
+    handlers = [spawn(receive, left) for left, _ in pairs]
+    sleep(0)
+    for _, right in pairs:
+        right.send(b"x")
+    for handler in handlers:
+        handler.join()
+    for left, right in pairs:
+        left.close()
+        right.close()
+    assert watched == [True] * len(pairs)

@@ -3,6 +3,8 @@
 import threading
 from collections import deque
 
+import pytest
+from hub import get_hub
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +14,14 @@ from greenio.pool import Pool
 from greenio.queue import Empty, LifoQueue, PriorityQueue, Queue, ShutDown
 
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(autouse=True)
+def nobody_runs_but_where_somebody_waits():
+    hub = get_hub()
+    hub.setswitchinterval(1000)
+    yield
+    hub.setswitchinterval(0.005)
 
 
 def settle(elsewhere):
@@ -127,7 +137,7 @@ def test_queue(kind, maxsize, steps):
                 model.kill(job)
                 model.results[job] = "empty"
             jobs.append(spawn(get_or_time_out, queue))
-            sleep(0.001)
+            jobs[-1].join()
         settle(elsewhere)
         assert len(queue) == len(model.items)
         for other, made in enumerate(jobs):
