@@ -12,6 +12,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from socket import *  # noqa: F403  (this module offers everything that the standard one does)
+from socket import (  # noqa: F401  (and what it has beside)
+    EAGAIN,
+    EBADF,
+    EWOULDBLOCK,
+    AddressInfo,
+    MsgFlag,
+    SocketIO,
+)
 from types import FunctionType
 
 from hub import get_hub
@@ -138,21 +146,22 @@ class socket(_standard.socket):
             return address  # no name at all
         return (found[0][4][0], *address[1:])
 
-    def _retry(self, events, function, args, flags_at):
-        """Call ``function(*args)`` until it does not have to wait. `flags_at`: where in `args` the flags are."""
-        if self._stream.timeout is None and len(args) > flags_at:
+    def _retry(self, events, function, args, flags_at, flags=0):
+        """Call ``function(*args)`` until it does not have to wait. `flags_at`: where in `args` they are."""
+        if len(args) > flags_at:
             flags = args[flags_at]
-            if isinstance(flags, int) and flags & _standard.MSG_DONTWAIT:
-                return function(*args)
+        if self._stream.timeout is None and isinstance(flags, int) and flags & _standard.MSG_DONTWAIT:
+            return function(*args)
         return self._stream.retry(events, function, *args)
 
     def _recvfrom(self, *args):
         """recvfrom() where the compiled one does not know the kind of address, or something is wrong."""
         return self._retry(_READ, super().recvfrom, args, 1)
 
-    def recvfrom_into(self, *args):
+    def recvfrom_into(self, *args, **kwargs):
         """As in the standard library. Switches while there is nothing to receive."""
-        return self._retry(_READ, super().recvfrom_into, args, 2)
+        function = super().recvfrom_into
+        return self._retry(_READ, partial(function, **kwargs) if kwargs else function, args, 2, kwargs.get("flags", 0))
 
     def recvmsg(self, *args):
         """As in the standard library. Switches while there is nothing to receive."""

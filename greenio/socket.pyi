@@ -2,7 +2,13 @@ import socket as _standard
 import sys
 from _socket import _CMSG, _Address, _CMSGArg, _RetAddress
 from collections.abc import Iterable
+from socket import EAGAIN as EAGAIN
+from socket import EBADF as EBADF
+from socket import EWOULDBLOCK as EWOULDBLOCK
 from socket import AddressFamily as AddressFamily
+from socket import AddressInfo as AddressInfo
+from socket import MsgFlag as MsgFlag
+from socket import SocketIO as SocketIO
 from socket import SocketKind as SocketKind
 from socket import close as close
 from socket import getaddrinfo as getaddrinfo

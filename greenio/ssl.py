@@ -18,8 +18,15 @@ from types import ModuleType
 from greenio import socket as _socket
 from greenio.lock import Lock
 
+# What the standard module imports for its own use comes with the star too: the sockets are to be these.
+create_connection, socket = _socket.create_connection, _socket.socket
+
 __all__ = [
-    name for name, value in vars(_standard).items() if not name.startswith("_") and not isinstance(value, ModuleType)
+    name
+    for name, value in vars(_standard).items()
+    if not name.startswith("_")
+    and not isinstance(value, ModuleType)
+    and name not in ("create_connection", "namedtuple", "socket")
 ]
 
 _PlainSocket = _socket.socket.__base__

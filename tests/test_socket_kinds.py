@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from greenio import Timeout, get_hub, joinall, sleep, socket, spawn, subprocess
+from greenio import Timeout, get_hub, joinall, sleep, socket, spawn, ssl, subprocess
 from greenio.socket import create_connection, create_server, socketpair
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may open raw sockets")
@@ -646,3 +646,14 @@ class TestNetcat:
                 server.sendto(data.upper(), address)
                 assert process.stdout.readline() == b"DATAGRAM\n"
                 process.kill()
+
+
+def test_the_module_has_all_that_the_standard_one_has():
+    ours = vars(socket)
+    missing = [name for name in vars(standard) if not name.startswith("_") and name not in ours]
+    # Modules, and what it uses of them.
+    assert set(missing) <= {"IntEnum", "IntFlag", "array", "io", "selectors", "sys"}
+
+
+def test_tls_has_no_blocking_sockets():
+    assert ssl.socket is socket.socket and ssl.create_connection is create_connection

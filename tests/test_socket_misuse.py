@@ -155,6 +155,8 @@ CASES = {
     "recvfrom none": lambda s: s.connected.recvfrom(),
     "recvfrom_into too much": lambda s: s.connected.recvfrom_into(bytearray(1), 2),
     "recvfrom_into negative": lambda s: s.connected.recvfrom_into(bytearray(1), -1),
+    "recvfrom_into by keywords": lambda s: s.connected.recvfrom_into(buffer=bytearray(1), flags=standard.MSG_DONTWAIT),
+    "recvfrom_into unknown keyword": lambda s: s.connected.recvfrom_into(bytearray(1), size=1),
     "recvfrom_into none": lambda s: s.connected.recvfrom_into(),
     "recvmsg negative": lambda s: s.connected.recvmsg(-1),
     "recvmsg negative ancillary": lambda s: s.connected.recvmsg(1, -1),
