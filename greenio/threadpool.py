@@ -182,9 +182,9 @@ class ThreadPool(Mapping):
             self._threads.discard(get_ident())
             if told:
                 self._to_end -= 1
-        if not told and not self.task_queue.empty() and self.size < self._maxsize:
-            # A task came in the moment in which this thread had waited long enough.
-            self._start_thread()
+            elif not self.task_queue.empty() and self.size < self._maxsize:
+                # A task came in the moment in which this thread had waited long enough.
+                self._start_thread()
 
     # --- tasks ---
 
@@ -196,18 +196,32 @@ class ThreadPool(Mapping):
         self._done.clear()
         if result.hub is not None:
             result.hub.hold_loop(1)
-        if self.size < min(self._unfinished, self._maxsize):
-            try:
-                self._start_thread()
-            except RuntimeError:
-                if not self._threads:
-                    self._task_done()
-                    if result.hub is not None:
-                        result.hub.hold_loop(-1)
-                    raise
+        task = (result, report, func, args, kwargs)
         count_idle_thread(-1)  # one thread is as good as busy from now on
-        self.task_queue.put((result, report, func, args, kwargs))
+        try:
+            self._start_if_needed()
+            self.task_queue.put(task)
+            # The thread that was counted on may have given up in between.
+            self._start_if_needed()
+        except RuntimeError:
+            with suppress(ValueError):
+                self.task_queue.queue.remove(task)
+            count_idle_thread(1)
+            self._task_done()
+            if result.hub is not None:
+                result.hub.hold_loop(-1)
+            raise
         return result
+
+    def _start_if_needed(self):
+        """Start a thread if there are fewer than tasks. Raises RuntimeError if that is impossible and there is none."""
+        with self._counts:
+            if self.size < min(self._unfinished, self._maxsize):
+                try:
+                    self._start_thread()
+                except RuntimeError:
+                    if not self._threads:
+                        raise
 
     def _task_done(self):
         with self._counts:
