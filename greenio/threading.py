@@ -20,7 +20,10 @@ from greenio.lock import Lock
 from greenio.mutex import ThreadRLock as RLock
 from greenio.thread import _shutdown, _ThreadHandle  # noqa: F401  (patching takes the first one from here)
 
-__all__ = ["Event", "Lock", "NativeThread", "RLock", "get_ident", "local", "main_native_thread"]
+__all__ = [
+    "Event", "Lock", "NativeCondition", "NativeEvent", "NativeThread", "RLock", "get_ident", "local",
+    "main_native_thread",
+]  # fmt: skip
 
 # How often a native thread is asked whether it has ended, in seconds.
 _LOOK = 0.01
@@ -57,24 +60,31 @@ def _forget(ident, thread):
         del _standard._active[ident]
 
 
-# --- native threads -----------------------------------------------------------------------------------------------
+# --- native threads, and what they wait with ----------------------------------------------------------------------
 
 
 class _Natively(dict):
-    """The globals of `threading`, in which threads are started natively whatever has been put in place of that."""
+    """The globals of `threading`, in which threads and locks are native whatever has been put in place of them."""
 
-    _NAMES = ("_start_new_thread", "_set_sentinel", "_start_joinable_thread", "_ThreadHandle", "_make_thread_handle")
+    _NAMES = (
+        "Lock", "_allocate_lock", "_start_new_thread", "_set_sentinel", "_start_joinable_thread", "_ThreadHandle",
+        "_make_thread_handle",
+    )  # fmt: skip
 
-    def __init__(self):
+    def __init__(self, names):
         super().__init__({name: native.original("threading", name) for name in self._NAMES if hasattr(_standard, name)})
+        self.update(names, RLock=native.RLock)
 
     def __missing__(self, name):
         # If it is not there, the builtins are asked next.
         return vars(_standard)[name]
 
 
-def _natively(function):
-    made = FunctionType(function.__code__, _Natively(), function.__name__, function.__defaults__, function.__closure__)
+def natively(function, **names):
+    """A function of `threading` that makes native threads and locks, and uses `names` for what goes by them."""
+    made = FunctionType(
+        function.__code__, _Natively(names), function.__name__, function.__defaults__, function.__closure__
+    )
     made.__kwdefaults__ = function.__kwdefaults__
     made.__doc__ = function.__doc__
     return made
@@ -86,14 +96,27 @@ class NativeThread(_standard.Thread):
     What blocks in it blocks it alone: in it, patched functions use a hub of its own. join() lets greenlets run.
     """
 
-    __init__ = _natively(_standard.Thread.__init__)
-    start = _natively(_standard.Thread.start)
+    __init__ = natively(_standard.Thread.__init__)
+    start = natively(_standard.Thread.start)
     if hasattr(_standard.Thread, "_set_tstate_lock"):
-        _set_tstate_lock = _natively(_standard.Thread._set_tstate_lock)
+        _set_tstate_lock = natively(_standard.Thread._set_tstate_lock)
 
     def join(self, timeout=None):
         """Wait until the thread has ended, at most `timeout` seconds (float). Switches, and looks every 10 ms."""
         join_native(self, timeout)
+
+
+class NativeCondition(_standard.Condition):
+    """A threading.Condition that blocks the native thread while it waits, and all greenlets in it."""
+
+    __init__ = natively(_standard.Condition.__init__)
+    wait = natively(_standard.Condition.wait)
+
+
+class NativeEvent(native.original("threading", "Event")):
+    """A threading.Event that blocks the native thread while it is waited for, and all greenlets in it."""
+
+    __init__ = natively(native.original("threading", "Event").__init__, Condition=NativeCondition)
 
 
 def join_native(thread, timeout=None, join=_standard.Thread.join):

@@ -115,7 +115,7 @@ cdef class HubGreenlet(greenlet):
         """The last thing a subclass's run() calls: what was still to be thrown is dropped, `at_end` is called."""
         if self.slot.pending != NULL:
             drop_pending(&self.slot)
-        if self.at_end is not None:
+        while self.at_end is not None:  # what is called may give it more to call
             at_end, self.at_end = self.at_end, None
             for function in at_end.values():
                 try:

@@ -14,6 +14,12 @@ __all__ = ["ADAPTERS", "install"]
 #: The name of the switch, and of the module of greenio.contrib -> modules that are waited for, and the functions there
 #: that are called with them.
 ADAPTERS = {
+    "debugpy": {
+        "_pydev_bundle._pydev_saved_modules": "adapt",
+        "_pydevd_bundle.pydevd_constants": "adapt_frames",
+        "_pydevd_bundle.pydevd_daemon_thread": "adapt_threads",
+        "pydevd_tracing": "adapt_tracing",
+    },
     "psycopg": {"psycopg.waiting": "adapt", "psycopg.connection": "adapt_connection"},
     "psycopg2": {"psycopg2.extensions": "adapt"},
     "kombu": {

@@ -87,6 +87,26 @@ def spawned_greenlets_are_dummies_while_they_live():
     assert threading.active_count() == before
 
 
+def what_is_left_to_do_at_the_end_of_a_thread_may_ask_which_it_is():
+    class Asks:
+        def __del__(self):
+            seen.append(threading.current_thread())
+            data.again = seen
+
+    before = threading.active_count()
+    seen, data = [], threading.local()
+
+    def work():
+        data.asks = Asks()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    greenio.spawn(work).join()
+    assert len(seen) == 2
+    assert threading.active_count() == before
+
+
 def greenlets_that_are_killed_are_forgotten_too():
     before = threading.active_count()
     seen = []

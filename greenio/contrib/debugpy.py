@@ -1,0 +1,206 @@
+"""debugpy, the debugger behind VS Code and others; it lives in a package of its own, pydevd.
+
+A greenlet that stops at a breakpoint stops the whole native thread, as the debugger stops the whole process: what it
+waits with is native, and so are the debugger's own threads. If others ran meanwhile, they would miss their breakpoints,
+for CPython traces nothing in a thread that is in a trace function.
+
+To the debugger each thread of the patched program is a thread, with a stack of its own, though they are greenlets.
+Up to CPython 3.11 it traces with sys.settrace(), which native threads have and greenlets have not: there the trace
+function is set anew at each switch.
+
+See https://github.com/microsoft/debugpy.
+"""
+
+import gc
+import queue
+import sys
+import threading
+import time
+from collections import defaultdict
+from functools import wraps
+
+import greenlet
+from hub import native
+
+from greenio import thread
+from greenio.lock import Lock
+from greenio.threading import NativeCondition, NativeEvent, NativeThread, natively
+
+__all__ = ["adapt", "adapt_frames", "adapt_threads", "adapt_tracing"]
+
+_native_start = vars(sys.modules["_thread"]).get("_original_start_new_thread", native.start_new_thread)
+_PARTS = ("_pydev", "pydev", "debugpy")  # how the names of its modules begin
+
+
+class _Natively:
+    """A module of the standard library as the debugger is to see it: what it waits with is native."""
+
+    def __init__(self, module, **names):
+        vars(self).update(names, _module=module)
+
+    def __getattr__(self, name):
+        return getattr(self._module, name)
+
+    def __setattr__(self, name, value):
+        setattr(self._module, name, value)
+
+    def __delattr__(self, name):
+        delattr(self._module, name)
+
+
+class _Queue(native.original("queue", "Queue")):
+    def __init__(self, maxsize=0):
+        super().__init__(maxsize)
+        self.mutex = native.allocate_lock()
+        self.not_empty, self.not_full, self.all_tasks_done = (NativeCondition(self.mutex) for _ in range(3))
+
+
+def _where_threads_are_greenlets(adapt):
+    return wraps(adapt)(lambda module: adapt(module) if native.saved.get("_thread") else None)
+
+
+@_where_threads_are_greenlets
+def adapt(modules):
+    """Give the debugger what is native. `modules`: the module in which it keeps those of the standard library."""
+    seen = {
+        "threading": _Natively(
+            threading, Lock=native.allocate_lock, RLock=native.RLock, Condition=NativeCondition, Event=NativeEvent
+        ),
+        "thread": _Natively(sys.modules["_thread"], allocate_lock=native.allocate_lock),
+        "time": _Natively(time, sleep=native.sleep),
+        "_queue": _Natively(queue, Queue=_Queue),
+        "ThreadingEvent": NativeEvent,
+        "ThreadingLock": native.allocate_lock,
+    }
+    there = {name: getattr(modules, name, None) for name in seen}
+    for module in [each for name, each in sys.modules.items() if each is not None and name.startswith(_PARTS)]:
+        for name, value in list(vars(module).items()):
+            if value is native.get_ident:
+                setattr(module, name, thread.get_ident)
+            elif name in there and value is there[name]:
+                setattr(module, name, seen[name])
+    # The debugger knows by this name, and that of the file, that it is too early to ask which thread this is.
+    function = thread.ThreadGreenlet._run
+    function.__code__ = function.__code__.replace(co_name="_bootstrap", co_filename=threading.__file__)
+    if "pydevd" in sys.modules:
+        _adapt_what_is_there()
+
+
+def _adapt_what_is_there():
+    """The debugger ran before patching: it started the program."""
+    for each in gc.get_objects():
+        if str(type(each).__module__).startswith(_PARTS) and hasattr(each, "__dict__"):
+            for name, value in list(vars(each).items()):
+                _make_native(each, name, value)
+    _let_greenlets_be_traced(sys.modules["_pydev_bundle.pydev_monkey"])
+    monitoring = sys.modules.get("_pydevd_sys_monitoring.pydevd_sys_monitoring")
+    # Each greenlet is a thread now, and so the main one has to be looked at again.
+    if hasattr(monitoring, "reset_thread_local_info"):
+        monitoring.reset_thread_local_info()
+
+
+def _make_native(holder, name, value):
+    if isinstance(value, native.original("threading", "Event")):
+        _make_event_native(value)
+    elif isinstance(value, defaultdict) and value.default_factory is native.original("threading", "Event"):
+        value.default_factory = NativeEvent
+        for each in list(value.values()):
+            _make_event_native(each)
+    elif value is native.get_ident:
+        setattr(holder, name, thread.get_ident)
+    elif isinstance(value, Lock) and not value.locked():
+        setattr(holder, name, native.allocate_lock())
+
+
+def _make_event_native(event):
+    event.__class__ = NativeEvent
+    condition = event._cond
+    condition.__class__ = NativeCondition
+    if isinstance(condition._lock, Lock) and not condition._waiters:
+        condition.__init__(native.allocate_lock())
+
+
+def _let_greenlets_be_traced(monkey):
+    """Let what the debugger put in the place of what starts threads start greenlets. `monkey`: its module for that."""
+    for module in (sys.modules["_thread"], threading):
+        for before in ("_original_start_new_thread", "_original_start_joinable_thread"):
+            vars(module).pop(before, None)
+        for name, starts in (
+            ("start_new_thread", thread.start_new_thread),
+            ("start_new", thread.start_new_thread),
+            ("start_joinable_thread", thread.start_joinable_thread),
+        ):
+            for each in (name, f"_{name}"):
+                if hasattr(module, each):
+                    native.saved.setdefault(module.__name__, {}).setdefault(each, getattr(module, each))
+                    setattr(module, each, starts)
+    monkey.patch_thread_modules()
+
+
+# --- threads ------------------------------------------------------------------------------------------------------
+
+
+class _Thread(NativeThread):
+    __init__ = natively(threading.Thread.__init__, Event=NativeEvent)
+
+
+@_where_threads_are_greenlets
+def adapt_threads(module):
+    """Let the debugger's own threads be native. `module`: the one that has their class."""
+    module.threading = _Natively(threading, Thread=_Thread)
+    module.PyDBDaemonThread.__bases__ = (_Thread,)
+
+
+@_where_threads_are_greenlets
+def adapt_frames(constants):
+    """Let the debugger find the stacks of greenlets. `constants`: the module that has what it finds stacks with."""
+    before, main = constants._current_frames, greenlet.getcurrent()
+    while main.parent is not None:
+        main = main.parent
+
+    def _current_frames():
+        frames = before()
+        if main.gr_frame is not None:  # another one runs
+            frames[threading.main_thread().ident] = main.gr_frame
+        for each in gc.get_objects():
+            if isinstance(each, greenlet.greenlet) and id(each) in threading._active and each.gr_frame is not None:
+                frames[id(each)] = each.gr_frame
+        return frames
+
+    for module in [each for name, each in sys.modules.items() if each is not None and name.startswith(_PARTS)]:
+        if vars(module).get("_current_frames") is before:
+            module._current_frames = _current_frames
+
+
+@_where_threads_are_greenlets
+def adapt_tracing(tracing):
+    """Let each greenlet have a trace function of its own. `tracing`: the module that sets them."""
+    if hasattr(sys, "monitoring"):
+        return
+    get_debugger = sys.modules["_pydevd_bundle.pydevd_constants"].get_global_debugger
+    mine = threading.local()
+    vars(mine).update(vars(tracing._last_tracing_func_thread_local))
+    debugger = get_debugger()
+    if debugger is not None:
+        debugger._local_thread_trace_func = threading.local()
+
+    def set_trace(function):
+        mine.tracing_func = function
+        (tracing.TracingFunctionHolder._original_tracing or sys.settrace)(function)
+
+    def switched(event, args):
+        if observer is not None:
+            observer(event, args)
+        debugger = get_debugger()
+        if debugger is None or debugger.pydb_disposed:
+            return
+        if not hasattr(mine, "tracing_func"):
+            mine.tracing_func = debugger.get_thread_local_trace_func()
+        set_trace(mine.tracing_func)
+
+    tracing._last_tracing_func_thread_local, tracing.SetTrace = mine, set_trace
+    # It starts one for what it does to all native threads.
+    tracing.thread = _Natively(
+        sys.modules["_thread"], _original_start_new_thread=_native_start, allocate_lock=native.allocate_lock
+    )
+    observer = greenlet.settrace(switched)

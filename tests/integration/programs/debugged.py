@@ -1,0 +1,44 @@
+"""A program that a debugger looks at. It patches by itself, unless it is run by something that has done so.
+
+``debugged.py PORT`` lets a debugger connect; ``debugged.py`` is run by one.
+"""
+
+import sys
+
+from greenio import monkey
+
+monkey.patch_all()
+
+import threading  # noqa: E402
+
+
+def work(number, started, go_on):
+    started.release()
+    go_on.wait()
+    result = number * 2  # a breakpoint
+    return result
+
+
+def main():
+    started, go_on = threading.Semaphore(0), threading.Event()
+    workers = [
+        threading.Thread(target=work, args=(number, started, go_on), name=f"worker {number}") for number in range(3)
+    ]
+    for each in workers:
+        each.start()
+    for _ in workers:
+        started.acquire()
+    go_on.set()
+    for each in workers:
+        each.join()
+    ended = len(workers)
+    print(ended, type(threading.Lock()).__module__)  # another
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        import debugpy
+
+        debugpy.listen(("127.0.0.1", int(sys.argv[1])))
+        debugpy.wait_for_client()
+    main()
