@@ -1,4 +1,4 @@
-"""Tools that watch a program, on a patched one: coverage and the profiler. What is not installed is not tried."""
+"""What CPython has to watch a program with, on a patched one. Other tools are in tests/integration/test_tools.py."""
 
 import re
 import subprocess
@@ -32,13 +32,49 @@ def run(tmp_path):
     return run
 
 
-def test_coverage_counts_lines_in_threads(run):
-    pytest.importorskip("coverage", reason="coverage is not installed")
-    run("-m", "coverage", "run", "--concurrency=greenlet", "-m", "greenio.monkey", "script.py")
-    assert re.search(r"^script\.py +\d+ +0 +100%$", run("-m", "coverage", "report", "--include=script.py"), re.M)
-
-
 @pytest.mark.parametrize("order", [("cProfile", "greenio.monkey"), ("greenio.monkey", "cProfile")])
 def test_profiler(run, order):
     said = run("-m", order[0], "-m", order[1], "script.py")
     assert said.startswith("end") and re.search(r"script\.py:3\(work\)", said)
+
+
+MONITORED = """
+import sys, threading, time
+from greenio import monkey
+monkey.patch_all()
+def work():
+    time.sleep(0.001)
+    return 1
+def began(code, offset):
+    if code is work.__code__: seen.append(threading.current_thread().name)
+seen = []
+sys.monitoring.use_tool_id(sys.monitoring.PROFILER_ID, "test")
+sys.monitoring.register_callback(sys.monitoring.PROFILER_ID, sys.monitoring.events.PY_START, began)
+sys.monitoring.set_events(sys.monitoring.PROFILER_ID, sys.monitoring.events.PY_START)
+threads = [threading.Thread(target=work, name=str(number)) for number in range(3)]
+for each in threads: each.start()
+for each in threads: each.join()
+print(seen)
+"""
+
+
+@pytest.mark.skipif(not hasattr(sys, "monitoring"), reason="sys.monitoring is there from CPython 3.12 on")
+def test_monitoring(run):
+    assert run("-c", MONITORED) == "['0', '1', '2']\n"
+
+
+DUMPED = """
+import faulthandler, os, sys, threading
+from greenio import monkey
+monkey.patch_all()
+def dumps():
+    faulthandler.dump_traceback(file=sys.stdout)
+thread = threading.Thread(target=dumps)
+thread.start()
+thread.join()
+"""
+
+
+def test_faulthandler(run):
+    said = run("-c", DUMPED)
+    assert said.startswith("Current thread 0x") and " in dumps\n" in said
