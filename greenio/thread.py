@@ -109,12 +109,36 @@ exit_thread = exit
 # --- what `threading` is told of the end of a thread --------------------------------------------------------------
 
 
+class _Sentinel:
+    """What a thread holds for as long as it runs; then everybody gets it who wants it, at once."""
+
+    def __init__(self):
+        self._taken = False
+        self._ended = Event()
+
+    def acquire(self, blocking=True, timeout=-1):
+        if not self._taken:
+            self._taken = True
+            return True
+        return self._ended.wait(None if blocking and timeout < 0 else max(timeout, 0))
+
+    def release(self):
+        self._ended.set()
+
+    def locked(self):
+        return self._taken and not self._ended.is_set()
+
+    def _at_fork_reinit(self):
+        self._taken = False
+        self._ended.clear()
+
+
 def _set_sentinel():
     """A lock that is released when the current thread ends: for `threading` of CPython 3.12 and before."""
     if is_native():
         return native.original("_thread", "_set_sentinel")()
-    sentinel = allocate_lock()
-    at_end(greenlet.getcurrent(), "sentinel", lambda: sentinel.locked() and sentinel.release())
+    sentinel = _Sentinel()
+    at_end(greenlet.getcurrent(), "sentinel", sentinel._ended.set)
     return sentinel
 
 
@@ -193,10 +217,9 @@ _forks = 0  # how many forks lie between this process and the one that imported 
 
 
 def _shutdown():
-    """Wait for all threads that are not daemons, greenlets first."""
+    """Wait for all greenlets that are threads and not daemons. Switches."""
     while _awaited:
         next(iter(_awaited)).join()
-    native.original("_thread", "_shutdown")()
 
 
 def _after_fork_in_child():

@@ -18,7 +18,8 @@ from greenio.identity import at_end, get_ident
 from greenio.local import local
 from greenio.lock import Lock
 from greenio.mutex import ThreadRLock as RLock
-from greenio.thread import _shutdown, _ThreadHandle  # noqa: F401  (patching takes the first one from here)
+from greenio.thread import _Sentinel, _ThreadHandle
+from greenio.thread import _shutdown as _wait_for_greenlets
 
 __all__ = [
     "Event", "Lock", "NativeCondition", "NativeEvent", "NativeThread", "RLock", "get_ident", "local",
@@ -58,6 +59,68 @@ def _nothing_to_delete(thread):
 def _forget(ident, thread):
     if _standard._active.get(ident) is thread:
         del _standard._active[ident]
+
+
+# --- the end of the interpreter -----------------------------------------------------------------------------------
+
+
+def _shutdown():
+    """Wait for all threads that are not daemons: for `threading` of CPython 3.13 and later. Switches.
+
+    Greenlets run for as long as there are native ones, which may wait for them.
+    """
+    while True:
+        _wait_for_greenlets()
+        natives = [each for each in _standard.enumerate() if not each.daemon and _is_native_and_runs(each)]
+        if not natives:
+            break
+        for each in natives:
+            join_native(each)
+    native.original("_thread", "_shutdown")()
+
+
+def _is_native_and_runs(thread):
+    return thread is not _standard.main_thread() and thread.is_alive() and not isinstance(thread._handle, _ThreadHandle)
+
+
+class _ShutdownLocks(set):
+    """The locks that threads hold which the interpreter waits for: for `threading` of CPython 3.12 and before.
+
+    Those of native threads are waited for without keeping greenlets from running.
+    """
+
+    def __iter__(self):
+        return (each if isinstance(each, _Sentinel) else _Watched(each) for each in super().__iter__())
+
+
+class _Watched:
+    """A native lock. Whoever waits for it lets greenlets run, and looks every 10 ms."""
+
+    def __init__(self, lock):
+        self._lock = lock
+        self.locked, self.release = lock.locked, lock.release
+
+    def acquire(self):
+        while not self._lock.acquire(False):
+            sleep(_LOOK)
+        return True
+
+    def __eq__(self, other):
+        return other is self or other is self._lock
+
+    def __hash__(self):
+        return hash(self._lock)
+
+
+def wait_for_native_threads_too():
+    """Let the interpreter wait for native threads at its end as it does for greenlets."""
+    if hasattr(_standard, "_shutdown_locks"):
+        _standard._shutdown_locks = _ShutdownLocks(_standard._shutdown_locks)
+        os.register_at_fork(after_in_child=_wait_in_child_too)
+
+
+def _wait_in_child_too():
+    _standard._shutdown_locks = _ShutdownLocks(_standard._shutdown_locks)
 
 
 # --- native threads, and what they wait with ----------------------------------------------------------------------
@@ -121,21 +184,26 @@ class NativeEvent(native.original("threading", "Event")):
 
 def join_native(thread, timeout=None, join=_standard.Thread.join):
     """Wait for a native thread without keeping greenlets from running. Raises what Thread.join() raises."""
-    # What the standard function would raise, it raises at once.
-    join(thread, 0)
+    main = thread is _standard.main_thread()
+    if main and _standard.current_thread() is thread:
+        raise RuntimeError("cannot join current thread")
+    if not main:
+        # What the standard function would raise, it raises at once. Greenlets of the main thread it takes for that.
+        join(thread, 0)
     left = None if timeout is None else max(timeout, 0)
     while thread.is_alive() and (left is None or left > 0):
         pause = _LOOK if left is None else min(_LOOK, left)
         sleep(pause)
         if left is not None:
             left -= pause
-    join(thread, 0)
+    if not main:
+        join(thread, 0)
 
 
 def adopt_running_threads():
-    """Let join() of the native threads that run already let greenlets run."""
+    """Let join() of the native threads that run already let greenlets run, of the main one too."""
     for thread in _standard.enumerate():
-        if thread is not _standard.main_thread() and not isinstance(_handle_of(thread), (Lock, _ThreadHandle)):
+        if not isinstance(_handle_of(thread), (_Sentinel, _ThreadHandle)):
             thread.join = partial(join_native, thread)
 
 

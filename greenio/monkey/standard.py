@@ -91,6 +91,7 @@ def patch_thread(threading=True, _threading_local=True, Event=True, logging=True
         saved.setdefault("threading", {})["Thread"] = source.NativeThread
         source.adopt_running_threads()
         source.know_who_forks()
+        source.wait_for_native_threads_too()
     if _threading_local:
         patch_item(import_module("_threading_local"), "local", import_module("greenio.local").local)
     if existing_locks:

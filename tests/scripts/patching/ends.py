@@ -50,6 +50,47 @@ def native_threads_at_the_end():
     _say("main")
 
 
+def native_threads_that_wait_for_greenlets_at_the_end():
+    import queue
+
+    def natively(function):
+        monkey.get_original("threading", "Thread")(target=lambda: function() and results.put(1)).start()
+
+    def gives():
+        time.sleep(0.01)
+        items.put(1)
+        lock.release()
+        event.set()
+
+    items, lock, event, results = queue.Queue(), threading.Lock(), threading.Event(), queue.Queue()
+    lock.acquire()
+    # Whatever the order in which the interpreter waits for them.
+    for _ in range(5):
+        threading.Thread(target=time.sleep, args=(0.02,)).start()
+        natively(event.wait)
+    natively(items.get)
+    natively(lock.acquire)
+    thread = threading.Thread(target=gives)
+    thread.start()
+    natively(lambda: thread.join() is None)
+    # Also for those that need not be waited for themselves.
+    after = threading.Event()
+    natively(after.wait)
+    threading.Thread(target=lambda: (event.wait(), after.set()), daemon=True).start()
+    atexit.register(lambda: _say(results.qsize()))
+    _say("main")
+
+
+def a_thread_that_waits_for_the_main_one():
+    native = monkey.get_original("threading", "Thread")
+    for kind in (native, threading.Thread):
+        kind(
+            target=lambda: (threading.main_thread().join(), results.append(threading.main_thread().is_alive()))
+        ).start()
+    results = []
+    atexit.register(lambda: _say(results))
+
+
 def the_end_of_main_is_not_the_end():
     threading.Thread(target=lambda: (time.sleep(0.01), _say("still here"))).start()
 

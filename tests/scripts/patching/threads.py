@@ -125,6 +125,29 @@ def greenlets_that_are_killed_are_forgotten_too():
 # --- threads ------------------------------------------------------------------------------------------------------
 
 
+def many_may_join_one():
+    event = threading.Event()
+    thread = threading.Thread(target=event.wait)
+    thread.start()
+    joined = []
+
+    def join(*timeout):
+        thread.join(*timeout)
+        joined.append(thread.is_alive())
+
+    joining = [threading.Thread(target=join) for _ in range(3)]
+    joining += [monkey.get_original("threading", "Thread")(target=join) for _ in range(3)]
+    joining.append(threading.Thread(target=join, args=(20,)))
+    for each in joining:
+        each.start()
+    join(0.001)
+    join(0)
+    event.set()
+    for each in joining:
+        each.join()
+    assert joined == [True] * 2 + [False] * len(joining)
+
+
 def names_and_daemons():
     seen = []
 
