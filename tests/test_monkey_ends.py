@@ -32,3 +32,8 @@ def test_ends(name):
     result = scenarios.alone("ends.py", name)
     said = [line for line in result.stdout.splitlines() if not line.startswith("{")]
     assert (said, result.returncode) == (SAID[name], 0), result.stderr
+
+
+@pytest.mark.parametrize("patches, found", [("here", "False False"), ("everywhere", "True True")])
+def test_children_that_are_spawned_are_patched_if_they_patch(run_script, patches, found):
+    assert run_script("spawned_child.py", patches) == f"spawn {found}\nforkserver {found}\n"
