@@ -22,7 +22,7 @@ from greenio.thread import _Sentinel, _ThreadHandle
 from greenio.thread import _shutdown as _wait_for_greenlets
 
 __all__ = [
-    "Event", "Lock", "NativeCondition", "NativeEvent", "NativeThread", "RLock", "get_ident", "local",
+    "Event", "LibraryThread", "Lock", "NativeCondition", "NativeEvent", "NativeThread", "RLock", "get_ident", "local",
     "main_native_thread",
 ]  # fmt: skip
 
@@ -180,6 +180,12 @@ class NativeEvent(native.original("threading", "Event")):
     """A threading.Event that blocks the native thread while it is waited for, and all greenlets in it."""
 
     __init__ = natively(native.original("threading", "Event").__init__, Condition=NativeCondition)
+
+
+class LibraryThread(NativeThread):
+    """A NativeThread of a library, of which the program knows nothing: start() does not let greenlets run."""
+
+    __init__ = natively(_standard.Thread.__init__, Event=NativeEvent)
 
 
 def join_native(thread, timeout=None, join=_standard.Thread.join):

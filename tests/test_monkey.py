@@ -35,10 +35,12 @@ def test_real_threads_of_what_is_imported_after_patching(run_script):
     assert run_script("imported_after_patching.py") == "5\n('127.0.0.1', 80) True\n"
 
 
-@pytest.mark.parametrize("resolver", ["ares", "dnspython"])
-def test_names_are_looked_up(run_script, resolver):
-    pytest.importorskip({"ares": "pycares", "dnspython": "dns"}[resolver])
-    assert run_script("resolvers_after_patching.py", resolver) == f"{['192.0.2.1'] * 3}\n"
+@pytest.mark.parametrize("resolver, module", [("ares", "pycares"), ("dnspython", "dns.resolver")])
+@pytest.mark.parametrize("when", ["before patching", "after it"])
+def test_names_are_looked_up(run_script, resolver, module, when):
+    pytest.importorskip(module.partition(".")[0])
+    modules = [module] if when == "before patching" else []
+    assert run_script("resolvers_after_patching.py", resolver, *modules) == f"{['192.0.2.1'] * 3}\n"
 
 
 def test_pause_in_a_thread(run_script):

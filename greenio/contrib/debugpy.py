@@ -24,7 +24,7 @@ from hub import native
 
 from greenio import thread
 from greenio.lock import Lock
-from greenio.threading import NativeCondition, NativeEvent, NativeThread, natively
+from greenio.threading import LibraryThread, NativeCondition, NativeEvent
 
 __all__ = ["adapt", "adapt_frames", "adapt_threads", "adapt_tracing"]
 
@@ -140,15 +140,11 @@ def _let_greenlets_be_traced(monkey):
 # --- threads ------------------------------------------------------------------------------------------------------
 
 
-class _Thread(NativeThread):
-    __init__ = natively(threading.Thread.__init__, Event=NativeEvent)
-
-
 @_where_threads_are_greenlets
 def adapt_threads(module):
     """Let the debugger's own threads be native. `module`: the one that has their class."""
-    module.threading = _Natively(threading, Thread=_Thread)
-    module.PyDBDaemonThread.__bases__ = (_Thread,)
+    module.threading = _Natively(threading, Thread=LibraryThread)
+    module.PyDBDaemonThread.__bases__ = (LibraryThread,)
 
 
 @_where_threads_are_greenlets

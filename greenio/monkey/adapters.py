@@ -20,6 +20,7 @@ ADAPTERS = {
         "_pydevd_bundle.pydevd_daemon_thread": "adapt_threads",
         "pydevd_tracing": "adapt_tracing",
     },
+    "pycares": {"pycares": "adapt"},
     "psycopg": {"psycopg.waiting": "adapt", "psycopg.connection": "adapt_connection"},
     "psycopg2": {"psycopg2.extensions": "adapt"},
     "kombu": {

@@ -59,7 +59,7 @@ class Resolver(NamesResolver):
     def __init__(self, hub):
         super().__init__(hub)
         self._channel = None
-        self._making = Lock()  # making one may wait, for pycares' thread to begin, where that is a greenlet
+        self._making = Lock()  # making one may wait for pycares' thread to begin
         self._asked = 0  # questions under way
         self._watchers = {}  # by descriptor
         self._timer = None
@@ -199,9 +199,11 @@ def make_channel(**options):
 
     With its first, pycares starts the thread that will close them, and that never ends. No greenlet can hope for
     anything from that thread: it must not keep those waiting that nobody else will wake. Nor must it take a signal
-    that somebody waits for in sigwait(). In a patched program it is a greenlet, of which none of this is to be feared.
+    that somebody waits for in sigwait(). In a patched program whose adapter for pycares is switched off it is a
+    greenlet, of which none of this is to be feared.
     """
-    if _closers or _thread.start_new_thread is not start_new_thread:
+    native = _thread.start_new_thread is start_new_thread or pycares.threading is not threading
+    if _closers or not native:
         return pycares.Channel(**options)
     before = set(threading.enumerate())
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # a thread is born with its maker's

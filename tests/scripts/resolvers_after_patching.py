@@ -1,10 +1,17 @@
-"""A patched program looks names up by a resolver that is first imported there, in threads that are greenlets."""
+"""A patched program looks names up by a resolver that is first imported there, in threads that are greenlets.
+
+The first argument is the resolver; another is a module to import before patching.
+"""
 
 import faulthandler
 import sys
+from importlib import import_module
 from pathlib import Path
 
-from greenio import monkey
+for name in sys.argv[2:]:
+    import_module(name)
+
+from greenio import monkey  # noqa: E402
 
 monkey.patch_all()
 faulthandler.dump_traceback_later(30, exit=True)
@@ -26,3 +33,8 @@ with NameServer({"answer.test": {"A": ["192.0.2.1"]}}) as server:
     for thread in threads:
         thread.join()
 print(found)
+if sys.argv[1] == "ares":
+    # What closes channels waits in C.
+    from pycares import _shutdown_manager
+
+    assert _shutdown_manager._thread.native_id != threading.get_native_id()
