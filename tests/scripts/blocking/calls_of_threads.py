@@ -102,6 +102,8 @@ def barrier_wait():
 def import_twice():
     with tempfile.TemporaryDirectory() as folder:
         sys.path.insert(0, folder)
+        importlib.invalidate_caches()
+        sys.modules.pop("slow_to_import", None)
         with open(f"{folder}/slow_to_import.py", "w") as file:
             file.write("import time\ntime.sleep(0.03)\ndone = True\n")
         spawn(importlib.import_module, "slow_to_import")
