@@ -70,6 +70,8 @@ def what_is_left(hub, descriptors, threads):
         found.append(f"the loop is still referenced: {left}")
     if left["handles"]:
         found.append(f"watchers were left open: {left}")
+    if "_exception_stream" in vars(hub):
+        found.append(f"errors still go to {hub.exception_stream}")
     running = set(threading.enumerate()) - threads
     if running:
         found.append(f"threads still run: {running}")

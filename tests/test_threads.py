@@ -136,7 +136,7 @@ def test_destroy_is_for_the_main_greenlet():
         with pytest.raises(AssertionError, match="main greenlet"):
             spawn(get_hub().destroy).get()
 
-    hub_stream, get_hub().exception_stream = get_hub().exception_stream, None
+    get_hub().exception_stream = None
     try:
 
         def quiet():
@@ -145,7 +145,7 @@ def test_destroy_is_for_the_main_greenlet():
 
         in_thread(quiet)
     finally:
-        get_hub().exception_stream = hub_stream
+        del get_hub().__dict__["_exception_stream"]
 
 
 def test_callbacks_from_many_threads_all_run_once():
