@@ -158,6 +158,7 @@ class _ThreadHandle:
     def _set_done(self):
         if not self._started:
             raise RuntimeError("thread not started")
+        _awaited.discard(self)
         self._done.set()
 
     def join(self, timeout=None):
@@ -208,7 +209,6 @@ def _make_thread_handle(ident):
 
 
 def _ended(handle):
-    _awaited.discard(handle)
     handle._set_done()
 
 

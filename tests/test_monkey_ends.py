@@ -19,6 +19,7 @@ SAID = {
     "executor_at_the_end": ["0", "last registered, first called", *"12345"],
     "new_threads_after_the_end": ["ran"],
     "processes_of_multiprocessing": ["['MainThread', 'MainThread', 'MainThread']", "0", "0", "0"],
+    "process_of_a_thread": ["True", "0"],
     "spawned_processes_begin_anew": ["[None]"],
 }  # fmt: skip
 

@@ -237,6 +237,23 @@ def processes_of_multiprocessing():
             _say(process.exitcode)
 
 
+def process_of_a_thread():
+    import multiprocessing
+
+    def look():
+        _say(threading.current_thread() is threading.main_thread())
+
+    def starts():
+        process = multiprocessing.get_context("fork").Process(target=look)
+        process.start()
+        process.join(10)
+        _say(process.exitcode)
+
+    thread = threading.Thread(target=starts)
+    thread.start()
+    thread.join()
+
+
 def spawned_processes_begin_anew():
     import multiprocessing
 
