@@ -160,9 +160,9 @@ class IdentRegistry:
         self.next += 1
         return self.next - 1
 
-    def give(self, ident):
+    def give(self, ident, push=heapq.heappush):
         """The number is no longer in use."""
-        heapq.heappush(self.free, ident)
+        push(self.free, ident)
 
 
 def ident_registry(hub):
@@ -249,7 +249,10 @@ cdef class Greenlet(HubGreenlet):
 
     def __dealloc__(self):
         if self.ident is not None and self.scheduler is not None:
-            ident_registry(self.scheduler).give(self.ident)
+            # Not by way of this module, which may have been cleared at the end of the interpreter.
+            registry = self.scheduler.__dict__.get("ident_registry")
+            if registry is not None:
+                registry.give(self.ident)
         greenio_stack_free(<greenio_stack *> self.stack)
 
     # --- life ---

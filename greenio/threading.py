@@ -176,10 +176,10 @@ class NativeCondition(_standard.Condition):
     wait = natively(_standard.Condition.wait)
 
 
-class NativeEvent(native.original("threading", "Event")):
+class NativeEvent(_standard.Event):
     """A threading.Event that blocks the native thread while it is waited for, and all greenlets in it."""
 
-    __init__ = natively(native.original("threading", "Event").__init__, Condition=NativeCondition)
+    __init__ = natively(_standard.Event.__init__, Condition=NativeCondition)
 
 
 class LibraryThread(NativeThread):

@@ -19,3 +19,7 @@ def test_greenlets_still_run_at_exit(run_script):
 
 def test_finalizers_at_the_end_of_the_interpreter(run_script):
     assert run_script("used_by_finalizers.py") == "finalized\n"
+
+
+def test_greenlets_that_are_kept_to_the_end(run_script):
+    assert run_script("kept_to_the_end.py") == "3\n"

@@ -18,6 +18,7 @@ import threading
 import time
 from collections import defaultdict
 from functools import wraps
+from typing import Any
 
 import greenlet
 from hub import native
@@ -28,7 +29,8 @@ from greenio.threading import LibraryThread, NativeCondition, NativeEvent
 
 __all__ = ["adapt", "adapt_frames", "adapt_threads", "adapt_tracing"]
 
-_native_start = vars(sys.modules["_thread"]).get("_original_start_new_thread", native.start_new_thread)
+_StandardQueue: Any = native.original("queue", "Queue")
+_native_start: Any = vars(sys.modules["_thread"]).get("_original_start_new_thread", native.start_new_thread)
 _PARTS = ("_pydev", "pydev", "debugpy")  # how the names of its modules begin
 
 
@@ -48,7 +50,7 @@ class _Natively:
         delattr(self._module, name)
 
 
-class _Queue(native.original("queue", "Queue")):
+class _Queue(_StandardQueue):
     def __init__(self, maxsize=0):
         super().__init__(maxsize)
         self.mutex = native.allocate_lock()
