@@ -34,6 +34,11 @@ _native_start: Any = vars(sys.modules["_thread"]).get("_original_start_new_threa
 _PARTS = ("_pydev", "pydev", "debugpy")  # how the names of its modules begin
 
 
+def _modules():
+    """The debugger's modules that are there."""
+    return [each for name, each in sys.modules.items() if each is not None and name.startswith(_PARTS)]
+
+
 class _Natively:
     """A module of the standard library as the debugger is to see it: what it waits with is native."""
 
@@ -75,7 +80,7 @@ def adapt(modules):
         "ThreadingLock": native.allocate_lock,
     }
     there = {name: getattr(modules, name, None) for name in seen}
-    for module in [each for name, each in sys.modules.items() if each is not None and name.startswith(_PARTS)]:
+    for module in _modules():
         for name, value in list(vars(module).items()):
             if value is native.get_ident:
                 setattr(module, name, thread.get_ident)
@@ -90,8 +95,15 @@ def adapt(modules):
 
 def _adapt_what_is_there():
     """The debugger ran before patching: it started the program."""
+    # In children that it follows, pydevd was the main module when its classes were made.
+    kinds = {
+        id(value)
+        for module in _modules()
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__.startswith((*_PARTS, "__main__"))
+    }
     for each in gc.get_objects():
-        if str(type(each).__module__).startswith(_PARTS) and hasattr(each, "__dict__"):
+        if id(type(each)) in kinds and hasattr(each, "__dict__"):
             for name, value in list(vars(each).items()):
                 _make_native(each, name, value)
     _let_greenlets_be_traced(sys.modules["_pydev_bundle.pydev_monkey"])
@@ -165,7 +177,7 @@ def adapt_frames(constants):
                 frames[id(each)] = each.gr_frame
         return frames
 
-    for module in [each for name, each in sys.modules.items() if each is not None and name.startswith(_PARTS)]:
+    for module in _modules():
         if vars(module).get("_current_frames") is before:
             module._current_frames = _current_frames
 

@@ -1,6 +1,7 @@
 """A program that a debugger looks at. It patches by itself, unless it is run by something that has done so.
 
-``debugged.py PORT`` lets a debugger connect; ``debugged.py`` is run by one.
+``debugged.py PORT`` lets a debugger connect; ``debugged.py`` is run by one, and ``debugged.py fork|subprocess`` has a
+child that does the same.
 """
 
 import sys
@@ -9,6 +10,8 @@ from greenio import monkey
 
 monkey.patch_all()
 
+import multiprocessing  # noqa: E402
+import subprocess  # noqa: E402
 import threading  # noqa: E402
 
 
@@ -32,10 +35,26 @@ def main():
     for each in workers:
         each.join()
     ended = len(workers)
-    print(ended, type(threading.Lock()).__module__)  # another
+    print(ended, type(threading.Lock()).__module__, flush=True)  # another
+
+
+def fork():
+    process = multiprocessing.get_context("fork").Process(target=main)
+    process.start()
+    process.join()
+    print(process.exitcode)
+
+
+def run_again():
+    print(subprocess.run([sys.executable, "-Xfrozen_modules=off", __file__], check=False).returncode)
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1 and not sys.argv[1].isdigit():
+        thread = threading.Thread(target=fork if sys.argv[1] == "fork" else run_again)
+        thread.start()
+        thread.join()
+        sys.exit()
     if len(sys.argv) > 1:
         import debugpy
 
