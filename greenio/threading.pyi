@@ -1,5 +1,6 @@
 import threading as _standard
 from collections.abc import Callable
+from typing import Any
 
 from greenio.event import Event as Event
 from greenio.identity import get_ident as get_ident
@@ -7,13 +8,30 @@ from greenio.local import local as local
 from greenio.mutex import Lock as Lock
 from greenio.mutex import ThreadRLock as RLock
 
-__all__ = ["Event", "Lock", "NativeThread", "RLock", "get_ident", "local", "main_native_thread"]
+__all__ = [
+    "Event",
+    "LibraryThread",
+    "Lock",
+    "NativeCondition",
+    "NativeEvent",
+    "NativeThread",
+    "RLock",
+    "get_ident",
+    "local",
+    "main_native_thread",
+]
 
 def main_native_thread() -> _standard.Thread: ...
 def know_who_forks() -> None: ...
+def wait_for_native_threads_too() -> None: ...
+def natively(function: Callable[..., Any], **names: object) -> Callable[..., Any]: ...
 
 class NativeThread(_standard.Thread):
     def join(self, timeout: float | None = None) -> None: ...
+
+class LibraryThread(NativeThread): ...
+class NativeCondition(_standard.Condition): ...
+class NativeEvent(_standard.Event): ...
 
 def join_native(
     thread: _standard.Thread,
