@@ -2,6 +2,9 @@
 
 pip install '.[bench]' && python benchmarks/compare_io.py [--rounds 7] [--seconds 0.5] [row ...]
 
+The column "plain" is a server in C that does nothing but call the system (plain.c); for the transfers of 1 GiB, plain
+blocking sockets in Python.
+
 All servers of a row run at the same time, and are put under load in turn, again and again; the figures are medians of
 the rounds. What is counted is the CPU time of the server's process, in its own code and in the system's.
 
@@ -11,18 +14,23 @@ client would pay for a sleep with every message, and be the worse for being quic
 """
 
 import argparse
+import atexit
 import os
 import resource
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import load
 
 HERE = Path(__file__).parent
+PLAIN = Path(tempfile.mkdtemp()) / "plain"  # plain.c, compiled
+atexit.register(shutil.rmtree, PLAIN.parent)
 SERVERS = ["greenio", "gevent", "protocol", "streams"]
 ROWS = {
     "udp": ("UDP echo, 32 datagrams of 64 B under way", "udp", load.Datagrams, 32, 64),
@@ -44,9 +52,8 @@ def cpu_clock(pid):
 
 
 def start(library, kind):
-    server = subprocess.Popen(
-        [sys.executable, str(HERE / "servers.py"), library, kind], stdout=subprocess.PIPE, text=True, cwd=HERE
-    )
+    command = [str(PLAIN), kind] if library == "plain" else [sys.executable, str(HERE / "servers.py"), library, kind]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE)
     os.sched_setscheduler(server.pid, os.SCHED_BATCH, os.sched_param(0))
     return server
 
@@ -54,8 +61,9 @@ def start(library, kind):
 def measure(row, rounds, seconds):
     """CPU microseconds a message: {library: median}."""
     _, kind, client, connections, size = ROWS[row]
-    servers = {library: start(library, kind) for library in SERVERS}
-    clients, figures = {}, {library: [] for library in SERVERS}
+    libraries = [*SERVERS, "plain"] if kind in ("echo", "udp") and PLAIN.exists() else SERVERS
+    servers = {library: start(library, kind) for library in libraries}
+    clients, figures = {}, {library: [] for library in libraries}
     try:
         for library, server in servers.items():
             clients[library] = client(int(server.stdout.readline()), connections, size)
@@ -126,6 +134,8 @@ def main():
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if shutil.which("cc"):
+        subprocess.run(["cc", "-O2", "-o", PLAIN, HERE / "plain.c"], check=True)
     os.sched_setaffinity(0, [max(os.sched_getaffinity(0))])
     rows = options.row or [*ROWS, *others]
     print(
