@@ -4,7 +4,7 @@ from libc.stdint cimport uint64_t
 
 from cython cimport final
 from hub.deadlines cimport deadline_t
-from hub.loop cimport watch_t
+from hub.loop cimport Loop, watch_t
 from hub.scheduler cimport Scheduler
 
 cdef enum:
@@ -19,6 +19,7 @@ cdef class Stream:
     cdef int fd                    # -1 once closed
     cdef int family                # of its addresses; -1 where nobody needs to know
     cdef Scheduler hub             # the hub that waited first; others may too, but without what is cached here
+    cdef Loop loop                 # that hub's
     cdef unsigned long epoch       # of its loop when `watch` was opened
     cdef watch_t *watch            # the descriptor's watch on that hub's loop
     cdef unsigned int generation   # of the watch when it was opened

@@ -21,6 +21,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
+from cython cimport no_gc_clear
 from libc.errno cimport EAGAIN, EBADF, EINTR, errno
 from libc.stdint cimport uint64_t
 
@@ -136,6 +137,7 @@ cdef char *scratch_buffer() noexcept:
     return scratch
 
 
+@no_gc_clear  # __dealloc__() needs the loop
 cdef class Stream:
     """What a socket keeps for waiting: its descriptor, its watch on the hub's loop, its timeout (internal)."""
 
@@ -149,9 +151,9 @@ cdef class Stream:
 
     def __dealloc__(self):
         if self.reading != NULL:
-            deadline_drop(self.reading, self.hub.loop)
+            deadline_drop(self.reading, self.loop)
         if self.writing != NULL:
-            deadline_drop(self.writing, self.hub.loop)
+            deadline_drop(self.writing, self.loop)
 
     cdef deadline_t *deadline_of(self, int events) except NULL:
         if events == READ:
@@ -174,6 +176,7 @@ cdef class Stream:
     cdef watch_t *open_watch(self, Scheduler hub) except NULL:
         if self.hub is None:
             self.hub = hub
+            self.loop = hub.loop
         if self.hub is not hub:
             return self.open_elsewhere(hub)
         if self.watch == NULL or self.epoch != hub.loop.core.epoch or self.generation != self.watch.generation:

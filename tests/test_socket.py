@@ -1,6 +1,7 @@
 """TCP sockets: data, timeouts, several waiters, closing, errors. Real sockets on loopback."""
 
 import errno
+import gc
 import io
 import os
 import socket as standard
@@ -576,3 +577,24 @@ def test_much_then_little_then_nothing():
         theirs.sendall(b"x")
         theirs.close()
         assert ours.recv(65536) == b"x" and ours.recv(65536) == ours.recv(65536) == b""
+
+
+@pytest.mark.filterwarnings("ignore:unclosed")
+def test_a_socket_that_goes_with_a_cycle_after_it_waited_with_a_timeout():
+    left, right = socketpair()
+    left.settimeout(10)
+    reader = spawn(left.recv, 1)
+    sleep(0)
+    right.send(b"x")
+    assert reader.get() == b"x"
+    del reader
+    gc.collect()  # so that they are older than what refers to them
+
+    class Holder:
+        pass
+
+    holder = Holder()
+    holder.itself, holder.socket, holder.stream = holder, left, left._stream
+    del holder, left
+    gc.collect()  # what goes wrong is reported as unraisable, which is an error here
+    right.close()
