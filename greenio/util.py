@@ -107,7 +107,8 @@ class GreenletTree:
         trees = {}
         for each in gc.get_objects():
             try:
-                if isinstance(each, greenlet.greenlet):
+                # Not isinstance(): lazy objects, of Django say, would be made what they stand for.
+                if issubclass(type(each), greenlet.greenlet):
                     trees[each] = cls(each)
             except ReferenceError:
                 continue  # a dead weak proxy

@@ -173,7 +173,12 @@ def adapt_frames(constants):
         if main.gr_frame is not None:  # another one runs
             frames[threading.main_thread().ident] = main.gr_frame
         for each in gc.get_objects():
-            if isinstance(each, greenlet.greenlet) and id(each) in threading._active and each.gr_frame is not None:
+            # Not isinstance(): lazy objects, of Django say, would be made what they stand for.
+            if (
+                issubclass(type(each), greenlet.greenlet)
+                and id(each) in threading._active
+                and each.gr_frame is not None
+            ):
                 frames[id(each)] = each.gr_frame
         return frames
 

@@ -22,13 +22,17 @@ _LOCK, _RLOCK = type(native.allocate_lock()), native.RLock
 _CONDITION_METHODS = ("acquire", "release", "_release_save", "_acquire_restore", "_is_owned")
 
 
+# Objects that refer to locks are asked by type(), never by isinstance() or getattr(): lazy ones, of Django say, would
+# be made what they stand for.
+
+
 def replace_existing():
     """Replace every native lock that can be. Returns the names of those that somebody holds (list of str)."""
     objects = gc.get_objects()
     locks = {id(each): each for each in objects if type(each) in (_LOCK, _RLOCK)}
     conditions = {}  # id of a lock -> the conditions on it
     for each in objects:
-        if isinstance(each, threading.Condition):
+        if issubclass(type(each), threading.Condition):
             lock = vars(each).get("_lock")
             if type(lock) in (_LOCK, _RLOCK):
                 conditions.setdefault(id(lock), []).append(each)
@@ -63,13 +67,14 @@ def _holders_of(locks, conditions):
     asked = tuple(locks.values())
     for referrer in gc.get_referrers(*asked):
         # The arguments of the call itself are among them from CPython 3.13 on.
-        if referrer is locks or isinstance(referrer, FrameType) or referrer == asked:
+        kind = type(referrer)
+        if referrer is locks or kind is FrameType or (kind is tuple and referrer == asked):
             continue
-        if type(referrer) is dict:
+        if kind is dict:
             for name, value in referrer.items():
                 if id(value) in locks:
                     holders.setdefault(id(value), []).append((referrer, name))
-        elif isinstance(referrer, BuiltinMethodType):
+        elif kind is BuiltinMethodType:
             if id(referrer) not in bound:
                 unknown.add(id(referrer.__self__))
         else:
@@ -83,16 +88,23 @@ def _holders_of(locks, conditions):
 
 def _attributes_with(instance, locks):
     found = []
-    for name, value in getattr(instance, "__dict__", {}).items() if not isinstance(instance, type) else ():
+    for name, value in () if issubclass(type(instance), type) else _attribute(instance, "__dict__", {}).items():
         if id(value) in locks:
             found.append((name, id(value)))
     for kind in type(instance).__mro__:
         slots = vars(kind).get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
-            value = getattr(instance, name, None)
+            value = _attribute(instance, name)
             if id(value) in locks:
                 found.append((name, id(value)))
     return found
+
+
+def _attribute(instance, name, default=None):
+    try:
+        return object.__getattribute__(instance, name)
+    except AttributeError:
+        return default
 
 
 def _replace(lock, holders, conditions):
@@ -107,7 +119,7 @@ def _replace(lock, holders, conditions):
         if type(holder) is dict:
             if holder.get(name) is lock:
                 holder[name] = new
-        elif getattr(holder, name) is lock:
+        elif _attribute(holder, name) is lock:
             object.__setattr__(holder, name, new)
 
 

@@ -519,6 +519,29 @@ def things_made_before_patching():
         assert order == ["first", "other"]
 
 
+def lazy_objects_stay_lazy():
+    import gc
+    import threading
+
+    class Lazy:
+        def __init__(self):
+            object.__setattr__(self, "lock", threading.Lock())
+
+        def __getattribute__(self, name):
+            raise RuntimeError(f"{name} was asked for")
+
+        def __eq__(self, other):
+            raise RuntimeError("was compared")
+
+    lazy = Lazy()
+    native = type(object.__getattribute__(lazy, "lock"))
+    monkey.patch_all()
+    assert type(object.__getattribute__(lazy, "lock")) is not native
+    from greenio.util import GreenletTree
+
+    assert GreenletTree.forest() and gc.is_tracked(lazy)
+
+
 def reentrant_locks_in_use_of_the_library():
     # One that is held by the thread that patches: warned of, and not lost.
     import threading
