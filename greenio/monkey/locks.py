@@ -28,15 +28,16 @@ _CONDITION_METHODS = ("acquire", "release", "_release_save", "_acquire_restore",
 
 def replace_existing():
     """Replace every native lock that can be. Returns the names of those that somebody holds (list of str)."""
-    objects = gc.get_objects()
-    locks = {id(each): each for each in objects if type(each) in (_LOCK, _RLOCK)}
+    kinds = {_LOCK, _RLOCK, *_with_subclasses(threading.Condition)}
+    locks = {}  # id of a lock -> the lock
     conditions = {}  # id of a lock -> the conditions on it
-    for each in objects:
-        if issubclass(type(each), threading.Condition):
+    for each in [each for each in gc.get_objects() if type(each) in kinds]:
+        if type(each) in (_LOCK, _RLOCK):
+            locks[id(each)] = each
+        else:
             lock = vars(each).get("_lock")
             if type(lock) in (_LOCK, _RLOCK):
                 conditions.setdefault(id(lock), []).append(each)
-    del objects
     holders, unknown = _holders_of(locks, conditions)
     held = []
     for key, lock in locks.items():
@@ -47,6 +48,10 @@ def replace_existing():
         elif key not in unknown and holders.get(key) and not any(each._waiters for each in conditions.get(key, ())):
             _replace(lock, holders[key], conditions.get(key, ()))
     return held
+
+
+def _with_subclasses(kind):
+    return {kind}.union(*map(_with_subclasses, kind.__subclasses__()))
 
 
 def _is_free(lock):

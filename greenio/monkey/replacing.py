@@ -43,6 +43,9 @@ def replace_in_standard_library(replaced):
             continue
         if module_name in ("__main__", "_socket", "_signal", "posix"):
             continue
+        # Nearly always nothing: that is found in C.
+        if new_by_id.keys().isdisjoint(map(id, list(vars(module).values()))):
+            continue
         for name, value in list(vars(module).items()):
             found = new_by_id.get(id(value))
             if found is not None and found[0] is value:
