@@ -26,7 +26,7 @@ import os
 import sys
 import threading
 
-from cpython.exc cimport PyErr_Fetch, PyErr_Restore, PyErr_SetObject
+from cpython.exc cimport PyErr_Clear, PyErr_Fetch, PyErr_Restore, PyErr_SetObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython cimport final, freelist, no_gc
 
@@ -557,8 +557,11 @@ cdef class Scheduler(greenlet):
             self.fair_since = now
         if now - self.fair_since <= self.interval or self.restricted:
             return 0
-        self.check_thread()
-        current = running_greenlet()
+        current = hub_greenlet_current()
+        if current == NULL:
+            PyErr_Clear()  # the interpreter is ending: there are no others any more
+            return 0
+        Py_DECREF(<object> current)  # it is running: somebody else owns it
         if current is not <PyObject *> self:
             self.budget = 0
             self.yield_turn("a turn of the others")
@@ -1098,7 +1101,7 @@ cpdef int be_fair() except -1:
 
     For calls that may wait but need not, and might be made again and again: a fast peer must not keep others waiting.
     """
-    cdef Scheduler hub = hub_if_any()
+    cdef Scheduler hub = existing_hub()  # where there is none there are no others
     if hub is not None and not hub.destroyed:
         hub.give_way()
     return 0

@@ -164,6 +164,12 @@ def test_patched_loops_and_executors(run_script, what):
     assert run_script("patching/never_waits.py", what) == "all done\n"
 
 
+@pytest.mark.parametrize("hub, there", [("hub", True), ("none", False)])
+def test_the_end_of_the_interpreter(run_script, hub, there):
+    """There are no others then, and no hub is made for them."""
+    assert run_script("fair_at_the_end.py", hub) == f"{there}\nfinalized\n"
+
+
 @pytest.fixture(params=[Queue, LifoQueue, PriorityQueue, SimpleQueue])
 def queue(request):
     return request.param(1)
