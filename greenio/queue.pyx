@@ -149,9 +149,9 @@ cdef class SimpleQueue(Waitable):
         return self._qsize() if self.kind == KIND_HOOKED else len(self.container)
 
     cdef inline int fair(self) except -1:
-        """Now and then, let others run."""
+        """Now and then, let others run; not in the middle of another call, where they would find the queue in use."""
         self.calls += 1
-        return be_fair() if self.calls & 63 == 0 else 0
+        return be_fair() if self.calls & 63 == 0 and not self.busy else 0
 
     cdef bint has_room(self) except -1:
         return self.limit < 0 or self.size() < self.limit

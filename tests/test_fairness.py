@@ -243,6 +243,30 @@ def test_what_succeeds_without_waiting_does_not_switch(queue):
     other.kill()
 
 
+def test_a_queue_that_is_asked_in_a_comparison_of_its_own_lets_nobody_run():
+    """They would find it in use, and be told that it is empty."""
+
+    class Item:
+        def __lt__(self, other):
+            for _ in range(10_000):
+                queue.empty()
+            return False
+
+    queue = PriorityQueue(items=[Item()])
+    found = []
+
+    def look():
+        try:
+            found.append(queue.get_nowait())
+        except Empty as error:
+            found.append(error)
+
+    other = spawn(look)
+    queue.put(Item())
+    other.join()
+    assert isinstance(found[0], Item)
+
+
 def test_everybody_who_is_ready_has_a_turn_before_the_loop_looks_again():
     """Else it is told of the same descriptors each time, and takes those for forgotten that have not had their turn."""
     get_hub().setswitchinterval(0.000001)
