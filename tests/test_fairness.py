@@ -159,7 +159,7 @@ def test_select(pair):
     run_beside(polled.poll)
 
 
-@pytest.mark.parametrize("what", ["asyncio", "executor"])
+@pytest.mark.parametrize("what", ["asyncio", "executor", "killed executor"])
 def test_patched_loops_and_executors(run_script, what):
     assert run_script("patching/never_waits.py", what) == "all done\n"
 

@@ -154,8 +154,8 @@ def renew_executors(module):
 
     @wraps(run_item)
     def run(*args):
-        be_fair()
         run_item(*args)
+        be_fair()  # after it: an exception that comes now must not take away what others wait for
 
     module._WorkItem.run = run
 

@@ -1,12 +1,16 @@
 """Loops of asyncio and executors that always have something to do, in a patched program, let others run."""
 
 import asyncio
+import logging
 import selectors
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from greenio import monkey
+import greenlet
+from hub import get_hub, native
+
+from greenio import monkey, sleep, spawn
 
 monkey.patch_all()
 
@@ -40,5 +44,27 @@ def executor():
         other.join()
 
 
-{"asyncio": asyncio_loop, "executor": executor}[sys.argv[1]]()
+def killed_executor():
+    """What the thread had begun when it was killed is done."""
+    pool = ThreadPoolExecutor(1)
+    begun, killed = [], []
+
+    def work():
+        begun.append(greenlet.getcurrent())
+        native.sleep(0.001)
+
+    def kill():
+        killed.append(len(begun))
+        begun[0].kill()
+
+    get_hub().setswitchinterval(0.0001)
+    logging.disable()  # that the thread was killed
+    futures = [pool.submit(work) for _ in range(100)]
+    sleep(0)
+    spawn(kill).join()
+    assert 0 < killed[0] < 100
+    assert pool._work_queue.qsize() + sum(each.done() for each in futures) == 100
+
+
+{"asyncio": asyncio_loop, "executor": executor, "killed executor": killed_executor}[sys.argv[1]]()
 print("all done")
