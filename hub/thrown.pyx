@@ -142,6 +142,12 @@ cdef void on_alarm(timer_t *timer) noexcept nogil:
         append_pending(alarm.slot, &alarm.pending)
 
 
+cdef void on_cancelled_alarm(timer_t *timer) noexcept nogil:
+    """One that kept its loop alive, and that another thread has cancelled."""
+    timer.core.references -= 1
+    timer_to_pool(timer)
+
+
 cdef object take_alarm(alarm_t *alarm):
     """The alarm is being delivered: what it throws."""
     cdef PyObject *exception
@@ -184,7 +190,7 @@ cdef void alarm_cancel(alarm_t *alarm) noexcept:
                 loop.timer_give(timer)
             else:
                 # Another thread's is out of reach. It will find nobody to tell.
-                timer.fire = timer_to_pool
+                timer.fire = on_cancelled_alarm if alarm.references else timer_to_pool
         alarm.timer = NULL
         clear_alarm(alarm)
     elif alarm.is_pending:

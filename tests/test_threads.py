@@ -131,6 +131,27 @@ class TestTimeoutsOfALoopThatHasEnded:
         assert len(joinall(sleepers, timeout=30)) == 100
 
 
+def test_a_timeout_that_another_thread_cancels_does_not_keep_the_hub_waiting():
+    started, cancelled = threading.Event(), threading.Event()
+    timeouts = []
+
+    def cancel():
+        started.wait()
+        timeouts[0].cancel()
+        cancelled.set()
+
+    def work():
+        timeouts.append(Timeout.start_new(0.02))
+        started.set()
+        cancelled.wait()
+        return get_hub().join(timeout=10)
+
+    other = threading.Thread(target=cancel)
+    other.start()
+    assert in_thread(work)
+    other.join()
+
+
 def test_destroy_is_for_the_main_greenlet():
     def work():
         with pytest.raises(AssertionError, match="main greenlet"):
