@@ -115,22 +115,36 @@ class _Sentinel:
     def __init__(self):
         self._taken = False
         self._ended = Event()
+        self._interrupted = set()  # who did not get it, for an exception came, and has not asked about it since
 
     def acquire(self, blocking=True, timeout=-1):
         if not self._taken:
             self._taken = True
             return True
-        return self._ended.wait(None if blocking and timeout < 0 else max(timeout, 0))
+        if not blocking:
+            return self._ended.is_set()
+        self._interrupted.discard(get_ident())
+        try:
+            return self._ended.wait(None if timeout < 0 else timeout)
+        except BaseException:
+            self._interrupted.add(get_ident())
+            raise
 
     def release(self):
         self._ended.set()
 
     def locked(self):
+        # `threading` asks when an exception has ended a join(). It takes yes for the answer that it got the lock before
+        # that, releases it, and counts the thread as ended.
+        if get_ident() in self._interrupted:
+            self._interrupted.discard(get_ident())
+            return False
         return self._taken and not self._ended.is_set()
 
     def _at_fork_reinit(self):
         self._taken = False
         self._ended.clear()
+        self._interrupted.clear()
 
 
 def _set_sentinel():

@@ -148,6 +148,34 @@ def many_may_join_one():
     assert joined == [True] * 2 + [False] * len(joining)
 
 
+def a_join_that_an_exception_ends_leaves_the_thread_alive():
+    event = threading.Event()
+    thread = threading.Thread(target=event.wait)
+    thread.start()
+    joining = threading.Thread(target=thread.join)
+    joining.start()
+    try:
+        with greenio.Timeout(0.001):
+            thread.join()
+    except greenio.Timeout:
+        assert thread.is_alive() and joining.is_alive() and thread in threading.enumerate()
+    event.set()
+    joining.join()
+    assert not thread.is_alive()
+
+
+def callbacks_of_the_hub_may_ask_whether_a_thread_is_alive():
+    event, answers = threading.Event(), []
+    thread = threading.Thread(target=event.wait)
+    thread.start()
+    for _ in range(2):
+        greenio.get_hub().run_callback(lambda: answers.append(thread.is_alive()))
+        time.sleep(0.001)
+        event.set()
+        thread.join()
+    assert answers == [True, False]
+
+
 def names_and_daemons():
     seen = []
 
