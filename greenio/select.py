@@ -107,14 +107,14 @@ def select(rlist, wlist, xlist, timeout=None):
     """As select.select(): lists of what is ready to be read, to be written, and in an exceptional state. Switches.
 
     `timeout` in seconds (float; None for ever); 0 only looks.
-    What need not wait switches too, if others could not run for as long as the switch interval.
+    What need not wait switches too, before it looks, if others could not run for as long as the switch interval.
     """
     _judge(timeout, lambda ready: _select([ready], [], [], timeout))
     # The system is asked more than once: an iterator would be used up.
     rlist, wlist, xlist = map(_kept, (rlist, wlist, xlist))
+    _be_fair()
     answer = _select(rlist, wlist, xlist, 0)
     if any(answer) or (timeout is not None and timeout == 0):
-        _be_fair()
         return answer
     descriptors = {}
     for sources, events in (
@@ -168,16 +168,16 @@ class Poll:
         del self._registered[_descriptor(fd)]
 
     def poll(self, timeout=None):
-        """Wait at most `timeout` MILLISECONDS (float; None or less than 0 for ever). Switches, unless it is 0.
+        """Wait at most `timeout` MILLISECONDS (float; None or less than 0 for ever). Switches, as select().
 
         Returns a list of (descriptor, event) of what is ready.
         """
+        _be_fair()
         if self._is_polling:
             raise RuntimeError("concurrent poll() invocation")
         _judge(timeout, lambda ready: _poll_one(ready, timeout))
         found = self._poll.poll(0)
         if found or (timeout is not None and timeout == 0):
-            _be_fair()
             return found
         asked, now = dict(self._registered), _poll()
         for descriptor, events in asked.items():
@@ -247,14 +247,14 @@ class epoll:
         self._epoll.unregister(fd)
 
     def poll(self, timeout=None, maxevents=-1):
-        """Wait at most `timeout` seconds (float; None or less than 0 for ever). Switches, unless it is 0.
+        """Wait at most `timeout` seconds (float; None or less than 0 for ever). Switches, as select().
 
         Returns a list of (descriptor, event) of what is ready, at most `maxevents`.
         """
         _judge(timeout, lambda ready: _epoll_one(ready, timeout))
+        _be_fair()
         found = self._epoll.poll(0, maxevents)
         if found or (timeout is not None and timeout == 0):
-            _be_fair()
             return found
         end = None if timeout is None or timeout < 0 else time.monotonic() + timeout
         while True:

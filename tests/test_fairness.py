@@ -121,6 +121,25 @@ def test_who_is_killed_before_a_receive_loses_nothing(pair):
     assert sum(map(len, received)) == 10_000
 
 
+def test_who_is_killed_before_a_poll_loses_no_edge(pair):
+    left, right = pair
+    written, found = [], []
+    with greenio.select.epoll() as epoll:
+        epoll.register(right, select.EPOLLIN | select.EPOLLET)
+
+        def poll():
+            while True:
+                written.append(os.write(left.fileno(), b"x"))
+                found.extend(epoll.poll(0))
+                os.read(right.fileno(), 1)
+
+        job = spawn(poll)
+        sleep(0)
+        job.kill()
+        found.extend(epoll.poll(0))
+    assert len(found) == len(written) > 1
+
+
 def test_tls(pair):
     left, right = pair
     serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
