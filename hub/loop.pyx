@@ -344,6 +344,8 @@ cdef class Loop:
     cdef object make_here(self):
         cdef core_t *core = self.core
         cdef int error
+        for end in os.pipe2(os.O_CLOEXEC):  # if there is no room for such a pipe, libuv ends the process
+            close_descriptor(end)
         loop = cpyuv.Loop()
         core.signal_read = core.signal_write = -1
         core.probe = eventfd(0, EFD_CLOEXEC)

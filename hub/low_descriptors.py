@@ -5,7 +5,7 @@ what closes, or counts on, numbers side by side. (In a forked child libuv opens 
 """
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from os import close
 from os import open as open_descriptor
 
@@ -13,18 +13,29 @@ __all__ = ["kept_free"]
 
 LOWEST = 32  # what is opened inside is numbered from here
 LEAST = 256  # a process that may not open so many needs every number
+ROOM = 64  # so does one that has as few left
 
 
 @contextmanager
 def kept_free():
-    """Inside, whatever is opened gets a number of at least 32, if the process may have as many as 256."""
+    """Inside, whatever is opened gets a number of at least 32, unless the process is short of descriptors."""
     taken = []
+    most = os.sysconf("SC_OPEN_MAX")
     try:
-        if os.sysconf("SC_OPEN_MAX") >= LEAST:
-            with suppress(OSError):
+        if most >= LEAST:
+            try:
                 while not taken or taken[-1] < LOWEST - 1:
                     taken.append(open_descriptor("/", os.O_PATH | os.O_CLOEXEC))
+                crowded = taken[-1] > most - ROOM
+            except OSError:
+                crowded = True
+            if crowded:
+                give_back(taken)
         yield
     finally:
-        for descriptor in taken:
-            close(descriptor)
+        give_back(taken)
+
+
+def give_back(descriptors):
+    while descriptors:
+        close(descriptors.pop())

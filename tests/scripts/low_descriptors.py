@@ -1,4 +1,7 @@
-"""The lowest descriptor numbers are the program's, whatever the hub has opened; `few`: it may not open many at all."""
+"""The lowest descriptor numbers are the program's, whatever the hub has opened.
+
+`few`: it may not open many at all; `used`: there are as many as the hub needs, and no more; `none`: it cannot be made.
+"""
 
 import os
 import resource
@@ -9,6 +12,25 @@ from greenio import monkey
 
 if sys.argv[1:] == ["few"]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+
+
+if sys.argv[1:] in (["used"], ["none"]):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))
+    opened = []
+    try:
+        while True:
+            opened.append(os.dup(0))
+    except OSError:
+        pass
+    if sys.argv[1] == "used":
+        for descriptor in opened[:10] + opened[-5:]:
+            os.close(descriptor)
+    try:
+        greenio.sleep(0.001)
+        print("works")
+    except OSError as error:
+        print(error.strerror)
+    sys.exit()
 
 
 def lowest():
