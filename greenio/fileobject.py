@@ -16,6 +16,7 @@ from os import set_blocking as _set_blocking
 from os import write as _write
 
 from hub import get_hub
+from hub.scheduler import be_fair
 from hub.threads import closing_descriptor
 
 from greenio.lock import RLock
@@ -95,6 +96,7 @@ class PipeIO(io.RawIOBase):
 
     def readinto(self, buffer):
         """Read into a buffer what there is; return how much (int), 0 at the end. Switches while there is nothing."""
+        be_fair()
         self._check()
         if not self._reads:
             raise io.UnsupportedOperation("not readable")
@@ -110,6 +112,7 @@ class PipeIO(io.RawIOBase):
 
     def write(self, data):
         """Write what can be written of the data; return how much (int). Switches while nothing can be."""
+        be_fair()
         self._check()
         if not self._writes:
             raise io.UnsupportedOperation("not writable")

@@ -20,8 +20,6 @@ from os import close, fstat, isatty, preadv, pwritev, readv, strerror, writev
 from os import open as open_descriptor
 from select import poll
 
-from hub.scheduler import be_fair
-
 from greenio.readiness import wait_read, wait_write
 
 __all__ = ["always_ready", "read_into", "readv_now", "write_all", "write_some", "writev_now"]
@@ -114,7 +112,6 @@ def _write_terminal(fd, buffers):
 
 def read_into(fd, buffers):
     """As readv_now(), but wait until there is something. Switches while there is not."""
-    be_fair()
     while True:
         try:
             return readv_now(fd, buffers)
@@ -124,7 +121,6 @@ def read_into(fd, buffers):
 
 def write_some(fd, buffers):
     """As writev_now(), but wait until there is room. Switches while there is none."""
-    be_fair()
     while True:
         try:
             return writev_now(fd, buffers)

@@ -24,6 +24,7 @@ from os import writev as _writev
 from select import PIPE_BUF as _PIPE_BUF
 
 from hub import get_hub as _get_hub
+from hub.scheduler import be_fair as _be_fair
 from hub.threads import closing_descriptor as _closing_descriptor
 
 from greenio import nowait as _nowait
@@ -67,6 +68,7 @@ def read(fd, length, /):
     """As os.read(). Switches while there is nothing to read, unless the descriptor is non-blocking."""
     if not isinstance(length, int) or length <= 0 or not _waits(fd):
         return _read(fd, length)
+    _be_fair()
     buffer = bytearray(length)
     return bytes(memoryview(buffer)[: _nowait.read_into(fd, [buffer])])
 
@@ -75,6 +77,7 @@ def readv(fd, buffers, /):
     """As os.readv(). Switches while there is nothing to read, unless the descriptor is non-blocking."""
     if not _length(buffers) or not _waits(fd):
         return _readv(fd, buffers)
+    _be_fair()
     return _nowait.read_into(fd, buffers)
 
 
@@ -86,6 +89,7 @@ def write(fd, data, /):
     """As os.write(): writes all of the data, or what can be written if the descriptor is non-blocking. Switches."""
     if not memoryview(data).nbytes or not _waits(fd):
         return _write(fd, data)
+    _be_fair()
     return _nowait.write_all(fd, [data])
 
 
@@ -93,6 +97,7 @@ def writev(fd, buffers, /):
     """As os.writev(): writes all of the data, or what can be written if the descriptor is non-blocking. Switches."""
     if not _length(buffers) or not _waits(fd):
         return _writev(fd, buffers)
+    _be_fair()
     return _nowait.write_all(fd, buffers)
 
 

@@ -153,6 +153,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
                 return self._write(connection, rest)
             while written < len(rest):
                 self._stream.fair()
+                self._check_open()
                 with rest[written : written + _RECORD] as record:
                     try:
                         written += self._write(connection, record, deadline)

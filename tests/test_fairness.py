@@ -1,5 +1,6 @@
 """Calls that need not wait, made again and again, let others run."""
 
+import errno
 import os
 import select
 from pathlib import Path
@@ -10,6 +11,7 @@ from hub import get_hub
 import greenio.os
 import greenio.select
 from greenio import sleep, socket, spawn, ssl
+from greenio.fileobject import open_pipe
 from greenio.queue import Empty, Full, LifoQueue, PriorityQueue, Queue, SimpleQueue
 
 CERTIFICATES = Path(__file__).parent / "certificates"
@@ -156,6 +158,57 @@ def test_tls(pair):
         run_beside(lambda: server.send(b"x"))
         server.close()
         drain.get()
+
+
+def test_tls_that_is_closed_in_the_middle_writes_into_no_other_file(pair, monkeypatch, tmp_path):
+    left, right = pair
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem")
+    asking = ssl.create_default_context()
+    asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE
+    job = spawn(serving.wrap_socket, left, server_side=True)
+    with asking.wrap_socket(right) as client, job.get():
+        get_hub().setswitchinterval(0.000001)
+        monkeypatch.setattr(ssl, "_RECORD", 100)
+        sending = spawn(client.sendall, b"x" * 6_000)
+        sending.reports_errors = False
+        sleep(0)
+        assert not sending.dead
+        number = client.fileno()
+        client.close()
+        with (tmp_path / "other").open("wb") as other:
+            assert other.fileno() == number
+            sending.join()
+        assert (tmp_path / "other").read_bytes() == b""
+        assert sending.exception.errno == errno.EBADF
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_files_on_pipes_and_their_like(own):
+    with open_pipe(os.open("/dev/zero", os.O_RDONLY), "rb", 0, own=own) as source:
+        run_beside(lambda: source.read(1))
+    with open_pipe(os.open("/dev/null", os.O_WRONLY), "wb", 0, own=own) as sink:
+        run_beside(lambda: sink.write(b"x"))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_file_that_is_closed_meanwhile_writes_into_no_other_file(own, tmp_path):
+    get_hub().setswitchinterval(0.000001)
+    sink = open_pipe(os.open("/dev/null", os.O_WRONLY), "wb", 0, own=own)
+
+    def write():
+        with pytest.raises(ValueError, match="closed"):
+            while True:
+                sink.write(b"x")
+
+    job = spawn(write)
+    sleep(0)
+    number = sink.fileno()
+    sink.close()
+    with (tmp_path / "other").open("wb") as other:
+        assert other.fileno() == number
+        job.get()
+    assert (tmp_path / "other").read_bytes() == b""
 
 
 def test_pipes_and_their_like():
