@@ -51,6 +51,7 @@ class PipeIO(io.RawIOBase):
         self._writes = not self._reads or "+" in mode
         self.mode = mode
         self._own = own
+        self._buffered = False  # whether there is a buffer around it, which refuses others while one writes from it
         if own:
             _set_blocking(fileno, False)
         else:
@@ -112,7 +113,8 @@ class PipeIO(io.RawIOBase):
 
     def write(self, data):
         """Write what can be written of the data; return how much (int). Switches while nothing can be."""
-        be_fair()
+        if not self._buffered:
+            be_fair()
         self._check()
         if not self._writes:
             raise io.UnsupportedOperation("not writable")
@@ -178,6 +180,7 @@ def open_pipe(fileno, mode="r", buffering=-1, encoding=None, errors=None, newlin
     try:
         if buffering == 0:
             return raw
+        raw._buffered = True
         size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
         if raw.readable() and raw.writable():
             made = io.BufferedRandom(raw, size) if raw.seekable() else io.BufferedRWPair(raw, raw, size)

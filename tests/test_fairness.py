@@ -10,7 +10,7 @@ from hub import get_hub
 
 import greenio.os
 import greenio.select
-from greenio import sleep, socket, spawn, ssl
+from greenio import joinall, sleep, socket, spawn, ssl
 from greenio.fileobject import open_pipe
 from greenio.queue import Empty, Full, LifoQueue, PriorityQueue, Queue, SimpleQueue
 
@@ -189,6 +189,18 @@ def test_files_on_pipes_and_their_like(own):
         run_beside(lambda: source.read(1))
     with open_pipe(os.open("/dev/null", os.O_WRONLY), "wb", 0, own=own) as sink:
         run_beside(lambda: sink.write(b"x"))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_greenlets_that_print_into_one_file_do_not_meet_in_its_buffer(own):
+    get_hub().setswitchinterval(0.000001)
+    with open_pipe(os.open("/dev/null", os.O_WRONLY), "w", 1, own=own) as sink:
+
+        def write():
+            for _ in range(100):
+                print("line", file=sink)
+
+        joinall([spawn(write) for _ in range(2)], raise_error=True)
 
 
 @pytest.mark.parametrize("own", [False, True])
