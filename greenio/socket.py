@@ -189,6 +189,13 @@ class socket(_standard.socket):
             """As in the standard library. Switches while nothing can be sent."""
             return self._stream.retry(_WRITE, partial(super().sendmsg_afalg, *_repeatable(args), **kwargs))
 
+    def makefile(self, mode="r", buffering=None, *, encoding=None, errors=None, newline=None):
+        """As in the standard library. The file's methods switch."""
+        made = super().makefile(mode, buffering, encoding=encoding, errors=errors, newline=newline)
+        if "w" in mode and buffering != 0:
+            self._stream.buffered = True
+        return made
+
     def sendfile(self, file, offset=0, count=None):
         """Send a file; return the number of bytes sent. As in the standard library, with os.sendfile(). Switches."""
         self._check_sendfile_params(file, offset, count)

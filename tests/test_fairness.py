@@ -203,6 +203,17 @@ def test_greenlets_that_print_into_one_file_do_not_meet_in_its_buffer(own):
         joinall([spawn(write) for _ in range(2)], raise_error=True)
 
 
+def test_greenlets_that_write_into_one_file_of_a_socket_do_not_meet_in_its_buffer(deaf):
+    get_hub().setswitchinterval(0.000001)
+    with deaf.makefile("wb", 1) as sink:
+
+        def write():
+            for _ in range(100):
+                sink.write(b"line")
+
+        joinall([spawn(write) for _ in range(2)], raise_error=True)
+
+
 @pytest.mark.parametrize("own", [False, True])
 def test_a_file_that_is_closed_meanwhile_writes_into_no_other_file(own, tmp_path):
     get_hub().setswitchinterval(0.000001)
