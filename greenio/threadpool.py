@@ -13,7 +13,7 @@ import weakref
 from contextlib import suppress
 
 from hub.errors import HubDestroyed
-from hub.native import RLock, allocate_lock, get_ident, start_new_thread
+from hub.native import RLock, get_ident, start_new_thread
 from hub.native import local as native_local
 from hub.scheduler import count_idle_thread, get_hub, get_hub_if_exists, hub_if_any
 
@@ -87,7 +87,8 @@ class ThreadPool(Mapping):
         self._free = Semaphore(self._maxsize)
         self._owed = 0  # places that a smaller maxsize takes away when they become free
         self._threads = set()
-        self._to_end = 0
+        self._starting = 0  # threads that are not among them yet
+        self._to_end = 0  # threads that are told to end
         self._unfinished = 0
         self._counts = RLock()  # finalizers may come back here
         self._done = Event()
@@ -135,7 +136,7 @@ class ThreadPool(Mapping):
     @property
     def size(self):
         """How many threads there are (int). Assignable, up to `maxsize`: threads are started or told to end."""
-        return len(self._threads) - self._to_end
+        return len(self._threads) + self._starting - self._to_end
 
     @size.setter
     def size(self, value):
@@ -154,23 +155,24 @@ class ThreadPool(Mapping):
             self._start_thread()
 
     def _start_thread(self):
-        ready = allocate_lock()
-        ready.acquire()
-
         def main():
-            self._threads.add(get_ident())
-            ready.release()
+            with self._counts:
+                self._threads.add(get_ident())
+                self._starting -= 1
             _work(weakref.ref(self), self.task_queue, self._idle_timeout)
 
+        with self._counts:
+            self._starting += 1
         count_idle_thread(1)
         _pool_threads.append(1)
         try:
             start_new_thread(main, ())
         except BaseException:
+            with self._counts:
+                self._starting -= 1
             count_idle_thread(-1)
             _pool_threads.pop()
             raise
-        ready.acquire()
 
     def _end_thread(self):
         with self._counts:
@@ -220,7 +222,7 @@ class ThreadPool(Mapping):
                 try:
                     self._start_thread()
                 except RuntimeError:
-                    if not self._threads:
+                    if not self._threads and not self._starting:
                         raise
 
     def _task_done(self):
