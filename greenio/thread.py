@@ -110,11 +110,12 @@ exit_thread = exit
 
 
 class _Sentinel:
-    """What a thread holds for as long as it runs; then everybody gets it who wants it, at once."""
+    """What a thread holds for as long as it runs; then everybody who waits for it gets it, at once."""
 
     def __init__(self):
         self._taken = False
         self._ended = Event()
+        self._held = False  # whether somebody has got it since, and not given it back
         self._interrupted = set()  # who did not get it, for an exception came, and has not asked about it since
 
     def acquire(self, blocking=True, timeout=-1):
@@ -122,16 +123,20 @@ class _Sentinel:
             self._taken = True
             return True
         if not blocking:
-            return self._ended.is_set()
-        self._interrupted.discard(get_ident())
-        try:
-            return self._ended.wait(None if timeout < 0 else timeout)
-        except BaseException:
-            self._interrupted.add(get_ident())
-            raise
+            got = self._ended.is_set() and not self._held
+        else:
+            self._interrupted.discard(get_ident())
+            try:
+                got = self._ended.wait(None if timeout < 0 else timeout)
+            except BaseException:
+                self._interrupted.add(get_ident())
+                raise
+        self._held |= got
+        return got
 
     def release(self):
         self._ended.set()
+        self._held = False
 
     def locked(self):
         # `threading` asks when an exception has ended a join(). It takes yes for the answer that it got the lock before
@@ -139,11 +144,12 @@ class _Sentinel:
         if get_ident() in self._interrupted:
             self._interrupted.discard(get_ident())
             return False
-        return self._taken and not self._ended.is_set()
+        return self._taken and (self._held or not self._ended.is_set())
 
     def _at_fork_reinit(self):
         self._taken = False
         self._ended.clear()
+        self._held = False
         self._interrupted.clear()
 
 

@@ -25,11 +25,11 @@ def nobody_runs_but_where_somebody_waits():
 
 
 def settle(elsewhere):
-    """Let everybody do what can be done; with another thread's hand-overs, the loop has to look for them."""
-    for _ in range(4):
-        sleep(0)
+    """Let everybody do what can be done; with another thread's hand-overs, the loop has to look for them first."""
     if elsewhere:
         sleep(0.0001)
+    for _ in range(4):
+        sleep(0)
 
 
 def in_thread(function, *args):
