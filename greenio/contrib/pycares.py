@@ -1,6 +1,6 @@
 """pycares, which closes its channels in a thread of its own: that waits in C for what is under way, and must be native.
 
-See https://pypi.org/project/pycares/.
+See https://github.com/saghul/pycares.
 """
 
 import threading
