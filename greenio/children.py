@@ -67,7 +67,8 @@ def wait_for_exit(pid, timeout=None):
     except (OSError, TypeError):  # refused, or not there at all
         pauses = Pauses(_LOOK_FIRST, _LOOK_LONGEST, timeout)
         while _runs(P_PID, pid):
-            pauses.pause()
+            if not pauses.pause():
+                raise TimeoutError("timed out") from None
         return
     try:
         wait_read(pidfd, timeout)

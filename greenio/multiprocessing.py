@@ -75,11 +75,7 @@ class _Acquiring:
 
     def _acquire(self, block, pauses):
         while not self._semlock.acquire(False):
-            if not block:
-                return False
-            try:
-                pauses.pause()
-            except TimeoutError:
+            if not block or not pauses.pause():
                 return False
         return True
 

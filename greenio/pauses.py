@@ -7,7 +7,7 @@ from time import monotonic
 
 from hub import sleep
 
-__all__ = ["Pauses"]
+__all__ = ["Pauses", "until_there_is_room"]
 
 
 class Pauses:
@@ -24,9 +24,15 @@ class Pauses:
         self._end = None if timeout is None else monotonic() + timeout
 
     def pause(self):
-        """Sleep for the next one, or for what is left of the time. Switches. Raises TimeoutError if nothing is left."""
+        """Sleep for the next one, or for what is left of the time. Returns True; False if nothing is left. Switches."""
         left = self._next if self._end is None else self._end - monotonic()
         if left <= 0:
-            raise TimeoutError("timed out")
+            return False
         sleep(min(self._next, left))
         self._next = min(2 * self._next, self._longest)
+        return True
+
+
+def until_there_is_room(timeout=None):
+    """The pauses in which a Unix socket whose queue is full is tried again. `timeout` in seconds (float; or None)."""
+    return Pauses(0.001, 0.05, timeout)

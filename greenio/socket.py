@@ -28,14 +28,12 @@ from hub.threads import closing_descriptor
 from greenio import connecting as _connecting
 from greenio import datagram as _datagram
 from greenio import stream as _stream
-from greenio.pauses import Pauses
+from greenio.pauses import until_there_is_room
 from greenio.readiness import cancel_wait, wait_read, wait_readwrite, wait_write  # noqa: F401  (offered here too)
 from greenio.resolver.numeric import may_be_numeric
 
 _READ, _WRITE = 1, 2
 _SENDFILE_BLOCK = 1 << 30
-# Seconds between two tries to connect to a Unix socket whose queue is full: the first, and the longest.
-_RETRY_FIRST, _RETRY_LONGEST = 0.001, 0.05
 # Timeouts in seconds that need no judging by the standard library, and no system calls.
 _SIMPLE_TIMEOUT_LEAST, _SIMPLE_TIMEOUT_MOST = 0.001, 1_000_000
 
@@ -124,12 +122,12 @@ class socket(_standard.socket):
 
     def _connect_to_busy(self, address):
         """Try again until the listener's queue has room, of which the system does not tell."""
-        pauses = Pauses(_RETRY_FIRST, _RETRY_LONGEST, self._stream.timeout)
-        while True:
-            pauses.pause()
+        pauses = until_there_is_room(self._stream.timeout)
+        while pauses.pause():
             error = _basic.connect_ex(self, address)
             if error != errno.EAGAIN:
                 return error
+        raise TimeoutError("timed out")
 
     def _resolved(self, address):
         """The address with a numeric host, so that nothing is looked up, and waited for, inside of a system call."""

@@ -44,7 +44,7 @@ cdef class Stream:
     cpdef int fair(self) except -1
     cpdef int fair_to_send(self) except -1
     cdef int again(self, int error, int events, int flags, uint64_t *due) except -1
-    cdef int wait_if_drained(self, int flags, uint64_t *due) except -1
+    cdef int begin_receive(self, int flags, uint64_t *due) except -1
     cdef Py_ssize_t receive(self, char *buffer, Py_ssize_t length, int flags) except -1
 
 

@@ -32,7 +32,7 @@ from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
 from hub.scheduler cimport Scheduler, be_fair, current_hub, hub_if_any
 from hub.threads cimport closing_descriptor
 
-from greenio.pauses import Pauses
+from greenio.pauses import until_there_is_room
 
 __all__ = [
     "Stream", "accept_descriptor", "accept_ready", "keep_streams_in", "recv", "recv_into", "send", "sendall",
@@ -125,10 +125,6 @@ cdef extern from *:
     """
     bint greenio_slot_set(object owner, object slot)
     PyObject *greenio_slot_get(object self)
-
-# Seconds between two tries to send to a Unix socket whose queue is full: the first, and the longest.
-cdef double PAUSE_FIRST = 0.001
-cdef double PAUSE_LONGEST = 0.05
 
 cdef char scratch[SCRATCH]
 
@@ -242,13 +238,14 @@ cdef class Stream:
         self.wait(events, due[0])
         return 0
 
-    cdef int wait_if_drained(self, int flags, uint64_t *due) except -1:
-        """Spare the receive to come if it would only say EAGAIN."""
-        if self.drained and flags == 0 and self.seconds != 0:
-            self.drained = False
-            if self.seconds > 0:
-                due[0] = self.due()
-            self.wait(READ, due[0])
+    cdef int begin_receive(self, int flags, uint64_t *due) except -1:
+        """Wait at once if the receive to come would only say EAGAIN; else be fair."""
+        if not self.drained or flags != 0 or self.seconds == 0:
+            return self.fair()
+        self.drained = False
+        if self.seconds > 0:
+            due[0] = self.due()
+        self.wait(READ, due[0])
         return 0
 
     cdef Py_ssize_t receive(self, char *buffer, Py_ssize_t length, int flags) except -1:
@@ -256,11 +253,8 @@ cdef class Stream:
         cdef uint64_t due = 0
         if length == 0:
             return 0  # as in the standard library, which asks the system for nothing
-        if not self.drained:
-            self.fair()
+        self.begin_receive(flags, &due)
         while True:
-            if self.drained:
-                self.wait_if_drained(flags, &due)
             if self.fd < 0:
                 self.closed()
             count = c_recv(self.fd, buffer, length, flags)
@@ -303,9 +297,10 @@ cdef class Stream:
             if due == 0 and self.seconds > 0:
                 due = self.due()
             if pauses is not None:
-                pauses.pause()
+                if not pauses.pause():
+                    raise TimeoutError("timed out")
             elif events == WRITE and self.is_unix_datagram:
-                pauses = Pauses(PAUSE_FIRST, PAUSE_LONGEST, self.timeout)
+                pauses = until_there_is_room(self.timeout)
             self.wait(events, due)
 
     def forget(self):
@@ -315,8 +310,8 @@ cdef class Stream:
         if fd < 0:
             return
         if self.hub is not None and self.hub is hub_if_any():
-            deadline_stop(self.reading, self.hub.loop)
-            deadline_stop(self.writing, self.hub.loop)
+            deadline_stop(self.reading, self.loop)
+            deadline_stop(self.writing, self.loop)
         self.others = None
         closing_descriptor(fd)
 
@@ -364,10 +359,8 @@ cdef bytes receive_much(Stream stream, Py_ssize_t bufsize, int flags):
     cdef PyObject *data
     if bufsize == 0:
         return b""
-    if not stream.drained:
-        stream.fair()
+    stream.begin_receive(flags, &due)
     while True:
-        stream.wait_if_drained(flags, &due)
         if stream.fd < 0:
             stream.closed()
         data = new_bytes(NULL, bufsize)

@@ -13,11 +13,11 @@ import greenlet
 from hub import native
 
 from greenio.event import Event
-from greenio.hub import sleep
 from greenio.identity import at_end, get_ident
 from greenio.local import local
 from greenio.lock import Lock
 from greenio.mutex import ThreadRLock as RLock
+from greenio.pauses import Pauses
 from greenio.thread import _Sentinel, _ThreadHandle
 from greenio.thread import _shutdown as _wait_for_greenlets
 
@@ -101,8 +101,9 @@ class _Watched:
         self.locked, self.release = lock.locked, lock.release
 
     def acquire(self):
+        pauses = Pauses(_LOOK, _LOOK)
         while not self._lock.acquire(False):
-            sleep(_LOOK)
+            pauses.pause()
         return True
 
     def __eq__(self, other):
@@ -196,12 +197,9 @@ def join_native(thread, timeout=None, join=_standard.Thread.join):
     if not main:
         # What the standard function would raise, it raises at once. Greenlets of the main thread it takes for that.
         join(thread, 0)
-    left = None if timeout is None else max(timeout, 0)
-    while thread.is_alive() and (left is None or left > 0):
-        pause = _LOOK if left is None else min(_LOOK, left)
-        sleep(pause)
-        if left is not None:
-            left -= pause
+    pauses = Pauses(_LOOK, _LOOK, timeout)
+    while thread.is_alive() and pauses.pause():
+        pass
     if not main:
         join(thread, 0)
 

@@ -519,6 +519,26 @@ def things_made_before_patching():
         assert order == ["first", "other"]
 
 
+def an_exception_that_ends_waiting_for_a_lock_of_multiprocessing():
+    import multiprocessing
+
+    monkey.patch_all()
+    from greenio import Timeout
+
+    lock = multiprocessing.Lock()
+    assert lock.acquire()
+    mine = TimeoutError("the program's own")
+    for arguments in ((), (True, 10)):
+        try:
+            with Timeout(0.005, mine):
+                lock.acquire(*arguments)
+        except TimeoutError as error:
+            assert error is mine
+        else:
+            raise AssertionError("no error")
+    assert not lock.acquire(timeout=0.002)
+
+
 def lazy_objects_stay_lazy():
     import gc
     import threading
