@@ -73,8 +73,8 @@ def side_by_side(attempt, addresses, delay):
         return winner, errors
     finally:
         over = True  # who connects from now on closes its socket
-        while not results.empty():
-            late = results.get()
+        while len(results):
+            late = results.get_nowait()  # which does not switch, as there is one
             if not isinstance(late, Exception):
                 late.close()
         try:

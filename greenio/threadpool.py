@@ -184,7 +184,7 @@ class ThreadPool(Mapping):
             self._threads.discard(get_ident())
             if told:
                 self._to_end -= 1
-            elif not self.task_queue.empty() and self.size < self._maxsize:
+            elif len(self.task_queue) and self.size < self._maxsize:
                 # A task came in the moment in which this thread had waited long enough.
                 self._start_thread()
 

@@ -106,12 +106,9 @@ class GreenletTree:
         """The trees of all greenlets of all threads: a list of GreenletTree. Expensive: looks at every object."""
         trees = {}
         for each in gc.get_objects():
-            try:
-                # Not isinstance(): lazy objects, of Django say, would be made what they stand for.
-                if issubclass(type(each), greenlet.greenlet):
-                    trees[each] = cls(each)
-            except ReferenceError:
-                continue  # a dead weak proxy
+            # Not isinstance(): lazy objects, of Django say, would be made what they stand for.
+            if issubclass(type(each), greenlet.greenlet):
+                trees[each] = cls(each)
         for each in list(trees):
             main = _main_of(each)
             if main is not None and main not in trees:

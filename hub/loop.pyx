@@ -340,6 +340,7 @@ cdef class Loop:
             return self.make_here()
         with low_descriptors.kept_free():
             self.make_here()
+            self.core.signal_read, self.core.signal_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     cdef object make_here(self):
         cdef core_t *core = self.core
@@ -429,15 +430,13 @@ cdef class Loop:
     cdef int watch_signals(self) except -1:
         """Wake up when Python's C signal handler has noted a signal. Main thread of the main interpreter only."""
         cdef int error
-        with low_descriptors.kept_free():
-            read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self.core.signal_read = read_end
-        self.core.signal_write = write_end
         error = uv_poll_init(self.core.uv, &self.core.signal_poll, self.core.probe)
         if error == 0:
             self.core.signal_poll.data = self.core
             uv_unref(<uv_handle_t *> &self.core.signal_poll)
-            error = hub_poll_register(self.core.uv, &self.core.signal_poll, read_end, UV_READABLE, on_signal_pipe)
+            error = hub_poll_register(
+                self.core.uv, &self.core.signal_poll, self.core.signal_read, UV_READABLE, on_signal_pipe
+            )
         if error:
             raise_errno(error, "the loop cannot watch for signals")
         self.owns_signals = True

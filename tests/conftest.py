@@ -122,6 +122,14 @@ def pair():
 
 
 @pytest.fixture
+def set_switch_interval():
+    """setswitchinterval() of the hub; the interval is what it was after the test."""
+    hub = get_hub_if_exists()
+    yield hub.setswitchinterval
+    hub.setswitchinterval(sys.getswitchinterval())
+
+
+@pytest.fixture
 def ticks():
     """A list that grows while other greenlets may run."""
     from greenio import sleep, spawn

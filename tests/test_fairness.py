@@ -19,11 +19,8 @@ MANY = 200_000  # calls, where others are to run after a ten thousandth of a sec
 
 
 @pytest.fixture(autouse=True)
-def short_interval():
-    hub = get_hub()
-    hub.setswitchinterval(0.0001)
-    yield
-    hub.setswitchinterval(0.005)
+def short_interval(set_switch_interval):
+    set_switch_interval(0.0001)
 
 
 def run_beside(call, many=MANY):
@@ -38,13 +35,6 @@ def run_beside(call, many=MANY):
     finally:
         other.kill()
     pytest.fail(f"nobody else ran during {many} calls")
-
-
-@pytest.fixture
-def pair():
-    left, right = socket.socketpair()
-    with left, right:
-        yield left, right
 
 
 @pytest.fixture
@@ -72,6 +62,14 @@ def test_receiving(pair, receive):
     run_beside(lambda: receive(right))
 
 
+def test_receiving_after_all_that_was_there(pair):
+    left, right = pair
+    left.send(b"first")
+    assert right.recv(100) == b"first"  # less than was asked for: the next receive waits before it asks
+    left.send(b"there for ever")
+    run_beside(lambda: right.recv(1, socket.MSG_PEEK))
+
+
 @pytest.mark.parametrize("name", ["send", "sendall"])
 def test_sending(deaf, name):
     run_beside(lambda: getattr(deaf, name)(b"x"))
@@ -82,11 +80,11 @@ def test_sending_datagrams(deaf):
         run_beside(lambda: sender.sendto(b"x", deaf.getpeername()))
 
 
-def test_accepting():
+def test_accepting(set_switch_interval):
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
         clients = [socket.create_connection(listener.getsockname()) for _ in range(100)]
         accepted = []
-        get_hub().setswitchinterval(0.00001)
+        set_switch_interval(0.00001)
         try:
             run_beside(lambda: accepted.append(listener.accept()[0]), len(clients))
         finally:
@@ -160,7 +158,7 @@ def test_tls(pair):
         drain.get()
 
 
-def test_tls_that_is_closed_in_the_middle_writes_into_no_other_file(pair, monkeypatch, tmp_path):
+def test_tls_that_is_closed_in_the_middle_writes_into_no_other_file(pair, monkeypatch, tmp_path, set_switch_interval):
     left, right = pair
     serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     serving.load_cert_chain(CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem")
@@ -168,7 +166,7 @@ def test_tls_that_is_closed_in_the_middle_writes_into_no_other_file(pair, monkey
     asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE
     job = spawn(serving.wrap_socket, left, server_side=True)
     with asking.wrap_socket(right) as client, job.get():
-        get_hub().setswitchinterval(0.000001)
+        set_switch_interval(0.000001)
         monkeypatch.setattr(ssl, "_RECORD", 100)
         sending = spawn(client.sendall, b"x" * 6_000)
         sending.reports_errors = False
@@ -192,8 +190,8 @@ def test_files_on_pipes_and_their_like(own):
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_greenlets_that_print_into_one_file_do_not_meet_in_its_buffer(own):
-    get_hub().setswitchinterval(0.000001)
+def test_greenlets_that_print_into_one_file_do_not_meet_in_its_buffer(own, set_switch_interval):
+    set_switch_interval(0.000001)
     with open_pipe(os.open("/dev/null", os.O_WRONLY), "w", 1, own=own) as sink:
 
         def write():
@@ -203,8 +201,8 @@ def test_greenlets_that_print_into_one_file_do_not_meet_in_its_buffer(own):
         joinall([spawn(write) for _ in range(2)], raise_error=True)
 
 
-def test_greenlets_that_write_into_one_file_of_a_socket_do_not_meet_in_its_buffer(deaf):
-    get_hub().setswitchinterval(0.000001)
+def test_greenlets_that_write_into_one_file_of_a_socket_do_not_meet_in_its_buffer(deaf, set_switch_interval):
+    set_switch_interval(0.000001)
     with deaf.makefile("wb", 1) as sink:
 
         def write():
@@ -215,8 +213,8 @@ def test_greenlets_that_write_into_one_file_of_a_socket_do_not_meet_in_its_buffe
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_a_file_that_is_closed_meanwhile_writes_into_no_other_file(own, tmp_path):
-    get_hub().setswitchinterval(0.000001)
+def test_a_file_that_is_closed_meanwhile_writes_into_no_other_file(own, tmp_path, set_switch_interval):
+    set_switch_interval(0.000001)
     sink = open_pipe(os.open("/dev/null", os.O_WRONLY), "wb", 0, own=own)
 
     def write():
@@ -362,9 +360,9 @@ def test_a_queue_that_is_asked_in_a_comparison_of_its_own_lets_nobody_run():
     assert isinstance(found[0], Item)
 
 
-def test_everybody_who_is_ready_has_a_turn_before_the_loop_looks_again():
+def test_everybody_who_is_ready_has_a_turn_before_the_loop_looks_again(set_switch_interval):
     """Else it is told of the same descriptors each time, and takes those for forgotten that have not had their turn."""
-    get_hub().setswitchinterval(0.000001)
+    set_switch_interval(0.000001)
     pairs = [socket.socketpair() for _ in range(100)]
     watched = []
 

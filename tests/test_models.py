@@ -4,7 +4,6 @@ import threading
 from collections import deque
 
 import pytest
-from hub import get_hub
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,11 +16,8 @@ quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthC
 
 
 @pytest.fixture(autouse=True)
-def nobody_runs_but_where_somebody_waits():
-    hub = get_hub()
-    hub.setswitchinterval(1000)
-    yield
-    hub.setswitchinterval(0.005)
+def nobody_runs_but_where_somebody_waits(set_switch_interval):
+    set_switch_interval(1000)
 
 
 def settle(elsewhere):

@@ -112,8 +112,12 @@ def _attribute(instance, name, default=None):
         return default
 
 
+def _counterpart(lock):
+    return RLock() if type(lock) is _RLOCK else allocate_lock()
+
+
 def _replace(lock, holders, conditions):
-    new = RLock() if type(lock) is _RLOCK else allocate_lock()
+    new = _counterpart(lock)
     for condition in conditions:
         waiters = condition._waiters
         for name in _CONDITION_METHODS:
@@ -163,4 +167,4 @@ def renew_executors(module):
 def _renewed(lock):
     if type(lock) not in (_LOCK, _RLOCK) or not _is_free(lock):
         return lock
-    return RLock() if type(lock) is _RLOCK else allocate_lock()
+    return _counterpart(lock)
