@@ -7,6 +7,7 @@ Environment variables for those who build:
     HUB_PYUV_SDIST=/path/to/pyuv-1.4.0.tar.gz   use this archive; do not ask a package index
     HUB_SYSTEM_LIBUV=1                          link the system's libuv (1.44 or later), not pyuv's copy
     HUB_TRACE=1                                 line tracing in the Cython modules, for coverage
+    HUB_DEBUG=1                                 -O1 -g, and checks of the invariants that the headings in hub/ state
 """
 
 import importlib.util
@@ -25,6 +26,9 @@ from setuptools.errors import CCompilerError
 HERE = Path(__file__).parent.absolute()
 SYSTEM_LIBUV = os.environ.get("HUB_SYSTEM_LIBUV") == "1"
 TRACE = os.environ.get("HUB_TRACE") == "1"
+DEBUG = os.environ.get("HUB_DEBUG") == "1"
+# Last on the command line: they overrule what CPython itself was compiled with, but not CFLAGS that are given.
+OPTIMIZATION = [] if os.environ.get("CFLAGS") else ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
 
 MODULES = [
     "hub.callbacks",
@@ -96,6 +100,7 @@ class BuildExtensions(build_ext):
 
     def build_extensions(self):
         self.check_tools()
+        self.parallel = self.parallel or os.cpu_count()
         if not sys.platform.startswith("linux"):
             stop(f"the platform {sys.platform!r} is not supported yet; Linux is")
         pyuv_source = pyuv_source_module()
@@ -152,23 +157,26 @@ class BuildExtensions(build_ext):
             output_dir=self.build_temp,
             include_dirs=include_dirs,
             macros=[("_LARGEFILE_SOURCE", "1"), ("_FILE_OFFSET_BITS", "64"), ("_GNU_SOURCE", "1")],
-            extra_postargs=["-O2", "-fPIC", "-fvisibility=hidden", *flags],
+            extra_postargs=["-fPIC", "-fvisibility=hidden", *OPTIMIZATION, *flags],
         )
 
 
 def extensions():
     macros = [("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")] if TRACE else []
+    if DEBUG:
+        macros.append(("HUB_DEBUG", "1"))
     found = [
         Extension(
             name,
             [name.replace(".", "/") + ".pyx"],
             include_dirs=[os.path.dirname(greenlet.__file__), "hub"],
             define_macros=[("_GNU_SOURCE", "1"), *macros],
-            extra_compile_args=["-O3", "-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt"],
+            extra_compile_args=[*OPTIMIZATION, "-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt"],
         )
         for name in MODULES
     ]
-    return cythonize(found, compiler_directives=DIRECTIVES)
+    return cythonize(found, compiler_directives=DIRECTIVES, nthreads=os.cpu_count() or 1)
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})
+if __name__ == "__main__":  # not again in the processes that cythonize() starts
+    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})
