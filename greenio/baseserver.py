@@ -207,7 +207,7 @@ class BaseServer:
             except OSError as error:
                 if self.socket is None or self.socket.fileno() < 0:
                     return
-                get_hub().handle_error(self, type(error), error, error.__traceback__)
+                get_hub().report(self, error)
                 if self.is_fatal_error(error):
                     self.close()
                     return
@@ -225,7 +225,7 @@ class BaseServer:
             try:
                 self.do_handle(*arguments)
             except Exception as error:
-                get_hub().handle_error((self, arguments), type(error), error, error.__traceback__)
+                get_hub().report((self, arguments), error)
         return True
 
     def _back_off(self):

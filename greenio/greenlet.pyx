@@ -373,10 +373,7 @@ cdef class Greenlet(HubGreenlet):
             self.error = error
             self.error_traceback = error.__traceback__
             if self.reports_errors:
-                try:
-                    self.scheduler.handle_error(self, type(error), error, self.error_traceback)
-                except BaseException as failure:
-                    self.scheduler.throw_soon(self.scheduler.main, failure)
+                self.scheduler.report(self, error)
         line_grant_all(&self.joiners)
         if self.links is not None:
             self.notify_links()
@@ -572,7 +569,7 @@ cdef class Greenlet(HubGreenlet):
         try:
             link(self)
         except BaseException as error:
-            self.scheduler.handle_error((link, self), type(error), error, error.__traceback__)
+            self.scheduler.report((link, self), error)
 
     def rawlink(self, callback):
         """Call ``callback(greenlet)`` on the hub when it has finished; at once, soon, if it has. It must not block."""

@@ -75,4 +75,4 @@ cdef class Linkable(Waitable):
         try:
             callback(self)
         except BaseException as error:
-            current_hub().handle_error((callback, self), type(error), error, error.__traceback__)
+            current_hub().report((callback, self), error)

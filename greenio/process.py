@@ -50,7 +50,7 @@ class signal_handler:
         try:
             self.handler(*self.args, **self.kwargs)
         except BaseException as error:
-            self.hub.handle_error(None, type(error), error, error.__traceback__)
+            self.hub.report(None, error)
 
 
 def fork():

@@ -30,7 +30,7 @@ cdef class RawGreenlet(HubGreenlet):
         except GreenletExit as exit:
             return exit
         except BaseException as error:
-            self.scheduler.handle_error(self, type(error), error, error.__traceback__)
+            self.scheduler.report(self, error)
         finally:
             function = args = kwargs = None
             self.finished()

@@ -98,7 +98,7 @@ class TaskGroup:
         if passing is not None and not isinstance(passing, Exception):
             # It passes as it is: what the children ended with must not be lost all the same.
             for each in self._errors:
-                self._hub.handle_error(self, type(each), each, each.__traceback__)
+                self._hub.report(self, each)
             if passing is error:
                 return False
             raise passing

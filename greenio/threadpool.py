@@ -56,7 +56,7 @@ class ThreadResult(AsyncResult):
         else:
             self.set_exception(error)
             if context is not None:
-                self.hub.handle_error(context, type(error), error, error.__traceback__)
+                self.hub.report(context, error)
 
 
 class ThreadPool(Mapping):

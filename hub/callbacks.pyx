@@ -32,7 +32,11 @@ cdef class Callback(Job):
         self.callback = self.args = None
         Py_DECREF(self)  # the ready queue's
         if callback is not None:
-            callback(*args)
+            self.hub.callback = callback
+            try:
+                callback(*args)
+            except BaseException:
+                self.hub.report_error(callback)
         return 0
 
     def stop(self):

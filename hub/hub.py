@@ -12,7 +12,8 @@ from greenlet import GreenletExit
 from hub import callbacks, signals, threads
 from hub.errors import BlockingSwitchOutError, ConcurrentObjectUseError
 from hub.event_loop import EventLoop
-from hub.report import format_waits
+from hub.repeats import Repeats
+from hub.report import format_waits, safely
 from hub.scheduler import Scheduler, Wait, get_hub, get_hub_if_exists, sleep
 
 __all__ = ["Hub", "Waiter", "get_hub", "get_hub_if_exists", "sleep"]
@@ -47,6 +48,7 @@ class Hub(Scheduler):
     def __init__(self):
         self.name = ""
         self.minimal_ident = next(Hub._idents)
+        self._repeats = Repeats(self)
         super().__init__()
         callbacks.take_requests(self)
         signals.handle_signals(self)
@@ -88,6 +90,7 @@ class Hub(Scheduler):
 
     def on_destroy(self):
         """The hub is about to close its loop: its resolver, and the threads of its pool, end (internal)."""
+        self._repeats.tell_rest()
         resolver = self.__dict__.pop("_resolver", None)
         if resolver is not None:
             resolver.close()
@@ -107,6 +110,7 @@ class Hub(Scheduler):
     def after_fork_in_child(self):
         """In a forked child: go on there, and tell the loop's fork watchers (internal)."""
         threads.go_on_in_child(self)
+        self._repeats.forget()
         for watcher in list(self.loop.fork_watchers):
             self.run_callback(watcher.callback, *watcher.args)
 
@@ -117,28 +121,37 @@ class Hub(Scheduler):
 
         `context` is the greenlet or callback it came out of, or None. May be replaced on an instance.
         """
-        if not issubclass(type, self.NOT_ERROR):
-            self.print_exception(context, type, value, tb)
-        if context is None or issubclass(type, self.SYSTEM_ERROR):
-            self.handle_system_error(type, value, tb)
+        try:
+            if not issubclass(type, self.NOT_ERROR):
+                self.print_exception(context, type, value, tb)
+        finally:
+            if context is None or issubclass(type, self.SYSTEM_ERROR):
+                self.handle_system_error(type, value, tb)
 
     def handle_system_error(self, type, value, tb=None):
         """Throw an exception into the main greenlet; it is raised there where that waits, or waits next."""
         self.throw_soon(self.principal or self.main, type, value, tb)
 
     def print_exception(self, context, type, value, tb):
-        """Print a traceback, then a line with the context that failed, to `exception_stream`."""
+        """Print a traceback, then a line with the context that failed, to `exception_stream`.
+
+        Of errors that are alike (see hub.repeats) only the first is printed in full within three seconds; then a line
+        says how many came besides.
+        """
         stream = self.exception_stream
         if stream is None:
             return
         if value is None:
             value = type()
-        lines = traceback.format_exception(type, value, tb)
+        if self._repeats.counted(value, stream):
+            return
+        try:
+            lines = traceback.format_exception(type, value, tb)
+        except Exception as error:
+            # It imports modules and reads files, for which there may be no descriptor left.
+            lines = [f"{type.__name__}: {safely(str, value)} (without its traceback: {error!r})\n"]
         if context is not None:
-            try:
-                text = context if isinstance(context, str) else self.format_context(context)
-            except Exception as error:
-                text = f"<{context.__class__.__name__} whose repr failed: {error!r}>"
+            text = context if isinstance(context, str) else safely(self.format_context, context)
             spawned = getattr(context, "format_spawn", None)
             where = f", spawned at {spawned()}" if spawned is not None and spawned() else ""
             lines.append(f"{text} failed with {type.__name__}{where}\n\n")

@@ -105,6 +105,7 @@ cdef class Loop:
     cdef uint64_t signals_checked  # the loop time when the slot was last looked at
     cdef bint look_again_runs    # whether a timer will end the next sleep early
     cdef uint64_t look_again_at  # and when
+    cdef public object own_timer  # a timer of the hub's own, not counted by statistics(), or None (internal)
     cdef object error_handler    # called as error_handler(context, type, value, traceback)
     cdef readonly list fork_watchers  # what is to be told in a forked child
 

@@ -10,6 +10,7 @@ class Handle(Job): ...
 class Loop:
     default: bool
     fork_watchers: list[Any]
+    own_timer: Any
     @property
     def uv(self) -> Any: ...
     @property

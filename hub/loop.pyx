@@ -370,7 +370,7 @@ cdef class Loop:
 
     def pyuv_excepthook(self, type, value, traceback):
         """What a callback of a pyuv handle raised goes to the hub's `handle_error`."""
-        self.error_handler(self.pyuv_loop, type, value, traceback)
+        self.error_handler(self.pyuv_loop, type() if value is None else value)
 
     cdef int check(self) except -1:
         if self.core.uv == NULL:
@@ -727,7 +727,7 @@ cdef class Loop:
         cdef handle_t *state = self.core.handles
         handles = watches = registered = 0
         while state != NULL:
-            handles += 1
+            handles += state.owner is not <PyObject *> self.own_timer
             state = state.next
         for i in range(self.core.watches_length):
             if self.core.watches[i] != NULL:

@@ -1,10 +1,10 @@
-"""Who waits for what: the text that LoopExit shows and `hub.format_waits()` returns."""
+"""Who waits for what, and what cannot wait: the text of LoopExit and of `hub.format_waits()`, and its parts."""
 
 import sys
 
 from greenlet import getcurrent
 
-__all__ = ["format_waits", "where"]
+__all__ = ["called_on_hub", "format_waits", "safely", "where"]
 
 # Where a greenlet waits is a line of the program, not of the library that waits for it.
 _OWN_PACKAGES = ("hub", "greenio")
@@ -19,6 +19,23 @@ def where(frame):
         frame = frame.f_back
     frame = frame or innermost
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+def called_on_hub(callback):
+    """What runs on the hub greenlet now and cannot wait there, for the error that says so: a phrase.
+
+    `callback`: what the hub greenlet called, or None. Between two greenlets it calls nothing itself: then it is what
+    Python does in passing, and its frames are all that is known of it.
+    """
+    frame = sys._getframe().f_back
+    place = f"at {where(frame)}, " if frame is not None else ""
+    if callback is not None:
+        return f"{place}in {safely(repr, callback)}"
+    outermost = frame
+    while outermost is not None and outermost.f_back is not None:
+        outermost = outermost.f_back
+    name = f": {getattr(outermost.f_code, 'co_qualname', outermost.f_code.co_name)}" if outermost is not None else ""
+    return f"{place}in a finalizer or the like that Python ran in passing{name}"
 
 
 def format_waits(hub):
@@ -37,18 +54,19 @@ def _paragraph(hub, wait):
         return
     # The greenlet that runs the loop waits too, and is the current one: its frames are on the running stack.
     frame = sys._getframe() if greenlet is getcurrent() else greenlet.gr_frame
-    yield f"  {'main greenlet' if greenlet is hub.main else _safely(repr, greenlet)}"
-    yield f"    waits on {wait.what if isinstance(wait.what, str) else _safely(repr, wait.what)}"
+    yield f"  {'main greenlet' if greenlet is hub.main else safely(repr, greenlet)}"
+    yield f"    waits on {wait.what if isinstance(wait.what, str) else safely(repr, wait.what)}"
     yield f"    at {where(frame)}"
     spawned = getattr(greenlet, "format_spawn", None)
     if spawned is not None:
         spawner = getattr(greenlet, "spawning_greenlet", None)
         spawner = spawner() if spawner is not None else None
-        by = f" by {_safely(repr, spawner)}" if spawner is not None and spawner is not hub.main else ""
+        by = f" by {safely(repr, spawner)}" if spawner is not None and spawner is not hub.main else ""
         yield f"    spawned at {spawned() or 'an unrecorded place'}{by}"
 
 
-def _safely(function, value):
+def safely(function, value):
+    """``function(value)``, which is repr() or the like, or a phrase if that fails (str)."""
     try:
         return function(value)
     except Exception as error:

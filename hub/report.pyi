@@ -1,8 +1,12 @@
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from hub.hub import Hub
 
-__all__ = ["format_waits", "where"]
+__all__ = ["called_on_hub", "format_waits", "safely", "where"]
 
+def called_on_hub(callback: object) -> str: ...
+def safely(function: Callable[[Any], str], value: Any) -> str: ...
 def where(frame: FrameType | None) -> str: ...
 def format_waits(hub: Hub) -> str: ...

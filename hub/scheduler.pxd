@@ -84,7 +84,6 @@ cdef class Scheduler(greenlet):
     cdef long restricted                 # nothing may wait: the hub is being destroyed, or in no_switch() sections
     cdef readonly bint destroying
     cdef readonly bint destroyed
-    cdef bint reporting                  # inside handle_error
     cdef readonly unsigned long switches  # greenlets switched to or started, for statistics
 
     cdef Wait new_wait(self, object what)

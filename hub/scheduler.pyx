@@ -26,7 +26,7 @@ import os
 import sys
 import threading
 
-from cpython.exc cimport PyErr_Clear, PyErr_Fetch, PyErr_Restore, PyErr_SetObject
+from cpython.exc cimport PyErr_Clear, PyErr_Fetch, PyErr_Restore, PyErr_SetObject, PyErr_WriteUnraisable
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython cimport final, freelist, no_gc
 
@@ -37,6 +37,7 @@ from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError,
 from hub.greenlet_api cimport *
 from hub.loop cimport due_ms, now_ns, timer_restart, timer_t
 from hub.native import get_ident
+from hub.report import called_on_hub
 from hub.ready cimport *
 from hub.stacks cimport begin_small
 from hub.thrown cimport (
@@ -121,7 +122,7 @@ cdef class HubGreenlet(greenlet):
                 try:
                     function()
                 except BaseException as error:
-                    self.scheduler.handle_error(self, type(error), error, error.__traceback__)
+                    self.scheduler.report(self, error)
 
 
 cdef class Slot:
@@ -318,7 +319,7 @@ cdef class Scheduler(greenlet):
         greenlet.__init__(self, None, self.main)
         self.thread_ident = get_ident()
         self.loop = self.make_loop(is_main_thread())
-        self.loop.error_handler = self.handle_error
+        self.loop.error_handler = self.report
         self.looked_at = now_ns()
 
     @final
@@ -337,7 +338,7 @@ cdef class Scheduler(greenlet):
     cdef int bind(self, Wait wait, PyObject *current, object what) except -1:
         if current is <PyObject *> self:
             raise BlockingSwitchOutError(
-                f"a blocking function was called on the hub greenlet, in {self.callback!r}; "
+                f"a blocking function was called on the hub greenlet, {called_on_hub(self.callback)}; "
                 "spawn a greenlet and let that one block"
             )
         if self.restricted:
@@ -809,17 +810,28 @@ cdef class Scheduler(greenlet):
             PyErr_SetObject(type(failure), failure)
             return NULL
 
+    def report(self, context, error):
+        """Tell handle_error() of an exception instance that nobody has caught. Does not raise.
+
+        `context` is what it came out of: a greenlet, a callback, or any other object. What goes wrong in telling ends
+        nobody, as with threads: it goes to sys.unraisablehook, and what the program should end with (SYSTEM_ERROR) to
+        the main greenlet. An exception that only ends a greenlet (NOT_ERROR) ends the telling.
+        """
+        try:
+            self.handle_error(context, type(error), error, error.__traceback__)
+        except BaseException as failure:
+            if isinstance(failure, self.SYSTEM_ERROR):
+                self.throw_into(self.principal or self.main, failure)
+            elif not isinstance(failure, self.NOT_ERROR):
+                if failure.__context__ is None and failure is not error:
+                    failure.__context__ = error
+                PyErr_SetObject(type(failure), failure)
+                PyErr_WriteUnraisable(context)
+
     @final
     cdef int report_error(self, object context) except -1:
-        """Hand the exception that is being handled to handle_error(). Nothing is ever swallowed."""
-        kind, value, traceback = sys.exc_info()
-        try:
-            self.handle_error(context, kind, value, traceback)
-        except BaseException as error:
-            if isinstance(error, Exception):
-                sys.excepthook(type(error), error, error.__traceback__)
-            else:
-                self.throw_into(self.principal or self.main, error)
+        """report() for the exception that is being handled."""
+        self.report(context, sys.exc_info()[1])
         return 0
 
     # --- the loop ---

@@ -621,13 +621,27 @@ class TestReports:
         ((context, kind, error, traceback),) = reported
         assert context is g and kind is ValueError and error is g.exception and traceback is not None
 
-    def test_a_failing_handle_error_is_not_swallowed(self, capsys):
+    def test_a_failing_handle_error_goes_to_unraisablehook(self, monkeypatch):
+        told = []
+        monkeypatch.setattr("sys.unraisablehook", lambda args: told.append((args.exc_value, args.object)))
         hub = get_hub()
         hub.handle_error = lambda *args: 1 / 0
         try:
-            with pytest.raises(ZeroDivisionError):
-                spawn(fail).join()
-                sleep(1)
+            failed = spawn(fail)
+            failed.join()
+            sleep(0.001)
+        finally:
+            del hub.handle_error
+        ((error, context),) = told
+        assert isinstance(error, ZeroDivisionError) and error.__context__ is failed.exception and context is failed
+
+    def test_a_handle_error_that_ends_the_program_does(self):
+        hub = get_hub()
+        hub.handle_error = lambda *args: sys.exit(3)
+        try:
+            with pytest.raises(SystemExit):
+                spawn(fail)
+                sleep(5)
         finally:
             del hub.handle_error
 

@@ -10,7 +10,6 @@ The channel is made at the first lookup. Everything that c-ares does, it does in
 import _thread
 import os
 import signal
-import sys
 import threading
 from _socket import AF_INET, AF_INET6, AF_UNSPEC, EAI_AGAIN, EAI_NODATA, EAI_NONAME
 from functools import partial
@@ -126,8 +125,8 @@ class Resolver(NamesResolver):
             try:
                 if error is None:
                     found = understood(answer.answer, kind)
-            except Exception:
-                self._hub.handle_error(self, *sys.exc_info())  # c-ares would swallow it
+            except Exception as failure:
+                self._hub.report(self, failure)  # c-ares would swallow it
             if found is not None:
                 ended(found, None)
             else:
@@ -172,8 +171,8 @@ class Resolver(NamesResolver):
                 watcher = self._hub.loop.io(fd, _READ * readable | _WRITE * writable)
                 self._watchers[fd] = watcher
                 watcher.start(self._socket_ready, fd, bool(readable), bool(writable))
-        except Exception:
-            self._hub.handle_error(self, *sys.exc_info())  # c-ares would swallow it
+        except Exception as failure:
+            self._hub.report(self, failure)  # c-ares would swallow it
 
     def _socket_ready(self, fd, readable, writable):
         none = pycares.ARES_SOCKET_BAD
