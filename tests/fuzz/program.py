@@ -1,0 +1,228 @@
+"""Run the program of one seed, in this process: ``program.py SEED [SECONDS] [--print] [--without KIND,...]``.
+
+Prints a line "FAULT kind: text" for each fault that it finds out itself, and ends with status 1 then.
+"""
+
+import argparse
+import faulthandler
+import gc
+import os
+import sys
+import threading
+import time
+import warnings
+
+import greenlets
+import locks
+import queues
+import world
+from hub import get_hub_if_exists
+from plan import make_plan
+
+from greenio import Greenlet, get_hub, joinall, sleep
+
+MODULES = [locks, queues, greenlets]
+KINDS = [kind for module in MODULES for kind in module.KINDS]
+
+#: How much of the time may be used to compute.
+SHARE_OF_CPU = 0.2
+
+
+class Bound:
+    """A step of the plan, with the object that it is done with."""
+
+    def __init__(self, step, parts):
+        self.name = f"{step.part.rstrip('0123456789')}.{step.verb}"
+        self.text = str(step)
+        self.method = getattr(parts[step.part], step.verb)
+        self.arguments = step.arguments
+
+    def __call__(self):
+        self.method(**self.arguments)
+
+    def __repr__(self):
+        return self.text
+
+
+class Rest:
+    """Between two rounds an actor sleeps until the next beat."""
+
+    name = "rest"
+
+    def __call__(self):
+        world.rest(world.until_tick())
+
+
+class Program:
+    def __init__(self, plan, duration):
+        self.plan = plan
+        self.duration = duration
+        self.parts = {name: kind(**arguments) for name, (kind, arguments) in plan.parts.items()}
+        for name, part in self.parts.items():
+            part.name = name
+        self.begun = time.monotonic()
+        self.ended = []  # the threads that need nobody to be let go any more
+
+    def steps(self, script):
+        return [Bound(step, self.parts) for step in script] + [Rest()]
+
+    def left(self, worker):
+        return self.begun + worker.ends * self.duration - time.monotonic()
+
+    # --- the threads ---
+
+    def thread(self, worker):
+        try:
+            if worker.kind == "plain":
+                world.act(self.steps(worker.scripts[0]) if worker.scripts else [Rest()])
+            else:
+                self.act_in_greenlets(worker)
+        except BaseException as error:
+            world.fault(f"{type(error).__name__} in a thread", world.describe(error))
+
+    def act_in_greenlets(self, worker):
+        hub = get_hub()
+        report, hub.handle_error = (
+            hub.handle_error,
+            lambda context, kind, value, tb: None if issubclass(kind, world.Boom) else report(context, kind, value, tb),
+        )
+        scripts = [self.steps(script) for script in worker.scripts]
+        acting = {}
+        while world.running and (left := self.left(worker)) > 0:
+            for number, script in enumerate(scripts):
+                if number not in acting or acting[number].dead:
+                    if number in acting:
+                        world.actors.remove(acting[number])
+                    acting[number] = Greenlet.spawn(world.act, script)
+                    world.actors.append(acting[number])
+            if worker.kind == "main":
+                self.pace()
+            self.supervise(min(left, world.tick))
+        if worker.ends < 1 and world.running:
+            for actor in acting.values():
+                world.actors.remove(actor)
+            return  # the greenlets stay behind
+        if worker.kind == "main":
+            world.running = False
+            self.end()
+        if self.plan.settings["kill_at_end"]:
+            for actor in acting.values():
+                actor.kill(world.Killed, block=False)
+        joinall(list(acting.values()), timeout=world.LIMIT)
+        if left := [actor for actor in acting.values() if not actor.dead]:
+            self.give_up("a greenlet does not end", repr(left))
+
+    def supervise(self, duration):
+        sleep(duration)
+
+    def pace(self):
+        """Beat slower when more has been computed than there is time for."""
+        passed = time.monotonic() - self.begun
+        if time.process_time() - self.computed > SHARE_OF_CPU * passed + 0.01:
+            world.tick = min(world.tick * 1.5, 0.1)
+        else:
+            world.tick = max(world.tick / 1.5, 0.004)
+
+    # --- the end ---
+
+    def end(self):
+        def let_go():
+            while not self.ended:
+                for part in self.parts.values():
+                    try:
+                        part.stop()
+                    except BaseException as error:
+                        world.fault(f"{type(error).__name__} in {type(part).__name__}.stop", world.describe(error))
+                time.sleep(0.01)
+
+        self.letting_go = threading.Thread(target=let_go)
+        self.letting_go.start()
+
+    def give_up(self, kind, text):
+        world.fault(kind, f"{text}\n{world.everything()}")
+        faulthandler.dump_traceback()
+        os._exit(1)
+
+    def run(self):
+        settings = self.plan.settings
+        hub = get_hub()
+        hub.setswitchinterval(settings["hub_interval"])
+        sys.setswitchinterval(settings["sys_interval"])
+        gc.set_threshold(settings["gc_threshold"])
+        before = what_there_is()
+        self.computed = time.process_time()
+        threads = [threading.Thread(target=self.thread, args=(worker,)) for worker in self.plan.workers[1:]]
+        for thread in threads:
+            thread.start()
+        self.thread(self.plan.workers[0])
+        for thread in threads:
+            thread.join(world.LIMIT)
+            if thread.is_alive():
+                self.give_up("a thread does not end", repr(thread))
+        self.ended.append(1)
+        self.letting_go.join()
+        for part in self.parts.values():
+            part.close()
+        for part in self.parts.values():
+            for kind, text in part.check():
+                world.fault(kind, f"{part.name}: {text}")
+        world.actors.clear()
+        del threads, part
+        self.parts.clear()
+        self.check_what_is_left(before)
+
+    def check_what_is_left(self, before):
+        """Nothing may be left over. Some of it only waits for the loop, or the collector, to come round."""
+        for _ in range(20):
+            gc.collect()
+            get_hub().join(timeout=0.05)
+            found = {key: value for key, value in what_there_is().items() if value != before[key]}
+            if not found:
+                return
+        for key, value in found.items():
+            world.fault(f"left over ({key})", f"{value}, not {before[key]}")
+
+
+def what_there_is():
+    hub = get_hub_if_exists()
+    descriptors = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            descriptors[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue  # the one of the listing itself
+    statistics = hub.statistics()
+    return {
+        # libuv opens one for a loop's first file system event, and keeps it as long as the loop.
+        "descriptors": {fd: name for fd, name in descriptors.items() if name != "anon_inode:inotify"},
+        "threads": threading.enumerate(),
+        "greenlets": [each for each in gc.get_objects() if isinstance(each, Greenlet) and not each.dead],
+        **{key: statistics[key] for key in ("parked", "ready", "references", "handles")},
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("seconds", type=float, nargs="?", default=1.0)
+    parser.add_argument("--print", action="store_true", help="print the program, and do not run it")
+    parser.add_argument("--only", default="", help="kinds of parts, separated by commas: all others are left out")
+    parser.add_argument("--without", default="", help="kinds of parts to leave out")
+    options = parser.parse_args()
+    only, without = (set(text.split(",")) - {""} for text in (options.only, options.without))
+    kinds = [kind for kind in KINDS if (not only or kind.__name__ in only) and kind.__name__ not in without]
+    plan = make_plan(options.seed, kinds)
+    if options.print:
+        print(plan)
+        return
+    faulthandler.enable()
+    faulthandler.dump_traceback_later(options.seconds + 3 * world.LIMIT, exit=True)
+    # Forks with threads are what is tried here.
+    warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+    Program(plan, options.seconds).run()
+    faulthandler.cancel_dump_traceback_later()
+    sys.exit(1 if world.failed() else 0)
+
+
+if __name__ == "__main__":
+    main()

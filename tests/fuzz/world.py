@@ -1,0 +1,103 @@
+"""What all parts of a running program share: the clock, who acts, and the faults that were found."""
+
+import gc
+import os
+import threading
+import time
+import traceback
+
+from hub import get_hub_if_exists
+
+from greenio import GreenletExit, Timeout, sleep
+from greenio.util import format_run_info
+
+#: Nobody who was let go, or killed, may need as long as this. In seconds; generous, as the machine may be busy.
+LIMIT = float(os.environ.get("FUZZ_LIMIT", "25"))
+
+running = True
+#: The beat, in seconds: most of what happens is due at the same multiple of it, in all threads.
+tick = 0.005
+#: The greenlets that act, of all threads.
+actors = []
+_faults = []
+
+
+class Boom(Exception):
+    """What greenlets are killed with, besides GreenletExit."""
+
+
+class Killed(GreenletExit):
+    """What greenlets are killed with, of their own kind."""
+
+
+def fault(kind, text):
+    """Report a fault of the library: a kind that is the same for the same fault, and what is known about it."""
+    _faults.append(kind)
+    if len(_faults) <= 20 and _faults.count(kind) <= 2:
+        os.write(1, f"FAULT {kind}: {text}\n".encode())
+
+
+def failed():
+    return bool(_faults)
+
+
+def describe(error):
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+
+def until_tick():
+    """Seconds until the next beat."""
+    return tick - time.monotonic() % tick
+
+
+def seconds(value):
+    """A time of a plan: None, a number of seconds, or "tick"."""
+    return until_tick() if value == "tick" else value
+
+
+def rest(duration):
+    """Sleep as greenlets do, or as a thread without a hub does."""
+    if get_hub_if_exists() is None:
+        time.sleep(duration)
+    else:
+        sleep(duration)
+
+
+#: What is done between two calls, say while a lock is held.
+PAUSES = ("nothing", "nothing", "switch", "switch", "switch", "nap", "tick", "compute", "collect")
+
+
+def pause(how):
+    if how == "switch":
+        rest(0)
+    elif how == "nap":
+        rest(0.0003)
+    elif how == "tick":
+        rest(until_tick())
+    elif how == "compute":
+        sum(range(3000))
+    elif how == "collect":
+        gc.collect(0)
+
+
+def everything():
+    """The stacks of all greenlets and threads."""
+    return f"threads: {threading.enumerate()}\n" + "\n".join(format_run_info())
+
+
+def act(steps):
+    """Go through the steps again and again until the end, or until killed."""
+    while running:
+        for step in steps:
+            if not running:
+                return
+            try:
+                step()
+            except Boom:
+                continue  # somebody threw it
+            except GreenletExit:
+                return
+            except Timeout as late:
+                fault("late Timeout", f"{late!r} in {step}: {describe(late)}")
+            except BaseException as error:
+                fault(f"{type(error).__name__} in {step.name}", describe(error))
