@@ -255,8 +255,9 @@ def _kept_status(pid):
 
 def _tell_watcher(pid, status):
     """The child was reaped here: its watcher can find out nothing any more."""
-    if not _watched or (os.WIFSTOPPED(status) or os.WIFCONTINUED(status)):
+    if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
         return
+    _statuses.pop(pid, None)  # of an earlier child that had this number
     watcher = _watched.pop(pid, None)
     if watcher is None:
         return

@@ -3,7 +3,7 @@
 Rules
     1. Each local has one dict for each greenlet that has used it. Before an attribute is looked up, set or deleted,
        the current greenlet's dict is put in the place of the instance's; nothing runs in between.
-    2. A greenlet's dict goes when the greenlet finishes, or, for greenlets that are not ours, when it is collected.
+    2. A greenlet's dict goes when the greenlet finishes, or is collected: its address is then another's.
 """
 
 import weakref
@@ -59,10 +59,8 @@ cdef class Dicts:
             if (<HubGreenlet> greenlet).at_end is None:
                 (<HubGreenlet> greenlet).at_end = {}
             (<HubGreenlet> greenlet).at_end[id(self)] = forget
-            reference = weakref.ref(greenlet)
-        else:
-            reference = weakref.ref(greenlet, forget)
-        self.by_greenlet[key] = (made, reference)
+        # Also for those of ours: one may go without having finished, and the next greenlet have its address.
+        self.by_greenlet[key] = (made, weakref.ref(greenlet, forget))
         self.last = current
         self.last_dict = made
         return made

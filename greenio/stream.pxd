@@ -37,6 +37,7 @@ cdef class Stream:
 
     cdef deadline_t *deadline_of(self, int events) except NULL
     cdef watch_t *open_watch(self, Scheduler hub) except NULL
+    cdef int adopt(self, Scheduler hub) except -1
     cdef watch_t *open_elsewhere(self, Scheduler hub) except NULL
     cdef uint64_t due(self) except? 0
     cdef int wait(self, int events, uint64_t due) except -1

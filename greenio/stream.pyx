@@ -170,16 +170,26 @@ cdef class Stream:
         self.seconds = -1 if value is None else value
 
     cdef watch_t *open_watch(self, Scheduler hub) except NULL:
-        if self.hub is None:
-            self.hub = hub
-            self.loop = hub.loop
         if self.hub is not hub:
-            return self.open_elsewhere(hub)
+            if self.hub is not None and not self.hub.destroyed:
+                return self.open_elsewhere(hub)
+            self.adopt(hub)
         if self.watch == NULL or self.epoch != hub.loop.core.epoch or self.generation != self.watch.generation:
             self.watch = hub.loop.watch_open(self.fd)
             self.generation = self.watch.generation
             self.epoch = hub.loop.core.epoch
         return self.watch
+
+    cdef int adopt(self, Scheduler hub) except -1:
+        """From now on that is the hub whose watch is remembered: there was none, or it has ended."""
+        deadline_stop(self.reading, self.loop)
+        deadline_stop(self.writing, self.loop)
+        self.watch = NULL
+        self.hub = hub
+        self.loop = hub.loop
+        if self.others is not None:
+            self.others.pop(hub, None)
+        return 0
 
     cdef watch_t *open_elsewhere(self, Scheduler hub) except NULL:
         cdef watch_t *watch = hub.loop.watch_of(self.fd)
@@ -187,6 +197,8 @@ cdef class Stream:
             self.others = {}
         if self.others.get(hub) != watch.generation:
             watch = hub.loop.watch_open(self.fd)
+            # Those that have ended are not kept.
+            self.others = {other: seen for other, seen in self.others.items() if not other.destroyed}
             self.others[hub] = watch.generation
         return watch
 

@@ -8,6 +8,7 @@ import os
 import sys
 from _thread import error
 from contextvars import Context
+from weakref import WeakSet
 
 import greenlet
 from hub import native
@@ -116,7 +117,8 @@ class _Sentinel:
         self._taken = False
         self._ended = Event()
         self._held = False  # whether somebody has got it since, and not given it back
-        self._interrupted = set()  # who did not get it, for an exception came, and has not asked about it since
+        # Who did not get it, for an exception came, and has not asked about it since: greenlets, as numbers are reused.
+        self._interrupted = WeakSet()
 
     def acquire(self, blocking=True, timeout=-1):
         if not self._taken:
@@ -125,11 +127,12 @@ class _Sentinel:
         if not blocking:
             got = self._ended.is_set() and not self._held
         else:
-            self._interrupted.discard(get_ident())
+            current = greenlet.getcurrent()
+            self._interrupted.discard(current)
             try:
                 got = self._ended.wait(None if timeout < 0 else timeout)
             except BaseException:
-                self._interrupted.add(get_ident())
+                self._interrupted.add(current)
                 raise
         self._held |= got
         return got
@@ -141,8 +144,9 @@ class _Sentinel:
     def locked(self):
         # `threading` asks when an exception has ended a join(). It takes yes for the answer that it got the lock before
         # that, releases it, and counts the thread as ended.
-        if get_ident() in self._interrupted:
-            self._interrupted.discard(get_ident())
+        current = greenlet.getcurrent()
+        if current in self._interrupted:
+            self._interrupted.discard(current)
             return False
         return self._taken and (self._held or not self._ended.is_set())
 

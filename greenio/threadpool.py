@@ -30,6 +30,9 @@ _pools: weakref.WeakSet = weakref.WeakSet()
 # One entry for each thread of all pools.
 _pool_threads: list = []
 
+# How many forks lie between this process and the one that imported the library.
+_forks = 0
+
 # A thread that takes this from the queue ends.
 _END = object()
 
@@ -288,6 +291,7 @@ class ThreadPool(Mapping):
 def _work(pool, tasks, idle_timeout):
     """What a thread of a pool does."""
     told = False
+    forks = _forks
     try:
         while True:
             try:
@@ -299,20 +303,27 @@ def _work(pool, tasks, idle_timeout):
                 break
             _do(pool, *task)
             task = None
+            if _forks != forks:
+                return  # a child that the task has forked, and whose only thread this is: it ends with it
             hub = get_hub_if_exists()
             if hub is not None:
                 hub.destroy()  # which the task made
     finally:
-        count_idle_thread(-1)
-        _pool_threads.pop()
-        owner = pool()
-        if owner is not None:
-            owner._thread_ends(told)
+        if _forks == forks:
+            _end_of_thread(pool(), told)
+
+
+def _end_of_thread(owner, told):
+    count_idle_thread(-1)
+    _pool_threads.pop()
+    if owner is not None:
+        owner._thread_ends(told)
 
 
 def _do(pool, result, report, func, args, kwargs):
     profile, trace = threading.getprofile(), threading.gettrace()
     value = error = None
+    forks = _forks
     try:
         if profile is not None:
             sys.setprofile(profile)
@@ -326,6 +337,10 @@ def _do(pool, result, report, func, args, kwargs):
             sys.setprofile(None)
         if trace is not None:
             sys.settrace(None)
+    if _forks != forks:  # it has forked: whoever waits for it is in the parent
+        if error is not None:
+            sys.excepthook(type(error), error, error.__traceback__)
+        return
     owner = pool()
     context = (owner, func) if report and error is not None else None
     if owner is not None:
@@ -341,6 +356,8 @@ def count_threads():
 
 
 def _after_fork_in_child():
+    global _forks
+    _forks += 1
     _pool_threads.clear()
     for pool in list(_pools):
         pool._begin()
@@ -438,8 +455,9 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
         return future
 
     def _run_waiting(self):
-        """In a thread: do what there is to do, and end."""
-        while True:
+        """In a thread: do what there is to do, and end. In a child that is forked there, the rest is the parent's."""
+        forks = _forks
+        while _forks == forks:
             try:
                 future, fn, args, kwargs = self._waiting.get_nowait()
             except Empty:
@@ -449,7 +467,8 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
                     self._run(future, fn, args, kwargs)
             finally:
                 future = fn = args = kwargs = None
-                self._call_done()
+                if _forks == forks:
+                    self._call_done()
 
     def _call_done(self):
         with self._lock:

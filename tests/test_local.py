@@ -1,14 +1,16 @@
 """Greenlet-local data."""
 
+import contextlib
 import copy
 import gc
 import threading
+import warnings
 import weakref
 
 import greenlet
 import pytest
 
-from greenio import getcurrent, sleep, spawn, spawn_raw
+from greenio import getcurrent, joinall, sleep, spawn, spawn_raw
 from greenio.local import all_local_dicts_for_greenlet, local
 
 
@@ -171,3 +173,32 @@ def test_init_that_switches():
 
     data = Slow()
     assert [job.get() for job in [spawn(lambda: (data.one, data.two)) for _ in range(3)]] == [(1, 2)] * 3
+
+
+def test_an_address_that_is_used_again_brings_nothing_of_its_last_owner():
+    """Greenlets that went without having finished: with the thread that they belonged to."""
+    data = local()
+
+    def stubborn():
+        data.user = "alice"
+        while True:
+            with contextlib.suppress(BaseException):
+                sleep(1000)
+
+    def thread():
+        for _ in range(50):
+            spawn(stubborn)
+            spawn_raw(stubborn)
+        sleep(0.001)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        started = threading.Thread(target=thread)
+        started.start()
+        started.join()
+    del started
+    gc.collect()
+    seen = []
+    for _ in range(100):
+        joinall([spawn(lambda: seen.append(getattr(data, "user", None))) for _ in range(10)])
+    assert set(seen) == {None}

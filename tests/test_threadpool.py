@@ -4,6 +4,7 @@ import concurrent.futures
 import os
 import threading
 import time
+from os import waitstatus_to_exitcode
 
 import pytest
 from hub import get_hub_if_exists
@@ -11,6 +12,7 @@ from hub import get_hub_if_exists
 import greenio
 from greenio import Timeout, get_hub, joinall, sleep, spawn
 from greenio.event import Event
+from greenio.os import waitpid
 from greenio.threadpool import ThreadPool, ThreadPoolExecutor
 
 
@@ -335,3 +337,23 @@ def test_many_submissions_from_threads_and_greenlets(executor):
     for thread in threads:
         thread.join()
     assert sorted(sums) == [base * 100 + 4950 for base in (1000, 2000, 3000, 4000)]
+
+
+class TestAChildThatIsForkedInThePool:
+    """Its only thread is that one: it does what the call does there, nothing else of the parent's, and ends."""
+
+    def test_by_a_call(self, pool):
+        pid = pool.apply(greenio.fork)
+        assert pid and waitstatus_to_exitcode(waitpid(pid, 0)[1]) == 0
+        assert pool.apply(int) == 0 and len(pool) == 0
+
+    def test_by_a_call_of_an_executor(self):
+        read_end, write_end = os.pipe()
+        with ThreadPoolExecutor(1) as executor:
+            first = executor.submit(greenio.fork)
+            others = [executor.submit(os.write, write_end, b"x") for _ in range(3)]
+            assert waitstatus_to_exitcode(waitpid(first.result(), 0)[1]) == 0
+            assert [each.result() for each in others] == [1, 1, 1]
+        os.close(write_end)
+        with open(read_end, "rb") as written:
+            assert written.read() == b"xxx"

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import weakref
 
 import pytest
 from hub import HubDestroyed, InvalidThreadUseError, LoopExit, Wait, get_hub_if_exists
@@ -347,3 +348,25 @@ def test_many_threads_with_many_greenlets():
     for thread in threads:
         thread.join()
     assert results == [200] * 8
+
+
+def test_a_socket_does_not_keep_the_hubs_of_threads_that_have_ended():
+    ours, theirs = socketpair()
+    ours.settimeout(0.001)
+
+    def run():
+        with pytest.raises(TimeoutError):
+            ours.recv(1)
+        return weakref.ref(get_hub())
+
+    hubs = [in_thread(run) for _ in range(10)]
+    gc.collect()
+    assert sum(hub() is not None for hub in hubs) < 3
+
+    # The one whose watch is remembered is replaced when it has ended: also with its timers.
+    theirs.sendall(b"x")
+    assert in_thread(ours.recv, 1) == b"x"
+    with pytest.raises(TimeoutError):
+        ours.recv(1)
+    ours.close()
+    theirs.close()

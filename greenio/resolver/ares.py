@@ -16,8 +16,8 @@ from functools import partial
 from ipaddress import ip_address
 
 from hub.errors import InvalidThreadUseError
-from hub.native import get_ident, start_new_thread
-from hub.scheduler import count_idle_thread
+from hub.native import start_new_thread
+from hub.scheduler import count_idle_thread, get_hub_if_exists
 
 from greenio.event import AsyncResult
 from greenio.lock import Lock
@@ -83,7 +83,7 @@ class Resolver(NamesResolver):
         self._timer = None
         self._watchers = {}
         self._asked = 0
-        if channel is not None and self._hub.thread_ident == get_ident():
+        if channel is not None and get_hub_if_exists() is self._hub:
             channel.cancel()  # which closes this process' copies of its sockets
 
     # --- questions ---
@@ -110,7 +110,7 @@ class Resolver(NamesResolver):
 
     def _ask(self, how, name, kind, understood, ended):
         """Ask for the records of a name. Calls ``ended(understood(records), None)``, or ``ended(None, number)``."""
-        if self._hub.thread_ident != get_ident():
+        if get_hub_if_exists() is not self._hub:
             raise InvalidThreadUseError(f"{self!r} belongs to another thread: use get_hub().resolver of this one")
         channel = self._ready_channel()
         asked_in = self._watchers  # another one after a fork
@@ -161,7 +161,7 @@ class Resolver(NamesResolver):
 
     def _socket_changed(self, fd, readable, writable):
         """c-ares begins, or stops, to wait for a socket of its own. It calls this before it closes one."""
-        if self._hub.thread_ident != get_ident():
+        if get_hub_if_exists() is not self._hub:
             return  # pycares' own thread, which finds nothing to end: close() has done it
         try:
             watcher = self._watchers.pop(fd, None)
