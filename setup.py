@@ -40,6 +40,7 @@ MODULES = [
     "hub.thrown",
     "hub.wait_queue",
     "hub.watchers",
+    "greenio.buffered",
     "greenio.choosing",
     "greenio.condition",
     "greenio.datagram",

@@ -13,14 +13,15 @@ from os import dup as _dup
 from os import isatty as _isatty
 from os import readv as _readv
 from os import set_blocking as _set_blocking
-from os import write as _write
+from os import writev as _writev
 
 from hub import get_hub
 from hub.scheduler import be_fair
 from hub.threads import closing_descriptor
 
+from greenio import buffered
 from greenio.lock import RLock
-from greenio.nowait import always_ready, read_into, write_some
+from greenio.nowait import always_ready, readv_now, writev_now
 from greenio.readiness import wait_read, wait_write
 
 __all__ = [
@@ -51,7 +52,7 @@ class PipeIO(io.RawIOBase):
         self._writes = not self._reads or "+" in mode
         self.mode = mode
         self._own = own
-        self._buffered = False  # whether there is a buffer around it, which refuses others while one writes from it
+        self._ending = False  # whether nobody is to read from it any more
         if own:
             _set_blocking(fileno, False)
         else:
@@ -103,29 +104,46 @@ class PipeIO(io.RawIOBase):
             raise io.UnsupportedOperation("not readable")
         if not len(buffer):
             return 0
-        if not self._own:
-            return read_into(self._fileno, [buffer])
+        read_now = _readv if self._own else readv_now
         while True:
+            if self._ending:
+                raise FileObjectClosed()
             try:
-                return _readv(self._fileno, [buffer])
+                return read_now(self._fileno, [buffer])
             except BlockingIOError:
                 wait_read(self._fileno)
+            self._check()
 
     def write(self, data):
         """Write what can be written of the data; return how much (int). Switches while nothing can be."""
-        if not self._buffered:
-            be_fair()
+        be_fair()
         self._check()
         if not self._writes:
             raise io.UnsupportedOperation("not writable")
         data = memoryview(data).cast("B")
-        if not self._own:
-            return write_some(self._fileno, [data]) if data else 0
+        if not data:
+            return 0
+        write_now = _writev if self._own else writev_now
         while True:
             try:
-                return _write(self._fileno, data)
+                return write_now(self._fileno, [data])
             except BlockingIOError:
-                wait_write(self._fileno)
+                self._wait_to_write()
+            self._check()
+
+    def _wait_to_write(self):
+        try:
+            wait_write(self._fileno)
+        except OSError:
+            # end_reading() wakes everybody who waits; it is not meant for who writes.
+            if self.closed or not self._ending:
+                raise
+
+    def end_reading(self):
+        """Let nobody read any more: who waits for something to read, in any thread, gets OSError(EBADF)."""
+        self._ending = True
+        if self._reads and not self.closed:
+            closing_descriptor(self._fileno)
 
     def close(self):
         """Close it, and the descriptor unless ``closefd=False``."""
@@ -180,15 +198,14 @@ def open_pipe(fileno, mode="r", buffering=-1, encoding=None, errors=None, newlin
     try:
         if buffering == 0:
             return raw
-        raw._buffered = True
         size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
         if raw.readable() and raw.writable():
-            made = io.BufferedRandom(raw, size) if raw.seekable() else io.BufferedRWPair(raw, raw, size)
+            made = buffered.BufferedRandom(raw, size) if raw.seekable() else buffered.BufferedRWPair(raw, raw, size)
         else:
-            made = (io.BufferedReader if raw.readable() else io.BufferedWriter)(raw, size)
+            made = (buffered.BufferedReader if raw.readable() else buffered.BufferedWriter)(raw, size)
         if "b" in mode:
             return made
-        return io.TextIOWrapper(made, encoding, errors, newline, line_buffering=buffering == 1 or raw.isatty())
+        return buffered.TextIOWrapper(made, encoding, errors, newline, line_buffering=buffering == 1 or raw.isatty())
     except BaseException:
         raw._closefd = False  # there is no file object: the descriptor is still the caller's
         raw.close()
@@ -309,7 +326,12 @@ class FileObjectPosix(_Wrapper):
             raise
 
     def close(self):
-        """Write out what is still to be written and close it. Greenlets that wait get OSError(EBADF). Switches."""
+        """Write out what is still to be written and close it. Switches.
+
+        Greenlets, of any thread, that wait for something to read get OSError(EBADF). Who writes from a buffer comes
+        to an end first; who writes without one gets OSError(EBADF).
+        """
+        self.fileio.end_reading()
         self.io.close()
 
 

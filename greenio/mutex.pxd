@@ -22,4 +22,5 @@ cdef class RLock(Waitable):
     cdef fifo_t waiters
 
     cdef bint take(self, object blocking, object timeout) except -1
+    cdef int give(self) except -1
     cdef int pass_on(self) except -1

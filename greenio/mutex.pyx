@@ -157,6 +157,13 @@ cdef class RLock(Waitable):
         wait.given = current
         return self.take_turn(wait)
 
+    cdef int give(self) except -1:
+        """What release() does, for who holds it for sure."""
+        self.depth -= 1
+        if self.depth == 0:
+            self.pass_on()
+        return 0
+
     cdef int pass_on(self) except -1:
         """Nobody holds it any more: the next does, or it is free."""
         cdef Wait wait
@@ -186,9 +193,7 @@ cdef class RLock(Waitable):
         """
         if not self._is_owned():
             raise RuntimeError(f"release of {self!r} by a greenlet that does not hold it")
-        self.depth -= 1
-        if self.depth == 0:
-            self.pass_on()
+        self.give()
 
     def locked(self):
         """Whether a greenlet holds it (bool)."""
@@ -231,10 +236,7 @@ cdef class RLock(Waitable):
         return True
 
     cdef int give_back(self, Wait taker) except -1:
-        self.depth -= 1
-        if self.depth == 0:
-            self.pass_on()
-        return 0
+        return self.give()
 
     def _at_fork_reinit(self):
         """For the standard library's threading, which calls it in a forked child: be free."""

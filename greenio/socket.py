@@ -25,6 +25,7 @@ from types import FunctionType
 from hub import get_hub
 from hub.threads import closing_descriptor
 
+from greenio import buffered as io  # noqa: F401  (for makefile)
 from greenio import connecting as _connecting
 from greenio import datagram as _datagram
 from greenio import stream as _stream
@@ -187,12 +188,12 @@ class socket(_standard.socket):
             """As in the standard library. Switches while nothing can be sent."""
             return self._stream.retry(_WRITE, partial(super().sendmsg_afalg, *_repeatable(args), **kwargs))
 
-    def makefile(self, mode="r", buffering=None, *, encoding=None, errors=None, newline=None):
-        """As in the standard library. The file's methods switch."""
-        made = super().makefile(mode, buffering, encoding=encoding, errors=errors, newline=newline)
-        if "w" in mode and buffering != 0:
-            self._stream.buffered = True
-        return made
+    # The standard method, with the buffered files of ours. They switch.
+    makefile = FunctionType(
+        _standard.socket.makefile.__code__, globals(), "makefile", _standard.socket.makefile.__defaults__
+    )
+    makefile.__kwdefaults__ = _standard.socket.makefile.__kwdefaults__
+    makefile.__doc__ = _standard.socket.makefile.__doc__
 
     def sendfile(self, file, offset=0, count=None):
         """Send a file; return the number of bytes sent. As in the standard library, with os.sendfile(). Switches."""

@@ -130,7 +130,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
             if not self._write_lock.acquire(timeout=-1 if self.gettimeout() is None else self.gettimeout()):
                 raise TimeoutError("The write operation timed out")
         try:
-            self._stream.fair_to_send()
+            self._stream.fair()
             self._check_open()
             if self._unfinished is not None:
                 self._write(self._sslobj, self._unfinished)
@@ -152,7 +152,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
             if not rest:
                 return self._write(connection, rest)
             while written < len(rest):
-                self._stream.fair_to_send()
+                self._stream.fair()
                 self._check_open()
                 with rest[written : written + _RECORD] as record:
                     try:

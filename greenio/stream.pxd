@@ -28,7 +28,6 @@ cdef class Stream:
     cdef bint drained              # whether the last receive took all there was
     cdef bint much                 # whether the last receive filled a large buffer
     cdef unsigned int calls        # how many did not have to wait, for fair()
-    cdef public bint buffered      # whether a file writes to it from a buffer, which refuses others meanwhile
     cdef double seconds            # the timeout; negative for none
     cdef deadline_t *reading       # timers that stay from one wait to the next, or NULL
     cdef deadline_t *writing
@@ -43,7 +42,6 @@ cdef class Stream:
     cdef int wait(self, int events, uint64_t due) except -1
     cdef int closed(self) except -1
     cpdef int fair(self) except -1
-    cpdef int fair_to_send(self) except -1
     cdef int again(self, int error, int events, int flags, uint64_t *due) except -1
     cdef int begin_receive(self, int flags, uint64_t *due) except -1
     cdef Py_ssize_t receive(self, char *buffer, Py_ssize_t length, int flags) except -1

@@ -231,10 +231,6 @@ cdef class Stream:
             be_fair()
         return 0
 
-    cpdef int fair_to_send(self) except -1:
-        """As fair(), before a call that a file may make in the middle of writing from its buffer."""
-        return 0 if self.buffered else self.fair()
-
     cdef int closed(self) except -1:
         raise OSError(EBADF, os.strerror(EBADF))
 
@@ -425,7 +421,7 @@ def send(self, data, int flags=0, /):
 cdef Py_ssize_t send_once(Stream stream, char *buffer, Py_ssize_t length, int flags) except -1:
     cdef Py_ssize_t count
     cdef uint64_t due = 0
-    stream.fair_to_send()
+    stream.fair()
     while True:
         if stream.fd < 0:
             stream.closed()

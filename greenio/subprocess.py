@@ -18,8 +18,9 @@ from types import FunctionType, SimpleNamespace
 from greenlet import getcurrent
 from hub import get_hub
 
+from greenio.buffered import TextIOWrapper
 from greenio.children import wait_for_exit
-from greenio.fileobject import open_own_pipe
+from greenio.fileobject import FileObjectClosed, open_own_pipe
 from greenio.greenlet import Greenlet
 from greenio.selectors import PollSelector
 
@@ -43,10 +44,20 @@ class _StandardOs:
         return getattr(os, name)
 
 
+class _PipeSelector(PollSelector):
+    """Of open pipes: one that is closed in the middle of communicate() may be another file's number by then."""
+
+    def select(self, timeout=None):
+        ready = super().select(timeout)
+        if any(key.fileobj.closed for key in self.get_map().values()):
+            raise FileObjectClosed()
+        return ready
+
+
 _namespace = _Globals(
     __builtins__=__builtins__,
-    _PopenSelector=PollSelector,
-    io=SimpleNamespace(**{**vars(io), "open": open_own_pipe}),
+    _PopenSelector=_PipeSelector,
+    io=SimpleNamespace(**{**vars(io), "open": open_own_pipe, "TextIOWrapper": TextIOWrapper}),
     os=_StandardOs(),
 )
 

@@ -1,0 +1,256 @@
+"""The files of `io` that have a buffer, for greenlets: those that use one at once wait for one another, as threads do.
+
+C's own do so by native thread: they refuse a greenlet that meets another one of its thread inside, and make a whole
+thread wait for a greenlet of another one. Here each has a lock for greenlets around it, and C's is always free.
+
+What does not belong here: how the raw file waits.
+"""
+
+import io
+from io import DEFAULT_BUFFER_SIZE, text_encoding
+
+from greenio.mutex cimport RLock
+
+__all__ = [
+    "DEFAULT_BUFFER_SIZE", "BufferedRandom", "BufferedReader", "BufferedRWPair", "BufferedWriter", "TextIOWrapper",
+    "text_encoding",
+]
+
+
+cdef object in_turn(RLock lock, function, tuple args):
+    lock.take(True, None)
+    try:
+        return function(*args)
+    finally:
+        lock.give()
+
+
+# C's methods, found once.
+cdef object reader_read = io.BufferedReader.read
+cdef object reader_read1 = io.BufferedReader.read1
+cdef object reader_readline = io.BufferedReader.readline
+cdef object writer_write = io.BufferedWriter.write
+cdef object writer_flush = io.BufferedWriter.flush
+cdef object text_readline = io.TextIOWrapper.readline
+
+
+class BufferedReader(io.BufferedReader):
+    """As io.BufferedReader. Its methods switch while another greenlet uses it, and where the raw file does."""
+
+    def __init__(self, *args, **kwargs):
+        self._lock = RLock()
+        super().__init__(*args, **kwargs)
+
+    def read(self, size=-1, /):
+        """As io.BufferedReader.read(). May switch."""
+        cdef RLock lock = self._lock
+        lock.take(True, None)
+        try:
+            return reader_read(self, size)
+        finally:
+            lock.give()
+
+    def read1(self, size=-1, /):
+        """As io.BufferedReader.read1(). May switch."""
+        cdef RLock lock = self._lock
+        lock.take(True, None)
+        try:
+            return reader_read1(self, size)
+        finally:
+            lock.give()
+
+    def readline(self, size=-1, /):
+        """As io.BufferedReader.readline(). May switch."""
+        cdef RLock lock = self._lock
+        lock.take(True, None)
+        try:
+            return reader_readline(self, size)
+        finally:
+            lock.give()
+
+    def readinto(self, buffer, /):
+        """As io.BufferedReader.readinto(). May switch."""
+        return in_turn(self._lock, io.BufferedReader.readinto, (self, buffer))
+
+    def readinto1(self, buffer, /):
+        """As io.BufferedReader.readinto1(). May switch."""
+        return in_turn(self._lock, io.BufferedReader.readinto1, (self, buffer))
+
+    def peek(self, size=0, /):
+        """As io.BufferedReader.peek(). May switch."""
+        return in_turn(self._lock, io.BufferedReader.peek, (self, size))
+
+    def seek(self, target, whence=0, /):
+        """As io.BufferedReader.seek(). May switch."""
+        return in_turn(self._lock, io.BufferedReader.seek, (self, target, whence))
+
+    def close(self):
+        """As io.BufferedReader.close(): waits for who reads. May switch."""
+        return in_turn(self._lock, io.BufferedReader.close, (self,))
+
+
+class BufferedWriter(io.BufferedWriter):
+    """As io.BufferedWriter. Its methods switch while another greenlet uses it, and where the raw file does."""
+
+    def __init__(self, *args, **kwargs):
+        self._lock = RLock()
+        super().__init__(*args, **kwargs)
+
+    def write(self, data, /):
+        """As io.BufferedWriter.write(). May switch."""
+        cdef RLock lock = self._lock
+        lock.take(True, None)
+        try:
+            return writer_write(self, data)
+        finally:
+            lock.give()
+
+    def flush(self):
+        """As io.BufferedWriter.flush(). May switch."""
+        cdef RLock lock = self._lock
+        lock.take(True, None)
+        try:
+            return writer_flush(self)
+        finally:
+            lock.give()
+
+    def seek(self, target, whence=0, /):
+        """As io.BufferedWriter.seek(). May switch."""
+        return in_turn(self._lock, io.BufferedWriter.seek, (self, target, whence))
+
+    def truncate(self, pos=None, /):
+        """As io.BufferedWriter.truncate(). May switch."""
+        return in_turn(self._lock, io.BufferedWriter.truncate, (self, pos))
+
+    def close(self):
+        """As io.BufferedWriter.close(): waits for who writes. May switch."""
+        return in_turn(self._lock, io.BufferedWriter.close, (self,))
+
+
+class BufferedRandom(io.BufferedRandom):
+    """As io.BufferedRandom. Its methods switch while another greenlet uses it, and where the raw file does."""
+
+    def __init__(self, *args, **kwargs):
+        self._lock = RLock()
+        super().__init__(*args, **kwargs)
+
+    def read(self, size=-1, /):
+        """As io.BufferedRandom.read(). May switch."""
+        return in_turn(self._lock, io.BufferedRandom.read, (self, size))
+
+    def read1(self, size=-1, /):
+        """As io.BufferedRandom.read1(). May switch."""
+        return in_turn(self._lock, io.BufferedRandom.read1, (self, size))
+
+    def readline(self, size=-1, /):
+        """As io.BufferedRandom.readline(). May switch."""
+        return in_turn(self._lock, io.BufferedRandom.readline, (self, size))
+
+    def readinto(self, buffer, /):
+        """As io.BufferedRandom.readinto(). May switch."""
+        return in_turn(self._lock, io.BufferedRandom.readinto, (self, buffer))
+
+    def readinto1(self, buffer, /):
+        """As io.BufferedRandom.readinto1(). May switch."""
+        return in_turn(self._lock, io.BufferedRandom.readinto1, (self, buffer))
+
+    def peek(self, size=0, /):
+        """As io.BufferedRandom.peek(). May switch."""
+        return in_turn(self._lock, io.BufferedRandom.peek, (self, size))
+
+    def write(self, data, /):
+        """As io.BufferedRandom.write(). May switch."""
+        return in_turn(self._lock, io.BufferedRandom.write, (self, data))
+
+    def flush(self):
+        """As io.BufferedRandom.flush(). May switch."""
+        return in_turn(self._lock, io.BufferedRandom.flush, (self,))
+
+    def seek(self, target, whence=0, /):
+        """As io.BufferedRandom.seek(). May switch."""
+        return in_turn(self._lock, io.BufferedRandom.seek, (self, target, whence))
+
+    def truncate(self, pos=None, /):
+        """As io.BufferedRandom.truncate(). May switch."""
+        return in_turn(self._lock, io.BufferedRandom.truncate, (self, pos))
+
+    def close(self):
+        """As io.BufferedRandom.close(): waits for who uses it. May switch."""
+        return in_turn(self._lock, io.BufferedRandom.close, (self,))
+
+
+class BufferedRWPair(io.BufferedRWPair):
+    """As io.BufferedRWPair. Who reads and who writes do not wait for each other. Its methods switch.
+
+    `raw` is the raw file that it reads. The two files inside are C's: these locks are all that keeps greenlets apart.
+    """
+
+    def __init__(self, reader, writer, *args, **kwargs):
+        self._reading = RLock()
+        self._writing = RLock()
+        self.raw = reader
+        super().__init__(reader, writer, *args, **kwargs)
+
+    def read(self, size=-1, /):
+        """As io.BufferedRWPair.read(). May switch."""
+        return in_turn(self._reading, io.BufferedRWPair.read, (self, size))
+
+    def read1(self, size=-1, /):
+        """As io.BufferedRWPair.read1(). May switch."""
+        return in_turn(self._reading, io.BufferedRWPair.read1, (self, size))
+
+    def readline(self, size=-1, /):
+        """As io.BufferedRWPair.readline(). May switch."""
+        return in_turn(self._reading, io.BufferedRWPair.readline, (self, size))
+
+    def readinto(self, buffer, /):
+        """As io.BufferedRWPair.readinto(). May switch."""
+        return in_turn(self._reading, io.BufferedRWPair.readinto, (self, buffer))
+
+    def readinto1(self, buffer, /):
+        """As io.BufferedRWPair.readinto1(). May switch."""
+        return in_turn(self._reading, io.BufferedRWPair.readinto1, (self, buffer))
+
+    def peek(self, size=0, /):
+        """As io.BufferedRWPair.peek(). May switch."""
+        return in_turn(self._reading, io.BufferedRWPair.peek, (self, size))
+
+    def write(self, data, /):
+        """As io.BufferedRWPair.write(). May switch."""
+        return in_turn(self._writing, io.BufferedRWPair.write, (self, data))
+
+    def flush(self):
+        """As io.BufferedRWPair.flush(). May switch."""
+        return in_turn(self._writing, io.BufferedRWPair.flush, (self,))
+
+    def close(self):
+        """As io.BufferedRWPair.close(): waits for who writes, then for who reads. May switch."""
+        return in_turn(self._writing, in_turn_to_read, (self, io.BufferedRWPair.close))
+
+
+def in_turn_to_read(pair, function):
+    return in_turn(pair._reading, function, (pair,))
+
+
+class TextIOWrapper(io.TextIOWrapper):
+    """As io.TextIOWrapper, but that several greenlets may read lines: none is lost. Its methods may switch.
+
+    Writing needs no lock of its own: C hands all that there is to the buffer below in one call.
+    """
+
+    def __init__(self, *args, **kwargs):
+        self._reading = RLock()
+        super().__init__(*args, **kwargs)
+
+    def read(self, size=-1, /):
+        """As io.TextIOWrapper.read(). May switch."""
+        return in_turn(self._reading, io.TextIOWrapper.read, (self, size))
+
+    def readline(self, size=-1, /):
+        """As io.TextIOWrapper.readline(). May switch."""
+        cdef RLock lock = self._reading
+        lock.take(True, None)
+        try:
+            return text_readline(self, size)
+        finally:
+            lock.give()

@@ -1,0 +1,292 @@
+"""Files with a buffer that several greenlets use at once: they wait for one another, as threads do."""
+
+import errno
+import io
+import os
+import threading
+
+import pytest
+
+from greenio import Timeout, joinall, sleep, socket, spawn, subprocess
+from greenio.fileobject import FileObject, FileObjectClosed, open_pipe
+from greenio.subprocess import PIPE, Popen
+
+KINDS = ["rb", "r", "rwb", "rw"]
+
+
+def of_pipe(mode, own=False):
+    reader, writer = os.pipe()
+    return open_pipe(reader, mode, own=own), writer
+
+
+def of_file_object(mode):
+    reader, writer = os.pipe()
+    return FileObject(reader, mode), writer
+
+
+def of_socket(mode):
+    ours, theirs = socket.socketpair()
+    with ours:
+        return ours.makefile(mode), theirs.detach()
+
+
+@pytest.fixture(
+    params=[(of_pipe, "rb"), (of_pipe, "r"), (of_file_object, "rb"), (of_file_object, "r")]
+    + [(of_socket, mode) for mode in KINDS],
+    ids=lambda param: f"{param[0].__name__}-{param[1]}",
+)
+def source(request):
+    """A file to read, and the descriptor to write to. What was written is read as text or bytes: `expected`."""
+    make, mode = request.param
+    file, writer = make(mode)
+    file.expected = (lambda data: data) if "b" in mode else bytes.decode
+    yield file, writer
+    os.close(writer)
+    file.close()
+
+
+def started(function, *args):
+    """A greenlet that waits in the call."""
+    job = spawn(function, *args)
+    job.reports_errors = False
+    sleep(0.001)
+    assert not job.ready()
+    return job
+
+
+def test_lines_for_several(source):
+    file, writer = source
+    jobs = [started(file.readline) for _ in range(3)]
+    os.write(writer, b"one\ntwo\nth")
+    joinall(jobs[:2], timeout=5)
+    assert [job.value for job in jobs] == [file.expected(b"one\n"), file.expected(b"two\n"), None]
+    os.write(writer, b"ree\n")
+    assert jobs[2].get(timeout=5) == file.expected(b"three\n")
+
+
+@pytest.mark.parametrize("how", ["killed", "out of time"])
+@pytest.mark.parametrize("which", [0, 1], ids=["inside", "in line"])
+def test_one_is_ended_and_the_next_reads(source, how, which):
+    file, writer = source
+
+    def read(number):
+        with Timeout(0.01 if how == "out of time" and number == which else None, False):
+            return file.readline()
+
+    jobs = [started(read, number) for number in range(3)]
+    if how == "killed":
+        jobs[which].kill()
+    jobs.pop(which).join(timeout=5)
+    os.write(writer, b"one\ntwo\n")
+    assert [job.get(timeout=5) for job in jobs] == [file.expected(b"one\n"), file.expected(b"two\n")]
+
+
+def test_closing_waits_for_the_reader(source):
+    file, writer = source
+    reading = started(file.readline)
+    # A FileObject promises EBADF; what is inside of it is as the standard library's.
+    closing = started(file.io.close if hasattr(file, "io") else file.close)
+    os.write(writer, b"one\n")
+    assert reading.get(timeout=5) == file.expected(b"one\n")
+    closing.get(timeout=5)
+    assert file.closed
+    with pytest.raises(ValueError):
+        file.readline()
+
+
+@pytest.mark.parametrize("mode, buffering", [("rb", 0), ("rb", -1), ("r", -1)])
+def test_closing_a_file_object_ends_its_readers(mode, buffering):
+    reader, writer = os.pipe()
+    file = FileObject(reader, mode, buffering)
+    jobs = [started(file.read, 10) for _ in range(3)]
+    file.close()
+    joinall(jobs, timeout=5)
+    for job in jobs:
+        assert isinstance(job.exception, ValueError if job is not jobs[0] and buffering else OSError)
+    assert jobs[0].exception.errno == errno.EBADF
+    os.close(writer)
+
+
+def test_closing_a_file_object_ends_a_reader_in_another_thread():
+    reader, writer = os.pipe()
+    file = FileObject(reader, "rb")
+    caught, reads = [], threading.Event()
+
+    def read():
+        spawn(reads.set)
+        try:
+            file.readline()
+        except OSError as error:
+            caught.append(error.errno)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    while not reads.is_set():
+        sleep(0.001)
+    file.close()
+    thread.join(5)
+    assert caught == [errno.EBADF] and file.closed
+    os.close(writer)
+
+
+def test_closing_a_file_object_waits_for_its_writer():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        file = FileObject(os.dup(ours.fileno()), "r+b")
+        data = b"x" * 1_000_000
+        writing = started(file.write, data)
+        reading = started(file.readline)
+        closing = started(file.close)
+        assert reading.ready() and reading.exception.errno == errno.EBADF
+        received = 0
+        while received < len(data):
+            received += len(theirs.recv(1 << 20))
+        assert writing.get(timeout=5) == len(data)
+        closing.get(timeout=5)
+        assert file.closed
+
+
+@pytest.mark.parametrize("mode", ["wb", "w"])
+@pytest.mark.parametrize("kind", ["pipe", "own pipe", "socket"])
+def test_writers_into_what_is_full(kind, mode):
+    if kind == "socket":
+        ours, theirs = socket.socketpair()
+        with ours:
+            file, reader = ours.makefile(mode), theirs.detach()
+    else:
+        reader, writer = os.pipe()
+        file = open_pipe(writer, mode, own=kind == "own pipe")
+    pieces = [letter * 300_000 for letter in (b"a", b"b", b"c")]
+
+    def write(piece):
+        file.write(piece if mode == "wb" else piece.decode())
+        file.flush()
+
+    jobs = [started(write, piece) for piece in pieces]
+    with open_pipe(reader, "rb") as source:
+        assert source.read(900_000) == b"".join(pieces)
+        joinall(jobs, raise_error=True, timeout=5)
+        file.close()
+
+
+def test_a_reader_does_not_hold_up_a_writer():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for mode, word in (("rwb", b"x\n"), ("rw", "x\n")):
+            with ours.makefile(mode) as file:
+                reading = started(file.readline)
+                file.write(word)
+                file.flush()
+                theirs.sendall(theirs.recv(10))
+                assert reading.get(timeout=5) == word
+
+
+def test_greenlets_of_several_threads_read_one_file():
+    """Nobody keeps a whole thread waiting for a greenlet of another one."""
+    file, writer = of_pipe("rb")
+    lines, turns = [], []
+
+    def work():
+        def read():
+            for _ in range(50):
+                lines.append(file.readline())
+
+        def look():
+            while not all(job.ready() for job in jobs):
+                turns.append(threading.get_ident())
+                sleep(0.001)
+
+        jobs = [spawn(read), spawn(read)]
+        spawn(look).join(timeout=30)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(300):
+        os.write(writer, b"%d\n" % number)
+        if number % 10 == 0:
+            sleep(0.001)
+    for thread in threads:
+        thread.join(30)
+    assert sorted(map(int, lines)) == list(range(300))
+    assert {thread.ident for thread in threads} <= set(turns)
+    file.close()
+    os.close(writer)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_reader_whose_file_is_closed_when_it_is_about_to_read(own):
+    """Its number may be another file's by then."""
+    file, writer = of_pipe("rb", own)
+    raw = file.raw
+    reading = started(raw.read, 10)
+    os.write(writer, b"x")
+    other_reader, other_writer = os.pipe()
+    os.write(other_writer, b"of another file")
+
+    def close_when_it_is_woken():
+        raw.close()
+        os.dup2(other_reader, number)
+
+    number = raw.fileno()
+    spawn(close_when_it_is_woken)
+    reading.join(timeout=5)
+    assert reading.value in (None, b"x")
+    for each in (number, writer, other_reader, other_writer):
+        os.close(each)
+
+
+def test_as_in_the_standard_library():
+    """A signal handler, or a finalizer, that meets itself inside is refused; other mistakes are told as ever."""
+    file, writer = of_pipe("rb")
+    os.close(writer)
+    assert isinstance(file, io.BufferedReader)
+    with pytest.raises(TypeError):
+        file.read("x")
+    with pytest.raises(io.UnsupportedOperation):
+        file.write(b"x")
+    file.close()
+    file.close()
+    for call in (file.read, file.readline, file.peek, file.read1):
+        with pytest.raises(ValueError):
+            call()
+
+
+# --- processes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"text": True}, {"bufsize": 0}], ids=str)
+def test_another_greenlet_ends_the_process_that_is_communicated_with(options):
+    with Popen(["sleep", "60"], stdout=PIPE, **options) as process:
+        communicating = started(process.communicate)
+        process.kill()
+    assert process.returncode == -9
+    communicating.join(timeout=5)
+    if options == {"bufsize": 0}:  # without a buffer there is no lock: the file is closed under its reader
+        assert communicating.exception.errno == errno.EBADF
+    else:
+        assert communicating.value == ("" if options else b"", None)
+
+
+def test_a_pipe_is_closed_while_it_is_read():
+    with Popen(["cat"], stdin=PIPE, stdout=PIPE) as process:
+        reading = started(process.stdout.readline)
+        closing = started(process.stdout.close)
+        process.stdin.write(b"line\n")
+        process.stdin.flush()
+        assert reading.get(timeout=5) == b"line\n"
+        closing.get(timeout=5)
+        assert process.stdout.closed
+
+
+def test_a_pipe_that_is_closed_in_the_middle_of_communicating_is_not_read():
+    selector = subprocess._PipeSelector()
+    with selector:
+        file, writer = of_pipe("rb")
+        selector.register(file, 1)
+        os.write(writer, b"x")
+        assert selector.select()
+        os.close(writer)
+        file.close()
+        with pytest.raises(FileObjectClosed):
+            selector.select(0)
