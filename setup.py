@@ -52,6 +52,7 @@ MODULES = [
     "greenio.mutex",
     "greenio.pool",
     "greenio.queue",
+    "greenio.running_loop",
     "greenio.semaphore",
     "greenio.signalfd",
     "greenio.spawning",
@@ -173,6 +174,7 @@ def extensions():
             include_dirs=[os.path.dirname(greenlet.__file__), "hub"],
             define_macros=[("_GNU_SOURCE", "1"), *macros],
             extra_compile_args=[*OPTIMIZATION, "-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt"],
+            libraries=["rt"] if name == "hub.signals" else [],  # for timers, before glibc 2.34
         )
         for name in MODULES
     ]

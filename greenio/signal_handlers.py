@@ -2,10 +2,13 @@
 
 CPython calls a handler in the main thread, between two instructions of whatever runs there: with greenlets, of any of
 them, which then gets the handler's exception too. Handlers that are set with `signal()` of this module run on the main
-greenlet, in the middle of its wait, and what they raise, KeyboardInterrupt above all, is raised there, at once.
+greenlet, in the middle of its wait, and what they raise is raised there, at once.
+
+Python's own, default_int_handler, raises KeyboardInterrupt on the main greenlet anyhow: see hub.signals.
 """
 
 from enum import IntEnum
+from signal import default_int_handler as _default_int_handler
 from signal import getsignal as _getsignal
 from signal import signal as _set_signal
 from signal import valid_signals as _valid_signals
@@ -30,6 +33,10 @@ class _OnMain:
         return hub.call_on_main(lambda: self.handler(signalnum, frame))
 
 
+def _belongs_on_main(handler):
+    return callable(handler) and not isinstance(handler, (IntEnum, _OnMain)) and handler is not _default_int_handler
+
+
 def _inside(handler):
     return handler.handler if isinstance(handler, _OnMain) else handler
 
@@ -39,7 +46,7 @@ def signal(signalnum, handler):
 
     The handler runs on the main greenlet; it may block.
     """
-    if callable(handler) and not isinstance(handler, IntEnum):
+    if _belongs_on_main(handler):
         handler = _OnMain(handler)
     return _inside(_set_signal(signalnum, handler))
 
@@ -53,7 +60,7 @@ def move_to_main():
     """Let the handlers that are set already run on the main greenlet. For the main thread; others change nothing."""
     for signalnum in _valid_signals():
         handler = _getsignal(signalnum)
-        if callable(handler) and not isinstance(handler, _OnMain):
+        if _belongs_on_main(handler):
             try:
                 _set_signal(signalnum, _OnMain(handler))
             except ValueError:  # in another thread

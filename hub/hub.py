@@ -110,6 +110,7 @@ class Hub(Scheduler):
     def after_fork_in_child(self):
         """In a forked child: go on there, and tell the loop's fork watchers (internal)."""
         threads.go_on_in_child(self)
+        signals.after_fork_in_child(self)
         self._repeats.forget()
         for watcher in list(self.loop.fork_watchers):
             self.run_callback(watcher.callback, *watcher.args)

@@ -572,7 +572,11 @@ cdef class Scheduler(greenlet):
     cdef int tell(self, bint returned) noexcept:
         """Tell the observers that the current greenlet lets others run, or goes on."""
         for observer in self.observers:
-            observer(returned)
+            try:
+                observer(returned)
+            except BaseException as error:
+                # A signal handler raised it.
+                self.throw_into(self.principal or self.main, error)
         return 0
 
     @final

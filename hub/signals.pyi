@@ -2,7 +2,8 @@ from collections.abc import Callable
 
 from hub.scheduler import Scheduler
 
-__all__ = ["call_on_main", "handle_signals"]
+__all__ = ["after_fork_in_child", "call_on_main", "handle_signals"]
 
+def after_fork_in_child(hub: Scheduler) -> None: ...
 def call_on_main(self: Scheduler, function: Callable[[], object]) -> None: ...
 def handle_signals(hub: Scheduler) -> None: ...

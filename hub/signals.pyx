@@ -1,30 +1,98 @@
-"""Python's signal handlers: they run on the main greenlet, in the middle of what it waits for.
+"""Python's signal handlers, and Ctrl-C: on the main greenlet, in the middle of what it waits for.
 
 A process that sleeps in the loop runs no bytecode, and so no handler. The loop wakes up for a signal and queues the job
 that is here, before anybody else.
 
 Rules
     1. Handlers run where they would without greenlets: on the main greenlet. They may wait themselves.
-    2. What a handler raises ends the main greenlet's wait; if something else has woken it already, it is raised there
-       at the next one.
+    2. What a handler raises ends the main greenlet's wait. If something else has woken it already, it goes on with
+       that, and Python runs the handlers before its next instruction.
     3. If the main greenlet is not parked, handlers run on the hub greenlet, and what they raise is thrown at the main.
+    4. Where a greenlet computes, Python calls a handler in the middle of that. A handler of the program's own runs
+       there. Python's own, default_int_handler, which is Ctrl-C's, must not end whoever happens to compute: the main
+       greenlet gets KeyboardInterrupt, when the one that computes lets others run. If that takes longer than a second,
+       or at the next Ctrl-C, it is raised right there: a program must not become one that cannot be stopped.
 
 What does not belong here: the descriptor that CPython writes a signal's number to. The loop has that.
 """
 
+from _signal import default_int_handler
+
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetObject
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF
+from cpython.ref cimport Py_DECREF, Py_XDECREF
 from cython cimport final
 
 from greenlet import GreenletExit
 
 from hub.greenlet_api cimport *
-from hub.ready cimport OUTCOME_VALUE, WAIT_DECIDED, WAIT_WAITING, ready_push_front, ready_remove, wait_hold, wait_t
-from hub.scheduler cimport Scheduler, SignalHandling, Wait
+from hub.ready cimport (
+    OUTCOME_VALUE, WAIT_DECIDED, WAIT_WAITING, node_t, ready_push_front, ready_remove, wait_hold, wait_t,
+)
+from hub.scheduler cimport Scheduler, SignalHandling, Wait, existing_hub
 from hub.thrown cimport pend_exception
 
-__all__ = ["call_on_main", "handle_signals"]
+__all__ = ["after_fork_in_child", "call_on_main", "handle_signals"]
+
+cdef extern from *:
+    """
+    #include <signal.h>
+    #include <time.h>
+
+    /* Let the process get a signal in a second, as it has got it now. Returns 0, or -1 if that cannot be. */
+    static int hub_signal_in_a_second(int number, timer_t *timer)
+    {
+        struct sigevent event = {0};
+        struct itimerspec second = {{0, 0}, {1, 0}};
+        event.sigev_notify = SIGEV_SIGNAL;
+        event.sigev_signo = number;
+        if (timer_create(CLOCK_MONOTONIC, &event, timer))
+            return -1;
+        if (timer_settime(*timer, 0, &second, NULL) == 0)
+            return 0;
+        timer_delete(*timer);
+        return -1;
+    }
+
+    /* Python's own handler of SIGINT, signal.default_int_handler, gets another function. The object stays: asyncio and
+       others look whether it is the handler that is set, and programs set it for other signals. */
+    static int (*hub_put_off)(int number);
+    static PyMethodDef hub_int_handler;
+
+    static PyObject *hub_default_int_handler(PyObject *module, PyObject *args)
+    {
+        PyObject *frame = (PyObject *) PyEval_GetFrame();
+        /* Only Python itself calls it with the frame that runs now. Others call it for what it raises. */
+        if (PyTuple_GET_SIZE(args) == 2 && PyTuple_GET_ITEM(args, 1) == (frame ? frame : Py_None)) {
+            long number = PyLong_AsLong(PyTuple_GET_ITEM(args, 0));
+            if (number == -1 && PyErr_Occurred())
+                return NULL;
+            if (hub_put_off((int) number))
+                Py_RETURN_NONE;
+        }
+        PyErr_SetNone(PyExc_KeyboardInterrupt);
+        return NULL;
+    }
+
+    static void hub_replace_int_handler(PyObject *handler, int (*put_off)(int number))
+    {
+        PyCFunctionObject *function = (PyCFunctionObject *) handler;
+        if (!PyCFunction_CheckExact(handler))
+            return;  /* somebody else's already */
+        hub_put_off = put_off;
+        hub_int_handler = *function->m_ml;
+        hub_int_handler.ml_meth = hub_default_int_handler;
+        hub_int_handler.ml_flags = METH_VARARGS;
+        function->m_ml = &hub_int_handler;
+        function->vectorcall = NULL;
+    }
+    """
+    ctypedef struct timer_t:
+        pass
+    int hub_signal_in_a_second(int number, timer_t *timer)
+    int timer_delete(timer_t timer)
+    void hub_replace_int_handler(object handler, bint (*put_off)(int number) noexcept)
+    int PyErr_SetInterruptEx(int number)
 
 import_greenlet()
 
@@ -36,6 +104,8 @@ cdef class SignalJob(SignalHandling):
     cdef wait_t *handled_in   # the main greenlet's wait while it runs the handlers
     cdef object function      # what it is to call besides, or None
     cdef bint held_up_hub     # the hub greenlet waits, in a callback, for it to have done so
+    cdef int interrupt        # the signal for which the main greenlet is to get KeyboardInterrupt, or 0
+    cdef timer_t reminder     # sends it again in a second, meanwhile
 
     cdef int run(self) except -1:
         cdef Scheduler hub = self.hub
@@ -51,6 +121,9 @@ cdef class SignalJob(SignalHandling):
         """On the hub greenlet: run Python's signal handlers. What they raise is thrown at the main greenlet."""
         try:
             PyErr_CheckSignals()
+            if self.interrupt:
+                self.take_interrupt()
+                raise KeyboardInterrupt()
         except BaseException as error:
             self.hub.throw_into(self.hub.principal or self.hub.main, error)
         return 0
@@ -64,6 +137,8 @@ cdef class SignalJob(SignalHandling):
         cdef wait_t *above = self.handled_in
         cdef PyObject *result
         hub.signals_due = False
+        if self.function is None and wait.state != WAIT_WAITING and self.goes_on(wait):
+            return 1
         self.handled_in = wait
         if hub.observers is not None:
             hub.tell(True)
@@ -72,6 +147,9 @@ cdef class SignalJob(SignalHandling):
                 function, self.function = self.function, None
                 function()
             PyErr_CheckSignals()
+            if self.interrupt:
+                self.take_interrupt()
+                raise KeyboardInterrupt()
         except BaseException as error:
             self.handled_in = above
             try:
@@ -100,6 +178,77 @@ cdef class SignalJob(SignalHandling):
             Py_DECREF(<object> result)
             return 1 if wait.node.carried else 0
         return hub.switch_away(&wait.node)
+
+    cdef bint goes_on(self, wait_t *wait) noexcept:
+        """The main greenlet was woken already: let it go on with that, if it can at once.
+
+        Python calls the handlers between two of its instructions. If there is none before its next wait, this job does.
+        """
+        cdef node_t *node = &wait.node if wait.alarm == NULL else &wait.alarm.node
+        if not node.queued:
+            return False
+        ready_remove(wait.ready, node)
+        wait.node.carried = True
+        if wait.alarm != NULL:
+            wait.alarm.wait = NULL
+        if self.interrupt:
+            PyErr_SetInterruptEx(self.take_interrupt())
+        if not self.node.queued:
+            ready_push_front(wait.ready, &self.node)
+        return True
+
+    # --- Ctrl-C ---
+
+    cdef bint put_off(self, int number) noexcept:
+        """A signal means KeyboardInterrupt: see to it that the main greenlet gets that, soon.
+
+        False if whoever runs now is to get it.
+        """
+        cdef Scheduler hub = self.hub
+        cdef PyObject *current = running_greenlet()
+        cdef wait_t *wait
+        if self.interrupt:
+            self.take_interrupt()
+            return False
+        if hub.destroying or hub.principal is None or current is <PyObject *> hub.principal:
+            return False
+        try:
+            wait = hub.principal_wait()
+        except MemoryError:
+            return False
+        if (wait == NULL or not wait.parked) and not is_below(current, <PyObject *> hub):
+            return False
+        if hub_signal_in_a_second(number, &self.reminder):
+            return False
+        self.interrupt = number
+        if not self.node.queued:
+            ready_push_front(&hub.loop.core.ready, &self.node)
+        return True
+
+    cdef int take_interrupt(self) noexcept:
+        """The KeyboardInterrupt that was put off is about to be raised. Returns the number of its signal."""
+        cdef int number = self.interrupt
+        self.interrupt = 0
+        timer_delete(self.reminder)
+        return number
+
+
+cdef bint is_below(PyObject *greenlet, PyObject *hub) noexcept:
+    """Whether control goes to the hub greenlet when a greenlet ends, or ends with an error."""
+    cdef PyObject *above = greenlet
+    while above != NULL and above is not hub:
+        above = hub_greenlet_parent(above)
+        Py_XDECREF(above)
+    return above is hub
+
+
+cdef bint put_off(int number) noexcept:
+    """Python would raise KeyboardInterrupt in whoever runs now. True if the main greenlet gets it instead, soon."""
+    cdef Scheduler hub = existing_hub()
+    return hub is not None and hub.signals is not None and (<SignalJob> hub.signals).put_off(number)
+
+
+hub_replace_int_handler(default_int_handler, put_off)
 
 
 # --- methods of Hub ---------------------------------------------------------------------------------------------
@@ -143,6 +292,11 @@ def call_on_main(Scheduler self, function):
     self.switch_to = <PyObject *> self.principal
     result = self.park(held_up)
     self.deliver(held_up, result)
+
+
+def after_fork_in_child(Scheduler hub):
+    """In a forked child: a Ctrl-C that the parent's main greenlet has still to get is the parent's (internal)."""
+    (<SignalJob> hub.signals).interrupt = 0
 
 
 def handle_signals(Scheduler hub):

@@ -38,10 +38,9 @@ def run(name, *args, **kwargs):
 
 
 @contextlib.contextmanager
-def echo_server():
-    with subprocess.Popen(
-        [sys.executable, str(EXAMPLES / "echo_server.py"), "--port", "0"], stdout=subprocess.PIPE, text=True
-    ) as server:
+def echo_server(**options):
+    command = [sys.executable, str(EXAMPLES / "echo_server.py"), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as server:
         try:
             told = server.stdout.readline()
             yield server, int(re.search(r"127\.0\.0\.1:(\d+); try: nc 127\.0\.0\.1 \1", told)[1])
@@ -68,6 +67,25 @@ def test_echo_server(signum):
         rest, _ = server.communicate(timeout=30)
         assert server.returncode == 0
         assert re.search(r"^1 connections, 1 messages, 5 bytes in \d+\.\d seconds$", rest, re.M)
+
+
+def test_ctrl_c_under_load():
+    """The server computes most of the time: all the same only its main greenlet is interrupted."""
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(echo_server(stderr=subprocess.PIPE)) for _ in range(3)]
+        for server, port in servers:
+            clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(50)]
+            for _ in range(20):
+                for client in clients:
+                    client.sendall(b"hello")
+                for client in clients[::2]:
+                    client.recv(100)
+            server.send_signal(signal.SIGINT)
+        for server, _ in servers:
+            out, errors = server.communicate(timeout=30)
+            assert (
+                re.search(r"50 connections, \d+ messages, \d+ bytes", out) and errors == "" and server.returncode == 0
+            )
 
 
 def test_echo_server_when_the_port_is_taken():

@@ -105,8 +105,8 @@ def interrupting_main_while_another_computes():
             time.sleep(0)
 
     thread = threading.Thread(target=busy)
-    thread.start()
     try:
+        thread.start()  # it may come here already: the thread interrupts before it lets others run
         time.sleep(1000)
     except KeyboardInterrupt:
         stop.append(1)
@@ -316,6 +316,74 @@ def servers_of_asyncio_and_clients_of_threads():
             return await asyncio.gather(*(asyncio.to_thread(ask, address) for _ in range(3)))
 
     assert asyncio.run(serve()) == ["HELLO\n"] * 3
+
+
+def ctrl_c_while_others_run_loops():
+    stop = []
+
+    async def tick():
+        while not stop:
+            await asyncio.sleep(0)
+
+    threads = [threading.Thread(target=asyncio.run, args=(work(),)) for work in (tick, tick, _idle)]
+    for thread in threads:
+        thread.start()
+    greenio.spawn_later(0.001, _kill, signal.SIGINT)
+    began = time.monotonic()
+    try:
+        time.sleep(30)
+    except KeyboardInterrupt:
+        stop.append(1)
+    assert stop and time.monotonic() - began < 10
+    for thread in threads:
+        thread.join()
+
+
+async def _idle():
+    await asyncio.sleep(0.05)
+
+
+def ctrl_c_in_a_loop_that_only_sleeps():
+    # Without a Runner, which has a handler of its own; nothing else runs, and the signal comes from another process.
+    for function in (lambda loop: loop.run_until_complete(asyncio.sleep(30)), _blocking_call_in_a_coroutine):
+        loop = asyncio.new_event_loop()
+        sender = subprocess.Popen(["sh", "-c", f"sleep 0.1; kill -INT {os.getpid()}"])
+        began = time.monotonic()
+        try:
+            function(loop)
+        except KeyboardInterrupt:
+            pass
+        else:
+            raise AssertionError("no error")
+        finally:
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.close()
+            sender.wait()
+        assert time.monotonic() - began < 10
+
+
+def _blocking_call_in_a_coroutine(loop):
+    seen = []
+
+    async def block():
+        try:
+            time.sleep(30)
+        except KeyboardInterrupt:
+            await asyncio.sleep(0.001)
+            assert asyncio.get_running_loop() is loop
+            seen.append(1)
+
+    loop.run_until_complete(block())
+    assert seen
+    raise KeyboardInterrupt
+
+
+def ctrl_c_is_python_s_own_handler_s():
+    # asyncio looks whether it is that one, to put its own in its place.
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(signal.SIGINT, signal.default_int_handler) is signal.default_int_handler
 
 
 def ctrl_c_ends_a_loop():

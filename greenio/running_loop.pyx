@@ -3,6 +3,8 @@
 asyncio keeps the loop that runs, and the task, by thread. A greenlet that waits inside of one would leave them to all
 others of its thread, which then cannot run a loop of their own and are taken for coroutines. So they are put aside
 while a greenlet waits, and put back when it goes on. That costs nothing in threads in which no loop runs.
+
+It is compiled so that no signal handler comes in between: one that raises would leave it half done.
 """
 
 import _asyncio
