@@ -5,7 +5,8 @@ flags they need, and linked in with hidden symbols: another libuv in the process
 
 Environment variables for those who build:
     HUB_PYUV_SDIST=/path/to/pyuv-1.4.0.tar.gz   use this archive; do not ask a package index
-    HUB_SYSTEM_LIBUV=1                          link the system's libuv (1.44 or later), not pyuv's copy
+    HUB_SYSTEM_LIBUV=1                          link the system's libuv (1.44 or later), not pyuv's copy:
+                                                timers then count milliseconds
     HUB_TRACE=1                                 line tracing in the Cython modules, for coverage
     HUB_DEBUG=1                                 -O1 -g, and checks of the invariants that the headings in hub/ state
 """
@@ -61,6 +62,8 @@ MODULES = [
     "greenio.waiting",
 ]
 
+HEADERS = [str(path) for path in HERE.glob("hub/*.h")]
+
 DIRECTIVES = {
     "language_level": 3,
     # None for a typed argument would be a segmentation fault without these two.
@@ -82,6 +85,12 @@ LIBUV_LINUX = [
     "linux-core", "linux-inotify", "linux-syscalls", "procfs-exepath", "proctitle",
     "sysinfo-loadavg", "sysinfo-memory",
 ]  # fmt: skip
+
+# Calls of libuv's own that go to hub/exact_sleep.h instead, by the file that makes them.
+REDIRECTED = {
+    "core": {"uv__next_timeout": "hub_next_timeout"},
+    "linux-core": {"uv__epoll_wait": "hub_epoll_wait"},
+}
 
 
 def pyuv_source_module():
@@ -145,7 +154,9 @@ class BuildExtensions(build_ext):
         else:
             files = [libuv / "src" / f"{name}.c" for name in LIBUV_COMMON]
             files += [libuv / "src" / "unix" / f"{name}.c" for name in LIBUV_UNIX + LIBUV_LINUX]
-            objects += self.compile_c(source, files, libuv / "src", ["-std=gnu89", "-w"])
+            for file in files:
+                redirected = [f"-D{call}={ours}" for call, ours in REDIRECTED.get(file.stem, {}).items()]
+                objects += self.compile_c(source, [file], libuv / "src", ["-std=gnu89", "-w", *redirected])
             extension.libraries += ["dl", "rt", "pthread"]
         self.compiler.create_static_lib(objects, "hub_pyuv", output_dir=self.build_temp)
         extension.extra_objects.append(str(Path(self.build_temp) / self.compiler.library_filename("hub_pyuv")))
@@ -165,6 +176,8 @@ class BuildExtensions(build_ext):
 
 def extensions():
     macros = [("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")] if TRACE else []
+    if SYSTEM_LIBUV:
+        macros.append(("HUB_SYSTEM_LIBUV", "1"))
     if DEBUG:
         macros.append(("HUB_DEBUG", "1"))
     found = [
@@ -172,6 +185,7 @@ def extensions():
             name,
             [name.replace(".", "/") + ".pyx"],
             include_dirs=[os.path.dirname(greenlet.__file__), "hub"],
+            depends=HEADERS,
             define_macros=[("_GNU_SOURCE", "1"), *macros],
             extra_compile_args=[*OPTIMIZATION, "-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt"],
             libraries=["rt"] if name == "hub.signals" else [],  # for timers, before glibc 2.34

@@ -19,7 +19,7 @@ from greenlet import GreenletExit
 
 from greenio.timeout import Timeout
 from hub.greenlet_api cimport import_greenlet, running_greenlet
-from hub.loop cimport due_ms, timer_t, timer_to_pool
+from hub.loop cimport due_after, timer_t, timer_to_pool
 from hub.ready cimport *
 from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub
 from hub.thrown cimport make_exception
@@ -301,7 +301,7 @@ cdef class Greenlet(HubGreenlet):
             return
         if delay <= 0:
             return self.start()
-        due = due_ms(delay)
+        due = due_after(delay)
         hub.check_thread()
         self.state = STATE_STARTING
         if spawn_callbacks:
@@ -312,7 +312,7 @@ cdef class Greenlet(HubGreenlet):
         self.start_epoch = hub.loop.core.epoch
         timer.target = &self.start_node
         timer.fire = on_start_timer
-        hub.loop.timer_start(timer, due, 0)
+        hub.loop.timer_start(timer, due)
         hub.loop.core.references += 1
 
     def call_spawn_callbacks(self):

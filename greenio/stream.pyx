@@ -27,7 +27,7 @@ from libc.stdint cimport uint64_t
 
 from cpython.ref cimport Py_DECREF, Py_XDECREF
 from hub.deadlines cimport deadline_drop, deadline_new, deadline_stop, deadline_t
-from hub.loop cimport due_ms, watch_t
+from hub.loop cimport due_after, watch_t
 from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
 from hub.scheduler cimport Scheduler, be_fair, current_hub, hub_if_any
 from hub.threads cimport closing_descriptor
@@ -204,7 +204,7 @@ cdef class Stream:
 
     cdef uint64_t due(self) except? 0:
         """When a call that begins now must be over: a loop time, or 0 for never."""
-        return 0 if self.seconds < 0 else due_ms(self.seconds)
+        return 0 if self.seconds < 0 else due_after(self.seconds)
 
     cdef int wait(self, int events, uint64_t due) except -1:
         """Wait until the descriptor is ready, or raise TimeoutError or OSError(EBADF)."""
@@ -528,7 +528,7 @@ def wait_descriptor(int fd, int events, timeout, timeout_exc):
     cdef Scheduler hub = current_hub()
     cdef watch_t *watch = hub.loop.watch_open(fd)
     cdef unsigned long epoch = hub.loop.core.epoch
-    cdef uint64_t due = 0 if timeout is None else due_ms(timeout)
+    cdef uint64_t due = 0 if timeout is None else due_after(timeout)
     cdef int outcome
     try:
         outcome = hub.wait_descriptor(watch, events, due, NULL, f"descriptor {fd}")

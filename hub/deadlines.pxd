@@ -35,7 +35,7 @@ cdef inline void on_deadline(timer_t *timer) noexcept nogil:
         timer_to_pool(timer)
         PyMem_RawFree(deadline)
         return
-    if wait != NULL and now_ns() // 1000000 < deadline.due:
+    if wait != NULL and now_ns() < deadline.due:
         deadline.fires = deadline.due
         timer_restart(timer, deadline.due)
         return

@@ -6,8 +6,17 @@ from libc.stdint cimport int64_t, uint64_t
 from hub.libuv cimport uv_async_t, uv_handle_t, uv_loop_t, uv_poll_t, uv_prepare_t, uv_stat_t, uv_timer_t
 from hub.ready cimport fifo_t, node_t, ready_t, wait_t
 
+cdef extern from "timer_heap.h" nogil:
+    ctypedef struct hub_heap_node:
+        size_t place
+    ctypedef struct hub_heap_entry:
+        pass
+    ctypedef struct hub_heap:
+        hub_heap_entry *entries
+
 cdef struct core_t
 cdef struct timer_t
+cdef struct timer_block_t
 cdef struct handle_t
 
 ctypedef void (*timer_function)(timer_t *) noexcept nogil
@@ -15,12 +24,17 @@ ctypedef void (*timer_function)(timer_t *) noexcept nogil
 
 # A timer out of the loop's pool. It never keeps the loop alive by itself: see core_t.references.
 cdef struct timer_t:
-    uv_timer_t uv
+    hub_heap_node node    # first: its place among the running ones
     core_t *core
-    timer_function fire   # called when it fires; runs without the GIL, inside uv_run()
+    timer_function fire   # called when it fires; runs without the GIL
     void *target          # for `fire`
     timer_t *next_free    # the pool's list
-    bint is_running
+
+
+# Timers are made so many at a time.
+cdef struct timer_block_t:
+    timer_block_t *next
+    timer_t timers[64]
 
 
 # Somebody who wants to hear of every event on a descriptor (an io watcher), not of the next one only.
@@ -56,7 +70,11 @@ cdef struct handle_t:
     PyObject *owner       # the Handle object, borrowed; NULL when it is gone
     node_t *node          # its entry for the ready queue; NULL when it is gone
     core_t *core
-    uv_handle_t *uv       # memory of the size that the kind needs
+    uv_handle_t *uv       # memory of the size that the kind needs; NULL for a timer
+    timer_t *timer        # only for a timer
+    uint64_t due          # when it fires
+    uint64_t repeat       # and after how many nanoseconds again, or 0
+    bint references       # whether it keeps the loop alive while it runs
     bint fired            # whether it has fired since the job last ran
     int status            # what the callback was told: a signal number, an error
     uv_stat_t stat_now    # for fs_poll
@@ -71,11 +89,16 @@ cdef struct core_t:
     handle_t *orphans     # Handles whose object was collected; closed at the next turn, by the loop's thread
     ready_t ready         # the ready queue of the loop's hub
     long references       # parked waits and alarms that keep the loop alive
+    hub_heap timers       # the running ones
+    timer_block_t *timer_blocks  # memory of all timers
+    size_t timers_made
     timer_t *free_timers  # timers that are not in use
+    uint64_t now          # the loop time: when it last looked for I/O
     watch_t **watches     # by descriptor
     int watches_length
     uv_async_t wakeup     # another thread's way to end uv_run()
     uv_prepare_t before_sleep  # keeps a turn from sleeping when somebody is ready
+    uv_timer_t alarm_clock  # ends a sleep when a timer is due; only where the libuv is the system's
     node_t *inbox         # job that empties the hub's inbox
     node_t *signals       # job that runs Python's signal handlers
     uv_poll_t signal_poll  # the read end of the pipe that Python's C signal handler writes to
@@ -113,7 +136,7 @@ cdef class Loop:
     cdef bint is_alive(self) noexcept
     cdef int poll(self, bint block) except -1
     cdef int wake_up(self) except -1
-    cdef int look_again(self, uint64_t milliseconds) except -1
+    cdef int look_again(self, uint64_t nanoseconds) except -1
     cdef int watch_signals(self) except -1
     cdef bint claim_signals(self) except -1
     cdef int release_signals(self) except -1
@@ -124,8 +147,9 @@ cdef class Loop:
     cdef object make_here(self)
 
     cdef timer_t *timer_take(self) except NULL
+    cdef int make_timers(self) except -1
     cdef void timer_give(self, timer_t *timer) noexcept
-    cdef void timer_start(self, timer_t *timer, uint64_t due, uint64_t repeat) noexcept
+    cdef void timer_start(self, timer_t *timer, uint64_t due) noexcept
 
     cdef watch_t *watch_of(self, int fd) except NULL
     cdef watch_t *watch_open(self, int fd) except NULL
@@ -166,6 +190,6 @@ cdef class Handle(Job):
 
 
 cdef uint64_t now_ns() noexcept nogil
-cdef uint64_t due_ms(double seconds) except? 0
+cdef uint64_t due_after(double seconds) except? 0
 cdef void timer_to_pool(timer_t *timer) noexcept nogil
 cdef void timer_restart(timer_t *timer, uint64_t due) noexcept nogil

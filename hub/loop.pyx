@@ -9,6 +9,9 @@ Rules
        None of them keeps the loop alive: `core.references` counts what does, and so a watch may stay
        registered between two waits.
     3. libuv never issues an epoll_ctl for a watch of ours: see descriptor_watch.h.
+    4. The loop's time is CLOCK_MONOTONIC in nanoseconds. Its timers are not libuv's, which count milliseconds: they
+       stand in timer_heap.h, and exact_sleep.h ends libuv's sleep in time for the first of them. Those that are due
+       fire after each look for I/O.
 
 What does not belong here: greenlets, parking, Python callbacks. The hub's scheduler is built on this.
 
@@ -24,9 +27,8 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF
 from libc.errno cimport EINTR, errno
-from libc.math cimport isnan
+from libc.math cimport ceil, isnan
 from libc.string cimport memset
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport read, write
 
 from hub import low_descriptors
@@ -43,6 +45,21 @@ cdef extern from "descriptor_watch.h" nogil:
     int hub_poll_register(uv_loop_t *, uv_poll_t *, int fd, int events, uv_poll_cb)
     int hub_poll_modify(uv_loop_t *, uv_poll_t *, int events)
     void hub_poll_unregister(uv_loop_t *, uv_poll_t *)
+
+cdef extern from "timer_heap.h" nogil:
+    uint64_t HUB_NEVER
+    int hub_heap_reserve(hub_heap *, size_t count)
+    void hub_heap_set(hub_heap *, hub_heap_node *, uint64_t due)
+    void hub_heap_remove(hub_heap *, hub_heap_node *)
+    hub_heap_node *hub_heap_pop(hub_heap *, uint64_t now)
+    void hub_heap_count(hub_heap *, uint64_t fired, uint64_t now)
+    uint64_t hub_heap_due(const hub_heap *)
+
+cdef extern from "exact_sleep.h" nogil:
+    bint HUB_EXACT_SLEEP
+    uint64_t hub_now()
+    int hub_milliseconds(uint64_t nanoseconds)
+    int hub_run(uv_loop_t *, const hub_heap *, uv_run_mode)
 
 cdef extern from *:
     """
@@ -90,8 +107,8 @@ cpyuv = PyInit__cpyuv()
 LIBUV_VERSION = (<bytes> uv_version_string()).decode()
 
 cdef enum:
-    # Milliseconds between two looks at who has the slot of signal.set_wakeup_fd.
-    SLOT_CHECK = 50
+    # Nanoseconds between two looks at who has the slot of signal.set_wakeup_fd.
+    SLOT_CHECK = 50000000
 
 # Seconds beyond which a timer is as good as never (about 126 years); keeps the arithmetic in 64 bits.
 cdef double FOREVER = 4e9
@@ -105,37 +122,45 @@ cdef int raise_errno(int error, str message) except -1:
 # --- time -------------------------------------------------------------------------------------------------------
 
 cdef uint64_t now_ns() noexcept nogil:
-    """The monotonic clock that libuv's timers go by, in nanoseconds."""
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <uint64_t> now.tv_sec * 1000000000 + <uint64_t> now.tv_nsec
+    """The monotonic clock that the timers go by, in nanoseconds."""
+    return hub_now()
 
 
-cdef uint64_t due_ms(double seconds) except? 0:
-    """The loop time in milliseconds, rounded up, at which `seconds` from now have passed."""
+cdef uint64_t nanoseconds_of(double seconds) except? 0:
+    """Nanoseconds, rounded up."""
     if isnan(seconds):
         raise ValueError("a time in seconds must be a number, not NaN")
     if seconds < 0:
         seconds = 0
     elif seconds > FOREVER:
         seconds = FOREVER
-    return (now_ns() + <uint64_t> (seconds * 1e9) + 999999) // 1000000
+    return <uint64_t> ceil(seconds * 1e9)
 
 
-# --- libuv callbacks: no GIL, no Python -------------------------------------------------------------------------
-
-cdef void on_timer(uv_timer_t *handle) noexcept nogil:
-    cdef timer_t *timer = <timer_t *> handle.data
-    timer.is_running = False
-    timer.fire(timer)
+cdef uint64_t due_after(double seconds) except? 0:
+    """The loop time at which `seconds` from now have passed."""
+    return hub_now() + nanoseconds_of(seconds)
 
 
 cdef void timer_restart(timer_t *timer, uint64_t due) noexcept nogil:
     """Let a timer fire at another loop time. For callbacks; see Loop.timer_start."""
-    cdef uint64_t now = uv_now(timer.core.uv)
-    timer.is_running = True
-    uv_timer_start(&timer.uv, on_timer, due - now if due > now else 0, 0)
+    hub_heap_set(&timer.core.timers, &timer.node, due)
 
+
+cdef void fire_timers(core_t *core) noexcept nogil:
+    """Let the timers fire that are due."""
+    cdef timer_t *timer
+    cdef uint64_t fired = 0
+    while True:
+        timer = <timer_t *> hub_heap_pop(&core.timers, core.now)
+        if timer == NULL:
+            break
+        timer.fire(timer)
+        fired += 1
+    hub_heap_count(&core.timers, fired, core.now)
+
+
+# --- libuv callbacks: no GIL, no Python -------------------------------------------------------------------------
 
 cdef void on_poll(uv_poll_t *handle, int status, int events) noexcept nogil:
     cdef watch_t *watch = <watch_t *> handle.data
@@ -252,10 +277,27 @@ cdef void end_waits(fifo_t *fifo, unsigned int generation) noexcept nogil:
 
 
 cdef void on_before_sleep(uv_prepare_t *handle) noexcept nogil:
-    """Timers fire at the beginning of a turn: when they have made somebody ready, the turn must not sleep."""
+    """What fired at the beginning of a turn may have made somebody ready: then the turn must not sleep."""
     cdef core_t *core = <core_t *> handle.data
     if core.ready.head != NULL:
         uv_stop(core.uv)
+    elif not HUB_EXACT_SLEEP:
+        set_alarm_clock(core)
+
+
+cdef void set_alarm_clock(core_t *core) noexcept nogil:
+    """Let libuv wake up when the first timer is due: at the millisecond after it, for want of better."""
+    cdef uint64_t due = hub_heap_due(&core.timers)
+    cdef uint64_t now = hub_now()
+    if due == HUB_NEVER:
+        uv_timer_stop(&core.alarm_clock)
+    else:
+        uv_update_time(core.uv)
+        uv_timer_start(&core.alarm_clock, on_alarm_clock, hub_milliseconds(due - now) if due > now else 0, 0)
+
+
+cdef void on_alarm_clock(uv_timer_t *handle) noexcept nogil:
+    pass
 
 
 cdef void on_wakeup(uv_async_t *handle) noexcept nogil:
@@ -265,8 +307,7 @@ cdef void on_wakeup(uv_async_t *handle) noexcept nogil:
 
 
 cdef void on_look_again(timer_t *timer) noexcept nogil:
-    """The loop looks around before it sleeps again, also in this very turn, if it has only begun."""
-    uv_stop(timer.core.uv)
+    """The loop has woken up and looks around: that is all."""
     (<bint *> timer.target)[0] = False
     timer_to_pool(timer)
 
@@ -363,6 +404,10 @@ cdef class Loop:
         core.before_sleep.data = core
         uv_prepare_start(&core.before_sleep, on_before_sleep)
         uv_unref(<uv_handle_t *> &core.before_sleep)
+        if not HUB_EXACT_SLEEP:
+            uv_timer_init(core.uv, &core.alarm_clock)
+            uv_unref(<uv_handle_t *> &core.alarm_clock)
+        core.now = hub_now()
         self.thread = <unsigned long> PyThread_get_thread_ident()
         self.pyuv_loop = loop
         loop.excepthook = self.pyuv_excepthook
@@ -390,18 +435,22 @@ cdef class Loop:
         return alive
 
     cdef int poll(self, bint block) except -1:
-        """Run the loop once: for as long as nothing happens, without the GIL, or just to look, with it."""
-        cdef uv_loop_t *uv = self.core.uv
+        """Run the loop once: for as long as nothing happens, without the GIL, or just to look, with it.
+
+        Timers are as exact as the system's. With a libuv of the system they are late by up to a millisecond.
+        """
         cdef core_t *core = self.core
         while core.orphans != NULL:
             close_handle_block(core.orphans)
         core.running = True
         if block:
             with nogil:
-                uv_run(uv, UV_RUN_ONCE)
+                hub_run(core.uv, &core.timers, UV_RUN_ONCE)
         else:
             # With the GIL: giving it up with a CPU-bound thread beside would cost a switch interval each time.
-            uv_run(uv, UV_RUN_NOWAIT)
+            uv_run(core.uv, UV_RUN_NOWAIT)
+        core.now = hub_now()
+        fire_timers(core)
         core.running = False
         return 0
 
@@ -411,10 +460,10 @@ cdef class Loop:
             uv_async_send(&self.core.wakeup)
         return 0
 
-    cdef int look_again(self, uint64_t milliseconds) except -1:
+    cdef int look_again(self, uint64_t nanoseconds) except -1:
         """See to it that a sleep which begins now ends after so long, or earlier."""
         cdef timer_t *timer
-        cdef uint64_t due = uv_now(self.core.uv) + milliseconds
+        cdef uint64_t due = self.core.now + nanoseconds
         if self.look_again_runs and self.look_again_at <= due:
             return 0
         timer = self.timer_take()
@@ -422,7 +471,7 @@ cdef class Loop:
         timer.fire = on_look_again
         self.look_again_runs = True
         self.look_again_at = due
-        self.timer_start(timer, due, 0)
+        self.timer_start(timer, due)
         return 0
 
     # --- Python's signal handlers ---
@@ -450,12 +499,12 @@ cdef class Loop:
 
         Anybody may take the one slot of signal.set_wakeup_fd at any time (asyncio and gunicorn do), so it is
         looked at again before a sleep. Looking costs two system calls, so it is done at most every SLOT_CHECK
-        milliseconds; a timer sees to it that a sleep which begins before that is soon interrupted for it.
+        nanoseconds; a timer sees to it that a sleep which begins before that is soon interrupted for it.
         A user's descriptor is put back by release_signals(), and gets the signals that came meanwhile.
         """
         cdef uint64_t now
         if self.user_wakeup_fd == -2:
-            now = uv_now(self.core.uv)
+            now = self.core.now
             if now - self.signals_checked < SLOT_CHECK:
                 self.look_again(SLOT_CHECK)
                 return False
@@ -482,31 +531,38 @@ cdef class Loop:
     cdef timer_t *timer_take(self) except NULL:
         """A timer that is not running, from the pool."""
         cdef timer_t *timer = self.core.free_timers
-        if timer != NULL:
-            self.core.free_timers = timer.next_free
-            timer.next_free = NULL
-            return timer
-        timer = <timer_t *> PyMem_RawCalloc(1, sizeof(timer_t))
         if timer == NULL:
-            raise MemoryError()
-        timer.core = self.core
-        uv_timer_init(self.core.uv, &timer.uv)
-        timer.uv.data = timer
-        uv_unref(<uv_handle_t *> &timer.uv)
+            self.make_timers()
+            timer = self.core.free_timers
+        self.core.free_timers = timer.next_free
+        timer.next_free = NULL
         return timer
+
+    cdef int make_timers(self) except -1:
+        """Fill the pool, and make room for all timers in the heap, so that starting one cannot fail."""
+        cdef core_t *core = self.core
+        cdef timer_block_t *block
+        cdef int i
+        block = <timer_block_t *> PyMem_RawCalloc(1, sizeof(timer_block_t))
+        if block == NULL or hub_heap_reserve(&core.timers, core.timers_made + 64):
+            PyMem_RawFree(block)
+            raise MemoryError()
+        core.timers_made += 64
+        block.next = core.timer_blocks
+        core.timer_blocks = block
+        for i in reversed(range(64)):
+            block.timers[i].core = core
+            timer_to_pool(&block.timers[i])
+        return 0
 
     cdef void timer_give(self, timer_t *timer) noexcept:
         """Stop a timer and put it back into the pool."""
-        if timer.is_running:
-            uv_timer_stop(&timer.uv)
-            timer.is_running = False
+        hub_heap_remove(&timer.core.timers, &timer.node)
         timer_to_pool(timer)
 
-    cdef void timer_start(self, timer_t *timer, uint64_t due, uint64_t repeat) noexcept:
-        """Let a timer fire at a loop time in milliseconds (due_ms()), then every `repeat` milliseconds if not 0."""
-        cdef uint64_t now = uv_now(timer.core.uv)
-        timer.is_running = True
-        uv_timer_start(&timer.uv, on_timer, due - now if due > now else 0, repeat)
+    cdef void timer_start(self, timer_t *timer, uint64_t due) noexcept:
+        """Let a timer fire at a loop time (due_after())."""
+        hub_heap_set(&timer.core.timers, &timer.node, due)
 
     # --- descriptors ---
 
@@ -670,12 +726,12 @@ cdef class Loop:
     def now(self):
         """The loop's cached time in seconds (float), on the monotonic clock."""
         self.check()
-        return uv_now(self.core.uv) / 1000.0
+        return self.core.now / 1e9
 
     def update_now(self):
         """Read the clock into the loop's cached time."""
         self.check()
-        uv_update_time(self.core.uv)
+        self.core.now = hub_now()
 
     update = update_now
 
@@ -762,6 +818,8 @@ cdef class Loop:
         uv_walk(uv, close_pooled, core)
         uv_close(<uv_handle_t *> &core.wakeup, NULL)
         uv_close(<uv_handle_t *> &core.before_sleep, NULL)
+        if not HUB_EXACT_SLEEP:
+            uv_close(<uv_handle_t *> &core.alarm_clock, NULL)
         for _ in range(8):
             if uv_run(uv, UV_RUN_NOWAIT) == 0:
                 break
@@ -772,7 +830,7 @@ cdef class Loop:
         PyMem_RawFree(core.watches)
         core.watches = NULL
         core.watches_length = 0
-        core.free_timers = NULL
+        drop_timers(core)
         memset(&core.ready, 0, sizeof(core.ready))
         del self.pyuv_loop.excepthook
         self.pyuv_loop = None
@@ -811,6 +869,10 @@ cdef class Loop:
         core.epoch += 1
         core.references = 0
         core.free_timers = NULL
+        core.timer_blocks = NULL
+        core.timers_made = 0
+        PyMem_RawFree(core.timers.entries)
+        memset(&core.timers, 0, sizeof(core.timers))
         core.handles = core.orphans = NULL
         core.watches = NULL
         core.watches_length = 0
@@ -829,6 +891,18 @@ cdef class Loop:
         if self.owns_signals:
             self.leave_slot(old_write)
             self.watch_signals()
+
+
+cdef void drop_timers(core_t *core) noexcept nogil:
+    cdef timer_block_t *block
+    while core.timer_blocks != NULL:
+        block = core.timer_blocks
+        core.timer_blocks = block.next
+        PyMem_RawFree(block)
+    PyMem_RawFree(core.timers.entries)
+    memset(&core.timers, 0, sizeof(core.timers))
+    core.timers_made = 0
+    core.free_timers = NULL
 
 
 cdef void free_pooled(uv_handle_t *handle) noexcept nogil:
@@ -852,8 +926,24 @@ cdef void fire(handle_t *state, int status) noexcept nogil:
         ready_push(&state.core.ready, state.node)
 
 
-cdef void on_handle_timer(uv_timer_t *handle) noexcept nogil:
-    fire(<handle_t *> handle.data, 0)
+cdef void on_handle_timer(timer_t *timer) noexcept nogil:
+    cdef handle_t *state = <handle_t *> timer.target
+    cdef uint64_t late
+    if state.repeat:
+        # It keeps its rhythm, also when it is late; beats that were missed altogether are left out.
+        late = timer.core.now - state.due
+        state.due += state.repeat * (late // state.repeat + 1)
+        timer_restart(timer, state.due)
+    elif state.references:
+        timer.core.references -= 1
+    fire(state, 0)
+
+
+cdef void stop_handle_timer(handle_t *state) noexcept nogil:
+    if state.timer.node.place:
+        hub_heap_remove(&state.core.timers, &state.timer.node)
+        if state.references:
+            state.core.references -= 1
 
 
 cdef void on_handle_async(uv_async_t *handle) noexcept nogil:
@@ -909,7 +999,12 @@ cdef void unlink_handle(handle_t *state) noexcept nogil:
 cdef void close_handle_block(handle_t *state) noexcept nogil:
     """Close the libuv handle; its memory goes when libuv is done with it. The loop's own thread only."""
     unlink_handle(state)
-    uv_close(state.uv, on_handle_closed)
+    if state.timer != NULL:
+        stop_handle_timer(state)
+        timer_to_pool(state.timer)
+        PyMem_RawFree(state)
+    else:
+        uv_close(state.uv, on_handle_closed)
 
 
 cdef void forget_owner(handle_t *state) noexcept:
@@ -941,17 +1036,27 @@ cdef class Handle(Job):
 
     cdef int open(self, Loop loop, int kind) except -1:
         cdef handle_t *state
-        cdef uv_handle_t *uv
+        cdef uv_handle_t *uv = NULL
+        cdef timer_t *timer = NULL
         cdef int error
         loop.check()
+        if kind == UV_TIMER:
+            timer = loop.timer_take()
+        else:
+            uv = <uv_handle_t *> PyMem_RawCalloc(1, uv_handle_size(<uv_handle_type> kind))
         state = <handle_t *> PyMem_RawCalloc(1, sizeof(handle_t))
-        uv = <uv_handle_t *> PyMem_RawCalloc(1, uv_handle_size(<uv_handle_type> kind))
-        if state == NULL or uv == NULL:
+        if state == NULL or (uv == NULL and timer == NULL):
+            if timer != NULL:
+                timer_to_pool(timer)
             PyMem_RawFree(state)
             PyMem_RawFree(uv)
             raise MemoryError()
         if kind == UV_TIMER:
-            error = uv_timer_init(loop.core.uv, <uv_timer_t *> uv)
+            timer.target = state
+            timer.fire = on_handle_timer
+            state.timer = timer
+            state.references = True
+            error = 0
         elif kind == UV_ASYNC:
             error = uv_async_init(loop.core.uv, <uv_async_t *> uv, on_handle_async)
         elif kind == UV_SIGNAL:
@@ -968,7 +1073,8 @@ cdef class Handle(Job):
             PyMem_RawFree(state)
             PyMem_RawFree(uv)
             raise_errno(error, f"{type(self).__name__} could not be made")
-        uv.data = state
+        if uv != NULL:
+            uv.data = state
         state.uv = uv
         state.core = loop.core
         state.owner = <PyObject *> self
@@ -997,14 +1103,14 @@ cdef class Handle(Job):
             Py_DECREF(self)
 
     cdef int start_timer(self, double after, double repeat) except -1:
-        cdef uint64_t due = due_ms(after)
-        cdef uint64_t now
-        cdef uint64_t again = 0
+        cdef uint64_t due = due_after(after)
+        cdef uint64_t again = nanoseconds_of(repeat)
         self.require()
-        if repeat > 0:
-            again = max(<uint64_t> 1, <uint64_t> (min(repeat, FOREVER) * 1000 + 0.5))
-        now = uv_now(self.loop.core.uv)
-        uv_timer_start(<uv_timer_t *> self.state.uv, on_handle_timer, due - now if due > now else 0, again)
+        stop_handle_timer(self.state)
+        self.state.due = due
+        self.state.repeat = again
+        self.loop.core.references += self.state.references
+        self.loop.timer_start(self.state.timer, due)
         self.keep(True)
         return 0
 
@@ -1050,7 +1156,7 @@ cdef class Handle(Job):
         if self.state == NULL:
             return 0
         if self.kind == UV_TIMER:
-            uv_timer_stop(<uv_timer_t *> self.state.uv)
+            stop_handle_timer(self.state)
         elif self.kind == UV_SIGNAL:
             uv_signal_stop(<uv_signal_t *> self.state.uv)
             if self.saved_signal is not None:
@@ -1084,18 +1190,26 @@ cdef class Handle(Job):
         return 0
 
     cdef bint handle_is_active(self) noexcept:
-        return self.state != NULL and uv_is_active(self.state.uv)
+        if self.state == NULL:
+            return False
+        return self.state.timer.node.place != 0 if self.kind == UV_TIMER else uv_is_active(self.state.uv)
 
     cdef int set_handle_ref(self, bint ref) except -1:
         self.require()
-        if ref:
+        if self.kind == UV_TIMER:
+            if self.state.timer.node.place:
+                self.loop.core.references += ref - self.state.references
+            self.state.references = ref
+        elif ref:
             uv_ref(self.state.uv)
         else:
             uv_unref(self.state.uv)
         return 0
 
     cdef bint handle_has_ref(self) noexcept:
-        return self.state != NULL and uv_has_ref(self.state.uv)
+        if self.state == NULL:
+            return False
+        return self.state.references if self.kind == UV_TIMER else uv_has_ref(self.state.uv)
 
     cdef int notify(self) except -1:
         self.require()

@@ -35,7 +35,7 @@ from greenlet import GreenletExit
 from hub.deadlines cimport deadline_t, expire, on_deadline
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError, InvalidThreadUseError, LoopExit
 from hub.greenlet_api cimport *
-from hub.loop cimport due_ms, now_ns, timer_restart, timer_t
+from hub.loop cimport due_after, now_ns, timer_restart, timer_t
 from hub.native import get_ident
 from hub.report import called_on_hub
 from hub.ready cimport *
@@ -221,7 +221,7 @@ cdef class Wait:
         if timeout is None:
             result = hub.park(self)
         else:
-            result = hub.park_until(self, due_ms(timeout), ref)
+            result = hub.park_until(self, due_after(timeout), ref)
         if result == 0 and self.c.outcome == OUTCOME_TIMED_OUT:
             raise TimeoutError(f"nothing woke {self!r} within {timeout} seconds")
         return hub.deliver(self, result)
@@ -467,14 +467,14 @@ cdef class Scheduler(greenlet):
 
     @final
     cdef int park_until(self, Wait wait, uint64_t due, bint ref) except -2:
-        """As park(), but the outcome is OUTCOME_TIMED_OUT at loop time `due` (due_ms()) if nothing came before."""
+        """As park(), but the outcome is OUTCOME_TIMED_OUT at loop time `due` (due_after()) if nothing came before."""
         cdef unsigned long epoch = self.loop.core.epoch
         cdef timer_t *timer = self.loop.timer_take()
         cdef int result
         wait_hold(&wait.c)
         timer.target = &wait.c
         timer.fire = on_wait_timer
-        self.loop.timer_start(timer, due, 0)
+        self.loop.timer_start(timer, due)
         self.loop.core.references += ref
         result = self.park(wait)
         if self.loop.core.epoch == epoch:
@@ -490,9 +490,9 @@ cdef class Scheduler(greenlet):
         cdef uint64_t due
         if not seconds > 0:
             if seconds != seconds:
-                due_ms(seconds)
+                due_after(seconds)
             return self.yield_turn(what)
-        due = due_ms(seconds)
+        due = due_after(seconds)
         wait = self.new_wait(what)
         self.deliver(wait, self.park_until(wait, due, ref))
         return 0
@@ -612,7 +612,7 @@ cdef class Scheduler(greenlet):
     ) except -1:
         """Wait until a descriptor is readable (events 1) or writable (2), first come first served.
 
-        `due` is a loop time in milliseconds (due_ms()), 0 for ever; `deadline` may lend a timer.
+        `due` is a loop time (due_after()), 0 for ever; `deadline` may lend a timer.
         Returns an outcome: OUTCOME_READY, OUTCOME_TIMED_OUT or OUTCOME_CLOSED.
         """
         cdef Wait wait = self.new_wait(what)
@@ -632,7 +632,7 @@ cdef class Scheduler(greenlet):
                     deadline.timer.target = deadline
                     deadline.timer.fire = on_deadline
                     deadline.fires = due
-                    self.loop.timer_start(deadline.timer, due, 0)
+                    self.loop.timer_start(deadline.timer, due)
                 elif deadline.fires > due:
                     deadline.fires = due
                     timer_restart(deadline.timer, due)
@@ -643,7 +643,7 @@ cdef class Scheduler(greenlet):
                 timer = self.loop.timer_take()
                 timer.target = w
                 timer.fire = on_descriptor_timer
-                self.loop.timer_start(timer, due, 0)
+                self.loop.timer_start(timer, due)
         else:
             deadline = NULL
         w.generation = watch.generation
@@ -864,7 +864,7 @@ cdef class Scheduler(greenlet):
         cdef long ready = self.loop.core.ready.length
         self.budget = max(<long> SWITCHES, ready)
         self.round_over = self.budget - ready
-        self.looked_at = now_ns()
+        self.looked_at = self.loop.core.now
         return 0
 
     @final
@@ -899,7 +899,7 @@ cdef class Scheduler(greenlet):
                     return 0 if self.nothing_left() else 2
                 # Another thread may hand over what a greenlet here stands in line for. When the last one has
                 # ended, it is time for a LoopExit.
-                loop.look_again(1000)
+                loop.look_again(1000000000)
             if loop.foreign and not on_hub:
                 return 1
             if loop.owns_signals:
@@ -1014,7 +1014,7 @@ cdef class Scheduler(greenlet):
     @final
     cdef int alarm_set(self, alarm_t *alarm, object owner, double seconds, bint ref) except -1:
         """Throw into the current greenlet in `seconds`, unless cancelled before."""
-        cdef uint64_t due = due_ms(seconds)
+        cdef uint64_t due = due_after(seconds)
         cdef PyObject *current
         self.check_thread()
         current = hub_greenlet_current()

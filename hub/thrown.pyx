@@ -120,7 +120,7 @@ cdef int alarm_start(
     timer.target = alarm
     timer.fire = on_alarm
     loop.core.references += ref
-    loop.timer_start(timer, due, 0)
+    loop.timer_start(timer, due)
     return 0
 
 

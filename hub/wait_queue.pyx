@@ -26,7 +26,7 @@ from _thread import TIMEOUT_MAX, allocate_lock
 
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
-from hub.loop cimport due_ms
+from hub.loop cimport due_after
 from hub.ready cimport *
 from hub.scheduler cimport Scheduler, Wait, fork_count, hub_if_any, is_current
 
@@ -85,7 +85,7 @@ cdef Wait new_turn(object what, object timeout):
     else:
         wait = hub.new_wait(what)
     if timeout is not None:
-        wait.c.due = due_ms(timeout)
+        wait.c.due = due_after(timeout)
     wait.c.forks = fork_count()
     return wait
 
@@ -134,7 +134,7 @@ cdef bint await_in_thread(Wait wait) except -1:
             wait.thread_lock.acquire()
         else:
             while w.granted_by == NULL:
-                seconds = w.due / 1000.0 - time.monotonic()
+                seconds = w.due / 1e9 - time.monotonic()
                 if seconds <= 0 or wait.thread_lock.acquire(True, min(seconds, TIMEOUT_MAX)):
                     break
     finally:

@@ -1,0 +1,143 @@
+/* Lets libuv's poll end at an exact time: our timers are kept in nanoseconds, libuv counts milliseconds.
+ *
+ * Two calls that libuv makes come here instead (setup.py redirects them when it compiles libuv; its files stay as they
+ * are). core.c asks hub_next_timeout() how long it may sleep. If a timer of ours comes first, the answer is "not at
+ * all", and the end of the sleep is noted; linux-core.c then calls hub_epoll_wait(), which sleeps until there. So when
+ * that time comes, libuv sees a look at the descriptors that found nothing, and returns.
+ *
+ * The kernel lets a sleep end late by 50 microseconds (prctl(2), PR_SET_TIMERSLACK), or by a thousandth of its
+ * length if that is more, which adds up to milliseconds. A long sleep is therefore made of two, the second short. The
+ * first needs no exact time, and so the waits for messages, which seldom last that long, cost as little as ever.
+ *
+ * To wake up costs more than to serve a timer. When there is a crowd of them, a sleep is prolonged by half a
+ * millisecond, and more of them are served at once.
+ *
+ * Where the kernel has no epoll_pwait2 (it came with Linux 5.11), or the sandbox does not let it through, the sleep is
+ * in milliseconds, rounded up. A libuv of the system (HUB_SYSTEM_LIBUV) cannot be redirected: see Loop.poll().
+ */
+#ifndef HUB_EXACT_SLEEP_H
+#define HUB_EXACT_SLEEP_H
+
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include "timer_heap.h"
+#include "uv.h"
+
+#ifdef HUB_SYSTEM_LIBUV
+#define HUB_EXACT_SLEEP 0
+#else
+#define HUB_EXACT_SLEEP 1
+#endif
+
+#define HUB_CROWD_DELAY 500000
+#define HUB_LONG_SLEEP 20000000
+#define HUB_EPOLL_PWAIT2 441 /* the same on all architectures but alpha; older C libraries have no name for it */
+
+static inline uint64_t hub_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Nanoseconds as milliseconds, rounded up. */
+static inline int hub_milliseconds(uint64_t nanoseconds)
+{
+    uint64_t milliseconds = (nanoseconds + 999999) / 1000000;
+    return milliseconds < INT_MAX ? (int) milliseconds : INT_MAX;
+}
+
+#if HUB_EXACT_SLEEP
+
+/* The loop that runs in this thread, with its timers, and when the sleep that begins now must end. */
+static __thread uv_loop_t *hub_running_loop;
+static __thread const hub_heap *hub_running_timers;
+static __thread uint64_t hub_sleep_end = HUB_NEVER;
+
+int uv__next_timeout(const uv_loop_t *loop);
+
+int hub_next_timeout(const uv_loop_t *loop)
+{
+    int timeout = uv__next_timeout(loop);
+    uint64_t due;
+
+    if (loop != hub_running_loop)
+        return timeout;
+    due = hub_heap_due(hub_running_timers);
+    if (due == HUB_NEVER || timeout == 0 || (timeout > 0 && hub_now() + timeout * (uint64_t) 1000000 <= due))
+        return timeout;
+    if (hub_running_timers->crowded && due < hub_now() + HUB_CROWD_DELAY)
+        due += HUB_CROWD_DELAY;
+    hub_sleep_end = due;
+    return 0;
+}
+
+static int hub_epoll_exact(int epoll, struct epoll_event *events, int length, uint64_t nanoseconds)
+{
+    static int missing;
+    struct timespec timeout;
+    int count;
+
+    if (!missing) {
+        timeout.tv_sec = nanoseconds / 1000000000;
+        timeout.tv_nsec = nanoseconds % 1000000000;
+        count = syscall(HUB_EPOLL_PWAIT2, epoll, events, length, &timeout, NULL, 0);
+        if (count >= 0 || (errno != ENOSYS && errno != EPERM))
+            return count;
+        missing = 1;
+    }
+    return epoll_wait(epoll, events, length, hub_milliseconds(nanoseconds));
+}
+
+int hub_epoll_wait(int epoll, struct epoll_event *events, int length, int timeout)
+{
+    uint64_t end = hub_sleep_end;
+    uint64_t now, left;
+    int count;
+
+    if (end == HUB_NEVER)
+        return epoll_wait(epoll, events, length, timeout);
+    hub_sleep_end = HUB_NEVER;
+    now = uv_now(hub_running_loop) * 1000000; /* costs nothing, and is behind by up to 2 ms */
+    do {
+        left = end > now ? end - now : 0;
+        if (left > HUB_LONG_SLEEP) {
+            count = epoll_wait(epoll, events, length, hub_milliseconds(left - left / 128) - 4);
+            now = hub_now();
+        } else {
+            now = hub_now();
+            left = end > now ? end - now : 0;
+            count = hub_epoll_exact(epoll, events, length, left);
+            if (count == 0)
+                return 0;
+        }
+        /* A signal that was handled has written to a descriptor that is watched: look what there is. */
+    } while (count == 0 || (count < 0 && errno == EINTR));
+    return count;
+}
+
+/* One turn of the loop. */
+static int hub_run(uv_loop_t *loop, const hub_heap *timers, uv_run_mode mode)
+{
+    int result;
+    hub_running_loop = loop;
+    hub_running_timers = timers;
+    result = uv_run(loop, mode);
+    hub_running_loop = NULL;
+    return result;
+}
+
+#else
+
+static int hub_run(uv_loop_t *loop, const hub_heap *timers, uv_run_mode mode)
+{
+    return uv_run(loop, mode);
+}
+
+#endif
+#endif
