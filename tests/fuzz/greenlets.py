@@ -32,7 +32,7 @@ EXCEPTIONS = {"Killed": Killed, "GreenletExit": GreenletExit, "Boom": Boom}
 def actor(number):
     """One of those that act, in any thread, or None."""
     alive = list(actors)
-    found = alive[int(number * len(alive))] if alive else None
+    found = alive[int(number * len(alive)) % len(alive)] if alive else None
     return None if found is getcurrent() else found
 
 
@@ -107,7 +107,7 @@ class Spawns(Part):
         child = spawn(self.child, inside, 7)
         with Bounded(bound):
             if child.get() != 7:
-                fault("Greenlet.get(): another value", repr(child))
+                fault("another value of Greenlet.get()", repr(child))
 
     @verb(2, plain=False, inside=PAUSES, pause_before=PAUSES, error=tuple(EXCEPTIONS), block=(False, True))
     def kill(self, inside, pause_before, error, block):

@@ -40,7 +40,7 @@ class Holders(Part):
         self.inside.append(1)
         try:
             if len(self.inside) > limit:
-                fault(f"{type(self).__name__}: too many inside", f"{len(self.inside)} instead of {limit}")
+                fault(f"too many inside {type(self).__name__}", f"{len(self.inside)} instead of {limit}")
             pause(how)
         finally:
             self.inside.pop()
@@ -151,7 +151,7 @@ class ReadersAndWriters(Part):
         mine.append(1)
         try:
             if len(self.writing) > 1 or (self.writing and self.reading):
-                fault("RWLock: too many inside", f"{len(self.writing)} writers, {len(self.reading)} readers")
+                fault("too many inside an RWLock", f"{len(self.writing)} writers, {len(self.reading)} readers")
             pause(pausing)
         finally:
             mine.pop()

@@ -14,18 +14,20 @@ import warnings
 
 import greenlets
 import locks
+import pools
 import queues
+import sockets
+import surroundings
 import world
-from hub import get_hub_if_exists
 from plan import make_plan
 
 from greenio import Greenlet, get_hub, joinall, sleep
 
-MODULES = [locks, queues, greenlets]
+MODULES = [locks, queues, greenlets, pools, sockets, surroundings]
 KINDS = [kind for module in MODULES for kind in module.KINDS]
 
 #: How much of the time may be used to compute.
-SHARE_OF_CPU = 0.2
+SHARE_OF_CPU = 0.15
 
 
 class Bound:
@@ -57,6 +59,7 @@ class Program:
     def __init__(self, plan, duration):
         self.plan = plan
         self.duration = duration
+        self.before = what_there_is()
         self.parts = {name: kind(**arguments) for name, (kind, arguments) in plan.parts.items()}
         for name, part in self.parts.items():
             part.name = name
@@ -149,42 +152,49 @@ class Program:
         hub.setswitchinterval(settings["hub_interval"])
         sys.setswitchinterval(settings["sys_interval"])
         gc.set_threshold(settings["gc_threshold"])
-        before = what_there_is()
         self.computed = time.process_time()
         threads = [threading.Thread(target=self.thread, args=(worker,)) for worker in self.plan.workers[1:]]
         for thread in threads:
             thread.start()
         self.thread(self.plan.workers[0])
-        for thread in threads:
-            thread.join(world.LIMIT)
-            if thread.is_alive():
-                self.give_up("a thread does not end", repr(thread))
+        while threads:
+            threads[-1].join(world.LIMIT)
+            if threads[-1].is_alive():
+                self.give_up("a thread does not end", repr(threads[-1]))
+            threads.pop()
         self.ended.append(1)
         self.letting_go.join()
         for part in self.parts.values():
             part.close()
+        found = settle(self.before)
         for part in self.parts.values():
             for kind, text in part.check():
                 world.fault(kind, f"{part.name}: {text}")
-        world.actors.clear()
-        del threads, part
-        self.parts.clear()
-        self.check_what_is_left(before)
-
-    def check_what_is_left(self, before):
-        """Nothing may be left over. Some of it only waits for the loop, or the collector, to come round."""
-        for _ in range(20):
-            gc.collect()
-            get_hub().join(timeout=0.05)
-            found = {key: value for key, value in what_there_is().items() if value != before[key]}
-            if not found:
-                return
         for key, value in found.items():
-            world.fault(f"left over ({key})", f"{value}, not {before[key]}")
+            world.fault(f"left over ({key})", str(value))
+
+
+def settle(before):
+    """What is left over. Some of it only waits for the loop, or the collector, to come round."""
+    world.actors.clear()
+    get_hub().threadpool.kill()
+    for _ in range(40):
+        gc.collect()
+        get_hub().join(timeout=0.05)
+        found = {key: value for key, value in what_there_is().items() if value != before[key]}
+        if not found:
+            break
+    if "greenlets" in found:
+        found["greenlets"] = "".join(map(world.stack_of, found["greenlets"]))
+    if "descriptors" in found:
+        was, now = before["descriptors"], found["descriptors"]
+        found["descriptors"] = [each for each in (*now.items(), *was.items()) if each not in was.items() & now.items()]
+    return found
 
 
 def what_there_is():
-    hub = get_hub_if_exists()
+    hub = get_hub()
+    hub.join(timeout=0)  # what it makes when it is first used
     descriptors = {}
     for name in os.listdir("/proc/self/fd"):
         try:
@@ -196,7 +206,7 @@ def what_there_is():
         # libuv opens one for a loop's first file system event, and keeps it as long as the loop.
         "descriptors": {fd: name for fd, name in descriptors.items() if name != "anon_inode:inotify"},
         "threads": threading.enumerate(),
-        "greenlets": [each for each in gc.get_objects() if isinstance(each, Greenlet) and not each.dead],
+        "greenlets": world.alive(),
         **{key: statistics[key] for key in ("parked", "ready", "references", "handles")},
     }
 

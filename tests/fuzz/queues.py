@@ -213,7 +213,7 @@ class Result(Part):
             with Bounded(bound):
                 value = result.get(timeout=seconds(timeout))
                 if value != result.expected:
-                    fault("AsyncResult: another value", f"{value} instead of {result.expected}")
+                    fault("another value of an AsyncResult", f"{value} instead of {result.expected}")
         except Timeout:
             if timeout is None:
                 raise

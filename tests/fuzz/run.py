@@ -61,11 +61,14 @@ class Run:
         """Run a program; return the kind of its failure, or None, and what it printed."""
         options = self.options
         command = [options.python, str(PROGRAM), str(seed), str(options.seconds), *options.more]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
         try:
             output, _ = process.communicate(timeout=options.seconds + 5 * float(os.environ.get("FUZZ_LIMIT", "25")))
         except subprocess.TimeoutExpired:
-            process.kill()
+            # What it has forked may have its output open, too.
+            os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
             return "does not end", text_of(output)
         return kind_of(process.returncode, text_of(output)), text_of(output)

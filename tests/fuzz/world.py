@@ -7,6 +7,7 @@ import time
 import traceback
 
 from hub import get_hub_if_exists
+from hub.scheduler import HubGreenlet
 
 from greenio import GreenletExit, Timeout, sleep
 from greenio.util import format_run_info
@@ -80,9 +81,20 @@ def pause(how):
         gc.collect(0)
 
 
+def alive():
+    """All greenlets of the library's that have not ended."""
+    return [each for each in gc.get_objects() if isinstance(each, HubGreenlet) and not each.dead]
+
+
 def everything():
-    """The stacks of all greenlets and threads."""
-    return f"threads: {threading.enumerate()}\n" + "\n".join(format_run_info())
+    """The stacks of all threads, and of all greenlets that have not ended."""
+    lines = [f"threads: {threading.enumerate()}", *format_run_info(greenlet_stacks=False)]
+    return "\n".join([*lines, *map(stack_of, alive())])
+
+
+def stack_of(greenlet):
+    frame = greenlet.gr_frame
+    return f"{greenlet!r}:\n" + "".join(traceback.format_stack(frame) if frame is not None else ["  no frame\n"])
 
 
 def act(steps):
