@@ -59,6 +59,7 @@ MODULES = [
     "greenio.spawning",
     "greenio.stream",
     "greenio.timeout",
+    "greenio.tls",
     "greenio.waiting",
 ]
 

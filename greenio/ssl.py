@@ -5,18 +5,16 @@ on the socket: of one of `greenio.socket` an `SSLSocket` of this module, of any 
 with a socket class of its own, as other libraries have, makes one that is of that class and cooperative.
 """
 
-import errno
 import os
 import socket as _standard_socket
 import ssl as _standard
-from builtins import len as _length
 from socket import _GLOBAL_DEFAULT_TIMEOUT
 from ssl import *  # noqa: F403  (this module offers everything that the standard one does)
-from ssl import SSLContext, SSLWantReadError, SSLWantWriteError
+from ssl import SSLContext
 from types import ModuleType
 
 from greenio import socket as _socket
-from greenio.lock import Lock
+from greenio.tls import Engine
 
 # What the standard module imports for its own use comes with the star too: the sockets are to be these.
 create_connection, socket = _socket.create_connection, _socket.socket
@@ -30,9 +28,6 @@ __all__ = [
 ]
 
 _PlainSocket = _socket.socket.__base__
-_READ, _WRITE = 1, 2
-# The most that goes into one record of TLS.
-_RECORD = 16384
 
 
 class SSLSocket(_standard.SSLSocket, _socket.socket):
@@ -41,146 +36,72 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
     Any number of greenlets may use it; those that write do so one after the other. The timeout bounds each call.
     """
 
-    # The TLS library keeps a record that it could not send whole, and wants the same data again: a write must be
-    # brought to its end before the next begins, also when the greenlet that began it was killed or ran out of time.
-    # It is given one record at a time, so that there is little to finish.
+    # How its greenlets get along is in greenio.tls.
 
     def _adopt(self):
         super()._adopt()
-        self._write_lock = Lock()  # held by who writes
-        self._unfinished = None  # the data (bytes) of a write that was given up with a record half sent
-        self._drained = False  # whether the last read took all there was: the next one waits before it tries
-
-    def _wait(self, events, deadline, what):
-        try:
-            self._stream.wait_until(events, deadline)
-        except TimeoutError:
-            raise TimeoutError(f"The {what} operation timed out") from None
-        self._check_open()
-
-    def _check_open(self):
-        # The TLS library knows the descriptor by its number, which may be another file's by now.
-        if self.fileno() < 0:
-            raise OSError(errno.EBADF, "the socket was closed while this greenlet waited for it")
-
-    def _until_done(self, what, function, *args, deadline=None):
-        """Call a function of the TLS library until it does not have to wait for the peer any more."""
-        while True:
-            try:
-                return function(*args)
-            except (SSLWantReadError, SSLWantWriteError) as wanted:
-                if self.gettimeout() == 0:
-                    raise
-                # A read may have to write first, and the other way round.
-                events = _READ if isinstance(wanted, SSLWantReadError) else _WRITE
-            if deadline is None:
-                deadline = self._stream.deadline()
-            self._wait(events, deadline, what or ("read" if events == _READ else "write"))
+        self._engine = Engine(self._stream)
+        # The connection that shutdown() has put an end to, if there is still something to be read, or written.
+        self._late_reads = self._late_writes = None
 
     def read(self, len=1024, buffer=None):
         """Read up to `len` bytes, into `buffer` if given; return them, or how many. Switches."""
-        deadline = None
-        if self._drained:
-            self._drained = False
-            if self._sslobj is not None and self._stream.timeout != 0:
-                deadline = self._stream.deadline()
-                self._wait(_READ, deadline, "read")
-        else:
-            self._stream.fair()
-        result = self._until_done("read", super().read, len, buffer, deadline=deadline)
-        # Less than was asked for is the rest of a record, and no full one: most likely the end of what was sent. The
-        # TLS library has nothing yet of what comes next.
-        count = _length(result) if buffer is None else result
-        self._drained = 0 < count < len and count < _RECORD
-        return result
+        connection = self._sslobj
+        if connection is None:
+            return super().read(len, buffer)  # says what is wrong
+        return self._engine.read(connection, len, buffer, self.suppress_ragged_eofs)
+
+    def recv(self, buflen=1024, flags=0):
+        """Receive up to `buflen` bytes. Switches."""
+        if not flags:
+            if self._sslobj is not None:
+                return self.read(buflen)
+            if self._late_reads is not None:
+                return self._engine.read(self._late_reads, buflen, None, self.suppress_ragged_eofs)
+        return super().recv(buflen, flags)
+
+    def recv_into(self, buffer, nbytes=None, flags=0):
+        """Receive up to `nbytes` bytes (by default as many as fit) into a buffer; return how many. Switches."""
+        if self._sslobj is not None or self._late_reads is None or flags:
+            return super().recv_into(buffer, nbytes, flags)
+        nbytes = nbytes or memoryview(buffer).nbytes
+        return self._engine.read(self._late_reads, nbytes, buffer, self.suppress_ragged_eofs)
 
     def write(self, data):
         """Write data; return how many bytes were written (int). Switches."""
-        if self._sslobj is None:
-            return super().write(data)
-        return self._alone(self._write_all, self._sslobj, data)
+        connection = self._sslobj
+        if connection is None:
+            return super().write(data)  # says what is wrong
+        return self._engine.write(connection, data)
 
     def send(self, data, flags=0):
         """Send data; return how many bytes were sent (int). Switches."""
-        if self._sslobj is None or flags:
+        connection = self._sslobj or self._late_writes
+        if connection is None or flags:
             return super().send(data, flags)
-        return self._alone(self._write_all, self._sslobj, data)
+        return self._engine.write(connection, data)
 
     def sendall(self, data, flags=0):
         """Send all of the data. Switches."""
-        if (
-            type(data) is bytes
-            and 0 < len(data) <= _RECORD
-            and self._sslobj is not None
-            and not flags
-            and type(self).send is SSLSocket.send
-        ):
-            # One record: the usual case, with nothing to cut up.
-            sent = self._alone(self._write, self._sslobj, data)
+        connection = self._sslobj or self._late_writes
+        if connection is None or flags or type(self).send is not SSLSocket.send:
+            return super().sendall(data, flags)
+        sent = 0
+        if type(data) is bytes and data:
+            sent = self._engine.write(connection, data)
             if sent == len(data):
                 return None
-            data = data[sent:]
-        return super().sendall(data, flags)
+        with memoryview(data) as view, view.cast("B") as rest:
+            while sent < len(rest):
+                with rest[sent:] as left:
+                    sent += self._engine.write(connection, left)
+        return None
 
-    def _alone(self, function, *args):
-        """Call a function that writes when no other greenlet does, and nothing is left of an earlier write."""
-        if not self._write_lock.acquire(False):
-            if self.gettimeout() == 0:
-                raise SSLWantWriteError(_standard.SSL_ERROR_WANT_WRITE, "another greenlet is writing")
-            if not self._write_lock.acquire(timeout=-1 if self.gettimeout() is None else self.gettimeout()):
-                raise TimeoutError("The write operation timed out")
-        try:
-            self._stream.fair()
-            self._check_open()
-            if self._unfinished is not None:
-                self._write(self._sslobj, self._unfinished)
-            return function(*args)
-        finally:
-            self._write_lock.release()
-
-    def _write_all(self, connection, data):
-        # Of the connection that it was when the call began: what was meant for TLS is never sent without.
-        if type(data) is bytes and len(data) <= _RECORD:
-            return self._write(connection, data)
-        try:
-            view = memoryview(data)
-        except TypeError:
-            return connection.write(data)  # says what is wrong
-        deadline = self._stream.deadline()
-        written = 0
-        with view, view.cast("B") as rest:
-            if not rest:
-                return self._write(connection, rest)
-            while written < len(rest):
-                self._stream.fair()
-                self._check_open()
-                with rest[written : written + _RECORD] as record:
-                    try:
-                        written += self._write(connection, record, deadline)
-                    except (SSLWantReadError, SSLWantWriteError):
-                        if not written:
-                            raise
-                        return written
-            return written
-
-    def _write(self, connection, record, deadline=None):
-        while True:
-            try:
-                written = connection.write(record)
-                self._unfinished = None
-                return written
-            except (SSLWantReadError, SSLWantWriteError) as wanted:
-                if self.gettimeout() == 0:
-                    raise  # for the caller to call again with the same data
-                events = _READ if isinstance(wanted, SSLWantReadError) else _WRITE
-            if deadline is None:
-                deadline = self._stream.deadline()
-            try:
-                self._wait(events, deadline, "write")
-            except BaseException:
-                if events == _WRITE:
-                    self._unfinished = bytes(record)
-                raise
+    def sendfile(self, file, offset=0, count=None):
+        """Send a file; return the number of bytes sent. Switches."""
+        if self._late_writes is None:
+            return super().sendfile(file, offset, count)
+        return self._sendfile_use_send(file, offset, count)
 
     def do_handshake(self, block=False):
         """Make the handshake. Switches. `block`: wait for it even if the timeout is 0.
@@ -190,27 +111,37 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         self._check_connected()
         if self.fileno() < 0:
             self.getpeername()  # says that it is closed
-        timeout = self._stream.timeout
-        if timeout == 0 and block:
-            self._stream.timeout = None
         try:
-            self._until_done("handshake", self._sslobj.do_handshake)
+            self._engine.handshake(self._sslobj, block)
         except Exception:
             raise
         except BaseException:
             # Nobody can use the connection any more, or close it when it is being made.
             self.close()
             raise
-        finally:
-            self._stream.timeout = timeout
+
+    def shutdown(self, how):
+        """As in the standard library. What recv() and send() can still take or give goes through TLS as before."""
+        connection = self._sslobj
+        if connection is not None:
+            self._late_reads = self._late_writes = connection
+        if how != _standard_socket.SHUT_RD:
+            self._late_writes = None
+        super().shutdown(how)
 
     def unwrap(self):
         """End the TLS connection, and wait for the peer to do so; return the plain socket (this one). Switches."""
-        if self._sslobj is None:
+        connection = self._sslobj
+        if connection is None:
             return super().unwrap()  # says what is wrong
-        plain = self._alone(self._until_done, None, self._sslobj.shutdown)
-        self._sslobj = None
+        plain = self._engine.end(connection)
+        if self._sslobj is connection:
+            self._sslobj = None
         return plain
+
+    def _real_close(self):
+        self._late_reads = self._late_writes = None
+        super()._real_close()
 
     def connect(self, addr):
         """Connect, and make the handshake if ``do_handshake_on_connect`` is set. Switches.

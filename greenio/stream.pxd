@@ -40,6 +40,7 @@ cdef class Stream:
     cdef watch_t *open_elsewhere(self, Scheduler hub) except NULL
     cdef uint64_t due(self) except? 0
     cdef int wait(self, int events, uint64_t due) except -1
+    cdef int wake_readers_of(self, hub) except -1
     cdef int closed(self) except -1
     cpdef int fair(self) except -1
     cdef int again(self, int error, int events, int flags, uint64_t *due) except -1

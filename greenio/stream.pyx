@@ -16,6 +16,7 @@ What does not belong here: addresses, families, options. greenio.socket builds o
 
 import os
 import socket as standard
+from contextlib import suppress
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -31,6 +32,8 @@ from hub.loop cimport due_after, watch_t
 from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
 from hub.scheduler cimport Scheduler, be_fair, current_hub, hub_if_any
 from hub.threads cimport closing_descriptor
+
+from hub.errors import HubDestroyed
 
 from greenio.pauses import until_there_is_room
 
@@ -310,6 +313,22 @@ cdef class Stream:
             elif events == WRITE and self.is_unix_datagram:
                 pauses = until_there_is_room(self.timeout)
             self.wait(events, due)
+
+    def try_again(self):
+        """Wake those who wait for something to read, in any thread, as if there were: it may have come elsewhere."""
+        if self.hub is not None and self.fd >= 0:
+            self.wake_readers_of(self.hub)
+            if self.others is not None:
+                for hub in list(self.others):
+                    self.wake_readers_of(hub)
+
+    cdef int wake_readers_of(self, hub) except -1:
+        if hub is hub_if_any():
+            hub.loop.wake_readers(self.fd)
+        elif not hub.destroyed:
+            with suppress(HubDestroyed):
+                hub.run_callback_threadsafe(hub.loop.wake_readers, self.fd)
+        return 0
 
     def forget(self):
         """The descriptor is about to be closed or given away: wake everybody who waits for it, with EBADF."""

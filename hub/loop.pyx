@@ -671,6 +671,13 @@ cdef class Loop:
             hub_poll_unregister(watch.core.uv, &watch.uv)
             watch.events = 0
 
+    def wake_readers(self, int fd):
+        """Wake those who wait until descriptor `fd` is readable, as if it were: they find out (internal)."""
+        cdef watch_t *watch = self.watch_if_any(fd)
+        if watch != NULL:
+            while fifo_wake_first(&watch.readers, OUTCOME_READY) != NULL:
+                pass
+
     cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1:
         if self.watch_want(watch, listener.events) == 1:
             raise_errno(-1, f"descriptor {watch.fd} is of a kind that is always ready; it cannot be watched")

@@ -1,0 +1,543 @@
+"""TLS connections that several greenlets use at once: reading, writing, handshakes and ends, in pairs."""
+
+import errno
+import os
+import random
+import shutil
+import socket as standard_socket
+import ssl as standard
+import threading
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from greenio import Timeout, joinall, sleep, socket, spawn, ssl, subprocess
+from greenio.event import Event
+
+CERTIFICATES = Path(__file__).parent / "certificates"
+CERT, KEY = CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"
+
+
+def contexts(version=None, client_certificate=False):
+    server = standard.SSLContext(standard.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(CERT, KEY)
+    client = standard.create_default_context(cafile=CERT)
+    if version is not None:
+        server.maximum_version = client.maximum_version = version
+    if client_certificate:
+        client.load_cert_chain(CERT, KEY)
+        client.post_handshake_auth = server.post_handshake_auth = True
+        server.verify_mode = standard.CERT_REQUIRED
+        server.load_verify_locations(CERT)
+    return client, server
+
+
+def connected(version=None, handshake=True, **options):
+    """Two ends of one connection, the client's first."""
+    client, server = contexts(version, **options)
+    ours, theirs = socket.socketpair()
+    ours = client.wrap_socket(ours, server_hostname="localhost", do_handshake_on_connect=False)
+    theirs = server.wrap_socket(theirs, server_side=True, do_handshake_on_connect=False)
+    if handshake:
+        joinall([spawn(ours.do_handshake), spawn(theirs.do_handshake)], raise_error=True)
+    return ours, theirs
+
+
+@pytest.fixture(params=[standard.TLSVersion.TLSv1_2, standard.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def pair(request):
+    ours, theirs = connected(request.param)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def started(function, *args):
+    """A greenlet that waits in the call."""
+    job = spawn(function, *args)
+    job.reports_errors = False
+    sleep(0.001)
+    assert not job.ready(), (job.value, job.exception)
+    return job
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def test_one_record_for_several_readers(pair):
+    ours, theirs = pair
+    jobs = [started(ours.recv, 10) for _ in range(3)]
+    theirs.sendall(b"a" * 10 + b"b" * 10 + b"c")
+    joinall(jobs, timeout=5)
+    assert [job.value for job in jobs] == [b"a" * 10, b"b" * 10, b"c"]
+
+
+def test_many_readers_and_records(pair):
+    ours, theirs = pair
+    received = []
+
+    def read(size):
+        while data := ours.recv(size):
+            received.append(data)
+
+    jobs = [spawn(read, size) for size in (1, 7, 100, 16384, 65536)]
+    for size in (1, 10, 1000, 16384, 50_000, 3):
+        theirs.sendall(b"x" * size)
+        sleep(0.001)
+    ending = spawn(theirs.unwrap)
+    joinall(jobs, timeout=10, raise_error=True)
+    assert all(job.ready() for job in jobs) and sum(map(len, received)) == 67398
+    ours.unwrap()
+    ending.get(timeout=5)
+
+
+@pytest.mark.parametrize("how", ["killed", "out of time"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_reader_is_ended_and_the_others_read(pair, how, which):
+    ours, theirs = pair
+
+    def read(number):
+        with Timeout(0.01 if how == "out of time" and number == which else None, False):
+            return ours.recv(2)
+
+    jobs = [started(read, number) for number in range(3)]
+    if how == "killed":
+        jobs[which].kill(block=False)
+    else:
+        jobs[which].join()
+    theirs.sendall(b"abcd")
+    jobs.pop(which)
+    assert [job.get(timeout=5) for job in jobs] == [b"ab", b"cd"]
+
+
+def test_lines_of_a_file_for_several(pair):
+    ours, theirs = pair
+    with ours.makefile("rb") as file:
+        jobs = [started(file.readline) for _ in range(2)]
+        theirs.sendall(b"one\ntwo\n")
+        assert [job.get(timeout=5) for job in jobs] == [b"one\n", b"two\n"]
+
+
+def test_a_timeout_holds_while_others_read(pair):
+    ours, theirs = pair
+    ours.settimeout(0.01)
+    jobs = [started(ours.recv, 1) for _ in range(2)]
+    joinall(jobs, timeout=5)
+    for job in jobs:
+        with pytest.raises(TimeoutError, match="read operation timed out"):
+            job.get()
+    theirs.sendall(b"x")
+    assert ours.recv(1) == b"x"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_readers_that_are_ended_at_random_lose_nothing(pair, seed):
+    """By kills and timeouts, of their own and of the socket; what was sent arrives, once."""
+    chance = random.Random(seed)
+    ours, theirs = pair
+    received = []
+
+    def read(size, seconds):
+        with Timeout(seconds, False):
+            while data := ours.recv(size):
+                received.append(data)
+
+    def start():
+        return spawn(read, chance.choice((1, 5, 100, 20_000)), chance.choice((None, 0.001, 0.003)))
+
+    readers = [start() for _ in range(4)]
+    sent = b""
+    for number in range(60):
+        piece = bytes([number]) * chance.choice((1, 10, 1000, 17_000))
+        theirs.sendall(piece)
+        sent += piece
+        if chance.random() < 0.3:
+            sleep(chance.choice((0, 0.001)))
+        readers[chance.randrange(4)].kill(block=chance.random() < 0.5)
+        readers = [start() if reader.ready() else reader for reader in readers]
+    ending = spawn(theirs.unwrap)
+    readers.append(spawn(read, 1000, None))
+    joinall(readers, timeout=10, raise_error=True)
+    assert all(reader.ready() for reader in readers)
+    assert sorted(b"".join(received)) == sorted(sent)
+    ours.unwrap()
+    ending.get(timeout=5)
+
+
+# --- as threads -------------------------------------------------------------------------------------------------
+
+
+class InThreads:
+    """The standard library, and threads."""
+
+    def pair(self):
+        client, server = contexts()
+        ours, theirs = standard_socket.socketpair()
+        made = []
+        thread = threading.Thread(target=lambda: made.append(server.wrap_socket(theirs, server_side=True)))
+        thread.start()
+        ours = client.wrap_socket(ours, server_hostname="localhost")
+        thread.join()
+        return ours, made[0]
+
+    def start(self, function, *args):
+        outcomes = []
+        thread = threading.Thread(target=lambda: outcomes.append(outcome(function, *args)))
+        thread.start()
+        thread.join(0.02)  # it waits by now
+        return lambda: (thread.join(5), outcomes[0])[1]
+
+
+class InGreenlets:
+    """This library, and greenlets."""
+
+    def pair(self):
+        return connected()
+
+    def start(self, function, *args):
+        job = spawn(outcome, function, *args)
+        sleep(0.001)
+        return lambda: job.get(timeout=5)
+
+
+def outcome(function, *args):
+    try:
+        return function(*args)
+    except Exception as error:
+        return type(error)
+
+
+def shut_both_ways(kit, ours, theirs):
+    reading = kit.start(ours.recv, 10)
+    ours.shutdown(standard_socket.SHUT_RDWR)
+    return reading(), outcome(ours.recv, 10), outcome(ours.read), outcome(ours.unwrap), ours.version()
+
+
+def shut_reading(kit, ours, theirs):
+    reading = kit.start(ours.recv, 10)
+    ours.shutdown(standard_socket.SHUT_RD)
+    return reading(), outcome(ours.recv, 10)
+
+
+def shut_writing(kit, ours, theirs):
+    reading = kit.start(ours.recv, 10)
+    ours.shutdown(standard_socket.SHUT_WR)
+    theirs.sendall(b"late")
+    return reading(), outcome(ours.send, b"x"), outcome(ours.write, b"x"), theirs.recv(10)
+
+
+def peer_shuts(kit, ours, theirs):
+    reading = kit.start(ours.recv, 10)
+    theirs.shutdown(standard_socket.SHUT_RDWR)
+    return reading()
+
+
+def read_and_write(kit, ours, theirs):
+    reading = kit.start(ours.recv, 10)
+    writing = kit.start(ours.sendall, b"x" * 3_000_000)
+    count = 0
+    while count < 3_000_000:
+        count += len(theirs.recv(65536))
+    theirs.sendall(b"answer")
+    return reading(), writing()
+
+
+def unwrap_both(kit, ours, theirs):
+    ending = kit.start(ours.unwrap)
+    return theirs.recv(10), theirs.unwrap() is theirs, ending() is ours, ours.send(b"plain"), theirs.recv(10)
+
+
+def unwrap_with_data_in_between(kit, ours, theirs):
+    ending = kit.start(ours.unwrap)
+    theirs.sendall(b"x")
+    return ending()
+
+
+SCENARIOS = [
+    shut_both_ways, shut_reading, shut_writing, peer_shuts, read_and_write, unwrap_both,
+    unwrap_with_data_in_between,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_greenlets_get_what_threads_get(scenario):
+    outcomes = []
+    for kit in (InThreads(), InGreenlets()):
+        ours, theirs = kit.pair()
+        with ours, theirs:
+            outcomes.append(scenario(kit, ours, theirs))
+    assert outcomes[1] == outcomes[0]
+
+
+def test_writers_take_turns(pair):
+    """With threads the standard library sends a mixture that the peer cannot read."""
+    ours, theirs = pair
+    jobs = [started(ours.sendall, letter * 300_000) for letter in (b"a", b"b", b"c")]
+    jobs.pop(1).kill()
+    received = b""
+    while len(received) < 600_000:
+        received += theirs.recv(65536)
+    joinall(jobs, raise_error=True, timeout=5)
+    assert received == b"a" * 300_000 + b"c" * 300_000
+
+
+def test_all_late_data_is_read_through_tls(pair):
+    """The standard library hands out what it cannot read, from the second call on."""
+    ours, theirs = pair
+    reading = started(ours.recv, 4)
+    ours.shutdown(standard_socket.SHUT_WR)
+    theirs.sendall(b"latelaterlatest")
+    buffer = bytearray(5)
+    assert reading.get(timeout=5) == b"late" and ours.recv_into(buffer) == 5 and buffer == b"later"
+    theirs.close()
+    assert ours.recv(100) == b"latest" and ours.recv(100) == b""
+
+
+def test_nothing_is_sent_in_the_clear_after_the_end_of_reading(pair):
+    ours, theirs = pair
+    ours.shutdown(standard_socket.SHUT_RD)
+    ours.send(b"a")
+    ours.sendall(b"b")
+    ours.sendall(bytearray(b"c"))
+    assert [theirs.recv(1) for _ in range(3)] == [b"a", b"b", b"c"]
+
+
+# --- the end ----------------------------------------------------------------------------------------------------
+
+
+def test_unwrapping_while_others_read(pair):
+    """Whoever takes the peer's close_notify, everybody learns of it."""
+    ours, theirs = pair
+    readers = [started(ours.recv, 10) for _ in range(2)]
+    ending = started(ours.unwrap)
+    assert theirs.recv(10) == b""
+    assert theirs.unwrap() is theirs
+    assert ending.get(timeout=5) is ours
+    assert [reader.get(timeout=5) for reader in readers] == [b"", b""]
+    theirs.sendall(b"plain")
+    assert ours.recv(10) == b"plain"
+
+
+def test_the_close_notify_is_taken_by_unwrap(pair):
+    """The readers get the end, not what the peer sends afterwards in the clear."""
+    ours, theirs = pair
+    readers = [started(ours.recv, 10) for _ in range(2)]
+    ending = spawn(theirs.unwrap)  # has sent it when the next one runs, and no reader has been woken yet
+    unwrapping = spawn(ours.unwrap)
+    joinall([ending, unwrapping, *readers], timeout=5, raise_error=True)
+    assert unwrapping.value is ours and ending.value is theirs
+    assert [reader.value for reader in readers] == [b"", b""]
+    theirs.sendall(b"plain")
+    assert ours.recv(10) == b"plain"
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_data_that_comes_in_the_middle_of_unwrapping_goes_to_the_reader(pair, early):
+    ours, theirs = pair
+
+    def read():
+        while data := ours.recv(3):
+            received.append(data)
+
+    received = []
+    reading = started(read)
+    if early:
+        theirs.sendall(b"on the way")
+    ending = started(ours.unwrap)
+    for _ in range(2 if early else 3):
+        theirs.sendall(b"on the way")
+        sleep(0.001)
+    theirs.unwrap()
+    assert ending.get(timeout=5) is ours and reading.get(timeout=5) is None
+    assert b"".join(received) == b"on the way" * 3
+
+
+def test_several_unwrap(pair):
+    ours, theirs = pair
+    jobs = [started(ours.unwrap) for _ in range(3)]
+    theirs.unwrap()
+    assert [job.get(timeout=5) for job in jobs] == [ours] * 3
+    with pytest.raises(ValueError, match="No SSL wrapper"):
+        ours.unwrap()
+
+
+def test_unwrapping_does_not_keep_writers_waiting(pair):
+    """What they have to say comes too late: nothing may be sent after close_notify."""
+    ours, theirs = pair
+    ending = started(ours.unwrap)
+    with pytest.raises(ssl.SSLError):
+        ours.send(b"too late")
+    ending.kill()
+    with pytest.raises(ssl.SSLError):
+        ours.sendall(b"too late")
+    assert theirs.recv(10) == b""
+    theirs.unwrap()
+    assert ours.unwrap() is ours
+
+
+@pytest.mark.parametrize("how", ["killed", "out of time"])
+def test_unwrapping_that_is_given_up(pair, how):
+    ours, theirs = pair
+    if how == "killed":
+        ending = started(ours.unwrap)
+        ending.kill()
+    else:
+        ours.settimeout(0.01)
+        with pytest.raises(TimeoutError):
+            ours.unwrap()
+        ours.settimeout(None)
+    theirs.sendall(b"x")
+    assert ours.recv(10) == b"x"
+    theirs.unwrap()
+    with pytest.raises(ssl.SSLZeroReturnError):
+        ours.recv(10)
+    assert ours.unwrap() is ours
+
+
+def test_closing_ends_everybody(pair):
+    ours, _ = pair
+    jobs = [started(ours.recv, 10), started(ours.recv, 10), started(ours.unwrap)]
+    ours.close()
+    joinall(jobs, timeout=5)
+    assert [job.exception.errno for job in jobs] == [errno.EBADF] * 3
+
+
+# --- the handshake ----------------------------------------------------------------------------------------------
+
+
+HANDSHAKES = {
+    "handshake": lambda sock: sock.do_handshake(),
+    "read": lambda sock: sock.recv(1),
+    "write": lambda sock: sock.sendall(b"w"),
+}
+
+
+@pytest.mark.parametrize("version", [standard.TLSVersion.TLSv1_2, standard.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("names", list(permutations(HANDSHAKES, 2)), ids="-".join)
+def test_a_handshake_by_two(version, names):
+    """Reading and writing make it too; whoever takes its last message, the others go on."""
+    ours, theirs = connected(version, handshake=False)
+    with ours, theirs:
+        jobs = {name: started(HANDSHAKES[name], ours) for name in names}
+        peer = spawn(theirs.do_handshake)
+        for name, job in jobs.items():
+            if name != "read":
+                job.get(timeout=5)
+        peer.get(timeout=5)
+        if "write" in jobs:
+            assert theirs.recv(10) == b"w"
+        if "read" in jobs:
+            assert not jobs["read"].ready()
+            theirs.sendall(b"r")
+            assert jobs["read"].get(timeout=5) == b"r"
+
+
+def test_a_handshake_by_a_reader_who_is_killed():
+    ours, theirs = connected(handshake=False)
+    with ours, theirs:
+        reading, handshake = started(ours.recv, 1), started(ours.do_handshake)
+        reading.kill()
+        theirs.do_handshake()
+        handshake.get(timeout=5)
+
+
+def test_others_wait_while_a_callback_in_the_handshake_lets_them_run():
+    client, server = contexts()
+    inside, go_on = Event(), Event()
+
+    def switch(sock, name, context):
+        inside.set()
+        go_on.wait()
+
+    server.sni_callback = switch
+    ours, theirs = socket.socketpair()
+    with server.wrap_socket(theirs, server_side=True, do_handshake_on_connect=False) as theirs:
+        connecting = spawn(client.wrap_socket, ours, server_hostname="localhost")
+        handshake = spawn(theirs.do_handshake)
+        inside.wait(5)
+        reading, writing = started(theirs.recv, 10), started(theirs.sendall, b"there")
+        go_on.set()
+        joinall([connecting, handshake, writing], timeout=5, raise_error=True)
+        with connecting.value as ours:
+            ours.sendall(b"back")
+            assert ours.recv(10) == b"there" and reading.get(timeout=5) == b"back"
+
+
+def test_authentication_after_the_handshake():
+    """The reader answers, while others write."""
+    ours, theirs = connected(standard.TLSVersion.TLSv1_3, client_certificate=True)
+    with ours, theirs:
+        reading = [started(ours.recv, 4) for _ in range(2)]
+        theirs.verify_client_post_handshake()
+        asked = started(theirs.recv, 10)
+        theirs.sendall(b"who are")
+        joinall(reading, timeout=5)
+        assert {job.value for job in reading} == {b"who ", b"are"}
+        ours.sendall(b"me")
+        assert asked.get(timeout=5) == b"me" and theirs.getpeercert()["subject"]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
+@pytest.mark.parametrize("command", [b"k\n", b"K\n"], ids=["sent", "sent and asked for"])
+def test_key_updates_while_one_reads_and_one_writes(command):
+    """Neither is disturbed; `K` asks for an answer, which is sent in the middle of what the writer sends."""
+    _, server = contexts()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with subprocess.Popen(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{listener.getsockname()[1]}", "-tls1_3", "-no_ign_eof"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        ) as process:  # fmt: skip
+            accepted, _ = listener.accept()
+            with server.wrap_socket(accepted, server_side=True) as sock:
+                with sock.makefile("rb") as lines:
+                    for number in range(5):
+                        reading = started(lines.readline)
+                        writing = spawn(sock.sendall, b"x" * 1_000_000)
+                        process.stdin.write(command)
+                        process.stdin.flush()
+                        sleep(0.005)
+                        process.stdin.write(b"line %d\n" % number)
+                        process.stdin.flush()
+                        count = 0
+                        while count < 1_000_000:
+                            count += process.stdout.read1(65536).count(b"x")
+                        writing.get(timeout=5)
+                        assert reading.get(timeout=5) == b"line %d\n" % number
+            process.kill()
+
+
+# --- threads ----------------------------------------------------------------------------------------------------
+
+
+def test_greenlets_of_several_threads_share_a_connection(pair):
+    """Who takes another thread's data from the descriptor lets it know; nobody is in the library with another."""
+    ours, theirs = pair
+    received, total = [], 300_000
+
+    def work():
+        def read(size):
+            while data := ours.recv(size):
+                received.append(data)
+
+        joinall([spawn(read, size) for size in (1, 100, 16384)], raise_error=True)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+
+    def echo():
+        count = 0
+        while count < total:
+            count += len(theirs.recv(65536))
+        return count
+
+    counting = spawn(echo)
+    sending = [spawn(sock.sendall, os.urandom(1) * total) for sock in pair]
+    joinall([*sending, counting], timeout=30, raise_error=True)
+    ending = spawn(theirs.unwrap)
+    for thread in threads:
+        while thread.is_alive():
+            sleep(0.001)
+    assert sum(map(len, received)) == total
+    ours.unwrap()
+    ending.get(timeout=5)
