@@ -10,10 +10,8 @@ import stat
 import warnings
 from os import close as _close
 from os import dup as _dup
+from os import get_blocking as _get_blocking
 from os import isatty as _isatty
-from os import readv as _readv
-from os import set_blocking as _set_blocking
-from os import writev as _writev
 
 from hub import get_hub
 from hub.scheduler import be_fair
@@ -38,24 +36,24 @@ class FileObjectClosed(OSError, ValueError):
 
 
 class PipeIO(io.RawIOBase):
-    """A raw file on a descriptor that can be waited for: a pipe, a terminal, a socket.
+    """A raw file on a descriptor that can be waited for: a pipe, a terminal, a socket. Quacks like io.FileIO.
 
-    `own`: nobody else shares the open file, so that it may be made non-blocking, which saves system calls.
+    `own`: it is a pipe that this process has just made. If it is non-blocking later, the program wants it so: what
+    would have to wait returns None.
     Greenlets, of any thread, that wait when it is closed get OSError(EBADF).
     """
 
     def __init__(self, fileno, mode="r", closefd=True, own=False):
         super().__init__()
-        self._fileno = -1  # what close() needs, should the next line fail
+        self._fileno = -1  # what close() needs, should the look at the descriptor fail
         self._closefd = closefd
         self._reads = "r" in mode or "+" in mode
         self._writes = not self._reads or "+" in mode
         self.mode = mode
         self._own = own
         self._ending = False  # whether nobody is to read from it any more
-        if own:
-            _set_blocking(fileno, False)
-        else:
+        self._in_buffer = False  # whether a buffer around it keeps what is not written
+        if not own:
             always_ready(fileno)  # raises what is wrong with the descriptor
         self._fileno = self.name = fileno
 
@@ -88,48 +86,82 @@ class PipeIO(io.RawIOBase):
         """Set the position; return it."""
         return os.lseek(self.fileno(), offset, whence)
 
+    def truncate(self, size=None):
+        """As io.FileIO's: a pipe has no size, which raises OSError."""
+        if not self.writable():
+            raise io.UnsupportedOperation("File not open for writing")
+        size = os.lseek(self._fileno, 0, os.SEEK_CUR) if size is None else size
+        os.ftruncate(self._fileno, size)
+        return size
+
     def isatty(self):
         """Whether it is a terminal (bool)."""
         return _isatty(self.fileno())
+
+    @property
+    def closefd(self):
+        """Whether closing it closes the descriptor (bool)."""
+        return self._closefd
 
     def _check(self):
         if self.closed:
             raise FileObjectClosed()
 
     def readinto(self, buffer):
-        """Read into a buffer what there is; return how much (int), 0 at the end. Switches while there is nothing."""
+        """Read into a buffer what there is; return how much (int), 0 at the end. Switches while there is nothing.
+
+        None if there is nothing and the program has made the pipe non-blocking.
+        """
         be_fair()
         self._check()
         if not self._reads:
             raise io.UnsupportedOperation("not readable")
         if not len(buffer):
             return 0
-        read_now = _readv if self._own else readv_now
         while True:
             if self._ending:
                 raise FileObjectClosed()
             try:
-                return read_now(self._fileno, [buffer])
+                return readv_now(self._fileno, [buffer], is_pipe=self._own)
             except BlockingIOError:
+                if self._must_not_wait():
+                    return None
                 wait_read(self._fileno)
             self._check()
 
     def write(self, data):
-        """Write what can be written of the data; return how much (int). Switches while nothing can be."""
+        """Write all of the data, as the system does for a blocking descriptor; return how much that is (int). Switches.
+
+        In a buffered file: what can be written, for what is not written is kept there. If the program has made the
+        pipe non-blocking: what can be written, or None if nothing can.
+        """
         be_fair()
         self._check()
         if not self._writes:
             raise io.UnsupportedOperation("not writable")
-        data = memoryview(data).cast("B")
-        if not data:
-            return 0
-        write_now = _writev if self._own else writev_now
-        while True:
+        left = memoryview(data).cast("B")
+        written = 0
+        while left:
             try:
-                return write_now(self._fileno, [data])
+                now = writev_now(self._fileno, [left], is_pipe=self._own)
             except BlockingIOError:
+                if self._must_not_wait():
+                    return written or None
                 self._wait_to_write()
-            self._check()
+                self._check()
+                continue
+            except OSError:
+                if written:
+                    break  # the next call is told
+                raise
+            written += now
+            left = left[now:]
+            if self._in_buffer:
+                break
+        return written
+
+    def _must_not_wait(self):
+        return self._own and not _get_blocking(self._fileno)
 
     def _wait_to_write(self):
         try:
@@ -198,6 +230,7 @@ def open_pipe(fileno, mode="r", buffering=-1, encoding=None, errors=None, newlin
     try:
         if buffering == 0:
             return raw
+        raw._in_buffer = True
         size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
         if raw.readable() and raw.writable():
             made = buffered.BufferedRandom(raw, size) if raw.seekable() else buffered.BufferedRWPair(raw, raw, size)

@@ -54,9 +54,12 @@ def _check_ready(fd, event):
 # --- one attempt ------------------------------------------------------------------------------------------------
 
 
-def readv_now(fd, buffers):
-    """Read what is there into buffers; return how much (int), 0 at the end. Raises BlockingIOError if nothing is."""
-    if _takes_nowait(fstat(fd).st_mode):
+def readv_now(fd, buffers, *, is_pipe=False):
+    """Read what is there into buffers; return how much (int), 0 at the end. Raises BlockingIOError if nothing is.
+
+    `is_pipe`: whether it is known to be one, which spares asking the system.
+    """
+    if is_pipe or _takes_nowait(fstat(fd).st_mode):
         try:
             return preadv(fd, buffers, -1, os.RWF_NOWAIT)
         except OSError as error:
@@ -66,16 +69,21 @@ def readv_now(fd, buffers):
     return readv(fd, buffers)
 
 
-def writev_now(fd, buffers):
-    """Write what there is room for; return how much (int). Raises BlockingIOError if there is none."""
-    status = fstat(fd)
-    if _takes_nowait(status.st_mode):
+def writev_now(fd, buffers, *, is_pipe=False):
+    """Write what there is room for; return how much (int). Raises BlockingIOError if there is none.
+
+    `is_pipe`: as in readv_now().
+    """
+    status = None if is_pipe else fstat(fd)
+    if is_pipe or _takes_nowait(status.st_mode):
         try:
             return pwritev(fd, buffers, -1, os.RWF_NOWAIT)
         except OSError as error:
             if error.errno not in _UNKNOWN:
                 raise
     _check_ready(fd, select.POLLOUT)
+    if is_pipe:
+        return writev(fd, _at_most(_ATOMIC, buffers))
     if stat.S_ISFIFO(status.st_mode):
         buffers = _at_most(_ATOMIC, buffers)
     elif stat.S_ISCHR(status.st_mode) and isatty(fd):

@@ -1,7 +1,9 @@
 """Processes that are waited for while other greenlets go on. Real ones."""
 
+import contextlib
 import errno
 import fcntl
+import io
 import os
 import select
 import signal
@@ -13,7 +15,8 @@ import time
 import pytest
 
 import greenio
-from greenio import Timeout, children, joinall, sleep, spawn, subprocess
+import greenio.os
+from greenio import Timeout, children, joinall, nowait, sleep, spawn, subprocess
 from greenio.subprocess import PIPE, STDOUT, Popen, TimeoutExpired, check_call, check_output, run
 
 PYTHON = sys.executable
@@ -346,3 +349,95 @@ def test_links():
 def test_names():
     assert set(standard.__all__) <= set(dir(subprocess))
     assert subprocess.run.__module__ == "greenio.subprocess" and subprocess.run.__doc__ == standard.run.__doc__
+
+
+# --- pipes are blocking for everybody else ----------------------------------------------------------------------
+
+
+def test_a_pipeline():
+    """A child that is given a pipe of ours finds it blocking, whichever end it is."""
+    first = Popen("sleep 0.05; echo hi", shell=True, stdout=PIPE)
+    second = Popen(["cat"], stdin=first.stdout, stdout=PIPE, stderr=PIPE)
+    first.stdout.close()
+    assert second.communicate(timeout=10) == (b"hi\n", b"") and first.wait() == 0
+
+    second = Popen("sleep 0.05; exec wc -c", shell=True, stdin=PIPE, stdout=PIPE)
+    first = Popen([PYTHON, "-c", "import os; os.write(1, bytes(300_000))"], stdout=second.stdin)
+    second.stdin.close()
+    assert second.stdout.read() == b"300000\n" and first.wait() == 0 == second.wait()
+    second.stdout.close()
+
+
+def test_descriptors_of_pipes_wait(ticks):
+    with Popen("sleep 0.02; cat", shell=True, stdin=PIPE, stdout=PIPE) as process:
+        reader, writer = process.stdout.fileno(), process.stdin.fileno()
+        assert os.get_blocking(reader) and os.get_blocking(writer)
+        data = os.urandom(300_000)
+        writing = spawn(greenio.os.write, writer, data)
+        buffer = bytearray(5)
+        assert greenio.os.readv(reader, [buffer]) == 5
+        received = bytes(buffer)
+        while len(received) < len(data):
+            received += greenio.os.read(reader, 65_536)
+        assert writing.get() == len(data) and received == data and ticks
+
+
+@pytest.mark.parametrize("bufsize", [0, -1])
+def test_pipes_that_the_program_makes_non_blocking(bufsize):
+    with Popen(["cat"], stdin=PIPE, stdout=PIPE, bufsize=bufsize) as process:
+        os.set_blocking(process.stdout.fileno(), False)
+        assert process.stdout.read(10) is None
+        process.stdin.write(b"abc")
+        process.stdin.flush()
+        assert select.select([process.stdout], [], [], 10)[0]
+        assert process.stdout.read(10) == b"abc"
+        os.set_blocking(process.stdin.fileno(), False)
+        process.send_signal(signal.SIGSTOP)
+        if bufsize == 0:
+            while process.stdin.write(b"x" * 50_000):  # what fits; at last nothing does
+                pass
+            assert process.stdin.write(b"x") is None
+        else:
+            with pytest.raises(BlockingIOError):
+                process.stdin.write(b"x" * 300_000)
+        process.kill()
+        process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+
+
+def test_pipes_without_buffers_quack_like_the_standard_ones(ticks):
+    with Popen(["cat"], stdin=PIPE, stdout=PIPE, bufsize=0) as process:
+        for pipe, mode in ((process.stdin, "wb"), (process.stdout, "rb")):
+            assert isinstance(pipe, io.RawIOBase)
+            assert (pipe.name, pipe.mode, pipe.closefd) == (pipe.fileno(), mode, True)
+            assert (pipe.readable(), pipe.writable(), pipe.seekable()) == (mode == "rb", mode == "wb", False)
+            with pytest.raises(OSError):
+                pipe.truncate()
+        data = os.urandom(300_000)
+        reading = spawn(process.stdout.readall)
+        assert process.stdin.write(data) == len(data)  # all of it, as the system does
+        process.stdin.close()
+        assert reading.get() == data
+
+
+def test_pipes_where_the_system_does_not_know_nowait(monkeypatch, ticks):
+    """They are asked whether they are ready, and given no more than fits for sure."""
+
+    def unknown(*args):
+        raise OSError(errno.EOPNOTSUPP, "unknown")
+
+    monkeypatch.setattr(nowait, "preadv", unknown)
+    monkeypatch.setattr(nowait, "pwritev", unknown)
+    with Popen(["cat"], stdin=PIPE, stdout=PIPE, bufsize=0) as process:
+        data = os.urandom(300_000)
+        reading = spawn(process.stdout.readall)
+        assert process.stdin.write(data) == len(data)
+        process.stdin.close()
+        assert reading.get() == data
+
+
+def test_a_command_s_pipe_waits(ticks):
+    with greenio.os.popen("sleep 0.02; echo hi") as pipe:
+        assert os.get_blocking(pipe.fileno()) and greenio.os.read(pipe.fileno(), 10) == b"hi\n"
+    assert ticks
