@@ -10,7 +10,7 @@ Layers, from the bottom; each knows only those below it:
     deadline, taskgroup, mapping, pool, threadpool, util
                                      many greenlets or threads under one roof; who does what
     config, process, hub             settings; signals and forks
-    resolver, stream, readiness, connecting, socket
+    resolver, stream, readiness, connecting, whole, socket
                                      names, and cooperative sockets
     nowait, blocking, children, signalfd, signal_handlers
                                      descriptors that others share; calls that may block for ever; child processes

@@ -38,12 +38,12 @@ cdef extern from *:
     {
         from->length = sizeof from->storage;
         from->storage.ss_family = AF_UNSPEC;
-        return recvfrom(fd, buffer, size, flags, (struct sockaddr *) &from->storage, &from->length);
+        return recvfrom(fd, buffer, size, flags | MSG_DONTWAIT, (struct sockaddr *) &from->storage, &from->length);
     }
 
     static Py_ssize_t greenio_sendto(int fd, const void *buffer, size_t size, int flags, const greenio_address *to)
     {
-        return sendto(fd, buffer, size, flags, (const struct sockaddr *) &to->storage, to->length);
+        return sendto(fd, buffer, size, flags | MSG_DONTWAIT, (const struct sockaddr *) &to->storage, to->length);
     }
 
     /* What Python calls an address of one of the families above; a new reference. None if the system gave none. */
@@ -142,8 +142,10 @@ def recvfrom(self, *args):
         return self._recvfrom(*args)
     size = args[0]
     flags = args[1] if len(args) == 2 else 0
-    if not 0 <= size <= SCRATCH:
+    if not 0 <= size <= SCRATCH or stream.is_for_all(flags):
         return self._recvfrom(*args)
+    if stream.left_error != 0:
+        stream.raise_left_error()
     stream.fair()
     while True:
         if stream.fd < 0:

@@ -70,7 +70,9 @@ class StreamServer(BaseServer):
             return None
         fd, address = accepted
         try:
-            return socket(*self._accepted, fileno=fd), address
+            sock = socket(*self._accepted, fileno=fd)
+            sock._stream.inherit_limits(self.socket._stream)
+            return sock, address
         except BaseException:
             os.close(fd)
             raise

@@ -1,7 +1,10 @@
 """Cooperative sockets: the standard library's `socket` module, whose calls let other greenlets run while they wait.
 
-`socket` here is a subclass of the standard one. Its descriptor is always non-blocking; the timeout is kept beside.
-What never waits is inherited, or re-exported as it is.
+`socket` here is a subclass of the standard one. Its descriptor is non-blocking where the standard library makes it so;
+the timeout is kept beside. What never waits is inherited, or re-exported as it is.
+
+Whatever may have to wait is called so that it does not, with MSG_DONTWAIT among its flags, or, where it knows no flags,
+in `_at_once()`.
 """
 
 import errno
@@ -23,18 +26,23 @@ from socket import (  # noqa: F401  (and what it has beside)
 from types import FunctionType
 
 from hub import get_hub
+from hub.native import original
 from hub.threads import closing_descriptor
 
 from greenio import buffered as io  # noqa: F401  (for makefile)
 from greenio import connecting as _connecting
 from greenio import datagram as _datagram
 from greenio import stream as _stream
+from greenio import whole as _whole
 from greenio.pauses import until_there_is_room
 from greenio.readiness import cancel_wait, wait_read, wait_readwrite, wait_write  # noqa: F401  (offered here too)
 from greenio.resolver.numeric import may_be_numeric
 
 _READ, _WRITE = 1, 2
+_INT = 1 << 31
+_MSG_ERRQUEUE = 0x2000  # which the standard module does not name before 3.14
 _SENDFILE_BLOCK = 1 << 30
+_sendfile = original("os", "sendfile")
 # Timeouts in seconds that need no judging by the standard library, and no system calls.
 _SIMPLE_TIMEOUT_LEAST, _SIMPLE_TIMEOUT_MOST = 0.001, 1_000_000
 
@@ -56,13 +64,38 @@ class socket(_standard.socket):
     def __init__(self, family=-1, type=-1, proto=-1, fileno=None):
         super().__init__(family, type, proto, fileno)
         self._adopt()
+        if fileno is not None:
+            self._stream.limits_unknown = True
 
     def _adopt(self):
-        """Take the descriptor over: make it non-blocking, and keep the timeout beside."""
+        """Take the descriptor over, and keep the timeout beside."""
         timeout = super().gettimeout()
-        _basic.setblocking(self, False)
         kind, family = _basic.type.__get__(self), _basic.family.__get__(self)
         self._stream = _stream.Stream(self.fileno(), timeout, kind, type(self).__name__, family)
+        if timeout is not None:
+            self._set_flag()
+
+    def _set_flag(self):
+        """Make the descriptor non-blocking if there is a timeout: of which the standard methods know nothing more."""
+        _basic.setblocking(self, self._stream.timeout is None)
+        self._stream.flagged = False
+
+    def _at_once(self, function, *args):
+        """Call ``function(*args)``, which would wait if the descriptor were blocking, so that it does not."""
+        stream = self._stream
+        if stream.flagged or stream.timeout is not None:
+            return function(*args)
+        if self.fileno() < 0:
+            return function(*args)  # which says so, in its way
+        stream.trying += 1
+        try:
+            _basic.setblocking(self, False)
+            return function(*args)
+        finally:
+            stream.trying -= 1
+            if not stream.trying and not stream.flagged and stream.timeout is None:
+                with suppress(OSError):  # closed meanwhile
+                    _basic.setblocking(self, True)
 
     # The hot ones are compiled.
     recv = _stream.recv
@@ -76,7 +109,7 @@ class socket(_standard.socket):
         """Wait for a connection; return ``(socket, address)``. Switches."""
         fd, address = _stream.accept_descriptor(self)
         sock = socket(self.family, self.type, self.proto, fileno=fd)
-        sock.settimeout(_standard.getdefaulttimeout())
+        sock._stream.inherit_limits(self._stream)
         return sock, address
 
     def bind(self, address):
@@ -90,7 +123,7 @@ class socket(_standard.socket):
         """
         address = self._resolved(address)
         try:
-            return _basic.connect(self, address)
+            return self._at_once(_basic.connect, self, address)
         except BlockingIOError as unfinished:
             if self._stream.timeout == 0:
                 raise
@@ -102,7 +135,7 @@ class socket(_standard.socket):
     def connect_ex(self, address):
         """Connect; return 0 or an error number instead of raising OSError. Switches."""
         address = self._resolved(address)
-        error = _basic.connect_ex(self, address)
+        error = self._at_once(_basic.connect_ex, self, address)
         if self._stream.timeout == 0:
             return error
         try:
@@ -117,7 +150,10 @@ class socket(_standard.socket):
         if error == errno.EAGAIN and self.family == _standard.AF_UNIX:
             error = self._connect_to_busy(address)
         elif error in (errno.EINPROGRESS, errno.EALREADY):
-            self._stream.wait_for(_WRITE)
+            try:
+                self._stream.wait_for(_WRITE)
+            except BlockingIOError:  # SO_SNDTIMEO
+                return errno.EINPROGRESS
             error = self.getsockopt(_standard.SOL_SOCKET, _standard.SO_ERROR)
         return error
 
@@ -125,7 +161,7 @@ class socket(_standard.socket):
         """Try again until the listener's queue has room, of which the system does not tell."""
         pauses = until_there_is_room(self._stream.timeout)
         while pauses.pause():
-            error = _basic.connect_ex(self, address)
+            error = self._at_once(_basic.connect_ex, self, address)
             if error != errno.EAGAIN:
                 return error
         raise TimeoutError("timed out")
@@ -145,48 +181,87 @@ class socket(_standard.socket):
             return address  # no name at all
         return (found[0][4][0], *address[1:])
 
-    def _retry(self, events, function, args, flags_at, flags=0):
-        """Call ``function(*args)`` until it does not have to wait. `flags_at`: where in `args` they are."""
-        if len(args) > flags_at:
-            flags = args[flags_at]
-        if self._stream.timeout is None and isinstance(flags, int) and flags & _standard.MSG_DONTWAIT:
+    def _retry(self, events, function, args, flags_at, missing=()):
+        """Call ``function(*args)`` until it does not have to wait.
+
+        `flags_at`: where in `args` the flags are. `missing`: what stands before them if it is not given.
+        """
+        if not args:
+            return function()  # which says what is wrong
+        if len(args) <= flags_at:
+            args = (*args, *missing[len(args) :], 0)
+        flags = args[flags_at]
+        if not isinstance(flags, int) or not -_INT <= flags < _INT:
+            return function(*args)
+        args = (*args[:flags_at], flags | _standard.MSG_DONTWAIT, *args[flags_at + 1 :])
+        if self._stream.timeout is None and flags & (_standard.MSG_DONTWAIT | _MSG_ERRQUEUE):
             return function(*args)
         return self._stream.retry(events, function, *args)
 
+    def _waits_for_all(self, args, flags_at):
+        flags = args[flags_at] if len(args) > flags_at else 0
+        return isinstance(flags, int) and -_INT <= flags < _INT and self._stream.waits_for_all(flags)
+
     def _recvfrom(self, *args):
         """recvfrom() where the compiled one does not know the kind of address, or something is wrong."""
+        if self._waits_for_all(args, 1) and isinstance(args[0], int) and args[0] > 0:
+            return _whole.recvfrom(self._stream, self._recvfrom_into, *args)
         return self._retry(_READ, super().recvfrom, args, 1)
+
+    def _recvfrom_into(self, *args):
+        return self._retry(_READ, super().recvfrom_into, args, 2, (None, 0))
 
     def recvfrom_into(self, *args, **kwargs):
         """As in the standard library. Switches while there is nothing to receive."""
-        function = super().recvfrom_into
-        return self._retry(_READ, partial(function, **kwargs) if kwargs else function, args, 2, kwargs.get("flags", 0))
+        if kwargs:
+            try:
+                args = _recvfrom_into(*args, **kwargs)
+            except TypeError:
+                return super().recvfrom_into(*args, **kwargs)  # says what is wrong
+        if self._waits_for_all(args, 2) and isinstance(args[1], int):
+            return _whole.recvfrom_into(self._stream, self._recvfrom_into, *args)
+        return self._recvfrom_into(*args)
 
     def recvmsg(self, *args):
         """As in the standard library. Switches while there is nothing to receive."""
-        return self._retry(_READ, super().recvmsg, args, 2)
+        if self._waits_for_all(args, 2) and isinstance(args[0], int) and args[0] > 0:
+            return _whole.recvmsg(self._stream, self._recvmsg_into, *args)
+        return self._retry(_READ, super().recvmsg, args, 2, (None, 0))
+
+    def _recvmsg_into(self, *args):
+        return self._retry(_READ, super().recvmsg_into, args, 2, (None, 0))
 
     def recvmsg_into(self, *args):
         """As in the standard library. Switches while there is nothing to receive."""
-        return self._retry(_READ, super().recvmsg_into, _repeatable(args), 2)
+        args = _repeatable(args)
+        if self._waits_for_all(args, 2):
+            return _whole.recvmsg_into(self._stream, self._recvmsg_into, *args)
+        return self._recvmsg_into(*args)
 
     def _sendto(self, *args):
         """sendto() where the address is not plain and numeric. Switches also while the host's name is looked up."""
         if len(args) > 1:
             args = (*args[:-1], self._resolved(args[-1]))
-        return self._retry(_WRITE, super().sendto, args, 1 if len(args) > 2 else 3)
+        if len(args) == 2:
+            args = (args[0], 0, args[1])
+        if len(args) != 3:
+            return super().sendto(*args)  # which says what is wrong
+        return self._retry(_WRITE, super().sendto, args, 1)
 
     def sendmsg(self, *args):
         """As in the standard library. Switches while nothing can be sent, or the host's name is looked up."""
         if len(args) > 3:
             args = (*args[:3], self._resolved(args[3]), *args[4:])
-        return self._retry(_WRITE, super().sendmsg, _repeatable(args), 2)
+        return self._retry(_WRITE, super().sendmsg, _repeatable(args), 2, (None, ()))
 
     if hasattr(_basic, "sendmsg_afalg"):
 
-        def sendmsg_afalg(self, *args, **kwargs):
+        def sendmsg_afalg(self, *args, flags=0, **kwargs):
             """As in the standard library. Switches while nothing can be sent."""
-            return self._stream.retry(_WRITE, partial(super().sendmsg_afalg, *_repeatable(args), **kwargs))
+            if isinstance(flags, int):
+                flags |= _standard.MSG_DONTWAIT
+            function = partial(super().sendmsg_afalg, *_repeatable(args), flags=flags, **kwargs)
+            return self._stream.retry(_WRITE, function)
 
     # The standard method, with the buffered files of ours. They switch.
     makefile = FunctionType(
@@ -214,7 +289,7 @@ class socket(_standard.socket):
                 self._stream.fair()
                 block = _SENDFILE_BLOCK if count is None else min(count - sent, _SENDFILE_BLOCK)
                 try:
-                    now = os.sendfile(self.fileno(), descriptor, offset + sent, block)
+                    now = self._at_once(_sendfile, self.fileno(), descriptor, offset + sent, block)
                 except BlockingIOError:
                     self._stream.wait_until(_WRITE, deadline)
                     continue
@@ -239,7 +314,9 @@ class socket(_standard.socket):
             and _SIMPLE_TIMEOUT_LEAST <= value <= _SIMPLE_TIMEOUT_MOST
             and self.fileno() >= 0
         ):
-            self._stream.timeout = float(value)
+            had_none, self._stream.timeout = self._stream.timeout is None, float(value)
+            if had_none:
+                self._set_flag()
         else:
             self._let_judge(super().settimeout, value)
 
@@ -247,7 +324,7 @@ class socket(_standard.socket):
         """Have the standard library's method take a value, or raise what it raises, and keep the result beside."""
         setter(value)
         self._stream.timeout = super().gettimeout()
-        _basic.setblocking(self, False)
+        self._set_flag()
 
     def gettimeout(self):
         """The timeout in seconds (float), or None."""
@@ -263,6 +340,14 @@ class socket(_standard.socket):
         """Whether calls wait: whether the timeout is not 0 (bool)."""
         return self._stream.timeout != 0
 
+    # --- options ---
+
+    def setsockopt(self, *args):
+        """As in the standard library. SO_RCVTIMEO and SO_SNDTIMEO count for a socket without a timeout."""
+        super().setsockopt(*args)
+        if args[0] == _standard.SOL_SOCKET:
+            self._stream.limits_unknown = True
+
     # --- the end ---
 
     def _real_close(self):
@@ -276,10 +361,15 @@ class socket(_standard.socket):
         """
         self._stream.forget()
         descriptor = super().detach()
-        if descriptor >= 0 and self._stream.timeout is None:
+        if descriptor >= 0 and self._stream.flagged:
             with suppress(OSError):  # closed behind our back
                 os.set_blocking(descriptor, True)
         return descriptor
+
+
+def _recvfrom_into(buffer, nbytes=0, flags=0):
+    """The arguments of recvfrom_into() in their order."""
+    return buffer, nbytes, flags
 
 
 SocketType = socket
@@ -341,7 +431,7 @@ def _wrap(plain):
 
 
 def fromfd(fd, family, type, proto=0):
-    """A socket for a duplicate of descriptor `fd`. The file's O_NONBLOCK flag, which is shared, is set."""
+    """A socket for a duplicate of descriptor `fd`. As in the standard library."""
     return socket(family, type, proto, fileno=_standard.dup(fd))
 
 

@@ -8,6 +8,7 @@ with a socket class of its own, as other libraries have, makes one that is of th
 import os
 import socket as _standard_socket
 import ssl as _standard
+from _socket import socket as _basic
 from socket import _GLOBAL_DEFAULT_TIMEOUT
 from ssl import *  # noqa: F403  (this module offers everything that the standard one does)
 from ssl import SSLContext
@@ -40,9 +41,15 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
 
     def _adopt(self):
         super()._adopt()
+        self._set_flag()
         self._engine = Engine(self._stream)
         # The connection that shutdown() has put an end to, if there is still something to be read, or written.
         self._late_reads = self._late_writes = None
+
+    def _set_flag(self):
+        # The TLS library reads and writes the descriptor by itself.
+        _basic.setblocking(self, False)
+        self._stream.flagged = self._stream.timeout is None
 
     def read(self, len=1024, buffer=None):
         """Read up to `len` bytes, into `buffer` if given; return them, or how many. Switches."""

@@ -29,6 +29,13 @@ cdef class Stream:
     cdef bint much                 # whether the last receive filled a large buffer
     cdef unsigned int calls        # how many did not have to wait, for fair()
     cdef double seconds            # the timeout; negative for none
+    cdef public bint limits_unknown  # whether SO_RCVTIMEO and SO_SNDTIMEO may differ from what is kept here
+    cdef double receive_limit      # the socket's own SO_RCVTIMEO in seconds; negative for none
+    cdef double send_limit         # SO_SNDTIMEO
+    cdef int left_error            # an error number that the next call that receives is to be told; 0 for none
+    cdef public bint flagged       # whether O_NONBLOCK is set although the program has not asked for it
+    cdef public int trying         # calls that are being made with O_NONBLOCK set for as long as they take
+    cdef object __weakref__
     cdef deadline_t *reading       # timers that stay from one wait to the next, or NULL
     cdef deadline_t *writing
     cdef dict others               # hubs of other threads that have waited for it: the watch's generation; or None
@@ -38,14 +45,22 @@ cdef class Stream:
     cdef watch_t *open_watch(self, Scheduler hub) except NULL
     cdef int adopt(self, Scheduler hub) except -1
     cdef watch_t *open_elsewhere(self, Scheduler hub) except NULL
-    cdef uint64_t due(self) except? 0
+    cdef int ask_limits(self) except -1
+    cdef double limit(self, int events) except? -2
+    cdef uint64_t due(self, int events) except? 0
+    cpdef uint64_t deadline(self) except? 0
     cdef int wait(self, int events, uint64_t due) except -1
     cdef int wake_readers_of(self, hub) except -1
     cdef int closed(self) except -1
+    cdef int leave_error(self, int error) noexcept
+    cdef int raise_left_error(self) except -1
     cpdef int fair(self) except -1
     cdef int again(self, int error, int events, int flags, uint64_t *due) except -1
     cdef int begin_receive(self, int flags, uint64_t *due) except -1
     cdef Py_ssize_t receive(self, char *buffer, Py_ssize_t length, int flags) except -1
+    cdef bint is_for_all(self, int flags) noexcept
+    cdef Py_ssize_t receive_all(self, char *buffer, Py_ssize_t length, int flags) except -1
+    cdef Py_ssize_t peek_all(self, char *buffer, Py_ssize_t length, int flags) except -1
 
 
 # Receives go through it into bytes objects of the right size. Every thread with the GIL may use it, from the call that

@@ -1,15 +1,21 @@
 """Waiting for sockets: the receive and send loops, and what a socket keeps between two waits.
 
 Theory
-    The descriptor is non-blocking. A call is tried; when it would block, the greenlet waits for the descriptor
-    and tries again. A receive that got less than it asked for has drained the socket, so the next one waits
-    first and spares the call that would only say EAGAIN.
+    A call is tried; when it would block, the greenlet waits for the descriptor and tries again. A receive that got
+    less than it asked for has drained the socket, so the next one waits first and spares the call that would only
+    say EAGAIN.
+
+    The system is asked not to wait in each call (MSG_DONTWAIT). O_NONBLOCK belongs to the open file, which a child
+    may have as well: it is set where the standard library sets it, for a socket with a timeout. There is no such
+    flag for accept(): a listener is made non-blocking when it is first accepted from, as another process may be
+    faster. That is known (`flagged`), and taken back when a child gets it.
 
 Rules
     1. Receives go into one scratch buffer and are copied out: cheaper than a large bytes object that is shrunk
        afterwards. The GIL is held from the call to the copy. Only when much comes it goes into the object at once.
     2. A timeout bounds the whole call, however many waits it takes.
     3. Any number of greenlets may wait in each direction; they are served first come, first served.
+    4. Without a timeout the socket is a blocking one: SO_RCVTIMEO and SO_SNDTIMEO count, and MSG_WAITALL waits for all.
 
 What does not belong here: addresses, families, options. greenio.socket builds on this.
 """
@@ -17,6 +23,7 @@ What does not belong here: addresses, families, options. greenio.socket builds o
 import os
 import socket as standard
 from contextlib import suppress
+from weakref import WeakValueDictionary
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -35,11 +42,11 @@ from hub.threads cimport closing_descriptor
 
 from hub.errors import HubDestroyed
 
-from greenio.pauses import until_there_is_room
+from greenio.pauses import Pauses, until_there_is_room
 
 __all__ = [
-    "Stream", "accept_descriptor", "accept_ready", "keep_streams_in", "recv", "recv_into", "send", "sendall",
-    "wait_descriptor",
+    "Stream", "accept_descriptor", "accept_ready", "give_away", "keep_streams_in", "recv", "recv_into", "send",
+    "sendall", "wait_descriptor",
 ]
 
 cdef extern from "Python.h":
@@ -52,6 +59,12 @@ cdef extern from "sys/socket.h" nogil:
     ssize_t c_send "send"(int fd, const void *buffer, size_t length, int flags)
     int AF_UNIX
     int MSG_DONTWAIT
+    int MSG_ERRQUEUE
+    int MSG_OOB
+    int MSG_PEEK
+    int MSG_WAITALL
+    int SO_RCVTIMEO
+    int SO_SNDTIMEO
     int SOCK_DGRAM
     int SOCK_STREAM
 
@@ -59,13 +72,43 @@ cdef extern from *:
     """
     #include <arpa/inet.h>
     #include <netinet/in.h>
+    #include <poll.h>
     #include <stddef.h>
     #include <string.h>
+    #include <sys/ioctl.h>
     #include <sys/socket.h>
+    #include <sys/time.h>
     #include <sys/un.h>
 
-    /* accept4() with O_NONBLOCK and O_CLOEXEC. Sets *address to what Python calls the peer's address: a new
-       reference, or NULL for a family that is not known here. Returns the descriptor, or -1. */
+    #ifndef POLLRDHUP
+    #define POLLRDHUP 0x2000
+    #endif
+
+    static int greenio_make_nonblocking(int fd)
+    {
+        int on = 1;
+        return ioctl(fd, FIONBIO, &on);
+    }
+
+    /* SO_RCVTIMEO or SO_SNDTIMEO in seconds; -1 for none, also if there is no such thing. */
+    static double greenio_limit(int fd, int option)
+    {
+        struct timeval limit = {0, 0};
+        socklen_t length = sizeof limit;
+        if (getsockopt(fd, SOL_SOCKET, option, &limit, &length) || (limit.tv_sec == 0 && limit.tv_usec == 0))
+            return -1;
+        return (double) limit.tv_sec + (double) limit.tv_usec / 1e6;
+    }
+
+    /* Whether nothing more will come, after what has. */
+    static int greenio_has_ended(int fd)
+    {
+        struct pollfd asked = {fd, POLLRDHUP, 0};
+        return poll(&asked, 1, 0) > 0;
+    }
+
+    /* accept4() with O_CLOEXEC. Sets *address to what Python calls the peer's address: a new reference, or NULL for
+       a family that is not known here. Returns the descriptor, or -1. */
     static int greenio_accept(int fd, PyObject **address)
     {
         struct sockaddr_storage storage;
@@ -75,7 +118,7 @@ cdef extern from *:
 
         memset(&storage, 0, sizeof storage);
         *address = NULL;
-        accepted = accept4(fd, (struct sockaddr *) &storage, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        accepted = accept4(fd, (struct sockaddr *) &storage, &length, SOCK_CLOEXEC);
         if (accepted < 0)
             return -1;
         if (storage.ss_family == AF_INET) {
@@ -98,6 +141,9 @@ cdef extern from *:
     }
     """
     int greenio_accept(int fd, PyObject **address)
+    bint greenio_has_ended(int fd)
+    double greenio_limit(int fd, int option)
+    int greenio_make_nonblocking(int fd)
 
 cdef extern from *:
     """
@@ -131,6 +177,9 @@ cdef extern from *:
 
 cdef char scratch[SCRATCH]
 
+# The listeners that were made non-blocking here, by device and number of their file.
+flagged_listeners = WeakValueDictionary()
+
 
 cdef char *scratch_buffer() noexcept:
     return scratch
@@ -145,6 +194,7 @@ cdef class Stream:
         self.family = family
         self.name = name
         self.seconds = -1 if timeout is None else timeout
+        self.receive_limit = self.send_limit = -1
         self.is_stream = (type & 0xF) == SOCK_STREAM
         self.is_unix_datagram = family == AF_UNIX and (type & 0xF) == SOCK_DGRAM
 
@@ -205,12 +255,30 @@ cdef class Stream:
             self.others[hub] = watch.generation
         return watch
 
-    cdef uint64_t due(self) except? 0:
+    cdef int ask_limits(self) except -1:
+        self.limits_unknown = False
+        self.receive_limit = greenio_limit(self.fd, SO_RCVTIMEO)
+        self.send_limit = greenio_limit(self.fd, SO_SNDTIMEO)
+        return 0
+
+    cdef double limit(self, int events) except? -2:
+        """How many seconds a call that begins now may take, in that direction; negative for ever."""
+        if self.seconds >= 0:
+            return self.seconds
+        if self.limits_unknown:
+            self.ask_limits()
+        return self.receive_limit if events == READ else self.send_limit
+
+    cdef uint64_t due(self, int events) except? 0:
         """When a call that begins now must be over: a loop time, or 0 for never."""
-        return 0 if self.seconds < 0 else due_after(self.seconds)
+        cdef double seconds = self.limit(events)
+        return 0 if seconds < 0 else due_after(seconds)
 
     cdef int wait(self, int events, uint64_t due) except -1:
-        """Wait until the descriptor is ready, or raise TimeoutError or OSError(EBADF)."""
+        """Wait until the descriptor is ready, or raise TimeoutError or OSError(EBADF).
+
+        BlockingIOError if what is over is not the socket's timeout, but SO_RCVTIMEO or SO_SNDTIMEO.
+        """
         cdef Scheduler hub = current_hub()
         cdef watch_t *watch
         cdef deadline_t *deadline = NULL
@@ -224,6 +292,8 @@ cdef class Stream:
         if outcome == OUTCOME_READY:
             return 0
         if outcome == OUTCOME_TIMED_OUT:
+            if self.seconds < 0 and self.limit(events) >= 0:
+                raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
             raise TimeoutError("timed out")
         raise OSError(EBADF, "the socket was closed while this greenlet waited for it")
 
@@ -242,20 +312,23 @@ cdef class Stream:
         if error == EINTR:
             PyErr_CheckSignals()
             return 0
-        if error != EAGAIN or self.seconds == 0 or (flags & MSG_DONTWAIT and self.seconds < 0):
+        if error != EAGAIN or self.seconds == 0 or (flags & (MSG_DONTWAIT | MSG_ERRQUEUE) and self.seconds < 0):
             raise OSError(error, os.strerror(error))
-        if due[0] == 0 and self.seconds > 0:
-            due[0] = self.due()
+        if due[0] == 0:
+            due[0] = self.due(events)
         self.wait(events, due[0])
         return 0
 
     cdef int begin_receive(self, int flags, uint64_t *due) except -1:
         """Wait at once if the receive to come would only say EAGAIN; else be fair."""
-        if not self.drained or flags != 0 or self.seconds == 0:
+        if not self.drained:
+            return self.fair()
+        if self.left_error != 0:
+            self.raise_left_error()
+        if flags != 0 or self.seconds == 0:
             return self.fair()
         self.drained = False
-        if self.seconds > 0:
-            due[0] = self.due()
+        due[0] = self.due(READ)
         self.wait(READ, due[0])
         return 0
 
@@ -264,38 +337,127 @@ cdef class Stream:
         cdef uint64_t due = 0
         if length == 0:
             return 0  # as in the standard library, which asks the system for nothing
+        if flags & MSG_WAITALL and self.is_for_all(flags):
+            return self.receive_all(buffer, length, flags)
         self.begin_receive(flags, &due)
         while True:
             if self.fd < 0:
                 self.closed()
-            count = c_recv(self.fd, buffer, length, flags)
+            count = c_recv(self.fd, buffer, length, flags | MSG_DONTWAIT)
             if count >= 0:
                 self.drained = self.is_stream and 0 < count < length and flags == 0
                 return count
             self.again(errno, READ, flags, &due)
 
+    cdef int leave_error(self, int error) noexcept:
+        """A call returns what it received before that error, of which the system tells once."""
+        if error != 0 and error != EAGAIN and error != EBADF:
+            self.left_error = error
+            self.drained = True
+        return 0
+
+    cdef int raise_left_error(self) except -1:
+        cdef int error = self.left_error
+        self.left_error = 0
+        self.drained = False
+        raise OSError(error, os.strerror(error))
+
+    cdef bint is_for_all(self, int flags) noexcept:
+        """Whether a call with such flags waits for all that it asks for: MSG_WAITALL, of a blocking socket."""
+        return (
+            flags & MSG_WAITALL != 0
+            and self.is_stream
+            and self.seconds < 0
+            and flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB) == 0
+        )
+
+    cdef Py_ssize_t receive_all(self, char *buffer, Py_ssize_t length, int flags) except -1:
+        """Receive all of it. Where there is an end or an error before: what came; the next call is told."""
+        cdef Py_ssize_t count
+        cdef Py_ssize_t done = 0
+        cdef uint64_t due = 0
+        cdef int error
+        if flags & MSG_PEEK:
+            return self.peek_all(buffer, length, flags)
+        if self.left_error != 0:
+            self.raise_left_error()
+        self.fair()
+        while True:
+            if self.fd < 0:
+                self.closed()
+            count = c_recv(self.fd, buffer + done, length - done, flags | MSG_DONTWAIT)
+            error = errno
+            if count >= 0:
+                done += count
+                if count == 0 or done >= length:
+                    return done
+                continue
+            try:
+                self.again(error, READ, flags, &due)
+            except OSError:
+                if done:
+                    self.leave_error(error)
+                    return done
+                raise
+
+    cdef Py_ssize_t peek_all(self, char *buffer, Py_ssize_t length, int flags) except -1:
+        """Look at all of it, and leave it there. The system does not tell when there is more than there was."""
+        cdef Py_ssize_t count
+        cdef uint64_t due = 0
+        pauses = None
+        while True:
+            if self.fd < 0:
+                self.closed()
+            count = c_recv(self.fd, buffer, length, flags | MSG_DONTWAIT)
+            if count < 0:
+                self.again(errno, READ, flags, &due)
+                continue
+            if count == 0 or count >= length or greenio_has_ended(self.fd):
+                return count
+            if pauses is None:
+                pauses = Pauses(0.001, 0.05, None if self.limit(READ) < 0 else self.limit(READ))
+            if not pauses.pause():
+                return count
+
+    def leave(self, error):
+        """The next call that receives is to raise this OSError, unless the system tells of it again."""
+        self.leave_error(error.errno or 0)
+
+    def waits_for_all(self, int flags):
+        """Whether a call with such flags waits for all that it asks for (bool)."""
+        return self.is_for_all(flags)
+
+    def wait_for_peek(self, Py_ssize_t length, int flags):
+        """Wait until so many bytes are there to be looked at, or no more will come. Switches."""
+        unwanted = bytearray(length)
+        cdef char[:] view = unwanted
+        if length:
+            self.peek_all(&view[0], length, flags)
+
     def wait_for(self, int events, *, bint timed=True):
         """Wait until readable (1) or writable (2), within the socket's timeout unless ``timed=False``. Switches."""
         if self.seconds == 0 and timed:
             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
-        self.wait(events, self.due() if timed else 0)
+        self.wait(events, self.due(events) if timed else 0)
 
-    def deadline(self):
-        """When a call that begins now must be over, for wait_until() (int)."""
-        return self.due()
+    cpdef uint64_t deadline(self) except? 0:
+        """When a call that begins now must be over by the socket's timeout, for wait_until() (int)."""
+        return 0 if self.seconds < 0 else due_after(self.seconds)
 
     def wait_until(self, int events, uint64_t deadline):
         """Wait until readable (1) or writable (2), or raise TimeoutError at the deadline (0 for never). Switches."""
         self.wait(events, deadline)
 
     def retry(self, int events, function, *args):
-        """Call ``function(*args)`` until it does not raise BlockingIOError, waiting in between. Switches.
+        """Call ``function(*args)``, which does not wait, until it does not raise BlockingIOError. Switches.
 
         For a Unix socket the system tells of room in its own buffer, but not in the queue of an address it sends to.
         When it says that a datagram could be sent, and it cannot, the call is tried again in growing pauses.
         """
         cdef uint64_t due = 0
         pauses = None
+        if events == READ and self.left_error != 0:
+            self.raise_left_error()
         self.fair()
         while True:
             if self.fd < 0:
@@ -305,13 +467,15 @@ cdef class Stream:
             except BlockingIOError:
                 if self.seconds == 0:
                     raise
-            if due == 0 and self.seconds > 0:
-                due = self.due()
+            if due == 0:
+                due = self.due(events)
             if pauses is not None:
                 if not pauses.pause():
+                    if self.seconds < 0:
+                        raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
                     raise TimeoutError("timed out")
             elif events == WRITE and self.is_unix_datagram:
-                pauses = until_there_is_room(self.timeout)
+                pauses = until_there_is_room(None if self.limit(events) < 0 else self.limit(events))
             self.wait(events, due)
 
     def try_again(self):
@@ -329,6 +493,10 @@ cdef class Stream:
             with suppress(HubDestroyed):
                 hub.run_callback_threadsafe(hub.loop.wake_readers, self.fd)
         return 0
+
+    def inherit_limits(self, Stream listener):
+        """It was accepted from that listener, whose SO_RCVTIMEO and SO_SNDTIMEO it has."""
+        self.limits_unknown = listener.limits_unknown or listener.receive_limit >= 0 or listener.send_limit >= 0
 
     def forget(self):
         """The descriptor is about to be closed or given away: wake everybody who waits for it, with EBADF."""
@@ -369,7 +537,7 @@ def recv(self, Py_ssize_t bufsize, int flags=0, /):
     cdef Py_ssize_t count
     if bufsize < 0:
         raise ValueError("negative buffersize in recv")
-    if stream.much or bufsize > SCRATCH:
+    if stream.much or bufsize > SCRATCH or flags & MSG_WAITALL:
         return receive_much(stream, bufsize, flags)
     # Other greenlets use it too, but none runs between the call that fills it and the copy.
     count = stream.receive(scratch, bufsize, flags)
@@ -386,12 +554,16 @@ cdef bytes receive_much(Stream stream, Py_ssize_t bufsize, int flags):
     cdef PyObject *data
     if bufsize == 0:
         return b""
+    if stream.is_for_all(flags):
+        whole = PyBytes_FromStringAndSize(NULL, bufsize)
+        count = stream.receive_all(PyBytes_AS_STRING(whole), bufsize, flags)
+        return whole if count == bufsize else whole[:count]
     stream.begin_receive(flags, &due)
     while True:
         if stream.fd < 0:
             stream.closed()
         data = new_bytes(NULL, bufsize)
-        count = c_recv(stream.fd, bytes_buffer(data), bufsize, flags)
+        count = c_recv(stream.fd, bytes_buffer(data), bufsize, flags | MSG_DONTWAIT)
         error = errno
         if count >= 0:
             stream.drained = stream.is_stream and 0 < count < bufsize and flags == 0
@@ -486,6 +658,7 @@ cdef int send_all(Stream stream, char *buffer, Py_ssize_t length, int flags) exc
 
 cdef Py_ssize_t send_some(int fd, char *buffer, Py_ssize_t length, int flags) noexcept:
     cdef Py_ssize_t count
+    flags |= MSG_DONTWAIT
     if length <= SCRATCH:
         return c_send(fd, buffer, length, flags)
     with nogil:
@@ -493,8 +666,34 @@ cdef Py_ssize_t send_some(int fd, char *buffer, Py_ssize_t length, int flags) no
     return count
 
 
+cdef int accept_now(Stream stream, PyObject **address) except -2:
+    """accept4(): a descriptor, or -1 and an error number in `errno`. Does not wait."""
+    if stream.seconds < 0:
+        # Each time: whoever has this file as well may have made it a blocking one again.
+        if not stream.flagged:
+            stream.flagged = True
+            status = os.fstat(stream.fd)
+            flagged_listeners[status.st_dev, status.st_ino] = stream
+        greenio_make_nonblocking(stream.fd)
+    return greenio_accept(stream.fd, address)
+
+
+def give_away(int fd):
+    """A child is to get this descriptor: if it is a listener that was made non-blocking here, it is so no more.
+
+    Does not switch. Raises OSError if there is no such descriptor.
+    """
+    if not flagged_listeners:
+        return
+    status = os.fstat(fd)
+    cdef Stream stream = flagged_listeners.get((status.st_dev, status.st_ino))
+    if stream is not None and stream.flagged and stream.seconds < 0:
+        os.set_blocking(fd, True)
+        stream.flagged = False
+
+
 def accept_descriptor(self):
-    """Wait for a connection; return its descriptor, non-blocking, and the peer's address. Switches."""
+    """Wait for a connection; return its descriptor and the peer's address. Switches."""
     cdef Stream stream = stream_of(self)
     cdef PyObject *address
     cdef int fd
@@ -503,7 +702,7 @@ def accept_descriptor(self):
     while True:
         if stream.fd < 0:
             stream.closed()
-        fd = greenio_accept(stream.fd, &address)
+        fd = accept_now(stream, &address)
         if fd >= 0:
             return fd, take_address(fd, address)
         stream.again(errno, READ, 0, &due)
@@ -516,7 +715,7 @@ def accept_ready(self):
     cdef int fd
     if stream.fd < 0:
         stream.closed()
-    fd = greenio_accept(stream.fd, &address)
+    fd = accept_now(stream, &address)
     if fd >= 0:
         return fd, take_address(fd, address)
     if errno == EAGAIN or errno == EINTR:

@@ -11,6 +11,8 @@ as `_USE_VFORK`, holds here too.
 import io
 import os
 import subprocess as _standard
+from contextlib import suppress
+from inspect import signature
 from subprocess import *  # noqa: F403  (this module offers everything that the standard one does)
 from subprocess import TimeoutExpired
 from types import FunctionType, SimpleNamespace
@@ -23,6 +25,7 @@ from greenio.children import wait_for_exit
 from greenio.fileobject import FileObjectClosed, open_own_pipe
 from greenio.greenlet import Greenlet
 from greenio.selectors import PollSelector
+from greenio.stream import give_away
 
 __all__ = sorted({*_standard.__all__, "Popen"})
 
@@ -73,6 +76,8 @@ def _on_ours(function):
 
 
 _communicate = _on_ours(vars(_standard.Popen)["_communicate"])
+_execute_child = _on_ours(vars(_standard.Popen)["_execute_child"])
+_signature = signature(_execute_child)
 
 
 class Popen(_standard.Popen):
@@ -82,7 +87,14 @@ class Popen(_standard.Popen):
     """
 
     __init__ = _on_ours(_standard.Popen.__init__)
-    _execute_child = _on_ours(vars(_standard.Popen)["_execute_child"])
+
+    def _execute_child(self, *args, **kwargs):
+        call = _signature.bind(self, *args, **kwargs).arguments
+        for descriptor in (call["p2cread"], call["c2pwrite"], call["errwrite"], *call["pass_fds"]):
+            if isinstance(descriptor, int) and descriptor >= 0:
+                with suppress(OSError):  # the system says what is wrong with it
+                    give_away(descriptor)
+        return _execute_child(self, *args, **kwargs)
 
     def _communicate(self, input, endtime, orig_timeout):
         if self._communication_started and self.stdin and not self.stdin.closed:

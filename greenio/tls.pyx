@@ -81,7 +81,7 @@ cdef class Engine:
 
     cdef int wait(self, int events, uint64_t *due, what) except -1:
         if due[0] == 0 and self.stream.seconds > 0:
-            due[0] = self.stream.due()
+            due[0] = self.stream.deadline()
         try:
             self.stream.wait(events, due[0])
         except TimeoutError:
@@ -193,7 +193,7 @@ cdef class Engine:
         return 0
 
     cdef object write_all(self, connection, data):
-        cdef uint64_t due = self.stream.due()
+        cdef uint64_t due = self.stream.deadline()
         cdef Py_ssize_t written = 0
         try:
             view = memoryview(data)

@@ -58,7 +58,7 @@ LAYERS = [
     {"waiting", "choosing"},
     {"mapping", "pool", "threadpool", "deadline", "taskgroup", "util"},
     {"config", "hub", "process"},
-    {"buffered", "resolver", "stream", "tls", "datagram", "readiness", "connecting", "pauses", "socket"},
+    {"buffered", "resolver", "stream", "tls", "datagram", "readiness", "connecting", "pauses", "whole", "socket"},
     {"nowait", "signalfd", "blocking", "children", "signal_handlers"},
     {"baseserver", "server", "select", "selectors", "fileobject", "subprocess", "ssl", "os", "time", "signal"}
     | {"fcntl", "fs"},

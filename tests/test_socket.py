@@ -229,8 +229,20 @@ class TestTimeouts:
         pair[0].setblocking(True)
         assert pair[0].gettimeout() is None and pair[0].getblocking()
 
-    def test_the_descriptor_is_always_non_blocking(self, pair):
-        assert not os.get_blocking(pair[0].fileno())
+    @pytest.mark.parametrize("make", [socket, standard.socket])
+    def test_the_descriptor_is_non_blocking_with_a_timeout(self, make):
+        """O_NONBLOCK is the open file's, which children may have: it is as the standard library has it."""
+        with make() as sock:
+            blocking = []
+            for timeout in (None, 5, 0, 5.5, None, 0, None, 3, 7, None):
+                sock.settimeout(timeout)
+                blocking.append(os.get_blocking(sock.fileno()))
+                assert sock.gettimeout() == timeout
+            sock.setblocking(False)
+            blocking.append(os.get_blocking(sock.fileno()))
+            sock.setblocking(True)
+            blocking.append(os.get_blocking(sock.fileno()))
+        assert blocking == [True, False, False, False, True, False, True, False, False, True, False, True]
 
     @pytest.mark.parametrize("value", [-1, float("nan")])
     def test_bad_values(self, pair, value):

@@ -1,0 +1,306 @@
+"""Sockets without a timeout are blocking, as in the standard library: for children, and in what the system does."""
+
+import errno
+import os
+import socket as standard
+import struct
+import subprocess as standard_subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import greenio.os
+from greenio import Timeout, sleep, spawn, subprocess
+from greenio.socket import SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET, create_connection, create_server, fromfd, socketpair
+
+ALL, PEEK = standard.MSG_WAITALL, standard.MSG_PEEK
+CAT = [sys.executable, "-c", "import os; data = os.read(0, 100); os.write(1, data)"]
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def pair(request):
+    if request.param == "unix":
+        ours, theirs = socketpair()
+    else:
+        with create_server(("127.0.0.1", 0)) as listener:
+            connecting = spawn(create_connection, listener.getsockname())
+            theirs, _ = listener.accept()
+            ours = connecting.get()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def in_parts(sock, parts, pause=0.01):
+    def send():
+        for part in parts:
+            sock.sendall(part)
+            sleep(pause)
+
+    return spawn(send)
+
+
+def limit(sock, option, milliseconds):
+    sock.setsockopt(SOL_SOCKET, option, struct.pack("ll", 0, milliseconds * 1000))
+
+
+# --- who shares the descriptor ----------------------------------------------------------------------------------
+
+
+def test_the_descriptors_of_all_kinds_are_blocking(pair):
+    ours, theirs = pair
+    assert os.get_blocking(ours.fileno()) and os.get_blocking(theirs.fileno())
+    with ours.dup() as copy, fromfd(ours.fileno(), ours.family, ours.type) as other:
+        other.settimeout(5)  # the open file is the same one
+        theirs.send(b"x")
+        assert copy.recv(1, PEEK) == ours.recv(1, PEEK) == other.recv(1) == b"x"
+        other.settimeout(None)
+    descriptor = ours.detach()
+    assert os.get_blocking(descriptor)
+    os.close(descriptor)
+
+
+def test_a_socket_as_the_standard_input_and_output_of_a_child(pair):
+    ours, theirs = pair
+    process = subprocess.Popen(CAT, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL)
+    theirs.close()
+    sleep(0.05)
+    ours.sendall(b"hello")
+    assert ours.recv(100) == b"hello" and process.wait() == 0
+
+
+def test_a_descriptor_passed_on(pair):
+    ours, theirs = pair
+    command = [sys.executable, "-c", f"import os; os.write(1, os.read({theirs.fileno()}, 100))"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=[theirs.fileno()])
+    sleep(0.02)
+    ours.sendall(b"hello")
+    assert process.communicate()[0] == b"hello"
+
+
+def test_a_listener_is_blocking_for_a_child():
+    """It is made non-blocking to be accepted from, and no longer when a child gets it."""
+    code = "import socket; s = socket.socket(fileno=0); print(s.accept()[0].recv(9).decode())"
+    with create_server(("127.0.0.1", 0)) as listener:
+        assert os.get_blocking(listener.fileno())
+        with pytest.raises(Timeout), Timeout(0.01):
+            listener.accept()
+        for stdin in (listener, os.dup(listener.fileno())):
+            with pytest.raises(Timeout), Timeout(0.01):
+                listener.accept()
+            process = subprocess.Popen([sys.executable, "-c", code], stdin=stdin, stdout=subprocess.PIPE)
+            assert os.get_blocking(listener.fileno())
+            with create_connection(listener.getsockname()) as client:
+                client.sendall(b"hello")
+                assert process.communicate()[0] == b"hello\n"
+        os.close(stdin)
+        connecting = spawn(create_connection, listener.getsockname())
+        accepted, _ = listener.accept()
+        assert os.get_blocking(accepted.fileno())
+        accepted.close()
+        connecting.get().close()
+        descriptor = listener.detach()
+        assert os.get_blocking(descriptor)
+        os.close(descriptor)
+
+
+def test_reading_and_writing_the_descriptor(pair, ticks):
+    ours, theirs = pair
+    data = os.urandom(4_000_000)
+    writing = spawn(greenio.os.write, ours.fileno(), data)
+    received = bytearray()
+    while len(received) < len(data):
+        received += greenio.os.read(theirs.fileno(), 65_536)
+    assert writing.get() == len(data) and received == data and ticks
+
+
+def test_a_file_is_sent(pair, tmp_path, ticks):
+    ours, theirs = pair
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(3_000_000))
+    with path.open("rb") as file:
+        sending = spawn(ours.sendfile, file)
+        received = theirs.recv(3_000_000, ALL)
+        assert sending.get() == 3_000_000 and received == path.read_bytes()
+    assert ticks and os.get_blocking(ours.fileno())
+
+
+def test_connecting_leaves_it_blocking():
+    with create_server(("127.0.0.1", 0)) as listener:
+        with create_connection(listener.getsockname()) as client:
+            assert os.get_blocking(client.fileno())
+        with create_connection(listener.getsockname(), timeout=5) as client:
+            assert not os.get_blocking(client.fileno())
+            client.settimeout(None)
+            assert os.get_blocking(client.fileno())
+
+
+# --- MSG_WAITALL ------------------------------------------------------------------------------------------------
+
+
+def received_by(name, sock, size, flags):
+    """The data that a way to receive returns."""
+    buffer = bytearray(size)
+    if name in ("recv", "recvfrom"):
+        result = getattr(sock, name)(size, flags)
+        return result if name == "recv" else result[0]
+    if name in ("recv_into", "recvfrom_into"):
+        result = getattr(sock, name)(buffer, 0, flags)
+        return bytes(buffer[: result if name == "recv_into" else result[0]])
+    if name == "recvmsg":
+        return sock.recvmsg(size, 0, flags)[0]
+    with memoryview(buffer) as view:
+        return bytes(buffer[: sock.recvmsg_into([view[:2], view[2:2], view[2:]], 0, flags)[0]])
+
+
+WAYS = ["recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"]
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_all_is_waited_for(pair, name, ticks):
+    ours, theirs = pair
+    sending = in_parts(theirs, [b"abc"] * 4)
+    assert received_by(name, ours, 10, ALL) == b"abcabcabca" and ticks
+    assert received_by(name, ours, 10, 0) == b"bc"
+    sending.join()
+    large = in_parts(theirs, [b"x" * 200_000] * 2, 0)
+    assert received_by(name, ours, 400_000, ALL) == b"x" * 400_000
+    large.join()
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_the_end_comes_first(pair, name):
+    ours, theirs = pair
+    sending = in_parts(theirs, [b"abc", b"def"])
+    ending = spawn(lambda: (sending.join(), theirs.close()))
+    assert received_by(name, ours, 10, ALL) == b"abcdef"
+    assert received_by(name, ours, 10, ALL) == b""
+    ending.join()
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_an_error_comes_first(pair, name):
+    """What was received is returned, and the next call is told."""
+    ours, theirs = pair
+    if ours.family == standard.AF_UNIX:
+        ours.send(b"unread")
+    else:
+        theirs.setsockopt(SOL_SOCKET, standard.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.send(b"abc")
+    job = spawn(received_by, name, ours, 10, ALL)
+    sleep(0.01)
+    theirs.close()
+    assert job.get() == b"abc"
+    with pytest.raises(ConnectionResetError):
+        received_by(name, ours, 10, ALL)
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_killed_in_the_middle(pair, name):
+    """What has been received is lost, as when a signal handler raises; the socket is usable."""
+    ours, theirs = pair
+    theirs.send(b"abc")
+    with pytest.raises(Timeout), Timeout(0.02):
+        received_by(name, ours, 10, ALL)
+    theirs.send(b"def")
+    assert received_by(name, ours, 10, 0) == b"def"
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_where_all_is_not_waited_for(pair, name):
+    """With a timeout the descriptor is non-blocking, and the system waits for nothing."""
+    ours, theirs = pair
+    theirs.send(b"abc")
+    assert received_by(name, ours, 10, ALL | standard.MSG_DONTWAIT) == b"abc"
+    ours.settimeout(5)
+    sending = in_parts(theirs, [b"abc", b"def"], 0.05)
+    assert received_by(name, ours, 10, ALL) == b"abc"
+    sending.join()
+    assert received_by(name, ours, 10, ALL) == b"def"
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_look_at_all(pair, name):
+    ours, theirs = pair
+    sending = in_parts(theirs, [b"abc", b"def"])
+    assert received_by(name, ours, 6, ALL | PEEK) == b"abcdef"
+    sending.join()
+    theirs.close()
+    assert received_by(name, ours, 10, ALL | PEEK) == b"abcdef" == received_by(name, ours, 10, ALL)
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_datagrams_are_not_waited_for(name):
+    ours, theirs = socketpair(type=standard.SOCK_DGRAM)
+    with ours, theirs:
+        theirs.send(b"abc")
+        assert received_by(name, ours, 10, ALL) == b"abc"
+
+
+def test_descriptors_that_come_along_end_the_call():
+    ours, theirs = socketpair()
+    with ours, theirs:
+        standard.send_fds(theirs, [b"abc"], [0])
+        data, ancillary, _, _ = ours.recvmsg(10, standard.CMSG_SPACE(4), ALL)
+        os.close(struct.unpack("i", ancillary[0][2])[0])
+        assert data == b"abc"
+
+
+# --- SO_RCVTIMEO, SO_SNDTIMEO -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_the_system_s_own_limit_of_receiving(pair, name):
+    ours, theirs = pair
+    limit(ours, SO_RCVTIMEO, 20)
+    with pytest.raises(BlockingIOError) as caught:
+        received_by(name, ours, 10, 0)
+    assert caught.value.errno == errno.EAGAIN
+    theirs.send(b"abc")
+    assert received_by(name, ours, 10, ALL) == b"abc"  # what came in time
+    with ours.dup() as copy, pytest.raises(BlockingIOError):
+        received_by(name, copy, 10, 0)
+    ours.settimeout(0.01)  # which counts then
+    with pytest.raises(TimeoutError):
+        received_by(name, ours, 10, 0)
+    ours.settimeout(None)
+    limit(ours, SO_RCVTIMEO, 0)
+    sending = in_parts(theirs, [b"", b"late"], 0.05)
+    assert received_by(name, ours, 10, 0) == b"late"
+    sending.join()
+
+
+def test_the_system_s_own_limit_of_sending(pair):
+    ours, _ = pair
+    limit(ours, SO_SNDTIMEO, 20)
+    with pytest.raises(BlockingIOError):
+        ours.sendall(bytes(20_000_000))
+    for send in (ours.send, lambda data: ours.sendmsg([data])):
+        with pytest.raises(BlockingIOError):
+            for _ in range(1000):  # there may be room for some more
+                send(bytes(65_536))
+
+
+def test_the_system_s_own_limit_of_accepting():
+    with create_server(("127.0.0.1", 0)) as listener:
+        limit(listener, SO_RCVTIMEO, 20)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        with create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+            with pytest.raises(BlockingIOError):  # as the system has it
+                accepted.recv(1)
+
+
+def test_a_process_of_the_standard_library_s_reads_it_too(pair):
+    ours, theirs = pair
+    process = standard_subprocess.Popen(CAT, stdin=theirs, stdout=theirs)
+    theirs.close()
+    ours.sendall(b"hello")
+    assert ours.recv(5, ALL) == b"hello" and process.wait() == 0
+
+
+def test_processes_of_a_fork_server():
+    """The server, which is not patched, gets a listener and pipes of a patched program."""
+    script = Path(__file__).parent / "scripts" / "forkserver_children.py"
+    result = standard_subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    assert (result.stdout, result.stderr) == ("['asked', 'answered']\n[0, 2, 4, 6, 8] 0\n", "")
