@@ -6,7 +6,7 @@ from greenio.greenlet cimport STATE_FINISHED, Greenlet
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.ready cimport fifo_append, fifo_remove, fifo_t, link_t
 from hub.scheduler cimport Wait, current_hub
-from hub.wait_queue cimport Waitable, await_turn, link_grant, new_turn
+from hub.wait_queue cimport Waitable, await_turn, link_grant, new_turn, wait_is_over
 
 # Taken before anything can replace it.
 poll = select.poll
@@ -102,6 +102,7 @@ def wait_any(*sources, timeout=None):
     Raises ValueError without sources, TypeError for an object that cannot be waited for.
     """
     cdef Wait wait
+    cdef Wait taker
     cdef Offer offer
     cdef Offer taken
     cdef list offers = []
@@ -115,34 +116,34 @@ def wait_any(*sources, timeout=None):
         offers.append(offer)
         if not isinstance(source, (Waitable, Greenlet)):
             current_hub()  # a watcher or a link needs one
-    wait = Wait.__new__(Wait)
+    taker = Wait.__new__(Wait)
     for offer in offers:
-        if offer.take_now(wait):
-            return offer.source, offer.taken(wait)
+        if offer.take_now(taker):
+            return offer.source, offer.taken(taker)
 
     wait = new_turn(Choice(sources), timeout)
-    wait.given = <object> running_greenlet()  # the owner to be, for a lock that has one
+    wait.kept = wait.given = <object> running_greenlet()  # given: the owner to be, for a lock that has one
     try:
         for offer in offers:
             # Anything may have happened meanwhile, between one of them and the next too.
             if wait.c.granted_by != NULL:
                 break
-            if offer.take_now(wait):
+            if offer.take_now(taker):
                 if wait.c.granted_by == NULL:
-                    wait.c.granted_by = &offer.link
-                    return offer.source, offer.taken(wait)
-                offer.give_back(wait)
+                    wait_is_over(wait)
+                    return offer.source, offer.taken(taker)
+                offer.give_back(taker)
                 break
             offer.join(wait)
-        try:
-            if not await_turn(wait):
-                raise TimeoutError(f"none of {', '.join(map(repr, sources))} within {timeout} seconds")
-        except BaseException:
-            taken = granted_offer(offers, wait)
-            if taken is not None:
-                taken.give_back(wait)
-            raise
+        if not await_turn(wait):
+            raise TimeoutError(f"none of {', '.join(map(repr, sources))} within {timeout} seconds")
         taken = granted_offer(offers, wait)
+    except BaseException:
+        wait_is_over(wait)
+        taken = granted_offer(offers, wait)
+        if taken is not None:
+            taken.give_back(wait)
+        raise
     finally:
         for offer in offers:
             offer.leave()

@@ -279,6 +279,7 @@ cdef class RWLock:
         """Let in whoever may be let in now."""
         cdef Wait wait
         while not self.writing_now:
+            wait = None  # giving it up may run any code: not between the look and the grant
             wait = line_peek(&self.waiters)
             if wait is None or (wait.given and self.readers):
                 break

@@ -337,7 +337,10 @@ cdef class Greenlet(HubGreenlet):
         cdef tuple arguments = self.args
         cdef object value = None
         cdef object error = None
-        self.begun()
+        if self.begin():
+            self.cancel_start()  # switched to by hand before its time
+            if self.state == STATE_FINISHED:
+                return  # killed before
         self.state = STATE_RUNNING
         self.target = None
         try:

@@ -28,7 +28,8 @@ from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait, be_fair
 from hub.wait_queue cimport (
-    Waitable, await_turn, line_grant, line_grant_all, line_join, line_peek, line_take, line_wake, new_turn,
+    Waitable, await_final_turn, await_turn, line_grant, line_grant_all, line_join, line_peek, line_take, line_wake,
+    new_turn,
 )
 
 try:
@@ -290,7 +291,7 @@ cdef class SimpleQueue(Waitable):
             self.refuse_below()
         line_join(&self.putters, wait)
         self.joined()
-        if not await_turn(wait):
+        if not await_final_turn(wait):
             raise Full
         if wait.given is SHUT_DOWN:
             raise ShutDown(f"{self!r} was shut down")
@@ -728,7 +729,7 @@ cdef class Channel(Waitable):
         if line_grant(&self.takers, item):
             return
         line_join(&self.givers, wait)
-        if not await_turn(wait):
+        if not await_final_turn(wait):
             raise Full
 
     def put_nowait(self, item):

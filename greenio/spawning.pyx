@@ -23,7 +23,7 @@ cdef class RawGreenlet(HubGreenlet):
     def run(self):
         """The greenlet's main function. Not for users."""
         function, args, kwargs = self.function, self.args, self.kwargs
-        self.begun()
+        self.begin()
         self.function = self.args = self.kwargs = None
         try:
             return function(*args, **kwargs) if kwargs else function(*args)

@@ -14,7 +14,7 @@ from cython cimport final
 
 from hub.errors import HubDestroyed
 from hub.loop cimport Job
-from hub.ready cimport OUTCOME_VALUE, ready_push, ready_remove, wait_hold, wait_release, wait_wake
+from hub.ready cimport OUTCOME_VALUE, ready_push, ready_remove, wait_hold_and_wake
 from hub.scheduler cimport Scheduler, Wait
 
 __all__ = ["Callback", "run_callback", "run_callback_threadsafe", "take_requests"]
@@ -69,16 +69,21 @@ cdef class InboxJob(Job):
 
     cdef int run(self) except -1:
         cdef list requests = self.hub.inbox
-        cdef Wait wait
+        cdef Py_ssize_t done = 0
         self.hub.inbox = []
-        for request in requests:
-            if type(request) is Wait:
-                wait = <Wait> request
-                wait_hold(&wait.c)
-                if not wait_wake(&wait.c, OUTCOME_VALUE):
-                    wait_release(&wait.c)
-            else:
-                self.call(request[0], request[1])
+        try:
+            for request in requests:
+                done += 1
+                if type(request) is Wait:
+                    wait_hold_and_wake(&(<Wait> request).c, OUTCOME_VALUE)
+                else:
+                    self.call(request[0], request[1])
+        finally:
+            if done < len(requests):
+                # A report failed, too: what else was asked for is still done, in the next turn.
+                self.hub.inbox = requests[done:] + self.hub.inbox
+                if not self.node.queued:
+                    ready_push(&self.hub.loop.core.ready, &self.node)
         return 0
 
     cdef int call(self, object callback, tuple args) except -1:

@@ -69,6 +69,7 @@ cdef struct handle_t:
     handle_t *previous
     PyObject *owner       # the Handle object, borrowed; NULL when it is gone
     node_t *node          # its entry for the ready queue; NULL when it is gone
+    bint started          # whether the Handle keeps itself alive: only then may the entry be queued
     core_t *core
     uv_handle_t *uv       # memory of the size that the kind needs; NULL for a timer
     timer_t *timer        # only for a timer

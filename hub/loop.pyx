@@ -29,7 +29,7 @@ from cpython.ref cimport Py_INCREF, Py_DECREF
 from libc.errno cimport EINTR, errno
 from libc.math cimport ceil, isnan
 from libc.string cimport memset
-from posix.unistd cimport read, write
+from posix.unistd cimport read, usleep, write
 
 from hub import low_descriptors
 from hub.errors import HubDestroyed
@@ -827,9 +827,15 @@ cdef class Loop:
         uv_close(<uv_handle_t *> &core.before_sleep, NULL)
         if not HUB_EXACT_SLEEP:
             uv_close(<uv_handle_t *> &core.alarm_clock, NULL)
-        for _ in range(8):
+        for turn in range(1000 + 8):
             if uv_run(uv, UV_RUN_NOWAIT) == 0:
                 break
+            if turn >= 8:
+                # Handles are closed by now, but a thread of libuv's pool still works for one, or for a pyuv request.
+                with nogil:
+                    usleep(1000)
+        else:
+            Py_INCREF(self.pyuv_loop)  # for ever: that thread will use it
         core.uv = NULL
         for fd in (core.probe, core.signal_read, core.signal_write):
             if fd >= 0:
@@ -927,9 +933,11 @@ cdef void close_pooled(uv_handle_t *handle, void *core) noexcept nogil:
 # --- handles ----------------------------------------------------------------------------------------------------
 
 cdef void fire(handle_t *state, int status) noexcept nogil:
+    if not state.started:
+        return  # an async handle that nobody listens to: nothing would keep the job alive
     state.fired = True
     state.status = status
-    if state.node != NULL and not state.node.queued:
+    if not state.node.queued:
         ready_push(&state.core.ready, state.node)
 
 
@@ -1101,12 +1109,19 @@ cdef class Handle(Job):
         return 0
 
     cdef void keep(self, bint alive) noexcept:
-        """A started handle must not be collected: it keeps a reference to itself."""
+        """A started handle must not be collected, nor a job in the ready queue: it keeps a reference to itself.
+
+        One that is not started never comes into the queue.
+        """
         if alive and not self.keeps_itself:
             self.keeps_itself = True
+            if self.state != NULL:
+                self.state.started = True
             Py_INCREF(self)
         elif not alive and self.keeps_itself:
             self.keeps_itself = False
+            if self.state != NULL:
+                self.state.started = False
             Py_DECREF(self)
 
     cdef int start_timer(self, double after, double repeat) except -1:

@@ -6,6 +6,9 @@
 #   2. Nothing here touches a reference count in a function marked nogil. What is in the queue is kept alive
 #      by a *hold* that the waker took earlier, with the GIL, and that travels with the entry.
 #   3. A wait is decided once. The first wake() finds it WAITING and decides; every later one returns False.
+#   4. `greenlet` and `slot` of a wait may be followed while it is not over. Then the greenlet is parked on it, or a
+#      hold keeps it alive, or the Wait itself does, until it parks. Of a wait that is over they are history, and so
+#      no hold is taken on it: wait_hold_and_wake() looks first.
 #
 # What does not belong here: anything that knows about Python exceptions, libuv or greenlet switching.
 
@@ -79,10 +82,11 @@ cdef struct alarm_t:
     node_t node          # first: an alarm in the ready queue
     slot_t *slot         # of the greenlet it is for
     PyObject *greenlet   # owned while the alarm is set: the greenlet it is for
-    wait_t *wait         # the wait it decided, until that is carried out
+    wait_t *wait         # the wait it decided, until that is carried out, or the greenlet has left it otherwise
     throw_t pending      # its place among the slot's pending exceptions
     bint is_pending      # whether it has that place
     bint is_set          # whether the alarm is set: running, fired but not delivered, or pending
+    bint is_cancelled    # another thread has cancelled it, after it fired: what is pending is not raised any more
     bint references      # whether it keeps the loop alive while it runs
     PyObject *loop       # owned while the alarm is set: the Loop that its timer is from
     unsigned long epoch  # of that loop when it was set
@@ -111,7 +115,7 @@ cdef struct wait_t:
     bint parked            # whether its greenlet is switched out on it now
     ready_t *ready         # the ready queue of the hub it belongs to
     slot_t *slot           # of the greenlet
-    PyObject *greenlet     # owned while holds > 0, else borrowed (a parked greenlet's stack owns the wait)
+    PyObject *greenlet     # owned while holds > 0, else borrowed (a parked greenlet's stack owns the wait): see rule 4
     int holds              # how many wakers hold it
     alarm_t *alarm         # the alarm that decided it, or NULL
     link_t link            # its place in one fifo
@@ -260,6 +264,14 @@ cdef inline bint wait_wake(wait_t *wait, wait_outcome outcome) noexcept nogil:
     wait.outcome = outcome
     ready_push(wait.ready, &wait.node)
     return True
+
+
+cdef inline bint wait_hold_and_wake(wait_t *wait, wait_outcome outcome) noexcept:
+    """Decide the wait, for somebody who has no hold on it; needs the GIL. False if it is decided already."""
+    if wait.state != WAIT_WAITING:
+        return False
+    wait_hold(wait)
+    return wait_wake(wait, outcome)
 
 
 cdef inline wait_t *fifo_wake_first(fifo_t *fifo, wait_outcome outcome) noexcept nogil:

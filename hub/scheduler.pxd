@@ -20,7 +20,7 @@ cdef class HubGreenlet(greenlet):
     cdef int attach(self, Scheduler scheduler) except -1
     cdef int schedule_start(self) except -1
     cdef bint unschedule_start(self) noexcept
-    cdef void begun(self) noexcept
+    cdef int begin(self) except -1
     cdef void finished(self) noexcept
 
 
@@ -31,6 +31,7 @@ cdef class Wait:
     cdef object value            # what it was woken with: a value, or an exception instance
     cdef readonly object what    # what it waits on, for reports
     cdef object given            # what it was granted in a line, or offers there (see wait_queue)
+    cdef object kept             # its greenlet, where the program may have the wait without it, until it parks; or None
     cdef object thread_lock      # in a thread without a hub: the lock that its thread waits on
 
     cdef bint wake_with(self, object value) except -1
@@ -79,6 +80,7 @@ cdef class Scheduler(greenlet):
     cdef tuple observers                 # told when a greenlet lets others run and when it goes on, or None
     cdef bint signals_due                # the main greenlet is to run Python's signal handlers
     cdef PyObject *switch_to             # whom the greenlet that parks is to switch to, if not the next one; borrowed
+    cdef PyObject *starting              # the greenlet that is being started, until it has begun, or NULL; owned
     cdef object callback                 # the job the hub greenlet runs now, or None
     cdef long in_line                    # waits that another thread could wake
     cdef long restricted                 # nothing may wait: the hub is being destroyed, or in no_switch() sections
@@ -89,7 +91,7 @@ cdef class Scheduler(greenlet):
     cdef Wait new_wait(self, object what)
     cdef int bind(self, Wait wait, PyObject *current, object what) except -1
     cdef int bind_current(self, Wait wait, object what) except -1
-    cdef int refuse(self, PyObject *current) except -1
+    cdef int refuse(self, PyObject *current, slot_t *slot) except -1
     cdef slot_t *slot_of_current(self) except NULL
     cdef int look_safely(self, bint on_hub) noexcept
     cdef bint hub_goes_on(self) except -1

@@ -41,7 +41,8 @@ from hub.report import called_on_hub
 from hub.ready cimport *
 from hub.stacks cimport begin_small
 from hub.thrown cimport (
-    alarm_start, drop_pending, forget_exception, make_exception, pend_exception, take_alarm, take_pending,
+    alarm_come, alarm_start, drop_pending, forget_exception, has_pending, make_exception, pend_alarm, pend_exception,
+    take_alarm, take_pending,
 )
 
 __all__ = ["HubGreenlet", "Scheduler", "Wait", "get_hub", "get_hub_if_exists", "set_hub_maker", "sleep"]
@@ -93,9 +94,18 @@ cdef class HubGreenlet(greenlet):
         self.scheduler = scheduler
         return hub_greenlet_set_parent(<PyObject *> self, <PyObject *> scheduler)
 
+    def switch(self, *args, **kwargs):
+        """Switch to it at once, as greenlet does it. For greenlets that were suspended so; the hub starts the others.
+
+        Raises InvalidSwitchError if it has not begun.
+        """
+        if self.start_node.kind == NODE_START and not hub_greenlet_has_started(<PyObject *> self):
+            raise InvalidSwitchError(f"{self!r} has not begun: start() it, and the hub switches to it")
+        return greenlet.switch(self, *args, **kwargs)
+
     cdef int schedule_start(self) except -1:
         """Queue the first run. The hub's own thread."""
-        Py_INCREF(self)  # the ready queue's; begun() gives it up
+        Py_INCREF(self)  # the ready queue's; begin() gives it up
         ready_push(&self.scheduler.loop.core.ready, &self.start_node)
         return 0
 
@@ -106,11 +116,21 @@ cdef class HubGreenlet(greenlet):
         Py_DECREF(self)
         return True
 
-    cdef void begun(self) noexcept:
-        """The first thing a subclass's run() calls."""
+    cdef int begin(self) except -1:
+        """The first thing a subclass's run() calls. Returns 1 if it was not in the ready queue to be started."""
+        cdef int by_hand = 0
+        if <PyObject *> self is not running_greenlet() or self.start_node.kind != NODE_START:
+            raise InvalidSwitchError(f"run() of {self!r} is not for users to call: start it, and the hub does")
+        if self.scheduler.starting is <PyObject *> self:
+            self.scheduler.starting = NULL
+            Py_DECREF(self)  # the ready queue's; run()'s caller has its own
+        elif self.start_node.queued:
+            self.unschedule_start()
+        else:
+            by_hand = 1
         self.start_node.kind = NODE_YIELD
-        Py_DECREF(self)  # the ready queue's; run()'s caller has its own
         begin_small()
+        return by_hand
 
     cdef void finished(self) noexcept:
         """The last thing a subclass's run() calls: what was still to be thrown is dropped, `at_end` is called."""
@@ -170,22 +190,21 @@ cdef class Wait:
         if self.hub is not None:
             raise RuntimeError(f"{self!r} is initialised already")
         hub.bind_current(self, what)
+        self.kept = <object> self.c.greenlet
 
     cdef bint wake_with(self, object value) except -1:
         """Wake with a value. False if the wait is decided already. The hub's own thread."""
         if self.c.state != WAIT_WAITING or self.c.left_behind:
             return False
         self.value = value
-        wait_hold(&self.c)
-        return wait_wake(&self.c, OUTCOME_VALUE)
+        return wait_hold_and_wake(&self.c, OUTCOME_VALUE)
 
     cdef bint throw_with(self, object exception) except -1:
         """Wake with an exception instance. False if the wait is decided already. The hub's own thread."""
         if self.c.state != WAIT_WAITING:
             return False
         self.value = exception
-        wait_hold(&self.c)
-        return wait_wake(&self.c, OUTCOME_THROWN)
+        return wait_hold_and_wake(&self.c, OUTCOME_THROWN)
 
     def wake(self, value=None):
         """Wake the greenlet: its park() returns `value`.
@@ -303,9 +322,14 @@ cdef class Scheduler(greenlet):
         self.stride = 7
         self.interval = <uint64_t> (sys.getswitchinterval() * 1e9)
 
+    def __dealloc__(self):
+        drop_pending(&self.main_slot)
+
     def __init__(self):
         cdef PyObject *at
         cdef PyObject *above
+        if self.loop is not None:
+            raise RuntimeError(f"{self!r} is initialised already")
         # The hub's parent is the main greenlet, whatever greenlet happened to need the hub first.
         at = hub_greenlet_current()
         while True:
@@ -341,23 +365,25 @@ cdef class Scheduler(greenlet):
                 f"a blocking function was called on the hub greenlet, {called_on_hub(self.callback)}; "
                 "spawn a greenlet and let that one block"
             )
-        if self.restricted:
-            self.refuse(current)
         wait.c.greenlet = current
         wait.c.ready = &self.loop.core.ready
         if isinstance(<object> current, HubGreenlet):
             wait.c.slot = &(<HubGreenlet> current).slot
         else:
             wait.c.slot = self.slot_of(<object> current)
+        if self.restricted:
+            self.refuse(current, wait.c.slot)
         wait.hub = self
         wait.what = what
         return 0
 
     @final
-    cdef int refuse(self, PyObject *current) except -1:
+    cdef int refuse(self, PyObject *current, slot_t *slot) except -1:
         """Nothing can be waited for now: in a no_switch() section, or because the hub is being destroyed."""
         if not self.destroying:
             raise BlockingSwitchOutError("a blocking function was called in a no_switch() section")
+        if slot.pending != NULL and has_pending(slot):
+            raise take_pending(slot)  # HubDestroyed itself, perhaps, if the greenlet had been granted something
         if current is <PyObject *> self.main:
             raise HubDestroyed(f"{self!r} is being destroyed; nothing can be waited for")
         # A greenlet that got HubDestroyed and blocks again stays where it is, for good.
@@ -410,11 +436,16 @@ cdef class Scheduler(greenlet):
         cdef wait_t *w = &wait.c
         cdef wait_t *below
         cdef int result
-        if w.slot.pending != NULL and w.state == WAIT_WAITING:
+        if wait.kept is not None:
+            wait.kept = None
+        if w.slot.pending != NULL and has_pending(w.slot) and w.state == WAIT_WAITING:
             w.state = WAIT_OVER
             exception = take_pending(w.slot)
             PyErr_SetObject(type(exception), exception)
             return -1
+        if w.state != WAIT_WAITING and not w.node.queued:
+            w.state = WAIT_OVER  # woken before it parked, and its turn has passed
+            return 0
         w.parked = True
         # A finalizer that runs while this greenlet switches away may park it a second time, on top of the first.
         below = w.slot.current
@@ -444,7 +475,10 @@ cdef class Scheduler(greenlet):
         w.parked = False
         w.slot.current = below
         w.state = WAIT_OVER
-        if w.node.carried and w.alarm == NULL:
+        if w.alarm != NULL:
+            if w.alarm.wait is w:
+                w.alarm.wait = NULL  # it is still in the ready queue
+        elif w.node.carried:
             wait_release(w)  # the ready queue's hold
         if result == 1:
             return 0
@@ -505,8 +539,7 @@ cdef class Scheduler(greenlet):
         exception, wait.value = wait.value, None
         if alarm != NULL:
             wait.c.alarm = NULL
-            alarm.is_pending = True
-            append_pending(slot, &alarm.pending)
+            pend_alarm(alarm)
         else:
             pend_exception(slot, exception)
         return 0
@@ -523,12 +556,12 @@ cdef class Scheduler(greenlet):
         Py_DECREF(<object> current)  # it is running: somebody else owns it
         if not isinstance(<object> current, HubGreenlet) or self.restricted or (<HubGreenlet> current).slot.yielding:
             wait = self.new_wait(what)
-            if wait.c.slot.pending == NULL:
+            if wait.c.slot.pending == NULL or not has_pending(wait.c.slot):
                 wait.wake_with(None)
             self.deliver(wait, self.park(wait))
             return 0
         greenlet = <HubGreenlet> current
-        if greenlet.slot.pending != NULL:
+        if greenlet.slot.pending != NULL and has_pending(&greenlet.slot):
             raise take_pending(&greenlet.slot)
         greenlet.slot.yielding = True
         Py_INCREF(greenlet)  # the ready queue's
@@ -766,7 +799,14 @@ cdef class Scheduler(greenlet):
                         return
             elif node.kind == NODE_START:
                 self.spend()
-                if self.enter(node.object):
+                self.starting = node.object
+                answer = self.enter(node.object)
+                target = self.starting
+                if target != NULL:
+                    # It could not begin: its run() is another one, or there is no memory.
+                    self.starting = NULL
+                    Py_DECREF(<object> target)
+                if answer:
                     return
             else:
                 self.spend()
@@ -1053,7 +1093,6 @@ cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:
     NULL if that greenlet is no longer parked; what the entry held is given up then.
     """
     cdef wait_t *wait
-    cdef alarm_t *alarm
     if node.kind == NODE_YIELD:
         target[0] = node.object
         node.carried = True
@@ -1066,13 +1105,8 @@ cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:
             wait_release(wait)
             return NULL
     else:
-        alarm = <alarm_t *> node
-        wait = alarm.wait
-        alarm.wait = NULL
-        if wait == NULL or not wait.parked or wait.alarm is not alarm:
-            # The greenlet was switched out of that wait by force: the exception is still due.
-            alarm.is_pending = True
-            append_pending(alarm.slot, &alarm.pending)
+        wait = alarm_come(<alarm_t *> node)
+        if wait == NULL:
             return NULL
     target[0] = wait.greenlet
     wait.node.carried = True

@@ -3,11 +3,12 @@
 from libc.stdint cimport uint64_t
 
 from hub.loop cimport Loop
-from hub.ready cimport alarm_t, slot_t
+from hub.ready cimport alarm_t, slot_t, wait_t
 
 
 cdef int pend_exception(slot_t *slot, object exception) except -1
 cdef object take_pending(slot_t *slot)
+cdef bint has_pending(slot_t *slot) noexcept
 cdef void drop_pending(slot_t *slot) noexcept
 cdef bint forget_exception(slot_t *slot, object exception) except -1
 cdef object make_exception(object exception, object value, object traceback)
@@ -15,5 +16,7 @@ cdef object make_exception(object exception, object value, object traceback)
 cdef int alarm_start(
     alarm_t *alarm, object owner, object target, slot_t *slot, Loop loop, uint64_t due, bint ref
 ) except -1
+cdef wait_t *alarm_come(alarm_t *alarm) noexcept
 cdef object take_alarm(alarm_t *alarm)
+cdef void pend_alarm(alarm_t *alarm) noexcept nogil
 cdef void alarm_cancel(alarm_t *alarm) noexcept

@@ -12,13 +12,35 @@ from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint64_t
 
+from hub.greenlet_api cimport hub_greenlet_has_started, hub_greenlet_is_active, import_greenlet
 from hub.loop cimport Loop, timer_t, timer_to_pool
 from hub.ready cimport (
-    NODE_ALARM, OUTCOME_THROWN, WAIT_DECIDED, WAIT_WAITING, alarm_t, append_pending, ready_push, remove_pending, slot_t,
-    throw_t, wait_t,
+    NODE_ALARM, OUTCOME_THROWN, WAIT_DECIDED, WAIT_WAITING, alarm_t, append_pending, ready_push, ready_remove,
+    remove_pending, slot_t, throw_t, wait_t,
 )
 
 __all__: list = []
+
+import_greenlet()
+
+cdef extern from *:
+    """
+    /* Whose an alarm is whose time has come: its loop takes the timer's target away, without the GIL, or another thread
+       that cancels it puts one of these there. Either finds what the other has done. */
+    static char hub_cancelled, hub_cancelled_with_reference;
+
+    #define hub_claim_target(place) __atomic_exchange_n((place), NULL, __ATOMIC_ACQ_REL)
+
+    static int hub_replace_target(void **place, void *target, int reference)
+    {
+        void *mark = reference ? &hub_cancelled_with_reference : &hub_cancelled;
+        return __atomic_compare_exchange_n(place, &target, mark, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    }
+    """
+    char hub_cancelled
+    char hub_cancelled_with_reference
+    void *hub_claim_target(void **place) nogil
+    bint hub_replace_target(void **place, void *target, bint reference)
 
 
 cdef int pend_exception(slot_t *slot, object exception) except -1:
@@ -34,11 +56,12 @@ cdef int pend_exception(slot_t *slot, object exception) except -1:
 
 
 cdef object take_pending(slot_t *slot):
-    """The first exception that waits for this greenlet's next park."""
+    """The first exception that waits for this greenlet's next park. There is one: has_pending() said so."""
     cdef throw_t *entry = slot.pending
     cdef object exception
     slot.pending = entry.next
     if entry.alarm != NULL:
+        entry.alarm.is_pending = False
         return take_alarm(entry.alarm)
     exception = <object> entry.exception
     Py_DECREF(exception)
@@ -46,12 +69,27 @@ cdef object take_pending(slot_t *slot):
     return exception
 
 
+cdef bint has_pending(slot_t *slot) noexcept:
+    """Whether an exception waits for this greenlet's next park. May run any code, if another thread has cancelled one."""
+    cdef throw_t *entry
+    while slot.pending != NULL:
+        entry = slot.pending
+        if entry.alarm == NULL or not entry.alarm.is_cancelled:
+            return True
+        slot.pending = entry.next
+        entry.alarm.is_pending = False
+        clear_alarm(entry.alarm)
+    return False
+
+
 cdef void drop_pending(slot_t *slot) noexcept:
     cdef throw_t *entry
     while slot.pending != NULL:
         entry = slot.pending
         if entry.alarm != NULL:
-            alarm_cancel(entry.alarm)
+            slot.pending = entry.next
+            entry.alarm.is_pending = False
+            clear_alarm(entry.alarm)
         else:
             slot.pending = entry.next
             Py_DECREF(<object> entry.exception)
@@ -111,6 +149,7 @@ cdef int alarm_start(
     alarm.pending.alarm = alarm
     alarm.is_set = True
     alarm.is_pending = False
+    alarm.is_cancelled = False
     alarm.references = ref
     alarm.wait = NULL
     Py_INCREF(loop)
@@ -125,27 +164,63 @@ cdef int alarm_start(
 
 
 cdef void on_alarm(timer_t *timer) noexcept nogil:
-    cdef alarm_t *alarm = <alarm_t *> timer.target
-    cdef wait_t *wait = alarm.slot.current
+    cdef void *target = hub_claim_target(&timer.target)
+    cdef alarm_t *alarm = <alarm_t *> target
+    cdef wait_t *wait
+    if target is &hub_cancelled or target is &hub_cancelled_with_reference:
+        if target is &hub_cancelled_with_reference:
+            timer.core.references -= 1
+        timer_to_pool(timer)
+        return
+    wait = alarm.slot.current
     if alarm.references:
         timer.core.references -= 1
     timer_to_pool(timer)
     alarm.timer = NULL
-    if wait != NULL and wait.state == WAIT_WAITING:
-        wait.state = WAIT_DECIDED
-        wait.outcome = OUTCOME_THROWN
-        wait.alarm = alarm
-        alarm.wait = wait
+    if wait != NULL and alarm_decide(alarm, wait):
+        ready_push(&timer.core.ready, &alarm.node)
+    elif wait == NULL and not alarm.slot.yielding:
+        # Suspended in a switch of its own making, or over: alarm_come() finds out, with the GIL.
         ready_push(&timer.core.ready, &alarm.node)
     else:
-        alarm.is_pending = True
-        append_pending(alarm.slot, &alarm.pending)
+        pend_alarm(alarm)
 
 
-cdef void on_cancelled_alarm(timer_t *timer) noexcept nogil:
-    """One that kept its loop alive, and that another thread has cancelled."""
-    timer.core.references -= 1
-    timer_to_pool(timer)
+cdef bint alarm_decide(alarm_t *alarm, wait_t *wait) noexcept nogil:
+    """Let the alarm decide a wait. False if that is decided already."""
+    if wait.state != WAIT_WAITING:
+        return False
+    wait.state = WAIT_DECIDED
+    wait.outcome = OUTCOME_THROWN
+    wait.alarm = alarm
+    alarm.wait = wait
+    return True
+
+
+cdef void pend_alarm(alarm_t *alarm) noexcept nogil:
+    """Let what the alarm throws be raised at the greenlet's next park."""
+    alarm.is_pending = True
+    append_pending(alarm.slot, &alarm.pending)
+
+
+cdef wait_t *alarm_come(alarm_t *alarm) noexcept:
+    """An alarm's turn in the ready queue: the wait that it ends, or NULL if there is none."""
+    cdef wait_t *wait = alarm.wait
+    if wait == NULL:
+        # It had none when it fired, or the greenlet was switched out of it by force.
+        wait = alarm.slot.current
+        if alarm.is_cancelled or is_over(alarm.greenlet):
+            clear_alarm(alarm)
+            return NULL
+        if wait == NULL or not alarm_decide(alarm, wait):
+            pend_alarm(alarm)
+            return NULL
+    alarm.wait = NULL
+    return wait
+
+
+cdef bint is_over(PyObject *greenlet) noexcept:
+    return hub_greenlet_has_started(greenlet) and not hub_greenlet_is_active(greenlet)
 
 
 cdef object take_alarm(alarm_t *alarm):
@@ -158,7 +233,6 @@ cdef object take_alarm(alarm_t *alarm):
         Py_DECREF(result)
     except BaseException as error:
         result = error
-    alarm.is_pending = False
     clear_alarm(alarm)
     return result
 
@@ -178,7 +252,10 @@ cdef void clear_alarm(alarm_t *alarm) noexcept:
 
 
 cdef void alarm_cancel(alarm_t *alarm) noexcept:
-    """Cancel an alarm that was not delivered yet. One that has decided a wait already is delivered all the same."""
+    """Cancel an alarm that was not delivered yet. One that has decided a wait already is delivered all the same.
+
+    Where another thread cancels it, what has come between is lost with it, and it may be some time until it is free.
+    """
     cdef timer_t *timer = <timer_t *> alarm.timer
     cdef Loop loop
     if timer != NULL:
@@ -188,12 +265,20 @@ cdef void alarm_cancel(alarm_t *alarm) noexcept:
                 if alarm.references:
                     loop.core.references -= 1
                 loop.timer_give(timer)
-            else:
-                # Another thread's is out of reach. It will find nobody to tell.
-                timer.fire = on_cancelled_alarm if alarm.references else timer_to_pool
+            elif not hub_replace_target(&timer.target, alarm, alarm.references):
+                alarm.is_cancelled = True  # it has just fired: from now on it is its own thread's
+                return
+            # else: another thread's timer is out of reach. It will find nobody to tell.
         alarm.timer = NULL
         clear_alarm(alarm)
+        return
+    loop = <Loop> alarm.loop
+    if alarm.epoch == loop.core.epoch and loop.thread != <unsigned long> PyThread_get_thread_ident():
+        alarm.is_cancelled = True
     elif alarm.is_pending:
         remove_pending(alarm.slot, &alarm.pending)
         alarm.is_pending = False
+        clear_alarm(alarm)
+    elif alarm.node.queued and alarm.wait == NULL:
+        ready_remove(&loop.core.ready, &alarm.node)
         clear_alarm(alarm)

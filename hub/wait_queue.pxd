@@ -17,6 +17,8 @@ cdef class Waitable:
 cdef Wait new_turn(object what, object timeout)
 cdef void line_join(fifo_t *line, Wait wait) noexcept
 cdef bint await_turn(Wait wait) except -1
+cdef bint await_final_turn(Wait wait) except -1
+cdef void wait_is_over(Wait wait) noexcept
 
 cdef bint link_grant(link_t *link) except -1
 cdef Wait line_take(fifo_t *line)

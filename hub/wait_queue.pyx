@@ -11,8 +11,9 @@ Rules
        and against finalizers that use the very object whose operation they interrupt.
     2. What could run Python code (making the wait, above all) is done first, and what was found out before that is
        looked at again afterwards.
-    3. A grant is final. An exception that decides a wait which has been granted something is raised at the
-       greenlet's next park; a timeout of such a wait is forgotten.
+    3. Whoever grants cannot know what else happens to the wait, in its own thread, in that moment. If that is an
+       exception, it is raised, and what was granted is given back; where it cannot be, the exception is raised at the
+       greenlet's next park. A timeout of a wait that was granted something is forgotten.
     4. A wait is woken by its own thread: through the inbox when another thread grants it. A thread without a hub
        waits on a lock of its own.
     5. In a forked child, what other threads and greenlets waited for before the fork is never granted to them: they
@@ -98,31 +99,56 @@ cdef void line_join(fifo_t *line, Wait wait) noexcept:
 cdef bint await_turn(Wait wait) except -1:
     """Wait for a grant: True, or False if the timeout passed first. Out of the line in any case.
 
-    Raises what is thrown in meanwhile. Only if the greenlet is switched to by force can `granted_by` be set then:
-    the caller has to give back what it was granted.
+    Raises what is thrown in meanwhile. If `granted_by` is set then, the caller has to give back what it was granted.
     """
+    cdef int result
+    if wait.hub is None:
+        return await_in_thread(wait)
+    result = stand_in_line(wait)
+    if result < 0 or wait.c.outcome == OUTCOME_THROWN:
+        wait.hub.deliver(wait, result)
+    return wait.c.granted_by != NULL
+
+
+cdef bint await_final_turn(Wait wait) except -1:
+    """The same where a grant cannot be given back. Only if the greenlet is switched to by force is it lost."""
+    cdef int result
+    if wait.hub is None:
+        return await_in_thread(wait)
+    result = stand_in_line(wait)
+    if result < 0 or wait.c.outcome == OUTCOME_THROWN:
+        if result < 0 or wait.c.granted_by == NULL:
+            wait.hub.deliver(wait, result)
+        wait.hub.postpone(wait)
+    return wait.c.granted_by != NULL
+
+
+cdef int stand_in_line(Wait wait) except -2:
+    """Park until there is a grant, or something else: what park() returns."""
     cdef Scheduler hub = wait.hub
     cdef wait_t *w = &wait.c
-    cdef int result
-    cdef bint granted
-    if hub is None:
-        return await_in_thread(wait)
+    cdef int result = -2
     wait_hold(w)  # a greenlet that stands in line is not collected
     hub.in_line += 1
-    if w.due == 0:
-        result = hub.park(wait)
-    else:
-        result = hub.park_until(wait, w.due, True)
-    hub.in_line -= 1
-    if w.link.fifo != NULL:
-        fifo_remove(&w.link)
-    granted = w.granted_by != NULL
-    wait_release(w)
-    if result < 0 or w.outcome == OUTCOME_THROWN:
-        if result < 0 or not granted:
-            hub.deliver(wait, result)
-        hub.postpone(wait)
-    return granted
+    try:
+        if w.due == 0:
+            result = hub.park(wait)
+        else:
+            result = hub.park_until(wait, w.due, True)
+    finally:
+        hub.in_line -= 1
+        if result == -2:
+            w.state = WAIT_OVER  # it could not be parked
+        if w.link.fifo != NULL:
+            fifo_remove(&w.link)
+        wait_release(w)
+    return result
+
+
+cdef void wait_is_over(Wait wait) noexcept:
+    """It will not be waited for: nothing is granted to it from now on. Also for one that has been."""
+    if wait.c.state == WAIT_WAITING:
+        wait.c.state = WAIT_OVER
 
 
 cdef bint await_in_thread(Wait wait) except -1:
@@ -188,9 +214,7 @@ cdef int line_wake(Wait wait) except -1:
     if wait.hub is None:
         wait.thread_lock.release()
     elif is_current(wait.hub):
-        wait_hold(&wait.c)
-        if not wait_wake(&wait.c, OUTCOME_VALUE):
-            wait_release(&wait.c)
+        wait_hold_and_wake(&wait.c, OUTCOME_VALUE)
     else:
         wait.hub.post(wait)
     return 0

@@ -33,8 +33,13 @@ cdef class Watcher(Handle):
     cdef bint pass_events          # whether the events come first among them
 
     def __init__(self, loop, bint ref=True, priority=None):
+        cdef Scheduler hub
+        if self.hub is not None:
+            raise RuntimeError(f"{self!r} is initialised already")
+        hub = <Scheduler?> loop.hub
+        hub.check_thread()
         self.loop = loop
-        self.hub = loop.hub
+        self.hub = hub
         self.make(ref)
 
     cdef int make(self, bint ref) except -1:

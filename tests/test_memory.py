@@ -1,0 +1,374 @@
+"""What a queue, an inbox, a callback, libuv's thread pool or another thread can still reach is kept alive by it.
+
+Where that is forgotten, the interpreter ends by a signal: so would this test run.
+"""
+
+import gc
+import io
+import threading
+import time
+import weakref
+
+import greenlet as greenlet_module
+import pytest
+from hub import InvalidSwitchError, Wait
+
+from greenio import Greenlet, GreenletExit, Timeout, get_hub, sleep, spawn, spawn_later, spawn_raw, wait_any
+from greenio.event import Event
+from greenio.lock import Lock, RLock, Semaphore
+from greenio.queue import Queue
+from greenio.socket import socketpair
+
+
+@pytest.fixture
+def errors():
+    stream = get_hub().exception_stream = io.StringIO()
+    yield stream
+    del get_hub().__dict__["_exception_stream"]
+
+
+def in_thread(function):
+    """Call a function in a thread of its own, and return what it returned."""
+    returned = []
+    thread = threading.Thread(target=lambda: returned.append(function()))
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    return returned[0]
+
+
+class Granted:
+    """A greenlet of another thread that is killed when it was granted something, and before it has heard of that."""
+
+    def __init__(self, wait, grant, gone=True):
+        asked, granted = threading.Event(), threading.Event()
+
+        def thread():
+            greenlet = spawn(wait)
+            sleep(0.001)
+            asked.set()
+            granted.wait(10)
+            greenlet.kill(block=gone)
+            if gone:
+                assert isinstance(greenlet.value, GreenletExit), greenlet
+            del greenlet
+            gc.collect()
+            sleep(0.001)
+
+        thread = threading.Thread(target=thread)
+        thread.start()
+        asked.wait(10)
+        grant()
+        granted.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+class TestGrantedToAGreenletThatIsKilled:
+    """The grant stands in the inbox of a hub when the greenlet it is for is ended and freed: it is given back."""
+
+    @pytest.mark.parametrize("make", [lambda: Semaphore(0), Lock, RLock], ids=["Semaphore", "Lock", "RLock"])
+    def test_a_lock(self, make):
+        lock = make()
+        if not isinstance(lock, Semaphore):
+            lock.acquire()
+        Granted(lock.acquire, lock.release)
+        assert lock.acquire(timeout=5)
+
+    def test_an_item(self):
+        queue = Queue()
+        queue_of = [queue]
+        Granted(lambda: queue_of[0].get(), lambda: queue.put("item"))
+        assert queue.get(timeout=5) == "item"
+
+    def test_one_of_several(self):
+        queue = Queue()
+        Granted(lambda: wait_any(Event(), queue), lambda: queue.put("item"))
+        assert queue.get(timeout=5) == "item"
+
+    def test_an_event(self):
+        event = Event()
+        Granted(event.wait, event.set)
+
+    def test_an_item_that_was_taken_is_not_put_twice(self):
+        queue = Queue(1)
+        queue.put(1)
+        # What cannot be given back is final.
+        Granted(lambda: queue.put(2), queue.get, gone=False)
+        assert queue.get(timeout=5) == 2 and queue.empty()
+
+
+class TestAnExceptionWhileJoiningSeveralLines:
+    def test_what_was_granted_meanwhile_is_given_back(self):
+        """A source that fails when it is joined; another one was granted before that."""
+
+        class Failing:
+            def ready(self):
+                return False
+
+            def rawlink(self, callback):
+                semaphore.release()
+                raise OSError("cannot be watched")
+
+            def unlink(self, callback):
+                pass
+
+        semaphore = Semaphore(0)
+        with pytest.raises(OSError, match="cannot be watched"):
+            wait_any(semaphore, Failing())
+        sleep(0)
+        assert semaphore.counter == 1
+
+
+class TestWaitsThatAreNeverParkedOn:
+    def test_woken_when_the_greenlet_is_over(self):
+        waits = []
+        for _ in range(100):
+            spawn_raw(lambda: waits.append(Wait("never")))
+        sleep(0)
+        gc.collect()
+        for wait in waits:
+            assert wait.greenlet is not None and wait.wake()
+        waits.clear()
+        sleep(0)
+
+    def test_woken_before_it_is_parked_on(self):
+        """Also with a turn of the loop in between."""
+        wait = Wait("early")
+        assert wait.wake(5)
+        sleep(0)
+        with Timeout(5):
+            assert wait.park() == 5
+        wait = Wait("early")
+        wait.throw(ValueError("early"))
+        sleep(0)
+        with pytest.raises(ValueError, match="early"):
+            wait.park()
+
+
+class TestTimeouts:
+    def test_cancelled_by_another_thread_when_they_fire(self):
+        stop, box = [], []
+
+        def other():
+            while not stop:
+                if box:
+                    timeouts, due = box.pop()
+                    while time.monotonic() < due:
+                        pass
+                    for timeout in timeouts:
+                        timeout.cancel()
+                    timeouts = timeout = None
+                time.sleep(0)
+
+        def victim(timeouts):
+            for timeout in timeouts:
+                timeout.start()
+            try:
+                sleep(0.1)
+            except Timeout:
+                pass
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        for turn in range(10):
+            timeouts = [Timeout(0.01) for _ in range(2000)]
+            greenlet = spawn(victim, timeouts)
+            sleep(0)
+            box.append((timeouts, time.monotonic() + 0.008 + turn * 0.0004))
+            timeouts = None
+            greenlet.join(5)
+            assert greenlet.ready()
+        stop.append(1)
+        thread.join()
+
+    def test_cancelled_by_another_thread_it_is_not_raised_any_more(self):
+        """It had fired already, while the greenlet had other things to do."""
+        outcome = []
+
+        def work():
+            timeout = Timeout.start_new(0.001)
+            waited = Wait("both")
+            get_hub().run_callback(time.sleep, 0.005)
+            get_hub().run_callback(waited.wake)
+            waited.park()
+            sleep(0)
+            thread = threading.Thread(target=timeout.cancel)
+            thread.start()
+            thread.join()
+            sleep(0.001)
+            outcome.append("slept")
+
+        # Where it had decided a wait before that, it is raised there.
+        greenlet = spawn(work)
+        greenlet.join()
+        assert outcome == ["slept"] or isinstance(greenlet.exception, Timeout)
+
+    def test_not_after_its_block(self):
+        """It fired together with another exception, which left the block."""
+        out = []
+
+        def work():
+            try:
+                with Timeout(0.002):
+                    sleep(5)
+            except ValueError:
+                out.append("ValueError")
+            for _ in range(2):
+                sleep(0.002)
+                out.append("slept")
+
+        def thrower():
+            sleep(0.001)
+            worker.throw(ValueError)
+
+        worker = spawn(work)
+        sleep(0)
+        spawn(thrower)
+        sleep(0)
+        time.sleep(0.01)
+        worker.get()
+        assert out == ["ValueError", "slept", "slept"]
+
+    @pytest.mark.parametrize("make", [spawn, spawn_raw, lambda work: bare(work)], ids=["Greenlet", "raw", "bare"])
+    def test_of_a_greenlet_that_is_over(self, make):
+        """They keep nothing alive when their time has passed."""
+        greenlets = []
+        for _ in range(10):
+            greenlet = make(lambda: Timeout(0.001).start() or sleep(0))
+            greenlets.append(weakref.ref(greenlet))
+            del greenlet
+        sleep(0.01)
+        get_hub().run_callback(int)  # the hub is done with the callback before
+        sleep(0)
+        gc.collect()
+        assert [ref() for ref in greenlets if ref() is not None] == []
+
+    def test_thrown_into_a_greenlet_that_is_suspended_in_a_switch_of_its_own(self):
+        """The time comes there; it is raised at the next wait."""
+        raised = []
+
+        def work():
+            timeout = Timeout.start_new(0.001)
+            get_hub().switch()
+            try:
+                sleep(1)
+            except Timeout as error:
+                raised.append(error is timeout)
+
+        greenlet = bare(work)
+        sleep(0.01)
+        get_hub().run_callback(greenlet.switch)
+        sleep(0.01)
+        assert raised == [True]
+
+
+def bare(function):
+    """A greenlet without a scheduler, started by the hub."""
+    greenlet = greenlet_module.greenlet(function, get_hub())
+    get_hub().run_callback(greenlet.switch)
+    return greenlet
+
+
+class TestWatchersInTheReadyQueue:
+    def test_dropped_while_due(self):
+        """It was never started, and so nothing kept it."""
+        loop = get_hub().loop
+        held = [loop.async_()]
+        dropper = spawn(lambda: sleep(0.001) or held.clear())
+        sleep(0)
+        held[0].send()
+        time.sleep(0.005)
+        sleep(0.005)
+        assert dropper.ready()
+
+    def test_sent_before_it_is_started(self):
+        loop, fired = get_hub().loop, []
+        with loop.async_() as watcher:
+            watcher.send()
+            watcher.start(fired.append, 1)
+            sleep(0.005)
+            assert fired == [1]
+
+    @pytest.mark.parametrize("method", ["close", "stop"])
+    def test_closed_or_stopped_while_due(self, method):
+        loop, fired = get_hub().loop, []
+        first, second = loop.timer(0.001), loop.timer(0.001)
+        first.start(lambda: getattr(second, method)())
+        second.start(fired.append, "second")
+        time.sleep(0.005)
+        sleep(0.01)
+        assert fired == []
+        first.close()
+        second.close()
+
+    def test_initialised_once(self):
+        loop = get_hub().loop
+        with loop.timer(1) as watcher:
+            with pytest.raises(RuntimeError, match="already"):
+                watcher.__init__(loop, 2)
+
+
+def test_a_hub_that_ends_while_libuv_s_threads_work_for_it():
+    def work():
+        hub = get_hub()
+        watchers = [hub.loop.stat(f"/proc/self/fd/{number}", 0.001) for number in range(100)]
+        for watcher in watchers:
+            watcher.start(int)
+        sleep(0)
+        for watcher in watchers:
+            watcher.close()
+        hub.destroy()
+
+    for _ in range(10):
+        in_thread(work)
+
+
+class TestGreenletsOwnMethods:
+    """Those of the base class, called on a greenlet of the library."""
+
+    @pytest.mark.parametrize("make", [lambda: Greenlet(int), lambda: spawn(int), lambda: spawn_later(60, int)])
+    def test_switch_before_it_has_begun(self, make):
+        greenlet = make()
+        with pytest.raises(InvalidSwitchError, match="start"):
+            greenlet.switch()
+        greenlet.kill()
+        del greenlet
+
+    @pytest.mark.parametrize("make", [Greenlet, spawn, lambda run: spawn_later(60, run), spawn_raw])
+    def test_switch_of_the_base_class_before_it_has_begun(self, make):
+        ran = []
+        for _ in range(10):
+            greenlet = make(lambda: ran.append(1))
+            get_hub().run_callback(greenlet_module.greenlet.switch, greenlet)
+            sleep(0)
+            assert greenlet.dead
+            greenlet = None
+        gc.collect()
+        sleep(0)
+        assert len(ran) == 10
+        assert not get_hub().statistics()["references"]
+
+    def test_of_one_that_was_killed_before_it_began(self):
+        ran = []
+        greenlet = spawn(ran.append, 1)
+        greenlet.kill()
+        get_hub().run_callback(greenlet_module.greenlet.switch, greenlet)
+        sleep(0)
+        assert ran == []
+
+    @pytest.mark.parametrize("make", [Greenlet, spawn, spawn_raw])
+    def test_run(self, make):
+        ran = []
+        greenlet = make(lambda: ran.append(1))
+        with pytest.raises(InvalidSwitchError, match="start"):
+            greenlet.run()
+        if make is Greenlet:
+            greenlet.start()
+        sleep(0)
+        assert ran == [1]
+
+    def test_run_from_inside(self, errors):
+        greenlet = spawn(lambda: greenlet.run())
+        with pytest.raises(InvalidSwitchError, match="start"):
+            greenlet.get()
