@@ -3,6 +3,7 @@
 Where that is forgotten, the interpreter ends by a signal: so would this test run.
 """
 
+import contextlib
 import gc
 import io
 import threading
@@ -164,10 +165,8 @@ class TestTimeouts:
         def victim(timeouts):
             for timeout in timeouts:
                 timeout.start()
-            try:
+            with contextlib.suppress(Timeout):
                 sleep(0.1)
-            except Timeout:
-                pass
 
         thread = threading.Thread(target=other)
         thread.start()
