@@ -70,7 +70,7 @@ cdef object take_pending(slot_t *slot):
 
 
 cdef bint has_pending(slot_t *slot) noexcept:
-    """Whether an exception waits for this greenlet's next park. May run any code, if another thread has cancelled one."""
+    """Whether an exception waits for this greenlet's next park. May run any code, if another thread cancelled."""
     cdef throw_t *entry
     while slot.pending != NULL:
         entry = slot.pending

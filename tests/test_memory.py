@@ -18,7 +18,6 @@ from greenio import Greenlet, GreenletExit, Timeout, get_hub, sleep, spawn, spaw
 from greenio.event import Event
 from greenio.lock import Lock, RLock, Semaphore
 from greenio.queue import Queue
-from greenio.socket import socketpair
 
 
 @pytest.fixture

@@ -47,7 +47,8 @@ def fork():
 
 background = greenio.spawn(ticker)
 waiting = greenio.spawn(reader)
-greenio.sleep(0.02)
+while len(ticks) < 3:
+    greenio.sleep(0.005)
 pid = greenio.spawn(fork).get() if how == "greenlet" else fork()
 status = os.waitpid(pid, 0)[1]
 theirs.sendall(b"parent")
