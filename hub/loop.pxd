@@ -88,6 +88,7 @@ cdef struct core_t:
     unsigned long epoch   # counts forks and the end: a pooled timer or watch from before must not be touched
     handle_t *handles     # every open Handle
     handle_t *orphans     # Handles whose object was collected; closed at the next turn, by the loop's thread
+    long handles_open     # all whose memory libuv may still use
     ready_t ready         # the ready queue of the loop's hub
     long references       # parked waits and alarms that keep the loop alive
     hub_heap timers       # the running ones
@@ -134,6 +135,7 @@ cdef class Loop:
     cdef readonly list fork_watchers  # what is to be told in a forked child
 
     cdef int check(self) except -1
+    cdef int check_thread(self) except -1
     cdef bint is_alive(self) noexcept
     cdef int poll(self, bint block) except -1
     cdef int wake_up(self) except -1

@@ -32,11 +32,11 @@ from libc.string cimport memset
 from posix.unistd cimport read, usleep, write
 
 from hub import low_descriptors
-from hub.errors import HubDestroyed
+from hub.errors import HubDestroyed, InvalidThreadUseError
 from hub.libuv cimport *
 from hub.ready cimport (
-    NODE_JOB, OUTCOME_CLOSED, OUTCOME_READY, WAIT_WAITING, fifo_remove, fifo_t, fifo_wake_first, link_t, node_t,
-    ready_pop, ready_push, ready_push_front, ready_remove, wait_outcome, wait_wake,
+    NODE_JOB, OUTCOME_CLOSED, OUTCOME_READY, WAIT_WAITING, fifo_remove, fifo_t, fifo_wake_first, hub_check, link_t,
+    node_t, ready_pop, ready_push, ready_push_front, ready_remove, wait_outcome, wait_wake,
 )
 
 __all__ = ["LIBUV_VERSION", "Handle", "Job", "Loop"]
@@ -422,11 +422,18 @@ cdef class Loop:
             raise HubDestroyed(f"{self!r}: get_hub() makes a new hub with a new loop")
         return 0
 
+    cdef int check_thread(self) except -1:
+        self.check()
+        if self.thread != <unsigned long> PyThread_get_thread_ident():
+            raise InvalidThreadUseError(f"{self!r} belongs to another thread")
+        return 0
+
     # --- running ---
 
     cdef bint is_alive(self) noexcept:
         """Whether anything could still happen: a referenced handle, request or wait."""
         cdef bint alive
+        hub_check(self.core.references >= 0, b"what keeps the loop alive is counted")
         if self.core.references > 0:
             return True
         uv_unref(<uv_handle_t *> &self.core.wakeup)
@@ -705,10 +712,11 @@ cdef class Loop:
     def closing_fd(self, int fd):
         """Say that descriptor `fd` is about to be closed; greenlets that wait for it are woken with EBADF.
 
-        Returns whether anybody waited. This loop only; ``hub.threads.closing_descriptor`` tells those of all threads.
+        Returns whether anybody waited. This loop only, in its own thread, or InvalidThreadUseError is raised;
+        ``hub.threads.closing_descriptor`` tells those of all threads.
         """
         cdef watch_t *watch
-        self.check()
+        self.check_thread()
         watch = self.watch_if_any(fd)
         if watch == NULL:
             return False
@@ -736,8 +744,8 @@ cdef class Loop:
         return self.core.now / 1e9
 
     def update_now(self):
-        """Read the clock into the loop's cached time."""
-        self.check()
+        """Read the clock into the loop's cached time. The loop's own thread only: InvalidThreadUseError."""
+        self.check_thread()
         self.core.now = hub_now()
 
     update = update_now
@@ -836,6 +844,8 @@ cdef class Loop:
                     usleep(1000)
         else:
             Py_INCREF(self.pyuv_loop)  # for ever: that thread will use it
+            core.handles_open = 0
+        hub_check(core.handles_open == 0, b"every handle of a loop is closed with it")
         core.uv = NULL
         for fd in (core.probe, core.signal_read, core.signal_write):
             if fd >= 0:
@@ -844,7 +854,8 @@ cdef class Loop:
         core.watches = NULL
         core.watches_length = 0
         drop_timers(core)
-        memset(&core.ready, 0, sizeof(core.ready))
+        while ready_pop(&core.ready) != NULL:
+            pass
         del self.pyuv_loop.excepthook
         self.pyuv_loop = None
 
@@ -887,6 +898,7 @@ cdef class Loop:
         PyMem_RawFree(core.timers.entries)
         memset(&core.timers, 0, sizeof(core.timers))
         core.handles = core.orphans = NULL
+        core.handles_open = 0
         core.watches = NULL
         core.watches_length = 0
         core.signal_count = 0
@@ -937,6 +949,7 @@ cdef void fire(handle_t *state, int status) noexcept nogil:
         return  # an async handle that nobody listens to: nothing would keep the job alive
     state.fired = True
     state.status = status
+    hub_check(state.owner != NULL, b"a handle that is started has its object")
     if not state.node.queued:
         ready_push(&state.core.ready, state.node)
 
@@ -994,6 +1007,8 @@ cdef void on_handle_stat(uv_fs_poll_t *handle, int status, const uv_stat_t *befo
 
 cdef void on_handle_closed(uv_handle_t *handle) noexcept nogil:
     cdef handle_t *state = <handle_t *> handle.data
+    state.core.handles_open -= 1
+    hub_check(state.core.handles_open >= 0, b"handles are counted")
     PyMem_RawFree(state.uv)
     PyMem_RawFree(state)
 
@@ -1017,6 +1032,8 @@ cdef void close_handle_block(handle_t *state) noexcept nogil:
     if state.timer != NULL:
         stop_handle_timer(state)
         timer_to_pool(state.timer)
+        state.core.handles_open -= 1
+        hub_check(state.core.handles_open >= 0, b"handles are counted")
         PyMem_RawFree(state)
     else:
         uv_close(state.uv, on_handle_closed)
@@ -1094,6 +1111,7 @@ cdef class Handle(Job):
         state.core = loop.core
         state.owner = <PyObject *> self
         state.node = &self.node
+        loop.core.handles_open += 1
         state.next = loop.core.handles
         if state.next != NULL:
             state.next.previous = state

@@ -10,11 +10,17 @@
 #      hold keeps it alive, or the Wait itself does, until it parks. Of a wait that is over they are history, and so
 #      no hold is taken on it: wait_hold_and_wake() looks first.
 #
+# The rules are checked where checks.h says so.
+#
 # What does not belong here: anything that knows about Python exceptions, libuv or greenlet switching.
 
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_DECREF
 from libc.stdint cimport uint64_t
+
+cdef extern from "checks.h" nogil:
+    const bint HUB_CHECKS                                # whether this build checks invariants
+    void hub_check(bint condition, const char *what)     # ends the process if it does not hold
 
 
 cdef struct node_t
@@ -49,6 +55,7 @@ cdef struct ready_t:
     long length   # entries in the queue
 
 
+# A wait's state only moves on, from each of these to a later one.
 cdef enum wait_state:
     WAIT_WAITING  # not decided yet: the next wake() decides it
     WAIT_DECIDED  # woken; its entry is in the ready queue, or is being carried out
@@ -132,6 +139,7 @@ cdef struct wait_t:
 # --- the ready queue --------------------------------------------------------------------------------------------
 
 cdef inline void ready_push(ready_t *ready, node_t *node) noexcept nogil:
+    hub_check(not node.queued, b"an entry is in one queue, once")
     node.next = NULL
     node.queued = True
     if ready.tail == NULL:
@@ -143,6 +151,7 @@ cdef inline void ready_push(ready_t *ready, node_t *node) noexcept nogil:
 
 
 cdef inline void ready_push_front(ready_t *ready, node_t *node) noexcept nogil:
+    hub_check(not node.queued, b"an entry is in one queue, once")
     node.next = ready.head
     node.queued = True
     ready.head = node
@@ -154,12 +163,14 @@ cdef inline void ready_push_front(ready_t *ready, node_t *node) noexcept nogil:
 cdef inline node_t *ready_pop(ready_t *ready) noexcept nogil:
     cdef node_t *node = ready.head
     if node != NULL:
+        hub_check(node.queued, b"an entry of the ready queue says so")
         ready.head = node.next
         if ready.head == NULL:
             ready.tail = NULL
         node.next = NULL
         node.queued = False
         ready.length -= 1
+    hub_check((ready.head == NULL) == (ready.length == 0), b"the ready queue's length is its entries")
     return node
 
 
@@ -206,7 +217,25 @@ cdef inline bint remove_pending(slot_t *slot, throw_t *entry) noexcept nogil:
 
 # --- fifos ------------------------------------------------------------------------------------------------------
 
+cdef inline bint fifo_is_sound(fifo_t *fifo) noexcept nogil:
+    """Whether a fifo's length is its links. For checks; of a long one only the ends are looked at."""
+    cdef link_t *link = fifo.head
+    cdef link_t *last = NULL
+    cdef long length = 0
+    if fifo.length > 32:
+        return fifo.head != NULL and fifo.tail != NULL and fifo.head.fifo is fifo and fifo.tail.fifo is fifo
+    while link != NULL and length <= fifo.length:
+        if link.fifo is not fifo or link.previous is not last:
+            return False
+        last = link
+        link = link.next
+        length += 1
+    return length == fifo.length and last is fifo.tail
+
+
 cdef inline void fifo_append(fifo_t *fifo, link_t *link) noexcept nogil:
+    hub_check(link.fifo == NULL, b"a link is in one fifo, once")
+    hub_check(link.wait.state == WAIT_WAITING, b"only a wait that is not decided joins a fifo")
     link.next = NULL
     link.previous = fifo.tail
     link.fifo = fifo
@@ -216,10 +245,13 @@ cdef inline void fifo_append(fifo_t *fifo, link_t *link) noexcept nogil:
         fifo.tail.next = link
     fifo.tail = link
     fifo.length += 1
+    hub_check(fifo_is_sound(fifo), b"a fifo's length is its links")
 
 
 cdef inline void fifo_remove(link_t *link) noexcept nogil:
     cdef fifo_t *fifo = link.fifo
+    hub_check(fifo != NULL, b"only what is in a fifo is taken out of it")
+    hub_check(fifo_is_sound(fifo), b"a fifo's length is its links")
     if link.previous == NULL:
         fifo.head = link.next
     else:
@@ -231,12 +263,15 @@ cdef inline void fifo_remove(link_t *link) noexcept nogil:
     link.next = link.previous = NULL
     link.fifo = NULL
     fifo.length -= 1
+    hub_check(fifo.length >= 0, b"a fifo's length is its links")
 
 
 # --- holds (with the GIL) ---------------------------------------------------------------------------------------
 
 cdef inline void wait_hold(wait_t *wait) noexcept:
     """Keep the wait and its greenlet alive on behalf of something that will wake it."""
+    hub_check(wait.holds >= 0, b"holds are never below zero")
+    hub_check(wait.state != WAIT_OVER, b"of a wait that is over nothing is held")
     Py_INCREF(<object>wait.node.object)
     wait.holds += 1
     if wait.holds == 1:
@@ -246,6 +281,7 @@ cdef inline void wait_hold(wait_t *wait) noexcept:
 cdef inline void wait_release(wait_t *wait) noexcept:
     """Give a hold up. May run any code: the greenlet may be collected here."""
     cdef PyObject *greenlet = NULL
+    hub_check(wait.holds > 0, b"holds are never below zero")
     wait.holds -= 1
     if wait.holds == 0:
         greenlet = wait.greenlet
@@ -256,11 +292,18 @@ cdef inline void wait_release(wait_t *wait) noexcept:
 
 # --- waking (the hub's own thread, with or without the GIL) -----------------------------------------------------
 
+cdef inline void wait_move(wait_t *wait, wait_state state) noexcept nogil:
+    """Let the wait's state move on."""
+    hub_check(wait.state < state, b"the state of a wait only moves on")
+    wait.state = state
+
+
 cdef inline bint wait_wake(wait_t *wait, wait_outcome outcome) noexcept nogil:
     """Decide the wait, and hand the caller's hold to the ready queue. False if it is decided already."""
     if wait.state != WAIT_WAITING:
         return False
-    wait.state = WAIT_DECIDED
+    hub_check(wait.holds > 0, b"who wakes a wait has a hold to hand to the ready queue")
+    wait_move(wait, WAIT_DECIDED)
     wait.outcome = outcome
     ready_push(wait.ready, &wait.node)
     return True

@@ -27,7 +27,7 @@ from greenlet import GreenletExit
 
 from hub.greenlet_api cimport *
 from hub.ready cimport (
-    OUTCOME_VALUE, WAIT_DECIDED, WAIT_WAITING, node_t, ready_push_front, ready_remove, wait_hold, wait_t,
+    OUTCOME_VALUE, WAIT_DECIDED, WAIT_WAITING, node_t, ready_push_front, ready_remove, wait_hold, wait_move, wait_t,
 )
 from hub.scheduler cimport Scheduler, SignalHandling, Wait, existing_hub
 from hub.thrown cimport pend_exception
@@ -286,7 +286,7 @@ def call_on_main(Scheduler self, function):
         return
     held_up = self.new_wait("the signal handler that runs on the main greenlet")
     wait_hold(&held_up.c)
-    held_up.c.state = WAIT_DECIDED
+    wait_move(&held_up.c, WAIT_DECIDED)
     held_up.c.outcome = OUTCOME_VALUE
     ready_push_front(&self.loop.core.ready, &held_up.c.node)
     self.switch_to = <PyObject *> self.principal

@@ -15,8 +15,8 @@ from libc.stdint cimport uint64_t
 from hub.greenlet_api cimport hub_greenlet_has_started, hub_greenlet_is_active, import_greenlet
 from hub.loop cimport Loop, timer_t, timer_to_pool
 from hub.ready cimport (
-    NODE_ALARM, OUTCOME_THROWN, WAIT_DECIDED, WAIT_WAITING, alarm_t, append_pending, ready_push, ready_remove,
-    remove_pending, slot_t, throw_t, wait_t,
+    NODE_ALARM, OUTCOME_THROWN, WAIT_DECIDED, WAIT_WAITING, alarm_t, append_pending, hub_check, ready_push,
+    ready_remove, remove_pending, slot_t, throw_t, wait_move, wait_t,
 )
 
 __all__: list = []
@@ -139,7 +139,9 @@ cdef int alarm_start(
 
     `owner` is the object that the alarm is part of. `ref`: whether it keeps the loop alive meanwhile.
     """
-    cdef timer_t *timer = loop.timer_take()
+    cdef timer_t *timer
+    hub_check(is_free(alarm), b"an alarm that is set is not set again")
+    timer = loop.timer_take()
     Py_INCREF(target)
     alarm.greenlet = <PyObject *> target
     alarm.slot = slot
@@ -172,6 +174,7 @@ cdef void on_alarm(timer_t *timer) noexcept nogil:
             timer.core.references -= 1
         timer_to_pool(timer)
         return
+    hub_check(alarm.is_set and is_nowhere(alarm), b"an alarm that fires is set, and was not delivered")
     wait = alarm.slot.current
     if alarm.references:
         timer.core.references -= 1
@@ -186,11 +189,20 @@ cdef void on_alarm(timer_t *timer) noexcept nogil:
         pend_alarm(alarm)
 
 
+cdef bint is_nowhere(alarm_t *alarm) noexcept nogil:
+    """Whether an alarm is neither pending, nor in the ready queue, nor about to end a wait. For checks."""
+    return not alarm.is_pending and not alarm.node.queued and alarm.wait == NULL
+
+
+cdef bint is_free(alarm_t *alarm) noexcept nogil:
+    return not alarm.is_set and is_nowhere(alarm)
+
+
 cdef bint alarm_decide(alarm_t *alarm, wait_t *wait) noexcept nogil:
     """Let the alarm decide a wait. False if that is decided already."""
     if wait.state != WAIT_WAITING:
         return False
-    wait.state = WAIT_DECIDED
+    wait_move(wait, WAIT_DECIDED)
     wait.outcome = OUTCOME_THROWN
     wait.alarm = alarm
     alarm.wait = wait
@@ -199,6 +211,7 @@ cdef bint alarm_decide(alarm_t *alarm, wait_t *wait) noexcept nogil:
 
 cdef void pend_alarm(alarm_t *alarm) noexcept nogil:
     """Let what the alarm throws be raised at the greenlet's next park."""
+    hub_check(alarm.is_set and is_nowhere(alarm), b"an alarm is pending once")
     alarm.is_pending = True
     append_pending(alarm.slot, &alarm.pending)
 
@@ -227,6 +240,7 @@ cdef object take_alarm(alarm_t *alarm):
     """The alarm is being delivered: what it throws."""
     cdef PyObject *exception
     cdef object result
+    hub_check(alarm.is_set and is_nowhere(alarm) and alarm.timer == NULL, b"an alarm is delivered once")
     try:
         exception = alarm.exception(alarm.node.object)
         result = <object> exception
@@ -240,6 +254,7 @@ cdef object take_alarm(alarm_t *alarm):
 cdef void clear_alarm(alarm_t *alarm) noexcept:
     cdef PyObject *target = alarm.greenlet
     cdef PyObject *loop = alarm.loop
+    hub_check(alarm.is_set and is_nowhere(alarm), b"an alarm is cleared when nothing refers to it any more")
     alarm.is_set = False
     alarm.wait = NULL
     alarm.greenlet = NULL

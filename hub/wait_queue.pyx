@@ -137,8 +137,9 @@ cdef int stand_in_line(Wait wait) except -2:
             result = hub.park_until(wait, w.due, True)
     finally:
         hub.in_line -= 1
+        hub_check(hub.in_line >= 0, b"who leaves a line was counted when he joined it")
         if result == -2:
-            w.state = WAIT_OVER  # it could not be parked
+            wait_move(w, WAIT_OVER)  # it could not be parked
         if w.link.fifo != NULL:
             fifo_remove(&w.link)
         wait_release(w)
@@ -148,7 +149,7 @@ cdef int stand_in_line(Wait wait) except -2:
 cdef void wait_is_over(Wait wait) noexcept:
     """It will not be waited for: nothing is granted to it from now on. Also for one that has been."""
     if wait.c.state == WAIT_WAITING:
-        wait.c.state = WAIT_OVER
+        wait_move(&wait.c, WAIT_OVER)
 
 
 cdef bint await_in_thread(Wait wait) except -1:
@@ -164,7 +165,7 @@ cdef bint await_in_thread(Wait wait) except -1:
                 if seconds <= 0 or wait.thread_lock.acquire(True, min(seconds, TIMEOUT_MAX)):
                     break
     finally:
-        w.state = WAIT_OVER
+        wait_move(w, WAIT_OVER)
         if w.link.fifo != NULL:
             fifo_remove(&w.link)
     return w.granted_by != NULL
