@@ -225,6 +225,8 @@ cdef class Greenlet(HubGreenlet):
         self.setup(run, args, kwargs, context)
 
     cdef int setup(self, object run, tuple args, dict kwargs, object context) except -1:
+        if self.state != STATE_NEW:
+            raise RuntimeError(f"{self!r} is initialised already, and was started")
         if run is not None and not callable(run):
             raise TypeError(f"the function a greenlet is to run must be callable, not {run!r}")
         self.attach(current_hub())
@@ -244,6 +246,7 @@ cdef class Greenlet(HubGreenlet):
         self.spawner = PyWeakref_NewRef(spawner, NULL)
         if isinstance(spawner, Greenlet):
             self.tree_locals = (<Greenlet> spawner).spawn_tree_locals
+        greenio_stack_free(<greenio_stack *> self.stack)
         self.stack = greenio_stack_record(spawning_stack_limit)
         return 0
 
@@ -510,6 +513,7 @@ cdef class Greenlet(HubGreenlet):
 
     def throw_or_die(self, error):
         """What kill() does, in the greenlet's own thread (internal)."""
+        self.scheduler.check_thread()
         if self.state == STATE_NEW or self.state == STATE_STARTING:
             self.die_before_start(error)
         elif self.state == STATE_RUNNING:
@@ -518,6 +522,7 @@ cdef class Greenlet(HubGreenlet):
     def throw(self, *args):
         """Switch to the greenlet and raise in it at once. For code on the hub; others use kill()."""
         if self.state == STATE_NEW or self.state == STATE_STARTING:
+            self.scheduler.check_thread()
             error = exception_of_triple(args or (GreenletExit,))
             self.die_before_start(error)
         elif self.state == STATE_RUNNING:

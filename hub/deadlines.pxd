@@ -12,13 +12,21 @@ from hub.loop cimport Loop, now_ns, timer_restart, timer_t, timer_to_pool
 from hub.ready cimport OUTCOME_TIMED_OUT, WAIT_WAITING, fifo_remove, wait_t, wait_wake
 
 
+cdef extern from *:
+    """
+    /* An owner may end, in another thread, while the timer fires without the GIL. */
+    #define hub_leave(is_left) __atomic_exchange_n((is_left), 1, __ATOMIC_ACQ_REL)
+    """
+    bint hub_leave(bint *is_left) nogil
+
+
 cdef struct deadline_t:
     timer_t *timer        # running, or NULL
     unsigned long epoch   # of the loop when the timer was taken
     uint64_t fires        # the loop time it fires at
     uint64_t due          # the deadline of the wait
     wait_t *wait          # the wait it is for now, or NULL
-    bint orphaned         # its owner has gone, and nobody else will free it
+    bint is_left          # its owner or its timer has let go of it: who comes second frees it
 
 
 cdef inline void expire(wait_t *wait) noexcept nogil:
@@ -31,16 +39,15 @@ cdef inline void expire(wait_t *wait) noexcept nogil:
 cdef inline void on_deadline(timer_t *timer) noexcept nogil:
     cdef deadline_t *deadline = <deadline_t *> timer.target
     cdef wait_t *wait = deadline.wait
-    if deadline.orphaned:
-        timer_to_pool(timer)
-        PyMem_RawFree(deadline)
-        return
     if wait != NULL and now_ns() < deadline.due:
         deadline.fires = deadline.due
         timer_restart(timer, deadline.due)
         return
-    deadline.timer = NULL  # from now on its owner may free it
     timer_to_pool(timer)
+    deadline.timer = NULL
+    if hub_leave(&deadline.is_left):
+        PyMem_RawFree(deadline)
+    # From now on its owner may free it.
     if wait != NULL:
         expire(wait)
 
@@ -50,6 +57,7 @@ cdef inline deadline_t *deadline_new() except NULL:
     cdef deadline_t *deadline = <deadline_t *> PyMem_RawCalloc(1, sizeof(deadline_t))
     if deadline == NULL:
         raise MemoryError()
+    deadline.is_left = True
     return deadline
 
 
@@ -59,13 +67,13 @@ cdef inline void deadline_stop(deadline_t *deadline, Loop loop) noexcept:
         if deadline.epoch == loop.core.epoch:
             loop.timer_give(deadline.timer)
         deadline.timer = NULL
+        deadline.is_left = True
 
 
 cdef inline void deadline_drop(deadline_t *deadline, Loop loop) noexcept:
     """The owner ends. A running timer of another thread's loop is out of reach: it frees the memory when it fires."""
-    if deadline.timer != NULL and deadline.epoch == loop.core.epoch:
+    if not hub_leave(&deadline.is_left) and deadline.epoch == loop.core.epoch:
         if loop.thread != <unsigned long> PyThread_get_thread_ident():
-            deadline.orphaned = True
             return
         loop.timer_give(deadline.timer)
     PyMem_RawFree(deadline)

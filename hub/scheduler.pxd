@@ -84,6 +84,7 @@ cdef class Scheduler(greenlet):
     cdef object callback                 # the job the hub greenlet runs now, or None
     cdef long in_line                    # waits that another thread could wake
     cdef long restricted                 # nothing may wait: the hub is being destroyed, or in no_switch() sections
+    cdef bint has_begun                  # its run() has been entered
     cdef readonly bint destroying
     cdef readonly bint destroyed
     cdef readonly unsigned long switches  # greenlets switched to or started, for statistics

@@ -439,12 +439,12 @@ cdef class Scheduler(greenlet):
         if wait.kept is not None:
             wait.kept = None
         if w.slot.pending != NULL and has_pending(w.slot) and w.state == WAIT_WAITING:
-            w.state = WAIT_OVER
+            wait_move(w, WAIT_OVER)
             exception = take_pending(w.slot)
             PyErr_SetObject(type(exception), exception)
             return -1
         if w.state != WAIT_WAITING and not w.node.queued:
-            w.state = WAIT_OVER  # woken before it parked, and its turn has passed
+            wait_move(w, WAIT_OVER)  # woken before it parked, and its turn has passed
             return 0
         w.parked = True
         # A finalizer that runs while this greenlet switches away may park it a second time, on top of the first.
@@ -466,6 +466,7 @@ cdef class Scheduler(greenlet):
             self.tell_of_return(result)
 
         self.parked_length -= 1
+        hub_check(self.parked_length >= 0 and w.parked, b"who comes back was parked")
         if w.previous_parked != NULL:
             w.previous_parked.next_parked = w.next_parked
         else:
@@ -474,7 +475,7 @@ cdef class Scheduler(greenlet):
             w.next_parked.previous_parked = w.previous_parked
         w.parked = False
         w.slot.current = below
-        w.state = WAIT_OVER
+        wait_move(w, WAIT_OVER)
         if w.alarm != NULL:
             if w.alarm.wait is w:
                 w.alarm.wait = NULL  # it is still in the ready queue
@@ -661,6 +662,7 @@ cdef class Scheduler(greenlet):
                     deadline.timer = NULL
                 if deadline.timer == NULL:
                     deadline.timer = self.loop.timer_take()
+                    deadline.is_left = False
                     deadline.epoch = epoch
                     deadline.timer.target = deadline
                     deadline.timer.fire = on_deadline
@@ -778,6 +780,9 @@ cdef class Scheduler(greenlet):
         cdef PyObject *target
         cdef PyObject *result
         cdef int answer
+        if <PyObject *> self is not running_greenlet() or self.has_begun:
+            raise InvalidSwitchError(f"run() of {self!r} is not for users to call: it runs while something waits")
+        self.has_begun = True
         while not self.destroying:
             if self.budget <= 0:
                 self.look(True)
@@ -818,6 +823,10 @@ cdef class Scheduler(greenlet):
                     self.report_error(job)
                 self.callback = None
                 job = None
+
+    def throw(self, *args):
+        """Always an error: nothing is raised in the hub greenlet, and it must not end. Raises InvalidSwitchError."""
+        raise InvalidSwitchError(f"nothing is to be thrown into {self!r}; kill() is for greenlets that wait")
 
     @final
     cdef int enter(self, PyObject *target) except -1:
@@ -1093,6 +1102,7 @@ cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:
     NULL if that greenlet is no longer parked; what the entry held is given up then.
     """
     cdef wait_t *wait
+    hub_check(node.kind != NODE_WAIT or (<wait_t *> node).holds > 0, b"the ready queue holds the waits in it")
     if node.kind == NODE_YIELD:
         target[0] = node.object
         node.carried = True

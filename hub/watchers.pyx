@@ -114,6 +114,7 @@ cdef class Watcher(Handle):
 
     @ref.setter
     def ref(self, value):
+        self.hub.check_thread()
         self.set_handle_ref(value)
 
     @property
@@ -212,6 +213,7 @@ cdef class async_(Watcher):
 
     @ref.setter
     def ref(self, value):
+        self.hub.check_thread()
         self.wants_ref = value
         if self.callback is not None:
             self.set_handle_ref(value)
@@ -342,6 +344,7 @@ cdef class io(Watcher):
     def start(self, callback, *args, pass_events=False):
         """Call ``callback(*args)``, or with `pass_events` ``callback(events, *args)``, while it is ready."""
         if self.started:
+            self.hub.check_thread()
             self.end()
         self.set_callback(callback, args)
         self.pass_events = pass_events
@@ -400,6 +403,7 @@ cdef class io(Watcher):
     def events(self, int value):
         if not 0 < value <= 3:
             raise ValueError(f"events must be 1 (read), 2 (write) or 3 (both), not {value}")
+        self.hub.check_thread()
         callback, args, pass_events = self.callback, self.args, self.pass_events
         self.end()
         self.wanted = value
@@ -418,6 +422,7 @@ cdef class io(Watcher):
 
     @ref.setter
     def ref(self, value):
+        self.hub.check_thread()
         if self.started and self.epoch == self.loop.core.epoch:
             self.loop.core.references += <bint> value - self.references
         self.references = value

@@ -6,18 +6,25 @@ Where that is forgotten, the interpreter ends by a signal: so would this test ru
 import contextlib
 import gc
 import io
+import shutil
+import signal
+import subprocess
 import threading
 import time
 import weakref
+from pathlib import Path
 
 import greenlet as greenlet_module
 import pytest
-from hub import InvalidSwitchError, Wait
+from hub import InvalidSwitchError, InvalidThreadUseError, Wait
 
 from greenio import Greenlet, GreenletExit, Timeout, get_hub, sleep, spawn, spawn_later, spawn_raw, wait_any
 from greenio.event import Event
 from greenio.lock import Lock, RLock, Semaphore
 from greenio.queue import Queue
+from greenio.socket import socketpair
+
+HEADERS = Path(__file__).parent.parent / "hub"
 
 
 @pytest.fixture
@@ -370,3 +377,134 @@ class TestGreenletsOwnMethods:
         greenlet = spawn(lambda: greenlet.run())
         with pytest.raises(InvalidSwitchError, match="start"):
             greenlet.get()
+
+    def test_init_of_one_that_was_started(self):
+        ran = []
+        for start in (Greenlet.start, lambda greenlet: greenlet.start_later(60)):
+            greenlet = Greenlet(ran.append, 1)
+            greenlet.__init__(ran.append, 2)  # not yet
+            start(greenlet)
+            with pytest.raises(RuntimeError, match="started"):
+                greenlet.__init__(ran.append, 3)
+            sleep(0)
+            greenlet.kill()
+        assert ran == [2]
+
+    def test_frames_outlive_the_greenlet(self):
+        greenlet = spawn_raw(lambda text: sleep(0) or sleep(0), "kept")
+        sleep(0)
+        frame = greenlet.gr_frame
+        sleep(0)
+        sleep(0)
+        del greenlet
+        gc.collect()
+        assert frame is None or frame.f_locals
+
+    def test_another_parent(self, errors):
+        """Whom it ends in is told that nobody woke it; the others go on."""
+        waiting = spawn(lambda: Wait("long").park())
+        sleep(0)
+        stray = Greenlet(int)
+        stray.parent = waiting
+        stray.start()
+        with pytest.raises(InvalidSwitchError, match="long"):
+            waiting.get()
+        sleep(0)
+        assert stray.value == 0
+
+
+class TestTheHub:
+    def test_run(self, errors):
+        hub = get_hub()
+        with pytest.raises(InvalidSwitchError, match="not for users"):
+            hub.run()
+        hub.run_callback(hub.run)
+        sleep(0)
+        assert "not for users" in errors.getvalue()
+
+    def test_throw(self):
+        with pytest.raises(InvalidSwitchError, match="thrown into"):
+            get_hub().throw(ValueError)
+        sleep(0)
+
+    def test_init(self):
+        with pytest.raises(RuntimeError, match="already"):
+            get_hub().__init__()
+        sleep(0.001)
+
+
+class TestInTheWrongThread:
+    """What another thread must not touch says so: it is changed by its own thread without the GIL."""
+
+    @staticmethod
+    def refused(function, *args):
+        def attempt():
+            with pytest.raises(InvalidThreadUseError):
+                function(*args)
+            return True
+
+        assert in_thread(attempt)
+
+    def test_loops(self):
+        loop = get_hub().loop
+        self.refused(loop.closing_fd, 0)
+        self.refused(loop.update_now)
+        for make in (loop.async_, loop.prepare, lambda: loop.timer(1), lambda: loop.io(0, 1), lambda: loop.stat("/")):
+            self.refused(make)
+
+    def test_watchers(self, pair):
+        loop = get_hub().loop
+        with loop.timer(1) as timer, loop.async_() as asynchronous, loop.io(pair[0].fileno(), 1) as io:
+            for watcher in (timer, asynchronous, io):
+                watcher.start(int)
+                self.refused(setattr, watcher, "ref", False)
+                self.refused(watcher.start, int)
+                self.refused(watcher.stop)
+                self.refused(watcher.close)
+            self.refused(setattr, io, "events", 2)
+            assert timer.ref and asynchronous.ref and io.ref and io.active
+
+    def test_greenlets(self):
+        greenlet = Greenlet(int)
+        self.refused(greenlet.start)
+        self.refused(greenlet.throw)
+        self.refused(greenlet.throw_or_die, ValueError())
+        self.refused(get_hub().throw_soon, greenlet, ValueError)
+        wait = Wait("mine")
+        self.refused(wait.wake)
+        self.refused(wait.throw, ValueError)
+        self.refused(wait.park)
+        assert not greenlet.dead
+
+    def test_sockets_with_a_timeout_that_end_elsewhere(self):
+        """The timer of one that has waited here runs on, and frees what is left when it fires."""
+        pairs = [socketpair() for _ in range(50)]
+        for ours, _theirs in pairs:
+            ours.settimeout(0.02)
+            spawn(ours.recv, 1)
+        sleep(0)
+        for _ours, theirs in pairs:
+            theirs.send(b"x")
+        sleep(0.001)
+        closed = [end.close() for both in pairs for end in both]
+        assert closed
+        held = [pairs]
+        del pairs, ours, theirs, _ours, _theirs
+        in_thread(lambda: held.clear() or gc.collect())
+        sleep(0.03)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.parametrize("checking", [True, False])
+def test_checks(tmp_path, checking):
+    """A check that fails says what and where, and aborts; where they are not compiled in, nothing is looked at."""
+    source, program = tmp_path / "checked.c", tmp_path / "checked"
+    source.write_text('#include "checks.h"\nint main(void) { hub_check(1 > 2, "one is greater"); return 0; }\n')
+    defines = ["-DHUB_DEBUG=1"] if checking else []
+    subprocess.run(["cc", *defines, "-I", str(HEADERS), str(source), "-o", str(program)], check=True)
+    done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    if checking:
+        assert done.returncode == -signal.SIGABRT
+        assert "one is greater" in done.stderr and "checked.c:2: 1 > 2" in done.stderr
+    else:
+        assert done.returncode == 0 and not done.stderr
