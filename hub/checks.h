@@ -30,7 +30,7 @@ hub_check_failed(const char *what, const char *condition, const char *file, int 
 #else
 
 #define HUB_CHECKS 0
-#define hub_check(condition, what) ((void) 0)
+#define hub_check(condition, what) ((void) (what))
 
 #endif
 

@@ -25,6 +25,7 @@ another goes through a pointer, and is never inlined.
 import os
 import sys
 import threading
+import weakref
 
 from cpython.exc cimport PyErr_Clear, PyErr_Fetch, PyErr_Restore, PyErr_SetObject, PyErr_WriteUnraisable
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -146,7 +147,7 @@ cdef class HubGreenlet(greenlet):
 
 
 cdef class Slot:
-    """The slot of a greenlet that is not a HubGreenlet; kept in its __dict__."""
+    """The slot of a greenlet that is not a HubGreenlet; found in its __dict__, and kept for as long as that lives."""
     cdef slot_t slot
 
     def __dealloc__(self):
@@ -424,6 +425,8 @@ cdef class Scheduler(greenlet):
         if slot is None:
             slot = Slot()
             target.__dict__["_hub_slot"] = slot
+            # Waits and alarms point into it, whatever becomes of the dict.
+            weakref.finalize(target, no_more_needed, slot).atexit = False
         return &slot.slot
 
     @final
@@ -1121,6 +1124,10 @@ cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:
     target[0] = wait.greenlet
     wait.node.carried = True
     return &wait.node if wait.slot.current is wait else NULL
+
+
+def no_more_needed(slot):
+    """The greenlet that the slot was for is gone (internal)."""
 
 
 cdef void set_invalid_switch(Wait wait) noexcept:

@@ -402,6 +402,31 @@ class TestGreenletsOwnMethods:
         assert stray.value == 0
 
 
+    def test_a_dict_that_is_emptied(self):
+        """That of a bare greenlet, in which its waits are found."""
+        ended = []
+
+        def body():
+            Timeout.start_new(0.002)
+            greenlet_module.getcurrent().__dict__.clear()
+            try:
+                sleep(1)
+            except Timeout:
+                ended.append(True)
+
+        made = [bare(body) for _ in range(10)]
+        sleep(0)
+        for greenlet in made:
+            greenlet.__dict__.clear()
+        gc.collect()
+        sleep(0.02)
+        assert len(ended) <= 10
+        for greenlet in made:
+            if not greenlet.dead:
+                get_hub().throw_soon(greenlet, GreenletExit)
+        sleep(0.01)
+
+
 class TestTheHub:
     def test_run(self, errors):
         hub = get_hub()
