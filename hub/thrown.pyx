@@ -189,12 +189,12 @@ cdef void on_alarm(timer_t *timer) noexcept nogil:
         pend_alarm(alarm)
 
 
-cdef bint is_nowhere(alarm_t *alarm) noexcept nogil:
+cdef inline bint is_nowhere(alarm_t *alarm) noexcept nogil:
     """Whether an alarm is neither pending, nor in the ready queue, nor about to end a wait. For checks."""
     return not alarm.is_pending and not alarm.node.queued and alarm.wait == NULL
 
 
-cdef bint is_free(alarm_t *alarm) noexcept nogil:
+cdef inline bint is_free(alarm_t *alarm) noexcept nogil:
     return not alarm.is_set and is_nowhere(alarm)
 
 
