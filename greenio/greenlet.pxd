@@ -34,6 +34,7 @@ cdef class Greenlet(HubGreenlet):
     cdef int setup(self, object run, tuple args, dict kwargs, object context) except -1
     cdef int record_spawn(self) except -1
     cdef int notify_links(self) except -1
+    cdef int schedule_link(self, object link) except -1
     cdef int finish(self, object value, object error) except -1
     cdef int die_before_start(self, object exception) except -1
     cdef bint cancel_start(self) noexcept

@@ -18,10 +18,12 @@ from cython cimport binding
 from greenlet import GreenletExit
 
 from greenio.timeout import Timeout
+from hub.errors import HubDestroyed
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.loop cimport due_after, timer_t, timer_to_pool
 from hub.ready cimport *
-from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub
+from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub, is_current
+from hub.scheduler import get_hub
 from hub.thrown cimport make_exception
 from hub.wait_queue cimport await_turn, line_grant_all, line_join, new_turn
 
@@ -317,6 +319,9 @@ cdef class Greenlet(HubGreenlet):
         timer.fire = on_start_timer
         hub.loop.timer_start(timer, due)
         hub.loop.core.references += 1
+        if hub.to_start_later is None:
+            hub.to_start_later = set()
+        hub.to_start_later.add(self)
 
     def call_spawn_callbacks(self):
         """Tell those who asked with add_spawn_callback() (internal)."""
@@ -345,6 +350,9 @@ cdef class Greenlet(HubGreenlet):
             if self.state == STATE_FINISHED:
                 return  # killed before
         self.state = STATE_RUNNING
+        if self.start_timer != NULL:
+            self.start_timer = NULL
+            self.scheduler.to_start_later.discard(self)
         self.target = None
         try:
             if function is None:
@@ -369,6 +377,8 @@ cdef class Greenlet(HubGreenlet):
 
     cdef int finish(self, object value, object error) except -1:
         """The greenlet has its result: keep it, report it, wake those who wait."""
+        if self.state == STATE_FINISHED:
+            return 0  # it was given up when its hub was destroyed
         self.state = STATE_FINISHED
         self.args = ()
         self.keywords = None
@@ -397,16 +407,25 @@ cdef class Greenlet(HubGreenlet):
 
     cdef bint cancel_start(self) noexcept:
         cdef Scheduler hub = self.scheduler
+        cdef timer_t *timer = self.start_timer
+        self.start_timer = NULL
+        if timer != NULL and hub.to_start_later is not None:
+            hub.to_start_later.discard(self)
         if self.start_node.queued:
             return self.unschedule_start()
         # A timer that has fired has put the entry into the queue; that was looked at first.
-        if self.state == STATE_STARTING and self.start_timer != NULL and self.start_epoch == hub.loop.core.epoch:
-            hub.loop.timer_give(self.start_timer)
+        if self.state == STATE_STARTING and timer != NULL and self.start_epoch == hub.loop.core.epoch:
+            hub.loop.timer_give(timer)
             hub.loop.core.references -= 1
-            self.start_timer = NULL
             Py_DECREF(self)
             return True
         return False
+
+    cdef int end_unstarted(self, object exception) except -1:
+        return self.die_before_start(exception)
+
+    cdef int end_unfinished(self, object exception) except -1:
+        return self.finish(exception, None)
 
     # --- state ---
 
@@ -458,6 +477,8 @@ cdef class Greenlet(HubGreenlet):
     cdef bint wait_for_end(self, object timeout) except -1:
         """Wait until it has finished, at most `timeout` seconds. False if that passed first. From any thread."""
         cdef Wait wait
+        if self.scheduler.destroyed and self.state == STATE_NEW:
+            self.die_before_start(HubDestroyed(f"{self!r} was not started before its hub was destroyed"))
         if self.state == STATE_FINISHED:
             return True
         if <PyObject *> self is running_greenlet():
@@ -504,7 +525,9 @@ cdef class Greenlet(HubGreenlet):
             error = exception_of_triple(exception)
         else:
             error = make_exception(exception, None, None)
-        if hub is not current_hub():
+        if hub.destroyed:
+            self.throw_or_die(error)  # it has not begun
+        elif hub is not current_hub():
             hub.run_callback_threadsafe(self.throw_or_die, error)
         else:
             self.throw_or_die(error)
@@ -546,7 +569,7 @@ cdef class Greenlet(HubGreenlet):
         if not callable(link):
             raise TypeError(f"a link must be callable, not {link!r}")
         if self.state == STATE_FINISHED:
-            self.scheduler.run_callback_threadsafe(self.call_link, link)
+            self.schedule_link(link)
         elif self.links is None:
             self.links = link if type(link) is not list else [link]
         elif type(self.links) is list:
@@ -569,7 +592,18 @@ cdef class Greenlet(HubGreenlet):
             if isinstance(link, DirectLink):
                 (<DirectLink> link).notice(self)
             else:
-                self.scheduler.run_callback(self.call_link, link)
+                self.schedule_link(link)
+        return 0
+
+    cdef int schedule_link(self, object link) except -1:
+        """Call a link soon: on the greenlet's hub, or on the caller's if that is gone."""
+        cdef Scheduler hub = self.scheduler
+        if is_current(hub):
+            hub.run_callback(self.call_link, link)
+        elif not hub.destroyed:
+            hub.run_callback_threadsafe(self.call_link, link)
+        else:
+            current_hub().run_callback(link, self)
         return 0
 
     def call_link(self, link):
@@ -710,7 +744,10 @@ class SpawnedLink:
         if self.wants(source):
             from greenio.spawning import spawn_raw
 
-            spawn_raw(self.callback, source)
+            if get_hub().destroying:
+                self.callback(source)  # no greenlet is started any more
+            else:
+                spawn_raw(self.callback, source)
 
     def __eq__(self, other):
         return self.callback == getattr(other, "callback", other)

@@ -6,7 +6,9 @@
 from greenlet import GreenletExit
 
 from greenio.greenlet import Greenlet
-from hub.scheduler cimport HubGreenlet, Scheduler, current_hub
+from hub.errors import InvalidThreadUseError
+from hub.scheduler cimport HubGreenlet, Scheduler, current_hub, is_current
+from hub.threads import hub_of
 
 __all__ = ["RawGreenlet", "kill", "spawn", "spawn_later", "spawn_raw"]
 
@@ -63,16 +65,31 @@ def spawn_raw(function, *args, **kwargs):
 def kill(greenlet, exception=GreenletExit):
     """Raise `exception` in a greenlet of any kind, the main one and bare ones included. Does not wait or switch.
 
-    Does nothing if it is dead.
+    Does nothing if it is dead, or its hub is destroyed. May be called from any thread. Raises InvalidThreadUseError
+    for a greenlet of another thread that has no hub.
     """
+    cdef Scheduler hub
     if isinstance(greenlet, Greenlet):
         greenlet.kill(exception, block=False)
     elif not greenlet.dead:
-        if isinstance(greenlet, HubGreenlet) and (<HubGreenlet> greenlet).unschedule_start():
-            # It has not begun: let it end before it does.
-            (<HubGreenlet> greenlet).scheduler.run_callback(end_unstarted, greenlet, exception)
-        else:
-            current_hub().throw_soon(greenlet, exception)
+        hub = hub_of(greenlet)
+        if hub is None:
+            hub = current_hub()
+            if hub_of(greenlet) is not hub:
+                raise InvalidThreadUseError(f"{greenlet!r} belongs to another thread, which has no hub to wake it")
+        if is_current(hub):
+            kill_bare(greenlet, exception)
+        elif not hub.destroyed:
+            hub.run_callback_threadsafe(kill_bare, greenlet, exception)
+
+
+def kill_bare(greenlet, exception):
+    """What kill() does, in the greenlet's own thread (internal)."""
+    if isinstance(greenlet, HubGreenlet) and (<HubGreenlet> greenlet).unschedule_start():
+        # It has not begun: let it end before it does.
+        (<HubGreenlet> greenlet).scheduler.run_callback(end_unstarted, greenlet, exception)
+    else:
+        current_hub().throw_soon(greenlet, exception)
 
 
 def end_unstarted(greenlet, exception):

@@ -127,9 +127,10 @@ def run_callback_threadsafe(Scheduler self, callback, *args):
     """
     if not callable(callback):
         raise TypeError(f"a callback must be callable, not {callback!r}")
+    request = (callback, args)  # any code may run here: the hub is looked at afterwards
     if self.destroyed:
         raise HubDestroyed(f"{self!r} was destroyed; nothing can be called on it")
-    self.inbox.append((callback, args))
+    self.inbox.append(request)
     self.loop.wake_up()
 
 

@@ -75,6 +75,7 @@ cdef struct slot_t:
     wait_t *current    # the wait the greenlet is parked on, or NULL
     throw_t *pending   # exceptions that lost against another wake: thrown at the next park, first come first
     bint yielding      # whether the greenlet is in the ready queue by itself, to let others run for a turn
+    int refusals       # how often it wanted to wait while its hub was being destroyed
 
 
 # An exception that waits for a greenlet's next park.

@@ -22,6 +22,8 @@ cdef class HubGreenlet(greenlet):
     cdef bint unschedule_start(self) noexcept
     cdef int begin(self) except -1
     cdef void finished(self) noexcept
+    cdef int end_unstarted(self, object exception) except -1
+    cdef int end_unfinished(self, object exception) except -1
 
 
 # One greenlet's wait for one thing. See ready.pxd for its C half.
@@ -42,6 +44,11 @@ cdef class Wait:
 # turn first. In between, the clock has its say.
 cdef enum:
     SWITCHES = 64
+
+
+# How often a greenlet gets HubDestroyed before it is given up, and how often a hub that ends looks for what is left.
+cdef enum:
+    LAST_TRIES = 100
 
 
 # Throws into a greenlet that is suspended in a switch of its own making, not parked.
@@ -85,6 +92,8 @@ cdef class Scheduler(greenlet):
     cdef long in_line                    # waits that another thread could wake
     cdef long restricted                 # nothing may wait: the hub is being destroyed, or in no_switch() sections
     cdef bint has_begun                  # its run() has been entered
+    cdef set to_start_later              # greenlets that a timer will start, or None
+    cdef list unfinished                 # greenlets that did not end when the hub was destroyed, or None
     cdef readonly bint destroying
     cdef readonly bint destroyed
     cdef readonly unsigned long switches  # greenlets switched to or started, for statistics

@@ -133,6 +133,26 @@ cdef class HubGreenlet(greenlet):
         begin_small()
         return by_hand
 
+    cdef int end_unstarted(self, object exception) except -1:
+        """It is to be started, but its hub ends: let it end with a GreenletExit instance, from the main greenlet."""
+        cdef PyObject *result
+        if not self.unschedule_start():
+            return 0
+        # With the hub as its parent, that would be started by it.
+        hub_greenlet_set_parent(<PyObject *> self, <PyObject *> self.scheduler.main)
+        kind = type(exception)
+        result = hub_greenlet_throw(<PyObject *> self, <PyObject *> kind, <PyObject *> exception, NULL)
+        if result == NULL:
+            hub_failed()
+        Py_DECREF(<object> result)
+        self.finished()
+        return 0
+
+    cdef int end_unfinished(self, object exception) except -1:
+        """It will never go on: whoever waits for its end need not wait any longer."""
+        self.finished()
+        return 0
+
     cdef void finished(self) noexcept:
         """The last thing a subclass's run() calls: what was still to be thrown is dropped, `at_end` is called."""
         if self.slot.pending != NULL:
@@ -284,7 +304,7 @@ cdef class ThrowJob(Job):
         if target.dead:
             return 0
         slot = self.hub.slot_of(target)
-        if slot.current != NULL or slot.yielding:
+        if slot.current != NULL or slot.yielding or running_greenlet() is <PyObject *> target:
             return self.hub.throw_into(target, exception)
         kind = type(exception)
         result = hub_greenlet_throw(<PyObject *> target, <PyObject *> kind, <PyObject *> exception, NULL)
@@ -381,15 +401,22 @@ cdef class Scheduler(greenlet):
     @final
     cdef int refuse(self, PyObject *current, slot_t *slot) except -1:
         """Nothing can be waited for now: in a no_switch() section, or because the hub is being destroyed."""
+        cdef PyObject *result
         if not self.destroying:
             raise BlockingSwitchOutError("a blocking function was called in a no_switch() section")
         if slot.pending != NULL and has_pending(slot):
             raise take_pending(slot)  # HubDestroyed itself, perhaps, if the greenlet had been granted something
-        if current is <PyObject *> self.main:
-            raise HubDestroyed(f"{self!r} is being destroyed; nothing can be waited for")
-        # A greenlet that got HubDestroyed and blocks again stays where it is, for good.
-        hub_greenlet_switch(<PyObject *> self)
-        hub_failed()
+        if current is not <PyObject *> self.main:
+            slot.refusals += 1
+            if slot.refusals == LAST_TRIES and self.unfinished is not None:
+                self.unfinished.append(<object> current)
+            while slot.refusals >= LAST_TRIES:
+                # It catches whatever it gets. It stays where it is, for good.
+                result = hub_greenlet_switch(<PyObject *> self)
+                if result == NULL:
+                    hub_failed()
+                Py_DECREF(<object> result)
+        raise HubDestroyed(f"{self!r} is being destroyed; nothing can be waited for")
 
     @final
     cdef Wait new_wait(self, object what):
@@ -1052,7 +1079,10 @@ cdef class Scheduler(greenlet):
         if slot.current != NULL and (<Wait> slot.current.node.object).throw_with(exception):
             return 0
         current = running_greenlet()
-        if slot.current != NULL or slot.yielding or current is <PyObject *> target:
+        if (
+            slot.current != NULL or slot.yielding or current is <PyObject *> target
+            or (self.destroying and target is self.main)
+        ):
             pend_exception(slot, exception)
             return 0
         job = ThrowJob.__new__(ThrowJob)

@@ -1,5 +1,21 @@
 """One hub per thread: made on first use, found by other threads, gone on with in a forked child, and its end.
 
+How a hub ends: destroy(), on the main greenlet of its thread
+    1. From now on nothing can be waited for here: who wants to gets what is pending for him, or HubDestroyed.
+    2. What other threads have asked for is done: who was granted something has it before he learns of the end.
+    3. Whoever waits is woken with HubDestroyed. What is ready is carried out: callbacks run, on the main greenlet;
+       greenlets go on. Those that have not begun end with HubDestroyed and never begin. In all of them `finally`
+       runs, what they hold goes to the next in line, links are called, and who joins them is told, in other threads
+       too.
+    4. That makes others ready: 2 and 3 are repeated until nothing is, at most LAST_TRIES times.
+    5. The resolver and the thread pool are closed, and 2 to 4 done once more.
+    6. The hub is destroyed: what others ask for from now on is refused with HubDestroyed. What they have asked for
+       until this moment is done, once. So no request is lost.
+    7. A greenlet that has caught HubDestroyed LAST_TRIES times and waited again is given up: it never goes on. It
+       counts as finished, with HubDestroyed, so that nobody waits for it, and a RuntimeWarning names it.
+    8. The loop is closed, and the thread has no hub. destroy() then raises what was thrown at the main greenlet and not
+       raised there yet. Timeouts that run there never expire.
+
 Rules
     1. A thread's hub is destroyed with the thread, by what the thread's own local data holds.
     2. In a forked child the hub of the thread that forked goes on, with that greenlet only and a new loop. All other
@@ -13,24 +29,29 @@ import atexit
 import os
 import sys
 import time
+import warnings
 import weakref
 
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from posix.unistd cimport pause
 
 from hub.callbacks cimport Callback
 from hub.errors import BlockingSwitchOutError, HubDestroyed
 from hub.greenlet_api cimport *
-from hub.loop cimport watch_t
+from hub.loop cimport Job, watch_t
 from hub.native import get_ident, local as native_local, sleep as native_sleep
-from hub.ready cimport NODE_ALARM, NODE_START, OUTCOME_TIMED_OUT, node_t, ready_pop, wait_t
+from hub.ready cimport (
+    NODE_ALARM, NODE_START, OUTCOME_TIMED_OUT, node_t, ready_pop, ready_push_front, ready_t, slot_t, wait_t,
+)
 from hub.scheduler cimport (
-    SWITCHES, HubGreenlet, Scheduler, ThrowJob, Wait, begin_fork, existing_hub, is_current, resume_of, set_current_hub,
+    LAST_TRIES, SWITCHES, HubGreenlet, Scheduler, ThrowJob, Wait, begin_fork, existing_hub, is_current, resume_of,
+    set_current_hub,
 )
 from hub.scheduler import set_hub_maker
+from hub.thrown cimport alarm_cancel, take_pending
 
-__all__ = ["closing_descriptor", "destroy", "go_on_in_child", "join", "set_hub_class"]
+__all__ = ["closing_descriptor", "destroy", "go_on_in_child", "hub_of", "join", "set_hub_class"]
 
 cdef extern from *:
     """
@@ -58,12 +79,15 @@ class HubGuard:
         self.hub = hub
         self.process = os.getpid()
 
-    def __del__(self, finalizing=sys.is_finalizing, this_thread=get_ident, getpid=os.getpid):
+    def __del__(self, finalizing=sys.is_finalizing, getpid=os.getpid):
         hub = self.hub
         # Threads that a fork left behind, and what is left at the interpreter's end, are not cleaned up.
-        if hub.destroyed or finalizing() or getpid() != self.process or this_thread() != hub.thread_ident:
+        if hub.destroyed or finalizing() or getpid() != self.process or not is_current(hub):
             return
-        hub.destroy()
+        try:
+            hub.destroy()
+        except SystemExit:
+            pass  # the thread ends as it is
 
 
 def make_hub():
@@ -95,7 +119,28 @@ cdef list other_hubs():
     """The hubs of the other threads."""
     # In one step: other threads make and drop hubs meanwhile.
     found = [reference() for reference in hubs.valuerefs()]
-    return [hub for hub in found if hub is not None and not hub.destroyed and hub.thread_ident != get_ident()]
+    return [hub for hub in found if hub is not None and not hub.destroyed and not is_current(hub)]
+
+
+def hub_of(greenlet):
+    """The hub of the thread that a greenlet of any kind belongs to, or None if that thread has none (internal)."""
+    cdef PyObject *at = <PyObject *> greenlet
+    cdef PyObject *above
+    if isinstance(greenlet, HubGreenlet):
+        return (<HubGreenlet> greenlet).scheduler
+    Py_INCREF(<object> at)
+    while True:
+        above = hub_greenlet_parent(at)
+        if above == NULL:
+            break
+        Py_DECREF(<object> at)
+        at = above
+    main = <object> at
+    Py_DECREF(main)
+    for hub in [reference() for reference in hubs.valuerefs()]:
+        if hub is not None and hub.main is main and not hub.destroyed:
+            return hub
+    return None
 
 
 cpdef int closing_descriptor(int fd) except -1:
@@ -149,11 +194,14 @@ def join(Scheduler self, timeout=None):
 
 
 def destroy(Scheduler self, destroy_loop=None):
-    """End every greenlet that waits here with HubDestroyed, close the loop, and forget the hub.
+    """End every greenlet of this hub with HubDestroyed, close the loop, and forget the hub.
 
-    The next get_hub() of the thread makes a new one. Call it from the main greenlet of the hub's thread,
-    when the thread is done; it is called by itself when a thread ends. Calling it again does nothing.
+    Those that have not begun never will. One that catches HubDestroyed again and again is given up, with a
+    RuntimeWarning. The next get_hub() of the thread makes a new hub. Call it from the main greenlet of the hub's
+    thread, when the thread is done; it is called by itself when a thread ends. Calling it again does nothing.
     `destroy_loop` is accepted for compatibility: the loop always goes with its hub.
+    Raises BlockingSwitchOutError anywhere else, and what was thrown at the main greenlet and not raised there yet.
+    Switches to the greenlets that it ends.
     """
     cdef PyObject *current
     if self.destroyed:
@@ -164,42 +212,113 @@ def destroy(Scheduler self, destroy_loop=None):
         raise BlockingSwitchOutError("hub.destroy() can be called from the main greenlet only")
     if self.loop.core.running:
         raise BlockingSwitchOutError("hub.destroy() cannot be called from a callback of the loop")
+    if self.destroying:
+        return  # in a callback of the end itself
     self.destroying = True
     self.restricted += 1
-    for parked in self.parked_waits():
-        (<Wait> parked).throw_with(HubDestroyed(f"{self!r} is being destroyed"))
-    drain(self)
+    self.unfinished = []
+    unfinished = []
+    end_all(self, unfinished)
+    try:
+        self.on_destroy()
+    except BaseException as error:
+        self.report(self, error)
+    end_all(self, unfinished)
     self.destroyed = True
-    self.on_destroy()
+    self.unfinished = None
+    self.inbox_job.run()
+    carry_out(self)
     self.loop.close()
     if is_current(self):
         forget_hub()
+    try:
+        raise_pending(self)
+    finally:
+        if unfinished:
+            warn_of(unfinished)
 
 
-cdef int drain(Scheduler self) except -1:
-    """From the main greenlet, run what is ready, and only that. Greenlets not started yet never start."""
+cdef object the_end(Scheduler self):
+    return HubDestroyed(f"{self!r} is being destroyed")
+
+
+cdef int end_all(Scheduler self, list unfinished) except -1:
+    """Let everything that is left come to its end. Who does not end is added to `unfinished`."""
+    cdef int _
+    for _ in range(LAST_TRIES):
+        if self.inbox:
+            self.inbox_job.run()
+        for greenlet in list(self.to_start_later or ()):
+            (<HubGreenlet> greenlet).end_unstarted(the_end(self))
+        for parked in self.parked_waits():
+            (<Wait> parked).throw_with(the_end(self))
+        carry_out(self)
+        while self.unfinished:
+            greenlet = self.unfinished.pop()
+            unfinished.append(greenlet)
+            if isinstance(greenlet, HubGreenlet):
+                (<HubGreenlet> greenlet).end_unfinished(the_end(self))
+        if self.loop.core.ready.head == NULL and not self.inbox:
+            break
+    return 0
+
+
+cdef int carry_out(Scheduler self) except -1:
+    """From the main greenlet, carry out what is ready at this moment."""
+    cdef ready_t *ready = &self.loop.core.ready
+    cdef long left = ready.length
     cdef node_t *node
     cdef PyObject *target
     cdef PyObject *result
-    cdef HubGreenlet unstarted
-    while True:
-        node = ready_pop(&self.loop.core.ready)
+    while left > 0:
+        left -= 1
+        node = ready_pop(ready)
         if node == NULL:
-            return 0
+            break
         if node.kind <= NODE_ALARM:
             if resume_of(node, &target) == NULL:
                 continue
             result = hub_greenlet_switch(target)
-            # It comes back here when the greenlet ends or blocks again: its parent, the hub, ends at once.
+            # It comes back here when the greenlet ends or is given up: its parent, the hub, ends at once.
             if result == NULL:
                 self.hub_goes_on()
             else:
                 Py_DECREF(<object> result)
         elif node.kind == NODE_START:
-            unstarted = <HubGreenlet> node.object
-            Py_DECREF(unstarted)
-        elif isinstance(<object> node.object, (Callback, ThrowJob)):
-            Py_DECREF(<object> node.object)
+            greenlet = <object> node.object
+            ready_push_front(ready, node)
+            (<HubGreenlet> greenlet).end_unstarted(the_end(self))
+        else:
+            job = <object> node.object
+            if isinstance(job, (Callback, ThrowJob)) or job is self.inbox_job:  # not a watcher's
+                try:
+                    (<Job> job).run()
+                except BaseException as error:
+                    self.report(job, error)
+    return 0
+
+
+cdef int raise_pending(Scheduler self) except -1:
+    """Raise what was to be raised in the main greenlet when it waited next: the last, in the context of the others."""
+    cdef slot_t *slot = &self.main_slot
+    while slot.pending != NULL and slot.pending.alarm != NULL:
+        alarm_cancel(slot.pending.alarm)
+    if slot.pending != NULL:
+        try:
+            raise take_pending(slot)
+        finally:
+            raise_pending(self)
+    return 0
+
+
+cdef int warn_of(list unfinished) except -1:
+    names = ", ".join([repr(greenlet) for greenlet in unfinished[:10]])
+    if len(unfinished) > 10:
+        names += f" and {len(unfinished) - 10} more"
+    warnings.warn(
+        f"caught HubDestroyed {LAST_TRIES} times and waited again; they never go on: {names}", RuntimeWarning, 2
+    )
+    return 0
 
 
 def go_on_in_child(Scheduler self):
@@ -217,6 +336,7 @@ def go_on_in_child(Scheduler self):
         wait = wait.next_parked
     self.thread_ident = get_ident()
     self.inbox = []
+    self.to_start_later = None
     self.loop.core.inbox.queued = self.loop.core.signals.queued = False
     self.loop.leave_behind()
     self.budget = SWITCHES

@@ -70,25 +70,6 @@ def test_greenlets_of_a_thread_are_ended_with_it():
     assert all(greenlet.dead for greenlet in greenlets)
 
 
-def test_a_greenlet_that_blocks_again_while_the_hub_is_destroyed():
-    passed = []
-
-    def stubborn():
-        while True:
-            try:
-                sleep(1000)
-            except BaseException:
-                passed.append(1)
-
-    def work():
-        spawn(stubborn)
-        sleep(0)
-
-    in_thread(work)
-    assert passed == [1]
-    gc.collect()
-
-
 def test_destroy_and_a_new_hub():
     def work():
         first = get_hub()
