@@ -425,7 +425,9 @@ cdef class Greenlet(HubGreenlet):
         return self.die_before_start(exception)
 
     cdef int end_unfinished(self, object exception) except -1:
-        return self.finish(exception, None)
+        if self.state == STATE_RUNNING:
+            return self.finish(exception, None)
+        return self.die_before_start(exception)
 
     # --- state ---
 
@@ -477,8 +479,9 @@ cdef class Greenlet(HubGreenlet):
     cdef bint wait_for_end(self, object timeout) except -1:
         """Wait until it has finished, at most `timeout` seconds. False if that passed first. From any thread."""
         cdef Wait wait
-        if self.scheduler.destroyed and self.state == STATE_NEW:
-            self.die_before_start(HubDestroyed(f"{self!r} was not started before its hub was destroyed"))
+        if self.scheduler.destroyed and self.state != STATE_FINISHED:
+            # It was never started; or, in a forked child, it is the parent's, in another thread.
+            self.end_unfinished(HubDestroyed(f"the hub of {self!r} was destroyed"))
         if self.state == STATE_FINISHED:
             return True
         if <PyObject *> self is running_greenlet():
@@ -526,7 +529,7 @@ cdef class Greenlet(HubGreenlet):
         else:
             error = make_exception(exception, None, None)
         if hub.destroyed:
-            self.throw_or_die(error)  # it has not begun
+            self.end_unfinished(error)
         elif hub is not current_hub():
             hub.run_callback_threadsafe(self.throw_or_die, error)
         else:

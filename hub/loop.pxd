@@ -10,9 +10,10 @@ cdef extern from "timer_heap.h" nogil:
     ctypedef struct hub_heap_node:
         size_t place
     ctypedef struct hub_heap_entry:
-        pass
+        hub_heap_node *node
     ctypedef struct hub_heap:
         hub_heap_entry *entries
+        size_t length
 
 cdef struct core_t
 cdef struct timer_t
@@ -125,6 +126,7 @@ cdef class Loop:
     cdef unsigned long thread    # the one that runs it
     cdef readonly bint default   # whether it belongs to the main thread
     cdef bint foreign            # whether user code has seen the pyuv.Loop, and may have handles on it
+    cdef bint unmade             # whether it could not be made in a forked child, and is to be when it is needed
     cdef bint owns_signals       # whether it wakes for Python's signal handlers
     cdef int user_wakeup_fd      # the user's signal.set_wakeup_fd while ours takes its place; -2: not displaced
     cdef uint64_t signals_checked  # the loop time when the slot was last looked at
@@ -145,7 +147,10 @@ cdef class Loop:
     cdef int release_signals(self) except -1
     cdef object leave_slot(self, int ours)
     cdef object close(self)
-    cdef object leave_behind(self)
+    cdef timer_t *leave_behind(self, PyObject *current) except? NULL
+    cdef int leave_to_parent(self) except -1
+    cdef int begin_in_child(self) except -1
+    cdef int close_descriptors(self) except -1
     cdef object make(self)
     cdef object make_here(self)
 

@@ -35,8 +35,9 @@ from hub import low_descriptors
 from hub.errors import HubDestroyed, InvalidThreadUseError
 from hub.libuv cimport *
 from hub.ready cimport (
-    NODE_JOB, OUTCOME_CLOSED, OUTCOME_READY, WAIT_WAITING, fifo_remove, fifo_t, fifo_wake_first, hub_check, link_t,
-    node_t, ready_pop, ready_push, ready_push_front, ready_remove, wait_outcome, wait_wake,
+    NODE_ALARM, NODE_JOB, NODE_WAIT, NODE_YIELD, OUTCOME_CLOSED, OUTCOME_READY, WAIT_WAITING, alarm_t, fifo_remove,
+    fifo_t, fifo_wake_first, hub_check, link_t, node_t, ready_pop, ready_push, ready_push_front, ready_remove, ready_t,
+    wait_outcome, wait_t, wait_wake,
 )
 
 __all__ = ["LIBUV_VERSION", "Handle", "Job", "Loop"]
@@ -107,6 +108,9 @@ cpyuv = PyInit__cpyuv()
 LIBUV_VERSION = (<bytes> uv_version_string()).decode()
 
 cdef enum:
+    # How many descriptors a loop has: an epoll, two pipes and two wake-up descriptors. One of the pipes is the first
+    # loop's only.
+    DESCRIPTORS = 7
     # Nanoseconds between two looks at who has the slot of signal.set_wakeup_fd.
     SLOT_CHECK = 50000000
 
@@ -376,7 +380,7 @@ cdef class Loop:
         # else: not destroyed. Handles are open on it, so its memory is left to the operating system.
 
     cdef object make(self):
-        """Give the core a new libuv loop."""
+        """Give the core a new libuv loop. Raises OSError if there are not descriptors enough for it."""
         if not self.default:
             return self.make_here()
         with low_descriptors.kept_free():
@@ -386,8 +390,7 @@ cdef class Loop:
     cdef object make_here(self):
         cdef core_t *core = self.core
         cdef int error
-        for end in os.pipe2(os.O_CLOEXEC):  # if there is no room for such a pipe, libuv ends the process
-            close_descriptor(end)
+        low_descriptors.ensure(DESCRIPTORS + 2 * self.default)
         loop = cpyuv.Loop()
         core.signal_read = core.signal_write = -1
         core.probe = eventfd(0, EFD_CLOEXEC)
@@ -419,7 +422,9 @@ cdef class Loop:
 
     cdef int check(self) except -1:
         if self.core.uv == NULL:
-            raise HubDestroyed(f"{self!r}: get_hub() makes a new hub with a new loop")
+            if not self.unmade:
+                raise HubDestroyed(f"{self!r}: get_hub() makes a new hub with a new loop")
+            self.begin_in_child()
         return 0
 
     cdef int check_thread(self) except -1:
@@ -436,6 +441,8 @@ cdef class Loop:
         hub_check(self.core.references >= 0, b"what keeps the loop alive is counted")
         if self.core.references > 0:
             return True
+        if self.core.uv == NULL:
+            return False
         uv_unref(<uv_handle_t *> &self.core.wakeup)
         alive = uv_loop_alive(self.core.uv)
         uv_ref(<uv_handle_t *> &self.core.wakeup)
@@ -447,6 +454,8 @@ cdef class Loop:
         Timers are as exact as the system's. With a libuv of the system they are late by up to a millisecond.
         """
         cdef core_t *core = self.core
+        if core.uv == NULL:
+            return 0  # there is nothing to look at
         while core.orphans != NULL:
             close_handle_block(core.orphans)
         core.running = True
@@ -860,62 +869,101 @@ cdef class Loop:
         self.pyuv_loop = None
 
     cdef object leave_slot(self, int ours):
-        """Take our descriptor out of the slot of signal.set_wakeup_fd, and nobody else's."""
+        """Take our descriptor out of the slot of signal.set_wakeup_fd, and nobody else's. Whether it was there."""
         previous = set_wakeup_fd(-1)
         if previous not in (ours, -1):
             restore_wakeup_fd(previous)
+        return previous == ours
 
-    cdef object leave_behind(self):
-        """In a forked child: go on with a new libuv loop.
+    cdef timer_t *leave_behind(self, PyObject *current) except? NULL:
+        """In a forked child, the hub of the thread that forked: leave the libuv loop to the parent.
 
-        The old one, with what waits on it, belongs to the parent. Its memory is kept, because waits that
-        will never be woken still point into it; its descriptors, shared with the parent, are closed.
+        With what waits on it, but for greenlet `current`, which stays in the ready queue if it is there. Its memory is
+        kept, because waits that will never be woken still point into it; its descriptors, shared with the parent, are
+        closed. Returns the timers that were running, linked by `next_free`. begin_in_child() makes a new loop.
         """
         cdef core_t *core = self.core
-        cdef int fds[4]
+        cdef timer_t *timers = NULL
+        cdef timer_t *timer
+        cdef ready_t left
         cdef int i
         cdef node_t *node
-        if core.uv == NULL:
-            return
-        hub_loop_descriptors(core.uv, fds)
-        descriptors = [fds[0], fds[1], fds[2], fds[3], core.probe, core.signal_read, core.signal_write]
         for i in range(core.watches_length):
             if core.watches[i] != NULL:
                 core.watches[i].events = 0
                 core.watches[i].generation += 1
         while core.handles != NULL:
             forget_owner(core.handles)
+        for i in range(<int> core.timers.length):
+            timer = <timer_t *> core.timers.entries[i].node
+            timer.node.place = 0
+            timer.next_free = timers
+            timers = timer
+        core.timers.length = 0
+        left = core.ready
+        memset(&core.ready, 0, sizeof(core.ready))
         while True:
-            node = ready_pop(&core.ready)
+            node = ready_pop(&left)
             if node == NULL:
                 break
-        Py_INCREF(self.pyuv_loop)  # for ever: its deallocator would use descriptors that are closed here
-        core.epoch += 1
-        core.references = 0
-        core.free_timers = NULL
-        core.timer_blocks = NULL
-        core.timers_made = 0
-        PyMem_RawFree(core.timers.entries)
-        memset(&core.timers, 0, sizeof(core.timers))
+            if greenlet_of(node) is current:
+                ready_push(&core.ready, node)
         core.handles = core.orphans = NULL
         core.handles_open = 0
-        core.watches = NULL
-        core.watches_length = 0
+        if core.uv != NULL:
+            self.close_descriptors()
+        core.references = 0
         core.signal_count = 0
         core.running = False
-        old_write = core.signal_write
-        self.make()
-        for fd in descriptors:
+        self.look_again_runs = False
+        self.default = True  # the child's only thread is the main one
+        self.unmade = True
+        return timers
+
+    cdef int leave_to_parent(self) except -1:
+        """In a forked child, the hub of another thread: nothing of it is used here.
+
+        Its thread may have been in the middle of anything when the process was forked.
+        """
+        cdef handle_t *state = self.core.handles
+        if self.core.uv == NULL:
+            return 0
+        while state != NULL:
+            if state.owner != NULL:
+                (<Handle> state.owner).state = NULL
+            state = state.next
+        self.close_descriptors()
+        return 0
+
+    cdef int close_descriptors(self) except -1:
+        """In a forked child: close what is shared with the parent's loop. Nothing points to that any more."""
+        cdef core_t *core = self.core
+        cdef int fds[4]
+        Py_INCREF(self.pyuv_loop)  # for ever: its deallocator would use descriptors that are closed here
+        if self.owns_signals and self.leave_slot(core.signal_write) and self.user_wakeup_fd >= 0:
+            restore_wakeup_fd(self.user_wakeup_fd)
+        self.user_wakeup_fd = -2
+        self.owns_signals = False
+        hub_loop_descriptors(core.uv, fds)
+        for fd in (fds[0], fds[1], fds[2], fds[3], core.probe, core.signal_read, core.signal_write):
             if fd >= 0:
                 try:
                     close_descriptor(fd)
                 except OSError:
                     pass
-        self.look_again_runs = False
-        self.user_wakeup_fd = -2
-        if self.owns_signals:
-            self.leave_slot(old_write)
-            self.watch_signals()
+        core.probe = core.signal_read = core.signal_write = -1
+        core.epoch += 1
+        core.uv = NULL
+        core.watches = NULL
+        core.watches_length = 0
+        return 0
+
+    cdef int begin_in_child(self) except -1:
+        """After leave_behind(): go on with a new libuv loop. Raises OSError if there cannot be one: try again."""
+        self.make()
+        self.unmade = False
+        self.watch_signals()
+        return 0
 
 
 cdef void drop_timers(core_t *core) noexcept nogil:
@@ -928,6 +976,15 @@ cdef void drop_timers(core_t *core) noexcept nogil:
     memset(&core.timers, 0, sizeof(core.timers))
     core.timers_made = 0
     core.free_timers = NULL
+
+
+cdef PyObject *greenlet_of(node_t *node) noexcept nogil:
+    """Whom an entry of the ready queue resumes, or NULL."""
+    if node.kind == NODE_WAIT:
+        return (<wait_t *> node).greenlet
+    if node.kind == NODE_ALARM:
+        return (<alarm_t *> node).greenlet
+    return node.object if node.kind == NODE_YIELD else NULL
 
 
 cdef void free_pooled(uv_handle_t *handle) noexcept nogil:

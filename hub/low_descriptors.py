@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from os import close
 from os import open as open_descriptor
 
-__all__ = ["kept_free"]
+__all__ = ["ensure", "kept_free"]
 
 LOWEST = 32  # what is opened inside is numbered from here
 LEAST = 256  # a process that may not open so many needs every number
@@ -32,6 +32,25 @@ def kept_free():
             if crowded:
                 give_back(taken)
         yield
+    finally:
+        give_back(taken)
+
+
+def ensure(count):
+    """Raise OSError if not as many descriptors as `count` can be opened.
+
+    For callers who would lose some when they find that out in the middle.
+    """
+    taken = []
+    try:
+        while len(taken) < count:
+            taken.append(open_descriptor("/", os.O_PATH | os.O_CLOEXEC))
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{os.strerror(error.errno)}: an event loop needs {count} descriptors, and {len(taken)} are left; "
+            "raise the limit RLIMIT_NOFILE (ulimit -n), or close some",
+        ) from None
     finally:
         give_back(taken)
 

@@ -1,6 +1,6 @@
 from contextlib import AbstractContextManager
 
-__all__ = ["kept_free"]
+__all__ = ["ensure", "kept_free"]
 
 LOWEST: int
 LEAST: int
@@ -8,3 +8,4 @@ ROOM: int
 
 def kept_free() -> AbstractContextManager[None]: ...
 def give_back(descriptors: list[int]) -> None: ...
+def ensure(count: int) -> None: ...

@@ -98,6 +98,7 @@ cdef struct alarm_t:
     bint references      # whether it keeps the loop alive while it runs
     PyObject *loop       # owned while the alarm is set: the Loop that its timer is from
     unsigned long epoch  # of that loop when it was set
+    uint64_t due         # the loop time at which it fires
     void *timer          # the running timer_t, or NULL; gone if the loop's epoch is another one
     PyObject *(*exception)(PyObject *owner) except NULL  # makes the exception to throw; a new reference
 
@@ -132,6 +133,10 @@ cdef struct wait_t:
     unsigned long forks    # how many forks ago the program began, when it was made
     bint left_behind       # in a forked child: its greenlet is the parent's
     uint64_t due           # the loop time at which it gives up, or 0 for never
+    void *timer            # the timer_t that is set for that, or NULL
+    bint references        # whether it keeps the loop alive
+    int fd                 # the descriptor it waits for
+    int events             # what of that: 1 to read, 2 to write, 0 for no descriptor
     unsigned int generation  # of the descriptor's watch when it began to wait for that
     wait_t *next_parked    # all parked waits of a hub, for reports
     wait_t *previous_parked

@@ -99,6 +99,9 @@ cdef class Scheduler(greenlet):
     cdef readonly unsigned long switches  # greenlets switched to or started, for statistics
 
     cdef Wait new_wait(self, object what)
+    cdef int wait_on(self, wait_t *wait) except -1
+    cdef int need_loop(self, bint on_hub) except -1
+    cdef int loop_ends(self) noexcept
     cdef int bind(self, Wait wait, PyObject *current, object what) except -1
     cdef int bind_current(self, Wait wait, object what) except -1
     cdef int refuse(self, PyObject *current, slot_t *slot) except -1

@@ -533,21 +533,78 @@ cdef class Scheduler(greenlet):
     @final
     cdef int park_until(self, Wait wait, uint64_t due, bint ref) except -2:
         """As park(), but the outcome is OUTCOME_TIMED_OUT at loop time `due` (due_after()) if nothing came before."""
-        cdef unsigned long epoch = self.loop.core.epoch
+        cdef wait_t *w = &wait.c
         cdef timer_t *timer = self.loop.timer_take()
         cdef int result
-        wait_hold(&wait.c)
-        timer.target = &wait.c
+        wait_hold(w)
+        timer.target = w
         timer.fire = on_wait_timer
         self.loop.timer_start(timer, due)
         self.loop.core.references += ref
+        w.references = ref
+        w.due = due
+        w.timer = timer
         result = self.park(wait)
-        if self.loop.core.epoch == epoch:
-            self.loop.core.references -= ref
+        timer = <timer_t *> w.timer
+        if timer != NULL:
+            self.loop.core.references -= w.references
             if timer.target != NULL:
-                wait_release(&wait.c)
+                wait_release(w)
             self.loop.timer_give(timer)
         return result
+
+    @final
+    cdef int wait_on(self, wait_t *wait) except -1:
+        """In a forked child: what the current greenlet waits for, it waits for on the new loop."""
+        cdef timer_t *timer = <timer_t *> wait.timer
+        cdef watch_t *watch
+        cdef bint has_come
+        self.loop.core.references += wait.references
+        if timer == NULL and wait.events and wait.due:
+            # It was the socket's, which others in the parent wait for, too.
+            timer = self.loop.timer_take()
+            timer.target = wait
+            timer.fire = on_descriptor_timer
+            wait.timer = timer
+        if timer != NULL and wait.state == WAIT_WAITING:
+            self.loop.timer_start(timer, wait.due)
+        if wait.events and wait.link.fifo != NULL:
+            fifo_remove(&wait.link)
+            try:
+                watch = self.loop.watch_of(wait.fd)
+                wait.generation = watch.generation
+                has_come = self.loop.watch_want(watch, wait.events)
+            except OSError:
+                has_come = True
+            if has_come:
+                # Closed, or always ready: its own system call tells.
+                if not wait_wake(wait, OUTCOME_READY):
+                    wait_release(wait)
+            else:
+                fifo_append(&watch.readers if wait.events == 1 else &watch.writers, &wait.link)
+        return 0
+
+    @final
+    cdef int need_loop(self, bint on_hub) except -1:
+        """In a forked child that had not descriptors enough for a loop: try again. Raises OSError."""
+        try:
+            self.loop.check()
+        except OSError as error:
+            if on_hub and (self.principal is None or self.principal.dead):
+                self.report(self, error)  # there is nobody to raise it in
+                end_process()
+            raise
+        return 0
+
+    @final
+    cdef int loop_ends(self) noexcept:
+        """Whoever waits still has nothing on the loop any more: it is closed, or was left to the parent."""
+        cdef wait_t *wait = self.parked
+        while wait != NULL:
+            wait.timer = NULL
+            wait.references = False
+            wait = wait.next_parked
+        return 0
 
     @final
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1:
@@ -682,7 +739,7 @@ cdef class Scheduler(greenlet):
         cdef Wait wait = self.new_wait(what)
         cdef wait_t *w = &wait.c
         cdef unsigned long epoch = self.loop.core.epoch
-        cdef timer_t *timer = NULL
+        cdef timer_t *timer
         cdef int result
         if self.loop.watch_want(watch, events):
             return OUTCOME_READY  # a regular file: always ready
@@ -709,8 +766,13 @@ cdef class Scheduler(greenlet):
                 timer.target = w
                 timer.fire = on_descriptor_timer
                 self.loop.timer_start(timer, due)
+                w.timer = timer
+            w.due = due
         else:
             deadline = NULL
+        w.fd = watch.fd
+        w.events = events
+        w.references = True
         w.generation = watch.generation
         wait_hold(w)
         fifo_append(&watch.readers if events == 1 else &watch.writers, &w.link)
@@ -718,10 +780,10 @@ cdef class Scheduler(greenlet):
         result = self.park(wait)
         if deadline != NULL:
             deadline.wait = NULL
-        if self.loop.core.epoch == epoch:
+        if w.references:
             self.loop.core.references -= 1
-            if timer != NULL:
-                self.loop.timer_give(timer)
+            if w.timer != NULL:
+                self.loop.timer_give(<timer_t *> w.timer)
             if w.link.fifo != NULL:
                 fifo_remove(&w.link)
                 wait_release(w)
@@ -969,6 +1031,8 @@ cdef class Scheduler(greenlet):
                 if on_hub:
                     raise InvalidSwitchError("the loop was re-entered from one of its own callbacks")
                 return 1
+            if loop.core.uv == NULL:
+                self.need_loop(on_hub)
             if not loop.is_alive():
                 if self.in_line == 0 or self.join_wait is not None or not hub_other_threads():
                     # A thread that has just ended may have left something.

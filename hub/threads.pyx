@@ -18,8 +18,9 @@ How a hub ends: destroy(), on the main greenlet of its thread
 
 Rules
     1. A thread's hub is destroyed with the thread, by what the thread's own local data holds.
-    2. In a forked child the hub of the thread that forked goes on, with that greenlet only and a new loop. All other
-       hubs are another process's.
+    2. In a forked child the hub of the thread that forked goes on, with that greenlet only, what it waits for and its
+       Timeouts, and a new loop. All other hubs have ended there. No descriptor of the parent's hubs is used or kept:
+       where the new loop cannot have its own, the next wait raises OSError.
     3. When the interpreter ends, the hubs of daemon threads stand still; nothing is destroyed for them.
 
 What does not belong here: what a hub does while it lives.
@@ -39,7 +40,7 @@ from posix.unistd cimport pause
 from hub.callbacks cimport Callback
 from hub.errors import BlockingSwitchOutError, HubDestroyed
 from hub.greenlet_api cimport *
-from hub.loop cimport Job, watch_t
+from hub.loop cimport Job, timer_t, watch_t
 from hub.native import get_ident, local as native_local, sleep as native_sleep
 from hub.ready cimport (
     NODE_ALARM, NODE_START, OUTCOME_TIMED_OUT, node_t, ready_pop, ready_push_front, ready_t, slot_t, wait_t,
@@ -49,7 +50,7 @@ from hub.scheduler cimport (
     set_current_hub,
 )
 from hub.scheduler import set_hub_maker
-from hub.thrown cimport alarm_cancel, take_pending
+from hub.thrown cimport alarm_cancel, alarms_go_on, take_pending
 
 __all__ = ["closing_descriptor", "destroy", "go_on_in_child", "hub_of", "join", "set_hub_class"]
 
@@ -228,6 +229,7 @@ def destroy(Scheduler self, destroy_loop=None):
     self.unfinished = None
     self.inbox_job.run()
     carry_out(self)
+    self.loop_ends()
     self.loop.close()
     if is_current(self):
         forget_hub()
@@ -329,26 +331,56 @@ def go_on_in_child(Scheduler self):
     """
     cdef PyObject *current = running_greenlet()
     cdef wait_t *wait = self.parked
+    cdef timer_t *timers
     self.principal = None if current is <PyObject *> self else <object> current
     while wait != NULL:
-        # Nothing here wakes it, not even what it shares memory with. It can be killed.
-        wait.left_behind = wait.greenlet is not current
+        if wait.greenlet is not current:
+            # Nothing here wakes it, not even what it shares memory with. It can be killed.
+            wait.left_behind = True
+            wait.timer = NULL
+            wait.references = False
         wait = wait.next_parked
     self.thread_ident = get_ident()
     self.inbox = []
     self.to_start_later = None
     self.loop.core.inbox.queued = self.loop.core.signals.queued = False
-    self.loop.leave_behind()
     self.budget = SWITCHES
+    timers = self.loop.leave_behind(current)
+    alarms_go_on(timers, current, self.loop)
+    try:
+        self.loop.begin_in_child()
+        # Forked in the middle of a wait, by a signal handler or finalizer, or in a block with a Timeout.
+        wait = self.parked
+        while wait != NULL:
+            if wait.greenlet is current:
+                self.wait_on(wait)
+            wait = wait.next_parked
+    except OSError as error:
+        # No descriptors are left. The next wait tries again, and raises that; those of the parent are not used.
+        self.loop_ends()
+        for parked in self.parked_waits():
+            if (<Wait> parked).c.greenlet is current:
+                (<Wait> parked).throw_with(error)
 
 
 # --- forks, and the end of the process --------------------------------------------------------------------------
 
+cdef int leave_to_parent(Scheduler hub) except -1:
+    """In a forked child: the hub of another thread has ended here, with all of its greenlets."""
+    hub.loop_ends()
+    hub.destroying = hub.destroyed = True
+    hub.loop.leave_to_parent()
+    return 0
+
+
 def after_fork_in_child():
     """For os.register_at_fork."""
     begin_fork()
-    hubs.clear()
     hub = existing_hub()
+    for other in [reference() for reference in hubs.valuerefs()]:
+        if other is not None and other is not hub:
+            leave_to_parent(other)
+    hubs.clear()
     if hub is not None:
         hubs[id(hub)] = hub
         locals_of_thread.guard.process = os.getpid()

@@ -1,8 +1,9 @@
 # Exceptions that are thrown into greenlets. See thrown.pyx.
 
+from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
-from hub.loop cimport Loop
+from hub.loop cimport Loop, timer_t
 from hub.ready cimport alarm_t, slot_t, wait_t
 
 
@@ -16,7 +17,11 @@ cdef object make_exception(object exception, object value, object traceback)
 cdef int alarm_start(
     alarm_t *alarm, object owner, object target, slot_t *slot, Loop loop, uint64_t due, bint ref
 ) except -1
+<<<<<<< HEAD
 cdef wait_t *alarm_come(alarm_t *alarm) noexcept
+=======
+cdef int alarms_go_on(timer_t *timer, PyObject *target, Loop loop) except -1
+>>>>>>> ff56514 (Forks in the middle of a wait, in threads, and where descriptors are short)
 cdef object take_alarm(alarm_t *alarm)
 cdef void pend_alarm(alarm_t *alarm) noexcept nogil
 cdef void alarm_cancel(alarm_t *alarm) noexcept

@@ -158,11 +158,32 @@ cdef int alarm_start(
     alarm.loop = <PyObject *> loop
     alarm.epoch = loop.core.epoch
     alarm.timer = timer
+    alarm.due = due
     timer.target = alarm
     timer.fire = on_alarm
     loop.core.references += ref
     loop.timer_start(timer, due)
     return 0
+
+
+cdef int alarms_go_on(timer_t *timer, PyObject *target, Loop loop) except -1:
+    """In a forked child: set the alarms of greenlet `target`, among the timers of the loop before, on the new one."""
+    cdef alarm_t *alarm
+    cdef timer_t *next
+    while timer != NULL:
+        next = timer.next_free
+        alarm = <alarm_t *> timer.target
+        if timer.fire is on_alarm and not is_cancelled(timer.target):
+            if alarm.greenlet is target:
+                alarm.epoch = loop.core.epoch
+                loop.core.references += alarm.references
+                loop.timer_start(timer, alarm.due)
+        timer = next
+    return 0
+
+
+cdef inline bint is_cancelled(void *target) noexcept nogil:
+    return target == NULL or target is &hub_cancelled or target is &hub_cancelled_with_reference
 
 
 cdef void on_alarm(timer_t *timer) noexcept nogil:

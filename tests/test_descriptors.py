@@ -495,7 +495,7 @@ def test_a_number_closed_in_another_thread(close):
 
 
 @pytest.mark.parametrize(
-    "how, told", [("many", "True\n"), ("few", "False\n"), ("used", "works\n"), ("none", "Too many open files\n")]
+    "how, told", [("many", "True\n"), ("few", "False\n"), ("used", "works\n"), ("none", "Too many open files")]
 )
 def test_the_lowest_descriptors_are_the_programs(run_script, how, told):
-    assert run_script("low_descriptors.py", how) == told
+    assert run_script("low_descriptors.py", how).startswith(told)
