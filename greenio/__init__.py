@@ -24,8 +24,13 @@ Layers, from the bottom; each knows only those below it:
 Importing it makes no event loop: that is made when a thread first waits for something.
 """
 
+import hub as _hub  # noqa: F401  (first: it says where it cannot be used)
+
+# isort: split
+
 from greenlet import GreenletExit, getcurrent
 from hub import __version__, get_hub, sleep
+from hub.at_exit import keep_package
 from hub.hub import set_factory
 
 from greenio import hub as hub  # usable after `import greenio`, as gevent.hub is
@@ -83,6 +88,7 @@ def _make_resolver(hub):
     return make_resolver(hub)
 
 
+keep_package("greenio")
 set_factory("threadpool", _make_threadpool)
 set_factory("resolver", _make_resolver)
 config.apply()

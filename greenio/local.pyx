@@ -22,7 +22,9 @@ import_greenlet()
 
 __all__ = ["all_local_dicts_for_greenlet", "local"]
 
-locals_alive = weakref.WeakSet()
+# Of weak references; kept here, as modules are cleared when the interpreter ends.
+cdef set locals_alive = set()
+cdef object weak_reference = weakref.ref
 
 
 cdef class Dicts:
@@ -60,7 +62,7 @@ cdef class Dicts:
                 (<HubGreenlet> greenlet).at_end = {}
             (<HubGreenlet> greenlet).at_end[id(self)] = forget
         # Also for those of ours: one may go without having finished, and the next greenlet have its address.
-        self.by_greenlet[key] = (made, weakref.ref(greenlet, forget))
+        self.by_greenlet[key] = (made, weak_reference(greenlet, forget))
         self.last = current
         self.last_dict = made
         return made
@@ -89,7 +91,7 @@ class Forget:
     __slots__ = ("dicts", "key")
 
     def __init__(self, dicts, key):
-        self.dicts = weakref.ref(dicts)
+        self.dicts = weak_reference(dicts)
         self.key = key
 
     def __call__(self, _reference=None):
@@ -119,7 +121,7 @@ cdef class local:
         self.dicts = Dicts()
         self.dicts.owner = <PyObject *> self
         put_dict(self, self.dicts.make())
-        locals_alive.add(self)
+        locals_alive.add(weak_reference(self, locals_alive.discard))
 
     def __dealloc__(self):
         if self.dicts is not None:
@@ -185,7 +187,10 @@ def all_local_dicts_for_greenlet(greenlet):
     """What a greenlet has in every local: a list of ((class of the local, its id), dict). For debugging."""
     cdef local each
     found = []
-    for each in list(locals_alive):
+    for reference in list(locals_alive):
+        each = reference()
+        if each is None:
+            continue
         entry = each.dicts.by_greenlet.get(id(greenlet))
         if entry is not None:
             found.append(((type(each), id(each)), entry[0]))

@@ -16,6 +16,10 @@ Layers, from the bottom; each knows only those below it:
 
 from pathlib import Path as _Path
 
+from hub.interpreter import require_main
+
+require_main()
+
 try:
     from hub import stacks
 except ImportError as _error:

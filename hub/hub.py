@@ -10,11 +10,11 @@ from itertools import count
 
 from greenlet import GreenletExit
 from hub import callbacks, signals, threads
-from hub.errors import BlockingSwitchOutError, ConcurrentObjectUseError
+from hub.errors import BlockingSwitchOutError, ConcurrentObjectUseError, HubDestroyed
 from hub.event_loop import EventLoop
 from hub.repeats import Repeats
 from hub.report import format_waits, safely
-from hub.scheduler import Scheduler, Wait, get_hub, get_hub_if_exists, sleep
+from hub.scheduler import Scheduler, Wait, get_hub, get_hub_if_exists, interpreter_ends, sleep
 
 __all__ = ["Hub", "Waiter", "get_hub", "get_hub_if_exists", "sleep"]
 
@@ -85,6 +85,8 @@ class Hub(Scheduler):
     def _made(self, name):
         made = self.__dict__.get(f"_{name}")
         if made is None:
+            if interpreter_ends():
+                raise HubDestroyed(f"the interpreter is shutting down: no {name} can be made")
             made = self.__dict__[f"_{name}"] = _factories[name](self)
         return made
 

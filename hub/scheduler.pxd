@@ -46,6 +46,11 @@ cdef enum:
     SWITCHES = 64
 
 
+# Added to a hub's `restricted` when the program ends: what is called after that is looked at, it may be too late.
+cdef enum:
+    AT_EXIT = 1 << 30
+
+
 # How often a greenlet gets HubDestroyed before it is given up, and how often a hub that ends looks for what is left.
 cdef enum:
     LAST_TRIES = 100
@@ -90,7 +95,7 @@ cdef class Scheduler(greenlet):
     cdef PyObject *starting              # the greenlet that is being started, until it has begun, or NULL; owned
     cdef object callback                 # the job the hub greenlet runs now, or None
     cdef long in_line                    # waits that another thread could wake
-    cdef long restricted                 # nothing may wait: the hub is being destroyed, or in no_switch() sections
+    cdef long restricted                 # nothing may wait: the hub is being destroyed, no_switch() sections; AT_EXIT
     cdef bint has_begun                  # its run() has been entered
     cdef set to_start_later              # greenlets that a timer will start, or None
     cdef list unfinished                 # greenlets that did not end when the hub was destroyed, or None
@@ -147,5 +152,6 @@ cpdef Scheduler hub_if_any()
 cdef Scheduler existing_hub()
 cdef void set_current_hub(Scheduler hub) noexcept
 cdef bint is_current(Scheduler hub) noexcept
+cpdef bint interpreter_ends() noexcept
 cdef unsigned long fork_count() noexcept
 cdef int begin_fork() except -1

@@ -28,6 +28,7 @@ import threading
 import weakref
 
 from cpython.exc cimport PyErr_Clear, PyErr_Fetch, PyErr_Restore, PyErr_SetObject, PyErr_WriteUnraisable
+from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython cimport final, freelist, no_gc
 
@@ -65,14 +66,22 @@ cdef extern from *:
             count++;
         return count - 1 - hub_idle_threads > 0;
     }
+    #if PY_VERSION_HEX >= 0x030D0000
+    #define hub_is_finalizing() Py_IsFinalizing()
+    #else
+    #define hub_is_finalizing() _Py_IsFinalizing()
+    #endif
     """
     PyObject *hub_current
     bint hub_other_threads()
+    bint hub_is_finalizing()
     long hub_idle_threads
 
 cdef unsigned long hub_forks = 0
 cdef unsigned long main_thread_ident = threading.main_thread().ident
-hub_maker = None  # makes the current thread's hub: hub.threads says
+# Not among the module's globals, which are gone when finalizers run at the end of the interpreter.
+cdef object hub_maker = None  # makes the current thread's hub: hub.threads says
+cdef object too_late = HubDestroyed
 
 import_greenlet()
 
@@ -402,6 +411,10 @@ cdef class Scheduler(greenlet):
     cdef int refuse(self, PyObject *current, slot_t *slot) except -1:
         """Nothing can be waited for now: in a no_switch() section, or because the hub is being destroyed."""
         cdef PyObject *result
+        if self.restricted == AT_EXIT:
+            if interpreter_ends():
+                raise too_late("the interpreter is shutting down: nothing can be waited for any more")
+            return 0
         if not self.destroying:
             raise BlockingSwitchOutError("a blocking function was called in a no_switch() section")
         if slot.pending != NULL and has_pending(slot):
@@ -429,7 +442,7 @@ cdef class Scheduler(greenlet):
     cdef int bind_current(self, Wait wait, object what) except -1:
         cdef PyObject *current = hub_greenlet_current()
         if current == NULL:
-            hub_failed()
+            no_greenlet()
         Py_DECREF(<object> current)  # it is running: somebody else owns it
         return self.bind(wait, current, what)
 
@@ -437,7 +450,7 @@ cdef class Scheduler(greenlet):
     cdef slot_t *slot_of_current(self) except NULL:
         cdef PyObject *current = hub_greenlet_current()
         if current == NULL:
-            hub_failed()
+            no_greenlet()
         Py_DECREF(<object> current)
         return self.slot_of(<object> current)
 
@@ -640,7 +653,7 @@ cdef class Scheduler(greenlet):
         cdef Wait wait
         cdef int result
         if current == NULL:
-            hub_failed()
+            no_greenlet()
         Py_DECREF(<object> current)  # it is running: somebody else owns it
         if not isinstance(<object> current, HubGreenlet) or self.restricted or (<HubGreenlet> current).slot.yielding:
             wait = self.new_wait(what)
@@ -677,7 +690,9 @@ cdef class Scheduler(greenlet):
         if self.fair_at != self.switches:
             self.fair_at = self.switches
             self.fair_since = now
-        if now - self.fair_since <= self.interval or self.restricted:
+        if now - self.fair_since <= self.interval:
+            return 0
+        if self.restricted and (self.restricted != AT_EXIT or interpreter_ends()):
             return 0
         current = hub_greenlet_current()
         if current == NULL:
@@ -1165,7 +1180,7 @@ cdef class Scheduler(greenlet):
         self.check_thread()
         current = hub_greenlet_current()
         if current == NULL:
-            hub_failed()
+            no_greenlet()
         Py_DECREF(<object> current)  # it is running: somebody else owns it
         return alarm_start(alarm, owner, <object> current, self.slot_of(<object> current), self.loop, due, ref)
 
@@ -1235,14 +1250,14 @@ cdef void set_invalid_switch(Wait wait) noexcept:
 # --- the current thread -----------------------------------------------------------------------------------------
 
 cdef bint is_main_thread():
-    return get_ident() == main_thread_ident
+    return <unsigned long> PyThread_get_thread_ident() == main_thread_ident
 
 
 cpdef Scheduler hub_if_any():
     """The hub of the current thread, or None for a thread that has none and can do without: not the main one."""
     if hub_current != NULL:
         return <Scheduler> hub_current
-    return hub_maker() if is_main_thread() else None
+    return new_hub() if is_main_thread() else None
 
 
 cdef bint is_current(Scheduler hub) noexcept:
@@ -1253,8 +1268,27 @@ cdef bint is_current(Scheduler hub) noexcept:
 cdef Scheduler current_hub():
     """The hub of the current thread, made on first use."""
     if hub_current == NULL:
-        return hub_maker()
+        return new_hub()
     return <Scheduler> hub_current
+
+
+cdef Scheduler new_hub():
+    if interpreter_ends():
+        raise too_late("the interpreter is shutting down: no new hub can be made")
+    return hub_maker()
+
+
+cpdef bint interpreter_ends() noexcept:
+    """Whether the interpreter is being finalized: modules are cleared, and nothing can wait any more."""
+    return hub_is_finalizing()
+
+
+cdef int no_greenlet() except -1:
+    """greenlet does not say which one runs: an error is set."""
+    if interpreter_ends():
+        PyErr_Clear()
+        raise too_late("the interpreter is shutting down: nothing can be waited for any more")
+    hub_failed()
 
 
 cpdef int be_fair() except -1:

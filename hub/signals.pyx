@@ -29,7 +29,7 @@ from hub.greenlet_api cimport *
 from hub.ready cimport (
     OUTCOME_VALUE, WAIT_DECIDED, WAIT_WAITING, node_t, ready_push_front, ready_remove, wait_hold, wait_move, wait_t,
 )
-from hub.scheduler cimport Scheduler, SignalHandling, Wait, existing_hub
+from hub.scheduler cimport AT_EXIT, Scheduler, SignalHandling, Wait, existing_hub
 from hub.thrown cimport pend_exception
 
 __all__ = ["after_fork_in_child", "call_on_main", "handle_signals"]
@@ -270,7 +270,7 @@ def call_on_main(Scheduler self, function):
     if (
         current is <PyObject *> self.principal or main == NULL or not main.parked
         or main is job.handled_in
-        or job.function is not None or self.restricted or self.loop.core.running
+        or job.function is not None or self.restricted not in (0, AT_EXIT) or self.loop.core.running
     ):
         function()
         return

@@ -21,7 +21,8 @@ Rules
     2. In a forked child the hub of the thread that forked goes on, with that greenlet only, what it waits for and its
        Timeouts, and a new loop. All other hubs have ended there. No descriptor of the parent's hubs is used or kept:
        where the new loop cannot have its own, the next wait raises OSError.
-    3. When the interpreter ends, the hubs of daemon threads stand still; nothing is destroyed for them.
+    3. When the interpreter ends, the hubs of daemon threads stand still, and the main one's is kept: nothing is
+       destroyed for them. What can wait no more, as modules are being cleared, raises HubDestroyed.
 
 What does not belong here: what a hub does while it lives.
 """
@@ -37,6 +38,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from posix.unistd cimport pause
 
+from hub.at_exit import keep_modules
 from hub.callbacks cimport Callback
 from hub.errors import BlockingSwitchOutError, HubDestroyed
 from hub.greenlet_api cimport *
@@ -46,27 +48,18 @@ from hub.ready cimport (
     NODE_ALARM, NODE_START, OUTCOME_TIMED_OUT, node_t, ready_pop, ready_push_front, ready_t, slot_t, wait_t,
 )
 from hub.scheduler cimport (
-    LAST_TRIES, SWITCHES, HubGreenlet, Scheduler, ThrowJob, Wait, begin_fork, existing_hub, is_current, resume_of,
-    set_current_hub,
+    AT_EXIT, LAST_TRIES, SWITCHES, HubGreenlet, Scheduler, ThrowJob, Wait, begin_fork, existing_hub, is_current,
+    resume_of, set_current_hub,
 )
 from hub.scheduler import set_hub_maker
 from hub.thrown cimport alarm_cancel, alarms_go_on, take_pending
 
 __all__ = ["closing_descriptor", "destroy", "go_on_in_child", "hub_of", "join", "set_hub_class"]
 
-cdef extern from *:
-    """
-    #if PY_VERSION_HEX >= 0x030D0000
-    #define hub_is_finalizing() Py_IsFinalizing()
-    #else
-    #define hub_is_finalizing() _Py_IsFinalizing()
-    #endif
-    """
-    bint hub_is_finalizing()
-
 import_greenlet()
 
 hub_class = None  # set by hub.hub
+cdef bint exiting = False  # whether the functions of atexit are being called, or have been
 hubs = weakref.WeakValueDictionary()  # all of this process, by their id
 locals_of_thread = native_local()
 
@@ -93,13 +86,20 @@ class HubGuard:
 
 def make_hub():
     """Make the hub of the current thread (internal)."""
-    if hub_is_finalizing():
-        raise HubDestroyed("the interpreter is shutting down: no new hub can be made")
     hub = hub_class()
     locals_of_thread.guard = HubGuard(hub)
     set_current_hub(hub)
     hubs[id(hub)] = hub
+    if exiting:
+        keep_to_the_end(hub)
     return hub
+
+
+cdef int keep_to_the_end(Scheduler hub) except -1:
+    """The program ends: finalizers may use its hub to the very end; those that come too late to wait are refused."""
+    Py_INCREF(hub)
+    hub.restricted += AT_EXIT
+    return 0
 
 
 cdef object forget_hub():
@@ -395,14 +395,19 @@ def stand_still(list still):
             pause()
 
 
-def stop_daemon_threads():
+def end_program():
     """For atexit: let the hubs of daemon threads stand still.
 
     When the interpreter ends, CPython (before 3.14) ends a thread that asks for the GIL by unwinding its stack, and on
     the stack of a greenlet that crashes. A thread that is busy in Python code then has a tenth of a second to wait.
     """
+    global exiting
     still = []
     others = other_hubs()
+    exiting = True
+    keep_modules()
+    if existing_hub() is not None:
+        keep_to_the_end(existing_hub())
     for hub in others:
         hub.run_callback_threadsafe(stand_still, still)
     end = time.monotonic() + 0.1
@@ -412,4 +417,4 @@ def stop_daemon_threads():
 
 set_hub_maker(make_hub)
 os.register_at_fork(after_in_child=after_fork_in_child)
-atexit.register(stop_daemon_threads)
+atexit.register(end_program)

@@ -17,11 +17,8 @@ cdef object make_exception(object exception, object value, object traceback)
 cdef int alarm_start(
     alarm_t *alarm, object owner, object target, slot_t *slot, Loop loop, uint64_t due, bint ref
 ) except -1
-<<<<<<< HEAD
 cdef wait_t *alarm_come(alarm_t *alarm) noexcept
-=======
 cdef int alarms_go_on(timer_t *timer, PyObject *target, Loop loop) except -1
->>>>>>> ff56514 (Forks in the middle of a wait, in threads, and where descriptors are short)
 cdef object take_alarm(alarm_t *alarm)
 cdef void pend_alarm(alarm_t *alarm) noexcept nogil
 cdef void alarm_cancel(alarm_t *alarm) noexcept

@@ -23,3 +23,19 @@ def test_finalizers_at_the_end_of_the_interpreter(run_script):
 
 def test_greenlets_that_are_kept_to_the_end(run_script):
     assert run_script("kept_to_the_end.py") == "3\n"
+
+
+@pytest.mark.parametrize("held_by", ["sys", "builtins", "cycle", "hub"])
+def test_calls_of_finalizers_work_or_raise_an_error_of_ours(run_script, held_by):
+    assert run_script("late_calls.py", held_by).strip() in ("called", "" if held_by == "hub" else "called")
+
+
+def test_calls_of_atexit_functions_work(run_script):
+    """Of those, too, that were there before greenio, and are called after it has prepared for the end."""
+    assert run_script("called_at_exit.py") == "slept\nspawned\nimported\n"
+
+
+@pytest.mark.parametrize("first", ["subinterpreter", "main"])
+def test_a_subinterpreter_cannot_import_it(run_script, first):
+    said = "greenio cannot be used in a subinterpreter: greenlet and the hub serve the main one only\n"
+    assert run_script("subinterpreter.py", first) == said * 2
