@@ -401,7 +401,6 @@ class TestGreenletsOwnMethods:
         sleep(0)
         assert stray.value == 0
 
-
     def test_a_dict_that_is_emptied(self):
         """That of a bare greenlet, in which its waits are found."""
         ended = []
