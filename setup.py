@@ -33,6 +33,7 @@ OPTIMIZATION = [] if os.environ.get("CFLAGS") else ["-O1", "-g"] if DEBUG else [
 
 MODULES = [
     "hub.callbacks",
+    "hub.closing",
     "hub.loop",
     "hub.scheduler",
     "hub.signals",

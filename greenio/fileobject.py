@@ -14,8 +14,8 @@ from os import get_blocking as _get_blocking
 from os import isatty as _isatty
 
 from hub import get_hub
+from hub.closing import closing_descriptor
 from hub.scheduler import be_fair
-from hub.threads import closing_descriptor
 
 from greenio import buffered
 from greenio.lock import RLock

@@ -12,6 +12,9 @@ from os import F_LOCK as _F_LOCK
 from os import SEEK_CUR as _SEEK_CUR
 from os import _wrap_close as _PipeOfCommand
 from os import close as _close
+from os import closerange as _closerange
+from os import dup2 as _dup2
+from os import fstat as _fstat
 from os import get_blocking as _get_blocking
 from os import lockf as _lockf
 from os import lseek as _lseek
@@ -24,8 +27,9 @@ from os import writev as _writev
 from select import PIPE_BUF as _PIPE_BUF
 
 from hub import get_hub as _get_hub
+from hub.closing import closing_descriptor as _closing_descriptor
+from hub.closing import closing_range as _closing_range
 from hub.scheduler import be_fair as _be_fair
-from hub.threads import closing_descriptor as _closing_descriptor
 
 from greenio import nowait as _nowait
 from greenio.children import (
@@ -47,9 +51,9 @@ from greenio.socket import wait_write as _wait_write
 from greenio.subprocess import Popen as _Popen
 
 __all__ = [
-    "close", "eventfd_read", "fork", "fork_and_watch", "fork_gevent", "forkpty_and_watch", "forkpty_gevent", "lockf",
-    "make_nonblocking", "nb_read", "nb_write", "popen", "read", "readv", "sendfile", "system", "tp_read", "tp_write",
-    "wait", "wait3", "wait4", "waitid", "waitpid", "write", "writev",
+    "close", "closerange", "dup2", "eventfd_read", "fork", "fork_and_watch", "fork_gevent", "forkpty_and_watch",
+    "forkpty_gevent", "lockf", "make_nonblocking", "nb_read", "nb_write", "popen", "read", "readv", "sendfile",
+    "system", "tp_read", "tp_write", "wait", "wait3", "wait4", "waitid", "waitpid", "write", "writev",
 ]  # fmt: skip
 
 
@@ -119,6 +123,21 @@ def close(fd):
     if isinstance(fd, int) and 0 <= fd < 1 << 31:
         _closing_descriptor(fd)
     _close(fd)
+
+
+def closerange(fd_low, fd_high, /):
+    """As os.closerange(). Greenlets that wait for one of the descriptors, in any thread, get OSError(EBADF)."""
+    if isinstance(fd_low, int) and isinstance(fd_high, int):
+        _closing_range(fd_low, fd_high)
+    _closerange(fd_low, fd_high)
+
+
+def dup2(fd, fd2, inheritable=True):
+    """As os.dup2(). Greenlets that wait for what `fd2` was, in any thread, get OSError(EBADF)."""
+    if isinstance(fd, int) and isinstance(fd2, int) and fd != fd2 and 0 <= fd2 < 1 << 31:
+        _fstat(fd)  # what is no descriptor closes none
+        _closing_descriptor(fd2)
+    return _dup2(fd, fd2, inheritable)
 
 
 def make_nonblocking(fd):

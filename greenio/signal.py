@@ -29,7 +29,7 @@ from time import monotonic as _monotonic
 from greenlet import GreenletExit as _GreenletExit
 from hub import Wait as _Wait
 from hub import get_hub as _get_hub
-from hub.threads import closing_descriptor as _closing_descriptor
+from hub.closing import closing_descriptor as _closing_descriptor
 
 from greenio.event import Event as _Event
 from greenio.greenlet import Greenlet as _Greenlet

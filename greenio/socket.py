@@ -26,8 +26,8 @@ from socket import (  # noqa: F401  (and what it has beside)
 from types import FunctionType
 
 from hub import get_hub
+from hub.closing import closing_descriptor
 from hub.native import original
-from hub.threads import closing_descriptor
 
 from greenio import buffered as io  # noqa: F401  (for makefile)
 from greenio import connecting as _connecting
@@ -96,6 +96,8 @@ class socket(_standard.socket):
             if not stream.trying and not stream.flagged and stream.timeout is None:
                 with suppress(OSError):  # closed meanwhile
                     _basic.setblocking(self, True)
+
+    __del__ = _stream.finalize
 
     # The hot ones are compiled.
     recv = _stream.recv

@@ -49,7 +49,7 @@ cdef class Stream:
     cdef double limit(self, int events) except? -2
     cdef uint64_t due(self, int events) except? 0
     cpdef uint64_t deadline(self) except? 0
-    cdef int wait(self, int events, uint64_t due) except -1
+    cdef int wait(self, int events, uint64_t due, bint tried) except -1
     cdef int wake_readers_of(self, hub) except -1
     cdef int closed(self) except -1
     cdef int leave_error(self, int error) noexcept

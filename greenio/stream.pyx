@@ -34,19 +34,19 @@ from libc.errno cimport EAGAIN, EBADF, EINTR, errno
 from libc.stdint cimport uint64_t
 
 from cpython.ref cimport Py_DECREF, Py_XDECREF
+from hub.closing cimport closing_descriptor
 from hub.deadlines cimport deadline_drop, deadline_new, deadline_stop, deadline_t
 from hub.loop cimport due_after, watch_t
 from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
 from hub.scheduler cimport Scheduler, be_fair, current_hub, hub_if_any
-from hub.threads cimport closing_descriptor
 
 from hub.errors import HubDestroyed
 
 from greenio.pauses import Pauses, until_there_is_room
 
 __all__ = [
-    "Stream", "accept_descriptor", "accept_ready", "give_away", "keep_streams_in", "recv", "recv_into", "send",
-    "sendall", "wait_descriptor",
+    "Stream", "accept_descriptor", "accept_ready", "finalize", "give_away", "keep_streams_in", "recv", "recv_into",
+    "send", "sendall", "wait_descriptor",
 ]
 
 cdef extern from "Python.h":
@@ -227,6 +227,8 @@ cdef class Stream:
             if self.hub is not None and not self.hub.destroyed:
                 return self.open_elsewhere(hub)
             self.adopt(hub)
+            if self.fd < 0:
+                self.closed()
         if self.watch == NULL or self.epoch != hub.loop.core.epoch or self.generation != self.watch.generation:
             self.watch = hub.loop.watch_open(self.fd)
             self.generation = self.watch.generation
@@ -246,12 +248,13 @@ cdef class Stream:
 
     cdef watch_t *open_elsewhere(self, Scheduler hub) except NULL:
         cdef watch_t *watch = hub.loop.watch_of(self.fd)
-        if self.others is None:
-            self.others = {}
-        if self.others.get(hub) != watch.generation:
-            watch = hub.loop.watch_open(self.fd)
+        cdef dict others = self.others
+        if others is None or others.get(hub) != watch.generation:
             # Those that have ended are not kept.
-            self.others = {other: seen for other, seen in self.others.items() if not other.destroyed}
+            self.others = {other: seen for other, seen in (others or {}).items() if not other.destroyed}
+            if self.fd < 0:  # another thread may have had a turn
+                self.closed()
+            watch = hub.loop.watch_open(self.fd)
             self.others[hub] = watch.generation
         return watch
 
@@ -274,21 +277,25 @@ cdef class Stream:
         cdef double seconds = self.limit(events)
         return 0 if seconds < 0 else due_after(seconds)
 
-    cdef int wait(self, int events, uint64_t due) except -1:
+    cdef int wait(self, int events, uint64_t due, bint tried) except -1:
         """Wait until the descriptor is ready, or raise TimeoutError or OSError(EBADF).
 
-        BlockingIOError if what is over is not the socket's timeout, but SO_RCVTIMEO or SO_SNDTIMEO.
+        `tried`: a call has just said that it would block.
         """
         cdef Scheduler hub = current_hub()
         cdef watch_t *watch
+        cdef unsigned int generation
         cdef deadline_t *deadline = NULL
         cdef int outcome
         if self.fd < 0:
             self.closed()
         watch = self.open_watch(hub)
+        generation = watch.generation
+        if watch.edge and not tried:
+            hub.loop.watch_again(watch)
         if due and self.hub is hub:
             deadline = self.deadline_of(events)
-        outcome = hub.wait_descriptor(watch, events, due, deadline, self)
+        outcome = hub.wait_descriptor(watch, generation, events, due, deadline, self)
         if outcome == OUTCOME_READY:
             return 0
         if outcome == OUTCOME_TIMED_OUT:
@@ -316,7 +323,7 @@ cdef class Stream:
             raise OSError(error, os.strerror(error))
         if due[0] == 0:
             due[0] = self.due(events)
-        self.wait(events, due[0])
+        self.wait(events, due[0], True)
         return 0
 
     cdef int begin_receive(self, int flags, uint64_t *due) except -1:
@@ -329,7 +336,7 @@ cdef class Stream:
             return self.fair()
         self.drained = False
         due[0] = self.due(READ)
-        self.wait(READ, due[0])
+        self.wait(READ, due[0], False)
         return 0
 
     cdef Py_ssize_t receive(self, char *buffer, Py_ssize_t length, int flags) except -1:
@@ -438,15 +445,18 @@ cdef class Stream:
         """Wait until readable (1) or writable (2), within the socket's timeout unless ``timed=False``. Switches."""
         if self.seconds == 0 and timed:
             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
-        self.wait(events, self.due(events) if timed else 0)
+        self.wait(events, self.due(events) if timed else 0, False)
 
     cpdef uint64_t deadline(self) except? 0:
         """When a call that begins now must be over by the socket's timeout, for wait_until() (int)."""
         return 0 if self.seconds < 0 else due_after(self.seconds)
 
     def wait_until(self, int events, uint64_t deadline):
-        """Wait until readable (1) or writable (2), or raise TimeoutError at the deadline (0 for never). Switches."""
-        self.wait(events, deadline)
+        """Wait until readable (1) or writable (2), or raise TimeoutError at the deadline (0 for never). Switches.
+
+        For those who have tried, and were told that they would block.
+        """
+        self.wait(events, deadline, True)
 
     def retry(self, int events, function, *args):
         """Call ``function(*args)``, which does not wait, until it does not raise BlockingIOError. Switches.
@@ -476,7 +486,7 @@ cdef class Stream:
                     raise TimeoutError("timed out")
             elif events == WRITE and self.is_unix_datagram:
                 pauses = until_there_is_room(None if self.limit(events) < 0 else self.limit(events))
-            self.wait(events, due)
+            self.wait(events, due, True)
 
     def try_again(self):
         """Wake those who wait for something to read, in any thread, as if there were: it may have come elsewhere."""
@@ -723,6 +733,20 @@ def accept_ready(self):
     raise OSError(errno, os.strerror(errno))
 
 
+def finalize(self):
+    """Closed by nobody, but collected: those who wait for the number are told before it is another file's."""
+    cdef PyObject *found = greenio_slot_get(self)
+    if found != NULL:
+        if (<Stream> found).fd < 0:
+            return
+        try:
+            (<Stream> found).forget()
+        finally:
+            standard.socket.__del__(self)
+    else:
+        standard.socket.__del__(self)
+
+
 cdef object take_address(int fd, PyObject *address):
     if address != NULL:
         result = <object> address
@@ -745,11 +769,15 @@ def wait_descriptor(int fd, int events, timeout, timeout_exc):
     """Wait until descriptor `fd` is readable (1), writable (2); the shared part of wait_read and wait_write."""
     cdef Scheduler hub = current_hub()
     cdef watch_t *watch = hub.loop.watch_open(fd)
+    cdef unsigned int generation = watch.generation
     cdef unsigned long epoch = hub.loop.core.epoch
-    cdef uint64_t due = 0 if timeout is None else due_after(timeout)
+    cdef uint64_t due
     cdef int outcome
+    if watch.edge:
+        hub.loop.watch_again(watch)
     try:
-        outcome = hub.wait_descriptor(watch, events, due, NULL, f"descriptor {fd}")
+        due = 0 if timeout is None else due_after(timeout)
+        outcome = hub.wait_descriptor(watch, generation, events, due, NULL, f"descriptor {fd}")
     finally:
         # Nobody told us who owns this descriptor: nothing of ours stays behind on it.
         if epoch == hub.loop.core.epoch:

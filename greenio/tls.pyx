@@ -83,7 +83,7 @@ cdef class Engine:
         if due[0] == 0 and self.stream.seconds > 0:
             due[0] = self.stream.deadline()
         try:
-            self.stream.wait(events, due[0])
+            self.stream.wait(events, due[0], True)
         except TimeoutError:
             raise TimeoutError(f"The {what} operation timed out") from None
         return 0

@@ -7,6 +7,11 @@
  * pointed at the descriptor in question, the epoll_ctl() is issued here, where a failure is an error number
  * for the caller, and libuv is left to believe that it did it itself. It then dispatches the events as ever.
  *
+ * The kernel keeps a registration by file and number. It is not gone with close() where the file is open elsewhere, in
+ * a duplicate or another process, and then no epoll_ctl() reaches it any more: its events would come for ever. So it is
+ * removed before the descriptor is closed, by whichever thread does that; and where a removal is refused, as somebody
+ * has closed the descriptor without saying so, the epoll is made anew.
+ *
  * This uses fields of uv__io_t and uv_loop_t that libuv calls private but declares in its public headers;
  * they are the same in libuv 1.13 (pyuv's) and 1.44.
  */
@@ -14,23 +19,32 @@
 #define HUB_DESCRIPTOR_WATCH_H
 
 #include <errno.h>
-#include <poll.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 #include "uv.h"
 
-static unsigned int hub_poll_mask(int events)
+/* `edge`: report what has changed, once, and not what is so. */
+static unsigned int hub_poll_mask(int events, int edge)
 {
-    return ((events & UV_READABLE) ? POLLIN : 0) | ((events & UV_WRITABLE) ? POLLOUT : 0);
+    return ((events & UV_READABLE) ? EPOLLIN : 0) | ((events & UV_WRITABLE) ? EPOLLOUT : 0)
+           | (edge ? (unsigned int) EPOLLET : 0);
 }
 
-static int hub_poll_control(uv_loop_t *loop, int operation, int fd, unsigned int mask)
+static int hub_poll_control(int epoll, int operation, int fd, unsigned int mask)
 {
     struct epoll_event event;
     memset(&event, 0, sizeof event);
     event.events = mask;
     event.data.u64 = (unsigned int) fd; /* libuv reads it back as the descriptor */
-    return epoll_ctl(loop->backend_fd, operation, fd, &event) ? -errno : 0;
+    return epoll_ctl(epoll, operation, fd, &event) ? -errno : 0;
+}
+
+/* Let libuv forget the handle. What the kernel has registered is left as it is. */
+static void hub_poll_forget(uv_poll_t *poll)
+{
+    uv_poll_stop(poll);
 }
 
 /* Watch `fd` for `events`. The handle must not be registered. Returns 0 or a negative error number:
@@ -40,6 +54,7 @@ static int hub_poll_register(uv_loop_t *loop, uv_poll_t *poll, int fd, int event
     uv__io_t *io = &poll->io_watcher;
     void **queue = (void **) &io->watcher_queue;
     void **next, **previous;
+    unsigned int mask = hub_poll_mask(events, 0);
     int error;
 
     if ((unsigned int) fd < loop->nwatchers && loop->watchers[fd] != NULL)
@@ -55,38 +70,90 @@ static int hub_poll_register(uv_loop_t *loop, uv_poll_t *poll, int fd, int event
     next[1] = previous;
     queue[0] = queue;
     queue[1] = queue;
-    error = hub_poll_control(loop, EPOLL_CTL_ADD, fd, hub_poll_mask(events));
+    error = hub_poll_control(loop->backend_fd, EPOLL_CTL_ADD, fd, mask);
     if (error == -EEXIST) /* left in the kernel by a watch that libuv has stopped */
-        error = hub_poll_control(loop, EPOLL_CTL_MOD, fd, hub_poll_mask(events));
+        error = hub_poll_control(loop->backend_fd, EPOLL_CTL_MOD, fd, mask);
     if (error) {
-        uv_poll_stop(poll);
+        hub_poll_forget(poll);
         return error;
     }
-    io->events = io->pevents;
-    return 0;
-}
-
-/* Change the events of a registered handle. Returns 0 or a negative error number. */
-static int hub_poll_modify(uv_loop_t *loop, uv_poll_t *poll, int events)
-{
-    uv__io_t *io = &poll->io_watcher;
-    unsigned int mask = hub_poll_mask(events);
-    int error = hub_poll_control(loop, EPOLL_CTL_MOD, io->fd, mask);
-    if (error == -ENOENT) /* closed behind our back and opened again: another file, not registered yet */
-        error = hub_poll_control(loop, EPOLL_CTL_ADD, io->fd, mask);
-    if (error)
-        return error;
-    io->pevents = mask;
     io->events = mask;
     return 0;
 }
 
-/* Stop watching. Never fails: what the kernel no longer knows needs no removal. */
-static void hub_poll_unregister(uv_loop_t *loop, uv_poll_t *poll)
+/* Change the events of a registered handle; those that are so already are reported again. Returns 0 or a negative
+ * error number: the kernel has no such registration any more. Never makes one: another thread may be closing. */
+static int hub_poll_modify(uv_loop_t *loop, uv_poll_t *poll, int events, int edge)
+{
+    uv__io_t *io = &poll->io_watcher;
+    int error = hub_poll_control(loop->backend_fd, EPOLL_CTL_MOD, io->fd, hub_poll_mask(events, edge));
+    if (error)
+        return error;
+    io->pevents = hub_poll_mask(events, 0);
+    io->events = hub_poll_mask(events, edge);
+    return 0;
+}
+
+/* Take it up again in libuv, which has stopped it; the kernel still has its registration. */
+static void hub_poll_resume(uv_loop_t *loop, uv_poll_t *poll, int events, int edge)
+{
+    uv__io_t *io = &poll->io_watcher;
+    if (loop->watchers[io->fd] == NULL) {
+        loop->watchers[io->fd] = io;
+        loop->nfds++;
+    }
+    io->pevents = hub_poll_mask(events, 0);
+    io->events = hub_poll_mask(events, edge);
+}
+
+/* Stop watching. Returns 0, or a negative error number where the kernel does not find the registration by this number:
+ * the descriptor was closed, or is another file's. If the file is open elsewhere, its events go on coming. */
+static int hub_poll_unregister(uv_loop_t *loop, uv_poll_t *poll)
+{
+    int error = hub_poll_control(loop->backend_fd, EPOLL_CTL_DEL, poll->io_watcher.fd, 0);
+    hub_poll_forget(poll);
+    return error;
+}
+
+/* Take a registration from the kernel only. Any thread may. Returns as hub_poll_unregister(). */
+static int hub_poll_withdraw(uv_loop_t *loop, int fd)
+{
+    return hub_poll_control(loop->backend_fd, EPOLL_CTL_DEL, fd, 0);
+}
+
+/* Whether the kernel finds the registration: 0, or a negative error number. */
+static int hub_poll_verify(uv_loop_t *loop, uv_poll_t *poll)
 {
     int fd = poll->io_watcher.fd;
-    uv_poll_stop(poll);
-    hub_poll_control(loop, EPOLL_CTL_DEL, fd, 0);
+    int error = hub_poll_control(loop->backend_fd, EPOLL_CTL_ADD, fd, 0);
+    if (error == -EEXIST)
+        return 0;
+    if (error)
+        return error;
+    hub_poll_withdraw(loop, fd);
+    return -ENOENT; /* the number is another file's */
+}
+
+/* Make the epoll anew, with what libuv has registered, and put it in the place of the old one. So go the registrations
+ * that no number leads to. Returns 0 or a negative error number. */
+static int hub_poll_renew(uv_loop_t *loop)
+{
+    unsigned int fd;
+    int result;
+    int renewed = epoll_create1(EPOLL_CLOEXEC);
+    if (renewed < 0)
+        return -errno;
+    for (fd = 0; fd < loop->nwatchers; fd++) {
+        uv__io_t *io = loop->watchers[fd];
+        if (io != NULL && io->events != 0)
+            hub_poll_control(renewed, EPOLL_CTL_ADD, (int) fd, io->events);
+    }
+    do
+        result = dup3(renewed, loop->backend_fd, O_CLOEXEC);
+    while (result < 0 && (errno == EINTR || errno == EBUSY));
+    result = result < 0 ? -errno : 0;
+    close(renewed);
+    return result;
 }
 
 #endif

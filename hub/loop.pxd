@@ -58,6 +58,9 @@ cdef struct watch_t:
     int fd
     unsigned int generation
     int events            # registered with the kernel now; 0 when not registered
+    unsigned int registered  # the generation in which that was done: in a later one it is gone from the kernel
+    bint edge             # registered for changes only: what is so is not told again
+    bint lost             # found to be closed behind our back; those who wait are still to be told
     int unclaimed         # how often it fired with nobody there, since somebody waited
     fifo_t readers
     fifo_t writers
@@ -110,6 +113,7 @@ cdef struct core_t:
     unsigned char signal_bytes[64]  # what was read, to be passed on to a wakeup descriptor of the user's
     int signal_count
     bint running          # inside uv_run()
+    bint renew            # the epoll may hold what no number leads to: it is to be made anew
     int probe             # a descriptor of ours to make poll handles on
 
 
@@ -132,6 +136,8 @@ cdef class Loop:
     cdef uint64_t signals_checked  # the loop time when the slot was last looked at
     cdef bint look_again_runs    # whether a timer will end the next sleep early
     cdef uint64_t look_again_at  # and when
+    cdef uint64_t verified       # the loop time when those waited for were last looked after
+    cdef uint64_t verify_pause   # nanoseconds until that is done again
     cdef public object own_timer  # a timer of the hub's own, not counted by statistics(), or None (internal)
     cdef object error_handler    # called as error_handler(context, type, value, traceback)
     cdef readonly list fork_watchers  # what is to be told in a forked child
@@ -161,9 +167,14 @@ cdef class Loop:
 
     cdef watch_t *watch_of(self, int fd) except NULL
     cdef watch_t *watch_open(self, int fd) except NULL
+    cdef int verify(self, bint all) noexcept
+    cdef bint look_after(self) except -1
+    cdef int renew_epoll(self) noexcept
     cdef int watch_want(self, watch_t *watch, int events) except -1
     cdef void watch_update(self, watch_t *watch) noexcept
+    cdef int watch_again(self, watch_t *watch) noexcept
     cdef void watch_close(self, watch_t *watch) noexcept
+    cdef bint watch_close_elsewhere(self, watch_t *watch) noexcept
     cdef watch_t *watch_if_any(self, int fd) noexcept
     cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1
     cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept

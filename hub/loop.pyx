@@ -12,6 +12,8 @@ Rules
     4. The loop's time is CLOCK_MONOTONIC in nanoseconds. Its timers are not libuv's, which count milliseconds: they
        stand in timer_heap.h, and exact_sleep.h ends libuv's sleep in time for the first of them. Those that are due
        fire after each look for I/O.
+    5. Whoever closes a descriptor says so before, and it is removed from every loop's epoll then. Where that was left
+       out, those who wait are told as soon as it is found out: at the next use of the number, or before a sleep.
 
 What does not belong here: greenlets, parking, Python callbacks. The hub's scheduler is built on this.
 
@@ -26,7 +28,7 @@ from os import close as close_descriptor
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF
-from libc.errno cimport EINTR, errno
+from libc.errno cimport EBADF, EINTR, errno
 from libc.math cimport ceil, isnan
 from libc.string cimport memset
 from posix.unistd cimport read, usleep, write
@@ -43,9 +45,14 @@ from hub.ready cimport (
 __all__ = ["LIBUV_VERSION", "Handle", "Job", "Loop"]
 
 cdef extern from "descriptor_watch.h" nogil:
+    void hub_poll_forget(uv_poll_t *)
     int hub_poll_register(uv_loop_t *, uv_poll_t *, int fd, int events, uv_poll_cb)
-    int hub_poll_modify(uv_loop_t *, uv_poll_t *, int events)
-    void hub_poll_unregister(uv_loop_t *, uv_poll_t *)
+    int hub_poll_modify(uv_loop_t *, uv_poll_t *, int events, bint edge)
+    int hub_poll_renew(uv_loop_t *)
+    void hub_poll_resume(uv_loop_t *, uv_poll_t *, int events, bint edge)
+    int hub_poll_unregister(uv_loop_t *, uv_poll_t *)
+    int hub_poll_verify(uv_loop_t *, uv_poll_t *)
+    int hub_poll_withdraw(uv_loop_t *, int fd)
 
 cdef extern from "timer_heap.h" nogil:
     uint64_t HUB_NEVER
@@ -98,12 +105,17 @@ cdef extern from "sys/eventfd.h" nogil:
     int eventfd(unsigned int, int)
     int EFD_CLOEXEC
 
+cdef extern from "fcntl.h" nogil:
+    int fcntl(int fd, int command)
+    int F_GETFD
+
 cdef extern from "signal.h" nogil:
     struct sigaction_t "sigaction":
         pass
     int sigaction(int signum, const sigaction_t *act, sigaction_t *oldact)
 
 cpyuv = PyInit__cpyuv()
+look_after_others = None  # finds out what else has been closed: hub.closing says
 
 LIBUV_VERSION = (<bytes> uv_version_string()).decode()
 
@@ -113,6 +125,10 @@ cdef enum:
     DESCRIPTORS = 7
     # Nanoseconds between two looks at who has the slot of signal.set_wakeup_fd.
     SLOT_CHECK = 50000000
+    # Nanoseconds, at least, between two looks whether the descriptors that are waited for are still there.
+    VERIFY_PAUSE = 250000000
+    # How much longer the pause is than what a look takes.
+    VERIFY_SHARE = 400
 
 # Seconds beyond which a timer is as good as never (about 126 years); keeps the arithmetic in 64 bits.
 cdef double FOREVER = 4e9
@@ -121,6 +137,12 @@ cdef double FOREVER = 4e9
 cdef int raise_errno(int error, str message) except -1:
     """The one place where a negative error number of libuv's becomes a Python exception."""
     raise OSError(-error, f"{os.strerror(-error)}: {message}")
+
+
+def set_look_after_others(function):
+    """Say what Loop.look_after() is to call, too (internal)."""
+    global look_after_others
+    look_after_others = function
 
 
 # --- time -------------------------------------------------------------------------------------------------------
@@ -171,18 +193,14 @@ cdef void on_poll(uv_poll_t *handle, int status, int events) noexcept nogil:
     cdef listener_t *listener
     cdef bint claimed = False
     if status < 0:
-        # An error is pending on the descriptor, and libuv has stopped the handle. Whoever waits gets the
-        # error from its own system call.
-        hub_poll_unregister(watch.core.uv, handle)
-        watch.events = 0
         events = UV_READABLE | UV_WRITABLE
-        wake_all(watch, OUTCOME_READY)
+        on_error(watch)
+        if watch.events == 0:
+            return  # closed; those who wait are told of that
+    if events & UV_READABLE and wake(&watch.readers, watch.edge):
         claimed = True
-    if events & UV_READABLE and fifo_wake_first(&watch.readers, OUTCOME_READY) != NULL:
+    if events & UV_WRITABLE and wake(&watch.writers, watch.edge):
         claimed = True
-    if events & UV_WRITABLE:
-        if fifo_wake_first(&watch.writers, OUTCOME_READY) != NULL:
-            claimed = True
     listener = watch.listeners
     while listener != NULL:
         if listener.events & events:
@@ -201,6 +219,55 @@ cdef void on_poll(uv_poll_t *handle, int status, int events) noexcept nogil:
         settle(watch)
 
 
+cdef bint wake(fifo_t *fifo, bint everybody) noexcept nogil:
+    """Wake the first who waits, or everybody, as when an event is told only once. Returns whether there was one."""
+    if fifo_wake_first(fifo, OUTCOME_READY) == NULL:
+        return False
+    while everybody and fifo_wake_first(fifo, OUTCOME_READY) != NULL:
+        pass
+    return True
+
+
+cdef void on_error(watch_t *watch) noexcept nogil:
+    """An error is pending on the descriptor, and libuv has stopped the handle. Everybody is woken.
+
+    Whoever waits gets the error from its own system call. An entry in the socket's error queue (IP_RECVERR) is none for
+    that call, and the kernel reports it for as long as it is there: from now on only what changes is reported.
+    """
+    hub_poll_resume(watch.core.uv, &watch.uv, watch.events, watch.edge)
+    if watch.listeners == NULL:
+        if not watch.edge:
+            watch.edge = True
+            if hub_poll_modify(watch.core.uv, &watch.uv, watch.events, True):
+                lose(watch)
+                return
+        wake_all(watch, OUTCOME_READY)
+
+
+cdef void stop(watch_t *watch) noexcept nogil:
+    """Stop a watch that the kernel does not have any more."""
+    hub_poll_forget(&watch.uv)
+    watch.events = 0
+    watch.edge = False
+
+
+cdef void lose(watch_t *watch) noexcept nogil:
+    """The kernel does not find the registration of a watch."""
+    stop(watch)
+    if watch.registered == watch.generation:
+        # Nobody has said that he closes the descriptor. The next turn tells those who wait for it.
+        watch.lost = True
+        watch.core.renew = True
+
+
+cdef void unregister(watch_t *watch) noexcept nogil:
+    """Nobody wants to know of the descriptor."""
+    if hub_poll_unregister(watch.core.uv, &watch.uv) and watch.registered == watch.generation:
+        watch.core.renew = True
+    watch.events = 0
+    watch.edge = False
+
+
 cdef void settle(watch_t *watch) noexcept nogil:
     """Register for just what is wanted now."""
     cdef int wanted = wanted_events(watch)
@@ -208,14 +275,12 @@ cdef void settle(watch_t *watch) noexcept nogil:
         wanted |= UV_READABLE
     if wanted == watch.events or watch.events == 0:
         return
-    if wanted and hub_poll_modify(watch.core.uv, &watch.uv, wanted) == 0:
+    if not wanted:
+        unregister(watch)
+    elif hub_poll_modify(watch.core.uv, &watch.uv, wanted, watch.edge) == 0:
         watch.events = wanted
-        return
-    hub_poll_unregister(watch.core.uv, &watch.uv)
-    watch.events = 0
-    if wanted:
-        # The descriptor was closed behind our back: let those who wait find out from their own system calls.
-        wake_all(watch, OUTCOME_READY)
+    else:
+        lose(watch)
 
 
 cdef int wanted_events(watch_t *watch) noexcept nogil:
@@ -278,6 +343,13 @@ cdef void end_waits(fifo_t *fifo, unsigned int generation) noexcept nogil:
             fifo_remove(link)
             wait_wake(link.wait, OUTCOME_CLOSED)
         link = next
+
+
+cdef void bury(watch_t *watch) noexcept:
+    """What was closed behind our back has no owner any more: tell those who wait. With the GIL."""
+    watch.lost = False
+    watch.generation += 1
+    end_generation(watch, watch.generation)
 
 
 cdef void on_before_sleep(uv_prepare_t *handle) noexcept nogil:
@@ -458,6 +530,8 @@ cdef class Loop:
             return 0  # there is nothing to look at
         while core.orphans != NULL:
             close_handle_block(core.orphans)
+        if core.renew:
+            self.renew_epoll()
         core.running = True
         if block:
             with nogil:
@@ -587,14 +661,18 @@ cdef class Loop:
         cdef core_t *core = self.core
         cdef watch_t *watch
         cdef watch_t **grown
-        cdef int length, error
+        cdef size_t length
+        cdef int error
         if fd < 0:
             raise ValueError(f"a file descriptor cannot be negative: {fd}")
         if core.uv == NULL:
             self.check()
+        if (fd >= core.watches_length or core.watches[fd] == NULL) and fcntl(fd, F_GETFD) < 0:
+            # Numbers that nobody has may be huge: no room is made for them.
+            raise_errno(-errno, f"descriptor {fd} cannot be waited for")
         if fd >= core.watches_length:
             length = max(64, core.watches_length)
-            while length <= fd:
+            while length <= <size_t> fd:
                 length *= 2
             grown = <watch_t **> PyMem_RawRealloc(core.watches, length * sizeof(watch_t *))
             if grown == NULL:
@@ -622,13 +700,16 @@ cdef class Loop:
         """The watch of a descriptor for a new owner of the number.
 
         If an earlier owner's descriptor was closed behind our back, its registration is worth nothing for the
-        file that has the number now: it is made anew.
+        file that has the number now, and those who wait for it are told.
         """
         cdef watch_t *watch = self.watch_of(fd)
         if watch.events:
-            hub_poll_unregister(self.core.uv, &watch.uv)
-            watch.events = 0
-            self.watch_update(watch)
+            if watch.registered != watch.generation:
+                stop(watch)
+            elif hub_poll_verify(self.core.uv, &watch.uv):
+                lose(watch)
+        if watch.lost:
+            bury(watch)
         return watch
 
     cdef int watch_want(self, watch_t *watch, int events) except -1:
@@ -638,10 +719,18 @@ cdef class Loop:
         if watch.events & events == events:
             return 0
         if watch.events == 0:
+            if watch.lost:
+                bury(watch)
+                raise_errno(-EBADF, f"descriptor {watch.fd} cannot be waited for")
             error = hub_poll_register(watch.core.uv, &watch.uv, watch.fd, events, on_poll)
+            watch.registered = watch.generation
         else:
             events |= watch.events
-            error = hub_poll_modify(watch.core.uv, &watch.uv, events)
+            error = hub_poll_modify(watch.core.uv, &watch.uv, events, watch.edge)
+            if error:
+                lose(watch)
+                bury(watch)
+                error = -EBADF  # also if the number is another file's
         if error == -1:  # EPERM: regular files cannot be polled
             return 1
         if error:
@@ -653,7 +742,8 @@ cdef class Loop:
         """Register for what those who wait and listen now want; those who cannot be served are woken."""
         cdef int wanted = wanted_events(watch)
         if watch.events == 0:
-            if wanted:
+            if wanted and not watch.lost:
+                watch.registered = watch.generation
                 if hub_poll_register(watch.core.uv, &watch.uv, watch.fd, wanted, on_poll):
                     wake_all(watch, OUTCOME_READY)
                 else:
@@ -661,13 +751,80 @@ cdef class Loop:
         else:
             settle(watch)
 
+    cdef int watch_again(self, watch_t *watch) noexcept:
+        """What is so is to be reported once more, where only changes are: for whoever waits before he has tried."""
+        if hub_poll_modify(watch.core.uv, &watch.uv, watch.events, watch.edge):
+            lose(watch)
+        return 0
+
     cdef void watch_close(self, watch_t *watch) noexcept:
         """The owner is about to close the descriptor: everybody who waits for it is woken as closed."""
-        watch.generation += 1
         if watch.events:
-            hub_poll_unregister(watch.core.uv, &watch.uv)
-            watch.events = 0
+            unregister(watch)
+        watch.lost = False
+        watch.generation += 1
         end_generation(watch, watch.generation)
+
+    cdef bint watch_close_elsewhere(self, watch_t *watch) noexcept:
+        """watch_close() for any thread that has the GIL. Returns whether closed_elsewhere() is to be called."""
+        cdef bint refused = False
+        if watch.events and watch.registered == watch.generation:
+            # The loop's own thread may be in the middle of it, and unregister it too: then the epoll is made anew for
+            # nothing. It never registers without the GIL.
+            refused = hub_poll_withdraw(watch.core.uv, watch.fd) != 0
+        watch.generation += 1
+        if refused:
+            watch.core.renew = True
+        return refused or watch.readers.head != NULL or watch.writers.head != NULL or watch.listeners != NULL
+
+    cdef int verify(self, bint all) noexcept:
+        """Find those who wait for a descriptor that was closed behind our back, and tell them.
+
+        Unless `all`, only descriptors that somebody waits for are looked at.
+        """
+        cdef core_t *core = self.core
+        cdef watch_t *watch
+        cdef int i
+        for i in range(core.watches_length):
+            watch = core.watches[i]
+            if watch == NULL:
+                continue
+            if watch.events and watch.registered == watch.generation and (all or wanted_events(watch)):
+                if hub_poll_verify(core.uv, &watch.uv):
+                    lose(watch)
+            if watch.lost:
+                bury(watch)
+        return 0
+
+    cdef bint look_after(self) except -1:
+        """Before a sleep: nobody is to wait for a descriptor that was closed without a word, and keep the loop alive.
+
+        Returns whether all were looked at now.
+
+        The kernel says nothing of that. So it is asked, once after Python code has run, and no more than every
+        VERIFY_PAUSE nanoseconds or a VERIFY_SHARE-th of the time.
+        """
+        cdef uint64_t now = self.core.now
+        cdef uint64_t begin
+        if self.core.watches_length == 0:
+            return False
+        if now - self.verified < self.verify_pause:
+            self.look_again(self.verify_pause - (now - self.verified))
+            return False
+        self.verified = now
+        begin = now_ns()
+        self.verify(False)
+        if look_after_others is not None:
+            look_after_others()
+        self.verify_pause = max(<uint64_t> VERIFY_PAUSE, (now_ns() - begin) * VERIFY_SHARE)
+        return True
+
+    cdef int renew_epoll(self) noexcept:
+        """Rid the epoll of what no number leads to any more. Where descriptors are short, the next turn tries again."""
+        self.verify(True)
+        if hub_poll_renew(self.core.uv) == 0:
+            self.core.renew = False
+        return 0
 
     cdef watch_t *watch_if_any(self, int fd) noexcept:
         """The watch of a descriptor, or NULL if there never was one. Any thread that has the GIL."""
@@ -682,10 +839,9 @@ cdef class Loop:
         cdef watch_t *watch = self.watch_if_any(fd)
         if watch == NULL:
             return  # the loop was made anew after a fork
+        if watch.events and watch.registered != watch.generation:
+            stop(watch)
         end_generation(watch, generation)
-        if watch.events and wanted_events(watch) == 0:
-            hub_poll_unregister(watch.core.uv, &watch.uv)
-            watch.events = 0
 
     def wake_readers(self, int fd):
         """Wake those who wait until descriptor `fd` is readable, as if it were: they find out (internal)."""
@@ -695,6 +851,9 @@ cdef class Loop:
                 pass
 
     cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1:
+        if watch.edge:  # listeners are told for as long as it is so
+            watch.edge = False
+            self.watch_again(watch)
         if self.watch_want(watch, listener.events) == 1:
             raise_errno(-1, f"descriptor {watch.fd} is of a kind that is always ready; it cannot be watched")
         listener.generation = watch.generation
@@ -713,8 +872,7 @@ cdef class Loop:
         if watch.listeners == NULL and watch.readers.head == NULL and watch.writers.head == NULL:
             # Listeners come and go less often than waiters: a level-triggered registration is not left behind.
             if watch.events:
-                hub_poll_unregister(watch.core.uv, &watch.uv)
-                watch.events = 0
+                unregister(watch)
         else:
             settle(watch)
 
@@ -722,7 +880,7 @@ cdef class Loop:
         """Say that descriptor `fd` is about to be closed; greenlets that wait for it are woken with EBADF.
 
         Returns whether anybody waited. This loop only, in its own thread, or InvalidThreadUseError is raised;
-        ``hub.threads.closing_descriptor`` tells those of all threads.
+        ``hub.closing.closing_descriptor`` tells those of all threads.
         """
         cdef watch_t *watch
         self.check_thread()
@@ -914,7 +1072,7 @@ cdef class Loop:
             self.close_descriptors()
         core.references = 0
         core.signal_count = 0
-        core.running = False
+        core.running = core.renew = False
         self.look_again_runs = False
         self.default = True  # the child's only thread is the main one
         self.unmade = True

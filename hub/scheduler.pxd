@@ -122,7 +122,7 @@ cdef class Scheduler(greenlet):
     cdef int post(self, Wait wait) except -1
     cdef object deliver(self, Wait wait, int result)
     cdef int wait_descriptor(
-        self, watch_t *watch, int events, uint64_t due, deadline_t *deadline, object what
+        self, watch_t *watch, unsigned int generation, int events, uint64_t due, deadline_t *deadline, object what
     ) except -1
     cdef int tell(self, bint returned) noexcept
     cdef int tell_of_return(self, int result) noexcept

@@ -77,6 +77,10 @@ cdef extern from *:
     bint hub_is_finalizing()
     long hub_idle_threads
 
+cdef enum:
+    # Nanoseconds between two looks whether another thread has closed, without a word, what is waited for here.
+    CLOSED_ELSEWHERE = 1000000000
+
 cdef unsigned long hub_forks = 0
 cdef unsigned long main_thread_ident = threading.main_thread().ident
 # Not among the module's globals, which are gone when finalizers run at the end of the interpreter.
@@ -744,10 +748,11 @@ cdef class Scheduler(greenlet):
 
     @final
     cdef int wait_descriptor(
-        self, watch_t *watch, int events, uint64_t due, deadline_t *deadline, object what
+        self, watch_t *watch, unsigned int generation, int events, uint64_t due, deadline_t *deadline, object what
     ) except -1:
         """Wait until a descriptor is readable (events 1) or writable (2), first come first served.
 
+        `generation` is the watch's when the caller opened it: in a later one, the descriptor is closed.
         `due` is a loop time (due_after()), 0 for ever; `deadline` may lend a timer.
         Returns an outcome: OUTCOME_READY, OUTCOME_TIMED_OUT or OUTCOME_CLOSED.
         """
@@ -756,6 +761,8 @@ cdef class Scheduler(greenlet):
         cdef unsigned long epoch = self.loop.core.epoch
         cdef timer_t *timer
         cdef int result
+        if watch.generation != generation:
+            return OUTCOME_CLOSED  # by another thread or a finalizer, while the wait was made
         if self.loop.watch_want(watch, events):
             return OUTCOME_READY  # a regular file: always ready
         if due:
@@ -788,7 +795,7 @@ cdef class Scheduler(greenlet):
         w.fd = watch.fd
         w.events = events
         w.references = True
-        w.generation = watch.generation
+        w.generation = generation
         wait_hold(w)
         fifo_append(&watch.readers if events == 1 else &watch.writers, &w.link)
         self.loop.core.references += 1
@@ -1071,6 +1078,8 @@ cdef class Scheduler(greenlet):
                     if loop.core.ready.head != NULL:
                         loop.release_signals()
                         return 0
+            if loop.look_after() and hub_other_threads():
+                loop.look_again(CLOSED_ELSEWHERE)
             loop.poll(True)
             if displaced:
                 loop.release_signals()

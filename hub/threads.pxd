@@ -1,3 +1,4 @@
 # One hub per thread. See threads.pyx.
 
-cpdef int closing_descriptor(int fd) except -1
+cdef list other_hubs()
+cdef Py_ssize_t count_hubs() except -1

@@ -42,7 +42,7 @@ from hub.at_exit import keep_modules
 from hub.callbacks cimport Callback
 from hub.errors import BlockingSwitchOutError, HubDestroyed
 from hub.greenlet_api cimport *
-from hub.loop cimport Job, timer_t, watch_t
+from hub.loop cimport Job, timer_t
 from hub.native import get_ident, local as native_local, sleep as native_sleep
 from hub.ready cimport (
     NODE_ALARM, NODE_START, OUTCOME_TIMED_OUT, node_t, ready_pop, ready_push_front, ready_t, slot_t, wait_t,
@@ -54,7 +54,7 @@ from hub.scheduler cimport (
 from hub.scheduler import set_hub_maker
 from hub.thrown cimport alarm_cancel, alarms_go_on, take_pending
 
-__all__ = ["closing_descriptor", "destroy", "go_on_in_child", "hub_of", "join", "set_hub_class"]
+__all__ = ["destroy", "go_on_in_child", "hub_of", "join", "set_hub_class"]
 
 import_greenlet()
 
@@ -144,26 +144,9 @@ def hub_of(greenlet):
     return None
 
 
-cpdef int closing_descriptor(int fd) except -1:
-    """Descriptor `fd` is about to be closed: wake those who wait for it, in any thread, with OSError(EBADF).
-
-    Does not switch. To be called before it is closed, by whoever closes it.
-    """
-    cdef watch_t *watch
-    cdef Scheduler hub = existing_hub()
-    cdef int of_this_thread = hub is not None
-    if of_this_thread:
-        watch = hub.loop.watch_if_any(fd)
-        if watch != NULL:
-            hub.loop.watch_close(watch)
-    if len(hubs) > of_this_thread:
-        for hub in other_hubs():
-            watch = hub.loop.watch_if_any(fd)
-            if watch != NULL:
-                watch.generation += 1
-                if watch.readers.head != NULL or watch.writers.head != NULL or watch.listeners != NULL:
-                    hub.run_callback_threadsafe(hub.loop.closed_elsewhere, fd, watch.generation)
-    return 0
+cdef Py_ssize_t count_hubs() except -1:
+    """How many there are of this process, or a few more."""
+    return len(hubs)
 
 
 # --- the end of a hub: methods of Hub ---------------------------------------------------------------------------

@@ -12,7 +12,7 @@ What does not belong here: how waiting greenlets are woken. That needs no watche
 import os
 
 from hub.libuv cimport UV_ASYNC, UV_CHECK, UV_FS_POLL, UV_IDLE, UV_PREPARE, UV_SIGNAL, UV_TIMER, uv_stat_t
-from hub.loop cimport Handle, listener_t, watch_t
+from hub.loop cimport LISTEN_CLOSED, Handle, listener_t, watch_t
 from hub.ready cimport ready_remove
 from hub.scheduler cimport Scheduler
 
@@ -30,7 +30,6 @@ cdef class Watcher(Handle):
     cdef readonly Scheduler hub
     cdef readonly object callback  # what is called, or None when stopped
     cdef readonly object args      # with which arguments
-    cdef bint pass_events          # whether the events come first among them
 
     def __init__(self, loop, bint ref=True, priority=None):
         cdef Scheduler hub
@@ -95,13 +94,8 @@ cdef class Watcher(Handle):
             if not self.handle_is_active():
                 self.keep(False)
         if callback is not None:
-            if self.pass_events:
-                args = (self.events_now(), *args)
             callback(*args)
         return 0
-
-    cdef object events_now(self):
-        return None
 
     def feed(self, revents, callback, *args):
         """Call ``callback(*args)`` on the hub greenlet as if the watcher had fired, once."""
@@ -321,6 +315,7 @@ cdef class io(Watcher):
     """
     cdef int descriptor
     cdef int wanted
+    cdef bint pass_events         # whether the events come first among the arguments
     cdef listener_t listener
     cdef watch_t *watch
     cdef unsigned long epoch      # of the loop when it was started
@@ -379,9 +374,16 @@ cdef class io(Watcher):
         self.keep(False)
         return 0
 
-    cdef object events_now(self):
-        events, self.listener.fired = self.listener.fired, 0
-        return events
+    cdef int run(self) except -1:
+        callback, args, events = self.callback, self.args, self.listener.fired
+        self.listener.fired = 0
+        if events & LISTEN_CLOSED:
+            # It never fires again, and keeps nothing alive.
+            self.end()
+            self.callback = self.args = None
+        if callback is not None:
+            callback(*((events, *args) if self.pass_events else args))
+        return 0
 
     @property
     def fd(self):

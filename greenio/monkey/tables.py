@@ -34,8 +34,8 @@ TABLES = {
     ],
     "fcntl": ["flock", "lockf"],
     "os": [
-        "close", "eventfd_read", "lockf", "popen", "read", "readv", "sendfile", "system", "wait", "wait3", "wait4",
-        "waitid", "waitpid", "write", "writev",
+        "close", "closerange", "dup2", "eventfd_read", "lockf", "popen", "read", "readv", "sendfile", "system", "wait",
+        "wait3", "wait4", "waitid", "waitpid", "write", "writev",
     ],
     "_queue": ["Empty", "SimpleQueue"],
     "queue": ["LifoQueue", "PriorityQueue", "Queue", "SimpleQueue"],

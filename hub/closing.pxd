@@ -1,0 +1,3 @@
+# Descriptors that are closed. See closing.pyx.
+
+cpdef int closing_descriptor(int fd) except -1
