@@ -5,14 +5,19 @@ Everything else is the standard library's `select`.
 An epoll descriptor can itself be waited for. `epoll` here waits for its own; `select` and `poll` ask the system first
 whether something is ready, and if not, register what they wait for with an epoll of their own for the time of the call.
 What they return is always the system's answer.
+
+A descriptor that is closed in this process while it is waited for ends the wait: select raises OSError(EBADF), poll
+returns POLLNVAL for it, and epoll drops it.
 """
 
 import errno
 import os
 import select as _standard
 import time
+from contextlib import suppress as _suppress
 from select import *  # noqa: F403  (this module offers everything that the standard one does)
 
+from hub import closing as _closing
 from hub.scheduler import be_fair as _be_fair
 from hub.scheduler import sleep as _sleep
 
@@ -42,14 +47,36 @@ def _judge(timeout, wait):
         os.close(reader)
 
 
-def _wait(descriptors, ready, timeout):
+class _Waiting:
+    """One call that waits for many descriptors: it is told when one of them is closed."""
+
+    def __init__(self, stream, descriptors):
+        self.stream = stream
+        self.descriptors = descriptors
+        self.closed = set()
+        for descriptor in descriptors:
+            _closing.listen(descriptor, self)
+
+    def closing(self, descriptor):
+        self.closed.add(descriptor)
+        self.stream.forget()  # whoever waits is woken
+
+    def end(self):
+        for descriptor in self.descriptors:
+            _closing.unlisten(descriptor, self)
+        self.stream.forget()
+
+
+def _wait(descriptors, ready, closed, timeout):
     """Call `ready()`, the system's own call without waiting, until it returns something or `timeout` seconds are over.
 
-    `descriptors`: a dict of descriptor to epoll events. Returns the last answer.
+    `descriptors`: a dict of descriptor to epoll events. Returns the last answer; when some of them are closed
+    meanwhile, what ``closed(set of them)`` says.
     """
     end = None if timeout is None else time.monotonic() + timeout
     waiting = _epoll()
     stream = _Stream(waiting.fileno(), None, 0, "many descriptors")
+    call = _Waiting(stream, descriptors)
     try:
         for descriptor, events in descriptors.items():
             try:
@@ -61,7 +88,13 @@ def _wait(descriptors, ready, timeout):
                 elif failure.errno not in (errno.EPERM, errno.EBADF):  # always ready; closed: ready() tells
                     raise
         while True:
-            answer = ready()
+            try:
+                answer = None if call.closed else ready()
+            except (OSError, ValueError):
+                if not call.closed:  # by another thread
+                    raise
+            if call.closed:
+                return closed(call.closed)
             if answer:
                 return answer
             left = None if end is None else end - time.monotonic()
@@ -69,12 +102,15 @@ def _wait(descriptors, ready, timeout):
                 return answer
             try:
                 _wait_readable(stream, left)
-            except TimeoutError:
-                return ready()
+            except OSError as failure:
+                if isinstance(failure, TimeoutError):
+                    end = 0  # a last look
+                elif failure.errno != errno.EBADF or not call.closed:
+                    raise
+                continue
             waiting.poll(0, max(1, len(descriptors)))  # the edges are seen
     finally:
-        if stream is not None:
-            stream.forget()
+        call.end()
         waiting.close()
 
 
@@ -128,7 +164,10 @@ def select(rlist, wlist, xlist, timeout=None):
         found = _select(rlist, wlist, xlist, 0)
         return found if any(found) else None
 
-    return _wait(descriptors, ready, timeout) or ([], [], [])
+    def closed(_):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    return _wait(descriptors, ready, closed, timeout) or ([], [], [])
 
 
 def poll():
@@ -182,10 +221,16 @@ class Poll:
         asked, now = dict(self._registered), _poll()
         for descriptor, events in asked.items():
             now.register(descriptor, events)
+
+        def closed(those):
+            for descriptor in those:
+                now.unregister(descriptor)  # it may be another file's by now
+            return now.poll(0) + [(descriptor, _standard.POLLNVAL) for descriptor in sorted(those)]
+
         self._is_polling = True
         try:
             # POLLIN and its like have the values of EPOLLIN and its like.
-            return _wait(asked, lambda: now.poll(0), None if timeout is None or timeout < 0 else timeout / 1000)
+            return _wait(asked, lambda: now.poll(0), closed, None if timeout is None or timeout < 0 else timeout / 1000)
         finally:
             self._is_polling = False
 
@@ -200,6 +245,32 @@ def _epoll_one(descriptor, timeout):
     with _epoll() as one:
         one.register(descriptor)
         one.poll(timeout)
+
+
+class _Registered:
+    """What is registered with an epoll. It drops what is closed in this process, also if others have the file open."""
+
+    def __init__(self, epoll):
+        self.epoll = epoll
+        self.descriptors = set()
+
+    def add(self, descriptor):
+        if descriptor not in self.descriptors:
+            self.descriptors.add(descriptor)
+            _closing.listen(descriptor, self)
+
+    def discard(self, descriptor):
+        self.descriptors.discard(descriptor)
+        _closing.unlisten(descriptor, self)
+
+    def closing(self, descriptor):
+        self.discard(descriptor)
+        with _suppress(OSError, ValueError):  # the kernel has dropped it, or the epoll is closed
+            self.epoll.unregister(descriptor)
+
+    def clear(self):
+        while self.descriptors:
+            _closing.unlisten(self.descriptors.pop(), self)
 
 
 class epoll:
@@ -218,6 +289,11 @@ class epoll:
     def _adopt(self, made):
         self._epoll = made
         self._stream = _Stream(made.fileno(), None, 0, "epoll")
+        self._registered = _Registered(made)
+
+    def __del__(self):
+        if hasattr(self, "_registered"):
+            self.close()
 
     @property
     def closed(self):
@@ -231,12 +307,14 @@ class epoll:
     def close(self):
         """Close it. Greenlets that wait in poll(), of any thread, get OSError(EBADF)."""
         if not self._epoll.closed:
+            self._registered.clear()
             self._stream.forget()
             self._epoll.close()
 
     def register(self, fd, eventmask=_standard.EPOLLIN | _standard.EPOLLPRI | _standard.EPOLLOUT):
         """Wait for events on a descriptor (int, or an object with fileno()) from now on."""
         self._epoll.register(fd, eventmask)
+        self._registered.add(_descriptor(fd))
 
     def modify(self, fd, eventmask):
         """Change what is waited for."""
@@ -245,6 +323,7 @@ class epoll:
     def unregister(self, fd):
         """Do not wait for it any more."""
         self._epoll.unregister(fd)
+        self._registered.discard(_descriptor(fd))
 
     def poll(self, timeout=None, maxevents=-1):
         """Wait at most `timeout` seconds (float; None or less than 0 for ever). Switches, as select().

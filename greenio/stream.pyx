@@ -280,6 +280,7 @@ cdef class Stream:
     cdef int wait(self, int events, uint64_t due, bint tried) except -1:
         """Wait until the descriptor is ready, or raise TimeoutError or OSError(EBADF).
 
+        BlockingIOError if what is over is not the socket's timeout, but SO_RCVTIMEO or SO_SNDTIMEO.
         `tried`: a call has just said that it would block.
         """
         cdef Scheduler hub = current_hub()

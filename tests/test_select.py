@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from hub import closing as closing_module
 
 from greenio import Timeout, joinall, select, selectors, sleep, spawn
 from greenio.socket import socketpair
@@ -282,3 +283,109 @@ def test_many_descriptors():
         for ours, theirs in pairs:
             ours.close()
             theirs.close()
+
+
+def closing(sock):
+    """A call that closes it in another greenlet, once somebody waits."""
+    sleep(0.001)
+    sock.close()
+
+
+def told(function):
+    job = spawn(function)
+    job.reports_errors = False
+    return job
+
+
+def test_closed_while_it_is_selected(pair):
+    ours, theirs = pair
+    job = told(lambda: select.select([ours], [], [theirs]))
+    closing(ours)
+    with pytest.raises(OSError) as caught:
+        job.get(timeout=5)
+    assert caught.value.errno == errno.EBADF
+
+
+def test_closed_while_it_is_polled(pair):
+    """What else is ready is told, too; the number may be another file's when the greenlet runs."""
+    ours, theirs = pair
+    poll = select.poll()
+    number = ours.fileno()
+    poll.register(ours, select.POLLIN)
+    poll.register(theirs, select.POLLIN)
+    job = told(poll.poll)
+    closing(ours)
+    again = socketpair()
+    assert number in (again[0].fileno(), again[1].fileno())
+    found = dict(job.get(timeout=5))
+    assert found[number] == select.POLLNVAL and found[theirs.fileno()] & select.POLLIN
+    for sock in again:
+        sock.close()
+
+
+@pytest.mark.parametrize("close", [lambda sock: sock.close(), lambda sock: os.close(sock.detach())])
+def test_closed_in_another_thread_while_it_is_polled(pair, close):
+    ours, theirs = pair
+    number = ours.fileno()
+    poll = select.poll()
+    poll.register(ours, select.POLLIN)
+    job = told(poll.poll)
+    sleep(0.001)
+    thread = threading.Thread(target=close, args=(ours,))
+    thread.start()
+    assert job.get(timeout=5) == [(number, select.POLLNVAL)]
+    thread.join()
+
+
+def test_closed_without_a_word_while_it_is_selected(pair):
+    ours, theirs = pair
+    job = told(lambda: select.select([ours], [], []))
+    sleep(0.001)
+    number = ours.fileno()
+    os.close(number)
+    with pytest.raises(OSError) as caught:
+        job.get(timeout=10)
+    assert caught.value.errno == errno.EBADF
+    os.dup2(theirs.fileno(), number)  # for the fixture to close
+
+
+def test_epoll_drops_what_is_closed(pair):
+    """Also if another process, or a duplicate, has the file open."""
+    ours, theirs = pair
+    kept = os.dup(ours.fileno())
+    with select.epoll() as epoll:
+        epoll.register(ours, select.EPOLLIN)
+        job = told(lambda: epoll.poll(0.02))
+        closing(ours)
+        theirs.send(b"x")
+        assert job.get(timeout=5) == [] == epoll.poll(0)
+        again = socketpair()
+        for sock in again:
+            epoll.register(sock, select.EPOLLIN)
+        again[0].send(b"x")
+        assert epoll.poll(5) == [(again[1].fileno(), select.EPOLLIN)]
+        for sock in again:
+            sock.close()
+    os.close(kept)
+
+
+def test_closed_elsewhere_stays_as_the_kernel_says(pair):
+    ours, theirs = pair
+    kept = os.dup(theirs.fileno())
+    job = told(lambda: select.select([ours], [], [], 0.02))
+    closing(theirs)  # another process, say, has its other end
+    assert job.get(timeout=5) == ([], [], [])
+    os.close(kept)
+
+
+def test_nobody_listens_when_nobody_waits(pair):
+    ours, _ = pair
+    epoll = select.epoll()
+    epoll.register(ours)
+    told(lambda: select.select([ours], [], [])).kill(timeout=5)
+    select.select([ours], [], [], 0.001)
+    epoll.unregister(ours)
+    epoll.register(ours)
+    assert closing_module.listening() == [ours.fileno()]
+    del epoll
+    assert closing_module.listening() == []

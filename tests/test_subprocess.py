@@ -351,6 +351,21 @@ def test_names():
     assert subprocess.run.__module__ == "greenio.subprocess" and subprocess.run.__doc__ == standard.run.__doc__
 
 
+def test_communicate_with_a_child_that_another_greenlet_ends():
+    """Its pipes are closed at the end of the block while both are waited for: no more is to come."""
+
+    def communicate(process):
+        with contextlib.suppress(OSError, ValueError):  # closed, as threads are told
+            process.communicate()
+
+    with Popen(["sleep", "60"], stdout=PIPE, stderr=PIPE) as process:
+        job = spawn(communicate, process)
+        sleep(0.01)
+        process.kill()
+    job.join(10)
+    assert job.successful() and process.returncode == -signal.SIGKILL
+
+
 # --- pipes are blocking for everybody else ----------------------------------------------------------------------
 
 
