@@ -109,10 +109,54 @@ cdef extern from "fcntl.h" nogil:
     int fcntl(int fd, int command)
     int F_GETFD
 
-cdef extern from "signal.h" nogil:
-    struct sigaction_t "sigaction":
-        pass
-    int sigaction(int signum, const sigaction_t *act, sigaction_t *oldact)
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <signal.h>
+
+    /* How a signal was handled before the first of its watchers was started, in any thread, and how it is since.
+       libuv would leave the default action behind when the last one is stopped. */
+    static struct {
+        int watchers;
+        struct sigaction before;
+        struct sigaction watched;
+    } hub_signals[65];
+
+    static int hub_signal_start(uv_signal_t *handle, uv_signal_cb callback, int number)
+    {
+        struct sigaction now;
+        int error;
+        if (sigaction(number, NULL, &now))
+            return -errno;
+        error = uv_signal_start(handle, callback, number);
+        if (error)
+            return error;
+        if (hub_signals[number].watchers++ == 0) {
+            hub_signals[number].before = now;
+            sigaction(number, NULL, &hub_signals[number].watched);
+        } else if (now.sa_handler != hub_signals[number].watched.sa_handler) {
+            /* The program has set a handler meanwhile. libuv has not noticed. */
+            hub_signals[number].before = now;
+            sigaction(number, &hub_signals[number].watched, NULL);
+        }
+        return 0;
+    }
+
+    static void hub_signal_stop(uv_signal_t *handle, int number)
+    {
+        struct sigaction now;
+        sigaction(number, NULL, &now);
+        uv_signal_stop(handle);
+        if (--hub_signals[number].watchers == 0) {
+            /* Unless the program has set a handler meanwhile. */
+            if (now.sa_handler == hub_signals[number].watched.sa_handler)
+                now = hub_signals[number].before;
+            sigaction(number, &now, NULL);
+        }
+    }
+    """
+    int hub_signal_start(uv_signal_t *handle, uv_signal_cb callback, int number)
+    void hub_signal_stop(uv_signal_t *handle, int number)
 
 cpyuv = PyInit__cpyuv()
 look_after_others = None  # finds out what else has been closed: hub.closing says
@@ -1088,6 +1132,7 @@ cdef class Loop:
             return 0
         while state != NULL:
             if state.owner != NULL:
+                (<Handle> state.owner).stop_signal()  # which libuv would tell the parent of
                 (<Handle> state.owner).state = NULL
             state = state.next
         self.close_descriptors()
@@ -1259,6 +1304,7 @@ cdef void forget_owner(handle_t *state) noexcept:
     cdef Handle owner
     if state.owner != NULL:
         owner = <Handle> state.owner
+        owner.stop_signal()
         owner.state = NULL
         if owner.node.queued:
             ready_remove(&state.core.ready, &owner.node)
@@ -1371,18 +1417,19 @@ cdef class Handle(Job):
 
     cdef int start_signal(self, int signum) except -1:
         cdef int error
-        cdef sigaction_t before
         self.require()
-        if self.saved_signal is None:
-            if sigaction(signum, NULL, &before):
-                raise_errno(-errno, f"signal {signum} cannot be watched")
-            self.saved_signal = (<char *> &before)[:sizeof(before)]
+        if self.signum == 0:
+            error = hub_signal_start(<uv_signal_t *> self.state.uv, on_handle_signal, signum)
+            if error:
+                raise_errno(error, f"signal {signum} cannot be watched")
             self.signum = signum
-        error = uv_signal_start(<uv_signal_t *> self.state.uv, on_handle_signal, signum)
-        if error:
-            raise_errno(error, f"signal {signum} cannot be watched")
         self.keep(True)
         return 0
+
+    cdef void stop_signal(self) noexcept:
+        if self.signum:
+            hub_signal_stop(<uv_signal_t *> self.state.uv, self.signum)
+            self.signum = 0
 
     cdef int start_stat(self, bytes path, double interval) except -1:
         cdef int error
@@ -1407,18 +1454,12 @@ cdef class Handle(Job):
         return 0
 
     cdef int stop_handle(self) except -1:
-        cdef sigaction_t before
         if self.state == NULL:
             return 0
         if self.kind == UV_TIMER:
             stop_handle_timer(self.state)
         elif self.kind == UV_SIGNAL:
-            uv_signal_stop(<uv_signal_t *> self.state.uv)
-            if self.saved_signal is not None:
-                # libuv leaves the default action behind; what Python had installed comes back.
-                before = (<sigaction_t *> <char *> self.saved_signal)[0]
-                self.saved_signal = None
-                sigaction(self.signum, &before, NULL)
+            self.stop_signal()
         elif self.kind == UV_PREPARE:
             uv_prepare_stop(<uv_prepare_t *> self.state.uv)
         elif self.kind == UV_CHECK:
