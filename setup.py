@@ -56,6 +56,7 @@ MODULES = [
     "greenio.queue",
     "greenio.running_loop",
     "greenio.semaphore",
+    "greenio.shell",
     "greenio.signalfd",
     "greenio.spawning",
     "greenio.stream",

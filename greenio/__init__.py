@@ -12,7 +12,7 @@ Layers, from the bottom; each knows only those below it:
     config, process, hub             settings; signals and forks
     resolver, stream, readiness, connecting, whole, socket
                                      names, and cooperative sockets
-    nowait, blocking, children, signalfd, signal_handlers
+    nowait, blocking, children, shell, signalfd, signal_handlers
                                      descriptors that others share; calls that may block for ever; child processes
     ssl, select, selectors, fileobject, subprocess, os, fs, fcntl, signal, time
                                      TLS; many descriptors at once; pipes, files, processes, signals

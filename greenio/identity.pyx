@@ -6,7 +6,10 @@ Rules
     2. Any other greenlet has one of its own: its address, which no thread has.
 """
 
+import errno
+import os
 import weakref
+from sys import _current_frames as current_frames
 
 from cpython.object cimport PyObject
 from cython cimport binding
@@ -19,8 +22,9 @@ cdef extern from "pythread.h":
 
 import_greenlet()
 
-__all__ = ["at_end", "get_ident", "is_native"]
+__all__ = ["at_end", "get_ident", "in_thread", "is_native", "native_ident", "stands_for"]
 
+threads = weakref.WeakValueDictionary()  # the greenlets that stand for threads, by their identifiers
 cdef dict foreign = {}  # (id of a greenlet that is not ours, key) -> the weak reference that tells of its end
 
 
@@ -40,6 +44,32 @@ def get_ident():
 def is_native():
     """Whether the caller is a native thread itself, its main greenlet or its hub, and not a greenlet in one (bool)."""
     return stands_for_thread(running_greenlet())
+
+
+def stands_for(HubGreenlet greenlet not None):
+    """From now on a greenlet stands for a thread of the program's: in_thread() and native_ident() know it."""
+    threads[<size_t> <PyObject *> greenlet] = greenlet
+
+
+def in_thread():
+    """Whether the current greenlet stands for a thread that is not the main one (bool)."""
+    current = <object> running_greenlet()
+    if threads.get(<size_t> <PyObject *> current) is not current:
+        return False
+    return (<HubGreenlet> current).scheduler.principal is not current  # which it is in a child that it has forked
+
+
+def native_ident(ident):
+    """The identifier of the native thread in which the thread with an identifier (int) runs.
+
+    Raises ProcessLookupError if there is no such thread.
+    """
+    cdef HubGreenlet found = threads.get(ident)
+    if found is not None and not found.dead:
+        return found.scheduler.thread_ident
+    if ident not in current_frames():
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    return ident
 
 
 def at_end(greenlet, key, function):

@@ -7,6 +7,7 @@ and `greenio.fs` is for them.
 
 import subprocess as _subprocess
 import sys as _sys
+from contextlib import suppress as _suppress
 from os import *  # noqa: F403  (this module offers everything that the standard one does)
 from os import F_LOCK as _F_LOCK
 from os import SEEK_CUR as _SEEK_CUR
@@ -15,6 +16,7 @@ from os import close as _close
 from os import closerange as _closerange
 from os import dup2 as _dup2
 from os import fstat as _fstat
+from os import fsencode as _fsencode
 from os import get_blocking as _get_blocking
 from os import lockf as _lockf
 from os import lseek as _lseek
@@ -25,6 +27,7 @@ from os import set_blocking as _set_blocking
 from os import write as _write
 from os import writev as _writev
 from select import PIPE_BUF as _PIPE_BUF
+from sys import audit as _audit
 
 from hub import get_hub as _get_hub
 from hub.closing import closing_descriptor as _closing_descriptor
@@ -47,6 +50,8 @@ from greenio.fcntl import LOCK_EX as _LOCK_EX
 from greenio.fcntl import lockf as _wait_for_lock
 from greenio.process import fork
 from greenio.readiness import wait_read as _wait_read
+from greenio.shell import heed_interrupts as _heed_interrupts
+from greenio.shell import start as _start_in_shell
 from greenio.socket import wait_write as _wait_write
 from greenio.subprocess import Popen as _Popen
 
@@ -199,10 +204,23 @@ def sendfile(out_fd, in_fd, offset, count):
 
 
 def system(command):
-    """As os.system(): run a command in a shell; return its wait status (int). Switches."""
-    with _Popen(command, shell=True, close_fds=False, restore_signals=False) as process:
-        code = process.wait()
-    return -code if code < 0 else code << 8
+    """As os.system(): run a command in a shell; return its wait status (int). Switches.
+
+    SIGINT and SIGQUIT are ignored meanwhile: they are for the command. Where SIGCHLD is ignored, so that nobody learns
+    the status, it is -1. Whoever is killed here waits for the command's end before.
+    """
+    _audit("os.system", command)
+    pid = _start_in_shell(_fsencode(command))
+    try:
+        return waitpid(pid, 0)[1]
+    except ChildProcessError:
+        return -1
+    except BaseException:
+        with _suppress(ChildProcessError):
+            waitpid(pid, 0)
+        raise
+    finally:
+        _heed_interrupts()
 
 
 def popen(cmd, mode="r", buffering=-1):

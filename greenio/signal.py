@@ -1,8 +1,8 @@
 """The standard library's `signal`, with cooperative forms of the functions that wait for a signal.
 
-The hub has no handler of its own, not even for SIGCHLD: `set_wakeup_fd`, `setitimer` and all others are the standard
-ones. Handlers that are set with `signal` run on the main greenlet (see `greenio.signal_handlers`). To run one in a
-greenlet of its own, see `greenio.signal_handler`.
+The hub has no handler of its own, not even for SIGCHLD: `setitimer` and all others are the standard ones. Handlers that
+are set with `signal` run on the main greenlet (see `greenio.signal_handlers`). To run one in a greenlet of its own, see
+`greenio.signal_handler`.
 
 Theory
     Signals that are blocked and waited for stay pending until they are taken by the thread that asks, so that none is
@@ -11,41 +11,94 @@ Theory
     waits, that is a pipe of this module, and what comes is passed on to the descriptor that was there before.
 """
 
+import errno as _errno
+from contextlib import contextmanager as _contextmanager
 from contextlib import suppress as _suppress
+from operator import index as _index
 from os import O_CLOEXEC as _O_CLOEXEC
 from os import O_NONBLOCK as _O_NONBLOCK
 from os import close as _close
 from os import pipe2 as _pipe2
 from os import read as _read
 from os import register_at_fork as _register_at_fork
+from os import strerror as _strerror
 from os import write as _write
 from signal import *  # noqa: F403  (this module offers everything that the standard one does)
 from signal import Signals as _Signals
 from signal import pause as _pause
+from signal import pthread_kill as _pthread_kill
+from signal import pthread_sigmask as _pthread_sigmask
 from signal import set_wakeup_fd as _set_wakeup_fd
 from signal import sigtimedwait as _sigtimedwait
 from time import monotonic as _monotonic
+from weakref import WeakKeyDictionary as _WeakKeyDictionary
 
 from greenlet import GreenletExit as _GreenletExit
+from greenlet import getcurrent as _getcurrent
 from hub import Wait as _Wait
 from hub import get_hub as _get_hub
+from hub import get_hub_if_exists as _get_hub_if_exists
 from hub.closing import closing_descriptor as _closing_descriptor
 
 from greenio.event import Event as _Event
 from greenio.greenlet import Greenlet as _Greenlet
+from greenio.identity import in_thread as _in_thread
+from greenio.identity import native_ident as _native_ident
 from greenio.readiness import wait_read as _wait_read
 from greenio.signal_handlers import getsignal, signal
+from greenio.signal_handlers import require_main as _require_main
 from greenio.signalfd import open_signalfd as _open_signalfd
 
-__all__ = ["getsignal", "pause", "signal", "sigtimedwait", "sigwait", "sigwaitinfo"]
+__all__ = [
+    "getsignal", "pause", "pthread_kill", "pthread_sigmask", "set_wakeup_fd", "signal", "sigtimedwait", "sigwait",
+    "sigwaitinfo",
+]  # fmt: skip
 
 
 # --- signals that are blocked -----------------------------------------------------------------------------------
 
 
+_masks: _WeakKeyDictionary = _WeakKeyDictionary()  # the greenlets that stand for threads -> what they have blocked
+_waited_for: dict = {}  # a signal that is blocked while threads which have blocked it wait for it -> how many do
+
+
+@_contextmanager
+def _blocked_as_remembered(sigset):
+    """Block those signals of a set in the system that the current thread has blocked, by what is remembered for it."""
+    mine = sigset.intersection(_masks.get(_getcurrent(), ()) if _in_thread() else ())
+    if mine:
+        mine -= _pthread_sigmask(SIG_BLOCK, mine) - _waited_for.keys()  # noqa: F405
+        for number in mine:
+            _waited_for[number] = _waited_for.get(number, 0) + 1
+    try:
+        yield
+    finally:
+        for number in mine:
+            if number in _waited_for:  # not in a forked child
+                _waited_for[number] -= 1
+                if _waited_for[number] == 0:
+                    del _waited_for[number]
+                    _pthread_sigmask(SIG_UNBLOCK, {number})  # noqa: F405
+
+
+def _nobody_waits():
+    """In a forked child: those who waited for signals have stayed in the parent."""
+    if _waited_for:
+        _pthread_sigmask(SIG_UNBLOCK, _waited_for)  # noqa: F405
+        _waited_for.clear()
+
+
+_register_at_fork(after_in_child=_nobody_waits)
+
+
 def _wait_for(sigset, timeout):
     """Take a pending signal of a set: its siginfo, or None if `timeout` seconds (None for ever) pass first."""
     sigset = set(sigset)
+    with _blocked_as_remembered(sigset):
+        return _take(sigset, timeout)
+
+
+def _take(sigset, timeout):
     found = _sigtimedwait(sigset, 0)  # which also says what is wrong with the set
     if found is not None or timeout is not None and timeout <= 0:
         return found
@@ -64,13 +117,16 @@ def _wait_for(sigset, timeout):
         _close(descriptor)
 
 
-def sigwait(sigset, /):
-    """As signal.sigwait(): take one of these blocked signals and return its number. Switches while none is pending."""
-    number = _wait_for(sigset, None).si_signo
+def _as_signal(number):
     try:
         return _Signals(number)
     except ValueError:
         return number  # a real-time signal without a name
+
+
+def sigwait(sigset, /):
+    """As signal.sigwait(): take one of these blocked signals and return its number. Switches while none is pending."""
+    return _as_signal(_wait_for(sigset, None).si_signo)
 
 
 def sigwaitinfo(sigset, /):
@@ -160,3 +216,61 @@ def pause():
         _Wait("pause()").park(0)
     with _handlers_run as event:
         event.wait()
+
+
+# --- threads, and descriptors -----------------------------------------------------------------------------------
+
+
+def pthread_kill(thread_id, signalnum, /):
+    """As signal.pthread_kill(). The native thread gets the signal, for a greenlet the one that runs it.
+
+    Raises ProcessLookupError if there is no such thread.
+    """
+    _pthread_kill(_native_ident(thread_id), signalnum)
+
+
+def pthread_sigmask(how, mask, /):
+    """As signal.pthread_sigmask(): change the signals that the current thread blocks. Returns those it did (a set).
+
+    All greenlets of a native thread have one mask. What one that stands for a thread blocks is remembered for it and
+    told, and changes nothing: the signal is for the others, above all the main one. While it waits for the signal,
+    with sigwait() and its like, it is the one that gets it.
+    """
+    if not _in_thread():
+        return _pthread_sigmask(how, mask)
+    current = _getcurrent()
+    before = _masks.get(current)
+    if before is None:
+        before = _pthread_sigmask(SIG_BLOCK, ())  # noqa: F405
+    numbers = {_index(number) for number in mask}
+    for number in numbers:
+        if not 0 < number < NSIG:  # noqa: F405
+            raise ValueError(f"signal number {number} out of range [1; {NSIG - 1}]")  # noqa: F405
+    if how == SIG_BLOCK:  # noqa: F405
+        after = before | numbers
+    elif how == SIG_UNBLOCK:  # noqa: F405
+        after = before - numbers
+    elif how == SIG_SETMASK:  # noqa: F405
+        after = numbers
+    else:
+        raise OSError(_errno.EINVAL, _strerror(_errno.EINVAL))
+    _masks[current] = {_as_signal(number) for number in after - {SIGKILL, SIGSTOP}}  # noqa: F405
+    return set(before)
+
+
+def set_wakeup_fd(fd, /, *, warn_on_full_buffer=True):
+    """As signal.set_wakeup_fd(): a descriptor (int; -1 for none) that is told of signals. Returns the one before.
+
+    The hub's own, which is there while the program has set none, counts as none.
+    """
+    _require_main("set_wakeup_fd")
+    before = _set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
+    if _handlers_run.waiting and before == _handlers_run.write_end:
+        before = _handlers_run.told
+    hub = _get_hub_if_exists()
+    if hub is None or hub.destroyed or not hub.loop.default:
+        return before
+    ours = hub.loop.signal_descriptor
+    if fd == -1:
+        _set_wakeup_fd(ours, warn_on_full_buffer=False)  # at once, and not when the hub looks next
+    return -1 if before == ours else before

@@ -15,7 +15,9 @@ from signal import valid_signals as _valid_signals
 
 from hub import get_hub_if_exists
 
-__all__ = ["getsignal", "move_to_main", "signal"]
+from greenio.identity import in_thread
+
+__all__ = ["getsignal", "move_to_main", "require_main", "signal"]
 
 
 class _OnMain:
@@ -41,11 +43,18 @@ def _inside(handler):
     return handler.handler if isinstance(handler, _OnMain) else handler
 
 
+def require_main(name):
+    """Raise ValueError where the current greenlet stands for a thread: what function `name` does is not for that."""
+    if in_thread():
+        raise ValueError(f"{name} only works in main thread of the main interpreter")
+
+
 def signal(signalnum, handler):
     """As signal.signal(): set what is called when the process gets a signal. Returns what was called before.
 
-    The handler runs on the main greenlet; it may block.
+    The handler runs on the main greenlet; it may block. Raises ValueError in a thread that is not the main one.
     """
+    require_main("signal")
     if _belongs_on_main(handler):
         handler = _OnMain(handler)
     return _inside(_set_signal(signalnum, handler))

@@ -15,7 +15,7 @@ from hub import native
 
 from greenio.event import Event
 from greenio.greenlet import Greenlet
-from greenio.identity import at_end, get_ident, is_native
+from greenio.identity import at_end, get_ident, is_native, stands_for
 from greenio.local import local
 from greenio.mutex import ThreadLock, allocate_lock
 from greenio.mutex import ThreadRLock as RLock
@@ -36,6 +36,7 @@ class ThreadGreenlet(Greenlet):
 
     def __init__(self, function, args, kwargs):
         super().__init__(None, function, args, kwargs, context=Context())
+        stands_for(self)
         self.reports_errors = False
 
     def _run(self, function, args, kwargs):

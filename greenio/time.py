@@ -1,10 +1,21 @@
 """The standard library's `time`, with a sleep() that lets other greenlets run."""
 
 from time import *  # noqa: F403  (this module offers everything that the standard one does)
+from time import pthread_getcpuclockid as _pthread_getcpuclockid
 
 from hub import sleep as _sleep
 
-__all__ = ["sleep"]
+from greenio.identity import native_ident as _native_ident
+
+__all__ = ["pthread_getcpuclockid", "sleep"]
+
+
+def pthread_getcpuclockid(thread_id, /):
+    """As time.pthread_getcpuclockid(): the clock of the native thread; for a greenlet of the one that runs it.
+
+    Raises ProcessLookupError if there is no such thread.
+    """
+    return _pthread_getcpuclockid(_native_ident(thread_id))
 
 
 def sleep(seconds, /):

@@ -59,7 +59,7 @@ LAYERS = [
     {"mapping", "pool", "threadpool", "deadline", "taskgroup", "util"},
     {"config", "hub", "process"},
     {"buffered", "resolver", "stream", "tls", "datagram", "readiness", "connecting", "pauses", "whole", "socket"},
-    {"nowait", "signalfd", "blocking", "children", "signal_handlers"},
+    {"nowait", "shell", "signalfd", "blocking", "children", "signal_handlers"},
     {"baseserver", "server", "select", "selectors", "fileobject", "subprocess", "ssl", "os", "time", "signal"}
     | {"fcntl", "fs"},
     {"thread", "threading", "multiprocessing", "running_loop", "events"},

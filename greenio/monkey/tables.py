@@ -41,9 +41,12 @@ TABLES = {
     "queue": ["LifoQueue", "PriorityQueue", "Queue", "SimpleQueue"],
     "select": ["epoll", "poll", "select"],
     "selectors": ["EpollSelector._selector_cls", "PollSelector._selector_cls", "SelectSelector._select"],
-    "signal": ["getsignal", "pause", "signal", "sigtimedwait", "sigwait", "sigwaitinfo"],
+    "signal": [
+        "getsignal", "pause", "pthread_kill", "pthread_sigmask", "set_wakeup_fd", "signal", "sigtimedwait", "sigwait",
+        "sigwaitinfo",
+    ],
     "socket": ["socket"],
     "socket dns": ["getaddrinfo", "gethostbyaddr", "gethostbyname", "gethostbyname_ex", "getnameinfo"],
     "subprocess": ["Popen"],
-    "time": ["sleep"],
+    "time": ["pthread_getcpuclockid", "sleep"],
 }  # fmt: skip

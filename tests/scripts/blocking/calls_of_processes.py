@@ -76,12 +76,13 @@ call("subprocess.getstatusoutput")(lambda: measured(subprocess.getstatusoutput, 
 # --- signals ------------------------------------------------------------------------------------------------------
 
 
+signal.signal(signal.SIGUSR1, lambda *_: None)  # here, as a thread may not
+
+
 @call("signal.pause")
 def pause():
-    before = signal.signal(signal.SIGUSR1, lambda *_: None)
     later(os.kill, os.getpid(), signal.SIGUSR1)
     measured(signal.pause)
-    signal.signal(signal.SIGUSR1, before)
 
 
 def waiting_for_signal(name, *args):

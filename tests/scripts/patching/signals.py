@@ -154,6 +154,187 @@ def only_the_main_thread_may_set_handlers():
     assert len(failed) == 1 and "main thread" in failed[0]
 
 
+def threads_may_not_set_handlers():
+    # A library that is used in a thread leaves the handlers of the program alone, as it gets a ValueError.
+    failed = []
+
+    def use():
+        for set_it in (lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN), lambda: signal.set_wakeup_fd(-1)):
+            try:
+                set_it()
+            except ValueError as error:
+                failed.append("only works in main thread" in str(error))
+
+    def look():
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join()
+        return signal.getsignal(signal.SIGUSR1)
+
+    def handler(*_):
+        pass
+
+    assert _with_handler(handler, look) is handler
+    assert failed == [True, True]
+    greenio.spawn(_with_handler, handler, look).get()  # a greenlet of the program's is no thread
+
+
+def the_thread_that_forked_may_set_them_in_the_child():
+    status = []
+
+    def fork():
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+            os.kill(os.getpid(), signal.SIGUSR2)
+            signal.pthread_kill(threading.get_ident(), 0)
+            os._exit(signal.sigwait({signal.SIGUSR2}))
+        status.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+    thread = threading.Thread(target=fork)
+    thread.start()
+    thread.join()
+    assert status == [signal.SIGUSR2]
+
+
+def the_wakeup_descriptor_is_what_the_program_set():
+    reader, writer = os.pipe2(os.O_NONBLOCK)
+
+    def use():
+        for _ in range(3):
+            time.sleep(0.06)  # the hub takes the slot while it sleeps
+            assert signal.set_wakeup_fd(writer) == -1
+            time.sleep(0.06)
+            _kill()
+            time.sleep(0.001)
+            assert os.read(reader, 10) == bytes([signal.SIGUSR1])
+            assert signal.set_wakeup_fd(-1) == writer
+
+    _with_handler(lambda *_: None, use)
+    os.close(reader)
+    os.close(writer)
+
+
+def signals_for_a_thread():
+    seen = []
+
+    def use():
+        thread = threading.Thread(target=time.sleep, args=(0.02,))
+        thread.start()
+        signal.pthread_kill(thread.ident, signal.SIGUSR1)
+        signal.pthread_kill(threading.main_thread().ident, 0)
+        assert time.clock_gettime(time.pthread_getcpuclockid(thread.ident)) > 0
+        thread.join()
+        native = monkey.get_original("threading", "Thread")(target=time.sleep, args=(0.02,))
+        native.start()
+        signal.pthread_kill(native.ident, 0)
+        native.join()
+        ident = thread.ident
+        del thread
+        for find in (lambda: signal.pthread_kill(ident, 0), lambda: time.pthread_getcpuclockid(ident)):
+            try:
+                find()
+            except ProcessLookupError:
+                continue
+            raise AssertionError("a thread that has ended was found")
+
+    _with_handler(lambda *_: seen.append(threading.current_thread().name), use)
+    assert seen == ["MainThread"]
+
+
+def what_a_thread_blocks_is_its_own():
+    told = []
+
+    def work():
+        told.append(signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGKILL}))
+        told.append(signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]))
+        told.append(signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT}))
+        told.append(signal.pthread_sigmask(signal.SIG_SETMASK, ()))
+        for bad, error in (((9, ()), OSError), ((0, {99}), ValueError), ((0, {"x"}), TypeError)):
+            try:
+                signal.pthread_sigmask(*bad)
+            except error:
+                told.append(set())
+        time.sleep(0.02)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    greenio.spawn_later(0.001, _kill, signal.SIGINT)
+    try:
+        time.sleep(10)
+    except KeyboardInterrupt:
+        told.append("interrupted")
+    thread.join()
+    both = {signal.SIGINT, signal.SIGUSR1}
+    assert told == [set(), {signal.SIGINT}, both, {signal.SIGUSR1}, set(), set(), set(), "interrupted"], told
+
+
+def a_thread_that_waits_for_what_it_has_blocked():
+    found, handled = [], []
+
+    def work():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        found.append(signal.sigtimedwait({signal.SIGUSR1}, 10).si_signo)
+
+    def use():
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            greenio.sleep(0.001)
+            _kill()
+        for thread in threads:
+            thread.join(10)
+        assert not handled
+        _kill()
+        time.sleep(0.001)
+
+    _with_handler(lambda *_: handled.append(1), use)
+    assert found == [signal.SIGUSR1] * 2 and handled == [1]
+    assert signal.SIGUSR1 not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def a_thread_that_waits_for_signals():
+    found = []
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        thread = threading.Thread(target=lambda: found.append(signal.sigwait({signal.SIGUSR1})))
+        thread.start()
+        _kill()
+        thread.join(10)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert found == [signal.SIGUSR1]
+
+
+def ctrl_c_is_for_the_command():
+    interrupted = []
+
+    def use():
+        def run():
+            assert os.system("kill -INT $PPID; kill -QUIT $PPID; sleep 0.05; exit 3") == 3 << 8
+
+        jobs = [greenio.spawn(run) for _ in range(3)]
+        for job in jobs:
+            job.get()
+        assert os.system("kill -INT $$") == signal.SIGINT  # it is not ignored there
+
+    _with_handler(lambda *_: interrupted.append(1), use, signal.SIGINT)
+    assert interrupted == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    try:
+        _kill(signal.SIGINT)
+        time.sleep(1)
+    except KeyboardInterrupt:
+        interrupted.append(1)
+    assert interrupted == [1]
+
+
+def commands_whose_status_nobody_gets():
+    assert _with_handler(signal.SIG_IGN, lambda: os.system("exit 3"), signal.SIGCHLD) == -1
+
+
 # --- asyncio ------------------------------------------------------------------------------------------------------
 
 
