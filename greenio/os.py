@@ -15,8 +15,8 @@ from os import _wrap_close as _PipeOfCommand
 from os import close as _close
 from os import closerange as _closerange
 from os import dup2 as _dup2
-from os import fstat as _fstat
 from os import fsencode as _fsencode
+from os import fstat as _fstat
 from os import get_blocking as _get_blocking
 from os import lockf as _lockf
 from os import lseek as _lseek

@@ -313,3 +313,8 @@ except KeyboardInterrupt:
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert result.stdout == "ends\ninterrupted True\n", result.stderr
+
+
+@pytest.mark.parametrize("seed", [1, 1000])
+def test_at_random_times(run_script, seed):
+    assert run_script("ctrl_c_at_random_times.py", seed, 0.5) == "True [] True\n"
