@@ -32,6 +32,7 @@ DEBUG = os.environ.get("HUB_DEBUG") == "1"
 OPTIMIZATION = [] if os.environ.get("CFLAGS") else ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
 
 MODULES = [
+    "hub.arguments",
     "hub.callbacks",
     "hub.closing",
     "hub.loop",

@@ -10,6 +10,7 @@ import socket as _standard
 
 from greenlet import getcurrent
 from hub import Wait, get_hub, sleep
+from hub.arguments import seconds_of
 
 from greenio.greenlet import Greenlet
 from greenio.socket import socket
@@ -295,8 +296,8 @@ class BaseServer:
 
         `timeout` in seconds, by default `stop_timeout`. Handlers of an unbounded server are left alone.
         """
+        timeout = self.stop_timeout if timeout is None else seconds_of(timeout)
         self.close()
-        timeout = self.stop_timeout if timeout is None else timeout
         if self.pool is not None:
             self.pool.join(timeout=timeout)
             self.pool.kill(block=True, timeout=1)

@@ -4,6 +4,7 @@ import time
 from threading import BrokenBarrierError
 
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError
+from hub.arguments cimport count_of, seconds_of
 from hub.ready cimport fifo_t, fifo_remove
 from hub.scheduler cimport Wait
 from hub.wait_queue cimport await_turn, line_grant, line_join, line_peek, line_take, line_wake, new_turn
@@ -101,7 +102,7 @@ cdef class Condition:
 
     def wait_for(self, predicate, timeout=None):
         """Wait until ``predicate()`` is true, at most `timeout` seconds in all; return what it returned. Switches."""
-        end = None if timeout is None else time.monotonic() + timeout
+        end = None if timeout is None else time.monotonic() + seconds_of(timeout)
         result = predicate()
         while not result:
             left = None if end is None else end - time.monotonic()
@@ -115,7 +116,7 @@ cdef class Condition:
         """Wake the first `n` (int) who wait. Does not switch. Raises RuntimeError if the lock is not held."""
         if not self._is_owned():
             raise RuntimeError(f"{self!r}: notify() is for those who hold the lock")
-        for _ in range(n):
+        for _ in range(count_of(n, "n")):
             if not line_grant(&self.waiters, None):
                 break
 
@@ -141,11 +142,11 @@ class Barrier:
     """
 
     def __init__(self, parties, action=None, timeout=None):
-        if parties < 1:
+        if count_of(parties, "the number of parties") < 1:
             raise ValueError(f"a barrier needs at least one party, not {parties!r}")
         self._parties = parties
         self._action = action
-        self._timeout = timeout
+        self._timeout = None if timeout is None else seconds_of(timeout)
         self._condition = Condition(Lock())
         self._arrived = 0
         # One object for each time the barrier fills: what it came to is "open", "reset" or "broken".
@@ -237,6 +238,8 @@ cdef class RWLock:
 
     cdef bint take(self, bint to_write, object blocking, object timeout) except -1:
         cdef Wait wait
+        if timeout is not None:
+            seconds_of(timeout)
         if self.take_at_once(to_write):
             return True
         if not blocking:

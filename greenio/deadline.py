@@ -5,6 +5,8 @@ They are made of `Timeout`, which may not be mixed up with another: each knows i
 
 import time
 
+from hub.arguments import seconds_of
+
 from greenio.timeout import Timeout
 
 __all__ = ["Deadline", "fail_after", "move_on_after"]
@@ -18,8 +20,8 @@ class Deadline:
     """
 
     def __init__(self, seconds):
-        if seconds is not None and not isinstance(seconds, (int, float)):
-            raise TypeError(f"a deadline takes a number of seconds, or None, not {seconds!r}")
+        if seconds is not None:
+            seconds_of(seconds)
         self.seconds = seconds
         #: Whether it has ended its block (bool).
         self.expired = False
@@ -47,10 +49,11 @@ class Deadline:
 
     def reschedule(self, seconds):
         """Let it come in `seconds` from now (float; None for never) instead. For the greenlet in the block."""
+        end = None if seconds is None else time.monotonic() + seconds_of(seconds)
         if self._timeout is not None:
             self._timeout.cancel()
         self.seconds = seconds
-        self._end = None if seconds is None else time.monotonic() + seconds
+        self._end = end
         self._timeout = Timeout(seconds)
         self._timeout.start()
 

@@ -5,6 +5,7 @@ Everything here may be used from any thread.
 
 import warnings
 
+from hub.arguments cimport seconds_of
 from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait
 
@@ -130,6 +131,8 @@ cdef class AsyncResult(Linkable):
 
         Raises Timeout if the timeout passes first, or if it is not there and `block` is false.
         """
+        if timeout is not None:
+            seconds_of(timeout)
         if not self.is_set:
             if not block:
                 raise Timeout(0)

@@ -1,5 +1,6 @@
 """Callbacks for when an object becomes ready: rawlink and unlink, as gevent's events and semaphores have them."""
 
+from hub.arguments cimport seconds_of
 from hub.scheduler cimport Scheduler, Wait, current_hub, is_current
 from hub.wait_queue cimport Waitable, line_grant_all, new_turn
 
@@ -17,6 +18,8 @@ cdef class Linkable(Waitable):
     cdef bint wait_until_ready(self, object timeout) except -1:
         """Wait in the line until it is ready, at most `timeout` seconds. False if that passed first."""
         cdef Wait wait
+        if timeout is not None:
+            seconds_of(timeout)
         if self.is_ready():
             return True
         wait = new_turn(self, timeout)

@@ -1,6 +1,7 @@
 """Calling a function many times over: apply, map and imap in all their forms, for groups, pools and thread pools."""
 
 from greenlet import getcurrent
+from hub.arguments import count_of
 
 from greenio.greenlet import Greenlet
 from greenio.queue import SimpleQueue
@@ -105,7 +106,7 @@ class IMapUnordered(Greenlet):
 
     def __init__(self, spawn, func, arguments, maxsize=None):
         super().__init__()
-        if maxsize is not None and maxsize < 1:
+        if maxsize is not None and count_of(maxsize, "maxsize") < 1:
             raise ValueError(f"maxsize must be at least 1, and is {maxsize!r}")
         self._spawn = spawn
         self._func = func

@@ -10,6 +10,7 @@ from cpython.version cimport PY_VERSION_HEX
 from cython cimport binding, final
 
 from hub.greenlet_api cimport import_greenlet, running_greenlet
+from hub.arguments cimport seconds_of
 from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait
 from hub.wait_queue cimport Waitable, line_grant, line_take, line_wake, new_turn
@@ -27,7 +28,7 @@ cdef object none_for_ever(object blocking, object timeout):
         return None
     if not blocking:
         raise ValueError("can't specify a timeout for a non-blocking call")
-    if timeout < 0:
+    if seconds_of(timeout) < 0:
         raise ValueError("timeout value must be a non-negative number")
     if timeout > TIMEOUT_MAX:
         raise OverflowError("timeout value is too large")

@@ -4,6 +4,7 @@ import sys
 from os import fork as _fork
 
 from hub import get_hub, get_hub_if_exists
+from hub.arguments import seconds_of
 
 from greenio.greenlet import Greenlet
 
@@ -86,7 +87,7 @@ def setswitchinterval(seconds):
 
     The same number serves CPython's threads: this calls sys.setswitchinterval too.
     """
-    sys.setswitchinterval(seconds)
+    sys.setswitchinterval(seconds_of(seconds))
     hub = get_hub_if_exists()
     if hub is not None:
         hub.setswitchinterval(seconds)

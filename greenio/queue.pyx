@@ -25,6 +25,7 @@ from posix.unistd cimport usleep
 from hub.errors import BlockingSwitchOutError
 from hub.native import get_ident
 from hub.greenlet_api cimport import_greenlet, running_greenlet
+from hub.arguments cimport count_of, seconds_of
 from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait, be_fair
 from hub.wait_queue cimport (
@@ -61,7 +62,7 @@ cdef class Failure:
 
 
 cdef object check_timeout(object timeout):
-    if timeout is not None and timeout < 0:
+    if timeout is not None and seconds_of(timeout) < 0:
         raise ValueError("'timeout' must be a non-negative number")
     return timeout
 
@@ -111,7 +112,9 @@ cdef class SimpleQueue(Waitable):
         return 0
 
     cdef int set_limit(self, object maxsize) except -1:
-        self.limit = -1 if maxsize is None or maxsize <= 0 else maxsize
+        self.limit = -1 if maxsize is None else count_of(maxsize, "the maxsize of a queue")
+        if self.limit <= 0:
+            self.limit = -1
         return 0
 
     # --- the container: hooks, as the standard library's queues have them ---
@@ -278,6 +281,8 @@ cdef class SimpleQueue(Waitable):
         shut down.
         """
         cdef Wait wait
+        if timeout is not None:
+            seconds_of(timeout)
         if self.put_at_once(item):
             return
         if not block:
@@ -411,6 +416,8 @@ cdef class SimpleQueue(Waitable):
         """Return the item that get() would take, and leave it; wait as get() does. May switch. Raises Empty."""
         cdef Wait wait
         cdef bint granted
+        if timeout is not None:
+            seconds_of(timeout)
         wait = None
         while self.size() == 0:
             if self.closed:
@@ -569,7 +576,10 @@ cdef class Queue(SimpleQueue):
 
     def __init__(self, maxsize=None, items=(), unfinished_tasks=None):
         self.setup(maxsize, items)
-        self.unfinished_tasks = self.size() if unfinished_tasks is None else unfinished_tasks
+        if unfinished_tasks is None:
+            self.unfinished_tasks = self.size()
+        else:
+            self.unfinished_tasks = count_of(unfinished_tasks, "unfinished_tasks")
 
     cdef int note_put(self) except -1:
         self.unfinished_tasks += 1
@@ -589,6 +599,8 @@ cdef class Queue(SimpleQueue):
         Returns True, or False if the timeout passed first. Switches if it waits.
         """
         cdef Wait wait
+        if timeout is not None:
+            seconds_of(timeout)
         if self.unfinished_tasks <= 0:
             return True
         wait = new_turn(self, timeout)

@@ -13,6 +13,7 @@ cdef class Semaphore(Linkable):
 
     cdef bint take(self, object blocking, object timeout) except -1
     cdef int give(self) except -1
+    cdef int add(self, long n) except -1
     cdef int give_checked(self, long n) except -1
 
 

@@ -4,6 +4,9 @@ What is released while somebody stands in line belongs to the first in line from
 overtake.
 """
 
+from libc.limits cimport LONG_MAX
+
+from hub.arguments cimport count_of, seconds_of
 from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait
 from hub.wait_queue cimport await_turn, line_grant, line_grant_all, line_join, new_turn
@@ -23,9 +26,9 @@ cdef class Semaphore(Linkable):
     def __init__(self, value=1, hub=None):
         if value is None:
             value = 1
-        if value < 0:
+        self.count = count_of(value, "the initial value of a semaphore")
+        if self.count < 0:
             raise ValueError(f"the initial value of a semaphore must not be negative, and is {value!r}")
-        self.count = value
 
     @property
     def counter(self):
@@ -41,6 +44,8 @@ cdef class Semaphore(Linkable):
 
     cdef bint take(self, object blocking, object timeout) except -1:
         cdef Wait wait
+        if timeout is not None:
+            seconds_of(timeout)
         if self.count > 0:
             self.count -= 1
             return True
@@ -55,7 +60,10 @@ cdef class Semaphore(Linkable):
     cdef int give(self) except -1:
         if self.waiters.head != NULL and line_grant(&self.waiters, None):
             return 0
-        self.count += 1
+        return self.add(1)
+
+    cdef int add(self, long n) except -1:
+        self.count += n
         if self.onlookers.head != NULL:
             line_grant_all(&self.onlookers)
         if self.links is not None:
@@ -70,16 +78,21 @@ cdef class Semaphore(Linkable):
         return self.take(blocking, timeout)
 
     def release(self, n=1):
-        """Give `n` (int) back. Does not switch. Returns the counter, which may grow beyond its initial value."""
-        self.give_checked(n)
+        """Give `n` (int) back. Does not switch. Returns the counter, which may grow beyond its initial value.
+
+        Raises ValueError if `n` is less than 1, OverflowError if the counter would not fit into 64 bits.
+        """
+        self.give_checked(count_of(n, "n"))
         return self.count
 
     cdef int give_checked(self, long n) except -1:
         if n < 1:
             raise ValueError(f"n must be 1 or more, and is {n!r}")
-        for _ in range(n):
-            self.give()
-        return 0
+        if n > LONG_MAX - self.count:
+            raise OverflowError(f"{self!r} cannot count {n} more")
+        while n and self.waiters.head != NULL and line_grant(&self.waiters, None):
+            n -= 1
+        return self.add(n) if n else 0
 
     def wait(self, timeout=None):
         """Wait until acquire() would not have to, at most `timeout` seconds; take nothing. Switches.
@@ -87,6 +100,8 @@ cdef class Semaphore(Linkable):
         Returns the counter, which is 0 if the timeout passed first or somebody was faster.
         """
         cdef Wait wait
+        if timeout is not None:
+            seconds_of(timeout)
         if self.count <= 0:
             wait = new_turn(self, timeout)
             if self.count <= 0:
@@ -132,7 +147,7 @@ cdef class BoundedSemaphore(Semaphore):
         self.initial = self.count
 
     cdef int give_checked(self, long n) except -1:
-        if n >= 1 and self.count + n > self.initial:
+        if n >= 1 and n > self.initial - self.count:
             raise ValueError(f"{self!r} was released more often than it was acquired")
         return Semaphore.give_checked(self, n)
 

@@ -36,6 +36,7 @@ from libc.stdint cimport uint64_t
 from cpython.ref cimport Py_DECREF, Py_XDECREF
 from hub.closing cimport closing_descriptor
 from hub.deadlines cimport deadline_drop, deadline_new, deadline_stop, deadline_t
+from hub.arguments cimport seconds_of
 from hub.loop cimport due_after, watch_t
 from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
 from hub.scheduler cimport Scheduler, be_fair, current_hub, hub_if_any
@@ -777,7 +778,7 @@ def wait_descriptor(int fd, int events, timeout, timeout_exc):
     if watch.edge:
         hub.loop.watch_again(watch)
     try:
-        due = 0 if timeout is None else due_after(timeout)
+        due = 0 if timeout is None else due_after(seconds_of(timeout))
         outcome = hub.wait_descriptor(watch, generation, events, due, NULL, f"descriptor {fd}")
     finally:
         # Nobody told us who owns this descriptor: nothing of ours stays behind on it.

@@ -12,6 +12,7 @@ import threading
 import weakref
 from contextlib import suppress
 
+from hub.arguments import count_of
 from hub.errors import HubDestroyed
 from hub.native import RLock, get_ident, start_new_thread
 from hub.native import local as native_local
@@ -420,7 +421,7 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
     def __init__(self, max_workers=None, thread_name_prefix="", initializer=None, initargs=()):
         if max_workers is None:
             max_workers = min(32, (os.cpu_count() or 1) + 4)
-        if max_workers <= 0:
+        if count_of(max_workers, "max_workers") <= 0:
             raise ValueError("max_workers must be greater than 0")
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")

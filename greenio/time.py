@@ -4,6 +4,7 @@ from time import *  # noqa: F403  (this module offers everything that the standa
 from time import pthread_getcpuclockid as _pthread_getcpuclockid
 
 from hub import sleep as _sleep
+from hub.arguments import seconds_of as _seconds_of
 
 from greenio.identity import native_ident as _native_ident
 
@@ -23,6 +24,6 @@ def sleep(seconds, /):
 
     Raises ValueError if `seconds` is negative, as the standard library does.
     """
-    if seconds < 0:
+    if _seconds_of(seconds) < 0:
         raise ValueError("sleep length must be non-negative")
     _sleep(seconds)

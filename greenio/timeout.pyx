@@ -7,6 +7,7 @@ pool and gives it back.
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
+from hub.arguments cimport seconds_of
 from hub.ready cimport alarm_t
 from hub.scheduler cimport Scheduler, current_hub
 from hub.thrown cimport alarm_cancel
@@ -37,6 +38,7 @@ cdef class Timeout(BaseException):
     `seconds` (float): None never expires; 0 expires as soon as the greenlet waits.
     `exception`: None or a string raises the Timeout itself; an exception class or instance raises that instead;
     False raises the Timeout, and the ``with`` statement of this very Timeout swallows it.
+    Raises TypeError or ValueError if `seconds` is not a number of seconds.
     `ref=False`: a running Timeout does not keep the loop alive. `priority` is accepted for compatibility.
 
     Derives from BaseException, so that ``except Exception`` does not take it for an ordinary error. Where several
@@ -44,6 +46,7 @@ cdef class Timeout(BaseException):
     """
     cdef alarm_t alarm
     cdef readonly object seconds    # after how long it expires, or None
+    cdef double delay               # the same as a number
     cdef public object exception    # what is raised: see above
     cdef readonly bint ref          # whether it keeps the loop alive
 
@@ -52,6 +55,8 @@ cdef class Timeout(BaseException):
 
     def __init__(self, seconds=None, exception=None, ref=True, priority=-1):
         BaseException.__init__(self)
+        if seconds is not None:
+            self.delay = seconds_of(seconds)
         self.seconds = seconds
         self.exception = exception
         self.ref = ref
@@ -73,7 +78,7 @@ cdef class Timeout(BaseException):
     cpdef start(self):
         """Start it, for the current greenlet. Does not switch.
 
-        Raises AssertionError if it runs already, ValueError if `seconds` is not a number of seconds.
+        Raises AssertionError if it runs already.
         """
         cdef Scheduler hub
         if self.alarm.is_set:
@@ -81,7 +86,7 @@ cdef class Timeout(BaseException):
         if self.seconds is None:
             return
         hub = current_hub()
-        hub.alarm_set(&self.alarm, self, self.seconds, self.ref)
+        hub.alarm_set(&self.alarm, self, self.delay, self.ref)
 
     @property
     def pending(self):

@@ -6,6 +6,7 @@ What does not belong here: choosing one of several operations without consuming 
 from collections import deque
 
 from greenlet import GreenletExit
+from hub.arguments cimport count_of
 from hub.errors import InvalidThreadUseError
 
 from greenio.greenlet cimport STATE_FINISHED, DirectLink, Greenlet
@@ -42,7 +43,7 @@ cdef class Gathering(DirectLink):
             self.link_all(objects)
             self.left = len(self.pending) + len(self.finished)
             if count is not None:
-                self.left = min(count, self.left)
+                self.left = min(count_of(count, "count"), self.left)
         except BaseException:
             self.close()
             raise

@@ -37,6 +37,7 @@ from greenlet import GreenletExit
 from hub.deadlines cimport deadline_t, expire, on_deadline
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError, InvalidThreadUseError, LoopExit
 from hub.greenlet_api cimport *
+from hub.arguments cimport seconds_of
 from hub.loop cimport due_after, now_ns, timer_restart, timer_t
 from hub.native import get_ident
 from hub.report import called_on_hub
@@ -274,7 +275,7 @@ cdef class Wait:
         if timeout is None:
             result = hub.park(self)
         else:
-            result = hub.park_until(self, due_after(timeout), ref)
+            result = hub.park_until(self, due_after(seconds_of(timeout)), ref)
         if result == 0 and self.c.outcome == OUTCOME_TIMED_OUT:
             raise TimeoutError(f"nothing woke {self!r} within {timeout} seconds")
         return hub.deliver(self, result)
@@ -1203,8 +1204,9 @@ cdef class Scheduler(greenlet):
         """Count a section in which nothing may wait (`change` 1), or its end (-1) (internal)."""
         self.restricted += change
 
-    def setswitchinterval(self, double seconds):
+    def setswitchinterval(self, seconds):
         """How long ready greenlets may run before the loop looks for I/O, in seconds."""
+        seconds = seconds_of(seconds)
         if not seconds > 0:
             raise ValueError("the switch interval must be greater than 0 seconds")
         self.interval = <uint64_t> (min(seconds, 1e6) * 1e9)
@@ -1378,4 +1380,4 @@ def sleep(seconds=0, ref=True):
     Raises whatever is thrown into the greenlet meanwhile, and BlockingSwitchOutError on the hub greenlet.
     """
     # An int 0, the usual yield, is not worth the float object that a conversion goes through.
-    current_hub().sleep_for(0 if seconds is 0 else seconds, ref, "sleep()")
+    current_hub().sleep_for(0 if seconds is 0 else seconds_of(seconds), ref, "sleep()")

@@ -38,6 +38,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from posix.unistd cimport pause
 
+from hub.arguments cimport seconds_of
 from hub.at_exit import keep_modules
 from hub.callbacks cimport Callback
 from hub.errors import BlockingSwitchOutError, HubDestroyed
@@ -163,7 +164,7 @@ def join(Scheduler self, timeout=None):
     current = running_greenlet()
     if current is not <PyObject *> self.main:
         raise BlockingSwitchOutError("hub.join() can be called from the main greenlet only")
-    if timeout is not None and timeout < 0:
+    if timeout is not None and seconds_of(timeout) < 0:
         timeout = 0
     wait = self.new_wait("hub.join()")
     self.join_wait = wait

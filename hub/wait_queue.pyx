@@ -27,6 +27,7 @@ from _thread import TIMEOUT_MAX, allocate_lock
 
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
+from hub.arguments cimport seconds_of
 from hub.loop cimport due_after
 from hub.ready cimport *
 from hub.scheduler cimport Scheduler, Wait, fork_count, hub_if_any, is_current
@@ -86,7 +87,7 @@ cdef Wait new_turn(object what, object timeout):
     else:
         wait = hub.new_wait(what)
     if timeout is not None:
-        wait.c.due = due_after(timeout)
+        wait.c.due = due_after(seconds_of(timeout))
     wait.c.forks = fork_count()
     return wait
 

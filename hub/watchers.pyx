@@ -11,6 +11,7 @@ What does not belong here: how waiting greenlets are woken. That needs no watche
 
 import os
 
+from hub.arguments cimport seconds_of
 from hub.libuv cimport UV_ASYNC, UV_CHECK, UV_FS_POLL, UV_IDLE, UV_PREPARE, UV_SIGNAL, UV_TIMER, uv_stat_t
 from hub.loop cimport LISTEN_CLOSED, Handle, listener_t, watch_t
 from hub.ready cimport ready_remove
@@ -146,11 +147,11 @@ cdef class timer(Watcher):
     cdef double after
     cdef readonly double repeat
 
-    def __init__(self, loop, double after=0.0, double repeat=0.0, bint ref=True, priority=None):
-        if repeat < 0:
+    def __init__(self, loop, after=0.0, repeat=0.0, bint ref=True, priority=None):
+        self.after = seconds_of(after)
+        self.repeat = seconds_of(repeat)
+        if self.repeat < 0:
             raise ValueError(f"a timer's repeat must not be negative: {repeat}")
-        self.after = after
-        self.repeat = repeat
         Watcher.__init__(self, loop, ref)
 
     cdef int make(self, bint ref) except -1:
@@ -272,9 +273,11 @@ cdef class stat(Watcher):
     cdef readonly object path
     cdef readonly double interval
 
-    def __init__(self, loop, path, double interval=0.0, bint ref=True, priority=None):
+    def __init__(self, loop, path, interval=0.0, bint ref=True, priority=None):
         self.path = path
-        self.interval = interval if interval > 0 else 5.0
+        self.interval = seconds_of(interval)
+        if self.interval <= 0:
+            self.interval = 5.0
         Watcher.__init__(self, loop, ref)
 
     cdef int make(self, bint ref) except -1:

@@ -289,6 +289,24 @@ def test_release_many_wakes_many():
     joinall(jobs)
 
 
+def test_release_of_very_many():
+    """They are added, not counted up to."""
+    semaphore, order = Semaphore(0), []
+    waiters = [spawn(lambda: order.append(semaphore.acquire())) for _ in range(2)]
+    onlooker = spawn(semaphore.wait)
+    sleep(0)
+    assert semaphore.release(2**62) == 2**62 - 2
+    joinall(waiters)
+    assert order == [True, True] and onlooker.get() == 2**62 - 2
+    with pytest.raises(OverflowError):
+        semaphore.release(2**63 - 1)
+    with pytest.raises(OverflowError):
+        semaphore.release(2**64)
+    assert semaphore.counter == 2**62 - 2
+    with pytest.raises(ValueError, match="more often than it was acquired"):
+        BoundedSemaphore(1).release(2**63 - 1)
+
+
 def test_bounded():
     semaphore = BoundedSemaphore(1)
     with pytest.raises(ValueError, match="more often"):
