@@ -20,6 +20,7 @@ from greenlet import GreenletExit
 from greenio.timeout import Timeout
 from hub.errors import HubDestroyed
 from hub.greenlet_api cimport import_greenlet, running_greenlet
+from hub.arguments cimport seconds_of
 from hub.loop cimport due_after, timer_t, timer_to_pool
 from hub.ready cimport *
 from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub, is_current
@@ -253,7 +254,8 @@ cdef class Greenlet(HubGreenlet):
         return 0
 
     def __dealloc__(self):
-        if self.ident is not None and self.scheduler is not None:
+        # One of which greenlet could not make its part has NULL in place of None.
+        if <PyObject *> self.ident != NULL and self.ident is not None and self.scheduler is not None:
             # Not by way of this module, which may have been cleared at the end of the interpreter.
             registry = self.scheduler.__dict__.get("ident_registry")
             if registry is not None:
@@ -281,6 +283,7 @@ cdef class Greenlet(HubGreenlet):
 
         Raises TypeError if there is no function to run.
         """
+        seconds = seconds_of(seconds)
         if cls is Greenlet and not args:
             raise TypeError("spawn_later() needs a function to run after the number of seconds")
         greenlet = cls(*args, **kwargs)
@@ -301,7 +304,7 @@ cdef class Greenlet(HubGreenlet):
         """Schedule the greenlet to run `seconds` (float) from now. Only the first start counts. Does not switch."""
         cdef Scheduler hub = self.scheduler
         cdef timer_t *timer
-        cdef double delay = seconds
+        cdef double delay = seconds_of(seconds)
         if self.state != STATE_NEW:
             return
         if delay <= 0:
@@ -366,7 +369,7 @@ cdef class Greenlet(HubGreenlet):
             else:
                 value = function(*arguments, **self.keywords)
         except GreenletExit as exit:
-            value = exit
+            value = without_frames(exit)
         except BaseException as failure:
             error = failure
         function = arguments = None
@@ -400,7 +403,7 @@ cdef class Greenlet(HubGreenlet):
         """Killed before it ran."""
         self.cancel_start()
         if isinstance(exception, GreenletExit):
-            self.finish(exception, None)
+            self.finish(without_frames(exception), None)
         else:
             self.finish(None, exception)
         return 0
@@ -479,6 +482,8 @@ cdef class Greenlet(HubGreenlet):
     cdef bint wait_for_end(self, object timeout) except -1:
         """Wait until it has finished, at most `timeout` seconds. False if that passed first. From any thread."""
         cdef Wait wait
+        if timeout is not None:
+            seconds_of(timeout)
         if self.scheduler.destroyed and self.state != STATE_FINISHED:
             # It was never started; or, in a forked child, it is the parent's, in another thread.
             self.end_unfinished(HubDestroyed(f"the hub of {self!r} was destroyed"))
@@ -494,9 +499,7 @@ cdef class Greenlet(HubGreenlet):
 
     def join(self, timeout=None):
         """Wait until it has finished, or for `timeout` seconds (float; None for ever). Returns None. Switches."""
-        if self.state == STATE_FINISHED:
-            return
-        self.wait_for_end(None if timeout is None else max(0, timeout))
+        self.wait_for_end(timeout)
 
     def get(self, block=True, timeout=None):
         """Return what the function returned, or raise what it raised; wait for that if need be. Switches.
@@ -504,10 +507,12 @@ cdef class Greenlet(HubGreenlet):
         `timeout` in seconds; when it passes first, or with ``block=False`` when it has not finished, Timeout is
         raised.
         """
+        if timeout is not None:
+            seconds_of(timeout)
         if self.state != STATE_FINISHED:
             if not block:
                 raise Timeout(0)
-            if not self.wait_for_end(None if timeout is None else max(0, timeout)):
+            if not self.wait_for_end(timeout):
                 raise Timeout(timeout)
         if self.error is None:
             return self.value
@@ -522,6 +527,8 @@ cdef class Greenlet(HubGreenlet):
         go on. Returns None. Switches if it blocks. May be called from any thread.
         """
         cdef Scheduler hub = self.scheduler
+        if timeout is not None:
+            seconds_of(timeout)
         if self.state == STATE_FINISHED:
             return
         if isinstance(exception, tuple):
@@ -535,7 +542,7 @@ cdef class Greenlet(HubGreenlet):
         else:
             self.throw_or_die(error)
         if block and self.state != STATE_FINISHED:
-            self.wait_for_end(None if timeout is None else max(0, timeout))
+            self.wait_for_end(timeout)
 
     def throw_or_die(self, error):
         """What kill() does, in the greenlet's own thread (internal)."""
@@ -719,6 +726,12 @@ cdef class Greenlet(HubGreenlet):
         except Exception as error:
             call = f": <repr of the call failed: {error!r}>"
         return f'<{type(self).__name__} "{self.name}" at {id(self):#x}{call}>'
+
+
+cdef object without_frames(object exit):
+    """A GreenletExit as the value of a greenlet: it does not keep alive what the frames it passed had in them."""
+    exit.__traceback__ = exit.__context__ = None
+    return exit
 
 
 cdef object exception_of_triple(tuple parts):

@@ -3,6 +3,8 @@
 Everything here may be used from any thread; a greenlet that another thread's hub runs may be added.
 """
 
+from greenlet import getcurrent
+from hub.arguments cimport count_of
 from hub.errors import HubDestroyed
 
 from greenio.event cimport Event
@@ -27,6 +29,8 @@ cdef class Members(DirectLink):
     cdef readonly set dying      # those that were killed
     cdef Event empty
     cdef Semaphore places        # how many more there may be, or None
+    cdef long size_limit         # how many there may be
+    cdef long stuck              # how many of them wait for a place
     cdef bint plain              # neither add(), start() nor spawn() is overridden
 
     cdef int begin(self, bint plain, object size) except -1:
@@ -34,9 +38,28 @@ cdef class Members(DirectLink):
         self.dying = set()
         self.empty = Event()
         self.empty.flag = True
-        self.places = None if size is None else Semaphore(size)
+        if size is not None:
+            self.places = Semaphore(size)
+            self.size_limit = size
         self.plain = plain
         return 0
+
+    cdef bint take_place(self, object blocking, object timeout) except -1:
+        """Take a place for another member. Whoever is the last member that is not waiting for one must not wait."""
+        cdef bint is_member
+        if self.places.count > 0 or not blocking or timeout is not None:
+            return self.places.take(blocking, timeout)
+        is_member = getcurrent() in self.greenlets
+        if is_member and self.size_limit <= len(self.greenlets) <= self.stuck + 1:
+            raise RuntimeError(
+                f"{self!r} is full, and this is the last of its members to wait for a place in it: none would ever "
+                "end. Use a larger pool, or another one for what members spawn, or start(greenlet, timeout=...)"
+            )
+        self.stuck += is_member
+        try:
+            return self.places.take(True, None)
+        finally:
+            self.stuck -= is_member
 
     cdef int join_members(self, object greenlet) except -1:
         """A greenlet belongs to it from now on, until it finishes."""
@@ -69,13 +92,16 @@ cdef class Members(DirectLink):
         cdef Greenlet greenlet = Greenlet.__new__(Greenlet)
         greenlet.setup(args[0], args[1:], None, None)
         if self.places is not None:
-            self.places.take(True, None)
+            self.take_place(True, None)
         self.join_members(greenlet)
         greenlet.start()
         return greenlet
 
     def spawn(self, *args, **kwargs):
-        """Make a greenlet with these arguments, add it, and start it. Returns it. Waits for a place in a full pool."""
+        """Make a greenlet with these arguments, add it, and start it. Returns it. Waits for a place in a full pool.
+
+        Raises RuntimeError if all members of a pool would then wait for a place in it.
+        """
         if self.plain and args and not kwargs and self.greenlet_class is Greenlet:
             return self.spawn_plain(args)
         greenlet = self.greenlet_class(*args, **kwargs)
@@ -231,7 +257,7 @@ class Pool(Group):
     """
 
     def __init__(self, size=None, greenlet_class=None):
-        if size is not None and size < 0:
+        if size is not None and count_of(size, "the size of a pool") < 0:
             raise ValueError(f"the size of a pool must not be negative, and is {size!r}")
         begin(self, size)
         self.size = size
@@ -256,12 +282,13 @@ class Pool(Group):
     def add(self, greenlet, blocking=True, timeout=None):
         """Add a greenlet; wait for a place at most `timeout` seconds (float; None for ever). Switches if it waits.
 
-        Raises PoolFull if the timeout passes first or, with ``blocking=False``, if the pool is full.
+        Raises PoolFull if the timeout passes first or, with ``blocking=False``, if the pool is full; RuntimeError if
+        all members would then wait for a place, without a timeout.
         """
         if greenlet in self.greenlets:
             return
         places = (<Members> self).places
-        if places is not None and not places.acquire(blocking, timeout):
+        if places is not None and not (<Members> self).take_place(blocking, timeout):
             raise PoolFull(f"{self!r} is full")
         try:
             (<Members> self).join_members(greenlet)

@@ -5,15 +5,12 @@
 
 from greenlet import GreenletExit
 
-from greenio.greenlet import Greenlet
+from greenio.greenlet cimport Greenlet
 from hub.errors import InvalidThreadUseError
 from hub.scheduler cimport HubGreenlet, Scheduler, current_hub, is_current
 from hub.threads import hub_of
 
 __all__ = ["RawGreenlet", "kill", "spawn", "spawn_later", "spawn_raw"]
-
-spawn = Greenlet.spawn
-spawn_later = Greenlet.spawn_later
 
 
 cdef class RawGreenlet(HubGreenlet):
@@ -30,6 +27,7 @@ cdef class RawGreenlet(HubGreenlet):
         try:
             return function(*args, **kwargs) if kwargs else function(*args)
         except GreenletExit as exit:
+            exit.__traceback__ = exit.__context__ = None  # nobody asks for them, and they keep frames alive
             return exit
         except BaseException as error:
             self.scheduler.report(self, error)
@@ -43,7 +41,31 @@ cdef class RawGreenlet(HubGreenlet):
         return self.scheduler.loop
 
 
-def spawn_raw(function, *args, **kwargs):
+def spawn(function=None, /, *args, **kwargs):
+    """Run ``function(*args, **kwargs)`` in a new Greenlet, soon. Returns the Greenlet. Does not switch.
+
+    The keyword `context` is the Greenlet's own: the context (`contextvars`) it runs in, by default a copy of this one.
+    """
+    cdef Greenlet greenlet = Greenlet.__new__(Greenlet)
+    if not kwargs:
+        greenlet.setup(function, args, None, None)
+    elif function is None:
+        Greenlet.__init__(greenlet, *args, **kwargs)
+    else:
+        Greenlet.__init__(greenlet, function, *args, **kwargs)
+    greenlet.start()
+    return greenlet
+
+
+def spawn_later(seconds, function, /, *args, **kwargs):
+    """Run ``function(*args, **kwargs)`` in a new Greenlet, `seconds` (float) from now. Returns the Greenlet.
+
+    Does not switch. `context` is as in spawn().
+    """
+    return Greenlet.spawn_later(seconds, function, *args, **kwargs)
+
+
+def spawn_raw(function, /, *args, **kwargs):
     """Run ``function(*args, **kwargs)`` in a new bare greenlet, soon. Returns the greenlet. Does not switch.
 
     It is cheaper than spawn(), and cannot be joined, linked or asked for a result. It starts with an empty

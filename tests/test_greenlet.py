@@ -727,3 +727,48 @@ def test_a_busy_pair_does_not_starve_timers_and_sockets():
     joinall(pair)
     ours.close()
     theirs.close()
+
+
+class Local:
+    """Something that a weak reference can be made to."""
+
+
+@pytest.mark.parametrize("make", [spawn, spawn_raw], ids=["spawn", "spawn_raw"])
+def test_a_killed_greenlet_keeps_no_locals(make):
+    kept = []
+
+    def work():
+        local = Local()
+        kept.append(weakref.ref(local))
+        try:
+            raise ValueError(local)
+        except ValueError:
+            sleep(60)
+
+    greenlet = make(work)
+    sleep(0)
+    kill(greenlet)
+    while not greenlet.dead:
+        sleep(0)
+    assert kept[0]() is None
+
+
+def test_a_generator_of_a_killed_greenlet_ends_in_its_context():
+    variable, ends = contextvars.ContextVar("variable"), []
+
+    def generate():
+        token = variable.set(1)
+        try:
+            yield
+        finally:
+            variable.reset(token)  # in another context: ValueError
+            ends.append(True)
+
+    def work():
+        for _ in generate():
+            sleep(60)
+
+    greenlet = spawn(work)
+    sleep(0)
+    greenlet.kill()
+    assert ends == [True] and isinstance(greenlet.value, GreenletExit) and greenlet.value.__traceback__ is None

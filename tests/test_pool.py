@@ -323,3 +323,73 @@ def test_shared_between_threads():
     for thread in threads:
         thread.join()
     assert len(set(done)) == 150 and pool.join(5) and pool.free_count() == 3
+
+
+def test_members_that_all_wait_for_a_place():
+    """The last of them gets an error: none would ever end."""
+    pool = Pool(2)
+
+    def member():
+        return pool.spawn(int).get()
+
+    first, second = pool.spawn(member), pool.spawn(member)
+    with pytest.raises(RuntimeError, match="the last of its members to wait for a place"):
+        second.get(timeout=30)
+    assert first.get(timeout=30) == 0  # there is a place when the other has ended
+    pool.join()
+    assert pool.free_count() == 2
+
+
+def test_members_that_all_wait_while_something_ticks():
+    pool = Pool(1)
+    ticking = spawn(lambda: [sleep(0.001) for _ in range(100_000)])
+    with pytest.raises(RuntimeError, match="Use a larger pool"):
+        pool.spawn(pool.map, int, [1]).get(timeout=30)
+    ticking.kill()
+
+
+def test_members_that_may_wait_for_a_place():
+    pool, others = Pool(2), Pool(1)
+    go = Event()
+
+    def member():
+        return pool.spawn(int).get()
+
+    busy = pool.spawn(go.wait)
+    waiting = pool.spawn(member)
+    sleep(0)
+    outside = spawn(pool.spawn, int)  # no member: it may always wait
+    elsewhere = pool.greenlet_class.spawn(others.map, int, [1, 2])  # in another pool
+    sleep(0)
+    assert elsewhere.get(timeout=30) == [1, 2]
+    go.set()
+    assert waiting.get(timeout=30) == 0 and outside.get(timeout=30).get(timeout=30) == 0 and busy.ready()
+
+
+def test_a_member_may_wait_with_a_timeout():
+    pool = Pool(1)
+
+    def member():
+        with pytest.raises(PoolFull):
+            pool.start(Greenlet(int), timeout=0.001)
+        return True
+
+    assert pool.spawn(member).get(timeout=30)
+
+
+def test_a_member_that_gave_up_waiting_counts_no_more():
+    pool = Pool(2)
+
+    def member():
+        with Timeout(0.001, False):
+            pool.spawn(int)
+        sleep(60)
+
+    first = pool.spawn(member)
+    second = pool.spawn(sleep, 60)
+    sleep(0.005)
+    third = spawn(pool.spawn, int)
+    sleep(0)
+    first.kill()
+    assert third.get(timeout=30).get(timeout=30) == 0
+    second.kill()

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.metadata
+import inspect
 import os
 import pkgutil
 import re
@@ -54,6 +55,73 @@ def without_types(body, where=""):
             yield from without_types(each.body, f"{where}{each.name}.")
         elif isinstance(each, ast.If):
             yield from without_types(each.body + each.orelse, where)
+
+
+KINDS = {
+    inspect.Parameter.POSITIONAL_ONLY: "before /",
+    inspect.Parameter.POSITIONAL_OR_KEYWORD: "",
+    inspect.Parameter.VAR_POSITIONAL: "*",
+    inspect.Parameter.KEYWORD_ONLY: "by name",
+    inspect.Parameter.VAR_KEYWORD: "**",
+}
+
+
+def arguments_of(function, skipped):
+    """(kind, name) of each argument of a function in a file with types."""
+    each = function.args
+    found = [("before /", one.arg) for one in each.posonlyargs] + [("", one.arg) for one in each.args]
+    found = found[skipped:]
+    found += [("*", each.vararg.arg)] if each.vararg else []
+    found += [("by name", one.arg) for one in each.kwonlyargs]
+    return found + ([("**", each.kwarg.arg)] if each.kwarg else [])
+
+
+def callables_of(name):
+    """Of a module's public functions and methods: (name, the thing itself, what its types say its arguments are)."""
+    module = importlib.import_module(name)
+    definitions = {}
+    for each in ast.walk(ast.parse(with_types(name).read_text())):
+        if isinstance(each, ast.Module | ast.If):
+            for one in each.body:
+                if isinstance(one, ast.FunctionDef | ast.ClassDef):
+                    definitions.setdefault(one.name, []).append(one)
+    for public in getattr(module, "__all__", ()):
+        here = definitions.get(public, ())
+        if here and isinstance(here[0], ast.FunctionDef):
+            yield public, getattr(module, public), [arguments_of(each, 0) for each in here]
+        elif here:
+            methods = {}
+            for each in here[0].body:
+                if isinstance(each, ast.FunctionDef) and not each.name.startswith("_"):
+                    methods.setdefault(each.name, []).append(each)
+            for method, all_of_it in methods.items():
+                thing = inspect.getattr_static(getattr(module, public), method)
+                if not isinstance(thing, property) and not inspect.isdatadescriptor(thing):
+                    skipped = isinstance(thing, classmethod)
+                    arguments = [arguments_of(each, skipped) for each in all_of_it]
+                    yield f"{public}.{method}", getattr(getattr(module, public), method), arguments
+
+
+# The standard library's own have no signature either, or one of `*args`, as they pass on what they are given.
+UNSIGNED = {"get_ident", "allocate_lock", "Greenlet.run", "SimpleQueue.next", "Channel.next"}
+PASSED_ON = {"recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "sendto", "sendmsg"}
+
+
+@pytest.mark.parametrize("name", [each for each in MODULES if not each.endswith("__main__")])
+def test_every_public_function_says_what_its_arguments_are(name):
+    wrong = []
+    for label, function, expected in callables_of(name):
+        if label in UNSIGNED or label.removeprefix("socket.") in PASSED_ON:
+            continue
+        found = [(KINDS[each.kind], each.name) for each in inspect.signature(function).parameters.values()]
+        if found not in expected:
+            wrong.append((label, found, expected))
+    assert wrong == []
+
+
+def test_the_signature_of_spawn():
+    assert str(inspect.signature(greenio.spawn)) == "(function=None, /, *args, **kwargs)"
+    assert str(inspect.signature(greenio.spawn_later)) == "(seconds, function, /, *args, **kwargs)"
 
 
 @pytest.mark.parametrize("name", MODULES)
