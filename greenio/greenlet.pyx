@@ -408,6 +408,9 @@ cdef class Greenlet(HubGreenlet):
             self.finish(None, exception)
         return 0
 
+    cdef int not_begun(self, object error) except -1:
+        return 0 if self.state == STATE_FINISHED else self.finish(None, error)
+
     cdef bint cancel_start(self) noexcept:
         cdef Scheduler hub = self.scheduler
         cdef timer_t *timer = self.start_timer
@@ -599,10 +602,13 @@ cdef class Greenlet(HubGreenlet):
     cdef int notify_links(self) except -1:
         links, self.links = self.links, None
         for link in links if type(links) is list else [links]:
-            if isinstance(link, DirectLink):
-                (<DirectLink> link).notice(self)
-            else:
-                self.schedule_link(link)
+            try:
+                if isinstance(link, DirectLink):
+                    (<DirectLink> link).notice(self)
+                else:
+                    self.schedule_link(link)
+            except BaseException as error:
+                self.scheduler.report((link, self), error)
         return 0
 
     cdef int schedule_link(self, object link) except -1:

@@ -21,6 +21,7 @@ cdef class HubGreenlet(greenlet):
     cdef int schedule_start(self) except -1
     cdef bint unschedule_start(self) noexcept
     cdef int begin(self) except -1
+    cdef int not_begun(self, object error) except -1
     cdef void finished(self) noexcept
     cdef int end_unstarted(self, object exception) except -1
     cdef int end_unfinished(self, object exception) except -1
@@ -135,6 +136,7 @@ cdef class Scheduler(greenlet):
     cdef int look(self, bint on_hub) except -2
     cdef int begin_round(self) noexcept
     cdef bint spend(self) noexcept
+    cdef int start(self, PyObject *target) except -1
     cdef int enter(self, PyObject *target) except -1
     cdef int report_error(self, object context) except -1
     cdef int throw_into(self, object target, object exception) except -1

@@ -167,6 +167,12 @@ cdef class HubGreenlet(greenlet):
         self.finished()
         return 0
 
+    cdef int not_begun(self, object error) except -1:
+        """It could not be started."""
+        self.scheduler.report(self, error)
+        self.finished()
+        return 0
+
     cdef void finished(self) noexcept:
         """The last thing a subclass's run() calls: what was still to be thrown is dropped, `at_end` is called."""
         if self.slot.pending != NULL:
@@ -919,14 +925,7 @@ cdef class Scheduler(greenlet):
                         return
             elif node.kind == NODE_START:
                 self.spend()
-                self.starting = node.object
-                answer = self.enter(node.object)
-                target = self.starting
-                if target != NULL:
-                    # It could not begin: its run() is another one, or there is no memory.
-                    self.starting = NULL
-                    Py_DECREF(<object> target)
-                if answer:
+                if self.start(node.object):
                     return
             else:
                 self.spend()
@@ -955,6 +954,33 @@ cdef class Scheduler(greenlet):
     def make_loop(self, default):
         """Make the loop of a new hub (internal)."""
         return Loop(default)
+
+    @final
+    cdef int start(self, PyObject *target) except -1:
+        """From the hub greenlet, start a greenlet. Returns 1 if the hub greenlet itself must end."""
+        cdef HubGreenlet greenlet
+        cdef PyObject *result
+        cdef bint has_begun
+        self.starting = target
+        result = hub_greenlet_switch(target)
+        has_begun = self.starting == NULL
+        if has_begun:
+            greenlet = None
+        else:
+            # Its run() is another one, or it did not come as far as its first line, for want of memory say.
+            self.starting = NULL
+            greenlet = <HubGreenlet> target
+            Py_DECREF(greenlet)  # the ready queue's
+        if result != NULL:
+            Py_DECREF(<object> result)
+            return 0
+        if has_begun or hub_greenlet_has_started(target):
+            return not self.hub_goes_on()
+        try:
+            hub_failed()
+        except BaseException as error:
+            greenlet.not_begun(error)
+        return 0
 
     @final
     cdef bint hub_goes_on(self) except -1:
