@@ -145,3 +145,7 @@ def test_many_generations():
 def test_the_child_ends_when_nothing_is_left_to_do(run_script, how, told, error):
     """The main greenlet, which did not fork, stays behind, as the other threads of a process do."""
     assert run_script("fork_child_ends.py", how, stderr=error) == f"{told}0 parent ends\n"
+
+
+def test_a_child_ends_when_libuv_had_threads_in_the_parent(run_script):
+    assert run_script("fork_after_a_stat_watcher.py") == "7\n"
