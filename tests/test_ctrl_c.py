@@ -247,9 +247,9 @@ def test_while_another_thread_computes():
     thread.start()
     began = time.monotonic()
     sender = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGUSR1))
-    sender.start()
     try:
         with pytest.raises(KeyboardInterrupt):
+            sender.start()  # it may send before this returns
             sleep(10)
     finally:
         stop.set()
