@@ -90,12 +90,13 @@ LIBUV_LINUX = [
     "sysinfo-loadavg", "sysinfo-memory",
 ]  # fmt: skip
 
-# Names in libuv's files that mean something else here: two calls go to hub/exact_sleep.h instead; and what joins the
-# threads of its pool at the end of the process does not run, as a forked child, which does not have them, would crash.
+# Names in libuv's files that mean something else here: two calls go to hub/exact_sleep.h instead, one to
+# hub/worker_threads.h; and what joins the threads of its pool at the end of the process does not run, as a forked
+# child, which does not have them, would crash.
 REDIRECTED = {
-    "threadpool": {"destructor": "unused"},
     "core": {"uv__next_timeout": "hub_next_timeout"},
     "linux-core": {"uv__epoll_wait": "hub_epoll_wait"},
+    "threadpool": {"uv_thread_create": "hub_thread_create", "destructor": "unused"},
 }
 
 

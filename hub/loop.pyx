@@ -69,6 +69,9 @@ cdef extern from "exact_sleep.h" nogil:
     int hub_milliseconds(uint64_t nanoseconds)
     int hub_run(uv_loop_t *, const hub_heap *, uv_run_mode)
 
+cdef extern from "worker_threads.h":
+    pass  # libuv calls it
+
 cdef extern from *:
     """
     /* The layout of pyuv's Loop object (pyuv 1.4.0, src/pyuv.h), as far as its pointer to the uv_loop_t. */

@@ -236,6 +236,9 @@ class TestEachKind:
             fires(watcher, lambda: spawn(make))
             assert watcher.prev is None and watcher.attr.st_size == 4
 
+    def test_threads_of_libuv_take_no_signals(self, run_script):
+        assert run_script("workers_of_libuv.py") == "0\n"
+
     def test_fork(self, loop):
         seen = []
         with loop.fork() as watcher:
