@@ -14,9 +14,9 @@ from hub import BlockingSwitchOutError, InvalidThreadUseError, get_hub_if_exists
 from locks import BOUNDS, Bounded
 from parts import Part
 from plan import verb
-from world import LIMIT, PAUSES, describe, fault, pause, rest, seconds
+from world import LIMIT, PAUSES, Boom, describe, fault, pause, rest, seconds
 
-from greenio import Timeout, get_hub, getcurrent, joinall, signal_handler, sleep, spawn
+from greenio import GreenletExit, Timeout, get_hub, getcurrent, joinall, signal_handler, sleep, spawn
 from greenio import os as greenio_os
 from greenio.event import Event
 from greenio.lock import Lock, Semaphore
@@ -231,6 +231,12 @@ class Forks(Part):
         self.children.remove(child)
 
     def in_child(self, inside):
+        while True:
+            try:
+                sleep(0)
+                break
+            except (Boom, GreenletExit):
+                continue  # it was thrown before the fork
         lock, queue, got = Lock(), Queue(1), []
 
         def work(number):
