@@ -117,7 +117,9 @@ class TaskGroup:
         """Wait for all children, whatever is thrown in meanwhile. Returns what is to be raised besides their errors."""
         while self._children:
             try:
-                next(iter(self._children)).join()
+                # A list: signal handlers and finalizers, which may wait, come between any two steps.
+                for child in list(self._children):
+                    child.join()
             except (BlockingSwitchOutError, HubDestroyed, InvalidSwitchError):
                 self._abort()
                 raise  # nothing can be waited for here

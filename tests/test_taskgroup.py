@@ -227,6 +227,20 @@ def test_in_a_callback_it_says_so():
     assert "on the hub greenlet" in errors[0]
 
 
+def test_others_run_while_it_looks_for_a_child_to_join():
+    """A finalizer that waits comes between any two steps."""
+
+    class Children(set):
+        def __iter__(self):
+            sleep(0.01)
+            return super().__iter__()
+
+    with TaskGroup() as group:
+        group._children = Children()
+        child = group.spawn(sleep, 0)
+    assert child.dead
+
+
 # --- deadlines --------------------------------------------------------------------------------------------------
 
 
