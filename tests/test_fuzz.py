@@ -1,5 +1,6 @@
 """The random programs of tests/fuzz: a seed is one program, and what goes wrong is told."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,11 +8,19 @@ from pathlib import Path
 RUN = Path(__file__).parent / "fuzz" / "run.py"
 
 
-def run(*args):
-    return subprocess.run([sys.executable, str(RUN), *map(str, args)], capture_output=True, text=True, timeout=100)
+def run(*args, env=None):
+    command = [sys.executable, str(RUN), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, env=env)
 
 
 def test_a_seed_is_a_program():
     first, second, other = run("--print", 7), run("--print", 7), run("--print", 8)
     assert first.returncode == second.returncode == other.returncode == 0, first.stderr
     assert first.stdout == second.stdout != other.stdout and "thread 0 (main)" in first.stdout
+
+
+def test_what_goes_wrong_is_told(tmp_path):
+    """A program that prints something has failed."""
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.stderr.write('a report of an error\\n')")
+    done = run("--programs", 1, "--seconds", 0.1, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1 and "printed: a report of an error: seeds 0" in done.stdout, done.stdout

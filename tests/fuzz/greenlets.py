@@ -6,7 +6,7 @@ from hub import InvalidThreadUseError
 from locks import BOUNDS, TIMES, Bounded
 from parts import Part
 from plan import verb
-from world import PAUSES, Boom, Killed, actors, fault, pause, seconds
+from world import PAUSES, Boom, Killed, actors, fault, pause, seconds, was_killed
 
 from greenio import (
     GreenletExit,
@@ -106,7 +106,7 @@ class Spawns(Part):
     def get(self, inside, bound):
         child = spawn(self.child, inside, 7)
         with Bounded(bound):
-            if child.get() != 7:
+            if child.get() != 7 and not was_killed(child):
                 fault("another value of Greenlet.get()", repr(child))
 
     @verb(2, plain=False, inside=PAUSES, pause_before=PAUSES, error=tuple(EXCEPTIONS), block=(False, True))

@@ -124,7 +124,7 @@ class TaskGroups(Part):
             if not fails and error.split(Boom)[1] is not None:
                 raise
         finally:
-            if any(not each.dead for each in children):
+            if not get_hub().destroying and any(not each.dead for each in children):
                 fault("a child outlives its TaskGroup", repr(children))
 
 

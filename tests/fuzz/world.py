@@ -97,6 +97,11 @@ def stack_of(greenlet):
     return f"{greenlet!r}:\n" + "".join(traceback.format_stack(frame) if frame is not None else ["  no frame\n"])
 
 
+def was_killed(greenlet):
+    """Whether a greenlet has not done what it was spawned for: its hub may have ended, say."""
+    return not greenlet.dead or isinstance(greenlet.value, GreenletExit)
+
+
 def act(steps):
     """Go through the steps again and again until the end, or until killed."""
     while running:
