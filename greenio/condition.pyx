@@ -3,15 +3,20 @@
 import time
 from threading import BrokenBarrierError
 
+from posix.unistd cimport usleep
+
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError
 from hub.arguments cimport count_of, seconds_of
 from hub.ready cimport fifo_t, fifo_remove
-from hub.scheduler cimport Wait
+from hub.scheduler cimport Scheduler, Wait, hub_if_any
 from hub.wait_queue cimport await_turn, line_grant, line_join, line_peek, line_take, line_wake, new_turn
 
 from greenio.mutex import Lock, RLock
 
 __all__ = ["Barrier", "BrokenBarrierError", "Condition", "RWLock"]
+
+cdef enum:
+    AT_THE_END = 50  # how often wait() tries to take its lock again while the hub ends
 
 
 cdef class Condition:
@@ -62,16 +67,35 @@ cdef class Condition:
             acquire_restore(state)
 
     cdef int take_back(self, object state) except -1:
-        """Whatever is thrown in meanwhile, the lock is held when wait() returns or raises."""
+        """Whatever is thrown in meanwhile, the lock is held when wait() returns or raises.
+
+        Also while the hub ends: who holds the lock is another that is being ended, or in another thread, and gives it
+        up. Not if that takes about a second.
+        """
         cdef object error = None
-        while True:
-            try:
-                self._acquire_restore(state)
-                break
-            except (BlockingSwitchOutError, HubDestroyed, InvalidSwitchError):
-                raise  # nothing can be waited for here any more
-            except BaseException as thrown:
-                error = thrown
+        cdef Scheduler ending = None
+        cdef int tries = 0
+        try:
+            while True:
+                try:
+                    self._acquire_restore(state)
+                    break
+                except (BlockingSwitchOutError, InvalidSwitchError):
+                    raise  # nothing can be waited for here any more
+                except HubDestroyed as thrown:
+                    error = thrown
+                    ending = hub_if_any()
+                    if ending is None or tries >= AT_THE_END or not ending.hold_on(True):
+                        raise
+                    if tries > 0:
+                        with nogil:
+                            usleep(20_000)
+                    tries += 1
+                except BaseException as thrown:
+                    error = thrown
+        finally:
+            if ending is not None:
+                ending.hold_on(False)
         if error is not None:
             raise error
         return 0

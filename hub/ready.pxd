@@ -76,6 +76,7 @@ cdef struct slot_t:
     throw_t *pending   # exceptions that lost against another wake: thrown at the next park, first come first
     bint yielding      # whether the greenlet is in the ready queue by itself, to let others run for a turn
     int refusals       # how often it wanted to wait while its hub was being destroyed
+    bint holds_on      # whether it may wait all the same: for a lock that it has to have before it can end
 
 
 # An exception that waits for a greenlet's next park.

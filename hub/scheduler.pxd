@@ -111,6 +111,7 @@ cdef class Scheduler(greenlet):
     cdef int bind(self, Wait wait, PyObject *current, object what) except -1
     cdef int bind_current(self, Wait wait, object what) except -1
     cdef int refuse(self, PyObject *current, slot_t *slot) except -1
+    cdef bint hold_on(self, bint yes) except -1
     cdef slot_t *slot_of_current(self) except NULL
     cdef int look_safely(self, bint on_hub) noexcept
     cdef bint hub_goes_on(self) except -1

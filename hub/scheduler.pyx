@@ -428,6 +428,8 @@ cdef class Scheduler(greenlet):
             return 0
         if not self.destroying:
             raise BlockingSwitchOutError("a blocking function was called in a no_switch() section")
+        if slot.holds_on:
+            return 0
         if slot.pending != NULL and has_pending(slot):
             raise take_pending(slot)  # HubDestroyed itself, perhaps, if the greenlet had been granted something
         if current is not <PyObject *> self.main:
@@ -441,6 +443,16 @@ cdef class Scheduler(greenlet):
                     hub_failed()
                 Py_DECREF(<object> result)
         raise HubDestroyed(f"{self!r} is being destroyed; nothing can be waited for")
+
+    @final
+    cdef bint hold_on(self, bint yes) except -1:
+        """The hub is being destroyed: let the current greenlet wait all the same, or no longer. It gets HubDestroyed
+        again and again meanwhile. False if that is the main greenlet, which cannot wait.
+        """
+        if self.destroyed or running_greenlet() is <PyObject *> self.main:
+            return False
+        self.slot_of_current().holds_on = yes
+        return True
 
     @final
     cdef Wait new_wait(self, object what):

@@ -244,7 +244,7 @@ cdef int end_all(Scheduler self, list unfinished) except -1:
             unfinished.append(greenlet)
             if isinstance(greenlet, HubGreenlet):
                 (<HubGreenlet> greenlet).end_unfinished(the_end(self))
-        if self.loop.core.ready.head == NULL and not self.inbox:
+        if self.loop.core.ready.head == NULL and not self.inbox and self.parked == NULL:
             break
     return 0
 

@@ -1,6 +1,7 @@
 """Condition, Barrier and RWLock."""
 
 import threading
+import time
 
 import pytest
 
@@ -293,3 +294,50 @@ def test_timeout_objects_and_locks():
         with Timeout(0.001):
             semaphore.acquire()
     assert semaphore.linkcount() == 0
+
+
+@pytest.mark.parametrize("make", [Lock, RLock, Semaphore])
+@pytest.mark.parametrize("holder", ["greenlet", "thread"])
+def test_at_the_end_of_a_hub_the_lock_is_taken_again(make, holder):
+    """The hub's end interrupts wait(), which takes the lock all the same: leaving the block would free another's."""
+    lock, order, threads = make(), [], []
+    condition = Condition(lock)
+    held = threading.Event()
+
+    def wait():
+        with condition:
+            try:
+                condition.wait()
+            finally:
+                order.append("waiter")
+
+    def hold():
+        with lock:
+            try:
+                held.set()
+                sleep(10) if holder == "greenlet" else time.sleep(0.05)
+            finally:
+                order.append("holder")
+
+    def run():
+        spawn(wait)
+        sleep(0)
+        if holder == "greenlet":
+            spawn(hold)
+            sleep(0)
+        else:
+            threads.append(threading.Thread(target=hold))
+            threads[0].start()
+        held.wait()
+
+    ending = threading.Thread(target=run)
+    ending.start()
+    ending.join()
+    while len(order) < 2:
+        time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    assert order == ["holder", "waiter"]
+    assert lock.acquire(False)
+    assert make is RLock or not lock.acquire(False)
+    lock.release()
