@@ -6,6 +6,7 @@ Everything here may be used from any thread; a greenlet that another thread's hu
 from greenlet import getcurrent
 from hub.arguments cimport count_of
 from hub.errors import HubDestroyed
+from hub.scheduler import sleep
 
 from greenio.event cimport Event
 from greenio.greenlet cimport STATE_FINISHED, DirectLink, Greenlet
@@ -213,6 +214,8 @@ class Group(Members, Mapping):
                 if not block:
                     break
                 joinall(list(self.greenlets))
+                if self.greenlets:
+                    sleep(0)  # one is still telling of its end: a finalizer waits in the middle of that
         except Timeout as error:
             if error is not timer:
                 raise

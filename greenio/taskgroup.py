@@ -8,7 +8,7 @@ import sys
 
 from greenlet import GreenletExit, getcurrent
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError
-from hub.scheduler import get_hub
+from hub.scheduler import get_hub, sleep
 
 from greenio.greenlet import DirectCall, Greenlet
 
@@ -120,6 +120,8 @@ class TaskGroup:
                 # A list: signal handlers and finalizers, which may wait, come between any two steps.
                 for child in list(self._children):
                     child.join()
+                    if child in self._children:
+                        sleep(0)  # it is still telling of its end: a finalizer waits in the middle of that
             except (BlockingSwitchOutError, HubDestroyed, InvalidSwitchError):
                 self._abort()
                 raise  # nothing can be waited for here

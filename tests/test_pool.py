@@ -393,3 +393,21 @@ def test_a_member_that_gave_up_waiting_counts_no_more():
     first.kill()
     assert third.get(timeout=30).get(timeout=30) == 0
     second.kill()
+
+
+def test_kill_waits_for_one_that_is_interrupted_while_it_ends():
+    """A finalizer waits when the greenlet has its result, and the group has not been told yet."""
+    begun, go_on = Event(), Event()
+
+    class Waits:
+        def __del__(self):
+            begun.set()
+            go_on.wait()
+
+    group = Group()
+    greenlet = group.spawn(lambda waits: None, Waits())
+    begun.wait()
+    assert greenlet.ready() and len(group) == 1
+    get_hub().run_callback(go_on.set)
+    group.kill()
+    assert len(group) == 0

@@ -227,6 +227,23 @@ def test_in_a_callback_it_says_so():
     assert "on the hub greenlet" in errors[0]
 
 
+def test_a_child_that_is_interrupted_while_it_ends():
+    """A finalizer waits when the child has its result, and the group has not been told yet."""
+    begun, go_on = Event(), Event()
+
+    class Waits:
+        def __del__(self):
+            begun.set()
+            go_on.wait()
+
+    with TaskGroup() as group:
+        child = group.spawn(lambda waits: None, Waits())
+        begun.wait()
+        assert child.ready() and "1 children" in repr(group)
+        get_hub().run_callback(go_on.set)
+    assert "0 children" in repr(group)
+
+
 def test_others_run_while_it_looks_for_a_child_to_join():
     """A finalizer that waits comes between any two steps."""
 

@@ -94,7 +94,7 @@ def everything():
 
 def stack_of(greenlet):
     frame = greenlet.gr_frame
-    return f"{greenlet!r}:\n" + "".join(traceback.format_stack(frame) if frame is not None else ["  no frame\n"])
+    return f"{greenlet!r} of {greenlet.parent!r}:\n" + "".join(traceback.format_stack(frame) if frame is not None else ["  no frame\n"])
 
 
 def was_killed(greenlet):
