@@ -19,6 +19,12 @@ def test_a_seed_is_a_program():
     assert first.stdout == second.stdout != other.stdout and "thread 0 (main)" in first.stdout
 
 
+def test_a_handful():
+    """Programs of seeds that have shown faults before."""
+    done = run("--programs", 6, "--at-once", 3, "--seconds", 0.5, "--seed", 0, "--", "--without", "Sockets")
+    assert done.returncode == 0, done.stdout
+
+
 def test_what_goes_wrong_is_told(tmp_path):
     """A program that prints something has failed."""
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.stderr.write('a report of an error\\n')")

@@ -272,15 +272,18 @@ class Tracing(Part):
 
     def __init__(self):
         self.seen = []
+        # One object, as CPython 3.11 does not hold it while it allocates what it is called with: a finalizer that lets
+        # others run may then have them take it away.
+        self.function = self.see
 
     def see(self, frame, event, argument):
         if len(self.seen) < 1000:
             self.seen.append(event)
-        return self.see if event == "call" and len(self.seen) % 7 == 0 else None
+        return self.function if event == "call" and len(self.seen) % 7 == 0 else None
 
     @verb(kind=("settrace", "settrace", "setprofile"), inside=PAUSES)
     def trace(self, kind, inside):
-        getattr(sys, kind)(self.see)
+        getattr(sys, kind)(self.function)
         try:
             pause(inside)
         finally:
@@ -288,7 +291,7 @@ class Tracing(Part):
 
     @verb(0.5, kind=("settrace", "setprofile"))
     def leave_on(self, kind):
-        getattr(sys, kind)(self.see)
+        getattr(sys, kind)(self.function)
 
     @verb()
     def off(self):

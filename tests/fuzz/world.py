@@ -69,7 +69,7 @@ PAUSES = ("nothing", "nothing", "switch", "switch", "switch", "nap", "tick", "co
 
 
 def pause(how):
-    if how == "switch":
+    if how == "switch" or (how in ("nap", "tick") and not running):  # what is still to be done at the end is not slow
         rest(0)
     elif how == "nap":
         rest(0.0003)
@@ -94,7 +94,8 @@ def everything():
 
 def stack_of(greenlet):
     frame = greenlet.gr_frame
-    return f"{greenlet!r} of {greenlet.parent!r}:\n" + "".join(traceback.format_stack(frame) if frame is not None else ["  no frame\n"])
+    lines = ["  no frame\n"] if frame is None else traceback.format_stack(frame)
+    return f"{greenlet!r} of {greenlet.parent!r}:\n" + "".join(lines)
 
 
 def was_killed(greenlet):
