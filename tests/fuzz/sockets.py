@@ -16,6 +16,8 @@ from greenio.socket import SHUT_WR, create_connection, socket, socketpair, wait_
 
 #: Who closes a descriptor.
 CLOSERS = ("here", "here", "greenlet", "thread", "pool", "hub thread")
+#: Those who have done it when the one who asked is killed meanwhile.
+SURE_CLOSERS = ("here", "thread", "hub thread")
 #: How a greenlet waits for a socket.
 WAITS = ("recv", "recv", "recv_into", "wait_read", "wait_readwrite", "select", "poll")
 
@@ -53,10 +55,14 @@ def close(closing, by):
 
 def wait_for(sock, how):
     """Wait until something can be read, without a limit. Raises OSError when the socket is closed."""
-    if how == "recv":
-        sock.recv(10)
-    elif how == "recv_into":
-        sock.recv_into(bytearray(10))
+    if how in ("recv", "recv_into"):
+        number, data = sock.fileno(), bytearray(10)
+        if how == "recv":
+            data = sock.recv(10)
+        else:
+            del data[sock.recv_into(data) :]
+        if data and data != b"unread":
+            fault("a reader got what was sent to another", f"{how} of {number}, now {sock.fileno()}: {data!r}")
     elif how == "wait_read":
         wait_read(sock.fileno())
     elif how == "wait_readwrite":
@@ -192,7 +198,13 @@ class Sockets(Part):
             if b.fileno() >= 0:
                 b.close()
 
-    @verb(2, plain=False, how=("recv", "recv_into", "wait_read", "wait_readwrite"), inside=PAUSES, by=CLOSERS)
+    @verb(
+        2,
+        plain=False,
+        how=("recv", "recv_into", "wait_read", "wait_readwrite"),
+        inside=PAUSES,
+        by=("here", "thread", "hub thread"),
+    )
     def put_over(self, how, inside, by):
         """Another file is put in its place with dup2()."""
         with pair() as (_, b):
@@ -228,12 +240,14 @@ class Sockets(Part):
     @verb(plain=False, times=(1, 3), inside=PAUSES)
     def dup(self, times, inside):
         """Two sockets on one file: what is sent is received once, by the one or the other."""
-        received = []
+        received, errors = [], []
 
         def receive(sock):
-            with suppress(OSError):
+            try:
                 while data := sock.recv(1):
                     received.append(data)
+            except OSError as error:
+                errors.append(error)
 
         with pair() as (a, b):
             other = b.dup()
@@ -248,7 +262,7 @@ class Sockets(Part):
             finally:
                 other.close()
             if not any(map(was_killed, readers)) and len(received) != times:
-                fault("not what was sent", f"{len(received)} of {times} on two sockets of one file")
+                fault("not what was sent", f"{len(received)} of {times} on two sockets of one file; {errors}")
 
     @verb(plain=False, timeout=(0, 0.0005, "tick"), inside=PAUSES)
     def time_out(self, timeout, inside):
@@ -302,6 +316,11 @@ class Sockets(Part):
             with suppress(OSError), Bounded("tick"):
                 got.append(greenio_os.read(reading, 10))
 
+        def close_both(_=None):
+            for number in (reading, writing):
+                (os.close if by == "os.close" else greenio_os.close)(number)
+
+        reader = None
         try:
             reader = spawn(read)
             pause(inside)
@@ -310,8 +329,11 @@ class Sockets(Part):
             if got not in ([], [b"x"]):
                 fault("not what was written", repr(got))
         finally:
-            for number in (reading, writing):
-                (os.close if by == "os.close" else greenio_os.close)(number)
+            # Not under a reader that goes by its number, and reads what is another's.
+            if reader is None or reader.dead:
+                close_both()
+            else:
+                reader.rawlink(close_both)
 
     @verb(plain=False, kind=("select", "poll", "epoll"), timeout=(0, 0.0005, "tick"), ready=(False, True))
     def select(self, kind, timeout, ready):
