@@ -10,6 +10,7 @@ import resource
 import select as standard_select
 import socket as standard
 import threading
+import time
 import warnings
 
 import pytest
@@ -78,10 +79,13 @@ def closed_with(sock, close):
 
 
 def is_quiet():
-    """Whether the kernel has nothing to report to the loop: it would spin otherwise."""
-    for _ in range(3):
+    """Whether the kernel has nothing to report to the loop, after some turns: it would spin otherwise."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
         sleep(0.001)
-    return not standard_select.select([get_hub().loop.fileno()], [], [], 0)[0]
+        if not standard_select.select([get_hub().loop.fileno()], [], [], 0)[0]:
+            return True
+    return False
 
 
 def received_by(sock):
