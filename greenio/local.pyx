@@ -4,9 +4,11 @@ Rules
     1. Each local has one dict for each greenlet that has used it. Before an attribute is looked up, set or deleted,
        the current greenlet's dict is put in the place of the instance's; nothing runs in between.
     2. A greenlet's dict goes when the greenlet finishes, or is collected: its address is then another's.
+    3. Locals are told apart by what they are, not by what they hold: a subclass may compare them, or have no hash.
 """
 
 import weakref
+from functools import partial
 
 from cpython.object cimport PyObject, PyObject_GenericGetAttr, PyObject_GenericSetAttr
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
@@ -22,8 +24,9 @@ import_greenlet()
 
 __all__ = ["all_local_dicts_for_greenlet", "local"]
 
-# Of weak references; kept here, as modules are cleared when the interpreter ends.
-cdef set locals_alive = set()
+# The id of each -> a weak reference to it; kept here, as modules are cleared when the interpreter ends.
+cdef dict locals_alive = {}
+cdef object with_arguments = partial
 cdef object weak_reference = weakref.ref
 
 
@@ -66,6 +69,20 @@ cdef class Dicts:
         self.last = current
         self.last_dict = made
         return made
+
+    cdef int forget_current(self, dict made) except -1:
+        """The current greenlet shall not have this dict, if it still has it."""
+        cdef PyObject *current = running_greenlet()
+        cdef object greenlet
+        key = <size_t> current
+        entry = self.by_greenlet.get(key)
+        if entry is None or (<tuple> entry)[0] is not made:
+            return 0
+        greenlet = <object> current
+        if isinstance(greenlet, HubGreenlet) and (<HubGreenlet> greenlet).at_end is not None:
+            (<HubGreenlet> greenlet).at_end.pop(id(self), None)
+        self.forget(key)
+        return 0
 
     def forget(self, key):
         """A greenlet has finished."""
@@ -121,7 +138,7 @@ cdef class local:
         self.dicts = Dicts()
         self.dicts.owner = <PyObject *> self
         put_dict(self, self.dicts.make())
-        locals_alive.add(weak_reference(self, locals_alive.discard))
+        locals_alive[id(self)] = weak_reference(self, with_arguments(locals_alive.pop, id(self)))
 
     def __dealloc__(self):
         if self.dicts is not None:
@@ -133,7 +150,12 @@ cdef class local:
         if current is None:
             current = self.dicts.make()
             if type(self).__init__ is not object.__init__:
-                type(self).__init__(self, *self.args, **self.keywords)
+                try:
+                    type(self).__init__(self, *self.args, **self.keywords)
+                except BaseException:
+                    # The next use calls it again.
+                    self.dicts.forget_current(current)
+                    raise
                 # It may have switched.
         put_dict(self, current)
         return current
@@ -187,7 +209,7 @@ def all_local_dicts_for_greenlet(greenlet):
     """What a greenlet has in every local: a list of ((class of the local, its id), dict). For debugging."""
     cdef local each
     found = []
-    for reference in list(locals_alive):
+    for reference in list(locals_alive.values()):
         each = reference()
         if each is None:
             continue

@@ -25,7 +25,7 @@ cdef class Gathering(DirectLink):
     """
     cdef Scheduler hub
     cdef object wait               # the Wait of the greenlet that waits for more, or None
-    cdef object pending            # what has not finished yet: a set of objects
+    cdef object pending            # what has not finished yet: id -> object, as objects may be equal
     cdef object finished           # what has finished and was not handed out: a deque
     cdef long needed               # how many must have finished before it is worth waking anybody
     cdef long left                 # how many may still be handed out
@@ -35,7 +35,7 @@ cdef class Gathering(DirectLink):
     def __init__(self, objects, timeout=None, count=None):
         self.hub = current_hub()
         objects = list(objects)
-        self.pending = set()
+        self.pending = {}
         self.finished = deque()
         if timeout is not None:
             self.timeout = Timeout.start_new(timeout)
@@ -52,10 +52,10 @@ cdef class Gathering(DirectLink):
         cdef Greenlet greenlet
         cdef set seen = set()
         for source in objects:
-            if source in seen:
+            if id(source) in seen:
                 continue
-            seen.add(source)
-            self.pending.add(source)
+            seen.add(id(source))
+            self.pending[id(source)] = source
             if isinstance(source, Greenlet) and (<Greenlet> source).scheduler is self.hub:
                 greenlet = <Greenlet> source
                 if greenlet.state == STATE_FINISHED:
@@ -67,8 +67,7 @@ cdef class Gathering(DirectLink):
         return 0
 
     cdef int notice(self, object source) except -1:
-        if source in self.pending:
-            self.pending.discard(source)
+        if self.pending.pop(id(source), None) is not None:
             self.finished.append(source)
             if self.wait is not None and len(self.finished) >= self.needed:
                 (<Wait> self.wait).wake_with(None)
@@ -132,11 +131,11 @@ cdef class Gathering(DirectLink):
         self.left = 0
         if self.timeout is not None:
             self.timeout.cancel()
-        for source in self.pending:
+        for source in self.pending.values():
             unlink = getattr(source, "unlink", None)
             if unlink is not None:
                 unlink(self)
-        self.pending = set()
+        self.pending = {}
 
     def __enter__(self):
         return self

@@ -85,6 +85,54 @@ def test_init_runs_for_each_greenlet():
         data.first = 3
 
 
+class Fails(local):
+    """Its __init__ fails at the first try of every greenlet but the one that makes it."""
+
+    def __init__(self, tries):
+        tries.append(greenlet.getcurrent())
+        if tries[0] is not tries[-1] and tries.count(tries[-1]) == 1:
+            self.half = True
+            sleep(0)
+            raise ConnectionError("not yet")
+        self.value = len(tries)
+
+
+def test_an_init_that_fails_is_called_again():
+    tries = []
+    data = Fails(tries)
+
+    def work():
+        for use in (lambda: data.value, lambda: setattr(data, "value", 0), lambda: copy.copy(data)):
+            with pytest.raises(ConnectionError):
+                use()
+            assert all_local_dicts_for_greenlet(greenlet.getcurrent()) == []
+            tries.remove(greenlet.getcurrent())
+        tries.append(greenlet.getcurrent())
+        assert not hasattr(data, "half")
+        return data.value
+
+    assert spawn(work).get() == 3 and data.value == 1
+
+
+class Equal(local):
+    """Compares by what it holds, and has no hash, as a dataclass."""
+
+    def __eq__(self, other):
+        return type(other) is type(self)
+
+
+def test_locals_are_told_apart_whatever_they_compare_by():
+    first, second = Equal(), Equal()
+    first.value, second.value = 1, 2
+    known = [each["value"] for (kind, _), each in all_local_dicts_for_greenlet(greenlet.getcurrent()) if kind is Equal]
+    assert sorted(known) == [1, 2]
+    assert spawn(lambda: (hasattr(first, "value"), setattr(second, "value", 3))).get() == (False, None)
+    address = id(first)
+    del first
+    assert second.value == 2
+    assert (Equal, address) not in [each for each, _ in all_local_dicts_for_greenlet(greenlet.getcurrent())]
+
+
 def test_arguments_need_an_init():
     with pytest.raises(TypeError, match="__init__"):
         local(1)
