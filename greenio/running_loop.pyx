@@ -1,87 +1,159 @@
-"""asyncio in greenlets: each has a running loop, and a current task, of its own.
+"""asyncio in greenlets: each has a running loop, a current task, and what goes with a loop, of its own.
 
-asyncio keeps the loop that runs, and the task, by thread. A greenlet that waits inside of one would leave them to all
-others of its thread, which then cannot run a loop of their own and are taken for coroutines. So they are put aside
-while a greenlet waits, and put back when it goes on. That costs nothing in threads in which no loop runs.
+asyncio keeps the loop that runs, and the task, by thread; and CPython the hooks of asynchronous generators, and whether
+coroutines note where they were made. A greenlet that waits inside of a loop would leave them to all others of its
+thread, which then cannot run a loop of their own and are taken for coroutines; their generators would go to a loop that
+closes before they have ended. So all this is put aside while a greenlet waits, and put back when it goes on. That costs
+nothing in threads in which no greenlet has set any of it.
 
 It is compiled so that no signal handler comes in between: one that raises would leave it half done.
 """
 
-import _asyncio
-from functools import wraps
+import sys
+from functools import partial, wraps
+from sys import get_asyncgen_hooks, get_coroutine_origin_tracking_depth
 
 from greenlet import getcurrent
-from hub import get_hub
+from hub import get_hub, native
 from hub.scheduler import be_fair
 
-__all__ = ["adapt", "let_others_run"]
+from greenio.identity import at_end
+
+__all__ = ["adapt", "let_others_run", "set_asyncgen_hooks", "set_coroutine_origin_tracking_depth"]
+
+cdef object asyncio_c = None  # the module _asyncio, when asyncio has been imported
+cdef object set_hooks = native.original("sys", "set_asyncgen_hooks")
+cdef object set_depth = native.original("sys", "set_coroutine_origin_tracking_depth")
 
 
 class _Runners:
-    """The greenlets of one thread in which a loop runs."""
+    """The greenlets of one thread that run a loop, or have set what goes with one."""
 
-    def __init__(self, set_running_loop, tasks):
-        self._set = set_running_loop
-        self._tasks = tasks
-        self._running = set()
-        self._aside = {}  # a greenlet that waits -> what was put aside: a list, as it may wait while it begins to wait
+    def __init__(self):
+        self._running = set()  # their ids
+        self._aside = {}  # id of one that waits -> what was put aside: a list, as it may wait while it begins to wait
 
-    def changed(self, loop):
-        """The current greenlet has begun to run a loop, or (None) has stopped."""
+    def changed(self):
+        """The current greenlet has begun to run a loop, has stopped, or has set something."""
         current = getcurrent()
-        if loop is not None:
+        if _state() is not None:
             if not self._running:
                 get_hub().observe(self._observe)
-            self._running.add(current)
-        elif current in self._running:
-            self._running.discard(current)
+            if id(current) not in self._running:
+                self._running.add(id(current))
+                at_end(current, "running loop", partial(self._gone, id(current)))
+        elif id(current) not in self._aside:  # as it is where a signal handler runs a loop in the middle of a wait
+            self._discard(id(current))
+
+    def _discard(self, key):
+        if key in self._running:
+            self._running.discard(key)
             if not self._running:
                 get_hub().observe_no_more(self._observe)
 
+    def _gone(self, key):
+        """A greenlet has ended, or is collected. What it has left set is not for others."""
+        state = _state()
+        if state is not None and key == id(getcurrent()):
+            _clear(state[0])
+        self._aside.pop(key, None)
+        self._discard(key)
+
     def _observe(self, returned):
-        current = getcurrent()
+        key = id(getcurrent())
         if returned:
-            stack = self._aside.get(current)
+            stack = self._aside.get(key)
             if stack:
                 state = stack.pop()
                 if not stack:
-                    del self._aside[current]
+                    del self._aside[key]
                 if state is not None:
-                    loop, task = state
-                    self._set(loop)
-                    if task is not None:
-                        self._tasks.enter(loop, task)
+                    _put_back(state)
             return
-        loop = _asyncio._get_running_loop()
-        if loop is not None:
-            task = self._tasks.leave(loop)
-            self._set(None)
-            self._aside.setdefault(current, []).append((loop, task))
-        elif current in self._aside:
-            self._aside[current].append(None)
+        state = _state()
+        if state is not None:
+            self._aside.setdefault(key, []).append((*state, _clear(state[0])))
+        elif key in self._aside:
+            self._aside[key].append(None)
+
+
+cdef object _state():
+    """What the current greenlet has set: (loop, hooks, depth), or None if that is nothing."""
+    loop = None if asyncio_c is None else asyncio_c._get_running_loop()
+    hooks = get_asyncgen_hooks()
+    depth = get_coroutine_origin_tracking_depth()
+    if loop is None and depth == 0 and hooks[0] is None and hooks[1] is None:
+        return None
+    return loop, hooks, depth
+
+
+cdef object _clear(object loop):
+    """Let nothing be set. Returns the loop's task."""
+    task = None
+    if loop is not None:
+        task = tasks.leave(loop)
+        asyncio_c._set_running_loop(None)
+    set_hooks(None, None)
+    set_depth(0)
+    return task
+
+
+cdef int _put_back(tuple state) except -1:
+    loop, hooks, depth, task = state
+    if loop is not None:
+        asyncio_c._set_running_loop(loop)
+        if task is not None:
+            tasks.enter(loop, task)
+    set_hooks(*hooks)
+    set_depth(depth)
+    return 0
 
 
 class _Tasks:
     """The current task of a loop, taken away and put back."""
 
     def leave(self, loop):
-        task = _asyncio._current_tasks.get(loop)
+        task = asyncio_c._current_tasks.get(loop)
         if task is not None:
-            _asyncio._leave_task(loop, task)
+            asyncio_c._leave_task(loop, task)
         return task
 
     def enter(self, loop, task):
-        _asyncio._enter_task(loop, task)
+        asyncio_c._enter_task(loop, task)
 
 
 class _SwappedTasks(_Tasks):
     """The same where there is no dict of the current tasks any more (CPython 3.14)."""
 
     def leave(self, loop):
-        return _asyncio._swap_current_task(loop, None)
+        return asyncio_c._swap_current_task(loop, None)
 
     def enter(self, loop, task):
-        _asyncio._swap_current_task(loop, task)
+        asyncio_c._swap_current_task(loop, task)
+
+
+cdef object tasks = None  # one of these
+
+
+cdef int changed() except -1:
+    hub = get_hub()
+    runners = hub.__dict__.get("_running_loops")
+    if runners is None:
+        runners = hub.__dict__["_running_loops"] = _Runners()
+    runners.changed()
+    return 0
+
+
+def set_asyncgen_hooks(*args, **kwargs):
+    """As the function of `sys`, for the current greenlet. Raises what that raises. Does not switch."""
+    set_hooks(*args, **kwargs)
+    changed()
+
+
+def set_coroutine_origin_tracking_depth(depth):
+    """As the function of `sys`, for the current greenlet. Raises what that raises. Does not switch."""
+    set_depth(depth)
+    changed()
 
 
 def let_others_run(base_events):
@@ -101,15 +173,15 @@ def let_others_run(base_events):
 
 def adapt(events):
     """Adapt asyncio.events, in this thread and every other."""
-    original = events._set_running_loop
+    global asyncio_c, tasks
+    import _asyncio
+
+    asyncio_c = _asyncio
     tasks = _Tasks() if hasattr(_asyncio, "_current_tasks") else _SwappedTasks()
+    original = events._set_running_loop
 
     def _set_running_loop(loop):
         original(loop)
-        hub = get_hub()
-        runners = hub.__dict__.get("_running_loops")
-        if runners is None:
-            runners = hub.__dict__["_running_loops"] = _Runners(original, tasks)
-        runners.changed(loop)
+        changed()
 
     events._set_running_loop = _set_running_loop

@@ -261,7 +261,11 @@ def patch_multiprocessing():
 
 @_once
 def patch_asyncio():
-    """Let each greenlet have its own running event loop of asyncio: now, or when it is imported."""
+    """Let each greenlet have its own running event loop of asyncio: now, or when it is imported.
+
+    And its own hooks of asynchronous generators, which loops of other packages set too.
+    """
+    patch("sys")
     when_imported("asyncio.events", lambda module: import_module("greenio.running_loop").adapt(module))
     when_imported("asyncio.base_events", lambda module: import_module("greenio.running_loop").let_others_run(module))
     return True

@@ -21,6 +21,7 @@ SOURCES = {
     "signal": "greenio.signal",
     "socket": "greenio.socket",
     "subprocess": "greenio.subprocess",
+    "sys": "greenio.running_loop",
     "threading": "greenio.threading",
     "time": "greenio.time",
 }
@@ -48,5 +49,6 @@ TABLES = {
     "socket": ["socket"],
     "socket dns": ["getaddrinfo", "gethostbyaddr", "gethostbyname", "gethostbyname_ex", "getnameinfo"],
     "subprocess": ["Popen"],
+    "sys": ["set_asyncgen_hooks", "set_coroutine_origin_tracking_depth"],
     "time": ["pthread_getcpuclockid", "sleep"],
 }  # fmt: skip

@@ -43,7 +43,7 @@ def patches_all():
         assert monkey.is_module_patched(name), name
     assert monkey.is_object_patched("socket", "socket") and not monkey.is_object_patched("socket", "AF_INET")
     assert not monkey.is_object_patched("nothing", "nothing")
-    assert not monkey.is_module_patched("sys") and not monkey.is_module_patched("json")
+    assert not monkey.is_object_patched("sys", "stdin") and not monkey.is_module_patched("json")
     assert monkey.saved["socket"]["socket"] is native is monkey.get_original("socket", "socket")
     assert issubclass(socket.socket, native)
     assert monkey.get_original("time", "sleep") is native_sleep is not time.sleep

@@ -1,0 +1,14 @@
+"""What CPython keeps by native thread: greenlets that are threads have it for themselves, or the documentation says not."""
+
+import pytest
+import scenarios
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    return scenarios.together("thread_state.py")
+
+
+@pytest.mark.parametrize("name", scenarios.names("thread_state.py"))
+def test_thread_state(outcomes, name):
+    assert outcomes[name] is None, outcomes[name]
