@@ -6,6 +6,7 @@ from greenio.linkable cimport Linkable
 
 
 cdef class Event(Linkable):
+    cdef dict __dict__           # the standard one has one, and programs use it
     cdef object __weakref__
     cdef bint flag
     cdef fifo_t waiters

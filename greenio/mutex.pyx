@@ -35,6 +35,13 @@ cdef object none_for_ever(object blocking, object timeout):
     return timeout
 
 
+cdef int refuse_none(object timeout) except -1:
+    """The standard library's locks have no None for ever."""
+    if timeout is None:
+        raise TypeError("timeout value must be a number of seconds, or -1 for ever, not None")
+    return 0
+
+
 cdef class Lock(Waitable):
     """A lock that any greenlet or thread may release, as `threading.Lock`."""
 
@@ -121,6 +128,21 @@ cdef class ThreadLock(Lock):
         if PY_VERSION_HEX < 0x030D0000:
             kind = type(self)
             raise TypeError(f"cannot create '{kind.__module__}.{kind.__qualname__}' instances")
+
+    def acquire(self, blocking=True, timeout=-1):
+        """Take the lock; wait for it at most `timeout` seconds (float; -1 for ever). Switches if it waits.
+
+        As of Lock, but raises TypeError where `timeout` is None, as its counterpart does.
+        """
+        if timeout is -1 and not self.held:
+            self.held = True
+            return True
+        refuse_none(timeout)
+        return self.take(blocking, none_for_ever(blocking, timeout))
+
+    acquire_lock = acquire
+    release_lock = Lock.release
+    locked_lock = Lock.locked
 
 
 @binding(False)  # as an attribute of a class it is what it was: a function, and no method
@@ -256,3 +278,11 @@ cdef class ThreadRLock(RLock):
 
     def __init__(self, *args, **kwargs):
         pass
+
+    def acquire(self, blocking=True, timeout=-1):
+        """Take the lock, once more if the greenlet has it; wait for it at most `timeout` seconds. May switch.
+
+        As of RLock, but raises TypeError where `timeout` is None, as its counterpart does.
+        """
+        refuse_none(timeout)
+        return self.take(blocking, none_for_ever(blocking, timeout))

@@ -10,6 +10,8 @@ from greenio.identity import native_ident as _native_ident
 
 __all__ = ["pthread_getcpuclockid", "sleep"]
 
+_TOO_LONG = 2.0**63 / 1e9  # seconds, as nanoseconds are counted in 64 bits
+
 
 def pthread_getcpuclockid(thread_id, /):
     """As time.pthread_getcpuclockid(): the clock of the native thread; for a greenlet of the one that runs it.
@@ -22,8 +24,12 @@ def pthread_getcpuclockid(thread_id, /):
 def sleep(seconds, /):
     """Let others run for `seconds` (float). Returns None. Switches.
 
-    Raises ValueError if `seconds` is negative, as the standard library does.
+    Raises as the standard library does: ValueError if `seconds` is negative or not a number, OverflowError if it is
+    292 years or more.
     """
-    if _seconds_of(seconds) < 0:
+    seconds = _seconds_of(seconds)
+    if seconds < 0:
         raise ValueError("sleep length must be non-negative")
+    if seconds >= _TOO_LONG:
+        raise OverflowError("sleep length is too large")
     _sleep(seconds)

@@ -668,3 +668,44 @@ def subclasses_of_native_threads():
     thread.start()
     thread.join()
     assert thread.found != threading.get_native_id() and isinstance(thread, threading.Thread)
+
+
+# --- the objects are what programs expect -------------------------------------------------------------------------
+
+
+def an_event_takes_attributes_and_methods_of_its_own():
+    event, fired = threading.Event(), []
+    event.name, event.plain_set = "one", event.set
+    event.set = lambda: (event.plain_set(), fired.append(event.name))
+    waiter = threading.Thread(target=event.wait)
+    waiter.start()
+    event.set()
+    waiter.join(5)
+    assert fired == ["one"] and not waiter.is_alive() and sorted(vars(event)) == ["name", "plain_set", "set"]
+
+
+def locks_refuse_a_timeout_that_is_none_or_no_number():
+    for lock in (threading.Lock(), threading.RLock()):
+        for wrong, expected in (
+            (None, TypeError), ("1", TypeError), (float("nan"), ValueError), (-2, ValueError), (1e30, OverflowError),
+        ):  # fmt: skip
+            try:
+                lock.acquire(True, wrong)
+            except expected:
+                continue
+            raise AssertionError((lock, wrong))
+        assert lock.acquire(True, -1) and lock.acquire(False) is (type(lock) is type(threading.RLock()))
+    old = _thread.allocate_lock()
+    assert old.acquire_lock() and old.locked_lock() and old.release_lock() is None and not old.locked()
+
+
+def sleep_refuses_what_the_clock_cannot_count():
+    for wrong, expected in (
+        (1e30, OverflowError), (float("inf"), OverflowError), (10**30, OverflowError), (float("nan"), ValueError),
+        (-1, ValueError), (None, TypeError), ("1", TypeError),
+    ):  # fmt: skip
+        try:
+            time.sleep(wrong)
+        except expected:
+            continue
+        raise AssertionError(wrong)
