@@ -9,7 +9,6 @@ nothing in threads in which no greenlet has set any of it.
 It is compiled so that no signal handler comes in between: one that raises would leave it half done.
 """
 
-import sys
 from functools import partial, wraps
 from sys import get_asyncgen_hooks, get_coroutine_origin_tracking_depth
 

@@ -122,14 +122,13 @@ class Equal(local):
 
 
 def test_locals_are_told_apart_whatever_they_compare_by():
-    first, second = Equal(), Equal()
-    first.value, second.value = 1, 2
+    made = [Equal(), Equal()]
+    made[0].value, made[1].value = 1, 2
     known = [each["value"] for (kind, _), each in all_local_dicts_for_greenlet(greenlet.getcurrent()) if kind is Equal]
     assert sorted(known) == [1, 2]
-    assert spawn(lambda: (hasattr(first, "value"), setattr(second, "value", 3))).get() == (False, None)
-    address = id(first)
-    del first
-    assert second.value == 2
+    assert spawn(lambda: (hasattr(made[0], "value"), setattr(made[1], "value", 3))).get() == (False, None)
+    address = id(made.pop(0))
+    assert made[0].value == 2
     assert (Equal, address) not in [each for each, _ in all_local_dicts_for_greenlet(greenlet.getcurrent())]
 
 

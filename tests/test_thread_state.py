@@ -1,4 +1,4 @@
-"""What CPython keeps by native thread: greenlets that are threads have it for themselves, or the documentation says not."""
+"""What CPython keeps by native thread: which of it greenlets that are threads have for themselves."""
 
 import pytest
 import scenarios
