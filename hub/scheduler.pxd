@@ -91,6 +91,7 @@ cdef class Scheduler(greenlet):
     cdef Job inbox_job
     cdef SignalHandling signals
     cdef tuple observers                 # told when a greenlet lets others run and when it goes on, or None
+    cdef PyObject *printing              # CPython's own list of what repr() is in the middle of, in this thread; owned
     cdef bint signals_due                # the main greenlet is to run Python's signal handlers
     cdef PyObject *switch_to             # whom the greenlet that parks is to switch to, if not the next one; borrowed
     cdef PyObject *starting              # the greenlet that is being started, until it has begun, or NULL; owned
@@ -128,6 +129,8 @@ cdef class Scheduler(greenlet):
     ) except -1
     cdef int tell(self, bint returned) noexcept
     cdef int tell_of_return(self, int result) noexcept
+    cdef PyObject *leave_printing(self) noexcept
+    cdef int go_on_printing(self, PyObject *printed, int result) noexcept
     cdef wait_t *principal_wait(self) except? NULL
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1
     cdef int yield_turn(self, object what) except -1

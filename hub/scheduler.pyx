@@ -29,7 +29,8 @@ import weakref
 
 from cpython.exc cimport PyErr_Clear, PyErr_Fetch, PyErr_Restore, PyErr_SetObject, PyErr_WriteUnraisable
 from cpython.pythread cimport PyThread_get_thread_ident
-from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.list cimport PyList_GET_SIZE
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cython cimport final, freelist, no_gc
 
 from greenlet import GreenletExit
@@ -77,6 +78,7 @@ cdef extern from *:
     bint hub_other_threads()
     bint hub_is_finalizing()
     long hub_idle_threads
+    PyObject *PyThreadState_GetDict()
 
 cdef enum:
     # Nanoseconds between two looks whether another thread has closed, without a word, what is waited for here.
@@ -365,6 +367,7 @@ cdef class Scheduler(greenlet):
 
     def __dealloc__(self):
         drop_pending(&self.main_slot)
+        Py_XDECREF(self.printing)
 
     def __init__(self):
         cdef PyObject *at
@@ -383,6 +386,7 @@ cdef class Scheduler(greenlet):
         Py_DECREF(self.main)
         greenlet.__init__(self, None, self.main)
         self.thread_ident = get_ident()
+        self.printing = list_of_printing()
         self.loop = self.make_loop(is_main_thread())
         self.loop.error_handler = self.report
         self.looked_at = now_ns()
@@ -501,6 +505,7 @@ cdef class Scheduler(greenlet):
         """
         cdef wait_t *w = &wait.c
         cdef wait_t *below
+        cdef PyObject *printed = NULL
         cdef int result
         if wait.kept is not None:
             wait.kept = None
@@ -523,6 +528,8 @@ cdef class Scheduler(greenlet):
         self.parked = w
         self.parked_length += 1
 
+        if PyList_GET_SIZE(<object> self.printing):
+            printed = self.leave_printing()
         if self.observers is not None:
             self.tell(False)
         result = self.switch_away(&w.node)
@@ -530,6 +537,8 @@ cdef class Scheduler(greenlet):
             result = self.signals.handle(w)
         if self.observers is not None:
             self.tell_of_return(result)
+        if printed != NULL:
+            self.go_on_printing(printed, result)
 
         self.parked_length -= 1
         hub_check(self.parked_length >= 0 and w.parked, b"who comes back was parked")
@@ -672,6 +681,7 @@ cdef class Scheduler(greenlet):
     cdef int yield_turn(self, object what) except -1:
         """Let the others that are ready run once. A HubGreenlet needs no wait for that: it queues itself."""
         cdef PyObject *current = hub_greenlet_current()
+        cdef PyObject *printed = NULL
         cdef HubGreenlet greenlet
         cdef Wait wait
         cdef int result
@@ -690,11 +700,15 @@ cdef class Scheduler(greenlet):
         greenlet.slot.yielding = True
         Py_INCREF(greenlet)  # the ready queue's
         ready_push(&self.loop.core.ready, &greenlet.start_node)
+        if PyList_GET_SIZE(<object> self.printing):
+            printed = self.leave_printing()
         if self.observers is not None:
             self.tell(False)
         result = self.switch_away(&greenlet.start_node)
         if self.observers is not None:
             self.tell_of_return(result)
+        if printed != NULL:
+            self.go_on_printing(printed, result)
         greenlet.slot.yielding = False
         greenlet.start_node.carried = False
         if greenlet.start_node.queued:
@@ -747,6 +761,35 @@ cdef class Scheduler(greenlet):
         if result < 0:
             PyErr_Fetch(&kind, &value, &traceback)
         self.tell(True)
+        if result < 0:
+            PyErr_Restore(kind, value, traceback)
+        return 0
+
+    @final
+    cdef PyObject *leave_printing(self) noexcept:
+        """The current greenlet waits in the middle of a repr(): what is printed in others is not below that."""
+        try:
+            printed = list(<object> self.printing)
+            (<list> self.printing).clear()
+        except BaseException as error:
+            self.report(self, error)
+            return NULL
+        Py_INCREF(printed)
+        return <PyObject *> printed
+
+    @final
+    cdef int go_on_printing(self, PyObject *printed, int result) noexcept:
+        """It goes on; with an exception set if `result` is -1."""
+        cdef PyObject *kind = NULL
+        cdef PyObject *value = NULL
+        cdef PyObject *traceback = NULL
+        if result < 0:
+            PyErr_Fetch(&kind, &value, &traceback)
+        try:
+            (<list> self.printing).extend(<list> printed)
+        except BaseException as error:
+            self.report(self, error)
+        Py_DECREF(<object> printed)
         if result < 0:
             PyErr_Restore(kind, value, traceback)
         return 0
@@ -1282,6 +1325,14 @@ cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:
     target[0] = wait.greenlet
     wait.node.carried = True
     return &wait.node if wait.slot.current is wait else NULL
+
+
+cdef PyObject *list_of_printing() except NULL:
+    """What this thread's repr() is in the middle of: where Py_ReprEnter() notes it. A new reference."""
+    cdef PyObject *of_thread = PyThreadState_GetDict()
+    printing = [] if of_thread == NULL else (<dict> of_thread).setdefault("Py_Repr", [])
+    Py_INCREF(printing)
+    return <PyObject *> printing
 
 
 def no_more_needed(slot):
