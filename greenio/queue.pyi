@@ -4,6 +4,9 @@ from typing import Any, Generic, TypeVar
 
 from hub.wait_queue import Waitable
 
+from greenio.condition import Condition
+from greenio.mutex import Lock
+
 __all__ = [
     "Channel",
     "Empty",
@@ -49,6 +52,16 @@ class SimpleQueue(Waitable, Generic[_T]):
 class Queue(SimpleQueue[_T]):
     @property
     def unfinished_tasks(self) -> int: ...
+    @unfinished_tasks.setter
+    def unfinished_tasks(self, value: int) -> None: ...
+    @property
+    def mutex(self) -> Lock: ...
+    @property
+    def not_empty(self) -> Condition: ...
+    @property
+    def not_full(self) -> Condition: ...
+    @property
+    def all_tasks_done(self) -> Condition: ...
     def __init__(
         self, maxsize: int | None = None, items: Iterable[_T] = (), unfinished_tasks: int | None = None
     ) -> None: ...

@@ -12,10 +12,13 @@ Rules
     3. What is called again and again and need not wait lets others run now and then (be_fair()): a get() before it
        takes an item; what only asks, before it answers; what fails as it must not wait, before it looks a last time.
     4. Whoever waits to get something does so only while there is nothing, and to put only while it is full.
+    5. A queue whose `mutex` was asked for has that as its turn from then on, in which programs may do what they do
+       with the standard library's. Who waits stands in the lines as ever; they are served when the mutex is given up.
 """
 
 import heapq
 import sys
+import weakref
 from collections import deque
 from queue import Empty, Full
 
@@ -32,6 +35,9 @@ from hub.wait_queue cimport (
     Waitable, await_final_turn, await_turn, line_grant, line_grant_all, line_join, line_peek, line_take, line_wake,
     new_turn,
 )
+
+from greenio.condition import Condition
+from greenio.mutex cimport Lock
 
 try:
     from queue import ShutDown
@@ -67,6 +73,27 @@ cdef object check_timeout(object timeout):
     return timeout
 
 
+cdef class Mutex(Lock):
+    """The mutex of a queue: whoever gives it up serves those who wait for the queue (internal)."""
+    cdef object queue  # a weak reference
+
+    cdef int give(self) except -1:
+        cdef SimpleQueue queue = self.queue()
+        try:
+            if queue is not None:
+                queue.serve_in_turn()
+        finally:
+            Lock.give(self)
+        # Somebody may have come after the last look.
+        while queue is not None and not self.held and queue.has_work():
+            self.held = True
+            try:
+                queue.serve_in_turn()
+            finally:
+                Lock.give(self)
+        return 0
+
+
 cdef class SimpleQueue(Waitable):
     """A first-in, first-out queue without task counting.
 
@@ -77,6 +104,7 @@ cdef class SimpleQueue(Waitable):
     cdef object append_item             # its bound methods, for the kinds without hooks
     cdef object pop_item
     cdef kind_t kind
+    cdef long asked_limit          # what `maxsize` was set to
     cdef long limit                # how many items it holds at most, or -1
     cdef bint closed               # whether it was shut down
     cdef unsigned int calls        # how many did not have to wait, for fair()
@@ -88,6 +116,12 @@ cdef class SimpleQueue(Waitable):
     cdef unsigned long busy_thread
     cdef PyObject *busy_greenlet   # borrowed: it is running
     cdef list left_over            # items that were put while the container was in use below
+    # From the first use of `mutex` on, or None:
+    cdef Mutex guard
+    cdef object when_not_empty     # Conditions
+    cdef object when_not_full
+    cdef object when_all_done
+    cdef bint first_in_first_out   # whether the container is that of KIND_FIFO
 
     def __init__(self, maxsize=None, items=()):
         self.setup(maxsize, items)
@@ -112,9 +146,8 @@ cdef class SimpleQueue(Waitable):
         return 0
 
     cdef int set_limit(self, object maxsize) except -1:
-        self.limit = -1 if maxsize is None else count_of(maxsize, "the maxsize of a queue")
-        if self.limit <= 0:
-            self.limit = -1
+        self.asked_limit = 0 if maxsize is None else count_of(maxsize, "the maxsize of a queue")
+        self.limit = self.asked_limit if self.asked_limit > 0 else -1
         return 0
 
     # --- the container: hooks, as the standard library's queues have them ---
@@ -166,26 +199,78 @@ cdef class SimpleQueue(Waitable):
 
     # --- the turn at a container with hooks ---
 
-    cdef bint enter(self) except -1:
-        """Take the turn. False if it is taken by the current thread."""
-        while self.busy:
-            if self.busy_thread == <unsigned long> get_ident():
+    cdef bint enter(self, bint may_wait) except -1:
+        """Take the turn. False if it is_below(), or `may_wait` is false and somebody has the mutex."""
+        while self.guard is None and self.busy:
+            if self.is_below():
                 return False
             with nogil:
                 usleep(20)
+        if self.guard is not None and (self.is_below() or not self.guard.take(may_wait, None)):
+            return False
+        self.begin_turn()
+        return True
+
+    cdef int begin_turn(self) except -1:
         self.busy = True
         self.busy_thread = get_ident()
         self.busy_greenlet = running_greenlet()
-        return True
+        return 0
+
+    cdef bint is_below(self) except -1:
+        """Whether the turn is taken further down: by the current thread or, with a mutex, by the greenlet."""
+        if not self.busy:
+            return False
+        if self.guard is not None:
+            return self.busy_greenlet is running_greenlet()
+        return self.busy_thread == <unsigned long> get_ident()
+
+    cdef int serve_in_turn(self) except -1:
+        """With the mutex held, do what can be done for those who wait."""
+        if self.busy:
+            return 0  # whoever is will do it
+        if self.has_work():
+            self.begin_turn()
+            try:
+                self.serve()
+            finally:
+                self.busy = False
+        return 0
+
+    cdef bint enter_mutex(self) except -1:
+        """Take the mutex, if it is there and not held below: whether leave() is to be called."""
+        return self.guard is not None and self.enter(True)
+
+    cdef Mutex need_mutex(self):
+        """The mutex, made when it is needed first."""
+        cdef Mutex guard
+        cdef bint entered
+        if self.guard is None:
+            entered = self.enter(True)
+            if self.guard is None:  # another thread may have been faster
+                guard = Mutex()
+                guard.queue = weakref.ref(self)
+                guard.held = True  # as somebody has the turn
+                self.when_not_empty, self.when_not_full = Condition(guard), Condition(guard)
+                self.when_all_done = Condition(guard)
+                self.first_in_first_out = self.kind == KIND_FIFO
+                self.kind = KIND_HOOKED
+                self.guard = guard
+            if entered:
+                self.leave()
+        return self.guard
 
     cdef int leave(self) except -1:
         """Do what can be done for those who wait, and give the turn up."""
+        if self.guard is not None:
+            self.busy = False
+            return self.guard.give()
         try:
             self.serve()
         finally:
             self.busy = False
         # Somebody may have come after the last look.
-        while self.has_work() and self.enter():
+        while self.has_work() and self.enter(True):
             try:
                 self.serve()
             finally:
@@ -195,9 +280,9 @@ cdef class SimpleQueue(Waitable):
     cdef bint has_work(self) except -1:
         if self.left_over:
             return True
-        if line_peek(&self.getters) is not None and self._qsize() > 0:
+        if line_peek(&self.getters) is not None and (self.closed or self._qsize() > 0):
             return True
-        return line_peek(&self.putters) is not None and self.has_room()
+        return line_peek(&self.putters) is not None and (self.closed or self.has_room())
 
     cdef int serve(self) except -1:
         cdef Wait wait
@@ -214,19 +299,36 @@ cdef class SimpleQueue(Waitable):
                 item = self._get()
                 if not line_grant(&self.getters, item):
                     self._put(item)
+                elif self.guard is not None:
+                    self.when_not_full.notify()
                 continue
+            if self.closed:
+                self.refuse_all(False)
+                break
             wait = line_take(&self.putters) if self.putters.head != NULL and self.has_room() else None
             if wait is None:
                 break
             try:
                 self._put(wait.given)
                 self.note_put()
+                if self.guard is not None:
+                    self.when_not_empty.notify()
             except BaseException as error:
                 failure = Failure()
                 failure.error = error
                 wait.given = failure
             line_wake(wait)
         if self.peekers.head != NULL and self._qsize() > 0:
+            line_grant_all(&self.peekers)
+        return 0
+
+    cdef int refuse_all(self, bint immediate) except -1:
+        """It was shut down: nobody can put, and nobody get what is not there."""
+        while line_grant(&self.putters, SHUT_DOWN):
+            pass
+        if immediate or self.size() == 0:
+            while line_grant(&self.getters, SHUT_DOWN):
+                pass
             line_grant_all(&self.peekers)
         return 0
 
@@ -241,12 +343,12 @@ cdef class SimpleQueue(Waitable):
 
     # --- put ---
 
-    cdef bint put_at_once(self, object item) except -1:
-        """Put it if that can be done without waiting."""
+    cdef bint put_at_once(self, object item, bint may_wait) except -1:
+        """Put it if that can be done without waiting, but for the mutex if `may_wait`."""
         if self.closed:
             raise ShutDown(f"{self!r} was shut down")
         if self.kind == KIND_HOOKED:
-            return self.put_hooked(item)
+            return self.put_hooked(item, may_wait)
         if self.getters.head != NULL and line_grant(&self.getters, item):
             self.note_put()
             return True
@@ -258,18 +360,24 @@ cdef class SimpleQueue(Waitable):
             line_grant_all(&self.peekers)
         return True
 
-    cdef bint put_hooked(self, object item) except -1:
-        if not self.enter():
+    cdef bint put_hooked(self, object item, bint may_wait) except -1:
+        if not self.enter(may_wait):
+            if not self.is_below():
+                return False
             if self.limit >= 0 and self._qsize() + len(self.left_over) >= self.limit:
                 return False
             self.note_put()
             self.left_over.append(item)
             return True
         try:
+            if self.closed:
+                raise ShutDown(f"{self!r} was shut down")
             if not self.has_room():
                 return False
             self._put(item)
             self.note_put()
+            if self.guard is not None:
+                self.when_not_empty.notify()
             return True
         finally:
             self.leave()
@@ -282,15 +390,18 @@ cdef class SimpleQueue(Waitable):
         """
         cdef Wait wait
         if timeout is not None:
-            seconds_of(timeout)
-        if self.put_at_once(item):
+            if block and self.limit >= 0:
+                check_timeout(timeout)
+            else:
+                seconds_of(timeout)
+        if self.put_at_once(item, True):
             return
         if not block:
             self.put_or_fail(item)
             return
         wait = new_turn(self, check_timeout(timeout))
         wait.given = item
-        if self.put_at_once(item):
+        if self.put_at_once(item, False):
             return
         if self.kind == KIND_HOOKED:
             self.refuse_below()
@@ -311,19 +422,19 @@ cdef class SimpleQueue(Waitable):
         self.put_or_fail(item)
 
     cdef int put_or_fail(self, object item) except -1:
-        if self.put_at_once(item):
+        if self.put_at_once(item, True):
             return 0
         self.fair()
-        if not self.put_at_once(item):
+        if not self.put_at_once(item, True):
             raise Full
         return 0
 
     # --- get ---
 
-    cdef bint get_at_once(self, Wait taker) except -1:
-        """Take an item if there is one: `taker.given`."""
+    cdef bint get_at_once(self, Wait taker, bint may_wait) except -1:
+        """Take an item if there is one: `taker.given`. Without waiting, but for the mutex if `may_wait`."""
         if self.kind == KIND_HOOKED:
-            return self.get_hooked(taker)
+            return self.get_hooked(taker, may_wait)
         if len(self.container) == 0:
             if self.closed:
                 raise ShutDown(f"{self!r} was shut down")
@@ -347,8 +458,8 @@ cdef class SimpleQueue(Waitable):
             line_wake(wait)
         return 0
 
-    cdef bint get_hooked(self, Wait taker) except -1:
-        if not self.enter():
+    cdef bint get_hooked(self, Wait taker, bint may_wait) except -1:
+        if not self.enter(may_wait):
             return False
         try:
             if self._qsize() == 0:
@@ -356,6 +467,8 @@ cdef class SimpleQueue(Waitable):
                     raise ShutDown(f"{self!r} was shut down")
                 return False
             taker.given = self._get()
+            if self.guard is not None:
+                self.when_not_full.notify()
             return True
         finally:
             self.leave()
@@ -386,10 +499,10 @@ cdef class SimpleQueue(Waitable):
             return self.get_or_fail()
         if self.closed or self.kind == KIND_HOOKED:
             wait = Wait.__new__(Wait)
-            if self.get_at_once(wait):
+            if self.get_at_once(wait, True):
                 return self.item_of(wait)
         wait = new_turn(self, timeout)
-        if self.get_at_once(wait):
+        if self.get_at_once(wait, False):
             return self.item_of(wait)
         if self.kind == KIND_HOOKED:
             self.refuse_below()
@@ -406,9 +519,9 @@ cdef class SimpleQueue(Waitable):
 
     cdef object get_or_fail(self):
         cdef Wait taker = Wait.__new__(Wait)
-        if not self.get_at_once(taker):
+        if not self.get_at_once(taker, True):
             self.fair()
-            if not self.get_at_once(taker):
+            if not self.get_at_once(taker, True):
                 raise Empty
         return self.item_of(taker)
 
@@ -445,14 +558,14 @@ cdef class SimpleQueue(Waitable):
     # --- together with others ---
 
     cdef bint take_now(self, Wait taker) except -1:
-        return self.get_at_once(taker)
+        return self.get_at_once(taker, False)
 
     cdef fifo_t *line(self) except NULL:
         return &self.getters
 
     cdef int joined(self) except -1:
         # With hooks, much may have happened between the look and the line.
-        if self.kind == KIND_HOOKED and not self.busy and self.has_work() and self.enter():
+        if self.kind == KIND_HOOKED and not self.busy and self.has_work() and self.enter(self.guard is None):
             self.leave()
         return 0
 
@@ -463,11 +576,11 @@ cdef class SimpleQueue(Waitable):
         item, taker.given = taker.given, None
         if item is SHUT_DOWN or line_grant(&self.getters, item):
             return 0
-        if self.kind == KIND_FIFO:
+        if self.kind == KIND_FIFO or self.first_in_first_out:
             self.queue.appendleft(item)
         elif self.kind == KIND_LIFO:
             self.append_item(item)
-        elif self.enter():
+        elif self.enter(self.guard is None):
             try:
                 self._put(item)
             finally:
@@ -480,14 +593,17 @@ cdef class SimpleQueue(Waitable):
 
     @property
     def maxsize(self):
-        """How many items it holds at most (int); 0 for any number. Assignable: whoever waits to put then may go on."""
-        return max(0, self.limit)
+        """How many items it holds at most (int), as given: 0 or less for any number.
+
+        Assignable: whoever waits to put then may go on.
+        """
+        return self.asked_limit
 
     @maxsize.setter
     def maxsize(self, value):
         self.set_limit(value)
         if self.kind == KIND_HOOKED:
-            if self.enter():
+            if self.enter(self.guard is None):
                 self.leave()
         else:
             self.admit()
@@ -495,17 +611,25 @@ cdef class SimpleQueue(Waitable):
     def qsize(self):
         """How many items are in it (int). If that is asked again and again, others get their turn first."""
         self.fair()
-        return self.size()
+        return self.size_in_turn()
+
+    cdef long size_in_turn(self) except -1:
+        cdef bint entered = self.enter_mutex()
+        try:
+            return self.size()
+        finally:
+            if entered:
+                self.leave()
 
     def empty(self):
         """Whether there is nothing in it (bool). If that is asked again and again, others get their turn first."""
         self.fair()
-        return self.size() == 0
+        return self.size_in_turn() == 0
 
     def full(self):
         """Whether it holds as many items as it can (bool). If that is asked again and again, others get their turn."""
         self.fair()
-        return not self.has_room()
+        return 0 <= self.limit <= self.size_in_turn()
 
     @property
     def is_shutdown(self):
@@ -571,27 +695,76 @@ cdef class Queue(SimpleQueue):
     `maxsize`: how many items it holds; None, 0 or less for any number. `items`: what is in it at first.
     `unfinished_tasks`: how many tasks count as unfinished at first, by default the number of `items`.
     """
-    cdef readonly long unfinished_tasks  # items put for which task_done() was not called yet
+    cdef dict __dict__           # the standard one has one, and programs use it
+    cdef long unfinished         # items put for which task_done() was not called yet
     cdef fifo_t joiners
 
     def __init__(self, maxsize=None, items=(), unfinished_tasks=None):
         self.setup(maxsize, items)
         if unfinished_tasks is None:
-            self.unfinished_tasks = self.size()
+            self.unfinished = self.size()
         else:
-            self.unfinished_tasks = count_of(unfinished_tasks, "unfinished_tasks")
+            self.unfinished = count_of(unfinished_tasks, "unfinished_tasks")
 
     cdef int note_put(self) except -1:
-        self.unfinished_tasks += 1
+        self.unfinished += 1
         return 0
+
+    @property
+    def unfinished_tasks(self):
+        """How many items were put for which task_done() was not called yet (int). Assignable: 0 ends every join()."""
+        return self.unfinished
+
+    @unfinished_tasks.setter
+    def unfinished_tasks(self, long value):
+        self.unfinished = value
+        if value <= 0:
+            line_grant_all(&self.joiners)
+
+    @property
+    def mutex(self):
+        """The lock that everything that is done to the queue takes, as that of the standard library's.
+
+        The queue is slower from the first use on of this or of one of the conditions.
+        """
+        return self.need_mutex()
+
+    @property
+    def not_empty(self):
+        """The Condition, with `mutex`, that an item has come in."""
+        self.need_mutex()
+        return self.when_not_empty
+
+    @property
+    def not_full(self):
+        """The Condition, with `mutex`, that an item has gone."""
+        self.need_mutex()
+        return self.when_not_full
+
+    @property
+    def all_tasks_done(self):
+        """The Condition, with `mutex`, that `unfinished_tasks` is 0."""
+        self.need_mutex()
+        return self.when_all_done
 
     def task_done(self):
         """Say that what an item stood for is done. Does not switch. Raises ValueError if said too often."""
-        if self.unfinished_tasks <= 0:
-            raise ValueError("task_done() called too many times")
-        self.unfinished_tasks -= 1
-        if self.unfinished_tasks == 0:
-            line_grant_all(&self.joiners)
+        cdef bint entered = self.enter_mutex()
+        try:
+            if self.unfinished <= 0:
+                raise ValueError("task_done() called too many times")
+            self.unfinished -= 1
+            if self.unfinished == 0:
+                self.tell_all_done()
+        finally:
+            if entered:
+                self.leave()
+
+    cdef int tell_all_done(self) except -1:
+        line_grant_all(&self.joiners)
+        if self.guard is not None:
+            self.when_all_done.notify_all()
+        return 0
 
     def join(self, timeout=None):
         """Wait until task_done() was called for every item, at most `timeout` seconds (float; None for ever).
@@ -601,10 +774,10 @@ cdef class Queue(SimpleQueue):
         cdef Wait wait
         if timeout is not None:
             seconds_of(timeout)
-        if self.unfinished_tasks <= 0:
+        if self.unfinished <= 0:
             return True
         wait = new_turn(self, timeout)
-        if self.unfinished_tasks <= 0:
+        if self.unfinished <= 0:
             return True
         line_join(&self.joiners, wait)
         return await_turn(wait)
@@ -614,34 +787,43 @@ cdef class Queue(SimpleQueue):
 
         `immediate`: throw away what is in it, and count it as done. Those who wait are woken.
         """
-        self.closed = True
-        while line_grant(&self.putters, SHUT_DOWN):
-            pass
-        if immediate:
-            dropped = 0
-            taker = Wait.__new__(Wait)
-            while self.size() and (self.get_hooked(taker) if self.kind == KIND_HOOKED else self.drop(taker)):
-                dropped += 1
-            self.unfinished_tasks = max(0, self.unfinished_tasks - dropped)
-            if self.unfinished_tasks == 0:
-                line_grant_all(&self.joiners)
-        if immediate or self.size() == 0:
-            while line_grant(&self.getters, SHUT_DOWN):
+        cdef bint entered = self.enter_mutex()
+        try:
+            self.closed = True
+            while line_grant(&self.putters, SHUT_DOWN):
                 pass
-            line_grant_all(&self.peekers)
+            if immediate:
+                dropped = 0
+                while self.size() and self.drop():
+                    dropped += 1
+                self.unfinished = max(0, self.unfinished - dropped)
+                if self.unfinished == 0:
+                    self.tell_all_done()
+            self.refuse_all(immediate)
+            if self.guard is not None:
+                self.when_not_empty.notify_all()
+                self.when_not_full.notify_all()
+        finally:
+            if entered:
+                self.leave()
 
-    cdef bint drop(self, Wait taker) except -1:
-        """Take an item out without letting another in."""
-        taker.given = self.pop_item()
+    cdef bint drop(self) except -1:
+        """Take an item out without letting another in. False if the container is in use."""
+        if self.kind != KIND_HOOKED:
+            self.pop_item()
+            return True
+        if self.guard is None:
+            return self.get_hooked(Wait.__new__(Wait), True)
+        self._get()
         return True
 
     def copy(self):
         """A new queue of the same class with the same items, limit and count of tasks. Nobody waits for it."""
-        return type(self)(self.maxsize, self.queue, self.unfinished_tasks)
+        return type(self)(self.maxsize, self.queue, self.unfinished)
 
     def describe(self):
         """Its state, for the repr (str)."""
-        tasks = f" tasks={self.unfinished_tasks}" if self.unfinished_tasks else ""
+        tasks = f" tasks={self.unfinished}" if self.unfinished else ""
         joining = f", {self.joiners.length} waiting to join" if self.joiners.length else ""
         return SimpleQueue.describe(self) + tasks + joining
 

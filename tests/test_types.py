@@ -103,7 +103,7 @@ def callables_of(name):
 
 
 # The standard library's own have no signature either, or one of `*args`, as they pass on what they are given.
-UNSIGNED = {"get_ident", "allocate_lock", "Greenlet.run", "SimpleQueue.next", "Channel.next"}
+UNSIGNED = {"get_ident", "set_asyncgen_hooks", "allocate_lock", "Greenlet.run", "SimpleQueue.next", "Channel.next"}
 PASSED_ON = {"recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "sendto", "sendmsg"}
 
 
