@@ -6,6 +6,7 @@ Prints a line "FAULT kind: text" for each fault that it finds out itself, and en
 import argparse
 import faulthandler
 import gc
+import importlib
 import os
 import sys
 import threading
@@ -216,6 +217,15 @@ def what_there_is():
     }
 
 
+def import_all():
+    """Import what is imported at first use: to import is for a thread, as its greenlets share the import lock.
+
+    A finalizer that lets others run in the middle of it shows them half a module.
+    """
+    importlib.import_module("greenio.resolver.thread")
+    "name".encode("idna")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seed", type=int)
@@ -238,6 +248,7 @@ def main():
     faulthandler.dump_traceback_later(options.seconds + 3 * world.LIMIT, exit=True)
     # Forks with threads are what is tried here.
     warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+    import_all()
     Program(plan, options.seconds).run()
     faulthandler.cancel_dump_traceback_later()
     sys.exit(1 if world.failed() else 0)
