@@ -32,6 +32,7 @@ cdef class Greenlet(HubGreenlet):
     cdef public bint reports_errors  # whether an error it ends with goes to hub.handle_error
 
     cdef int setup(self, object run, tuple args, dict kwargs, object context) except -1
+    cdef int setup_on(self, Scheduler hub, object run, tuple args, dict kwargs, object context) except -1
     cdef int record_spawn(self) except -1
     cdef int notify_links(self) except -1
     cdef int schedule_link(self, object link) except -1

@@ -13,7 +13,7 @@ from types import MethodType
 
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from cython cimport binding
+from cython cimport binding, final
 
 from greenlet import GreenletExit
 
@@ -228,11 +228,15 @@ cdef class Greenlet(HubGreenlet):
         self.setup(run, args, kwargs, context)
 
     cdef int setup(self, object run, tuple args, dict kwargs, object context) except -1:
+        return self.setup_on(current_hub(), run, args, kwargs, context)
+
+    @final
+    cdef int setup_on(self, Scheduler hub, object run, tuple args, dict kwargs, object context) except -1:
         if self.state != STATE_NEW:
             raise RuntimeError(f"{self!r} is initialised already, and was started")
         if run is not None and not callable(run):
             raise TypeError(f"the function a greenlet is to run must be callable, not {run!r}")
-        self.attach(current_hub())
+        self.attach(hub)
         self.target = run
         self.args = args
         self.keywords = kwargs if kwargs else None
@@ -299,6 +303,26 @@ cdef class Greenlet(HubGreenlet):
         if spawn_callbacks:
             self.call_spawn_callbacks()
         self.schedule_start()
+
+    def initialize_elsewhere(self, hub, run, args, kwargs, context):
+        """__init__() for a hub of whatever thread, which start_elsewhere() tells (internal)."""
+        self.setup_on(hub, run, args, kwargs, context)
+
+    def start_elsewhere(self):
+        """start() in whatever thread. Raises HubDestroyed if its hub is gone (internal)."""
+        if self.state != STATE_NEW:
+            return
+        if is_current(self.scheduler):
+            return self.start()
+        self.state = STATE_STARTING
+        if spawn_callbacks:
+            self.call_spawn_callbacks()
+        self.scheduler.run_callback_threadsafe(self.start_here)
+
+    def start_here(self):
+        """What start_elsewhere() does, in the greenlet's own thread (internal)."""
+        if self.state == STATE_STARTING:  # it may have been killed meanwhile
+            self.schedule_start()
 
     def start_later(self, seconds):
         """Schedule the greenlet to run `seconds` (float) from now. Only the first start counts. Does not switch."""

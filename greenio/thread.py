@@ -11,10 +11,11 @@ from contextvars import Context
 from weakref import WeakSet
 
 import greenlet
-from hub import native
+from hub import get_hub, native
 
 from greenio.event import Event
 from greenio.greenlet import Greenlet
+from greenio.home import count_homes, home_of_new_threads
 from greenio.identity import at_end, get_ident, is_native, stands_for
 from greenio.local import local
 from greenio.mutex import ThreadLock, allocate_lock
@@ -31,11 +32,20 @@ class ThreadGreenlet(Greenlet):
     """A greenlet that runs a thread's function.
 
     Like a thread, it begins with an empty context (`contextvars`), SystemExit ends it without a word, and any other
-    exception goes to sys.unraisablehook.
+    exception goes to sys.unraisablehook. `greenio.home` says on which hub it runs: start_elsewhere() it.
     """
 
     def __init__(self, function, args, kwargs):
-        super().__init__(None, function, args, kwargs, context=Context())
+        home = home_of_new_threads()
+        try:
+            hub = get_hub() if home is None else home.hub
+            self.initialize_elsewhere(hub, None, (function, args, kwargs), None, Context())
+        except BaseException:
+            if home is not None:
+                home.leave()
+            raise
+        if home is not None:
+            at_end(self, "home", home.leave)
         stands_for(self)
         self.reports_errors = False
 
@@ -58,9 +68,10 @@ _running = 0  # how many of them have begun and not ended
 
 
 def _count():
-    """How many threads there are (int), greenlets and native ones; those of thread pools are not the program's."""
+    """How many threads there are (int), greenlets and native ones; those of the library are not the program's."""
     pools = sys.modules.get("greenio.threadpool")
-    return _running + native.original("_thread", "_count")() - (pools.count_threads() if pools else 0)
+    ours = count_homes() + (pools.count_threads() if pools else 0)
+    return _running + native.original("_thread", "_count")() - ours
 
 
 class _Unraisable:
@@ -93,8 +104,16 @@ def start_new_thread(function, args, kwargs=None, /):
 
 def _started(function, args, kwargs):
     made = ThreadGreenlet(function, args, kwargs)
-    made.start()
+    _start(made)
     return made
+
+
+def _start(made):
+    try:
+        made.start_elsewhere()
+    except BaseException:
+        made.kill(block=False)  # it lives nowhere
+        raise
 
 
 start_new = start_new_thread
@@ -222,7 +241,7 @@ def start_joinable_thread(function, handle=None, daemon=True):
     if not daemon:
         _awaited.add(handle)
     at_end(made, "handle", lambda: _ended(handle))
-    made.start()
+    _start(made)
     return handle
 
 

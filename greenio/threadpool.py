@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from hub.arguments import count_of
 from hub.errors import HubDestroyed
-from hub.native import RLock, get_ident, start_new_thread
+from hub.native import LibraryLock, get_ident, start_new_thread
 from hub.native import local as native_local
 from hub.scheduler import count_idle_thread, get_hub, get_hub_if_exists, hub_if_any
 
@@ -94,7 +94,7 @@ class ThreadPool(Mapping):
         self._starting = 0  # threads that are not among them yet
         self._to_end = 0  # threads that are told to end
         self._unfinished = 0
-        self._counts = RLock()  # finalizers may come back here
+        self._counts = LibraryLock()  # finalizers may come back here
         self._done = Event()
         self._done.set()
 
@@ -432,7 +432,7 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
         self._idle = Event()
         self._idle.set()
         self._unfinished = 0
-        self._lock = RLock()  # finalizers may come back here
+        self._lock = LibraryLock()  # finalizers may come back here
         self._initializer = initializer
         self._initargs = initargs
         self._initialized = native_local()

@@ -12,10 +12,17 @@ from _thread import _local as local
 from importlib import import_module
 from time import sleep
 
-__all__ = ["RLock", "allocate_lock", "get_ident", "local", "original", "saved", "sleep", "start_new_thread"]
+__all__ = ["LibraryLock", "RLock", "allocate_lock", "get_ident", "local", "original", "saved", "sleep", "start_new_thread"]
 
 #: What was replaced: name of the module -> name in it -> what was there before.
 saved: dict[str, dict[str, object]] = {}
+
+
+class LibraryLock(RLock):
+    """A reentrant lock that stays native, for what finalizers and several threads do to the library's own data.
+
+    Patching exchanges the RLocks that were made before: not those of this class.
+    """
 
 
 def original(module, name):

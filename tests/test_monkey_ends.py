@@ -8,6 +8,7 @@ SAID = {
         "main", "in an executor", "threading's atexit", "not a daemon", "begun at the end", "atexit",
     ],
     "native_threads_at_the_end": ["main", "native", "atexit"],
+    "threads_of_native_threads_at_the_end": ["main", "not a daemon", "atexit"],
     "native_threads_that_wait_for_greenlets_at_the_end": ["main", "9"],
     "a_thread_that_waits_for_the_main_one": ["[False, False]"],
     "the_end_of_main_is_not_the_end": ["still here"],

@@ -403,6 +403,18 @@ def with_threads_running():
     assert _thread._count() == 0
 
 
+def with_locks_of_the_library():
+    """They stay native: finalizers and threads without a hub take them."""
+    from hub.native import LibraryLock
+
+    from greenio.threadpool import ThreadPool
+
+    pool = ThreadPool(1)
+    monkey.patch_all()
+    assert type(pool._counts) is LibraryLock and pool.apply(int, ("3",)) == 3
+    pool.kill()
+
+
 def with_a_lock_held():
     import tempfile
 

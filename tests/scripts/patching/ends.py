@@ -50,6 +50,16 @@ def native_threads_at_the_end():
     _say("main")
 
 
+def threads_of_native_threads_at_the_end():
+    def start():
+        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+        threading.Thread(target=lambda: (time.sleep(0.03), _say("not a daemon"))).start()
+
+    monkey.get_original("threading", "Thread")(target=start).start()
+    atexit.register(_say, "atexit")
+    _say("main")
+
+
 def native_threads_that_wait_for_greenlets_at_the_end():
     import queue
 

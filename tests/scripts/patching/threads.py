@@ -630,8 +630,8 @@ def patched_things_in_a_native_thread():
             second.sendall(second.recv(10))
             time.sleep(0.001)
             assert subprocess.run(["echo", "x"], stdout=-1).stdout == b"x\n"
-            # Threads of a native thread are greenlets there.
-            inner = threading.Thread(target=lambda: back.put(threading.get_native_id()))
+            # Threads of a native thread are greenlets, too.
+            inner = threading.Thread(target=lambda: back.put(type(greenio.getcurrent()).__name__))
             inner.start()
             inner.join()
             with condition:
@@ -654,7 +654,7 @@ def patched_things_in_a_native_thread():
         assert first.recv(10) == b"echo"
         assert condition.wait(10)
     thread.join()
-    assert failed == [] and back.get() == thread.native_id
+    assert failed == [] and back.get() == "ThreadGreenlet"
     first.close()
     second.close()
 
