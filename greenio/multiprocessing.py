@@ -9,6 +9,7 @@ import os
 from hub import native, sleep
 
 from greenio import os as _os
+from greenio.identity import get_ident
 from greenio.lock import RLock
 from greenio.pauses import Pauses
 
@@ -38,16 +39,23 @@ def adapt_connection(module):
     module._WaitSelector = WaitSelector
 
 
-class _Acquiring:
-    """acquire() and release() of one semaphore of the system, for greenlets.
+class _SemLock:
+    """One semaphore of the system, for greenlets: in the place of the `_semlock` of a lock, and with all it has.
 
-    A recursive one belongs to a native thread: a lock of ours tells its greenlets apart.
+    That counts for a native thread. Which of its greenlets holds a recursive one, a lock of ours tells.
     """
 
     def __init__(self, semlock, recursive):
         self._semlock = semlock
         self._recursive = recursive
         self._made_in = None
+        self._last = None  # the thread that acquired it last
+
+    def __getattr__(self, name):
+        return getattr(self._semlock, name)
+
+    def _is_mine(self):
+        return self._semlock._count() > 0 and self._last == get_ident()
 
     def _of_greenlets(self):
         # Who held it in the process that forked this one does not matter here.
@@ -69,7 +77,9 @@ class _Acquiring:
             if self._recursive:
                 self._lock.release()
             raise
-        if not taken and self._recursive:
+        if taken:
+            self._last = get_ident()
+        elif self._recursive:
             self._lock.release()
         return taken
 
@@ -80,7 +90,9 @@ class _Acquiring:
         return True
 
     def release(self):
-        """As multiprocessing's. Does not switch."""
+        """As multiprocessing's: raises AssertionError if it is recursive and not the caller's. Does not switch."""
+        if self._recursive and not self._is_mine():
+            raise AssertionError("attempt to release recursive lock not owned by thread")
         self._semlock.release()
         if self._recursive:
             self._of_greenlets().release()
@@ -92,8 +104,8 @@ def adapt_synchronize(module):
 
     def _make_methods(self):
         make_methods(self)
-        acquiring = _Acquiring(self._semlock, self._semlock.kind == module.RECURSIVE_MUTEX)
-        self.acquire, self.release = acquiring.acquire, acquiring.release
+        self._semlock = _SemLock(self._semlock, self._semlock.kind == module.RECURSIVE_MUTEX)
+        self.acquire, self.release = self._semlock.acquire, self._semlock.release
 
     def __enter__(self):
         return self.acquire()
