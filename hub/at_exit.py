@@ -3,12 +3,18 @@
 When the interpreter ends it empties every module that is in `sys.modules` and that somebody still refers to. What is
 looked up there then, in a `__del__()` say, is None. An object that is not a module is left alone.
 
+Finalizers that run then may wait, as they may without the library, for time and for descriptors: greenlets do not run any
+more, and so they wait for themselves, here.
+
 What does not belong here: which calls can still wait. The scheduler says that.
 """
 
 import sys
+from time import monotonic_ns
 
-__all__ = ["KeptModule", "keep_modules", "keep_package"]
+from hub.native import original, sleep
+
+__all__ = ["KeptModule", "await_descriptor_late", "keep_modules", "keep_package", "sleep_late"]
 
 packages = []
 
@@ -30,6 +36,22 @@ def keep_modules():
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in packages and isinstance(module, type(sys)):
             sys.modules[name] = KeptModule(module)
+
+
+def sleep_late(due, now=monotonic_ns, sleep=sleep):
+    """Sleep until a time (int, nanoseconds of CLOCK_MONOTONIC): in a finalizer at the end, when nothing else runs."""
+    while (left := due - now()) > 0:
+        sleep(min(left / 1e9, 3600))
+
+
+def await_descriptor_late(fd, events, due, now=monotonic_ns, poll=original("select", "poll")):
+    """Wait until a descriptor is readable (events 1) or writable (2), as sleep_late(); `due` 0 for ever.
+
+    Returns whether it is (bool).
+    """
+    asked = poll()
+    asked.register(fd, events if events == 1 else 4)  # POLLIN, POLLOUT
+    return bool(asked.poll(max(0, -((now() - due) // 1000000)) if due else None))
 
 
 keep_package("hub")

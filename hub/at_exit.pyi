@@ -1,6 +1,6 @@
 from types import ModuleType
 
-__all__ = ["KeptModule", "keep_modules", "keep_package"]
+__all__ = ["KeptModule", "await_descriptor_late", "keep_modules", "keep_package", "sleep_late"]
 
 packages: list[str]
 
@@ -9,3 +9,5 @@ class KeptModule:
 
 def keep_package(name: str) -> None: ...
 def keep_modules() -> None: ...
+def sleep_late(due: int) -> None: ...
+def await_descriptor_late(fd: int, events: int, due: int) -> bool: ...

@@ -105,6 +105,7 @@ cdef class Scheduler(greenlet):
     cdef readonly bint destroyed
     cdef readonly unsigned long switches  # greenlets switched to or started, for statistics
 
+    cdef bint is_late(self) noexcept
     cdef Wait new_wait(self, object what)
     cdef int wait_on(self, wait_t *wait) except -1
     cdef int need_loop(self, bint on_hub) except -1

@@ -36,6 +36,7 @@ from cython cimport final, freelist, no_gc
 from greenlet import GreenletExit
 
 from hub.deadlines cimport deadline_t, expire, on_deadline
+from hub.at_exit import await_descriptor_late, sleep_late
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError, InvalidThreadUseError, LoopExit
 from hub.greenlet_api cimport *
 from hub.arguments cimport seconds_of
@@ -89,6 +90,8 @@ cdef unsigned long main_thread_ident = threading.main_thread().ident
 # Not among the module's globals, which are gone when finalizers run at the end of the interpreter.
 cdef object hub_maker = None  # makes the current thread's hub: hub.threads says
 cdef object too_late = HubDestroyed
+cdef object late_sleep = sleep_late
+cdef object late_descriptor = await_descriptor_late
 
 import_greenlet()
 
@@ -459,6 +462,11 @@ cdef class Scheduler(greenlet):
         return True
 
     @final
+    cdef bint is_late(self) noexcept:
+        """Whether the interpreter clears its modules: no greenlet runs, and a finalizer waits natively if at all."""
+        return self.restricted == AT_EXIT and hub_is_finalizing()
+
+    @final
     cdef Wait new_wait(self, object what):
         """A wait of the current greenlet."""
         cdef Wait wait = Wait.__new__(Wait)
@@ -660,6 +668,9 @@ cdef class Scheduler(greenlet):
                 due_after(seconds)
             return self.yield_turn(what)
         due = due_after(seconds)
+        if self.is_late():
+            late_sleep(due)
+            return 0
         wait = self.new_wait(what)
         self.deliver(wait, self.park_until(wait, due, ref))
         return 0
@@ -686,6 +697,9 @@ cdef class Scheduler(greenlet):
         cdef Wait wait
         cdef int result
         if current == NULL:
+            if self.is_late():
+                PyErr_Clear()
+                return 0  # there are no others
             no_greenlet()
         Py_DECREF(<object> current)  # it is running: somebody else owns it
         if not isinstance(<object> current, HubGreenlet) or self.restricted or (<HubGreenlet> current).slot.yielding:
@@ -818,11 +832,15 @@ cdef class Scheduler(greenlet):
         `due` is a loop time (due_after()), 0 for ever; `deadline` may lend a timer.
         Returns an outcome: OUTCOME_READY, OUTCOME_TIMED_OUT or OUTCOME_CLOSED.
         """
-        cdef Wait wait = self.new_wait(what)
-        cdef wait_t *w = &wait.c
+        cdef Wait wait
+        cdef wait_t *w
         cdef unsigned long epoch = self.loop.core.epoch
         cdef timer_t *timer
         cdef int result
+        if self.is_late():
+            return OUTCOME_READY if late_descriptor(watch.fd, events, due) else OUTCOME_TIMED_OUT
+        wait = self.new_wait(what)
+        w = &wait.c
         if watch.generation != generation:
             return OUTCOME_CLOSED  # by another thread or a finalizer, while the wait was made
         if self.loop.watch_want(watch, events):

@@ -22,7 +22,8 @@ Rules
        Timeouts, and a new loop. All other hubs have ended there. No descriptor of the parent's hubs is used or kept:
        where the new loop cannot have its own, the next wait raises OSError.
     3. When the interpreter ends, the hubs of daemon threads stand still, and the main one's is kept: nothing is
-       destroyed for them. What can wait no more, as modules are being cleared, raises HubDestroyed.
+       destroyed for them. While modules are being cleared, what waits for others raises HubDestroyed; what waits for
+       time or a descriptor does so natively.
 
 What does not belong here: what a hub does while it lives.
 """
@@ -44,7 +45,7 @@ from hub.callbacks cimport Callback
 from hub.errors import BlockingSwitchOutError, HubDestroyed
 from hub.greenlet_api cimport *
 from hub.loop cimport Job, timer_t
-from hub.native import get_ident, local as native_local, sleep as native_sleep
+from hub.native import get_ident, local as native_local, saved, sleep as native_sleep
 from hub.ready cimport (
     NODE_ALARM, NODE_START, OUTCOME_TIMED_OUT, node_t, ready_pop, ready_push_front, ready_t, slot_t, wait_t,
 )
@@ -390,7 +391,12 @@ def end_program():
     others = other_hubs()
     exiting = True
     keep_modules()
-    if existing_hub() is not None:
+    if existing_hub() is None and saved:
+        try:
+            make_hub()  # a finalizer of a patched program that waits could not make it
+        except OSError:
+            pass  # no descriptors: it gets HubDestroyed
+    elif existing_hub() is not None:
         keep_to_the_end(existing_hub())
     for hub in others:
         hub.run_callback_threadsafe(stand_still, still)

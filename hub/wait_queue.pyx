@@ -22,17 +22,20 @@ Rules
 What does not belong here: what is handed over, and who owns it when nobody stands in line.
 """
 
-import time
 from _thread import TIMEOUT_MAX, allocate_lock
 
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from hub.arguments cimport seconds_of
-from hub.loop cimport due_after
+from hub.loop cimport due_after, now_ns
 from hub.ready cimport *
 from hub.scheduler cimport Scheduler, Wait, fork_count, hub_if_any, is_current
 
 __all__: list = []
+
+# Not among the module's globals, which are gone when finalizers run at the end of the interpreter.
+cdef object new_lock = allocate_lock
+cdef double longest = TIMEOUT_MAX
 
 
 cdef class Waitable:
@@ -79,10 +82,10 @@ cdef Wait new_turn(object what, object timeout):
     """A wait of the current greenlet, or thread, to stand in a line with; `timeout` in seconds or None."""
     cdef Scheduler hub = hub_if_any()
     cdef Wait wait
-    if hub is None:
+    if hub is None or (timeout is not None and hub.is_late()):
         wait = Wait.__new__(Wait)
         wait.what = what
-        wait.thread_lock = allocate_lock()
+        wait.thread_lock = new_lock()
         wait.thread_lock.acquire()
     else:
         wait = hub.new_wait(what)
@@ -162,8 +165,8 @@ cdef bint await_in_thread(Wait wait) except -1:
             wait.thread_lock.acquire()
         else:
             while w.granted_by == NULL:
-                seconds = w.due / 1e9 - time.monotonic()
-                if seconds <= 0 or wait.thread_lock.acquire(True, min(seconds, TIMEOUT_MAX)):
+                seconds = (<double> w.due - <double> now_ns()) / 1e9
+                if seconds <= 0 or wait.thread_lock.acquire(True, min(seconds, longest)):
                     break
     finally:
         wait_move(w, WAIT_OVER)

@@ -39,3 +39,9 @@ def test_calls_of_atexit_functions_work(run_script):
 def test_a_subinterpreter_cannot_import_it(run_script, first):
     said = "greenio cannot be used in a subinterpreter: greenlet and the hub serve the main one only\n"
     assert run_script("subinterpreter.py", first) == said * 2
+
+
+@pytest.mark.parametrize("hub", ["used", "unused"])
+def test_finalizers_of_a_patched_program_wait(run_script, hub):
+    said = ["True", "[b'x', 'no more']", "b'x'", "empty", "(True, False)", "False", "False", "([], [], [])"]
+    assert run_script("waits_of_finalizers.py", hub).splitlines() == said

@@ -15,6 +15,7 @@ from greenio.taskgroup import TaskGroup
 
 hub = greenio.get_hub()
 ours, theirs = socket.socketpair()
+ours.settimeout(0.01)
 waiting = greenio.spawn(greenio.sleep, 1000)
 
 
