@@ -21,6 +21,7 @@ from signal import SIGCHLD
 
 from hub import get_hub, get_hub_if_exists
 from hub.errors import HubDestroyed
+from hub.forks import in_child
 
 from greenio.blocking import call_in_thread
 from greenio.pauses import Pauses
@@ -274,4 +275,4 @@ def _after_fork_in_child():
     _statuses.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+in_child(_after_fork_in_child)

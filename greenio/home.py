@@ -14,10 +14,10 @@ Rules
 What does not belong here: what such a thread does. See `greenio.thread`.
 """
 
-import os
 import sys
 import threading
 
+from hub.forks import in_child
 from hub.native import LibraryLock, allocate_lock, get_ident, start_new_thread
 from hub.scheduler import get_hub
 
@@ -122,4 +122,4 @@ def _after_fork_in_child():
     _running[0] = 0
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+in_child(_after_fork_in_child)

@@ -20,7 +20,6 @@ from os import O_NONBLOCK as _O_NONBLOCK
 from os import close as _close
 from os import pipe2 as _pipe2
 from os import read as _read
-from os import register_at_fork as _register_at_fork
 from os import strerror as _strerror
 from os import write as _write
 from signal import *  # noqa: F403  (this module offers everything that the standard one does)
@@ -39,6 +38,7 @@ from hub import Wait as _Wait
 from hub import get_hub as _get_hub
 from hub import get_hub_if_exists as _get_hub_if_exists
 from hub.closing import closing_descriptor as _closing_descriptor
+from hub.forks import in_child as _in_child
 
 from greenio.event import Event as _Event
 from greenio.greenlet import Greenlet as _Greenlet
@@ -88,7 +88,7 @@ def _nobody_waits():
         _waited_for.clear()
 
 
-_register_at_fork(after_in_child=_nobody_waits)
+_in_child(_nobody_waits)
 
 
 def _wait_for(sigset, timeout):
@@ -201,7 +201,7 @@ class _HandlersRun:
 
 
 _handlers_run = _HandlersRun()
-_register_at_fork(after_in_child=_handlers_run.after_fork_in_child)
+_in_child(_handlers_run.after_fork_in_child)
 
 
 def pause():

@@ -4,7 +4,6 @@ A thread here is a greenlet: it is started by the hub, and lets others run when 
 place of the originals, on which `threading` is built.
 """
 
-import os
 import sys
 from _thread import error
 from contextvars import Context
@@ -12,6 +11,7 @@ from weakref import WeakSet
 
 import greenlet
 from hub import get_hub, native
+from hub.forks import in_child
 
 from greenio.event import Event
 from greenio.greenlet import Greenlet
@@ -274,4 +274,4 @@ def _after_fork_in_child():
             _awaited.discard(handle)
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+in_child(_after_fork_in_child)

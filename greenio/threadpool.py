@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from hub.arguments import count_of
 from hub.errors import HubDestroyed
+from hub.forks import in_child
 from hub.native import LibraryLock, get_ident, start_new_thread
 from hub.native import local as native_local
 from hub.scheduler import count_idle_thread, get_hub, get_hub_if_exists, hub_if_any
@@ -364,7 +365,7 @@ def _after_fork_in_child():
         pool._begin()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+in_child(_after_fork_in_child)
 
 
 # --- the standard library's interface ---------------------------------------------------------------------------

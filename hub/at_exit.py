@@ -3,8 +3,8 @@
 When the interpreter ends it empties every module that is in `sys.modules` and that somebody still refers to. What is
 looked up there then, in a `__del__()` say, is None. An object that is not a module is left alone.
 
-Finalizers that run then may wait, as they may without the library, for time and for descriptors: greenlets do not run any
-more, and so they wait for themselves, here.
+Finalizers that run then may wait, as they may without the library, for time and for descriptors: greenlets do not run
+any more, and so they wait for themselves, here.
 
 What does not belong here: which calls can still wait. The scheduler says that.
 """
@@ -17,6 +17,7 @@ from hub.native import original, sleep
 __all__ = ["KeptModule", "await_descriptor_late", "keep_modules", "keep_package", "sleep_late"]
 
 packages = []
+native_poll = original("select", "poll")
 
 
 class KeptModule:
@@ -44,7 +45,7 @@ def sleep_late(due, now=monotonic_ns, sleep=sleep):
         sleep(min(left / 1e9, 3600))
 
 
-def await_descriptor_late(fd, events, due, now=monotonic_ns, poll=original("select", "poll")):
+def await_descriptor_late(fd, events, due, now=monotonic_ns, poll=native_poll):
     """Wait until a descriptor is readable (events 1) or writable (2), as sleep_late(); `due` 0 for ever.
 
     Returns whether it is (bool).

@@ -9,8 +9,8 @@ Rules
 What does not belong here: how those are found out that close without a word. See Loop.look_after().
 """
 
-import os
 
+from hub.forks import in_child
 from hub.loop cimport watch_t
 from hub.loop import set_look_after_others
 from hub.scheduler cimport Scheduler, existing_hub
@@ -93,4 +93,4 @@ def look_after_listeners():
 
 
 set_look_after_others(look_after_listeners)
-os.register_at_fork(after_in_child=listeners.clear)
+in_child(listeners.clear)

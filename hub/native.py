@@ -12,7 +12,9 @@ from _thread import _local as local
 from importlib import import_module
 from time import sleep
 
-__all__ = ["LibraryLock", "RLock", "allocate_lock", "get_ident", "local", "original", "saved", "sleep", "start_new_thread"]
+__all__ = [
+    "LibraryLock", "RLock", "allocate_lock", "get_ident", "local", "original", "saved", "sleep", "start_new_thread",
+]  # fmt: skip
 
 #: What was replaced: name of the module -> name in it -> what was there before.
 saved: dict[str, dict[str, object]] = {}

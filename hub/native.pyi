@@ -6,7 +6,17 @@ from _thread import start_new_thread as start_new_thread
 from time import sleep as sleep
 from typing import Any
 
-__all__ = ["LibraryLock", "RLock", "allocate_lock", "get_ident", "local", "original", "saved", "sleep", "start_new_thread"]
+__all__ = [
+    "LibraryLock",
+    "RLock",
+    "allocate_lock",
+    "get_ident",
+    "local",
+    "original",
+    "saved",
+    "sleep",
+    "start_new_thread",
+]
 
 class LibraryLock(RLock): ...
 

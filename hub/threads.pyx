@@ -43,6 +43,7 @@ from hub.arguments cimport seconds_of
 from hub.at_exit import keep_modules
 from hub.callbacks cimport Callback
 from hub.errors import BlockingSwitchOutError, HubDestroyed
+from hub.forks import in_child
 from hub.greenlet_api cimport *
 from hub.loop cimport Job, timer_t
 from hub.native import get_ident, local as native_local, saved, sleep as native_sleep
@@ -406,5 +407,5 @@ def end_program():
 
 
 set_hub_maker(make_hub)
-os.register_at_fork(after_in_child=after_fork_in_child)
+in_child(after_fork_in_child)
 atexit.register(end_program)

@@ -149,3 +149,8 @@ def test_the_child_ends_when_nothing_is_left_to_do(run_script, how, told, error)
 
 def test_a_child_ends_when_libuv_had_threads_in_the_parent(run_script):
     assert run_script("fork_after_a_stat_watcher.py") == "7\n"
+
+
+@pytest.mark.parametrize("registered", ["before", "after"])
+def test_hooks_of_the_program_use_the_library_in_the_child(run_script, registered):
+    assert run_script("hooks_of_forks.py", registered) == "hook\nended with 0\n"

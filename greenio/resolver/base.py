@@ -2,9 +2,10 @@
 
 import _socket
 import copy
-import os
 import weakref
 from _socket import EAI_AGAIN, EAI_NODATA, EAI_NONAME, gaierror
+
+from hub.forks import in_child
 
 from greenio.config import config
 from greenio.resolver.numeric import is_ipv4, is_number, may_be_numeric, numeric_addrinfo
@@ -157,4 +158,4 @@ def _after_fork_in_child():
         resolver.after_fork_in_child()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+in_child(_after_fork_in_child)

@@ -1,4 +1,4 @@
-"""Threads that native threads and threads of pools start: they run until they return. One process, one after the other."""
+"""Threads that native threads and those of pools start run until they return. One process, one after the other."""
 
 from greenio import monkey
 

@@ -1,4 +1,4 @@
-"""Wrong use of multiprocessing's locks in a patched process: what the standard library says, and nothing is given up."""
+"""Wrong use of multiprocessing's locks in a patched process: the standard errors, and nothing is given up."""
 
 from greenio import monkey
 
