@@ -5,12 +5,19 @@ from greenio import monkey
 monkey.patch_all()
 
 import asyncio  # noqa: E402
+import contextvars  # noqa: E402
+import ctypes  # noqa: E402
+import decimal  # noqa: E402
 import gc  # noqa: E402
 import os  # noqa: E402
+import re  # noqa: E402
 import signal  # noqa: E402
+import sqlite3  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
+import warnings  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 import greenio  # noqa: E402
 
@@ -160,3 +167,221 @@ def a_signal_handler_may_run_a_loop_in_the_middle_of_a_wait():
     finally:
         sys.set_asyncgen_hooks(None, None)
         signal.signal(signal.SIGUSR1, before)
+
+
+# --- the table of docs/monkey.md: "own" where each thread has it for itself, "shared" where all have what one set ---
+
+
+def _seen_by_another(set_it, look, undo=lambda: None):
+    """What another thread sees while the one that has set it waits; who set it must see it still."""
+    seen, is_set, looked = [], threading.Event(), threading.Event()
+
+    def sets():
+        set_it()
+        try:
+            is_set.set()
+            looked.wait()
+            seen.append(look())
+        finally:
+            undo()
+
+    def looks():
+        is_set.wait()
+        seen.append(look())
+        looked.set()
+
+    _run(sets, looks)
+    return seen
+
+
+def _own_or_shared(set_it, look, undo=lambda: None):
+    before = look()
+    other, setter = _seen_by_another(set_it, look, undo)
+    assert setter != before
+    assert look() == before
+    return "own" if other == before else "shared" if other == setter else (before, setter, other)
+
+
+def _hook(*arguments):
+    return None
+
+
+def _profile():
+    return _own_or_shared(lambda: sys.setprofile(_hook), sys.getprofile, lambda: sys.setprofile(None))
+
+
+def _trace():
+    return _own_or_shared(lambda: sys.settrace(_hook), sys.gettrace, lambda: sys.settrace(None))
+
+
+def _hooks():
+    return _own_or_shared(lambda: sys.set_asyncgen_hooks(_hook, _hook), sys.get_asyncgen_hooks)
+
+
+def _depth():
+    return _own_or_shared(lambda: sys.set_coroutine_origin_tracking_depth(1), sys.get_coroutine_origin_tracking_depth)
+
+
+def _loop():
+    seen = []
+
+    async def outer():
+        for look in (asyncio._get_running_loop, _task):
+            thread = threading.Thread(target=lambda look=look: seen.append(look()))
+            thread.start()
+            thread.join()
+            assert look() is not None
+
+    def _task():
+        try:
+            return asyncio.current_task()
+        except RuntimeError:
+            return None
+
+    asyncio.run(outer())
+    return "own" if seen == [None, None] else "shared"
+
+
+def _context():
+    variable = contextvars.ContextVar("variable", default=0)
+    return _own_or_shared(lambda: variable.set(1), variable.get)
+
+
+def _decimal():
+    return _own_or_shared(lambda: decimal.setcontext(decimal.Context(prec=3)), lambda: decimal.getcontext().prec)
+
+
+def _warnings():
+    # Without the flag of CPython 3.14, native threads share the filters too.
+    catching = warnings.catch_warnings()
+
+    def begin():
+        catching.__enter__()
+        warnings.simplefilter("error", DeprecationWarning)
+
+    found = _own_or_shared(begin, lambda: _raises(DeprecationWarning), lambda: catching.__exit__(None, None, None))
+    return "own" if getattr(sys.flags, "context_aware_warnings", False) else found
+
+
+def _raises(kind):
+    try:
+        warnings.warn_explicit("", kind, "here", 1)
+    except kind:
+        return True
+    return False
+
+
+def _exception():
+    seen, handled, looked = [], threading.Event(), threading.Event()
+
+    def handles():
+        try:
+            raise ValueError
+        except ValueError:
+            handled.set()
+            looked.wait()
+            assert sys.exc_info()[0] is ValueError
+
+    def looks():
+        handled.wait()
+        seen.append(sys.exc_info()[0])
+        looked.set()
+
+    _run(handles, looks)
+    return "own" if seen == [None] else "shared"
+
+
+def _repr():
+    class Waits:
+        def __repr__(self):
+            time.sleep(0.001)
+            time.sleep(0)
+            return "item"
+
+    out, items = [], [Waits()]
+    items.append(items)
+    _run(*[lambda: out.append(repr(items))] * 3)
+    return "own" if out == ["[item, [...]]"] * 3 else "shared"
+
+
+def _recursion():
+    deepest = []
+
+    def descend(depth):
+        if depth:
+            return descend(depth - 1)
+        time.sleep(0.001)
+        deepest.append(True)
+
+    _run(*[lambda: descend(sys.getrecursionlimit() * 2 // 3)] * 3)
+    return "own" if len(deepest) == 3 else "shared"
+
+
+def _local():
+    data = threading.local()
+    return _own_or_shared(lambda: setattr(data, "value", 1), lambda: getattr(data, "value", 0))
+
+
+def _errno():
+    return _own_or_shared(lambda: ctypes.set_errno(7), ctypes.get_errno, lambda: ctypes.set_errno(0))
+
+
+def _database():
+    database = sqlite3.connect(":memory:")
+    seen = []
+
+    def use():
+        try:
+            seen.append(database.execute("select 1").fetchone())
+        except sqlite3.ProgrammingError:
+            seen.append(None)
+
+    _run(use)
+    database.close()
+    return "own" if seen == [None] else "shared"
+
+
+def _native_id():
+    seen = []
+    _run(*[lambda: seen.append(threading.get_native_id())] * 2)
+    return "own" if seen[0] != seen[1] else "shared"
+
+
+def _clock():
+    start = time.thread_time()
+
+    def compute():
+        while time.thread_time() - start < 0.002:
+            pass
+
+    _run(compute)
+    return "shared" if time.thread_time() - start >= 0.002 else "own"
+
+
+IN_THE_TABLE = {
+    "asyncio's running loop and current task": _loop,
+    "`sys.set_asyncgen_hooks`": _hooks,
+    "`sys.set_coroutine_origin_tracking_depth`": _depth,
+    "the context of `contextvars`": _context,
+    "the context of `decimal`": _decimal,
+    "`threading.local`": _local,
+    "`sys.exc_info`": _exception,
+    "how deep calls are nested": _recursion,
+    "what `repr` is in the middle of": _repr,
+    "the filters of `warnings`": _warnings,
+    "`sys.settrace`": _trace,
+    "`sys.setprofile`": _profile,
+    "`ctypes.get_errno`": _errno,
+    "`sqlite3`: who may use a connection": _database,
+    "`threading.get_native_id`": _native_id,
+    "`time.thread_time`": _clock,
+}
+
+
+def the_table_of_the_documentation_is_true():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "monkey.md").read_text()
+    section = text.split("### What CPython keeps by native thread", 1)[1].split("\n#", 1)[0]
+    rows = dict(re.findall(r"^\| (.+?) \| \*(\w+)\*", section, re.MULTILINE))
+    assert set(rows) == set(IN_THE_TABLE), set(rows) ^ set(IN_THE_TABLE)
+    found = {name: look() for name, look in IN_THE_TABLE.items()}
+    assert found == rows
