@@ -66,7 +66,7 @@ def test_a_report_that_cannot_be_written_ends_nobody(monkeypatch, stream, start)
 @pytest.mark.parametrize("stream", ["sys.stderr.close()", "sys.stderr = None", "os.close(2)"])
 def test_a_server_without_standard_error_goes_on(stream):
     script = f"import greenio, os, sys; {stream}; greenio.spawn(lambda: 1 / 0); greenio.sleep(0.001); print('goes on')"
-    result = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, timeout=60, check=True)
+    result = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, timeout=60, check=True, cwd="/")
     assert result.stdout == b"goes on\n"
 
 
@@ -180,7 +180,9 @@ def test_errors_of_other_places_are_told(errors):
 
 def test_the_count_is_told_at_the_end():
     script = "import greenio\nfor _ in range(3): greenio.spawn(lambda: 1 / 0)\ngreenio.sleep(0.001)"
-    result = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, timeout=60, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, timeout=60, check=True, cwd="/"
+    )
     assert result.stderr.count("Traceback") == 1
     assert "… and 2 more like it in 0.1 s: ZeroDivisionError at <string>:2 in <lambda>\n" in result.stderr
 
@@ -211,6 +213,8 @@ if pid:
     os.waitpid(pid, 0)
     greenio.get_hub().exception_stream.write("parent\\n")
 """
-    result = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, timeout=60, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, timeout=60, check=True, cwd="/"
+    )
     assert result.stderr.count("more like it") == 1
     assert result.stderr.index("parent") < result.stderr.index("more like it")
