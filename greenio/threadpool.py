@@ -3,8 +3,12 @@
 Theory
     Tasks wait in a queue of ours, from which the threads, which have no hub, take them. A result is posted to the
     hub that asked for it and set there, so that the greenlets that wait for it wake as for any other result.
+
+    A thread keeps the queue alive, and not the pool: with a pool that nobody refers to any more, its threads end when
+    they have done what is in the queue.
 """
 
+import atexit
 import concurrent.futures
 import os
 import sys
@@ -12,7 +16,7 @@ import threading
 import weakref
 from contextlib import suppress
 
-from hub.arguments import count_of
+from hub.arguments import count_of, seconds_of
 from hub.errors import HubDestroyed
 from hub.forks import in_child
 from hub.native import LibraryLock, get_ident, start_new_thread
@@ -28,6 +32,7 @@ from greenio.semaphore import Semaphore
 __all__ = ["ThreadPool", "ThreadPoolExecutor", "ThreadResult"]
 
 _pools: weakref.WeakSet = weakref.WeakSet()
+_executors: weakref.WeakSet = weakref.WeakSet()
 
 # One entry for each thread of all pools.
 _pool_threads: list = []
@@ -74,10 +79,15 @@ class ThreadPool(Mapping):
     """
 
     def __init__(self, maxsize, hub=None, idle_task_timeout=-1):
-        self._idle_timeout = None if idle_task_timeout < 0 else idle_task_timeout
+        self._idle_timeout = None if seconds_of(idle_task_timeout) < 0 else idle_task_timeout
         self._maxsize = self._check(maxsize)
         self._begin()
         _pools.add(self)
+
+    def __del__(self):
+        if hasattr(self, "_done"):  # it was made to the end
+            for _ in range(self.size):
+                self.task_queue.put(_END)
 
     @staticmethod
     def _check(maxsize):
@@ -160,18 +170,12 @@ class ThreadPool(Mapping):
             self._start_thread()
 
     def _start_thread(self):
-        def main():
-            with self._counts:
-                self._threads.add(get_ident())
-                self._starting -= 1
-            _work(weakref.ref(self), self.task_queue, self._idle_timeout)
-
         with self._counts:
             self._starting += 1
         count_idle_thread(1)
         _pool_threads.append(1)
         try:
-            start_new_thread(main, ())
+            start_new_thread(_begin_thread, ([self],))
         except BaseException:
             with self._counts:
                 self._starting -= 1
@@ -290,6 +294,17 @@ class ThreadPool(Mapping):
         self.size = 0
 
 
+def _begin_thread(box):
+    """The first that a thread of a pool does. The pool is in a box, as it must not be kept alive by the thread."""
+    pool = box.pop()
+    with pool._counts:
+        pool._threads.add(get_ident())
+        pool._starting -= 1
+    reference, tasks, idle_timeout = weakref.ref(pool), pool.task_queue, pool._idle_timeout
+    pool = None
+    _work(reference, tasks, idle_timeout)
+
+
 def _work(pool, tasks, idle_timeout):
     """What a thread of a pool does."""
     told = False
@@ -363,6 +378,7 @@ def _after_fork_in_child():
     _pool_threads.clear()
     for pool in list(_pools):
         pool._begin()
+    _executors.clear()  # what they have not finished is the parent's
 
 
 in_child(_after_fork_in_child)
@@ -437,6 +453,7 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
         self._initializer = initializer
         self._initargs = initargs
         self._initialized = native_local()
+        _executors.add(self)
 
     def submit(self, fn, /, *args, **kwargs):
         """Call ``fn(*args, **kwargs)`` in a thread. Returns its future at once. Does not switch.
@@ -523,3 +540,12 @@ class _Runner:
     def finish(self, value, error, context):
         if error is not None:
             sys.excepthook(type(error), error, error.__traceback__)
+
+
+def _finish():
+    """For atexit: what was submitted to an executor is done before the interpreter ends, as with the standard one."""
+    for executor in list(_executors):
+        executor.shutdown()
+
+
+atexit.register(_finish)

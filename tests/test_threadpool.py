@@ -1,9 +1,11 @@
 """ThreadPool and ThreadPoolExecutor."""
 
 import concurrent.futures
+import gc
 import os
 import threading
 import time
+import weakref
 from os import waitstatus_to_exitcode
 
 import pytest
@@ -13,7 +15,7 @@ import greenio
 from greenio import Timeout, get_hub, joinall, sleep, spawn
 from greenio.event import Event
 from greenio.os import waitpid
-from greenio.threadpool import ThreadPool, ThreadPoolExecutor
+from greenio.threadpool import ThreadPool, ThreadPoolExecutor, count_threads
 
 
 def ended(pool):
@@ -357,3 +359,37 @@ class TestAChildThatIsForkedInThePool:
         os.close(write_end)
         with open(read_end, "rb") as written:
             assert written.read() == b"xxx"
+
+
+class TestWhatNobodyRefersToAnyMore:
+    """Its threads end when they have done what they were given."""
+
+    @pytest.mark.parametrize("make", [ThreadPool, ThreadPoolExecutor])
+    def test_its_threads_end(self, make):
+        done = []
+        before = count_threads()
+        dropped = make(2)
+        submit = dropped.spawn if make is ThreadPool else dropped.submit
+        first = submit(done.append, 1)
+        submit(done.append, 2)
+        (first.get if make is ThreadPool else first.result)()
+        reference = weakref.ref(dropped)
+        del dropped, submit
+        gc.collect()
+        while reference() is not None or count_threads() > before:
+            sleep(0.001)
+        assert sorted(done) == [1, 2]
+
+    def test_one_that_was_not_made_to_the_end(self):
+        with pytest.raises(ValueError):
+            ThreadPool(0)
+
+
+@pytest.mark.parametrize(("timeout", "error"), [("5", TypeError), (float("nan"), ValueError), (None, TypeError)])
+def test_an_idle_timeout_that_is_none(timeout, error):
+    with pytest.raises(error, match="seconds"):
+        ThreadPool(1, None, timeout)
+
+
+def test_an_executor_finishes_at_the_end_of_the_interpreter(run_script):
+    assert run_script("executor_at_exit.py") == "0\n1\n2\n"
