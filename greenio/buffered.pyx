@@ -96,12 +96,12 @@ class BufferedWriter(io.BufferedWriter):
         self._lock = RLock()
         super().__init__(*args, **kwargs)
 
-    def write(self, data, /):
+    def write(self, buffer, /):
         """As io.BufferedWriter.write(). May switch."""
         cdef RLock lock = self._lock
         lock.take(True, None)
         try:
-            return writer_write(self, data)
+            return writer_write(self, buffer)
         finally:
             lock.give()
 
@@ -158,9 +158,9 @@ class BufferedRandom(io.BufferedRandom):
         """As io.BufferedRandom.peek(). May switch."""
         return in_turn(self._lock, io.BufferedRandom.peek, (self, size))
 
-    def write(self, data, /):
+    def write(self, buffer, /):
         """As io.BufferedRandom.write(). May switch."""
-        return in_turn(self._lock, io.BufferedRandom.write, (self, data))
+        return in_turn(self._lock, io.BufferedRandom.write, (self, buffer))
 
     def flush(self):
         """As io.BufferedRandom.flush(). May switch."""
@@ -185,7 +185,7 @@ class BufferedRWPair(io.BufferedRWPair):
     `raw` is the raw file that it reads. The two files inside are C's: these locks are all that keeps greenlets apart.
     """
 
-    def __init__(self, reader, writer, *args, **kwargs):
+    def __init__(self, reader, writer, /, *args, **kwargs):
         self._reading = RLock()
         self._writing = RLock()
         self.raw = reader
@@ -215,9 +215,9 @@ class BufferedRWPair(io.BufferedRWPair):
         """As io.BufferedRWPair.peek(). May switch."""
         return in_turn(self._reading, io.BufferedRWPair.peek, (self, size))
 
-    def write(self, data, /):
+    def write(self, buffer, /):
         """As io.BufferedRWPair.write(). May switch."""
-        return in_turn(self._writing, io.BufferedRWPair.write, (self, data))
+        return in_turn(self._writing, io.BufferedRWPair.write, (self, buffer))
 
     def flush(self):
         """As io.BufferedRWPair.flush(). May switch."""

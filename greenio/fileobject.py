@@ -86,7 +86,7 @@ class PipeIO(io.RawIOBase):
         """Set the position; return it."""
         return os.lseek(self.fileno(), offset, whence)
 
-    def truncate(self, size=None):
+    def truncate(self, size=None, /):
         """As io.FileIO's: a pipe has no size, which raises OSError."""
         if not self.writable():
             raise io.UnsupportedOperation("File not open for writing")

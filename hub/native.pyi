@@ -18,7 +18,7 @@ __all__ = [
     "start_new_thread",
 ]
 
-class LibraryLock(RLock): ...
+class LibraryLock(RLock): ...  # type: ignore[misc]  # final to type checkers only
 
 saved: dict[str, dict[str, object]]
 
