@@ -145,6 +145,7 @@ cdef class Scheduler(greenlet):
     cdef int enter(self, PyObject *target) except -1
     cdef int report_error(self, object context) except -1
     cdef int throw_into(self, object target, object exception) except -1
+    cdef int throw_alarm(self, alarm_t *alarm) except -1
     cdef slot_t *slot_of(self, object target) except NULL
     cdef int check_thread(self) except -1
 

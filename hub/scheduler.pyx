@@ -322,7 +322,6 @@ cdef class ThrowJob(Job):
 
     cdef int run(self) except -1:
         cdef slot_t *slot
-        cdef PyObject *result
         cdef object exception = self.exception
         target, self.target = self.target, None
         Py_DECREF(self)  # the ready queue's
@@ -331,18 +330,24 @@ cdef class ThrowJob(Job):
         slot = self.hub.slot_of(target)
         if slot.current != NULL or slot.yielding or running_greenlet() is <PyObject *> target:
             return self.hub.throw_into(target, exception)
-        kind = type(exception)
-        result = hub_greenlet_throw(<PyObject *> target, <PyObject *> kind, <PyObject *> exception, NULL)
-        if result == NULL:
-            try:
-                hub_failed()
-            except BaseException as error:
-                # A greenlet that never ran, or did not catch it, ends with what was thrown: that is what was wanted.
-                if error is not exception:
-                    raise
-        else:
-            Py_DECREF(<object> result)
-        return 0
+        return throw_now(target, exception)
+
+
+cdef int throw_now(object target, object exception) except -1:
+    """On the hub greenlet: throw an exception instance into a greenlet that is suspended in a switch of its own."""
+    cdef PyObject *result
+    kind = type(exception)
+    result = hub_greenlet_throw(<PyObject *> target, <PyObject *> kind, <PyObject *> exception, NULL)
+    if result == NULL:
+        try:
+            hub_failed()
+        except BaseException as error:
+            # A greenlet that never ran, or did not catch it, ends with what was thrown: that is what was wanted.
+            if error is not exception:
+                raise
+    else:
+        Py_DECREF(<object> result)
+    return 0
 
 
 cdef class SignalHandling(Job):
@@ -951,7 +956,7 @@ cdef class Scheduler(greenlet):
                         Py_DECREF(<object> result)
                         return 1 if mine.carried else 0
                     target = <PyObject *> self
-                elif node.kind <= NODE_ALARM:
+                elif node.kind <= NODE_ALARM and not is_for_a_switch(node):
                     node = resume_of(node, &target)
                     if node == NULL:
                         continue
@@ -991,6 +996,8 @@ cdef class Scheduler(greenlet):
                         Py_DECREF(<object> result)
                     elif not self.hub_goes_on():
                         return
+            elif is_for_a_switch(node):
+                self.throw_alarm(<alarm_t *> node)
             elif node.kind <= NODE_ALARM:
                 if resume_of(node, &target) != NULL:
                     self.spend()
@@ -1282,6 +1289,17 @@ cdef class Scheduler(greenlet):
         return 0
 
     @final
+    cdef int throw_alarm(self, alarm_t *alarm) except -1:
+        """On the hub greenlet: an alarm has come for a greenlet that is suspended in a switch of its own making."""
+        target = <object> alarm.greenlet
+        exception = take_alarm(alarm)
+        try:
+            throw_now(target, exception)
+        except BaseException:
+            self.report_error(target)
+        return 0
+
+    @final
     cdef int alarm_set(self, alarm_t *alarm, object owner, double seconds, bint ref) except -1:
         """Throw into the current greenlet in `seconds`, unless cancelled before."""
         cdef uint64_t due = due_after(seconds)
@@ -1316,6 +1334,17 @@ cdef class Scheduler(greenlet):
         if not self.destroyed:
             counts.update(self.loop.statistics())
         return counts
+
+
+cdef bint is_for_a_switch(node_t *node) noexcept:
+    """Whether it is an alarm whose greenlet is suspended in a switch of its own making: the hub throws it there."""
+    cdef alarm_t *alarm = <alarm_t *> node
+    if node.kind != NODE_ALARM or alarm.wait != NULL or alarm.is_cancelled:
+        return False
+    return (
+        alarm.slot.current == NULL and not alarm.slot.yielding
+        and alarm.greenlet is not hub_current and hub_greenlet_is_active(alarm.greenlet)
+    )
 
 
 cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:

@@ -249,24 +249,6 @@ class TestTimeouts:
         gc.collect()
         assert [ref() for ref in greenlets if ref() is not None] == []
 
-    def test_thrown_into_a_greenlet_that_is_suspended_in_a_switch_of_its_own(self):
-        """The time comes there; it is raised at the next wait."""
-        raised = []
-
-        def work():
-            timeout = Timeout.start_new(0.001)
-            get_hub().switch()
-            try:
-                sleep(1)
-            except Timeout as error:
-                raised.append(error is timeout)
-
-        greenlet = bare(work)
-        sleep(0.01)
-        get_hub().run_callback(greenlet.switch)
-        sleep(0.01)
-        assert raised == [True]
-
 
 def bare(function):
     """A greenlet without a scheduler, started by the hub."""

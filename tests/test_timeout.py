@@ -3,6 +3,7 @@
 import gc
 import weakref
 
+import greenlet
 import pytest
 from hub import Wait
 
@@ -243,3 +244,49 @@ class TestLooks:
         assert Timeout(1) < Timeout(2) < Timeout(None)
         assert Timeout(1) < 2
         assert sorted([Timeout(None), Timeout(3), Timeout(1)])[0].seconds == 1
+
+
+class TestInASwitchOfItsOwn:
+    """A greenlet that has switched away by itself waits for nothing that the library knows of."""
+
+    @staticmethod
+    def switched_away():
+        try:
+            with Timeout(0.01):
+                get_hub().switch()
+        except Timeout as timeout:
+            return timeout.seconds
+        return None
+
+    def test_in_a_greenlet(self):
+        assert spawn(self.switched_away).get(timeout=5) == 0.01
+
+    def test_in_a_greenlet_without_a_scheduler(self):
+        ends = []
+        bare = greenlet.greenlet(lambda: ends.append(self.switched_away()), get_hub())
+        get_hub().run_callback(bare.switch)
+        while not bare.dead:
+            sleep(0.001)
+        assert ends == [0.01]
+
+    def test_in_the_main_greenlet(self):
+        helper = spawn(sleep, 5)
+        assert self.switched_away() == 0.01
+        helper.kill()
+
+    def test_while_a_child_waits(self):
+        def parent():
+            child = greenlet.greenlet(lambda: sleep(0.05))
+            with pytest.raises(Timeout), Timeout(0.01):
+                child.switch()
+            assert not child.dead
+            while not child.dead:
+                get_hub().switch()  # it comes back here when it ends
+
+        spawn(parent).get(timeout=5)
+
+    def test_one_that_is_switched_back_in_time(self):
+        main = greenlet.getcurrent()
+        with Timeout(5):
+            get_hub().run_callback(main.switch, "woken")
+            assert get_hub().switch() == "woken"
