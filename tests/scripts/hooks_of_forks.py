@@ -2,6 +2,10 @@
 
 import os
 import sys
+import warnings
+
+# CPython 3.12 and later warn of a fork beside threads, those of the resolver here.
+warnings.filterwarnings("ignore", "This process", DeprecationWarning)
 
 
 def hook():
