@@ -329,7 +329,6 @@ def go_on_in_child(Scheduler self):
     self.thread_ident = get_ident()
     self.inbox = []
     self.to_start_later = None
-    self.loop.core.inbox.queued = self.loop.core.signals.queued = False
     self.budget = SWITCHES
     timers = self.loop.leave_behind(current)
     alarms_go_on(timers, current, self.loop)
