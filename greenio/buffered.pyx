@@ -3,6 +3,11 @@
 C's own do so by native thread: they refuse a greenlet that meets another one of its thread inside, and make a whole
 thread wait for a greenlet of another one. Here each has a lock for greenlets around it, and C's is always free.
 
+Rules
+    1. close() waits for its turn first. An exception that comes until then changes nothing.
+    2. Then it closes the file, whatever happens to what is still to be written. C's would try to write that again, and
+       keep for that time, or for good, the exception that was thrown at it.
+
 What does not belong here: how the raw file waits.
 """
 
@@ -17,12 +22,29 @@ __all__ = [
 ]
 
 
-cdef object in_turn(RLock lock, function, tuple args):
+def in_turn(RLock lock, function, args):
     lock.take(True, None)
     try:
         return function(*args)
     finally:
         lock.give()
+
+
+def close_flushed(file, close, raws):
+    """Close `file` with C's `close`; if it cannot be flushed, close the `raws` below, and what is left is lost."""
+    if file.closed:
+        return
+    try:
+        file.flush()
+    except BaseException as thrown:
+        cause = thrown.__cause__
+        for raw in raws:
+            try:
+                raw.close()
+            except Exception as also:
+                cause = also
+        raise thrown from cause
+    close(file)
 
 
 # C's methods, found once.
@@ -86,7 +108,14 @@ class BufferedReader(io.BufferedReader):
 
     def close(self):
         """As io.BufferedReader.close(): waits for who reads. May switch."""
-        return in_turn(self._lock, io.BufferedReader.close, (self,))
+        self._alone(close_flushed, self, io.BufferedReader.close, self._raws)
+
+    @property
+    def _raws(self):
+        return (self.raw,)
+
+    def _alone(self, function, *args):
+        return in_turn(self._lock, function, args)
 
 
 class BufferedWriter(io.BufferedWriter):
@@ -124,7 +153,14 @@ class BufferedWriter(io.BufferedWriter):
 
     def close(self):
         """As io.BufferedWriter.close(): waits for who writes. May switch."""
-        return in_turn(self._lock, io.BufferedWriter.close, (self,))
+        self._alone(close_flushed, self, io.BufferedWriter.close, self._raws)
+
+    @property
+    def _raws(self):
+        return (self.raw,)
+
+    def _alone(self, function, *args):
+        return in_turn(self._lock, function, args)
 
 
 class BufferedRandom(io.BufferedRandom):
@@ -176,7 +212,14 @@ class BufferedRandom(io.BufferedRandom):
 
     def close(self):
         """As io.BufferedRandom.close(): waits for who uses it. May switch."""
-        return in_turn(self._lock, io.BufferedRandom.close, (self,))
+        self._alone(close_flushed, self, io.BufferedRandom.close, self._raws)
+
+    @property
+    def _raws(self):
+        return (self.raw,)
+
+    def _alone(self, function, *args):
+        return in_turn(self._lock, function, args)
 
 
 class BufferedRWPair(io.BufferedRWPair):
@@ -189,6 +232,7 @@ class BufferedRWPair(io.BufferedRWPair):
         self._reading = RLock()
         self._writing = RLock()
         self.raw = reader
+        self._raws = (reader, writer)
         super().__init__(reader, writer, *args, **kwargs)
 
     def read(self, size=-1, /):
@@ -225,11 +269,10 @@ class BufferedRWPair(io.BufferedRWPair):
 
     def close(self):
         """As io.BufferedRWPair.close(): waits for who writes, then for who reads. May switch."""
-        return in_turn(self._writing, in_turn_to_read, (self, io.BufferedRWPair.close))
+        self._alone(close_flushed, self, io.BufferedRWPair.close, self._raws)
 
-
-def in_turn_to_read(pair, function):
-    return in_turn(pair._reading, function, (pair,))
+    def _alone(self, function, *args):
+        return in_turn(self._writing, in_turn, (self._reading, function, args))
 
 
 class TextIOWrapper(io.TextIOWrapper):
@@ -254,3 +297,11 @@ class TextIOWrapper(io.TextIOWrapper):
             return text_readline(self, size)
         finally:
             lock.give()
+
+    def close(self):
+        """As io.TextIOWrapper.close(): waits for who uses the buffer below. May switch."""
+        below = self.buffer
+        if isinstance(below, (BufferedReader, BufferedWriter, BufferedRandom, BufferedRWPair)):
+            below._alone(close_flushed, self, io.TextIOWrapper.close, below._raws)
+        else:
+            io.TextIOWrapper.close(self)

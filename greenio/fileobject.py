@@ -363,6 +363,9 @@ class FileObjectPosix(_Wrapper):
 
         Greenlets, of any thread, that wait for something to read get OSError(EBADF). Who writes from a buffer comes
         to an end first; who writes without one gets OSError(EBADF).
+        An exception that is thrown at the greenlet that closes, a Timeout say, is raised at once: while it waits for
+        one who writes, the file stays open, and can be written and closed as before; while it writes out itself, the
+        file is closed, and what is not written is lost.
         """
         self.fileio.end_reading()
         self.io.close()

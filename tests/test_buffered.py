@@ -7,10 +7,11 @@ import threading
 
 import pytest
 
-from greenio import Timeout, joinall, sleep, socket, spawn, subprocess
+from greenio import Timeout, buffered, joinall, sleep, socket, spawn, subprocess
 from greenio.fileobject import FileObject, FileObjectClosed, open_pipe
 from greenio.subprocess import PIPE, Popen
 
+PIPE_SIZE = 1 << 16
 KINDS = ["rb", "r", "rwb", "rw"]
 
 
@@ -167,6 +168,100 @@ def test_writers_into_what_is_full(kind, mode):
         assert source.read(900_000) == b"".join(pieces)
         joinall(jobs, raise_error=True, timeout=5)
         file.close()
+
+
+def full_writer(kind, mode):
+    """A file that has something to write out, into what is full; and a descriptor to read what arrives."""
+    if kind == "pipe":
+        reader, writer = os.pipe()
+        os.write(writer, bytes(PIPE_SIZE))
+        file = open_pipe(writer, mode)
+    else:
+        ours, theirs = socket.socketpair()
+        with ours:
+            with Timeout(0.01, False):
+                ours.sendall(bytes(10_000_000))
+            file, reader = ours.makefile(mode), theirs.detach()
+    file.write(b"left" if "b" in mode else "left")
+    return file, reader
+
+
+@pytest.mark.parametrize("kind, mode", [("pipe", "wb"), ("pipe", "w"), *(("socket", mode) for mode in ("wb", "w", "rwb"))])
+@pytest.mark.parametrize("how", ["killed", "out of time"])
+def test_who_closes_a_file_that_cannot_be_written_out_is_ended(kind, mode, how):
+    file, reader = full_writer(kind, mode)
+    thrown = Timeout(None) if how == "killed" else Timeout(0.01)
+
+    def close():
+        with thrown:
+            file.close()
+
+    closing = started(close)
+    if how == "killed":
+        closing.kill(thrown, block=False)
+    closing.join(timeout=5)
+    assert closing.exception is thrown
+    assert file.closed
+    file.close()
+    os.close(reader)
+
+
+@pytest.mark.parametrize("mode", ["wb", "w"])
+@pytest.mark.parametrize("how", ["killed", "out of time"])
+def test_who_closes_a_file_that_another_greenlet_writes_is_ended_and_the_file_stays_open(mode, how):
+    file, reader = full_writer("pipe", mode)
+    piece = bytes(300_000)
+    writing = started(lambda: (file.write(piece if mode == "wb" else piece.decode()), file.flush()))
+    thrown = Timeout(None) if how == "killed" else Timeout(0.01)
+
+    def close():
+        with thrown:
+            file.close()
+
+    closing = started(close)
+    if how == "killed":
+        closing.kill(thrown, block=False)
+    closing.join(timeout=5)
+    assert closing.exception is thrown
+    assert not file.closed and not writing.ready()
+    with open_pipe(reader, "rb") as source:
+        assert source.read(PIPE_SIZE) == bytes(PIPE_SIZE)
+        assert source.read(4 + len(piece)) == b"left" + piece
+        writing.get(timeout=5)
+        file.write(b"more" if mode == "wb" else "more")
+        file.close()
+        assert source.read() == b"more"
+
+
+def test_what_is_thrown_at_who_closes_counts_more_than_what_goes_wrong_then():
+    class Raw(io.RawIOBase):
+        def writable(self):
+            return True
+
+        def write(self, data):
+            raise Timeout(None)
+
+        def close(self):
+            if not self.closed:
+                super().close()
+                raise OSError("of the raw file")
+
+    for file in (buffered.BufferedWriter(Raw()), buffered.TextIOWrapper(buffered.BufferedWriter(Raw()))):
+        file.write("text" if isinstance(file, io.TextIOWrapper) else b"data")
+        with pytest.raises(Timeout) as caught:
+            file.close()
+        assert str(caught.value.__cause__) == "of the raw file"
+        assert file.closed
+
+
+def test_a_text_file_closes_a_buffer_of_another_kind():
+    below = io.BytesIO()
+    file = buffered.TextIOWrapper(below)
+    file.write("text")
+    file.flush()
+    assert below.getvalue() == b"text"
+    file.close()
+    assert below.closed
 
 
 def test_a_reader_does_not_hold_up_a_writer():
