@@ -186,7 +186,9 @@ def full_writer(kind, mode):
     return file, reader
 
 
-@pytest.mark.parametrize("kind, mode", [("pipe", "wb"), ("pipe", "w"), *(("socket", mode) for mode in ("wb", "w", "rwb"))])
+@pytest.mark.parametrize(
+    "kind, mode", [("pipe", "wb"), ("pipe", "w"), *(("socket", mode) for mode in ("wb", "w", "rwb"))]
+)
 @pytest.mark.parametrize("how", ["killed", "out of time"])
 def test_who_closes_a_file_that_cannot_be_written_out_is_ended(kind, mode, how):
     file, reader = full_writer(kind, mode)
