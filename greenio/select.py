@@ -14,7 +14,6 @@ import errno
 import os
 import select as _standard
 import time
-from contextlib import suppress as _suppress
 from select import *  # noqa: F403  (this module offers everything that the standard one does)
 
 from hub import closing as _closing
@@ -52,18 +51,16 @@ class _Waiting:
 
     def __init__(self, stream, descriptors):
         self.stream = stream
-        self.descriptors = descriptors
         self.closed = set()
-        for descriptor in descriptors:
-            _closing.listen(descriptor, self)
+        self.listenings = [_closing.listen(descriptor, self) for descriptor in descriptors]
 
-    def closing(self, descriptor):
-        self.closed.add(descriptor)
+    def closing(self, listening):
+        self.closed.add(listening.fd)
         self.stream.forget()  # whoever waits is woken
 
     def end(self):
-        for descriptor in self.descriptors:
-            _closing.unlisten(descriptor, self)
+        for listening in self.listenings:
+            listening.stop()
         self.stream.forget()
 
 
@@ -252,25 +249,21 @@ class _Registered:
 
     def __init__(self, epoll):
         self.epoll = epoll
-        self.descriptors = set()
+        self.listenings = {}  # by descriptor; those that are over are left in it
 
     def add(self, descriptor):
-        if descriptor not in self.descriptors:
-            self.descriptors.add(descriptor)
-            _closing.listen(descriptor, self)
+        known = self.listenings.get(descriptor)
+        if known is None or known.over:
+            self.listenings[descriptor] = _closing.listen(descriptor, None, self.epoll.fileno())
 
     def discard(self, descriptor):
-        self.descriptors.discard(descriptor)
-        _closing.unlisten(descriptor, self)
-
-    def closing(self, descriptor):
-        self.discard(descriptor)
-        with _suppress(OSError, ValueError):  # the kernel has dropped it, or the epoll is closed
-            self.epoll.unregister(descriptor)
+        known = self.listenings.pop(descriptor, None)
+        if known is not None:
+            known.stop()
 
     def clear(self):
-        while self.descriptors:
-            _closing.unlisten(self.descriptors.pop(), self)
+        while self.listenings:
+            self.listenings.popitem()[1].stop()
 
 
 class epoll:

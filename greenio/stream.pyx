@@ -519,8 +519,8 @@ cdef class Stream:
         if self.hub is not None and self.hub is hub_if_any():
             deadline_stop(self.reading, self.loop)
             deadline_stop(self.writing, self.loop)
-        self.others = None
         closing_descriptor(fd)
+        self.others = None  # last: a hub may go with it, and then any code runs
 
     def __repr__(self):
         waits = []

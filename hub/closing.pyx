@@ -3,26 +3,34 @@
 Rules
     1. closing_descriptor() is called before the descriptor is closed, by whoever closes it. It removes the descriptor
        from the epoll of every hub, as the kernel does not where the file is open elsewhere, and wakes those who wait.
-    2. Listeners wait for many descriptors with an epoll of their own. They are told in the thread that closes.
-    3. In a forked child the listeners, and the epolls, are the parent's.
+    2. Two threads may close the same object. The one that comes second closes at once, and then the number may be
+       another file's, while the first is still telling. So nothing is told by number only: what is closed is marked in
+       one step (`close_everywhere`), and those who are told later are known by what was marked.
+    3. Listeners wait for many descriptors with an epoll of their own. They are told in the thread that closes.
+    4. In a forked child the listeners, and the epolls, are the parent's.
 
 What does not belong here: how those are found out that close without a word. See Loop.look_after().
 """
 
 
+from hub.errors import HubDestroyed
 from hub.forks import in_child
-from hub.loop cimport watch_t
+from hub.loop cimport close_everywhere, highest_watched, watch_t
 from hub.loop import set_look_after_others
 from hub.scheduler cimport Scheduler, existing_hub
-from hub.threads cimport count_hubs, other_hubs
+from hub.threads cimport other_hubs
 
-__all__ = ["closing_descriptor", "closing_range", "listen", "listening", "unlisten"]
+__all__ = ["Listening", "closing_descriptor", "closing_range", "listen", "listening"]
 
 cdef extern from "fcntl.h" nogil:
     int fcntl(int fd, int command)
     int F_GETFD
 
-cdef dict listeners = {}  # descriptor to the list of those who listen
+cdef extern from "sys/epoll.h" nogil:
+    int EPOLL_CTL_DEL
+    int epoll_ctl(int epoll, int operation, int fd, void *event)
+
+cdef dict listeners = {}  # descriptor to the list of its Listenings
 
 
 cpdef int closing_descriptor(int fd) except -1:
@@ -30,53 +38,80 @@ cpdef int closing_descriptor(int fd) except -1:
 
     Does not switch. To be called before it is closed, by whoever closes it.
     """
-    cdef watch_t *watch
     cdef Scheduler hub = existing_hub()
-    cdef int of_this_thread = hub is not None
-    if of_this_thread:
+    cdef list those = None
+    cdef bint others = close_everywhere(fd, None if hub is None else hub.loop)
+    cdef Listening listening
+    if listeners:
+        those = listeners.pop(fd, None)
+        if those is not None:
+            for listening in those:
+                listening.over = True
+                if listening.epoll >= 0:
+                    epoll_ctl(listening.epoll, EPOLL_CTL_DEL, fd, NULL)
+    # From here on Python code may run, and other threads.
+    if others:
+        tell_others(fd)
+    if those is not None:
+        for listening in those:
+            if listening.listener is not None:
+                listening.listener.closing(listening)
+    return 0
+
+
+cdef int tell_others(int fd) except -1:
+    """Have those woken who wait for the descriptor in other threads, as their watches say."""
+    cdef Scheduler hub
+    cdef watch_t *watch
+    for hub in other_hubs():
         watch = hub.loop.watch_if_any(fd)
-        if watch != NULL:
-            hub.loop.watch_close(watch)
-    if count_hubs() > of_this_thread:
-        for hub in other_hubs():
-            watch = hub.loop.watch_if_any(fd)
-            if watch != NULL and hub.loop.watch_close_elsewhere(watch):
+        if watch != NULL and watch.to_tell:
+            watch.to_tell = False
+            try:
                 hub.run_callback_threadsafe(hub.loop.closed_elsewhere, fd, watch.generation)
-    if listeners and fd in listeners:
-        for listener in list(listeners[fd]):
-            listener.closing(fd)
+            except HubDestroyed:
+                pass  # so they have been told of that
     return 0
 
 
 def closing_range(low, high):
     """closing_descriptor() for each that is waited for, from `low` to below `high`."""
-    cdef Scheduler hub
-    cdef list all_hubs = other_hubs()
     cdef int fd
-    if existing_hub() is not None:
-        all_hubs.append(existing_hub())
-    waited = set(listeners)
-    for hub in all_hubs:
-        for fd in range(max(low, 0), min(high, hub.loop.core.watches_length)):
-            if hub.loop.watch_if_any(fd) != NULL:
-                waited.add(fd)
-    for fd in waited:
+    for fd in range(max(low, 0), min(high, highest_watched())):
+        closing_descriptor(fd)
+    for fd in list(listeners):
         if low <= fd < high:
             closing_descriptor(fd)
 
 
-def listen(int fd, listener):
-    """Call ``listener.closing(fd)`` before descriptor `fd` is closed, in the thread that closes it."""
-    listeners.setdefault(fd, []).append(listener)
+cdef class Listening:
+    """Somebody is to be told before a descriptor is closed: what listen() returns."""
+
+    cdef readonly int fd
+    cdef readonly bint over  # the descriptor is closed; the number may be another file's
+    cdef object listener
+    cdef int epoll
+
+    def stop(self):
+        """Do not tell it any more. Does nothing where it was told."""
+        cdef list those = listeners.get(self.fd)
+        if those is not None and self in those:
+            those.remove(self)
+            if not those:
+                del listeners[self.fd]
 
 
-def unlisten(int fd, listener):
-    """Do not call it any more. Does nothing if it does not listen."""
-    cdef list those = listeners.get(fd)
-    if those is not None and listener in those:
-        those.remove(listener)
-        if not those:
-            del listeners[fd]
+def listen(int fd, listener, int epoll=-1):
+    """Call ``listener.closing(listening)`` before descriptor `fd` is closed, in the thread that closes it, once.
+
+    `epoll`: a descriptor of one that `fd` is taken from then. The listener may be None. Returns that Listening.
+    """
+    cdef Listening made = Listening()
+    made.fd = fd
+    made.listener = listener
+    made.epoll = epoll
+    listeners.setdefault(fd, []).append(made)
+    return made
 
 
 def listening():

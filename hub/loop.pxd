@@ -61,6 +61,7 @@ cdef struct watch_t:
     unsigned int registered  # the generation in which that was done: in a later one it is gone from the kernel
     bint edge             # registered for changes only: what is so is not told again
     bint lost             # found to be closed behind our back; those who wait are still to be told
+    bint to_tell          # another thread has closed it, and has still to tell those who wait
     int unclaimed         # how often it fired with nobody there, since somebody waited
     fifo_t readers
     fifo_t writers
@@ -88,6 +89,8 @@ cdef struct handle_t:
 
 # What the C callbacks need to know of a loop. It lives as long as the Loop object.
 cdef struct core_t:
+    core_t *next_core     # all of this process
+    core_t *previous_core
     uv_loop_t *uv         # NULL once the loop is destroyed
     unsigned long epoch   # counts forks and the end: a pooled timer or watch from before must not be touched
     handle_t *handles     # every open Handle
@@ -173,8 +176,6 @@ cdef class Loop:
     cdef int watch_want(self, watch_t *watch, int events) except -1
     cdef void watch_update(self, watch_t *watch) noexcept
     cdef int watch_again(self, watch_t *watch) noexcept
-    cdef void watch_close(self, watch_t *watch) noexcept
-    cdef bint watch_close_elsewhere(self, watch_t *watch) noexcept
     cdef watch_t *watch_if_any(self, int fd) noexcept
     cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1
     cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept
@@ -208,6 +209,8 @@ cdef class Handle(Job):
     cdef int notify(self) except -1
 
 
+cdef bint close_everywhere(int fd, Loop here) noexcept
+cdef int highest_watched() noexcept
 cdef uint64_t now_ns() noexcept nogil
 cdef uint64_t due_after(double seconds) except? 0
 cdef void timer_to_pool(timer_t *timer) noexcept nogil

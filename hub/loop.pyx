@@ -162,6 +162,7 @@ cdef extern from *:
     void hub_signal_stop(uv_signal_t *handle, int number)
 
 cpyuv = PyInit__cpyuv()
+cdef core_t *living = NULL  # of the loops of all threads; with the GIL
 look_after_others = None  # finds out what else has been closed: hub.closing says
 
 LIBUV_VERSION = (<bytes> uv_version_string()).decode()
@@ -399,6 +400,61 @@ cdef void bury(watch_t *watch) noexcept:
     end_generation(watch, watch.generation)
 
 
+cdef void close_watch(watch_t *watch) noexcept:
+    """The owner is about to close the descriptor: everybody who waits for it is woken as closed."""
+    if watch.events:
+        unregister(watch)
+    watch.lost = False
+    watch.generation += 1
+    end_generation(watch, watch.generation)
+
+
+cdef bint close_watch_elsewhere(watch_t *watch) noexcept:
+    """close_watch() for any thread that has the GIL. Returns whether closed_elsewhere() is to be called."""
+    cdef bint refused = False
+    if watch.events and watch.registered == watch.generation:
+        # The loop's own thread may be in the middle of it, and unregister it too: then the epoll is made anew for
+        # nothing. It never registers without the GIL.
+        refused = hub_poll_withdraw(watch.core.uv, watch.fd) != 0
+    watch.generation += 1
+    if refused:
+        watch.core.renew = True
+    return refused or watch.readers.head != NULL or watch.writers.head != NULL or watch.listeners != NULL
+
+
+cdef bint close_everywhere(int fd, Loop here) noexcept:
+    """Descriptor `fd` is about to be closed: take it from the epoll of every loop, and count its watches up.
+
+    Those who wait on `here`, the loop of this thread or None, are woken. Returns whether those of others are still to
+    be told: the `to_tell` of their watches is set.
+
+    No Python code runs in here, so no other thread does. It may know that the descriptor is being closed, and close it
+    itself; and then the number is another file's.
+    """
+    cdef core_t *core = living
+    cdef watch_t *watch
+    cdef bint others = False
+    while core != NULL:
+        watch = core.watches[fd] if 0 <= fd < core.watches_length else NULL
+        if watch != NULL:
+            if here is not None and core is here.core:
+                close_watch(watch)
+            elif close_watch_elsewhere(watch):
+                watch.to_tell = others = True
+        core = core.next_core
+    return others
+
+
+cdef int highest_watched() noexcept:
+    """All descriptors that are watched, in any thread, are below that number."""
+    cdef core_t *core = living
+    cdef int highest = 0
+    while core != NULL:
+        highest = max(highest, core.watches_length)
+        core = core.next_core
+    return highest
+
+
 cdef void on_before_sleep(uv_prepare_t *handle) noexcept nogil:
     """What fired at the beginning of a turn may have made somebody ready: then the turn must not sleep."""
     cdef core_t *core = <core_t *> handle.data
@@ -475,6 +531,24 @@ cdef object restore_wakeup_fd(int fd):
         set_wakeup_fd(-1)
 
 
+cdef void link_core(core_t *core) noexcept:
+    global living
+    core.next_core = living
+    if living != NULL:
+        living.previous_core = core
+    living = core
+
+
+cdef void unlink_core(core_t *core) noexcept:
+    global living
+    if core.previous_core != NULL:
+        core.previous_core.next_core = core.next_core
+    else:
+        living = core.next_core
+    if core.next_core != NULL:
+        core.next_core.previous_core = core.previous_core
+
+
 # --- the loop ---------------------------------------------------------------------------------------------------
 
 cdef class Loop:
@@ -491,10 +565,14 @@ cdef class Loop:
         self.core = <core_t *> PyMem_RawCalloc(1, sizeof(core_t))
         if self.core == NULL:
             raise MemoryError()
+        link_core(self.core)
         self.make()
 
     def __dealloc__(self):
-        if self.core != NULL and self.core.uv == NULL:
+        if self.core == NULL:
+            return
+        unlink_core(self.core)
+        if self.core.uv == NULL:
             PyMem_RawFree(self.core)
         # else: not destroyed. Handles are open on it, so its memory is left to the operating system.
 
@@ -804,26 +882,6 @@ cdef class Loop:
             lose(watch)
         return 0
 
-    cdef void watch_close(self, watch_t *watch) noexcept:
-        """The owner is about to close the descriptor: everybody who waits for it is woken as closed."""
-        if watch.events:
-            unregister(watch)
-        watch.lost = False
-        watch.generation += 1
-        end_generation(watch, watch.generation)
-
-    cdef bint watch_close_elsewhere(self, watch_t *watch) noexcept:
-        """watch_close() for any thread that has the GIL. Returns whether closed_elsewhere() is to be called."""
-        cdef bint refused = False
-        if watch.events and watch.registered == watch.generation:
-            # The loop's own thread may be in the middle of it, and unregister it too: then the epoll is made anew for
-            # nothing. It never registers without the GIL.
-            refused = hub_poll_withdraw(watch.core.uv, watch.fd) != 0
-        watch.generation += 1
-        if refused:
-            watch.core.renew = True
-        return refused or watch.readers.head != NULL or watch.writers.head != NULL or watch.listeners != NULL
-
     cdef int verify(self, bint all) noexcept:
         """Find those who wait for a descriptor that was closed behind our back, and tell them.
 
@@ -836,8 +894,10 @@ cdef class Loop:
             watch = core.watches[i]
             if watch == NULL:
                 continue
-            if watch.events and watch.registered == watch.generation and (all or wanted_events(watch)):
-                if hub_poll_verify(core.uv, &watch.uv):
+            if watch.events and (all or wanted_events(watch)):
+                if watch.registered != watch.generation:
+                    stop(watch)  # another thread has taken it from the kernel, and closes it
+                elif hub_poll_verify(core.uv, &watch.uv):
                     lose(watch)
             if watch.lost:
                 bury(watch)
@@ -935,7 +995,7 @@ cdef class Loop:
         if watch == NULL:
             return False
         waited = watch.readers.head != NULL or watch.writers.head != NULL
-        self.watch_close(watch)
+        close_watch(watch)
         return waited
 
     # --- what user code may ask ---
@@ -1035,6 +1095,10 @@ cdef class Loop:
         if uv == NULL:
             return
         core.epoch += 1
+        # Not to be found by other threads any more: their memory goes below.
+        PyMem_RawFree(core.watches)
+        core.watches = NULL
+        core.watches_length = 0
         if self.owns_signals:
             self.leave_slot(core.signal_write)
         while core.orphans != NULL:
@@ -1064,9 +1128,6 @@ cdef class Loop:
         for fd in (core.probe, core.signal_read, core.signal_write):
             if fd >= 0:
                 close_descriptor(fd)
-        PyMem_RawFree(core.watches)
-        core.watches = NULL
-        core.watches_length = 0
         drop_timers(core)
         while ready_pop(&core.ready) != NULL:
             pass

@@ -147,11 +147,6 @@ def hub_of(greenlet):
     return None
 
 
-cdef Py_ssize_t count_hubs() except -1:
-    """How many there are of this process, or a few more."""
-    return len(hubs)
-
-
 # --- the end of a hub: methods of Hub ---------------------------------------------------------------------------
 
 def join(Scheduler self, timeout=None):
