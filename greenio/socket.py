@@ -357,11 +357,11 @@ class socket(_standard.socket):
         super()._real_close()
 
     def detach(self):
-        """Give the descriptor up without closing it, and return it. Greenlets that wait on it get EBADF.
+        """Give the descriptor up without closing it, and return it. Greenlets in a call of this socket's get EBADF.
 
         Whoever takes it over finds it blocking if this socket had no timeout, as a standard one would leave it.
         """
-        self._stream.forget()
+        self._stream.leave_open()
         descriptor = super().detach()
         if descriptor >= 0 and self._stream.flagged:
             with suppress(OSError):  # closed behind our back

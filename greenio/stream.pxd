@@ -51,6 +51,7 @@ cdef class Stream:
     cpdef uint64_t deadline(self) except? 0
     cdef int wait(self, int events, uint64_t due, bint tried) except -1
     cdef int wake_readers_of(self, hub) except -1
+    cdef int take_descriptor(self) noexcept
     cdef int closed(self) except -1
     cdef int leave_error(self, int error) noexcept
     cdef int raise_left_error(self) except -1

@@ -34,7 +34,7 @@ from libc.errno cimport EAGAIN, EBADF, EINTR, errno
 from libc.stdint cimport uint64_t
 
 from cpython.ref cimport Py_DECREF, Py_XDECREF
-from hub.closing cimport closing_descriptor
+from hub.closing cimport closing_descriptor, leaving_descriptor
 from hub.deadlines cimport deadline_drop, deadline_new, deadline_stop, deadline_t
 from hub.arguments cimport seconds_of
 from hub.loop cimport due_after, watch_t
@@ -510,15 +510,33 @@ cdef class Stream:
         """It was accepted from that listener, whose SO_RCVTIMEO and SO_SNDTIMEO it has."""
         self.limits_unknown = listener.limits_unknown or listener.receive_limit >= 0 or listener.send_limit >= 0
 
-    def forget(self):
-        """The descriptor is about to be closed or given away: wake everybody who waits for it, with EBADF."""
+    cdef int take_descriptor(self) noexcept:
+        """The descriptor, which is this object's no longer, or -1."""
         cdef int fd = self.fd
         self.fd = -1
-        if fd < 0:
-            return
-        if self.hub is not None and self.hub is hub_if_any():
+        if fd >= 0 and self.hub is not None and self.hub is hub_if_any():
             deadline_stop(self.reading, self.loop)
             deadline_stop(self.writing, self.loop)
+        return fd
+
+    def leave_open(self):
+        """The descriptor is given away: wake everybody who waits for it with this object, with EBADF."""
+        cdef int fd = self.take_descriptor()
+        cdef dict others = self.others
+        if fd < 0:
+            return
+        self.others = None
+        if self.watch != NULL and self.epoch == self.hub.loop.core.epoch:
+            leaving_descriptor(self.hub, fd, self.generation)
+        if others is not None:
+            for hub, generation in others.items():
+                leaving_descriptor(hub, fd, generation)
+
+    def forget(self):
+        """The descriptor is about to be closed: wake everybody who waits for it, with EBADF."""
+        cdef int fd = self.take_descriptor()
+        if fd < 0:
+            return
         closing_descriptor(fd)
         self.others = None  # last: a hub may go with it, and then any code runs
 

@@ -15,9 +15,9 @@ What does not belong here: how those are found out that close without a word. Se
 
 from hub.errors import HubDestroyed
 from hub.forks import in_child
-from hub.loop cimport close_everywhere, highest_watched, watch_t
+from hub.loop cimport close_everywhere, close_generation, highest_watched, watch_t
 from hub.loop import set_look_after_others
-from hub.scheduler cimport Scheduler, existing_hub
+from hub.scheduler cimport Scheduler, existing_hub, is_current
 from hub.threads cimport other_hubs
 
 __all__ = ["Listening", "closing_descriptor", "closing_range", "listen", "listening"]
@@ -67,10 +67,26 @@ cdef int tell_others(int fd) except -1:
         watch = hub.loop.watch_if_any(fd)
         if watch != NULL and watch.to_tell:
             watch.to_tell = False
-            try:
-                hub.run_callback_threadsafe(hub.loop.closed_elsewhere, fd, watch.generation)
-            except HubDestroyed:
-                pass  # so they have been told of that
+            tell(hub, fd, watch.generation)
+    return 0
+
+
+cdef int tell(Scheduler hub, int fd, unsigned int generation) except -1:
+    try:
+        hub.run_callback_threadsafe(hub.loop.closed_elsewhere, fd, generation)
+    except HubDestroyed:
+        pass  # so they have been told of that
+    return 0
+
+
+cdef int leaving_descriptor(Scheduler hub, int fd, unsigned int generation) except -1:
+    """An object that waited in `hub` for descriptor `fd` gives it away, open: wake those who wait, with OSError(EBADF).
+
+    `generation` is what the descriptor's watch had then. In a later one the number is another file's already, as
+    somebody has closed it without a word; that file's readers know nothing of the object.
+    """
+    if close_generation(hub.loop, fd, generation, is_current(hub)):
+        tell(hub, fd, generation + 1)
     return 0
 
 

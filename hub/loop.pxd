@@ -210,6 +210,7 @@ cdef class Handle(Job):
 
 
 cdef bint close_everywhere(int fd, Loop here) noexcept
+cdef bint close_generation(Loop loop, int fd, unsigned int generation, bint here) noexcept
 cdef int highest_watched() noexcept
 cdef uint64_t now_ns() noexcept nogil
 cdef uint64_t due_after(double seconds) except? 0

@@ -445,6 +445,20 @@ cdef bint close_everywhere(int fd, Loop here) noexcept:
     return others
 
 
+cdef bint close_generation(Loop loop, int fd, unsigned int generation, bint here) noexcept:
+    """Those who wait for `fd` on that loop are woken as closed, if its watch is still of that generation.
+
+    `here`: the loop is this thread's. Returns whether closed_elsewhere() is to be called. No Python code runs in here.
+    """
+    cdef watch_t *watch = loop.watch_if_any(fd)
+    if watch == NULL or watch.generation != generation:
+        return False  # the number is another file's
+    if not here:
+        return close_watch_elsewhere(watch)
+    close_watch(watch)
+    return False
+
+
 cdef int highest_watched() noexcept:
     """All descriptors that are watched, in any thread, are below that number."""
     cdef core_t *core = living

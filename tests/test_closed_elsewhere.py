@@ -324,3 +324,55 @@ def test_the_error_queue_is_what_is_waited_for():
             sleep(0.001)
         assert len(seen) > 1, "it fires for as long as it is so"
     sock.close()
+
+
+def test_detached_when_the_number_is_another_threads():
+    """An object whose descriptor was closed behind its back gives up a number that another thread has by now."""
+    ours, theirs = socketpair()
+    number = ours.fileno()
+    old = spawn(ours.recv, 10)
+    old.reports_errors = False
+    sleep(0.001)
+    waiting, received = threading.Event(), []
+    os.close(number)
+    plain, other = standard.socketpair()
+    assert number in (plain.fileno(), other.fileno())
+    if number == other.fileno():
+        plain, other = other, plain
+
+    def read():
+        new = socket(fileno=plain.detach())
+        reader = spawn(new.recv, 10)
+        sleep(0)
+        waiting.set()
+        received.append(reader.get(timeout=10))
+        new.close()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    assert waiting.wait(10)
+    ours.detach()
+    with pytest.raises(OSError) as caught:
+        old.get(timeout=5)
+    assert caught.value.errno == errno.EBADF
+    other.send(b"new")
+    thread.join()
+    assert received == [b"new"]
+    other.close()
+    theirs.close()
+
+
+def test_detached_while_it_is_selected():
+    """The descriptor is open, as in the standard library: select() goes on. Who receives by the object is told."""
+    ours, theirs = socketpair()
+    reader, selecting = spawn(ours.recv, 10), spawn(select.select, [ours.fileno()], [], [])
+    reader.reports_errors = False
+    sleep(0.001)
+    number = ours.detach()
+    with pytest.raises(OSError) as caught:
+        reader.get(timeout=5)
+    assert caught.value.errno == errno.EBADF
+    theirs.send(b"x")
+    assert selecting.get(timeout=5)[0] == [number]
+    os.close(number)
+    theirs.close()
