@@ -12,7 +12,9 @@ Rules
     3. What is called again and again and need not wait lets others run now and then (be_fair()): a get() before it
        takes an item; what only asks, before it answers; what fails as it must not wait, before it looks a last time.
     4. Whoever waits to get something does so only while there is nothing, and to put only while it is full.
-    5. A queue whose `mutex` was asked for has that as its turn from then on, in which programs may do what they do
+    5. What a hook raises belongs to whose put(), get() or peek() it was called for, and that is over then; nobody else
+       waits longer for it. What is no Exception may have been meant for the one who runs: he gets it as well.
+    6. A queue whose `mutex` was asked for has that as its turn from then on, in which programs may do what they do
        with the standard library's. Who waits stands in the lines as ever; they are served when the mutex is given up.
 """
 
@@ -33,7 +35,7 @@ from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait, be_fair
 from hub.wait_queue cimport (
     Waitable, await_final_turn, await_turn, line_grant, line_grant_all, line_join, line_peek, line_take, line_wake,
-    new_turn,
+    line_withdraw, new_turn,
 )
 
 from greenio.condition import Condition
@@ -65,6 +67,12 @@ cdef object SHUT_DOWN = object()  # granted in place of an item, or for one, whe
 cdef class Failure:
     """Granted to whoever waits, in place of an item: the exception that came of it."""
     cdef object error
+
+
+cdef Failure failure_of(error):
+    cdef Failure failure = Failure()
+    failure.error = error
+    return failure
 
 
 cdef object check_timeout(object timeout):
@@ -280,56 +288,105 @@ cdef class SimpleQueue(Waitable):
     cdef bint has_work(self) except -1:
         if self.left_over:
             return True
-        if line_peek(&self.getters) is not None and (self.closed or self._qsize() > 0):
-            return True
-        return line_peek(&self.putters) is not None and (self.closed or self.has_room())
+        if line_peek(&self.getters) is not None:
+            try:
+                if self.closed or self._qsize() > 0:
+                    return True
+            except BaseException as error:
+                if not self.fail_getter(error):
+                    raise
+        if line_peek(&self.putters) is not None:
+            try:
+                return self.closed or self.has_room()
+            except BaseException as error:
+                if not self.fail_putter(error, line_take(&self.putters)):
+                    raise
+        return False
+
+    cdef bint fail_getter(self, error) except -1:
+        """Give the first of those who wait to get what was raised for him. Whether it is for him alone."""
+        return line_grant(&self.getters, failure_of(error)) and isinstance(error, Exception)
+
+    cdef bint fail_putter(self, error, Wait putter) except -1:
+        """The same with one who was taken out of the line, or None."""
+        if putter is None:
+            return False
+        putter.given = failure_of(error)
+        line_wake(putter)
+        return isinstance(error, Exception)
 
     cdef int serve(self) except -1:
+        """Do what can be done for those who wait. With the turn."""
         cdef Wait wait
-        cdef Failure failure
+        for_us = None
         while True:
             if self.left_over:
-                item = self.left_over.pop(0)
+                self.put_back(self.left_over.pop(0), "put into", "in a finalizer")
+                continue
+            if line_peek(&self.getters) is not None:
                 try:
-                    self._put(item)
+                    there = self._qsize() > 0
+                    if there:
+                        item = self._get()
                 except BaseException as error:
-                    sys.unraisablehook(Unraisable(error, f"an item that was put into {self!r} in a finalizer", item))
-                continue
-            if line_peek(&self.getters) is not None and self._qsize() > 0:
-                item = self._get()
-                if not line_grant(&self.getters, item):
-                    self._put(item)
-                elif self.guard is not None:
-                    self.when_not_full.notify()
-                continue
+                    if not self.fail_getter(error):
+                        for_us = error
+                    continue
+                if there:
+                    if not line_grant(&self.getters, item):
+                        self.put_back(item, "given back to", "")
+                    elif self.guard is not None:
+                        self.when_not_full.notify()
+                    continue
             if self.closed:
-                self.refuse_all(False)
+                self.refuse_all()
                 break
-            wait = line_take(&self.putters) if self.putters.head != NULL and self.has_room() else None
-            if wait is None:
+            if line_peek(&self.putters) is None:
                 break
+            wait = None
             try:
+                if not self.has_room():
+                    break
+                wait = line_take(&self.putters)
+                if wait is None:
+                    break
                 self._put(wait.given)
                 self.note_put()
                 if self.guard is not None:
                     self.when_not_empty.notify()
             except BaseException as error:
-                failure = Failure()
-                failure.error = error
-                wait.given = failure
-            line_wake(wait)
-        if self.peekers.head != NULL and self._qsize() > 0:
-            line_grant_all(&self.peekers)
+                if not self.fail_putter(error, line_take(&self.putters) if wait is None else wait):
+                    for_us = error
+            else:
+                line_wake(wait)
+        if self.peekers.head != NULL:
+            try:
+                there = self._qsize() > 0
+            except BaseException as error:
+                there = True  # each of them looks for himself, and gets it
+                if not isinstance(error, Exception):
+                    for_us = error
+            if there:
+                line_grant_all(&self.peekers)
+        if for_us is not None:
+            raise for_us
         return 0
 
-    cdef int refuse_all(self, bint immediate) except -1:
-        """It was shut down: nobody can put, and nobody get what is not there."""
+    cdef int put_back(self, object item, str how, str where) except -1:
+        """Put an item in that nobody waits to put. With the turn. What goes wrong is reported."""
+        try:
+            self._put(item)
+        except BaseException as error:
+            report(error, f"an item that was {how} {self!r} {where}".rstrip(), item)
+        return 0
+
+    cdef int refuse_all(self) except -1:
+        """It was shut down, and is empty or to be taken as such: nobody can put, and nobody get."""
         while line_grant(&self.putters, SHUT_DOWN):
             pass
-        if immediate or self.size() == 0:
-            while line_grant(&self.getters, SHUT_DOWN):
-                pass
-            line_grant_all(&self.peekers)
+        while line_grant(&self.getters, SHUT_DOWN):
+            pass
+        line_grant_all(&self.peekers)
         return 0
 
     cdef int refuse_below(self) except -1:
@@ -406,7 +463,11 @@ cdef class SimpleQueue(Waitable):
         if self.kind == KIND_HOOKED:
             self.refuse_below()
         line_join(&self.putters, wait)
-        self.joined()
+        try:
+            self.joined()
+        except BaseException:
+            line_withdraw(wait)
+            raise
         if not await_final_turn(wait):
             raise Full
         if wait.given is SHUT_DOWN:
@@ -477,6 +538,8 @@ cdef class SimpleQueue(Waitable):
         item, wait.given = wait.given, None
         if item is SHUT_DOWN:
             raise ShutDown(f"{self!r} was shut down")
+        if type(item) is Failure:
+            raise (<Failure> item).error
         return item
 
     def get(self, block=True, timeout=None):
@@ -574,6 +637,9 @@ cdef class SimpleQueue(Waitable):
 
     cdef int give_back(self, Wait taker) except -1:
         item, taker.given = taker.given, None
+        if type(item) is Failure:
+            report((<Failure> item).error, f"get() of {self!r} for one who was ended meanwhile", self)
+            return 0
         if item is SHUT_DOWN or line_grant(&self.getters, item):
             return 0
         if self.kind == KIND_FIFO or self.first_in_first_out:
@@ -582,7 +648,7 @@ cdef class SimpleQueue(Waitable):
             self.append_item(item)
         elif self.enter(self.guard is None):
             try:
-                self._put(item)
+                self.put_back(item, "given back to", "")
             finally:
                 self.leave()
         else:
@@ -799,13 +865,21 @@ cdef class Queue(SimpleQueue):
                 self.unfinished = max(0, self.unfinished - dropped)
                 if self.unfinished == 0:
                     self.tell_all_done()
-            self.refuse_all(immediate)
             if self.guard is not None:
                 self.when_not_empty.notify_all()
                 self.when_not_full.notify_all()
         finally:
-            if entered:
+            self.tell_of_shutdown(entered)
+
+    cdef int tell_of_shutdown(self, bint entered) except -1:
+        """Wake those who wait for what will not come."""
+        line_grant_all(&self.peekers)  # each of them looks for himself
+        if entered or self.kind == KIND_HOOKED:
+            if entered or self.enter(True):  # if it is taken below, whoever has it will do it
                 self.leave()
+        elif len(self.container) == 0:
+            self.refuse_all()
+        return 0
 
     cdef bint drop(self) except -1:
         """Take an item out without letting another in. False if the container is in use."""
@@ -857,7 +931,19 @@ cdef class PriorityQueue(Queue):
         heapq.heappush(self.queue, item)
 
     def _get(self):
-        return heapq.heappop(self.queue)
+        heap = self.queue
+        first = heap[0]
+        try:
+            return heapq.heappop(heap)
+        except BaseException:
+            heap.append(first)  # a comparison failed: it is out of the heap already
+            raise
+
+
+cdef int report(error, message, source) except -1:
+    """Tell sys.unraisablehook() of an exception that nobody waits for."""
+    sys.unraisablehook(Unraisable(error, message, source))
+    return 0
 
 
 class Unraisable:

@@ -18,6 +18,7 @@ cdef Wait new_turn(object what, object timeout)
 cdef void line_join(fifo_t *line, Wait wait) noexcept
 cdef bint await_turn(Wait wait) except -1
 cdef bint await_final_turn(Wait wait) except -1
+cdef void line_withdraw(Wait wait) noexcept
 cdef void wait_is_over(Wait wait) noexcept
 
 cdef bint link_grant(link_t *link) except -1

@@ -67,10 +67,11 @@ cdef class Waitable:
         take_now() must have been tried with nothing in between. Raises what is thrown in meanwhile.
         """
         line_join(self.line(), wait)
-        self.joined()
         try:
+            self.joined()
             return await_turn(wait)
         except BaseException:
+            line_withdraw(wait)
             if wait.c.granted_by != NULL:
                 self.give_back(wait)
             raise
@@ -96,7 +97,7 @@ cdef Wait new_turn(object what, object timeout):
 
 
 cdef void line_join(fifo_t *line, Wait wait) noexcept:
-    """Stand at the end of the line. await_turn() must follow at once."""
+    """Stand at the end of the line. await_turn() must follow at once, or line_withdraw()."""
     fifo_append(line, &wait.c.link)
 
 
@@ -148,6 +149,13 @@ cdef int stand_in_line(Wait wait) except -2:
             fifo_remove(&w.link)
         wait_release(w)
     return result
+
+
+cdef void line_withdraw(Wait wait) noexcept:
+    """Leave the line without waiting in it, or after that."""
+    wait_is_over(wait)
+    if wait.c.link.fifo != NULL:
+        fifo_remove(&wait.c.link)
 
 
 cdef void wait_is_over(Wait wait) noexcept:
