@@ -98,6 +98,7 @@ cdef struct core_t:
     long handles_open     # all whose memory libuv may still use
     ready_t ready         # the ready queue of the loop's hub
     long references       # parked waits and alarms that keep the loop alive
+    long dropped          # how many of these are gone: other threads count here, with the GIL
     hub_heap timers       # the running ones
     timer_block_t *timer_blocks  # memory of all timers
     size_t timers_made
@@ -150,6 +151,7 @@ cdef class Loop:
     cdef bint is_alive(self) noexcept
     cdef int poll(self, bint block) except -1
     cdef int wake_up(self) except -1
+    cdef void drop_reference(self) noexcept
     cdef int look_again(self, uint64_t nanoseconds) except -1
     cdef int watch_signals(self) except -1
     cdef bint claim_signals(self) except -1

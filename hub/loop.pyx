@@ -649,6 +649,8 @@ cdef class Loop:
     cdef bint is_alive(self) noexcept:
         """Whether anything could still happen: a referenced handle, request or wait."""
         cdef bint alive
+        self.core.references -= self.core.dropped
+        self.core.dropped = 0
         hub_check(self.core.references >= 0, b"what keeps the loop alive is counted")
         if self.core.references > 0:
             return True
@@ -688,6 +690,12 @@ cdef class Loop:
         if self.core.uv != NULL:
             uv_async_send(&self.core.wakeup)
         return 0
+
+    cdef void drop_reference(self) noexcept:
+        """What another thread has cancelled keeps the loop alive no longer. Any thread; needs the GIL."""
+        if self.core.uv != NULL:
+            self.core.dropped += 1
+            uv_async_send(&self.core.wakeup)
 
     cdef int look_again(self, uint64_t nanoseconds) except -1:
         """See to it that a sleep which begins now ends after so long, or earlier."""
@@ -1063,7 +1071,7 @@ cdef class Loop:
     def activecnt(self):
         """How many waits, alarms and handles keep the loop alive (int)."""
         self.check()
-        return self.core.references + hub_active_handles(self.core.uv) - 1
+        return self.core.references - self.core.dropped + hub_active_handles(self.core.uv) - 1
 
     @property
     def pendingcnt(self):
@@ -1077,7 +1085,8 @@ cdef class Loop:
         kind = " default" if self.default else ""
         return (
             f"<{type(self).__name__} at {id(self):#x}{kind} libuv {LIBUV_VERSION} "
-            f"fileno={self.fileno()} references={self.core.references} ready={self.core.ready.length}>"
+            f"fileno={self.fileno()} references={self.core.references - self.core.dropped} "
+            f"ready={self.core.ready.length}>"
         )
 
     def statistics(self):
@@ -1094,7 +1103,7 @@ cdef class Loop:
                 registered += self.core.watches[i].events != 0
         return {
             "ready": self.core.ready.length,
-            "references": self.core.references,
+            "references": self.core.references - self.core.dropped,
             "watches": watches,
             "watches_registered": registered,
             "handles": handles,
@@ -1192,7 +1201,7 @@ cdef class Loop:
         core.handles_open = 0
         if core.uv != NULL:
             self.close_descriptors()
-        core.references = 0
+        core.references = core.dropped = 0
         core.signal_count = 0
         core.running = core.renew = False
         self.look_again_runs = False
@@ -1486,6 +1495,9 @@ cdef class Handle(Job):
         cdef uint64_t again = nanoseconds_of(repeat)
         self.require()
         stop_handle_timer(self.state)
+        self.state.fired = False
+        if self.node.queued:
+            ready_remove(&self.loop.core.ready, &self.node)  # it has fired, of which nobody was told yet
         self.state.due = due
         self.state.repeat = again
         self.loop.core.references += self.state.references

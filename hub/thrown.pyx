@@ -27,20 +27,18 @@ cdef extern from *:
     """
     /* Whose an alarm is whose time has come: its loop takes the timer's target away, without the GIL, or another thread
        that cancels it puts one of these there. Either finds what the other has done. */
-    static char hub_cancelled, hub_cancelled_with_reference;
+    static char hub_cancelled;
 
     #define hub_claim_target(place) __atomic_exchange_n((place), NULL, __ATOMIC_ACQ_REL)
 
-    static int hub_replace_target(void **place, void *target, int reference)
+    static int hub_cancel_target(void **place, void *target)
     {
-        void *mark = reference ? &hub_cancelled_with_reference : &hub_cancelled;
-        return __atomic_compare_exchange_n(place, &target, mark, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+        return __atomic_compare_exchange_n(place, &target, &hub_cancelled, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
     }
     """
     char hub_cancelled
-    char hub_cancelled_with_reference
     void *hub_claim_target(void **place) nogil
-    bint hub_replace_target(void **place, void *target, bint reference)
+    bint hub_cancel_target(void **place, void *target)
 
 
 cdef int pend_exception(slot_t *slot, object exception) except -1:
@@ -183,16 +181,14 @@ cdef int alarms_go_on(timer_t *timer, PyObject *target, Loop loop) except -1:
 
 
 cdef inline bint is_cancelled(void *target) noexcept nogil:
-    return target == NULL or target is &hub_cancelled or target is &hub_cancelled_with_reference
+    return target == NULL or target is &hub_cancelled
 
 
 cdef void on_alarm(timer_t *timer) noexcept nogil:
     cdef void *target = hub_claim_target(&timer.target)
     cdef alarm_t *alarm = <alarm_t *> target
     cdef wait_t *wait
-    if target is &hub_cancelled or target is &hub_cancelled_with_reference:
-        if target is &hub_cancelled_with_reference:
-            timer.core.references -= 1
+    if target is &hub_cancelled:
         timer_to_pool(timer)
         return
     hub_check(alarm.is_set and is_nowhere(alarm), b"an alarm that fires is set, and was not delivered")
@@ -301,10 +297,12 @@ cdef void alarm_cancel(alarm_t *alarm) noexcept:
                 if alarm.references:
                     loop.core.references -= 1
                 loop.timer_give(timer)
-            elif not hub_replace_target(&timer.target, alarm, alarm.references):
+            elif not hub_cancel_target(&timer.target, alarm):
                 alarm.is_cancelled = True  # it has just fired: from now on it is its own thread's
                 return
             # else: another thread's timer is out of reach. It will find nobody to tell.
+            elif alarm.references:
+                loop.drop_reference()
         alarm.timer = NULL
         clear_alarm(alarm)
         return

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import time
 import weakref
 
 import pytest
@@ -113,20 +114,24 @@ class TestTimeoutsOfALoopThatHasEnded:
         assert len(joinall(sleepers, timeout=30)) == 100
 
 
-def test_a_timeout_that_another_thread_cancels_does_not_keep_the_hub_waiting():
+@pytest.mark.parametrize("seconds, asleep", [(0.02, False), (600, False), (600, True)])
+def test_a_timeout_that_another_thread_cancels_does_not_keep_the_hub_waiting(seconds, asleep):
     started, cancelled = threading.Event(), threading.Event()
     timeouts = []
 
     def cancel():
         started.wait()
+        if asleep:
+            time.sleep(0.05)
         timeouts[0].cancel()
         cancelled.set()
 
     def work():
-        timeouts.append(Timeout.start_new(0.02))
+        timeouts.append(Timeout.start_new(seconds))
         started.set()
-        cancelled.wait()
-        return get_hub().join(timeout=10)
+        if not asleep:
+            cancelled.wait()
+        return get_hub().join(timeout=20) and get_hub().loop.activecnt == 0
 
     other = threading.Thread(target=cancel)
     other.start()

@@ -285,3 +285,23 @@ def test_signals_do_not_end_a_sleep_early():
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert seen
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_timer_that_is_started_when_it_has_fired_calls_back_once(again):
+    calls, pending = [], []
+    loop = get_hub().loop
+
+    def start_again():
+        pending.append(timer.pending)
+        (timer.again if again else timer.start)(calls.append, "second")
+
+    with loop.timer(0.001) as other, loop.timer(0.002) as timer:
+        other.start(start_again)
+        timer.start(calls.append, "first")
+        end = time.monotonic() + 0.005
+        while time.monotonic() < end:
+            pass  # both of them fire at once
+        sleep(0.02)
+        assert pending == [True] and calls == ["second"]
+        assert not timer.pending
