@@ -43,9 +43,12 @@ class PipeIO(io.RawIOBase):
     Greenlets, of any thread, that wait when it is closed get OSError(EBADF).
     """
 
+    # What is collected may be half made.
+    _fileno = -1
+    _closefd = False
+
     def __init__(self, fileno, mode="r", closefd=True, own=False):
         super().__init__()
-        self._fileno = -1  # what close() needs, should the look at the descriptor fail
         self._closefd = closefd
         self._reads = "r" in mode or "+" in mode
         self._writes = not self._reads or "+" in mode

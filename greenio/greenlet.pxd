@@ -33,6 +33,7 @@ cdef class Greenlet(HubGreenlet):
 
     cdef int setup(self, object run, tuple args, dict kwargs, object context) except -1
     cdef int setup_on(self, Scheduler hub, object run, tuple args, dict kwargs, object context) except -1
+    cdef int need_init(self) except -1
     cdef int record_spawn(self) except -1
     cdef int notify_links(self) except -1
     cdef int schedule_link(self, object link) except -1

@@ -248,6 +248,12 @@ cdef class Greenlet(HubGreenlet):
             self.record_spawn()
         return 0
 
+    cdef int need_init(self) except -1:
+        """Refuse to go on with one of a subclass whose __init__() does not call this one's."""
+        if self.scheduler is None:
+            raise RuntimeError(f"Greenlet.__init__() was not called by that of {type(self).__qualname__}")
+        return 0
+
     cdef int record_spawn(self) except -1:
         cdef object spawner = <object> running_greenlet()
         self.spawner = PyWeakref_NewRef(spawner, NULL)
@@ -298,6 +304,7 @@ cdef class Greenlet(HubGreenlet):
         """Schedule the greenlet to run. Only the first start counts. Does not switch."""
         if self.state != STATE_NEW:
             return
+        self.need_init()
         self.scheduler.check_thread()
         self.state = STATE_STARTING
         if spawn_callbacks:
@@ -326,6 +333,7 @@ cdef class Greenlet(HubGreenlet):
 
     def start_later(self, seconds):
         """Schedule the greenlet to run `seconds` (float) from now. Only the first start counts. Does not switch."""
+        self.need_init()
         cdef Scheduler hub = self.scheduler
         cdef timer_t *timer
         cdef double delay = seconds_of(seconds)
@@ -485,6 +493,7 @@ cdef class Greenlet(HubGreenlet):
     @property
     def loop(self):
         """The event loop of its hub."""
+        self.need_init()
         return self.scheduler.loop
 
     @property
@@ -509,6 +518,7 @@ cdef class Greenlet(HubGreenlet):
     cdef bint wait_for_end(self, object timeout) except -1:
         """Wait until it has finished, at most `timeout` seconds. False if that passed first. From any thread."""
         cdef Wait wait
+        self.need_init()
         if timeout is not None:
             seconds_of(timeout)
         if self.scheduler.destroyed and self.state != STATE_FINISHED:
@@ -553,6 +563,7 @@ cdef class Greenlet(HubGreenlet):
         `block`: wait for its end, at most `timeout` seconds (float; None for ever). It may catch the exception and
         go on. Returns None. Switches if it blocks. May be called from any thread.
         """
+        self.need_init()
         cdef Scheduler hub = self.scheduler
         if timeout is not None:
             seconds_of(timeout)
@@ -573,6 +584,7 @@ cdef class Greenlet(HubGreenlet):
 
     def throw_or_die(self, error):
         """What kill() does, in the greenlet's own thread (internal)."""
+        self.need_init()
         self.scheduler.check_thread()
         if self.state == STATE_NEW or self.state == STATE_STARTING:
             self.die_before_start(error)
@@ -581,6 +593,7 @@ cdef class Greenlet(HubGreenlet):
 
     def throw(self, *args):
         """Switch to the greenlet and raise in it at once. For code on the hub; others use kill()."""
+        self.need_init()
         if self.state == STATE_NEW or self.state == STATE_STARTING:
             self.scheduler.check_thread()
             error = exception_of_triple(args or (GreenletExit,))
@@ -690,6 +703,7 @@ cdef class Greenlet(HubGreenlet):
     def minimal_ident(self):
         """A small number that no other living greenlet of the hub has (int)."""
         if self.ident is None:
+            self.need_init()
             self.ident = ident_registry(self.scheduler).take()
         return self.ident
 

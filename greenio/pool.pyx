@@ -14,6 +14,7 @@ from greenio.greenlet import GreenletExit
 from greenio.mapping import Mapping
 from greenio.queue import Full
 from greenio.semaphore cimport Semaphore
+from greenio.spawning import check_greenlet
 from greenio.timeout import Timeout
 from greenio.waiting import joinall
 
@@ -61,6 +62,12 @@ cdef class Members(DirectLink):
             return self.places.take(True, None)
         finally:
             self.stuck -= is_member
+
+    cdef int check_member(self, object greenlet) except -1:
+        """Refuse what is no greenlet, and does not look like one."""
+        if not isinstance(greenlet, Greenlet) and not hasattr(greenlet, "rawlink"):
+            check_greenlet(greenlet, "add()")
+        return 0
 
     cdef int join_members(self, object greenlet) except -1:
         """A greenlet belongs to it from now on, until it finishes."""
@@ -164,7 +171,8 @@ class Group(Members, Mapping):
     # --- members ---
 
     def add(self, greenlet):
-        """Let a greenlet belong to the group until it finishes. Does not switch."""
+        """Let a greenlet belong to the group until it finishes. Does not switch. Raises TypeError for anything else."""
+        (<Members> self).check_member(greenlet)
         if greenlet not in self.greenlets:
             (<Members> self).join_members(greenlet)
 
@@ -286,8 +294,9 @@ class Pool(Group):
         """Add a greenlet; wait for a place at most `timeout` seconds (float; None for ever). Switches if it waits.
 
         Raises PoolFull if the timeout passes first or, with ``blocking=False``, if the pool is full; RuntimeError if
-        all members would then wait for a place, without a timeout.
+        all members would then wait for a place, without a timeout; TypeError if it is no greenlet.
         """
+        (<Members> self).check_member(greenlet)
         if greenlet in self.greenlets:
             return
         places = (<Members> self).places

@@ -64,7 +64,12 @@ class StreamServer(BaseServer):
         self._accepted = (self.socket.family, self.socket.type, self.socket.proto)
 
     def do_read(self):
-        """Accept one connection that is there already: ``(socket, address)``, or None."""
+        """Accept one connection that is there already: ``(socket, address)``, or None.
+
+        Raises RuntimeError if the server does not listen yet, or any more.
+        """
+        if self.socket is None:
+            raise RuntimeError(f"{self!r} does not listen: start() makes it")
         accepted = _stream.accept_ready(self.socket)
         if accepted is None:
             return None

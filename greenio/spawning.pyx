@@ -4,6 +4,7 @@
 """
 
 from greenlet import GreenletExit
+from greenlet import greenlet as AnyGreenlet
 
 from greenio.greenlet cimport Greenlet
 from hub.errors import InvalidThreadUseError
@@ -88,9 +89,10 @@ def kill(greenlet, exception=GreenletExit):
     """Raise `exception` in a greenlet of any kind, the main one and bare ones included. Does not wait or switch.
 
     Does nothing if it is dead, or its hub is destroyed. May be called from any thread. Raises InvalidThreadUseError
-    for a greenlet of another thread that has no hub.
+    for a greenlet of another thread that has no hub, TypeError for what is no greenlet.
     """
     cdef Scheduler hub
+    check_greenlet(greenlet, "kill()")
     if isinstance(greenlet, Greenlet):
         greenlet.kill(exception, block=False)
     elif not greenlet.dead:
@@ -103,6 +105,12 @@ def kill(greenlet, exception=GreenletExit):
             kill_bare(greenlet, exception)
         elif not hub.destroyed:
             hub.run_callback_threadsafe(kill_bare, greenlet, exception)
+
+
+def check_greenlet(value, what):
+    """Refuse what is no greenlet of any kind, for the function of that name (internal)."""
+    if not isinstance(value, AnyGreenlet):
+        raise TypeError(f"{what} is for greenlets, not for {value!r}")
 
 
 def kill_bare(greenlet, exception):

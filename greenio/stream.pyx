@@ -558,7 +558,17 @@ def keep_streams_in(cls):
 cdef Stream stream_of(object self):
     """The Stream of a socket."""
     cdef PyObject *found = greenio_slot_get(self)
-    return self._stream if found == NULL else <Stream?> <object> found
+    return other_stream_of(self) if found == NULL else <Stream?> <object> found
+
+
+cdef Stream other_stream_of(object self):
+    """The Stream of what is no socket of ours; one that __init__() did not make counts as closed, as C's does."""
+    try:
+        return self._stream
+    except AttributeError:
+        if isinstance(self, standard.socket):
+            raise OSError(EBADF, os.strerror(EBADF)) from None
+        raise
 
 
 def recv(self, Py_ssize_t bufsize, int flags=0, /):

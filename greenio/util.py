@@ -201,13 +201,19 @@ class no_switch:
     hub, ``greenlet.switch()``, are not noticed.
     """
 
+    def __init__(self):
+        self._hubs = []  # one for each block that it is used for
+
     def __enter__(self):
-        self._hub = get_hub()
-        self._hub.forbid_switching(1)
+        hub = get_hub()
+        hub.forbid_switching(1)
+        self._hubs.append(hub)
         return self
 
     def __exit__(self, *exc_info):
-        self._hub.forbid_switching(-1)
+        if not self._hubs:
+            raise RuntimeError("no_switch() is left without having been entered")
+        self._hubs.pop().forbid_switching(-1)
 
 
 class assert_switches:
@@ -221,6 +227,7 @@ class assert_switches:
     def __init__(self, max_blocking_time=None, hub_only=False):
         self.max_blocking_time = max_blocking_time
         self.hub_only = hub_only
+        self._hub = None
         self._longest = 0.0
         self._gave_way = False
 
@@ -241,7 +248,10 @@ class assert_switches:
                 self._longest = max(self._longest, now - self._since)
 
     def __exit__(self, kind, value, tb):
-        self._hub.observe_no_more(self._observe)
+        if self._hub is None:
+            raise RuntimeError("assert_switches() is left without having been entered")
+        hub, self._hub = self._hub, None
+        hub.observe_no_more(self._observe)
         if kind is not None:
             return
         self._longest = max(self._longest, time.monotonic() - self._since)

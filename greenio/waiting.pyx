@@ -10,7 +10,7 @@ from hub.arguments cimport count_of
 from hub.errors import InvalidThreadUseError
 
 from greenio.greenlet cimport STATE_FINISHED, DirectLink, Greenlet
-from greenio.spawning import kill
+from greenio.spawning import check_greenlet, kill
 from greenio.timeout import Timeout
 from hub.scheduler cimport Scheduler, Wait, current_hub, is_current
 
@@ -55,6 +55,8 @@ cdef class Gathering(DirectLink):
             if id(source) in seen:
                 continue
             seen.add(id(source))
+            if not hasattr(source, "rawlink"):
+                raise TypeError(f"a greenlet, an event or a result can be waited for, and {source!r} cannot")
             self.pending[id(source)] = source
             if isinstance(source, Greenlet) and (<Greenlet> source).scheduler is self.hub:
                 greenlet = <Greenlet> source
@@ -193,11 +195,12 @@ def killall(greenlets, exception=GreenletExit, block=True, timeout=None):
     """Raise `exception` in all of the greenlets, which may be bare ones; wait for their ends if `block`. Switches.
 
     `timeout` in seconds; when it passes first, Timeout is raised. Those that have not begun never will.
-    Raises InvalidThreadUseError if one of them belongs to another thread.
+    Raises InvalidThreadUseError if one of them belongs to another thread, TypeError if one is no greenlet.
     """
     cdef Scheduler hub = current_hub()
     greenlets = list(greenlets)
     for greenlet in greenlets:
+        check_greenlet(greenlet, "killall()")
         if isinstance(greenlet, Greenlet) and (<Greenlet> greenlet).scheduler is not hub:
             raise InvalidThreadUseError(f"{greenlet!r} belongs to another thread; kill it with its own kill()")
     for greenlet in greenlets:

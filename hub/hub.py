@@ -190,6 +190,7 @@ class Hub(Scheduler):
 
     def wait(self, watcher):
         """Wait until a watcher of this hub's loop fires. Switches; raises what is thrown in meanwhile."""
+        _check_watcher(watcher, "wait()")
         wait = Wait(watcher)
         if watcher.callback is not None:
             raise ConcurrentObjectUseError(f"{watcher!r} is already waited for, or has a callback of its own")
@@ -202,8 +203,11 @@ class Hub(Scheduler):
     def cancel_wait(self, watcher, error, close_watcher=False):
         """Raise `error` in the greenlet that waits for a watcher, if one does. Does not switch.
 
-        `close_watcher`: close the watcher too.
+        `close_watcher`: close the watcher too. Raises TypeError if that is no watcher, or `error` no exception.
         """
+        _check_watcher(watcher, "cancel_wait()")
+        if not isinstance(error, BaseException) and not (isinstance(error, type) and issubclass(error, BaseException)):
+            raise TypeError(f"cancel_wait() raises an exception, which {error!r} is not")
         for wait in self.parked_waits():
             if wait.what is watcher:
                 wait.throw(error)
@@ -214,6 +218,11 @@ class Hub(Scheduler):
         name = f" {self.name!r}" if self.name else ""
         state = " destroyed" if self.destroyed else ""
         return f"<{type(self).__name__}{name} at {id(self):#x}{state} thread={self.thread_ident:#x}>"
+
+
+def _check_watcher(watcher, what):
+    if not hasattr(watcher, "callback") or not hasattr(watcher, "stop"):
+        raise TypeError(f"{what} takes a watcher of the loop, not {watcher!r}")
 
 
 class Waiter:

@@ -23,6 +23,7 @@ this extension module, so that another libuv in the process never mixes with the
 
 import os
 from _signal import set_wakeup_fd
+from _thread import TIMEOUT_MAX
 from os import close as close_descriptor
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
@@ -180,6 +181,7 @@ cdef enum:
 
 # Seconds beyond which a timer is as good as never (about 126 years); keeps the arithmetic in 64 bits.
 cdef double FOREVER = 4e9
+cdef double longest = TIMEOUT_MAX
 
 
 cdef int raise_errno(int error, str message) except -1:
@@ -201,12 +203,14 @@ cdef uint64_t now_ns() noexcept nogil:
 
 
 cdef uint64_t nanoseconds_of(double seconds) except? 0:
-    """Nanoseconds, rounded up."""
+    """Nanoseconds, rounded up. OverflowError beyond threading.TIMEOUT_MAX, as in the standard library."""
     if isnan(seconds):
         raise ValueError("a time in seconds must be a number, not NaN")
     if seconds < 0:
         seconds = 0
     elif seconds > FOREVER:
+        if seconds > longest:
+            raise OverflowError("timeout value is too large")
         seconds = FOREVER
     return <uint64_t> ceil(seconds * 1e9)
 

@@ -1,6 +1,10 @@
 """Numbers of seconds and sizes: a wrong one is refused at once, with what to write instead."""
 
+import errno
+import gc
 import math
+import re
+from threading import TIMEOUT_MAX
 
 import pytest
 from hub import Wait
@@ -8,13 +12,15 @@ from hub import Wait
 import greenio
 from greenio import Greenlet, Timeout, get_hub, killall, select, sleep, spawn
 from greenio.event import AsyncResult, Event
+from greenio.fileobject import PipeIO
 from greenio.lock import Barrier, BoundedSemaphore, Condition, Lock, RLock, RWLock, Semaphore
 from greenio.pool import Group, Pool
 from greenio.queue import Channel, JoinableQueue, LifoQueue, PriorityQueue, Queue, SimpleQueue
 from greenio.server import StreamServer
-from greenio.socket import socketpair, wait_read
+from greenio.socket import socket, socketpair, wait_read
 from greenio.threadpool import ThreadPool, ThreadPoolExecutor
 from greenio.time import sleep as time_sleep
+from greenio.util import assert_switches, no_switch
 
 
 def full(queue):
@@ -162,3 +168,121 @@ def test_a_server_that_is_told_wrongly_when_to_stop_goes_on():
         server.stop("1")
     assert server.started
     server.stop()
+
+
+#: What really waits, of the above: the standard library's counterparts refuse such a time only then.
+WAITING = [
+    "Timeout.start_new", "with_timeout", "fail_after", "sleep", "time.sleep", "spawn_later", "start_later", "joinall",
+    "wait", "wait_any", "join", "Event.wait", "Lock.acquire", "acquire of a taken lock", "Condition.wait",
+    "wait_read", "Condition.wait_for", "put into a full queue", "SimpleQueue.get", "Channel.get", "Wait.park",
+    "hub.join",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seconds", [1e30, math.inf, TIMEOUT_MAX + 1e6])
+@pytest.mark.parametrize("name", WAITING)
+def test_times_that_the_standard_library_refuses_as_too_large(name, seconds):
+    def work():
+        block = SECONDS[name](seconds)
+        if hasattr(block, "__enter__"):
+            with block:
+                pass
+
+    with pytest.raises(OverflowError, match="too large"):
+        work()
+
+
+def test_the_longest_time():
+    jobs = [spawn(Event().wait, TIMEOUT_MAX), spawn(sleep, TIMEOUT_MAX)]
+    sleep(0.001)
+    assert not any(job.ready() for job in jobs)
+    killall(jobs)
+    with Timeout(TIMEOUT_MAX):
+        sleep(0)
+
+
+@pytest.mark.parametrize("value", [None, 5, "text", int])
+def test_what_is_no_greenlet_is_refused(value):
+    other = spawn(sleep, 60)
+    for call in (
+        lambda: greenio.kill(value),
+        lambda: killall([other, value]),
+        lambda: greenio.wait([other, value]),
+        lambda: greenio.joinall([other, value]),
+        lambda: greenio.joinall([other, value], raise_error=True),
+        lambda: list(greenio.iwait([other, value])),
+        lambda: Group(value),
+        lambda: Group().add(value),
+        lambda: Pool(1).add(value),
+        lambda: Pool().add(value),
+        lambda: get_hub().wait(value),
+        lambda: get_hub().cancel_wait(value, ValueError()),
+    ):
+        with pytest.raises(TypeError, match=re.escape(repr(value))):
+            call()
+    assert not other.ready() and not other.has_links()
+    other.kill()
+    with get_hub().loop.timer(1) as timer, pytest.raises(TypeError, match="exception"):
+        get_hub().cancel_wait(timer, value)
+
+
+def test_a_pool_that_refuses_has_its_places():
+    pool = Pool(1)
+    with pytest.raises(TypeError):
+        pool.add(5)
+    with pytest.raises(TypeError):
+        pool.start(5)
+    assert pool.free_count() == 1 and len(pool) == 0
+    pool.spawn(int).join()
+
+
+def test_a_greenlet_without_init():
+    class Forgetful(Greenlet):
+        def __init__(self):
+            pass
+
+    made = Forgetful()
+    for call in (
+        made.start, made.kill, made.join, made.get, made.throw, lambda: made.start_later(1), lambda: made.loop,
+        lambda: repr(made), lambda: greenio.kill(made),
+    ):  # fmt: skip
+        with pytest.raises(RuntimeError, match=r"Greenlet.__init__\(\) was not called by that of .*Forgetful"):
+            call()
+    assert not made.started and not made.ready()
+
+
+def test_blocks_that_are_left_and_were_not_entered():
+    for block in (no_switch(), assert_switches()):
+        with pytest.raises(RuntimeError, match="without having been entered"):
+            block.__exit__(None, None, None)
+    again = no_switch()
+    with again, again:
+        pass
+    sleep(0)
+
+
+def test_a_server_that_does_not_listen_accepts_nothing():
+    with pytest.raises(RuntimeError, match="does not listen"):
+        StreamServer(("127.0.0.1", 0), print).do_read()
+
+
+def test_a_socket_without_init_counts_as_closed():
+    made = socket.__new__(socket)
+    for call in (
+        lambda: made.recv(1), lambda: made.recv_into(bytearray(1)), lambda: made.send(b"1"), lambda: made.sendall(b"1"),
+        lambda: made.recvfrom(1), lambda: made.sendto(b"1", ("127.0.0.1", 1)), made.accept,
+    ):  # fmt: skip
+        with pytest.raises(OSError) as caught:
+            call()
+        assert caught.value.errno == errno.EBADF
+
+
+def test_what_is_half_made_is_collected_without_a_word(monkeypatch):
+    told = []
+    monkeypatch.setattr("sys.unraisablehook", told.append)
+    for kind, arguments in ((PipeIO, ("x",)), (ThreadPool, ("x",)), (socket, ("x",)), (select.epoll, ("x",))):
+        with pytest.raises(TypeError):
+            kind(*arguments)
+        kind.__new__(kind)
+    gc.collect()
+    assert not told
