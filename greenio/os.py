@@ -233,4 +233,7 @@ def popen(cmd, mode="r", buffering=-1):
         raise ValueError("popen() does not support unbuffered streams")
     end = {"stdout": _subprocess.PIPE} if mode == "r" else {"stdin": _subprocess.PIPE}
     process = _Popen(cmd, shell=True, text=True, bufsize=buffering, **end)
-    return _PipeOfCommand(process.stdout if mode == "r" else process.stdin, process)
+    pipe = process.stdout if mode == "r" else process.stdin
+    # The subprocess module keeps a process that nobody waits for: not with the pipe, for whose end it may wait itself.
+    process.stdout = process.stdin = None
+    return _PipeOfCommand(pipe, process)

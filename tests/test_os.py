@@ -5,9 +5,11 @@ import os as standard
 import pty
 import signal
 import socket as standard_socket
+import subprocess
 import threading
 import time as standard_time
 import tty
+import warnings
 
 import pytest
 
@@ -343,6 +345,24 @@ def test_system_and_popen(ticks):
     for bad, error in (((b"x",), TypeError), (("x", "a"), ValueError), (("x", "r", 0), ValueError)):
         with pytest.raises(error):
             os.popen(*bad)
+
+
+def test_a_pipe_of_popen_that_is_collected_is_closed(tmp_path):
+    """Also where the command still runs: it may be waiting for the end of its input."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        os.popen(f"cat > {tmp_path}/written; mv {tmp_path}/written {tmp_path}/ended", "w").write("some")
+        before = set(standard.listdir("/proc/self/fd"))
+        os.popen("sleep 60").fileno()
+        assert set(standard.listdir("/proc/self/fd")) <= before
+    with Timeout(10):
+        while not (tmp_path / "ended").exists():
+            sleep(0.001)
+    assert (tmp_path / "ended").read_text() == "some"
+    for process in list(subprocess._active):  # where the standard library keeps those that nobody waits for
+        process.kill()
+        process.wait()
+    subprocess._cleanup()
 
 
 def test_names():
