@@ -12,7 +12,8 @@ How a hub ends: destroy(), on the main greenlet of its thread
     6. The hub is destroyed: what others ask for from now on is refused with HubDestroyed. What they have asked for
        until this moment is done, once. So no request is lost.
     7. A greenlet that has caught HubDestroyed LAST_TRIES times and waited again is given up: it never goes on. It
-       counts as finished, with HubDestroyed, so that nobody waits for it, and a RuntimeWarning names it.
+       counts as finished, with HubDestroyed, so that nobody waits for it, and a RuntimeWarning names it. Its frames
+       stay, with what they refer to: nothing but unwinding them drops it.
     8. The loop is closed, and the thread has no hub. destroy() then raises what was thrown at the main greenlet and not
        raised there yet. Timeouts that run there never expire.
 
