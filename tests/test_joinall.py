@@ -140,7 +140,7 @@ class TestErrors:
 
     def test_not_something_to_wait_for(self):
         slow = spawn(sleep, 60)
-        with pytest.raises(AttributeError):
+        with pytest.raises(TypeError):
             wait([slow, 5])
         assert not slow.has_links()
         slow.kill()

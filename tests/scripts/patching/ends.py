@@ -22,23 +22,29 @@ def _say(text):
 def order_at_the_end():
     import concurrent.futures
 
+    at_the_end, first_has_ended = threading.Event(), threading.Event()
+
+    def say_at_the_end():
+        _say("threading's atexit")
+        at_the_end.set()
+
     atexit.register(_say, "atexit")
-    threading._register_atexit(_say, "threading's atexit")
+    threading._register_atexit(say_at_the_end)
 
-    def work(name, seconds):
-        time.sleep(seconds)
+    def work(name, begins, ended):
+        begins.wait()
         _say(name)
-
-    threading.Thread(target=work, args=("not a daemon", 0.02)).start()
-    threading.Thread(target=work, args=("a daemon", 1000), daemon=True).start()
+        ended.set()
 
     def begins_another():
-        time.sleep(0.01)
-        threading.Thread(target=work, args=("begun at the end", 0.02)).start()
+        first_has_ended.wait()
+        threading.Thread(target=_say, args=("begun at the end",)).start()
 
+    threading.Thread(target=work, args=("not a daemon", at_the_end, first_has_ended)).start()
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
     threading.Thread(target=begins_another).start()
     executor = concurrent.futures.ThreadPoolExecutor(1)
-    executor.submit(work, "in an executor", 0.005)
+    executor.submit(lambda: (time.sleep(0.005), _say("in an executor")))
     _say("main")
 
 
