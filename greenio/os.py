@@ -30,8 +30,10 @@ from select import PIPE_BUF as _PIPE_BUF
 from sys import audit as _audit
 
 from hub import get_hub as _get_hub
+from hub.closing import check_is_the_programs as _check_is_the_programs
 from hub.closing import closing_descriptor as _closing_descriptor
 from hub.closing import closing_range as _closing_range
+from hub.closing import ranges_of_the_programs as _ranges_of_the_programs
 from hub.scheduler import be_fair as _be_fair
 
 from greenio import nowait as _nowait
@@ -124,21 +126,35 @@ def lockf(fd, command, length, /):
 
 
 def close(fd):
-    """As os.close(). Greenlets that wait for the descriptor, in any thread, get OSError(EBADF)."""
+    """As os.close(). Greenlets that wait for the descriptor, in any thread, get OSError(EBADF).
+
+    One of the event loop's own counts as not open: OSError(EBADF).
+    """
+    _check_is_the_programs(fd)
     if isinstance(fd, int) and 0 <= fd < 1 << 31:
         _closing_descriptor(fd)
     _close(fd)
 
 
 def closerange(fd_low, fd_high, /):
-    """As os.closerange(). Greenlets that wait for one of the descriptors, in any thread, get OSError(EBADF)."""
+    """As os.closerange(). Greenlets that wait for one of the descriptors, in any thread, get OSError(EBADF).
+
+    Those that the event loop has for itself are left open.
+    """
     if isinstance(fd_low, int) and isinstance(fd_high, int):
         _closing_range(fd_low, fd_high)
-    _closerange(fd_low, fd_high)
+        for low, high in _ranges_of_the_programs(fd_low, fd_high):
+            _closerange(low, high)
+    else:
+        _closerange(fd_low, fd_high)
 
 
 def dup2(fd, fd2, inheritable=True):
-    """As os.dup2(). Greenlets that wait for what `fd2` was, in any thread, get OSError(EBADF)."""
+    """As os.dup2(). Greenlets that wait for what `fd2` was, in any thread, get OSError(EBADF).
+
+    One of the event loop's own is not replaced: OSError(EBADF).
+    """
+    _check_is_the_programs(fd2)
     if isinstance(fd, int) and isinstance(fd2, int) and fd != fd2 and 0 <= fd2 < 1 << 31:
         _fstat(fd)  # what is no descriptor closes none
         _closing_descriptor(fd2)

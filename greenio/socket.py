@@ -26,7 +26,7 @@ from socket import (  # noqa: F401  (and what it has beside)
 from types import FunctionType
 
 from hub import get_hub
-from hub.closing import closing_descriptor
+from hub.closing import check_is_the_programs, closing_descriptor
 from hub.native import original
 
 from greenio import buffered as io  # noqa: F401  (for makefile)
@@ -454,6 +454,7 @@ def create_server(address, *, family=_standard.AF_INET, backlog=None, reuse_port
 
 def close(fd):
     """Close a descriptor (int). As in the standard library; greenlets that wait for it get OSError(EBADF)."""
+    check_is_the_programs(fd)
     if isinstance(fd, int) and 0 <= fd < 1 << 31:
         closing_descriptor(fd)
     _standard.close(fd)

@@ -13,14 +13,19 @@ What does not belong here: how those are found out that close without a word. Se
 """
 
 
+from libc.errno cimport EBADF
+
 from hub.errors import HubDestroyed
 from hub.forks import in_child
-from hub.loop cimport close_everywhere, close_generation, highest_watched, watch_t
+from hub.loop cimport close_everywhere, close_generation, highest_watched, next_of_a_loop, watch_t
 from hub.loop import set_look_after_others
 from hub.scheduler cimport Scheduler, existing_hub, is_current
 from hub.threads cimport other_hubs
 
-__all__ = ["Listening", "closing_descriptor", "closing_range", "listen", "listening"]
+__all__ = [
+    "Listening", "check_is_the_programs", "closing_descriptor", "closing_range", "listen", "listening",
+    "ranges_of_the_programs",
+]
 
 cdef extern from "fcntl.h" nogil:
     int fcntl(int fd, int command)
@@ -88,6 +93,21 @@ cdef int leaving_descriptor(Scheduler hub, int fd, unsigned int generation) exce
     if close_generation(hub.loop, fd, generation, is_current(hub)):
         tell(hub, fd, generation + 1)
     return 0
+
+
+def check_is_the_programs(fd):
+    """Raise OSError(EBADF) for a descriptor that a loop has for itself: libuv ends the process when it is closed."""
+    if isinstance(fd, int) and 0 <= fd < 1 << 31 and next_of_a_loop(fd) == fd:
+        raise OSError(EBADF, f"descriptor {fd} belongs to greenio's event loop, which the program cannot close")
+
+
+def ranges_of_the_programs(low, high):
+    """The numbers from `low` to below `high` without those that loops have for themselves: a list of (low, high)."""
+    found = []
+    while 0 <= (own := next_of_a_loop(min(max(low, 0), 0x7fffffff))) < high:
+        found.append((low, own))
+        low = own + 1
+    return [*found, (low, high)]
 
 
 def closing_range(low, high):

@@ -214,6 +214,7 @@ cdef class Handle(Job):
 cdef bint close_everywhere(int fd, Loop here) noexcept
 cdef bint close_generation(Loop loop, int fd, unsigned int generation, bint here) noexcept
 cdef int highest_watched() noexcept
+cdef int next_of_a_loop(int low) noexcept
 cdef uint64_t now_ns() noexcept nogil
 cdef uint64_t due_after(double seconds) except? 0
 cdef void timer_to_pool(timer_t *timer) noexcept nogil

@@ -463,6 +463,23 @@ cdef bint close_generation(Loop loop, int fd, unsigned int generation, bint here
     return False
 
 
+cdef int next_of_a_loop(int low) noexcept:
+    """The first descriptor from `low` on that a loop, of any thread, has for itself; -1 if there is none."""
+    cdef core_t *core = living
+    cdef int own[7]
+    cdef int found = -1
+    cdef int i
+    while core != NULL:
+        if core.uv != NULL:
+            hub_loop_descriptors(core.uv, own)
+            own[4], own[5], own[6] = core.probe, core.signal_read, core.signal_write
+            for i in range(7):
+                if own[i] >= low and (found < 0 or own[i] < found):
+                    found = own[i]
+        core = core.next_core
+    return found
+
+
 cdef int highest_watched() noexcept:
     """All descriptors that are watched, in any thread, are below that number."""
     cdef core_t *core = living

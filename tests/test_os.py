@@ -6,6 +6,7 @@ import pty
 import signal
 import socket as standard_socket
 import subprocess
+import sys
 import threading
 import time as standard_time
 import tty
@@ -367,3 +368,35 @@ def test_a_pipe_of_popen_that_is_collected_is_closed(tmp_path):
 
 def test_names():
     assert os.path is standard.path and os.environ is standard.environ and os.getpid() == standard.getpid()
+
+
+def test_the_loops_own_descriptors_stay_open():
+    """A program that becomes a daemon closes all numbers."""
+    code = """
+import os
+from greenio import get_hub, sleep, spawn
+from greenio import os as ours
+from greenio.socket import close, socketpair
+from greenio.threadpool import ThreadPool
+
+sleep(0)
+own = get_hub().loop.fileno()
+for function, args in ((ours.close, (own,)), (close, (own,)), (ours.dup2, (1, own))):
+    try:
+        function(*args)
+    except OSError as error:
+        print(error)
+left = socketpair()
+ours.closerange(3, 2**31 - 1)
+a, b = socketpair()
+reader = spawn(b.recv, 10)
+sleep(0.001)
+a.send(b"hello")
+print(reader.get(), ThreadPool(1).apply(lambda: "from a thread"))
+left[0].detach(), left[1].detach()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, cwd="/")
+    lines = done.stdout.splitlines()
+    assert done.stderr == "" and len(lines) == 4
+    assert all("belongs to greenio's event loop" in line for line in lines[:3])
+    assert lines[3] == "b'hello' from a thread"
