@@ -20,12 +20,15 @@ from hub.scheduler import be_fair
 from greenio import buffered
 from greenio.lock import RLock
 from greenio.nowait import always_ready, readv_now, writev_now
-from greenio.readiness import wait_read, wait_write
+from greenio.stream import wait_descriptor
 
 __all__ = [
     "FileObject", "FileObjectBlock", "FileObjectClosed", "FileObjectPosix", "FileObjectThread", "PipeIO",
     "open_own_pipe", "open_pipe",
 ]  # fmt: skip
+
+
+_READ, _WRITE = 1, 2
 
 
 class FileObjectClosed(OSError, ValueError):
@@ -110,6 +113,10 @@ class PipeIO(io.RawIOBase):
         if self.closed:
             raise FileObjectClosed()
 
+    def _check_reading(self):
+        if self._ending or self.closed:
+            raise FileObjectClosed()
+
     def readinto(self, buffer):
         """Read into a buffer what there is; return how much (int), 0 at the end. Switches while there is nothing.
 
@@ -122,14 +129,13 @@ class PipeIO(io.RawIOBase):
         if not len(buffer):
             return 0
         while True:
-            if self._ending:
-                raise FileObjectClosed()
+            self._check_reading()
             try:
                 return readv_now(self._fileno, [buffer], is_pipe=self._own)
             except BlockingIOError:
                 if self._must_not_wait():
                     return None
-                wait_read(self._fileno)
+                wait_descriptor(self._fileno, _READ, None, None, self._check_reading)
             self._check()
 
     def write(self, data):
@@ -168,7 +174,7 @@ class PipeIO(io.RawIOBase):
 
     def _wait_to_write(self):
         try:
-            wait_write(self._fileno)
+            wait_descriptor(self._fileno, _WRITE, None, None, self._check)
         except OSError:
             # end_reading() wakes everybody who waits; it is not meant for who writes.
             if self.closed or not self._ending:

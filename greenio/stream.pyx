@@ -795,8 +795,12 @@ cdef object take_address(int fd, PyObject *address):
         raise
 
 
-def wait_descriptor(int fd, int events, timeout, timeout_exc):
-    """Wait until descriptor `fd` is readable (1), writable (2); the shared part of wait_read and wait_write."""
+def wait_descriptor(int fd, int events, timeout, timeout_exc, check=None):
+    """Wait until descriptor `fd` is readable (1), writable (2); the shared part of wait_read and wait_write.
+
+    `check()` raises if the caller has been told that it is closed, or is about to be. From that call on it is noticed
+    here.
+    """
     cdef Scheduler hub = current_hub()
     cdef watch_t *watch = hub.loop.watch_open(fd)
     cdef unsigned int generation = watch.generation
@@ -807,6 +811,8 @@ def wait_descriptor(int fd, int events, timeout, timeout_exc):
         hub.loop.watch_again(watch)
     try:
         due = 0 if timeout is None else due_after(seconds_of(timeout))
+        if check is not None:
+            check()
         outcome = hub.wait_descriptor(watch, generation, events, due, NULL, f"descriptor {fd}")
     finally:
         # Nobody told us who owns this descriptor: nothing of ours stays behind on it.

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from greenio import Timeout, buffered, joinall, sleep, socket, spawn, subprocess
+from greenio import Timeout, buffered, fileobject, joinall, sleep, socket, spawn, subprocess
 from greenio.fileobject import FileObject, FileObjectClosed, open_pipe
 from greenio.subprocess import PIPE, Popen
 
@@ -125,9 +125,46 @@ def test_closing_a_file_object_ends_a_reader_in_another_thread():
     while not reads.is_set():
         sleep(0.001)
     file.close()
-    thread.join(5)
+    thread.join()
     assert caught == [errno.EBADF] and file.closed
     os.close(writer)
+
+
+@pytest.mark.parametrize("what", ["end_reading", "close"])
+def test_a_file_that_another_thread_closes_when_a_reader_is_about_to_wait(what, monkeypatch):
+    reader, writer = os.pipe()
+    file = fileobject.PipeIO(reader)
+
+    def nothing_yet(*args, **options):
+        thread = threading.Thread(target=getattr(file, what))
+        thread.start()
+        thread.join()
+        raise BlockingIOError
+
+    monkeypatch.setattr(fileobject, "readv_now", nothing_yet)
+    with Timeout(10), pytest.raises(OSError) as caught:
+        file.readinto(bytearray(1))
+    assert caught.value.errno == errno.EBADF
+    file.close()
+    os.close(writer)
+
+
+def test_a_file_that_another_thread_closes_when_a_writer_is_about_to_wait(monkeypatch):
+    reader, writer = os.pipe()
+    os.write(writer, bytes(PIPE_SIZE))
+    file = fileobject.PipeIO(writer, "w")
+
+    def no_room(*args, **options):
+        thread = threading.Thread(target=file.close)
+        thread.start()
+        thread.join()
+        raise BlockingIOError
+
+    monkeypatch.setattr(fileobject, "writev_now", no_room)
+    with Timeout(10), pytest.raises(OSError) as caught:
+        file.write(b"more")
+    assert caught.value.errno == errno.EBADF
+    os.close(reader)
 
 
 def test_closing_a_file_object_waits_for_its_writer():

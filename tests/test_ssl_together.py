@@ -1,11 +1,13 @@
 """TLS connections that several greenlets use at once: reading, writing, handshakes and ends, in pairs."""
 
 import errno
+import fcntl
 import os
 import random
 import shutil
 import socket as standard_socket
 import ssl as standard
+import termios
 import threading
 from itertools import permutations
 from pathlib import Path
@@ -488,22 +490,28 @@ def test_key_updates_while_one_reads_and_one_writes(command):
             ["openssl", "s_client", "-connect", f"127.0.0.1:{listener.getsockname()[1]}", "-tls1_3", "-no_ign_eof"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         ) as process:  # fmt: skip
+
+            def tell(data):
+                process.stdin.write(data)
+                process.stdin.flush()
+                while fcntl.ioctl(process.stdin.fileno(), termios.FIONREAD, bytes(4)) != bytes(4):
+                    sleep(0.001)  # it takes what it reads at once for one command, or one line
+
+            def count():
+                counted = 0
+                while counted < 1_000_000:
+                    counted += process.stdout.read1(65536).count(b"x")
+
             accepted, _ = listener.accept()
             with server.wrap_socket(accepted, server_side=True) as sock:
                 with sock.makefile("rb") as lines:
                     for number in range(5):
                         reading = started(lines.readline)
-                        writing = spawn(sock.sendall, b"x" * 1_000_000)
-                        process.stdin.write(command)
-                        process.stdin.flush()
-                        sleep(0.005)
-                        process.stdin.write(b"line %d\n" % number)
-                        process.stdin.flush()
-                        count = 0
-                        while count < 1_000_000:
-                            count += process.stdout.read1(65536).count(b"x")
-                        writing.get(timeout=5)
-                        assert reading.get(timeout=5) == b"line %d\n" % number
+                        writing, counting = spawn(sock.sendall, b"x" * 1_000_000), spawn(count)
+                        tell(command)
+                        tell(b"line %d\n" % number)
+                        joinall([writing, counting], raise_error=True)
+                        assert reading.get() == b"line %d\n" % number
             process.kill()
 
 
