@@ -33,9 +33,14 @@ def pipe():
 
 
 def child(code=0, seconds=0.02, end=None):
-    """A child that ends in a while, made without greenio."""
-    command = f"sleep {seconds}; " + (f"kill -{end} $$" if end else f"exit {code}")
-    return standard.posix_spawn("/bin/sh", ["sh", "-c", command], {"PATH": "/usr/bin:/bin"})
+    """A child, made without greenio, that ends when others have been running here for a while."""
+    command = "read line; " + (f"kill -{end} $$" if end else f"exit {code}")
+    reader, writer = standard.pipe()
+    actions = [(standard.POSIX_SPAWN_DUP2, reader, 0)]
+    pid = standard.posix_spawn("/bin/sh", ["sh", "-c", command], {"PATH": "/usr/bin:/bin"}, file_actions=actions)
+    standard.close(reader)
+    spawn(lambda: (sleep(seconds), standard.close(writer)))
+    return pid
 
 
 def test_sleep(ticks):

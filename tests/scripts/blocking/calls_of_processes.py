@@ -18,7 +18,10 @@ LARGE = bytes(1_000_000)
 
 
 def sleeper():
-    return os.posix_spawnp("sleep", ["sleep", WHILE], os.environ)
+    """A child that ends when it has been waited for for a while."""
+    pid = os.posix_spawnp("sleep", ["sleep", "60"], os.environ)
+    later(os.kill, pid, signal.SIGTERM)
+    return pid
 
 
 call("os.wait")(lambda: (sleeper(), measured(os.wait)))
