@@ -48,6 +48,7 @@ MODULES = [
     "greenio.condition",
     "greenio.datagram",
     "greenio.event",
+    "greenio.frames",
     "greenio.greenlet",
     "greenio.identity",
     "greenio.linkable",

@@ -14,6 +14,8 @@ from sys import _current_frames as current_frames
 from cpython.object cimport PyObject
 from cython cimport binding
 
+from hub.forks import in_child
+
 from hub.greenlet_api cimport hub_greenlet_is_main, import_greenlet, running_greenlet
 from hub.scheduler cimport HubGreenlet, Scheduler
 
@@ -22,9 +24,13 @@ cdef extern from "pythread.h":
 
 import_greenlet()
 
-__all__ = ["at_end", "get_ident", "in_thread", "is_native", "native_ident", "stands_for"]
+__all__ = [
+    "at_end", "get_ident", "in_thread", "is_native", "native_ident", "stands_for", "take_for_thread",
+    "taken_for_threads",
+]  # fmt: skip
 
 threads = weakref.WeakValueDictionary()  # the greenlets that stand for threads, by their identifiers
+others = weakref.WeakValueDictionary()  # those that `threading` takes for threads that it has not started
 cdef dict foreign = {}  # (id of a greenlet that is not ours, key) -> the weak reference that tells of its end
 
 
@@ -49,6 +55,22 @@ def is_native():
 def stands_for(HubGreenlet greenlet not None):
     """From now on a greenlet stands for a thread of the program's: in_thread() and native_ident() know it."""
     threads[<size_t> <PyObject *> greenlet] = greenlet
+
+
+def take_for_thread():
+    """`threading` takes the current greenlet for a thread that it has not started: taken_for_threads() has it."""
+    cdef PyObject *current = running_greenlet()
+    if not stands_for_thread(current):
+        others[<size_t> current] = <object> current
+
+
+def taken_for_threads():
+    """The greenlets that the program takes for threads, with their identifiers: a list of (int, greenlet).
+
+    Some may not have begun, or may have ended.
+    """
+    found = [reference() for reference in (*threads.valuerefs(), *others.valuerefs())]
+    return [(id(greenlet), greenlet) for greenlet in found if greenlet is not None]
 
 
 def in_thread():
@@ -91,3 +113,15 @@ def at_end(greenlet, key, function):
             function()
 
     foreign[entry] = weakref.ref(greenlet, collected)
+
+
+def leave_threads_behind():
+    """In a forked child: who forked is the only one that goes on."""
+    cdef PyObject *current = running_greenlet()
+    for each in (threads, others):
+        for ident in list(each):
+            if ident != <size_t> current:
+                each.pop(ident, None)
+
+
+in_child(leave_threads_behind)

@@ -13,7 +13,7 @@ import greenlet
 from hub import native
 
 from greenio.event import Event
-from greenio.identity import at_end, get_ident
+from greenio.identity import at_end, get_ident, take_for_thread
 from greenio.local import local
 from greenio.lock import Lock
 from greenio.mutex import ThreadRLock as RLock
@@ -41,6 +41,7 @@ class _DummyThread(_standard._DummyThread):
     def __init__(self):
         super().__init__()
         ident = self.ident
+        take_for_thread()
         at_end(greenlet.getcurrent(), "dummy thread", lambda: _forget(ident, self))
 
 

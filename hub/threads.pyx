@@ -58,7 +58,7 @@ from hub.scheduler cimport (
 from hub.scheduler import set_hub_maker
 from hub.thrown cimport alarm_cancel, alarms_go_on, take_pending
 
-__all__ = ["destroy", "go_on_in_child", "hub_of", "join", "set_hub_class"]
+__all__ = ["destroy", "existing_hubs", "go_on_in_child", "hub_of", "join", "set_hub_class"]
 
 import_greenlet()
 
@@ -122,9 +122,14 @@ def set_hub_class(value):
 
 cdef list other_hubs():
     """The hubs of the other threads."""
+    return [hub for hub in existing_hubs() if not is_current(hub)]
+
+
+def existing_hubs():
+    """The hubs of all threads of this process (list of Hub) that are not destroyed (internal)."""
     # In one step: other threads make and drop hubs meanwhile.
     found = [reference() for reference in hubs.valuerefs()]
-    return [hub for hub in found if hub is not None and not hub.destroyed and not is_current(hub)]
+    return [hub for hub in found if hub is not None and not hub.destroyed]
 
 
 def hub_of(greenlet):
@@ -142,8 +147,8 @@ def hub_of(greenlet):
         at = above
     main = <object> at
     Py_DECREF(main)
-    for hub in [reference() for reference in hubs.valuerefs()]:
-        if hub is not None and hub.main is main and not hub.destroyed:
+    for hub in existing_hubs():
+        if hub.main is main:
             return hub
     return None
 

@@ -62,7 +62,7 @@ LAYERS = [
     {"nowait", "shell", "signalfd", "blocking", "children", "signal_handlers"},
     {"baseserver", "server", "select", "selectors", "fileobject", "subprocess", "ssl", "os", "time", "signal"}
     | {"fcntl", "fs"},
-    {"home", "thread", "threading", "multiprocessing", "running_loop", "events"},
+    {"home", "thread", "threading", "multiprocessing", "running_loop", "frames", "events"},
     {"contrib"},
     {"monkey"},
 ]

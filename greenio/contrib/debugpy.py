@@ -164,27 +164,10 @@ def adapt_threads(module):
 @_where_threads_are_greenlets
 def adapt_frames(constants):
     """Let the debugger find the stacks of greenlets. `constants`: the module that has what it finds stacks with."""
-    before, main = constants._current_frames, greenlet.getcurrent()
-    while main.parent is not None:
-        main = main.parent
-
-    def _current_frames():
-        frames = before()
-        if main.gr_frame is not None:  # another one runs
-            frames[threading.main_thread().ident] = main.gr_frame
-        for each in gc.get_objects():
-            # Not isinstance(): lazy objects, of Django say, would be made what they stand for.
-            if (
-                issubclass(type(each), greenlet.greenlet)
-                and id(each) in threading._active
-                and each.gr_frame is not None
-            ):
-                frames[id(each)] = each.gr_frame
-        return frames
-
+    before = constants._current_frames
     for module in _modules():
         if vars(module).get("_current_frames") is before:
-            module._current_frames = _current_frames
+            module._current_frames = sys._current_frames
 
 
 @_where_threads_are_greenlets

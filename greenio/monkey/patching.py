@@ -45,7 +45,7 @@ def patch(name, items=None, key=None):
 
     `items`: instead of those of the table. `key`: what to look up in the table, if not the name.
     """
-    target, source = import_module(name), import_module(SOURCES[name])
+    target, source = import_module(name), import_module(SOURCES.get(key) or SOURCES[name])
     replacements = []
     for each in items or TABLES[key or name]:
         there, here = each if isinstance(each, tuple) else (each, each)

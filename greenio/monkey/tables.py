@@ -9,7 +9,7 @@ enough: then everybody who has that class already has what is new.
 
 __all__ = ["SOURCES", "TABLES"]
 
-#: The module of the standard library -> the module that has the replacements.
+#: The module of the standard library, or a key of TABLES -> the module that has the replacements.
 SOURCES = {
     "_queue": "greenio.queue",
     "_thread": "greenio.thread",
@@ -22,6 +22,7 @@ SOURCES = {
     "socket": "greenio.socket",
     "subprocess": "greenio.subprocess",
     "sys": "greenio.running_loop",
+    "sys threads": "greenio.frames",
     "threading": "greenio.threading",
     "time": "greenio.time",
 }
@@ -50,5 +51,6 @@ TABLES = {
     "socket dns": ["getaddrinfo", "gethostbyaddr", "gethostbyname", "gethostbyname_ex", "getnameinfo"],
     "subprocess": ["Popen"],
     "sys": ["set_asyncgen_hooks", "set_coroutine_origin_tracking_depth"],
+    "sys threads": [("_current_exceptions", "current_exceptions"), ("_current_frames", "current_frames")],
     "time": ["pthread_getcpuclockid", "sleep"],
 }  # fmt: skip

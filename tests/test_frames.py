@@ -1,0 +1,14 @@
+"""sys._current_frames() of patched programs: where each thread is."""
+
+import pytest
+import scenarios
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    return scenarios.together("frames.py")
+
+
+@pytest.mark.parametrize("name", scenarios.names("frames.py"))
+def test_frames(outcomes, name):
+    assert outcomes[name] is None, outcomes[name]
