@@ -23,6 +23,7 @@ ADAPTERS = {
     "pycares": {"pycares": "adapt"},
     "psycopg": {"psycopg.waiting": "adapt", "psycopg.connection": "adapt_connection"},
     "psycopg2": {"psycopg2.extensions": "adapt"},
+    "zmq": {"zmq": "adapt", "zmq.devices.monitoredqueue": "adapt_monitored_queue"},
     "kombu": {
         "kombu.utils.compat": "adapt",
         "kombu.utils.eventio": "adapt_eventio",

@@ -67,3 +67,30 @@ def test_posthog_sends_what_it_queues():
         print(sorted(got))
     """)
     assert out == "['event 0', 'event 1', 'event 2']\n"
+
+
+def test_watchdog_sees_files():
+    pytest.importorskip("watchdog")
+    out = run("""
+        import os, queue, tempfile, threading, time
+        from watchdog.events import FileSystemEventHandler
+        from watchdog.observers import Observer
+        events = queue.Queue()
+        class Handler(FileSystemEventHandler):
+            def on_created(self, event): events.put(os.path.basename(event.src_path))
+        with tempfile.TemporaryDirectory() as folder:
+            for _ in range(2):
+                observer = Observer()
+                observer.schedule(Handler(), folder, recursive=True)
+                observer.start()
+                for name in ("first", "second"):
+                    path = os.path.join(folder, name)
+                    with open(path, "w") as file: file.write("x")
+                    assert events.get(timeout=30) == name
+                    os.remove(path)
+                observer.stop()
+                observer.join(timeout=30)
+                assert not observer.is_alive()
+        print("done")
+    """)
+    assert out == "done\n"

@@ -158,10 +158,10 @@ def adapters_can_be_switched_off():
 
     os.environ["GREENIO_NO_ADAPTERS"] = "psycopg, psycopg2"
     monkey.patch_all(kombu=False)
-    assert adapters._installed == {"debugpy", "pycares"} and waiting.__name__ in adapters.ADAPTERS["kombu"]
+    assert adapters._installed == {"debugpy", "pycares", "zmq"} and waiting.__name__ in adapters.ADAPTERS["kombu"]
     os.environ["GREENIO_NO_ADAPTERS"] = "all"
     monkey.patch_all()
-    assert adapters._installed == {"debugpy", "pycares"}
+    assert adapters._installed == {"debugpy", "pycares", "zmq"}
     del os.environ["GREENIO_NO_ADAPTERS"]
     monkey.patch_all(psycopg2=False)
-    assert adapters._installed == {"debugpy", "pycares", "psycopg", "kombu"}
+    assert adapters._installed == {"debugpy", "pycares", "zmq", "psycopg", "kombu"}
