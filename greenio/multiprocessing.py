@@ -12,8 +12,9 @@ from greenio import os as _os
 from greenio.identity import get_ident
 from greenio.lock import RLock
 from greenio.pauses import Pauses
+from greenio.stream import give_all_away
 
-__all__ = ["adapt_connection", "adapt_synchronize"]
+__all__ = ["adapt_connection", "adapt_synchronize", "adapt_util"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
 
@@ -37,6 +38,17 @@ def adapt_connection(module):
             return super().select(timeout)
 
     module._WaitSelector = WaitSelector
+
+
+def adapt_util(module):
+    """Let processes that multiprocessing.util starts find listeners as the program has made them."""
+    original = module.spawnv_passfds
+
+    def spawnv_passfds(path, args, passfds):
+        give_all_away()
+        return original(path, args, passfds)
+
+    module.spawnv_passfds = spawnv_passfds
 
 
 class _SemLock:

@@ -15,15 +15,20 @@ from os import _wrap_close as _PipeOfCommand
 from os import close as _close
 from os import closerange as _closerange
 from os import dup2 as _dup2
+from os import execv as _execv
+from os import execve as _execve
 from os import fsencode as _fsencode
 from os import fstat as _fstat
 from os import get_blocking as _get_blocking
 from os import lockf as _lockf
 from os import lseek as _lseek
+from os import posix_spawn as _posix_spawn
+from os import posix_spawnp as _posix_spawnp
 from os import read as _read
 from os import readv as _readv
 from os import sendfile as _sendfile
 from os import set_blocking as _set_blocking
+from os import supports_fd as _supports_fd
 from os import write as _write
 from os import writev as _writev
 from select import PIPE_BUF as _PIPE_BUF
@@ -55,12 +60,14 @@ from greenio.readiness import wait_read as _wait_read
 from greenio.shell import heed_interrupts as _heed_interrupts
 from greenio.shell import start as _start_in_shell
 from greenio.socket import wait_write as _wait_write
+from greenio.stream import give_all_away as _give_all_away
 from greenio.subprocess import Popen as _Popen
 
 __all__ = [
-    "close", "closerange", "dup2", "eventfd_read", "fork", "fork_and_watch", "fork_gevent", "forkpty_and_watch",
-    "forkpty_gevent", "lockf", "make_nonblocking", "nb_read", "nb_write", "popen", "read", "readv", "sendfile",
-    "system", "tp_read", "tp_write", "wait", "wait3", "wait4", "waitid", "waitpid", "write", "writev",
+    "close", "closerange", "dup2", "eventfd_read", "execv", "execve", "fork", "fork_and_watch", "fork_gevent",
+    "forkpty_and_watch", "forkpty_gevent", "lockf", "make_nonblocking", "nb_read", "nb_write", "popen",
+    "posix_spawn", "posix_spawnp", "read", "readv", "sendfile", "system", "tp_read", "tp_write", "wait", "wait3",
+    "wait4", "waitid", "waitpid", "write", "writev",
 ]  # fmt: skip
 
 
@@ -214,6 +221,39 @@ def sendfile(out_fd, in_fd, offset, count):
             break
         sent += now
     return sent
+
+
+# --- other programs ---------------------------------------------------------------------------------------------
+#
+# They find listeners that they get as the program has made them: see give_all_away().
+
+
+def execv(path, argv, /):
+    """As os.execv()."""
+    _give_all_away()
+    _execv(path, argv)
+
+
+def execve(path, argv, env):
+    """As os.execve()."""
+    _give_all_away()
+    _execve(path, argv, env)
+
+
+if _execve in _supports_fd:
+    _supports_fd.add(execve)
+
+
+def posix_spawn(path, argv, env, /, **options):
+    """As os.posix_spawn()."""
+    _give_all_away()
+    return _posix_spawn(path, argv, env, **options)
+
+
+def posix_spawnp(path, argv, env, /, **options):
+    """As os.posix_spawnp()."""
+    _give_all_away()
+    return _posix_spawnp(path, argv, env, **options)
 
 
 # --- commands ---------------------------------------------------------------------------------------------------

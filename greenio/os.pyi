@@ -1,6 +1,10 @@
 from collections.abc import Sequence
 from os import PathLike as PathLike
 from os import _wrap_close
+from os import execv as execv
+from os import execve as execve
+from os import posix_spawn as posix_spawn
+from os import posix_spawnp as posix_spawnp
 from os import waitid_result as waitid_result
 from typing import Any
 
@@ -22,6 +26,8 @@ __all__ = [
     "closerange",
     "dup2",
     "eventfd_read",
+    "execv",
+    "execve",
     "fork",
     "fork_and_watch",
     "fork_gevent",
@@ -32,6 +38,8 @@ __all__ = [
     "nb_read",
     "nb_write",
     "popen",
+    "posix_spawn",
+    "posix_spawnp",
     "read",
     "readv",
     "sendfile",

@@ -254,7 +254,10 @@ class socket(_standard.socket):
         """As in the standard library. Switches while nothing can be sent, or the host's name is looked up."""
         if len(args) > 3:
             args = (*args[:3], self._resolved(args[3]), *args[4:])
-        return self._retry(_WRITE, super().sendmsg, _repeatable(args), 2, (None, ()))
+        args = _repeatable(args)
+        if len(args) > 1:
+            _give_away_what_is_sent(args[1])
+        return self._retry(_WRITE, super().sendmsg, args, 2, (None, ()))
 
     if hasattr(_basic, "sendmsg_afalg"):
 
@@ -376,6 +379,14 @@ def _recvfrom_into(buffer, nbytes=0, flags=0):
 
 SocketType = socket
 _stream.keep_streams_in(socket)
+
+
+def _give_away_what_is_sent(data):
+    """Descriptors among the ancillary data of a message are for another program, perhaps."""
+    for each in data if isinstance(data, (list, tuple)) else ():
+        if isinstance(each, tuple) and each[:2] == (_standard.SOL_SOCKET, _standard.SCM_RIGHTS):
+            _stream.give_all_away()
+            return
 
 
 def _repeatable(args):

@@ -46,8 +46,8 @@ from hub.errors import HubDestroyed
 from greenio.pauses import Pauses, until_there_is_room
 
 __all__ = [
-    "Stream", "accept_descriptor", "accept_ready", "finalize", "give_away", "keep_streams_in", "recv", "recv_into",
-    "send", "sendall", "wait_descriptor",
+    "Stream", "accept_descriptor", "accept_ready", "finalize", "give_all_away", "give_away", "keep_streams_in",
+    "recv", "recv_into", "send", "sendall", "wait_descriptor",
 ]
 
 cdef extern from "Python.h":
@@ -719,7 +719,7 @@ cdef int accept_now(Stream stream, PyObject **address) except -2:
 
 
 def give_away(int fd):
-    """A child is to get this descriptor: if it is a listener that was made non-blocking here, it is so no more.
+    """Another program is to get this descriptor: if it is a listener that was made non-blocking here, it is so no more.
 
     Does not switch. Raises OSError if there is no such descriptor.
     """
@@ -730,6 +730,20 @@ def give_away(int fd):
     if stream is not None and stream.flagged and stream.seconds < 0:
         os.set_blocking(fd, True)
         stream.flagged = False
+
+
+def give_all_away():
+    """Another program may get any descriptor: no listener is non-blocking that was made so here. Does not switch."""
+    cdef Stream stream
+    for stream in list(flagged_listeners.values()):
+        if stream.flagged and stream.seconds < 0 and stream.fd >= 0:
+            with suppress(OSError):  # closed behind our back
+                os.set_blocking(stream.fd, True)
+        stream.flagged = False
+
+
+# In the parent: nobody accepts in between.
+os.register_at_fork(before=give_all_away)
 
 
 def accept_descriptor(self):

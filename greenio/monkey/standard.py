@@ -257,6 +257,7 @@ def patch_multiprocessing():
 
     patch_it("multiprocessing.connection", "adapt_connection")
     patch_it("multiprocessing.synchronize", "adapt_synchronize")
+    patch_it("multiprocessing.util", "adapt_util")
     return True
 
 

@@ -36,8 +36,9 @@ TABLES = {
     ],
     "fcntl": ["flock", "lockf"],
     "os": [
-        "close", "closerange", "dup2", "eventfd_read", "lockf", "popen", "read", "readv", "sendfile", "system", "wait",
-        "wait3", "wait4", "waitid", "waitpid", "write", "writev",
+        "close", "closerange", "dup2", "eventfd_read", "execv", "execve", "lockf", "popen", "posix_spawn",
+        "posix_spawnp", "read", "readv", "sendfile", "system", "wait", "wait3", "wait4", "waitid", "waitpid",
+        "write", "writev",
     ],
     "_queue": ["Empty", "SimpleQueue"],
     "queue": ["LifoQueue", "PriorityQueue", "Queue", "SimpleQueue"],
