@@ -12,7 +12,6 @@ import io
 import os
 import subprocess as _standard
 from contextlib import suppress
-from inspect import signature
 from subprocess import *  # noqa: F403  (this module offers everything that the standard one does)
 from subprocess import TimeoutExpired
 from types import FunctionType, SimpleNamespace
@@ -77,7 +76,7 @@ def _on_ours(function):
 
 _communicate = _on_ours(vars(_standard.Popen)["_communicate"])
 _execute_child = _on_ours(vars(_standard.Popen)["_execute_child"])
-_signature = signature(_execute_child)
+_parameters = _execute_child.__code__.co_varnames
 
 
 class Popen(_standard.Popen):
@@ -89,7 +88,7 @@ class Popen(_standard.Popen):
     __init__ = _on_ours(_standard.Popen.__init__)
 
     def _execute_child(self, *args, **kwargs):
-        call = _signature.bind(self, *args, **kwargs).arguments
+        call = {**dict(zip(_parameters, (self, *args), strict=False)), **kwargs}
         for descriptor in (call["p2cread"], call["c2pwrite"], call["errwrite"], *call["pass_fds"]):
             if isinstance(descriptor, int) and descriptor >= 0:
                 with suppress(OSError):  # the system says what is wrong with it

@@ -14,7 +14,7 @@ Layers, from the bottom; each knows only those below it:
 `stacks` (memory for greenlets) stands beside them. Nothing here imports `greenio`.
 """
 
-from pathlib import Path as _Path
+import os as _os
 
 from hub.interpreter import require_main
 
@@ -43,7 +43,8 @@ from hub.errors import (  # noqa: E402  (the cache must be in place before the f
 from hub.hub import Hub, Waiter, get_hub, get_hub_if_exists, sleep  # noqa: E402
 from hub.scheduler import Wait  # noqa: E402
 
-__version__ = _Path(__file__).with_name("version.txt").read_text().strip()
+with open(_os.path.join(_os.path.dirname(__file__), "version.txt"), encoding="utf-8") as _file:
+    __version__ = _file.read().strip()
 
 __all__ = [
     "BlockingSwitchOutError",

@@ -144,3 +144,12 @@ def test_an_uncompiled_copy_says_how_to_build_it(tmp_path):
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: the hub is not compiled in") and "pip install -e ." in last
+
+
+def test_importing_and_patching_load_no_large_module_that_is_seldom_needed():
+    code = (
+        "import sys; before = set(sys.modules); import greenio.monkey; greenio.monkey.patch_all()\n"
+        "print(sorted({'inspect', 'ipaddress', 'pathlib', 'typing', 'urllib.parse'} & (set(sys.modules) - before)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.strip() == "[]"

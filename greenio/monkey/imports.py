@@ -3,7 +3,6 @@
 import sys
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
-from typing import Any
 
 __all__ = ["when_imported"]
 
@@ -45,8 +44,7 @@ class _Finder:
             del _waiting[name]
         if not _waiting:
             sys.meta_path.remove(cls)
-        loader: Any = _Loader(spec.loader, [function for function, _always in functions])
-        spec.loader = loader
+        spec.loader = _Loader(spec.loader, [function for function, _always in functions])  # type: ignore[assignment]
         return spec
 
 
