@@ -47,9 +47,10 @@ cdef class Stream:
     cdef watch_t *open_elsewhere(self, Scheduler hub) except NULL
     cdef int ask_limits(self) except -1
     cdef double limit(self, int events) except? -2
-    cdef uint64_t due(self, int events) except? 0
-    cpdef uint64_t deadline(self) except? 0
+    cdef uint64_t due(self, int events) except? 1
+    cpdef uint64_t deadline(self) except? 1
     cdef int wait(self, int events, uint64_t due, bint tried) except -1
+    cdef int not_ready(self, int events, int outcome) except -1
     cdef int wake_readers_of(self, hub) except -1
     cdef int take_descriptor(self) noexcept
     cdef int closed(self) except -1

@@ -29,7 +29,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
-from cython cimport no_gc_clear
+from cython cimport final, no_gc_clear
 from libc.errno cimport EAGAIN, EBADF, EINTR, errno
 from libc.stdint cimport uint64_t
 
@@ -265,6 +265,7 @@ cdef class Stream:
         self.send_limit = greenio_limit(self.fd, SO_SNDTIMEO)
         return 0
 
+    @final
     cdef double limit(self, int events) except? -2:
         """How many seconds a call that begins now may take, in that direction; negative for ever."""
         if self.seconds >= 0:
@@ -273,8 +274,9 @@ cdef class Stream:
             self.ask_limits()
         return self.receive_limit if events == READ else self.send_limit
 
-    cdef uint64_t due(self, int events) except? 0:
-        """When a call that begins now must be over: a loop time, or 0 for never."""
+    @final
+    cdef uint64_t due(self, int events) except? 1:
+        """When a call that begins now must be over: a loop time, or 0 for never (never 1)."""
         cdef double seconds = self.limit(events)
         return 0 if seconds < 0 else due_after(seconds)
 
@@ -298,8 +300,10 @@ cdef class Stream:
         if due and self.hub is hub:
             deadline = self.deadline_of(events)
         outcome = hub.wait_descriptor(watch, generation, events, due, deadline, self)
-        if outcome == OUTCOME_READY:
-            return 0
+        return 0 if outcome == OUTCOME_READY else self.not_ready(events, outcome)
+
+    cdef int not_ready(self, int events, int outcome) except -1:
+        # Not in wait(), whose stack greenlet copies at each switch.
         if outcome == OUTCOME_TIMED_OUT:
             if self.seconds < 0 and self.limit(events) >= 0:
                 raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
@@ -449,7 +453,7 @@ cdef class Stream:
             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
         self.wait(events, self.due(events) if timed else 0, False)
 
-    cpdef uint64_t deadline(self) except? 0:
+    cpdef uint64_t deadline(self) except? 1:
         """When a call that begins now must be over by the socket's timeout, for wait_until() (int)."""
         return 0 if self.seconds < 0 else due_after(self.seconds)
 

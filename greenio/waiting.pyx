@@ -5,6 +5,8 @@ What does not belong here: choosing one of several operations without consuming 
 
 from collections import deque
 
+from cpython.object cimport PyObject
+
 from greenlet import GreenletExit
 from hub.arguments cimport count_of
 from hub.errors import InvalidThreadUseError
@@ -17,6 +19,11 @@ from hub.scheduler cimport Scheduler, Wait, current_hub, is_current
 __all__ = ["iwait", "joinall", "killall", "wait"]
 
 
+cdef inline object key_of(object source):
+    """What tells an object from those that are equal to it. A Greenlet is equal to nothing but itself."""
+    return source if type(source) is Greenlet else <Py_ssize_t> <PyObject *> source
+
+
 cdef class Gathering(DirectLink):
     """Waits for several objects and hands them out as they finish: what iwait() returns.
 
@@ -25,7 +32,7 @@ cdef class Gathering(DirectLink):
     """
     cdef Scheduler hub
     cdef object wait               # the Wait of the greenlet that waits for more, or None
-    cdef object pending            # what has not finished yet: id -> object, as objects may be equal
+    cdef dict pending              # what has not finished yet: key_of() -> object, as objects may be equal
     cdef object finished           # what has finished and was not handed out: a deque
     cdef long needed               # how many must have finished before it is worth waking anybody
     cdef long left                 # how many may still be handed out
@@ -52,12 +59,13 @@ cdef class Gathering(DirectLink):
         cdef Greenlet greenlet
         cdef set seen = set()
         for source in objects:
-            if id(source) in seen:
+            key = key_of(source)
+            if key in seen:
                 continue
-            seen.add(id(source))
-            if not hasattr(source, "rawlink"):
+            seen.add(key)
+            if not isinstance(source, Greenlet) and not hasattr(source, "rawlink"):
                 raise TypeError(f"a greenlet, an event or a result can be waited for, and {source!r} cannot")
-            self.pending[id(source)] = source
+            self.pending[key] = source
             if isinstance(source, Greenlet) and (<Greenlet> source).scheduler is self.hub:
                 greenlet = <Greenlet> source
                 if greenlet.state == STATE_FINISHED:
@@ -69,7 +77,7 @@ cdef class Gathering(DirectLink):
         return 0
 
     cdef int notice(self, object source) except -1:
-        if self.pending.pop(id(source), None) is not None:
+        if self.pending.pop(key_of(source), None) is not None:
             self.finished.append(source)
             if self.wait is not None and len(self.finished) >= self.needed:
                 (<Wait> self.wait).wake_with(None)

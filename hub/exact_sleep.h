@@ -54,10 +54,13 @@ static inline int hub_milliseconds(uint64_t nanoseconds)
 
 #if HUB_EXACT_SLEEP
 
-/* The loop that runs in this thread, with its timers, and when the sleep that begins now must end. */
-static __thread uv_loop_t *hub_running_loop;
-static __thread const hub_heap *hub_running_timers;
-static __thread uint64_t hub_sleep_end = HUB_NEVER;
+/* The loop that runs in this thread, with its timers, and when the sleep that begins now must end. In one place, as
+   finding what belongs to a thread costs a call. */
+static __thread struct {
+    uv_loop_t *loop;
+    const hub_heap *timers;
+    uint64_t end;
+} hub_sleep = {NULL, NULL, HUB_NEVER};
 
 int uv__next_timeout(const uv_loop_t *loop);
 
@@ -66,14 +69,14 @@ int hub_next_timeout(const uv_loop_t *loop)
     int timeout = uv__next_timeout(loop);
     uint64_t due;
 
-    if (loop != hub_running_loop)
+    if (timeout == 0 || loop != hub_sleep.loop)
         return timeout;
-    due = hub_heap_due(hub_running_timers);
-    if (due == HUB_NEVER || timeout == 0 || (timeout > 0 && hub_now() + timeout * (uint64_t) 1000000 <= due))
+    due = hub_heap_due(hub_sleep.timers);
+    if (due == HUB_NEVER || (timeout > 0 && hub_now() + timeout * (uint64_t) 1000000 <= due))
         return timeout;
-    if (hub_running_timers->crowded && due < hub_now() + HUB_CROWD_DELAY)
+    if (hub_sleep.timers->crowded && due < hub_now() + HUB_CROWD_DELAY)
         due += HUB_CROWD_DELAY;
-    hub_sleep_end = due;
+    hub_sleep.end = due;
     return 0;
 }
 
@@ -96,18 +99,19 @@ static int hub_epoll_exact(int epoll, struct epoll_event *events, int length, ui
 
 int hub_epoll_wait(int epoll, struct epoll_event *events, int length, int timeout)
 {
-    uint64_t end = hub_sleep_end;
-    uint64_t now, left;
+    uint64_t end, now, left;
     int count;
 
-    if (end == HUB_NEVER)
+    if (timeout != 0 || (end = hub_sleep.end) == HUB_NEVER)
         return epoll_wait(epoll, events, length, timeout);
-    hub_sleep_end = HUB_NEVER;
-    now = uv_now(hub_running_loop) * 1000000; /* costs nothing, and is behind by up to 2 ms */
+    hub_sleep.end = HUB_NEVER;
+    now = uv_now(hub_sleep.loop) * 1000000; /* costs nothing, and is behind by up to 2 ms */
     do {
         left = end > now ? end - now : 0;
         if (left > HUB_LONG_SLEEP) {
             count = epoll_wait(epoll, events, length, hub_milliseconds(left - left / 128) - 4);
+            if (count > 0)
+                return count;
             now = hub_now();
         } else {
             now = hub_now();
@@ -125,10 +129,10 @@ int hub_epoll_wait(int epoll, struct epoll_event *events, int length, int timeou
 static int hub_run(uv_loop_t *loop, const hub_heap *timers, uv_run_mode mode)
 {
     int result;
-    hub_running_loop = loop;
-    hub_running_timers = timers;
+    hub_sleep.loop = loop;
+    hub_sleep.timers = timers;
     result = uv_run(loop, mode);
-    hub_running_loop = NULL;
+    hub_sleep.loop = NULL;
     return result;
 }
 

@@ -959,7 +959,8 @@ cdef class Loop:
         if self.core.watches_length == 0:
             return False
         if now - self.verified < self.verify_pause:
-            self.look_again(self.verify_pause - (now - self.verified))
+            if not self.look_again_runs or self.look_again_at > self.verified + self.verify_pause:
+                self.look_again(self.verify_pause - (now - self.verified))
             return False
         self.verified = now
         begin = now_ns()

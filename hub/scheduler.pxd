@@ -128,13 +128,20 @@ cdef class Scheduler(greenlet):
     cdef int wait_descriptor(
         self, watch_t *watch, unsigned int generation, int events, uint64_t due, deadline_t *deadline, object what
     ) except -1
+    cdef int wait_descriptor_late(self, int fd, int events, uint64_t due) except -1
+    cdef int set_pending(self, slot_t *slot) noexcept
+    cdef int set_invalid_switch(self, Wait wait) noexcept
     cdef int tell(self, bint returned) noexcept
     cdef int tell_of_return(self, int result) noexcept
     cdef PyObject *leave_printing(self) noexcept
     cdef int go_on_printing(self, PyObject *printed, int result) noexcept
     cdef wait_t *principal_wait(self) except? NULL
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1
+    cdef int sleep_until(self, uint64_t due, bint ref, object what) except -1
     cdef int yield_turn(self, object what) except -1
+    cdef int yield_by_wait(self, object what) except -1
+    cdef int yield_nowhere(self) except -1
+    cdef int yield_failed(self, object greenlet) except -1
     cdef int give_way(self) except -1
     cdef int switch_away(self, node_t *mine) noexcept
     cdef int idle(self, bint on_hub) noexcept

@@ -524,8 +524,7 @@ cdef class Scheduler(greenlet):
             wait.kept = None
         if w.slot.pending != NULL and has_pending(w.slot) and w.state == WAIT_WAITING:
             wait_move(w, WAIT_OVER)
-            exception = take_pending(w.slot)
-            PyErr_SetObject(type(exception), exception)
+            self.set_pending(w.slot)
             return -1
         if w.state != WAIT_WAITING and not w.node.queued:
             wait_move(w, WAIT_OVER)  # woken before it parked, and its turn has passed
@@ -572,8 +571,21 @@ cdef class Scheduler(greenlet):
         if result == 1:
             return 0
         if result == 0:
-            set_invalid_switch(wait)
+            self.set_invalid_switch(wait)
         return -1
+
+    cdef int set_pending(self, slot_t *slot) noexcept:
+        exception = take_pending(slot)
+        PyErr_SetObject(type(exception), exception)
+        return 0
+
+    cdef int set_invalid_switch(self, Wait wait) noexcept:
+        message = (
+            f"{<object> wait.c.greenlet!r} was switched to while it waits: {wait!r}; "
+            "wake a waiting greenlet through what it waits for"
+        )
+        PyErr_SetObject(InvalidSwitchError, message)
+        return 0
 
     @final
     cdef object deliver(self, Wait wait, int result):
@@ -666,13 +678,13 @@ cdef class Scheduler(greenlet):
 
     @final
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1:
-        cdef Wait wait
-        cdef uint64_t due
-        if not seconds > 0:
-            if seconds != seconds:
-                due_after(seconds)
+        if seconds <= 0:
             return self.yield_turn(what)
-        due = due_after(seconds)
+        return self.sleep_until(due_after(seconds), ref, what)  # which raises if it is no number
+
+    @final
+    cdef int sleep_until(self, uint64_t due, bint ref, object what) except -1:
+        cdef Wait wait
         if self.is_late():
             late_sleep(due)
             return 0
@@ -696,23 +708,17 @@ cdef class Scheduler(greenlet):
     @final
     cdef int yield_turn(self, object what) except -1:
         """Let the others that are ready run once. A HubGreenlet needs no wait for that: it queues itself."""
+        # greenlet copies the stack at each switch, so this uses little of it. What is seldom needed is not final: C
+        # would put that in here.
         cdef PyObject *current = hub_greenlet_current()
         cdef PyObject *printed = NULL
         cdef HubGreenlet greenlet
-        cdef Wait wait
         cdef int result
         if current == NULL:
-            if self.is_late():
-                PyErr_Clear()
-                return 0  # there are no others
-            no_greenlet()
+            return self.yield_nowhere()
         Py_DECREF(<object> current)  # it is running: somebody else owns it
         if not isinstance(<object> current, HubGreenlet) or self.restricted or (<HubGreenlet> current).slot.yielding:
-            wait = self.new_wait(what)
-            if wait.c.slot.pending == NULL or not has_pending(wait.c.slot):
-                wait.wake_with(None)
-            self.deliver(wait, self.park(wait))
-            return 0
+            return self.yield_by_wait(what)
         greenlet = <HubGreenlet> current
         if greenlet.slot.pending != NULL and has_pending(&greenlet.slot):
             raise take_pending(&greenlet.slot)
@@ -736,8 +742,26 @@ cdef class Scheduler(greenlet):
         if result < 0:
             hub_failed()
         if result == 0:
-            raise InvalidSwitchError(f"{greenlet!r} was switched to while it slept for a turn")
+            self.yield_failed(greenlet)
         return 0
+
+    cdef int yield_by_wait(self, object what) except -1:
+        """As yield_turn(), for all other greenlets."""
+        cdef Wait wait = self.new_wait(what)
+        if wait.c.slot.pending == NULL or not has_pending(wait.c.slot):
+            wait.wake_with(None)
+        self.deliver(wait, self.park(wait))
+        return 0
+
+    cdef int yield_nowhere(self) except -1:
+        """greenlet does not say which one runs: an error is set. At the end there are no others to let run."""
+        if not self.is_late():
+            no_greenlet()
+        PyErr_Clear()
+        return 0
+
+    cdef int yield_failed(self, object greenlet) except -1:
+        raise InvalidSwitchError(f"{greenlet!r} was switched to while it slept for a turn")
 
     cdef int give_way(self) except -1:
         """See be_fair()."""
@@ -843,7 +867,7 @@ cdef class Scheduler(greenlet):
         cdef timer_t *timer
         cdef int result
         if self.is_late():
-            return OUTCOME_READY if late_descriptor(watch.fd, events, due) else OUTCOME_TIMED_OUT
+            return self.wait_descriptor_late(watch.fd, events, due)
         wait = self.new_wait(what)
         w = &wait.c
         if watch.generation != generation:
@@ -897,6 +921,9 @@ cdef class Scheduler(greenlet):
         if result < 0 or w.outcome == OUTCOME_THROWN:
             self.deliver(wait, result)
         return w.outcome
+
+    cdef int wait_descriptor_late(self, int fd, int events, uint64_t due) except -1:
+        return OUTCOME_READY if late_descriptor(fd, events, due) else OUTCOME_TIMED_OUT
 
     # --- switching ---
 
@@ -1384,14 +1411,6 @@ cdef PyObject *list_of_printing() except NULL:
 
 def no_more_needed(slot):
     """The greenlet that the slot was for is gone (internal)."""
-
-
-cdef void set_invalid_switch(Wait wait) noexcept:
-    message = (
-        f"{<object> wait.c.greenlet!r} was switched to while it waits: {wait!r}; "
-        "wake a waiting greenlet through what it waits for"
-    )
-    PyErr_SetObject(InvalidSwitchError, message)
 
 
 # --- the current thread -----------------------------------------------------------------------------------------
