@@ -57,18 +57,25 @@ cdef inline PyObject *running_greenlet() noexcept:
     return current
 
 
+cdef inline PyObject *main_above(PyObject *at) noexcept:
+    """The main greenlet that a greenlet's parents lead to: a new reference. That to `at` is given up."""
+    cdef PyObject *above = hub_greenlet_parent(at)
+    while above != NULL:
+        Py_XDECREF(at)
+        at = above
+        above = hub_greenlet_parent(at)
+    return at
+
+
 cdef inline int import_greenlet() except -1:
     global hub_greenlet_first
-    cdef PyObject *above
+    cdef PyObject *current
     PyGreenlet_Import()
     if PyErr_Occurred() != NULL:
         return -1
     if hub_greenlet_first == NULL:
-        above = hub_greenlet_current()
-        while above != NULL:
-            Py_XDECREF(hub_greenlet_first)
-            hub_greenlet_first = above
-            above = hub_greenlet_parent(above)
-        if PyErr_Occurred() != NULL:
+        current = hub_greenlet_current()
+        if current == NULL:
             return -1
+        hub_greenlet_first = main_above(current)
     return 0

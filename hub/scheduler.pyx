@@ -154,16 +154,11 @@ cdef class HubGreenlet(greenlet):
 
     cdef int end_unstarted(self, object exception) except -1:
         """It is to be started, but its hub ends: let it end with a GreenletExit instance, from the main greenlet."""
-        cdef PyObject *result
         if not self.unschedule_start():
             return 0
         # With the hub as its parent, that would be started by it.
         hub_greenlet_set_parent(<PyObject *> self, <PyObject *> self.scheduler.main)
-        kind = type(exception)
-        result = hub_greenlet_throw(<PyObject *> self, <PyObject *> kind, <PyObject *> exception, NULL)
-        if result == NULL:
-            hub_failed()
-        Py_DECREF(<object> result)
+        throw_now(self, exception)
         self.finished()
         return 0
 
@@ -334,7 +329,7 @@ cdef class ThrowJob(Job):
 
 
 cdef int throw_now(object target, object exception) except -1:
-    """On the hub greenlet: throw an exception instance into a greenlet that is suspended in a switch of its own."""
+    """Throw an exception instance into a greenlet that is suspended in a switch of its own, or has not begun."""
     cdef PyObject *result
     kind = type(exception)
     result = hub_greenlet_throw(<PyObject *> target, <PyObject *> kind, <PyObject *> exception, NULL)
@@ -378,19 +373,14 @@ cdef class Scheduler(greenlet):
         Py_XDECREF(self.printing)
 
     def __init__(self):
-        cdef PyObject *at
-        cdef PyObject *above
+        cdef PyObject *current
         if self.loop is not None:
             raise RuntimeError(f"{self!r} is initialised already")
+        current = hub_greenlet_current()
+        if current == NULL:
+            no_greenlet()
         # The hub's parent is the main greenlet, whatever greenlet happened to need the hub first.
-        at = hub_greenlet_current()
-        while True:
-            above = hub_greenlet_parent(at)
-            if above == NULL:
-                break
-            Py_DECREF(<object> at)
-            at = above
-        self.main = self.principal = <object> at
+        self.main = self.principal = <object> main_above(current)
         Py_DECREF(self.main)
         greenlet.__init__(self, None, self.main)
         self.thread_ident = get_ident()

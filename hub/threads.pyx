@@ -134,18 +134,10 @@ def existing_hubs():
 
 def hub_of(greenlet):
     """The hub of the thread that a greenlet of any kind belongs to, or None if that thread has none (internal)."""
-    cdef PyObject *at = <PyObject *> greenlet
-    cdef PyObject *above
     if isinstance(greenlet, HubGreenlet):
         return (<HubGreenlet> greenlet).scheduler
-    Py_INCREF(<object> at)
-    while True:
-        above = hub_greenlet_parent(at)
-        if above == NULL:
-            break
-        Py_DECREF(<object> at)
-        at = above
-    main = <object> at
+    Py_INCREF(greenlet)
+    main = <object> main_above(<PyObject *> greenlet)
     Py_DECREF(main)
     for hub in existing_hubs():
         if hub.main is main:

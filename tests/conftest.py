@@ -12,6 +12,7 @@ import pytest
 from hub import get_hub_if_exists
 
 SCRIPTS = Path(__file__).parent / "scripts"
+CERTIFICATES = Path(__file__).parent / "certificates"
 
 # A shell starts what it runs in the background with SIGINT ignored, and processes that are started from there inherit
 # it: a script under test would be deaf to the Ctrl-C it is sent. A handler is not inherited.
@@ -153,3 +154,21 @@ def threadpool():
     while hub.threadpool._threads:
         sleep(0.001)
     hub.threadpool = before
+
+
+@pytest.fixture
+def server_context():
+    """A context of greenio.ssl for servers, with the certificate of the tests."""
+    from greenio import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem")
+    return context
+
+
+@pytest.fixture
+def client_context():
+    """A context of greenio.ssl for clients, which trusts that certificate."""
+    from greenio import ssl
+
+    return ssl.create_default_context(cafile=CERTIFICATES / "cert.pem")

@@ -211,19 +211,25 @@ def test_closed_in_a_thread_while_the_loop_sleeps():
     theirs.close()
 
 
-def test_the_number_is_used_again_while_somebody_waits():
-    """Closed without a word, and the next file has the number: each message reaches its own reader."""
-    ours, theirs = socketpair()
+def another_file_under_the_number_of(ours):
+    """Close a socket without a word; what has its number: (socket, the file's own, its peer, the reader)."""
     number = ours.fileno()
-    old = spawn(ours.recv, 10)
-    old.reports_errors = False
-    sleep(0.001)
     plain, other = standard.socketpair()
     os.dup2(plain.fileno(), number)
     ours.detach()
     new = socket(fileno=number)
     reader = spawn(new.recv, 10)
     sleep(0.001)
+    return new, plain, other, reader
+
+
+def test_the_number_is_used_again_while_somebody_waits():
+    """Closed without a word, and the next file has the number: each message reaches its own reader."""
+    ours, theirs = socketpair()
+    old = spawn(ours.recv, 10)
+    old.reports_errors = False
+    sleep(0.001)
+    new, plain, other, reader = another_file_under_the_number_of(ours)
     other.send(b"new")
     assert reader.get(timeout=5) == b"new"
     with pytest.raises(OSError) as caught:
@@ -236,15 +242,9 @@ def test_the_number_is_used_again_while_somebody_waits():
 def test_the_old_file_is_ready_under_a_number_used_again():
     """What comes for the file that had the number does not keep those busy who wait for the one that has it."""
     ours, theirs = socketpair()
-    number = ours.fileno()
     received_by((ours, theirs))
-    kept = fromfd(number, ours.family, ours.type)
-    plain, other = standard.socketpair()
-    os.dup2(plain.fileno(), number)
-    ours.detach()
-    new = socket(fileno=number)
-    reader = spawn(new.recv, 10)
-    sleep(0.001)
+    kept = fromfd(ours.fileno(), ours.family, ours.type)
+    new, plain, other, reader = another_file_under_the_number_of(ours)
     theirs.send(b"old")
     assert is_quiet()
     other.send(b"new")

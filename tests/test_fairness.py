@@ -3,18 +3,16 @@
 import errno
 import os
 import select
-from pathlib import Path
 
 import pytest
 from hub import get_hub
 
 import greenio.os
 import greenio.select
-from greenio import joinall, sleep, socket, spawn, ssl
+from greenio import joinall, sleep, socket, spawn
 from greenio.fileobject import open_pipe
 from greenio.queue import Empty, Full, LifoQueue, PriorityQueue, Queue, SimpleQueue
 
-CERTIFICATES = Path(__file__).parent / "certificates"
 MANY = 200_000  # calls, where others are to run after a ten thousandth of a second
 
 
@@ -140,14 +138,10 @@ def test_who_is_killed_before_a_poll_loses_no_edge(pair):
     assert len(found) == len(written) > 1
 
 
-def test_tls(pair):
+def test_tls(pair, server_context, client_context):
     left, right = pair
-    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    serving.load_cert_chain(CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem")
-    asking = ssl.create_default_context()
-    asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE
-    job = spawn(serving.wrap_socket, left, server_side=True)
-    with asking.wrap_socket(right) as client, job.get() as server:
+    job = spawn(server_context.wrap_socket, left, server_side=True)
+    with client_context.wrap_socket(right, server_hostname="localhost") as client, job.get() as server:
         reader = spawn(server.recv, 1)  # so that both have seen the whole handshake
         client.sendall(b"x" * 16_000)
         reader.get()
@@ -158,14 +152,12 @@ def test_tls(pair):
         drain.get()
 
 
-def test_tls_that_is_closed_in_the_middle_writes_into_no_other_file(pair, tmp_path, set_switch_interval):
+def test_tls_that_is_closed_in_the_middle_writes_into_no_other_file(
+    pair, tmp_path, set_switch_interval, server_context, client_context
+):
     left, right = pair
-    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    serving.load_cert_chain(CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem")
-    asking = ssl.create_default_context()
-    asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE
-    job = spawn(serving.wrap_socket, left, server_side=True)
-    with asking.wrap_socket(right) as client, job.get():
+    job = spawn(server_context.wrap_socket, left, server_side=True)
+    with client_context.wrap_socket(right, server_hostname="localhost") as client, job.get():
         set_switch_interval(0.000001)
         sending = spawn(lambda: [client.sendall(b"x" * 100) for _ in range(60)])
         sending.reports_errors = False

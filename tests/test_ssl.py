@@ -16,18 +16,6 @@ CERT, KEY = CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"
 
 
 @pytest.fixture
-def server_context():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERT, KEY)
-    return context
-
-
-@pytest.fixture
-def client_context():
-    return ssl.create_default_context(cafile=CERT)
-
-
-@pytest.fixture
 def plain_pair():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         accepting = spawn(listener.accept)

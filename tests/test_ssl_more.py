@@ -17,18 +17,6 @@ CERT, KEY = CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"
 
 
 @pytest.fixture
-def server_context():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERT, KEY)
-    return context
-
-
-@pytest.fixture
-def client_context():
-    return ssl.create_default_context(cafile=CERT)
-
-
-@pytest.fixture
 def connect(server_context, client_context):
     """A function that makes a connection of TLS: the client's end and the server's."""
     made = []

@@ -8,21 +8,14 @@ from parts import Part
 from plan import verb
 from world import PAUSES, fault, pause, seconds
 
-from greenio import Timeout, wait_any
+from greenio import Timeout, queue, wait_any
 from greenio.event import AsyncResult, Event
-from greenio.queue import (
-    Channel,
-    Empty,
-    Full,
-    JoinableQueue,
-    LifoQueue,
-    PriorityQueue,
-    Queue,
-    ShutDown,
-    SimpleQueue,
-)
+from greenio.queue import Channel, Empty, Full, Queue, ShutDown
 
-QUEUES = {kind.__name__: kind for kind in (Channel, JoinableQueue, LifoQueue, PriorityQueue, Queue, SimpleQueue)}
+QUEUES = {
+    name: getattr(queue, name)
+    for name in ("Channel", "JoinableQueue", "LifoQueue", "PriorityQueue", "Queue", "SimpleQueue")
+}
 
 
 class Line(Part):
