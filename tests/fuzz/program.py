@@ -233,10 +233,13 @@ def main():
     parser.add_argument("--print", action="store_true", help="print the program, and do not run it")
     parser.add_argument("--only", default="", help="kinds of parts, separated by commas: all others are left out")
     parser.add_argument("--without", default="", help="kinds of parts to leave out")
+    parser.add_argument("--misuse", action="store_true", help="call greenlet's own methods, too")
     parser.add_argument("--no-early-ends", action="store_true", help="no thread ends while its greenlets act")
     options = parser.parse_args()
     only, without = (set(text.split(",")) - {""} for text in (options.only, options.without))
     kinds = [kind for kind in KINDS if (not only or kind.__name__ in only) and kind.__name__ not in without]
+    if options.misuse:
+        kinds.append(surroundings.Switching)
     plan = make_plan(options.seed, kinds)
     if options.no_early_ends:
         for worker in plan.workers:

@@ -458,10 +458,9 @@ class Threads(Working):
 
 
 class Switching(Part):
-    """greenlet's own methods on the library's greenlets: errors, but nothing worse."""
+    """greenlet's own methods on the library's greenlets: errors, in whomever they hit, but no signal."""
 
-    weight = 0.5
-    share = 0.3
+    always = True
 
     @verb(plain=False, how=("switch", "throw", "run", "parent"))
     def misuse(self, how):
