@@ -8,7 +8,9 @@ Rules
     2. What any other native thread starts, one of a pool or a C library say, lives in a native thread of ours, the
        home; and so does what is started there. It runs even while the main thread is in a call that blocks.
     3. The home begins when somebody is to live there. It ends when nobody does any more, and nothing is left to do.
-    4. In a forked child the native thread that forked goes on. If it is the home, that stays; if it is neither that
+    4. A thread for which more stack was asked, by threading.stack_size(), than the main native thread has lives in a
+       home with that much, whoever starts it.
+    5. In a forked child the native thread that forked goes on. If it is the home, that stays; if it is neither that
        nor the main one, it may end, and what it starts lives in a new home.
 
 What does not belong here: what such a thread does. See `greenio.thread`.
@@ -16,6 +18,8 @@ What does not belong here: what such a thread does. See `greenio.thread`.
 
 import sys
 import threading
+from _thread import stack_size
+from resource import RLIM_INFINITY, RLIMIT_STACK, getrlimit
 
 from hub.forks import in_child
 from hub.native import LibraryLock, allocate_lock, get_ident, start_new_thread
@@ -25,17 +29,18 @@ from greenio.event import Event
 
 __all__ = ["Home", "count_homes", "home_of_new_threads"]
 
-_home = None  # the one that takes new threads, or None
+_homes: dict = {}  # those that take new threads, by the sizes of their stacks in bytes; 0: whatever that is
 _lock = LibraryLock()  # for the number of those who live in a home; finalizers may come back here
 _lasting = threading.main_thread().ident  # the native thread whose hub stays until the program ends
 _running = [0]  # how many native threads are homes
 
 
 class Home:
-    """A native thread, for those whose own may end. Whoever makes one lives there."""
+    """A native thread, for those whose own may end or is too small. Whoever makes one lives there."""
 
-    def __init__(self):
+    def __init__(self, stack=0):
         self.hub = None
+        self._stack = stack
         self.native_ident = None
         self._count = 1  # of those who live here, or are to
         self._empty = Event()
@@ -85,11 +90,20 @@ class Home:
             sys.excepthook(type(error), error, error.__traceback__)
 
     def _is_over(self):
-        global _home
         with _lock:
-            if self._count == 0 and _home is self:
-                _home = None
+            if self._count == 0 and _homes.get(self._stack) is self:
+                del _homes[self._stack]
             return self._count == 0
+
+
+def _large_stack():
+    """How much stack a new thread is to have, in bytes, if that is more than the main native thread's; or 0."""
+    size = stack_size()
+    if not size:
+        return 0
+    stack_size(size)  # as asking has set it to 0
+    limit = getrlimit(RLIMIT_STACK)[0]
+    return 0 if limit == RLIM_INFINITY or size <= limit else size
 
 
 def home_of_new_threads():
@@ -97,15 +111,16 @@ def home_of_new_threads():
 
     Raises RuntimeError if there is none and none can be made. Does not switch.
     """
-    global _home
-    if get_ident() == _lasting:
+    stack = _large_stack()
+    if not stack and get_ident() == _lasting:
         return None
     with _lock:
-        if _home is None:
-            _home = Home()
+        home = _homes.get(stack)
+        if home is None:
+            home = _homes[stack] = Home(stack)
         else:
-            _home._enter()
-        return _home
+            home._enter()
+        return home
 
 
 def count_homes():
@@ -114,10 +129,10 @@ def count_homes():
 
 
 def _after_fork_in_child():
-    global _home, _lasting, _lock
-    if _home is not None and _home.native_ident == get_ident():
+    global _lasting, _lock
+    if any(home.native_ident == get_ident() for home in _homes.values()):
         _lasting = get_ident()  # what would end it stays behind
-    _home = None
+    _homes.clear()
     _lock = LibraryLock()
     _running[0] = 0
 

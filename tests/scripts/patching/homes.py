@@ -7,12 +7,15 @@ monkey.patch_all()
 import _thread  # noqa: E402
 import asyncio  # noqa: E402
 import concurrent.futures  # noqa: E402
+import contextlib  # noqa: E402
 import itertools  # noqa: E402
 import logging.handlers  # noqa: E402
 import os  # noqa: E402
 import queue  # noqa: E402
+import resource  # noqa: E402
 import socket  # noqa: E402
 import socketserver  # noqa: E402
+import sys  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
 
@@ -392,4 +395,72 @@ def a_native_thread_of_a_child_that_ends():
     assert os.read(reader, 100) == b"went on"
     os.close(reader)
     os.wait()
+    _nothing_is_left()
+
+
+def _join(threads):
+    for each in threads:
+        each.join()
+
+
+# --- stacks --------------------------------------------------------------------------------------------------------
+
+
+def _with_stack(size, function):
+    """Call a function while new threads are to have so much stack, in bytes, and recursion has no limit of Python's."""
+    before, limit = threading.stack_size(size), sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        return function()
+    finally:
+        sys.setrecursionlimit(limit)
+        threading.stack_size(before)
+
+
+def _descend(depth, pause=False):
+    """Recursion through C, for which CPython 3.12 and later have limits of their own."""
+    if depth:
+        return max([depth], key=lambda _: _descend(depth - 1, pause))
+    if pause:
+        time.sleep(0.001)
+    return 0
+
+
+def threads_have_the_stack_that_was_asked_for():
+    if resource.getrlimit(resource.RLIMIT_STACK)[0] == resource.RLIM_INFINITY:
+        return
+    ends = []
+
+    def descends(depth, pause):
+        with contextlib.suppress(RecursionError):
+            _descend(depth, pause)
+        ends.append(depth)
+
+    def runs():
+        # Deeper than in the main native thread, and more than one of them at once.
+        for calls in ([(20_000, False)], [(20_000, True)] + [(200, True)] * 3):
+            _join([_started(target=descends, args=each) for each in calls])
+        with concurrent.futures.ThreadPoolExecutor() as executor:
+            executor.submit(descends, 20_000, False).result()
+
+    _with_stack(64 << 20, runs)
+    assert len(ends) == 6, ends
+    _with_stack(128 << 20, lambda: _join([_started(target=descends, args=(1000, False))]))
+    _nothing_is_left()
+
+
+def a_process_that_a_thread_with_a_large_stack_forks():
+    statuses = []
+
+    def forks():
+        pid = os.fork()
+        if pid == 0:
+            thread = threading.Thread(target=time.sleep, args=(0.001,))
+            thread.start()
+            thread.join()
+            os._exit(7)
+        statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+    _with_stack(64 << 20, lambda: _join([_started(target=forks)]))
+    assert statuses == [7]
     _nothing_is_left()

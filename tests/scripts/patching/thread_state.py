@@ -11,6 +11,7 @@ import decimal  # noqa: E402
 import gc  # noqa: E402
 import os  # noqa: E402
 import re  # noqa: E402
+import resource  # noqa: E402
 import signal  # noqa: E402
 import sqlite3  # noqa: E402
 import sys  # noqa: E402
@@ -341,6 +342,27 @@ def _database():
     return "own" if seen == [None] else "shared"
 
 
+def _stack():
+    limit = resource.getrlimit(resource.RLIMIT_STACK)[0]
+    if limit == resource.RLIM_INFINITY:
+        return "own"
+    found = []
+
+    def looks():
+        found.append(threading.get_native_id() == threading.main_thread().native_id)
+
+    before = threading.stack_size()
+    try:
+        for size in (0, limit // 2 // 4096 * 4096, limit + 4096):
+            threading.stack_size(size)
+            _run(looks, looks)
+            assert threading.stack_size(size) == size
+    finally:
+        threading.stack_size(before)
+    _run(looks)
+    return "own" if found == [True] * 4 + [False] * 2 + [True] else found
+
+
 def _native_id():
     seen = []
     _run(*[lambda: seen.append(threading.get_native_id())] * 2)
@@ -373,6 +395,7 @@ IN_THE_TABLE = {
     "`sys.setprofile`": _profile,
     "`ctypes.get_errno`": _errno,
     "`sqlite3`: who may use a connection": _database,
+    "`threading.stack_size`": _stack,
     "`threading.get_native_id`": _native_id,
     "`time.thread_time`": _clock,
 }
