@@ -4,6 +4,7 @@ Everything here may be used from any thread.
 """
 
 import warnings
+from _thread import TIMEOUT_MAX
 
 from hub.arguments cimport seconds_of
 from hub.ready cimport fifo_t
@@ -13,6 +14,8 @@ from greenio.linkable cimport Linkable
 from greenio.timeout import Timeout
 
 __all__ = ["AsyncResult", "Event"]
+
+cdef double LONGEST = TIMEOUT_MAX
 
 
 cdef class Event(Linkable):
@@ -48,7 +51,10 @@ cdef class Event(Linkable):
         """Wait until the flag is raised, at most `timeout` seconds (float; None for ever). Switches.
 
         Returns True, or False if the timeout passed first. True also if the flag was raised and lowered again.
+        Raises OverflowError for a timeout beyond threading.TIMEOUT_MAX.
         """
+        if timeout is not None and not self.flag and seconds_of(timeout) > LONGEST:
+            raise OverflowError("timeout value is too large")
         return self.wait_until_ready(timeout)
 
     cdef bint take_now(self, Wait taker) except -1:

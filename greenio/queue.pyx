@@ -19,8 +19,8 @@ Rules
 """
 
 import heapq
-import sys
 import weakref
+from _thread import TIMEOUT_MAX
 from collections import deque
 from queue import Empty, Full
 
@@ -29,6 +29,7 @@ from posix.unistd cimport usleep
 
 from hub.errors import BlockingSwitchOutError
 from hub.native import get_ident
+from hub.unraisable import tell_unraisable
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.arguments cimport count_of, seconds_of
 from hub.ready cimport fifo_t
@@ -61,6 +62,7 @@ cdef enum kind_t:
     KIND_HOOKED  # the container is used through _put, _get and _qsize
 
 
+cdef double LONGEST = TIMEOUT_MAX
 cdef object SHUT_DOWN = object()  # granted in place of an item, or for one, when the queue is shut down
 
 
@@ -76,8 +78,13 @@ cdef Failure failure_of(error):
 
 
 cdef object check_timeout(object timeout):
-    if timeout is not None and seconds_of(timeout) < 0:
-        raise ValueError("'timeout' must be a non-negative number")
+    cdef double seconds
+    if timeout is not None:
+        seconds = seconds_of(timeout)
+        if seconds < 0:
+            raise ValueError("'timeout' must be a non-negative number")
+        if seconds > LONGEST:
+            raise OverflowError("timeout value is too large")
     return timeout
 
 
@@ -112,6 +119,8 @@ cdef class SimpleQueue(Waitable):
     cdef object append_item             # its bound methods, for the kinds without hooks
     cdef object pop_item
     cdef kind_t kind
+    cdef bint own_put              # whether put() is that of a subclass
+    cdef bint own_get
     cdef long asked_limit          # what `maxsize` was set to
     cdef long limit                # how many items it holds at most, or -1
     cdef bint closed               # whether it was shut down
@@ -144,6 +153,9 @@ cdef class SimpleQueue(Waitable):
             self.kind = KIND_HOOKED
         else:
             self.kind = KIND_LIFO if isinstance(self, LifoQueue) else KIND_FIFO
+        # As the standard library's: a subclass has its put() called, and its get().
+        self.own_put = kind.put is not SimpleQueue.put
+        self.own_get = kind.get is not SimpleQueue.get
         self.left_over = []
         if hooked and kind._init is not base_of(kind)._init:
             self._init(maxsize)
@@ -377,7 +389,7 @@ cdef class SimpleQueue(Waitable):
         try:
             self._put(item)
         except BaseException as error:
-            report(error, f"an item that was {how} {self!r} {where}".rstrip(), item)
+            tell_unraisable(error, f"Exception ignored of an item that was {how} {self!r} {where}".rstrip(), item)
         return 0
 
     cdef int refuse_all(self) except -1:
@@ -480,7 +492,10 @@ cdef class SimpleQueue(Waitable):
 
         Does not switch if there is room. If it is called again and again while there is none, others get their turn.
         """
-        self.put_or_fail(item)
+        if self.own_put:
+            self.put(item, block=False)
+        else:
+            self.put_or_fail(item)
 
     cdef int put_or_fail(self, object item) except -1:
         if self.put_at_once(item, True):
@@ -546,7 +561,7 @@ cdef class SimpleQueue(Waitable):
         """Take an item out; while there is none wait at most `timeout` seconds (float; None for ever). May switch.
 
         Raises Empty if the timeout passes first or, with ``block=False``, if there is none; ShutDown if there is
-        none and the queue was shut down.
+        none and the queue was shut down; OverflowError for a timeout beyond threading.TIMEOUT_MAX.
         """
         cdef Wait wait
         if block:
@@ -578,7 +593,7 @@ cdef class SimpleQueue(Waitable):
 
         Does not switch if there is one. If it is called again and again while there is none, others get their turn.
         """
-        return self.get_or_fail()
+        return self.get(block=False) if self.own_get else self.get_or_fail()
 
     cdef object get_or_fail(self):
         cdef Wait taker = Wait.__new__(Wait)
@@ -638,7 +653,8 @@ cdef class SimpleQueue(Waitable):
     cdef int give_back(self, Wait taker) except -1:
         item, taker.given = taker.given, None
         if type(item) is Failure:
-            report((<Failure> item).error, f"get() of {self!r} for one who was ended meanwhile", self)
+            message = "Exception ignored in get(), for one who was ended meanwhile, of"
+            tell_unraisable((<Failure> item).error, message, self)
             return 0
         if item is SHUT_DOWN or line_grant(&self.getters, item):
             return 0
@@ -938,23 +954,6 @@ cdef class PriorityQueue(Queue):
         except BaseException:
             heap.append(first)  # a comparison failed: it is out of the heap already
             raise
-
-
-cdef int report(error, message, source) except -1:
-    """Tell sys.unraisablehook() of an exception that nobody waits for."""
-    sys.unraisablehook(Unraisable(error, message, source))
-    return 0
-
-
-class Unraisable:
-    """What sys.unraisablehook() wants to know."""
-
-    def __init__(self, error, message, source):
-        self.exc_type = type(error)
-        self.exc_value = error
-        self.exc_traceback = error.__traceback__
-        self.err_msg = message
-        self.object = source
 
 
 cdef class Channel(Waitable):

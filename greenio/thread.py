@@ -12,6 +12,7 @@ from weakref import WeakSet
 import greenlet
 from hub import get_hub, native
 from hub.forks import in_child
+from hub.unraisable import tell_unraisable
 
 from greenio.event import Event
 from greenio.greenlet import Greenlet
@@ -59,7 +60,12 @@ class ThreadGreenlet(Greenlet):
         except greenlet.GreenletExit:
             raise
         except BaseException as error:
-            sys.unraisablehook(_Unraisable(error, function))
+            error.__traceback__ = error.__traceback__.tb_next  # without this frame
+            message = "Exception ignored in thread started by"
+            if sys.version_info >= (3, 13):  # which says it all in the message
+                tell_unraisable(error, f"{message} {function!r}")
+            else:
+                tell_unraisable(error, message, function)
         finally:
             _running -= 1
 
@@ -72,20 +78,6 @@ def _count():
     pools = sys.modules.get("greenio.threadpool")
     ours = count_homes() + (pools.count_threads() if pools else 0)
     return _running + native.original("_thread", "_count")() - ours
-
-
-class _Unraisable:
-    """What sys.unraisablehook is told of an exception that ended a thread."""
-
-    err_msg = "Exception ignored in thread started by"
-
-    def __init__(self, error, function):
-        self.exc_type = type(error)
-        self.exc_value = error
-        self.exc_traceback = error.__traceback__
-        self.object = function
-        if sys.version_info >= (3, 13):  # which says it all in the message
-            self.err_msg, self.object = f"{self.err_msg} {function!r}", None
 
 
 def start_new_thread(function, args, kwargs=None, /):

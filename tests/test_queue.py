@@ -2,6 +2,7 @@
 
 import gc
 import queue as standard
+import sys
 import threading
 import weakref
 
@@ -553,7 +554,7 @@ def test_the_error_of_a_getter_that_is_killed_is_reported(monkeypatch):
     thread.start()
     thread.join()  # he is to be woken, but the loop has not run
     getter.kill()
-    assert told == [(ValueError, f"get() of {made!r} for one who was ended meanwhile")]
+    assert told == [(ValueError, "Exception ignored in get(), for one who was ended meanwhile, of")]
     assert made.get() == "item"
 
 
@@ -905,3 +906,22 @@ def test_a_negative_timeout_is_refused_where_there_is_room():
     with pytest.raises(ValueError, match="non-negative"):
         Queue(1).put(1, timeout=-1)
     Queue().put(1, timeout=-1)  # as in the standard library
+
+
+def test_an_item_of_a_finalizer_that_cannot_be_put_is_told(capfd, monkeypatch):
+    """Where nobody can be told by an exception; Python's own hook prints it."""
+    monkeypatch.setattr("sys.unraisablehook", sys.__unraisablehook__)
+
+    class Picky(Queue):
+        def _put(self, item):
+            if item == "outer":
+                self.put("inner")  # as a finalizer would, in the middle of this put
+            if item == "inner":
+                raise ValueError("not this one")
+            super()._put(item)
+
+    made = Picky()
+    made.put("outer")
+    assert made.get() == "outer" and made.empty()
+    told = capfd.readouterr().err
+    assert "Exception ignored of an item that was put into" in told and "ValueError: not this one" in told

@@ -47,17 +47,67 @@ def main():
         for module, items in sorted(monkey.saved.items()):
             print(f"greenio.monkey: {module}: {', '.join(sorted(items))}", file=sys.stderr)
     sys.argv[:] = arguments
-    # Here: what it imports is patched by now.
-    import runpy
+    # Here: what these import is patched by now.
+    import os
 
     if as_module:
-        sys.path.insert(0, "")
-        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+        _search_first(os.getcwd())
+        _run_module(arguments[0])
     else:
-        from os.path import dirname
+        _run_script(arguments[0])
 
-        sys.path.insert(0, dirname(arguments[0]))
-        runpy.run_path(arguments[0], run_name="__main__")
+
+def _run_script(path):
+    """Run a file; or a folder or archive that has a __main__.py."""
+    from importlib.machinery import SourceFileLoader
+    from io import open_code
+    from os.path import abspath, dirname, realpath
+    from pkgutil import get_importer
+
+    if get_importer(path) is not None:
+        _search_first(abspath(path))
+        _run_module("__main__", set_argument=False)
+        return
+    _search_first(dirname(realpath(path)))
+    path = abspath(path)
+    with open_code(path) as file:
+        code = compile(file.read(), path, "exec", dont_inherit=True)
+    _run(code, __file__=path, __cached__=None, __loader__=SourceFileLoader("__main__", path))
+
+
+def _run_module(name, set_argument=True):
+    """Run a module, or the __main__ of a package."""
+    from importlib.util import find_spec
+
+    # Under this name there is the one that runs now.
+    del sys.modules["__main__"]
+    spec = find_spec(name)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = find_spec(f"{name}.__main__")
+    code = spec and spec.loader and spec.loader.get_code(spec.name)
+    if code is None:
+        sys.exit(f"greenio.monkey: there is no module {name!r} that can be run")
+    if set_argument:
+        sys.argv[0] = spec.origin
+    attributes = {"__file__": spec.origin, "__cached__": spec.cached, "__loader__": spec.loader}
+    _run(code, __spec__=spec, __package__=spec.parent, **attributes)
+
+
+def _search_first(folder):
+    """Let imports look into a folder in place of the one where `python -m` was called."""
+    if getattr(sys.flags, "safe_path", False):
+        return
+    sys.path[0] = folder
+
+
+def _run(code, **attributes):
+    """Run what is __main__ from now on: also when it has ended, for its threads and for what runs at exit."""
+    import builtins
+    from types import ModuleType
+
+    module = sys.modules["__main__"] = ModuleType("__main__")
+    vars(module).update(__builtins__=builtins, __annotations__={}, **attributes)
+    exec(code, vars(module))
 
 
 if __name__ == "__main__":

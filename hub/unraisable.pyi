@@ -1,0 +1,3 @@
+__all__ = ["tell_unraisable"]
+
+def tell_unraisable(error: BaseException, message: str | None, source: object = None) -> None: ...

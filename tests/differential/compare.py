@@ -1,0 +1,120 @@
+"""Run programs as they are and patched, in fresh processes, and show where the outcomes differ.
+
+    python tests/differential/compare.py                  # all of programs/
+    python tests/differential/compare.py locks queues     # these
+
+An outcome is the exit status, what was printed, and of what stands on standard error the lines that begin at the
+margin: of a traceback its type and message. Addresses are left out. A program is any file in programs/ whose name does
+not begin with an underscore; its output is the same in every run, natively. What it needs, it says in a line:
+
+    # needs: CPython 3.12
+"""
+
+import difflib
+import os
+import re
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+PROGRAMS = HERE / "programs"
+
+#: In front of a program: run it with the standard library patched.
+PATCHED = ["-m", "greenio.monkey"]
+
+#: How many seconds a program may take.
+LIMIT = 30
+
+#: How many programs run at a time, each twice.
+AT_ONCE = 2
+
+
+class Outcome(NamedTuple):
+    status: str
+    output: str
+    errors: str
+
+    def __str__(self):
+        return f"{self.output}--- standard error\n{self.errors}--- status {self.status}\n"
+
+
+def programs(folder=PROGRAMS):
+    return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+
+
+def unmet_need(path):
+    """What the program says it needs and this interpreter is not, or None."""
+    found = re.search(r"^# needs: CPython (3)\.(\d+)$", path.read_text(), re.MULTILINE)
+    if found and sys.version_info < tuple(map(int, found.groups())):
+        return found[0].removeprefix("# needs: ")
+    return None
+
+
+def start(command):
+    """Start a process that ends with its whole group, and take what it prints."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("PYTHONWARNINGS", None)
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=environment,
+    )
+
+
+def outcome(process):
+    """How a started process ends."""
+    try:
+        output, errors = process.communicate(timeout=LIMIT)
+        status = str(process.returncode)
+        if process.returncode < 0:
+            status = signal.Signals(-process.returncode).name
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, errors = process.communicate()
+        status = f"no end in {LIMIT} seconds"
+    return Outcome(status, canonical(output), at_the_margin(canonical(errors)))
+
+
+def canonical(text):
+    return re.sub("0x[0-9a-f]+", "0x...", text.decode(errors="backslashreplace"))
+
+
+def at_the_margin(text):
+    lines = [line for line in text.splitlines(True) if line.strip() and not line[0].isspace()]
+    return "".join(line for line in lines if not line.startswith("Traceback (most recent"))
+
+
+def both(*command):
+    """The outcomes of a program: as it is, and patched."""
+    started = start(command), start([*PATCHED, *command])
+    return outcome(started[0]), outcome(started[1])
+
+
+def difference(native, patched):
+    """What differs, as text: nothing if nothing does."""
+    lines = [str(each).splitlines(True) for each in (native, patched)]
+    return "".join(difflib.unified_diff(*lines, "natively", "patched", n=2))
+
+
+def main():
+    names = sys.argv[1:]
+    chosen = [path for path in programs() if unmet_need(path) is None and (not names or path.stem in names)]
+    differ = 0
+    with ThreadPoolExecutor(AT_ONCE) as executor:
+        for path, outcomes in zip(chosen, executor.map(both, chosen), strict=True):
+            if text := difference(*outcomes):
+                differ += 1
+                print(f"== {path.stem} differs\n{text}", flush=True)
+    print(f"{len(chosen)} programs, {differ} differ")
+    sys.exit(bool(differ))
+
+
+if __name__ == "__main__":
+    main()

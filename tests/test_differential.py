@@ -1,0 +1,65 @@
+"""Programs that nobody wrote as tests end, and print, patched what they do natively: those of tests/differential.
+
+What differs, and stays so, has a program too, in differs/, and a row in docs/monkey.md that names it.
+"""
+
+import importlib.util
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+DIFFERING = HERE / "differential" / "differs"
+DOCUMENT = HERE.parent / "docs" / "monkey.md"
+
+_spec = importlib.util.spec_from_file_location("compare", HERE / "differential" / "compare.py")
+compare = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(compare)
+
+# The first test has to wait until all programs have run.
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="session")
+def outcomes(request):
+    """For each program of the chosen tests, its outcomes: natively, patched. Several run at a time."""
+    chosen = [
+        item.callspec.params["path"]
+        for item in request.session.items
+        if "outcomes" in item.fixturenames and not any(item.iter_markers("skip"))
+    ]
+    with ThreadPoolExecutor(compare.AT_ONCE) as executor:
+        return dict(zip(chosen, executor.map(compare.both, chosen), strict=True))
+
+
+def parameters(paths):
+    needs = [(path, compare.unmet_need(path)) for path in paths]
+    skip = pytest.mark.skip
+    return [pytest.param(path, id=path.stem, marks=[skip(f"needs {need}")] if need else []) for path, need in needs]
+
+
+@pytest.mark.parametrize("path", parameters(compare.programs()))
+def test_a_program(path, outcomes):
+    native, patched = outcomes[path]
+    assert not compare.difference(native, patched), compare.difference(native, patched)
+    assert len(native.output.splitlines()) > 3, "the program tells next to nothing"
+
+
+@pytest.mark.parametrize("path", parameters(compare.programs(DIFFERING)))
+def test_what_differs_still_does(path, outcomes):
+    native, patched = outcomes[path]
+    told = re.search("^# natively: (.+)\n# patched: (.+)$", path.read_text(), re.MULTILINE)
+    assert (native.output, patched.output) == (f"{told[1]}\n", f"{told[2]}\n"), native.errors + patched.errors
+
+
+def test_the_document_says_what_differs():
+    text = DOCUMENT.read_text()
+    named = re.findall(r"^\|.*\| `(\w+)` \|$", text, re.MULTILINE)
+    assert sorted(named) == [path.stem for path in compare.programs(DIFFERING)]
+    # What threads share, and do not share natively, is shown to be shared.
+    shared = [line for line in text.splitlines() if line.startswith("|") and "| *shared* |" in line]
+    assert len(shared) > 5
+    for row in shared:
+        assert re.search(r"\| (`\w+`|as natively) \|$", row), row
