@@ -206,7 +206,7 @@ def tp_write(fd, buf):
 
 def sendfile(out_fd, in_fd, offset, count):
     """As os.sendfile(). Switches while nothing can be written."""
-    if not isinstance(count, int) or not _waits(out_fd):
+    if not isinstance(count, int) or count < 0 or not _waits(out_fd):
         while True:
             try:
                 return _sendfile(out_fd, in_fd, offset, count)

@@ -157,6 +157,9 @@ class socket(_standard.socket):
             except BlockingIOError:  # SO_SNDTIMEO
                 return errno.EINPROGRESS
             error = self.getsockopt(_standard.SOL_SOCKET, _standard.SO_ERROR)
+            if error and self._stream.timeout is None:
+                # The system keeps for the next call that this one was aborted: it did not wait.
+                self._at_once(_basic.connect_ex, self, address)
         return error
 
     def _connect_to_busy(self, address):

@@ -50,6 +50,9 @@ __all__ = [
     "recv", "recv_into", "send", "sendall", "wait_descriptor",
 ]
 
+# As it was before patching.
+cdef object StandardSocket = standard.socket
+
 cdef extern from "Python.h":
     PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *, Py_ssize_t length) except NULL
     char *bytes_buffer "PyBytes_AS_STRING"(PyObject *)
@@ -570,7 +573,7 @@ cdef Stream other_stream_of(object self):
     try:
         return self._stream
     except AttributeError:
-        if isinstance(self, standard.socket):
+        if isinstance(self, StandardSocket):
             raise OSError(EBADF, os.strerror(EBADF)) from None
         raise
 
@@ -790,9 +793,9 @@ def finalize(self):
         try:
             (<Stream> found).forget()
         finally:
-            standard.socket.__del__(self)
+            StandardSocket.__del__(self)
     else:
-        standard.socket.__del__(self)
+        StandardSocket.__del__(self)
 
 
 cdef object take_address(int fd, PyObject *address):
@@ -801,7 +804,7 @@ cdef object take_address(int fd, PyObject *address):
         Py_DECREF(result)
         return result
     try:
-        known = standard.socket(fileno=fd)
+        known = StandardSocket(fileno=fd)
         try:
             return known.getpeername()
         except OSError:

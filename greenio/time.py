@@ -1,5 +1,6 @@
 """The standard library's `time`, with a sleep() that lets other greenlets run."""
 
+from operator import index as _index
 from time import *  # noqa: F403  (this module offers everything that the standard one does)
 from time import pthread_getcpuclockid as _pthread_getcpuclockid
 
@@ -24,9 +25,11 @@ def pthread_getcpuclockid(thread_id, /):
 def sleep(seconds, /):
     """Let others run for `seconds` (float). Returns None. Switches.
 
-    Raises as the standard library does: ValueError if `seconds` is negative or not a number, OverflowError if it is
-    292 years or more.
+    Raises as the standard library does: TypeError if `seconds` is neither a float nor a whole number, ValueError if it
+    is negative or not a number, OverflowError if it is 292 years or more.
     """
+    if type(seconds) is not float and not isinstance(seconds, (int, float)):
+        seconds = _index(seconds)
     seconds = _seconds_of(seconds)
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")

@@ -23,12 +23,12 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="session")
-def outcomes(request):
+def compared(request):
     """For each program of the chosen tests, its outcomes: natively, patched. Several run at a time."""
     chosen = [
         item.callspec.params["path"]
         for item in request.session.items
-        if "outcomes" in item.fixturenames and not any(item.iter_markers("skip"))
+        if "compared" in item.fixturenames and not any(item.iter_markers("skip"))
     ]
     with ThreadPoolExecutor(compare.AT_ONCE) as executor:
         return dict(zip(chosen, executor.map(compare.both, chosen), strict=True))
@@ -41,15 +41,15 @@ def parameters(paths):
 
 
 @pytest.mark.parametrize("path", parameters(compare.programs()))
-def test_a_program(path, outcomes):
-    native, patched = outcomes[path]
+def test_a_program(path, compared):
+    native, patched = compared[path]
     assert not compare.difference(native, patched), compare.difference(native, patched)
     assert len(native.output.splitlines()) > 3, "the program tells next to nothing"
 
 
 @pytest.mark.parametrize("path", parameters(compare.programs(DIFFERING)))
-def test_what_differs_still_does(path, outcomes):
-    native, patched = outcomes[path]
+def test_what_differs_still_does(path, compared):
+    native, patched = compared[path]
     told = re.search("^# natively: (.+)\n# patched: (.+)$", path.read_text(), re.MULTILINE)
     assert (native.output, patched.output) == (f"{told[1]}\n", f"{told[2]}\n"), native.errors + patched.errors
 
