@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-RUN = Path(__file__).parent / "fuzz" / "run.py"
+FUZZ = Path(__file__).parent / "fuzz"
 
 
-def run(*args, env=None):
-    command = [sys.executable, str(RUN), *map(str, args)]
+def run(*args, env=None, script="run.py"):
+    command = [sys.executable, str(FUZZ / script), *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, timeout=100, env=env)
 
 
@@ -30,3 +30,31 @@ def test_what_goes_wrong_is_told(tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.stderr.write('a report of an error\\n')")
     done = run("--programs", 1, "--seconds", 0.1, env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1 and "printed: a report of an error: seeds 0" in done.stdout, done.stdout
+
+
+def test_a_seed_is_a_threaded_program():
+    first, second, other = (run("--print", seed, script="compare.py") for seed in (7, 7, 8))
+    assert first.returncode == second.returncode == other.returncode == 0, first.stderr
+    assert first.stdout == second.stdout != other.stdout
+    compile(first.stdout, "7.py", "exec")
+
+
+def test_a_handful_of_threaded_programs():
+    """They end as natively."""
+    done = run("--programs", 5, "--seed", 53, script="compare.py")
+    assert done.returncode == 0 and done.stdout.startswith("5 programs from seed 53"), done.stdout
+
+
+def test_what_differs_is_told(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nif '-m' in sys.orig_argv: print('patched')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = run("--programs", 1, "--seed", 3, script="compare.py", env=environment)
+    assert done.returncode == 1 and "+patched" in done.stdout and "differs: seeds 3" in done.stdout, done.stdout
+
+
+def test_a_threaded_program_that_is_wrong_is_told(tmp_path):
+    """Though natively it fails in the same way."""
+    (tmp_path / "sitecustomize.py").write_text("import logging\ndel logging.disable")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = run("--programs", 1, "--seed", 3, script="compare.py", env=environment)
+    assert done.returncode == 1 and "the program itself is wrong" in done.stdout, done.stdout

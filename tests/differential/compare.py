@@ -54,12 +54,12 @@ def unmet_need(path):
     return None
 
 
-def start(command):
-    """Start a process that ends with its whole group, and take what it prints."""
+def start(command, python):
+    """Start a process in a group of its own, and take what it prints."""
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTHONWARNINGS", None)
     return subprocess.Popen(
-        [sys.executable, *map(str, command)],
+        [python, *map(str, command)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -91,9 +91,9 @@ def at_the_margin(text):
     return "".join(line for line in lines if not line.startswith("Traceback (most recent"))
 
 
-def both(*command):
+def both(*command, python=sys.executable):
     """The outcomes of a program: as it is, and patched."""
-    started = start(command), start([*PATCHED, *command])
+    started = start(command, python), start([*PATCHED, *command], python)
     return outcome(started[0]), outcome(started[1])
 
 

@@ -105,26 +105,21 @@ def indented(text, lines):
     return "".join(f"    {line}\n" for line in found)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser, at_once):
     parser.add_argument("--python", default=sys.executable, help="the interpreter to try; it has greenio")
     parser.add_argument("--programs", type=int, default=100, help="how many")
     parser.add_argument("--for", dest="duration", type=float, metavar="SECONDS", help="start programs for so long")
-    parser.add_argument("--seconds", type=float, default=1.0, help="how long each is busy")
-    parser.add_argument("--at-once", type=int, default=6)
+    parser.add_argument("--at-once", type=int, default=at_once)
     parser.add_argument("--seed", type=int, default=0, help="the first one; the others follow")
     parser.add_argument("--again", type=int, metavar="SEED", help="run one and the same seed each time")
     parser.add_argument("--print", type=int, metavar="SEED", help="print the program of a seed, and run nothing")
     parser.add_argument("--lines", type=int, default=40, help="how many lines of a failing program's output to show")
     parser.add_argument("--logs", metavar="FOLDER", help="where to keep the whole output of those that fail")
-    parser.add_argument("--misuse", action="store_true", help="call greenlet's own methods; only signals are failures")
-    parser.add_argument("more", nargs="*", help="after --, passed on to program.py: --only KIND, --without KIND")
-    options = parser.parse_args()
-    if options.misuse:
-        os.environ.setdefault("FUZZ_LIMIT", "3")  # whoever is switched to by mistake may well hang
-    if options.print is not None:
-        sys.exit(subprocess.call([options.python, str(PROGRAM), str(options.print), "--print", *Run(options).more]))
-    run = Run(options)
+
+
+def report(run):
+    """Run them all and print what came of it; the exit status."""
+    options = run.options
     threads = [threading.Thread(target=run.work) for _ in range(options.at_once)]
     for thread in threads:
         thread.start()
@@ -139,7 +134,21 @@ def main():
     for kind, number in Counter(kind for _, kind in run.failures).most_common():
         seeds = sorted(seed for seed, found in run.failures if found == kind)
         print(f"{number:5d} {kind}: seeds {', '.join(map(str, seeds[:12]))}{' ...' if number > 12 else ''}")
-    sys.exit(1 if run.failures else 0)
+    return 1 if run.failures else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser, at_once=6)
+    parser.add_argument("--seconds", type=float, default=1.0, help="how long each is busy")
+    parser.add_argument("--misuse", action="store_true", help="call greenlet's own methods; only signals are failures")
+    parser.add_argument("more", nargs="*", help="after --, passed on to program.py: --only KIND, --without KIND")
+    options = parser.parse_args()
+    if options.misuse:
+        os.environ.setdefault("FUZZ_LIMIT", "3")  # whoever is switched to by mistake may well hang
+    if options.print is not None:
+        sys.exit(subprocess.call([options.python, str(PROGRAM), str(options.print), "--print", *Run(options).more]))
+    sys.exit(report(Run(options)))
 
 
 if __name__ == "__main__":
