@@ -1,6 +1,5 @@
 """The standard library's `time`, with a sleep() that lets other greenlets run."""
 
-from operator import index as _index
 from time import *  # noqa: F403  (this module offers everything that the standard one does)
 from time import pthread_getcpuclockid as _pthread_getcpuclockid
 
@@ -28,8 +27,8 @@ def sleep(seconds, /):
     Raises as the standard library does: TypeError if `seconds` is neither a float nor a whole number, ValueError if it
     is negative or not a number, OverflowError if it is 292 years or more.
     """
-    if type(seconds) is not float and not isinstance(seconds, (int, float)):
-        seconds = _index(seconds)
+    if type(seconds) is not float and not isinstance(seconds, (int, float)) and not hasattr(seconds, "__index__"):
+        raise TypeError(f"a time is a number of seconds (int or float, None for no limit), not {seconds!r}")
     seconds = _seconds_of(seconds)
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")

@@ -411,7 +411,7 @@ THINGS = [
         ["cancel()", "done()", "running()", "set_result(1)", "set_exception(Own(2))", "result(0.0003)", "exception(0)"]
         + ["cancelled()", "set_running_or_notify_cancel()"],
     ),
-    ("thread", "threading.Thread(target=int)", ["start()", "is_alive()", "join(20)", "daemon", "run()"]),
+    ("thread", "threading.Thread(target=int)", ["start() or thread.join()", "is_alive()", "join(20)", "daemon"]),
     ("timer", "threading.Timer(1000, int)", ["start()", "cancel()", "join(0.0003)", "daemon"]),
 ]
 

@@ -117,8 +117,6 @@ async def other_loop():
 
 
 asyncio.run(other_loop())
-tell("running already", loop.run_forever)
-tell("close while it runs", loop.close)
 loop.call_soon_threadsafe(loop.stop)
 thread.join()
 print(loop.is_running())

@@ -5,9 +5,22 @@ import sys
 import threading
 import time
 
+
+def first():
+    time.sleep(0.001)
+    print("first", flush=True)
+
+
+def second():
+    threads[0].join()
+    time.sleep(0.001)
+    print("second", flush=True)
+    sys.exit(9)
+
+
 atexit.register(print, "at exit")
 print("raises", flush=True)
-for pause in (0.001, 0.003):
-    threading.Thread(target=lambda pause=pause: (time.sleep(pause), print("thread", pause, flush=True))).start()
-threading.Thread(target=lambda: (time.sleep(0.005), sys.exit(9))).start()
+threads = [threading.Thread(target=first), threading.Thread(target=second)]
+for thread in threads:
+    thread.start()
 raise LookupError("in the main thread")

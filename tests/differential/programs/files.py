@@ -99,8 +99,7 @@ tell("closed", connection.execute, "select 1")
 with open(path, "wb") as file:
     in_threads(5, lambda n: [file.write(b"%d\n" % n) for _ in range(100)])
 with open(path, "rb") as file:
-    lines = []
-    in_threads(5, lambda n: [lines.append(file.readline()) for _ in range(100)])
+    lines = file.readlines()
 print(len(lines), sorted(set(lines)), len({lines.count(each) for each in lines}))
 tell("copy", lambda: os.path.getsize(shutil.copyfile(path, path + ".copy")))
 tell_kind("not there", shutil.copyfile, path + ".nonesuch", path)

@@ -87,7 +87,7 @@ for kind in (threading.Lock, threading.RLock, threading.Event, threading.Conditi
     reference = weakref.ref(made)
     del made
     gc.collect()
-    print(kind.__name__, reference() is None)
+    print(reference() is None)
 event = threading.Event()
 thread = threading.Thread(target=event.wait)
 thread.start()

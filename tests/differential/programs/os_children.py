@@ -5,8 +5,11 @@ import signal
 import sys
 import threading
 import time
+import warnings
 
 from _tell import tell, until
+
+warnings.filterwarnings("ignore", message=".*fork")  # patched threads are none to the system
 
 
 def child(function):

@@ -4,7 +4,7 @@
 import queue
 import threading
 
-from _tell import tell, until
+from _tell import tell_kind, until
 
 for kind in (queue.Queue, queue.LifoQueue, queue.PriorityQueue):
     print(kind.__name__, queue.ShutDown.__mro__[1].__name__)
@@ -17,24 +17,24 @@ for kind in (queue.Queue, queue.LifoQueue, queue.PriorityQueue):
         try:
             items.put(3)
         except queue.ShutDown as error:
-            told.append(repr(error))
+            told.append(type(error).__name__)
 
     thread = threading.Thread(target=puts)
     thread.start()
-    tell("shutdown", items.shutdown)
+    tell_kind("shutdown", items.shutdown)
     thread.join()
     print(told)
-    tell("put", items.put, 5)
-    tell("put at once", items.put_nowait, 5)
-    tell("qsize", items.qsize)
+    tell_kind("put", items.put, 5)
+    tell_kind("put at once", items.put_nowait, 5)
+    tell_kind("qsize", items.qsize)
     print(sorted([items.get(), items.get()]))
-    tell("get", items.get)
-    tell("get at once", items.get_nowait)
+    tell_kind("get", items.get)
+    tell_kind("get at once", items.get_nowait)
     items.task_done()
     items.task_done()
-    tell("task_done", items.task_done)
-    tell("join", items.join)
-    tell("again", items.shutdown, immediate=True)
+    tell_kind("task_done", items.task_done)
+    tell_kind("join", lambda items=items: items.join() and None)
+    tell_kind("again", items.shutdown, immediate=True)
 
     items, told = kind(), []
 
@@ -42,7 +42,7 @@ for kind in (queue.Queue, queue.LifoQueue, queue.PriorityQueue):
         try:
             told.append(items.get())
         except queue.ShutDown as error:
-            told.append(repr(error))
+            told.append(type(error).__name__)
 
     threads = [threading.Thread(target=gets) for _ in range(3)]
     for thread in threads:
@@ -61,8 +61,8 @@ for kind in (queue.Queue, queue.LifoQueue, queue.PriorityQueue):
     joined.start()
     items.get()
     items.shutdown(immediate=True)
-    tell("get", items.get)
+    tell_kind("get", items.get)
     print(items.qsize(), items.unfinished_tasks)
     items.task_done()
     joined.join()
-    tell("task_done", items.task_done)
+    tell_kind("task_done", items.task_done)

@@ -25,8 +25,8 @@ def serve(sock, act, context=server_context):
         try:
             with context.wrap_socket(sock, server_side=True) as secure:
                 act(secure)
-        except (OSError, ValueError) as error:
-            told.append(type(error).__name__)
+        except (OSError, ValueError):
+            pass  # what the other end did
         sock.close()
 
     thread = threading.Thread(target=run)
@@ -40,7 +40,6 @@ def echo(secure):
 
 
 def with_server(name, ask, act=echo, context=context, hostname="localhost", server=server_context):
-    del told[:]
     one, other = socket.socketpair()
     one.settimeout(20)
     thread = serve(other, act, server)
@@ -52,8 +51,6 @@ def with_server(name, ask, act=echo, context=context, hostname="localhost", serv
     tell(name, go)
     one.close()
     thread.join()
-    if told:
-        print("  server:", told)
 
 
 def asks(secure):
@@ -102,7 +99,6 @@ def misuses(secure):
     return secure.session_reused
 
 
-told = []
 with_server("asks", asks)
 with_server("large", lambda secure: (secure.sendall(b"x" * 999), sum(len(secure.recv(333)) for _ in range(3)))[1])
 with_server("files", lambda secure: (secure.sendall(b"line\n"), secure.makefile("rb").readline())[1])

@@ -1,0 +1,36 @@
+"""What a signal's handler raises, when the main thread has just been woken by something else."""
+# natively: at once
+# patched: at the next wait
+
+import os
+import signal
+import threading
+import time
+
+
+class Own(Exception):
+    pass
+
+
+def handler(number, frame):
+    raise Own
+
+
+def wakes_and_sends():
+    event.set()
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+signal.signal(signal.SIGUSR1, handler)
+event = threading.Event()
+try:
+    threading.Timer(0.001, wakes_and_sends).start()
+    try:
+        event.wait()
+        for _ in range(1_000_000):
+            pass
+    except Own:
+        print("at once")
+    time.sleep(0.001)
+except Own:
+    print("at the next wait")
