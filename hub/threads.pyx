@@ -32,6 +32,7 @@ What does not belong here: what a hub does while it lives.
 import atexit
 import os
 import sys
+import threading
 import time
 import warnings
 import weakref
@@ -86,6 +87,20 @@ class HubGuard:
             hub.destroy()
         except SystemExit:
             pass  # the thread ends as it is
+        forget_dummy()
+
+
+def forget_dummy():
+    """The thread ends, and `threading` has forgotten it already: code that has run since may have asked who it is.
+
+    The dummy thread that is made then would stay among the living, and complain at the end of the program.
+    """
+    if isinstance(threading._active.get(get_ident()), threading._DummyThread):
+        try:
+            del threading._thread_local_info._track_dummy_thread_ref  # it removes it, from CPython 3.13 on
+        except AttributeError:
+            pass
+        threading._active.pop(get_ident(), None)
 
 
 def make_hub():

@@ -71,6 +71,23 @@ def test_greenlets_of_a_thread_are_ended_with_it():
     assert all(greenlet.dead for greenlet in greenlets)
 
 
+def test_what_asks_who_it_is_at_the_end_of_a_thread_leaves_no_dummy():
+    seen = []
+
+    def waits():
+        try:
+            sleep(1000)
+        finally:
+            seen.append(threading.current_thread())
+
+    def work():
+        spawn(waits)
+        sleep(0)
+
+    in_thread(work)
+    assert seen and seen[0] not in threading.enumerate()
+
+
 def test_destroy_and_a_new_hub():
     def work():
         first = get_hub()
