@@ -52,14 +52,17 @@ class _Waiting:
     def __init__(self, stream, descriptors):
         self.stream = stream
         self.closed = set()
-        self.listenings = [_closing.listen(descriptor, self) for descriptor in descriptors]
+        self.listenings = {descriptor: _closing.listen(descriptor, self) for descriptor in descriptors}
+
+    def registered(self, descriptor, epoll):
+        self.listenings[descriptor].is_registered(epoll.fileno())
 
     def closing(self, listening):
         self.closed.add(listening.fd)
         self.stream.forget()  # whoever waits is woken
 
     def end(self):
-        for listening in self.listenings:
+        for listening in self.listenings.values():
             listening.stop()
         self.stream.forget()
 
@@ -79,6 +82,7 @@ def _wait(descriptors, ready, closed, timeout):
             try:
                 # Edge-triggered: an event that the system's call does not count as ready is told once.
                 waiting.register(descriptor, events | _standard.EPOLLET)
+                call.registered(descriptor, waiting)
             except OSError as failure:
                 if failure.errno == errno.EINVAL:
                     stream = None

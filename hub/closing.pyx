@@ -14,6 +14,7 @@ What does not belong here: how those are found out that close without a word. Se
 
 
 from libc.errno cimport EBADF
+from libc.string cimport memset
 
 from hub.errors import HubDestroyed
 from hub.forks import in_child
@@ -32,8 +33,10 @@ cdef extern from "fcntl.h" nogil:
     int F_GETFD
 
 cdef extern from "sys/epoll.h" nogil:
-    int EPOLL_CTL_DEL
-    int epoll_ctl(int epoll, int operation, int fd, void *event)
+    int EPOLL_CTL_ADD, EPOLL_CTL_DEL
+    struct epoll_event:
+        pass
+    int epoll_ctl(int epoll, int operation, int fd, epoll_event *event)
 
 cdef dict listeners = {}  # descriptor to the list of its Listenings
 
@@ -127,6 +130,20 @@ cdef class Listening:
     cdef readonly bint over  # the descriptor is closed; the number may be another file's
     cdef object listener
     cdef int epoll
+    cdef int registered  # the epoll that it is to be found in, or -1
+
+    def is_registered(self, int epoll):
+        """The descriptor is in that epoll from now on, until stop(): so a number that another file has is found out."""
+        self.registered = epoll
+
+    cdef bint is_lost(self) noexcept:
+        """Whether the number is another file's by now: then it can be put into the epoll, which has it already."""
+        cdef epoll_event nothing
+        memset(&nothing, 0, sizeof(nothing))
+        if self.registered < 0 or epoll_ctl(self.registered, EPOLL_CTL_ADD, self.fd, &nothing) < 0:
+            return False
+        epoll_ctl(self.registered, EPOLL_CTL_DEL, self.fd, NULL)
+        return True
 
     def stop(self):
         """Do not tell it any more. Does nothing where it was told."""
@@ -146,6 +163,7 @@ def listen(int fd, listener, int epoll=-1):
     made.fd = fd
     made.listener = listener
     made.epoll = epoll
+    made.registered = -1
     listeners.setdefault(fd, []).append(made)
     return made
 
@@ -156,11 +174,18 @@ def listening():
 
 
 def look_after_listeners():
-    """Tell those whose descriptors were closed without a word."""
+    """Tell those whose descriptors were closed, or replaced, without a word."""
     cdef int fd
+    cdef Listening listening
     for fd in list(listeners):
         if fcntl(fd, F_GETFD) < 0:
             closing_descriptor(fd)
+            continue
+        for listening in list(listeners.get(fd, ())):
+            if listening.is_lost():
+                listening.stop()
+                listening.over = True
+                listening.listener.closing(listening)
 
 
 set_look_after_others(look_after_listeners)

@@ -349,6 +349,40 @@ def test_closed_without_a_word_while_it_is_selected(pair):
     os.dup2(theirs.fileno(), number)  # for the fixture to close
 
 
+@pytest.mark.parametrize("open_elsewhere", [False, True])
+@pytest.mark.parametrize("which", ["select", "poll"])
+def test_another_file_gets_the_number_without_a_word(pair, which, open_elsewhere):
+    """The one who waits is told; who waits for the other file, by that number, is left alone."""
+    ours, theirs = pair
+    number = ours.fileno()
+    kept = os.dup(number)
+    if which == "select":
+        job = told(lambda: select.select([number], [], []))
+    else:
+        poll = select.poll()
+        poll.register(number, select.POLLIN)
+        job = told(poll.poll)
+    sleep(0.001)
+    if not open_elsewhere:
+        os.close(kept)
+    others = socketpair()
+    os.dup2(others[0].fileno(), number)
+    reading = spawn(ours.recv, 10)
+    if which == "select":
+        with pytest.raises(OSError) as caught:
+            job.get(timeout=10)
+        assert caught.value.errno == errno.EBADF
+    else:
+        assert job.get(timeout=10) == [(number, select.POLLNVAL)]
+    assert not reading.ready()
+    others[1].sendall(b"message")
+    assert reading.get(timeout=5) == b"message"
+    for sock in others:
+        sock.close()
+    if open_elsewhere:
+        os.close(kept)
+
+
 def test_epoll_drops_what_is_closed(pair):
     """Also if another process, or a duplicate, has the file open."""
     ours, theirs = pair
