@@ -127,6 +127,13 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
             self.close()
             raise
 
+    def verify_client_post_handshake(self):
+        """As in the standard library. Switches if another greenlet writes, or a record is half sent."""
+        connection = self._sslobj
+        if connection is None:
+            return super().verify_client_post_handshake()  # says what is wrong
+        return self._engine.between_records(connection, connection.verify_client_post_handshake)
+
     def shutdown(self, how):
         """As in the standard library. What recv() and send() can still take or give goes through TLS as before."""
         connection = self._sslobj

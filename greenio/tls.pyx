@@ -247,6 +247,16 @@ cdef class Engine:
         self.look_whether_established(connection)
         return written
 
+    def between_records(self, connection, function):
+        """Call `function()` when no other greenlet writes, and no record is half sent; return what it returns."""
+        self.begin_to_write()
+        try:
+            if self.unfinished is not None:
+                self.write_on(connection, self.unfinished, 0)
+            return self.call(function)
+        finally:
+            self.end_to_write()
+
     # --- beginning and end ---
 
     def handshake(self, connection, bint patient):

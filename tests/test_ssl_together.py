@@ -466,6 +466,32 @@ def test_others_wait_while_a_callback_in_the_handshake_lets_them_run():
             assert ours.recv(10) == b"there" and reading.get(timeout=5) == b"back"
 
 
+@pytest.mark.parametrize("half_sent", ["by one who was ended", "by one who writes"])
+def test_authentication_is_asked_for_between_records(half_sent):
+    ours, theirs = connected(standard.TLSVersion.TLSv1_3, client_certificate=True)
+    size = 10_000_000
+    with ours, theirs:
+        writing = started(theirs.sendall, bytes(size))
+        sleep(0.01)  # it has filled what there is to fill
+        if half_sent == "by one who was ended":
+            writing.kill()
+        asking = started(theirs.verify_client_post_handshake)
+        answered = started(theirs.recv, 10)
+
+        def read():
+            data = b""
+            while not data.endswith(b"who"):
+                data = ours.recv(1 << 16)
+            ours.sendall(b"me")
+
+        reading = spawn(read)
+        asking.get(timeout=10)
+        theirs.sendall(b"who")
+        reading.get(timeout=5)
+        assert answered.get(timeout=5) == b"me" and theirs.getpeercert()["subject"]
+        writing.join()
+
+
 def test_authentication_after_the_handshake():
     """The reader answers, while others write."""
     ours, theirs = connected(standard.TLSVersion.TLSv1_3, client_certificate=True)
