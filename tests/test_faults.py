@@ -160,15 +160,29 @@ def test_a_peer_that_has_finished_sending_still_receives():
     theirs.close()
 
 
+def fill(sock):
+    """Send until the window of the peer, who does not read, is closed."""
+    full = 0
+    sock.settimeout(0)
+    while full < 3:
+        try:
+            sock.send(bytes(1 << 16))
+            full = 0
+        except BlockingIOError:
+            full += 1
+            sleep(0.005)  # the system passes on what it has
+
+
 def test_a_peer_that_never_reads():
     """A closed window: sending waits, a timeout ends that, and the peer may still change its mind."""
     ours, theirs = tcp_pair()
+    fill(ours)
     ours.settimeout(0.02)
     with pytest.raises(TimeoutError):
         ours.sendall(bytes(1 << 24))
     with pytest.raises(Timeout), Timeout(0.01):
         ours.settimeout(None)
-        ours.sendall(b"more")
+        ours.sendall(bytes(1 << 24))  # a few bytes may have room yet
     closing = spawn(ours.close)  # does not wait for what is in the buffers
     closing.get(timeout=5)
     received = 0
