@@ -50,11 +50,14 @@ cdef class Linkable(Waitable):
 
     def unlink(self, callback):
         """Forget a callback that was given to rawlink(). Does nothing if there is none."""
-        if self.links is None:
-            return
-        for pair in self.links:
+        cdef list links = self.links
+        cdef Py_ssize_t i
+        for pair in list(links or ()):
             if pair[1] == callback:
-                self.links.remove(pair)
+                for i in range(len(links)):
+                    if links[i] is pair:  # or it went while they were compared
+                        del links[i]
+                        break
                 return
 
     def linkcount(self):

@@ -96,7 +96,7 @@ cdef class Dicts:
     def __dealloc__(self):
         if self.by_greenlet is None:
             return
-        for _made, reference in self.by_greenlet.values():
+        for _made, reference in list(self.by_greenlet.values()):
             greenlet = reference()
             if isinstance(greenlet, HubGreenlet) and (<HubGreenlet> greenlet).at_end is not None:
                 (<HubGreenlet> greenlet).at_end.pop(id(self), None)

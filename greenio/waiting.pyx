@@ -141,11 +141,12 @@ cdef class Gathering(DirectLink):
         self.left = 0
         if self.timeout is not None:
             self.timeout.cancel()
-        for source in self.pending.values():
+        # From here on nothing is noticed: unlink() may be Python code, and others may run meanwhile.
+        pending, self.pending = self.pending, {}
+        for source in pending.values():
             unlink = getattr(source, "unlink", None)
             if unlink is not None:
                 unlink(self)
-        self.pending = {}
 
     def __enter__(self):
         return self

@@ -65,7 +65,7 @@ class Repeats:
         self._stop()
         now = time.monotonic()
         self._tell_those(now - SECONDS + 0.01)
-        counting = [told.at for told in self._told.values() if told.more]
+        counting = [told.at for told in list(self._told.values()) if told.more]
         if counting:
             self._look_in(min(counting) + SECONDS - now)
 

@@ -247,3 +247,18 @@ class TestKillall:
 
         greenlets += [spawn(sleep, 60), spawn(suicidal)]
         assert joinall(greenlets, timeout=10) and all(g.dead for g in greenlets)
+
+
+def test_what_ends_while_the_links_are_taken_back():
+    """To take a link back may be Python code, and others go on meanwhile."""
+
+    class Source:
+        def rawlink(self, callback):
+            self.callback = callback
+
+        def unlink(self, callback):
+            for other in sources:
+                other.callback(other)
+
+    sources = [Source(), Source(), Source()]
+    assert wait(sources, timeout=0.001) == []

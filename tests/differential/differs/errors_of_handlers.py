@@ -27,7 +27,7 @@ try:
     threading.Timer(0.001, wakes_and_sends).start()
     try:
         event.wait()
-        for _ in range(1_000_000):
+        for _ in range(4_000_000):
             pass
     except Own:
         print("at once")

@@ -45,9 +45,9 @@ def last():
     say("last thread\n")
 
 
-done = threading.Event()
+done, ended = threading.Event(), threading.Event()
 executor = ThreadPoolExecutor(1)
-executor.submit(lambda: (time.sleep(0.002), say("job\n"), done.set()))
+executor.submit(lambda: (ended.wait(), say("job\n"), done.set()))
 atexit.register(say, "first registered\n")
 atexit.register(fails)
 atexit.register(registers)
@@ -61,4 +61,5 @@ threading.Thread(target=last).start()
 daemon = threading.Thread(target=lambda: (time.sleep(1000), say("never\n")), daemon=True)
 daemon.start()
 say("end\n")
+ended.set()
 sys.exit(3)
