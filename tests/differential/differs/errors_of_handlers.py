@@ -17,15 +17,19 @@ def handler(number, frame):
 
 
 def wakes_and_sends():
+    while not waits:
+        time.sleep(0.001)
+    time.sleep(0.005)
     event.set()
     os.kill(os.getpid(), signal.SIGUSR1)
 
 
 signal.signal(signal.SIGUSR1, handler)
-event = threading.Event()
+event, waits = threading.Event(), []
 try:
-    threading.Timer(0.001, wakes_and_sends).start()
+    threading.Thread(target=wakes_and_sends).start()
     try:
+        waits.append(1)
         event.wait()
         for _ in range(4_000_000):
             pass

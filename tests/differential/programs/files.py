@@ -7,9 +7,11 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import warnings
 
 from _tell import tell, tell_kind
 
+warnings.filterwarnings("ignore", message=".*fork")  # what waits for a lock of a file does so in a native thread
 folder = tempfile.mkdtemp()
 path = os.path.join(folder, "file")
 
