@@ -138,17 +138,18 @@ class TaskGroup:
             self.cancel()
 
     def _child_ended(self, child):
-        """A child has finished; called in the child."""
-        self._children.discard(child)
-        if child.successful():
-            return
-        self._errors.append(child.exception)
-        if self._state == "open":
+        """A child has finished; called in the child. It is one until all is told: others may run meanwhile."""
+        try:
+            if child.successful():
+                return
+            self._errors.append(child.exception)
+            was_open = self._state == "open"
             self._abort()
-            self._interrupt = _Interrupt("a child of the task group has failed")
-            self._hub.throw_soon(self._parent, self._interrupt)
-        else:
-            self._abort()
+            if was_open and self._parent is not None:
+                self._interrupt = _Interrupt("a child of the task group has failed")
+                self._hub.throw_soon(self._parent, self._interrupt)
+        finally:
+            self._children.discard(child)
 
     def __repr__(self):
         return f"<{type(self).__name__} at {id(self):#x} {self._state}, {len(self._children)} children>"

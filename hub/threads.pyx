@@ -376,7 +376,9 @@ def after_fork_in_child():
     hubs.clear()
     if hub is not None:
         hubs[id(hub)] = hub
-        locals_of_thread.guard.process = os.getpid()
+        guard = getattr(locals_of_thread, "guard", None)
+        if guard is not None:  # else the thread is ending, and a greenlet forks in its last steps
+            guard.process = os.getpid()
         hub.after_fork_in_child()
 
 

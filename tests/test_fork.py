@@ -1,6 +1,8 @@
 """Forks: the child goes on with a new loop, the parent does not notice."""
 
 import os
+import sys
+import threading
 
 import pytest
 from hub import Wait
@@ -154,3 +156,28 @@ def test_a_child_ends_when_libuv_had_threads_in_the_parent(run_script):
 @pytest.mark.parametrize("registered", ["before", "after"])
 def test_hooks_of_the_program_use_the_library_in_the_child(run_script, registered):
     assert run_script("hooks_of_forks.py", registered) == "hook\nended with 0\n"
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
+def test_in_the_last_steps_of_a_thread(monkeypatch):
+    """When its hub is being destroyed, what holds the hub in the thread's local data is gone already."""
+    statuses, unraisable = [], []
+
+    def forks():
+        try:
+            sleep(1000)
+        finally:
+            pid = os.fork()
+            if pid == 0:
+                os._exit(len(unraisable))
+            statuses.append(os.waitpid(pid, 0)[1])
+
+    def work():
+        spawn(forks)
+        sleep(0)
+
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert statuses == [0] and unraisable == []

@@ -258,6 +258,26 @@ def test_others_run_while_it_looks_for_a_child_to_join():
     assert child.dead
 
 
+def test_a_child_that_fails_and_is_interrupted_before_all_is_told(capfd):
+    """Others run while the group is being cancelled: it does not end before it has been."""
+
+    class Slow(TaskGroup):
+        def cancel(self):
+            super().cancel()
+            sleep(0.01)
+
+    def fails():
+        raise ValueError("of the child")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        with Slow() as group:
+            child = group.spawn(fails)
+            sleep(0)
+    assert child.dead and [str(error) for error in caught.value.exceptions] == ["of the child"]
+    sleep(0.02)
+    assert capfd.readouterr().err == ""
+
+
 # --- deadlines --------------------------------------------------------------------------------------------------
 
 

@@ -2,13 +2,12 @@
 
 import gc
 import os
-import threading
 from contextlib import contextmanager, suppress
 
 from locks import BOUNDS, Bounded
 from parts import Part
 from plan import verb
-from world import LIMIT, PAUSES, fault, pause, seconds, was_killed
+from world import LIMIT, PAUSES, fault, pause, seconds, started, was_killed
 
 from greenio import get_hub, select, sleep, spawn
 from greenio import os as greenio_os
@@ -57,9 +56,7 @@ def close(closing, by):
         get_hub().threadpool.apply(in_peace)
     else:
         work = in_peace if by == "thread" else lambda: spawn(in_peace).join()
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
+        started(work).join()
 
 
 def wait_for(sock, how):
@@ -314,7 +311,9 @@ class Sockets(Part):
 
         def connect(address):
             with suppress(OSError), create_connection(address, timeout=LIMIT) as sock:
-                sock.recv(1)
+                # A port that nobody listens at any more may be taken for both ends.
+                if sock.getsockname() != sock.getpeername():
+                    sock.recv(1)
 
         try:
             listener.bind(("127.0.0.1", 0))
@@ -357,6 +356,8 @@ class Sockets(Part):
             if reader is None or reader.dead:
                 close_both()
             else:
+                # A finalizer of the reader's may have caught its Timeout.
+                os.write(writing, b"x")
                 reader.rawlink(close_both)
 
     @verb(plain=False, kind=("select", "poll", "epoll"), timeout=(0, 0.0005, "tick"), ready=(False, True))

@@ -5,16 +5,15 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import time
 import weakref
 from contextlib import suppress
 
-from hub import BlockingSwitchOutError, InvalidThreadUseError, get_hub_if_exists
+from hub import BlockingSwitchOutError, HubDestroyed, InvalidThreadUseError, get_hub_if_exists
 from locks import BOUNDS, Bounded
 from parts import Part
 from plan import verb
-from world import LIMIT, PAUSES, Boom, describe, fault, pause, rest, seconds
+from world import LIMIT, PAUSES, Boom, describe, fault, pause, rest, seconds, started
 
 from greenio import GreenletExit, Timeout, get_hub, getcurrent, joinall, signal_handler, sleep, spawn
 from greenio import os as greenio_os
@@ -235,6 +234,8 @@ class Forks(Part):
             try:
                 sleep(0)
                 break
+            except HubDestroyed:
+                return 0  # the thread that forked was about to end
             except (Boom, GreenletExit):
                 continue  # it was thrown before the fork
         lock, queue, got = Lock(), Queue(1), []
@@ -346,9 +347,7 @@ class Watchers(Working):
             if end == "stop":
                 watcher.stop()
             elif end == "thread":
-                thread = threading.Thread(target=self.close_in_thread, args=(watcher,))
-                thread.start()
-                thread.join()
+                started(self.close_in_thread, watcher).join()
         finally:
             watcher.close()
 
@@ -373,9 +372,7 @@ class Watchers(Working):
         """For the hub of some other thread."""
         hub = get_hub_if_exists()
         if hub is not None:
-            thread = threading.Thread(target=hub.run_callback_threadsafe, args=(self.work.do, does))
-            thread.start()
-            thread.join()
+            started(hub.run_callback_threadsafe, self.work.do, does).join()
 
     def close(self):
         for pair in self.closed:
@@ -400,9 +397,8 @@ class Threads(Working):
             self.left.pop()
         except IndexError:
             return
-        thread = threading.Thread(target=function, args=args)
+        thread = started(function, *args)
         self.threads.append(thread)
-        thread.start()
         return thread
 
     @verb(does=WORKS)

@@ -5,12 +5,13 @@ import os
 import threading
 import time
 import traceback
+from contextlib import nullcontext
 
 from hub import get_hub_if_exists
 from hub.scheduler import HubGreenlet
 
 from greenio import GreenletExit, Timeout, sleep
-from greenio.util import format_run_info
+from greenio.util import format_run_info, no_switch
 
 #: Nobody who was let go, or killed, may need as long as this. In seconds; generous, as the machine may be busy.
 LIMIT = float(os.environ.get("FUZZ_LIMIT", "25"))
@@ -62,6 +63,17 @@ def rest(duration):
         time.sleep(duration)
     else:
         sleep(duration)
+
+
+def started(function, *args):
+    """A thread that runs that. Finalizers and signal handlers do not let other greenlets run while it is started.
+
+    `threading` holds locks of the system then, and who is let run may start a thread himself, and wait for them.
+    """
+    with no_switch() if get_hub_if_exists() is not None else nullcontext():
+        thread = threading.Thread(target=function, args=args)
+        thread.start()
+    return thread
 
 
 #: What is done between two calls, say while a lock is held.
