@@ -1,25 +1,43 @@
 """greenio: plain blocking Python, tens of thousands of connections in one thread.
 
-Layers, from the bottom; each knows only those below it:
+Layers, from the bottom, above `hub`; each module knows only those named before it:
 
-    hub (a package of its own)       the loop and the scheduler
-    timeout; greenlet, identity      Timeout; Greenlet; which thread is this
-    linkable, event, semaphore, mutex, condition, lock, queue, local
-                                     where greenlets, and threads, meet
-    spawning, waiting, choosing      spawn, kill; wait, joinall; wait_any
-    deadline, taskgroup, mapping, pool, threadpool, util
-                                     many greenlets or threads under one roof; who does what
-    config, process, hub             settings; signals and forks
-    resolver, stream, readiness, connecting, whole, socket
-                                     names, and cooperative sockets
-    nowait, blocking, children, shell, signalfd, signal_handlers
-                                     descriptors that others share; calls that may block for ever; child processes
-    ssl, select, selectors, fileobject, subprocess, os, fs, fcntl, signal, time
-                                     TLS; many descriptors at once; pipes, files, processes, signals
-    baseserver, server               servers
-    thread, threading, multiprocessing, running_loop, events
-                                     what patching puts in place, and whom it tells
-    contrib, monkey                  other packages; patching. Nothing imports them
+    Timeout, and what it is used for
+            timeout, _tasks.deadline
+    Greenlet, and the links to it
+            _tasks.raw, _tasks.links, greenlet, _tasks.spawning, taskgroup
+    which thread is this; data that a greenlet has for itself
+            _patched.identity, local, time
+    where greenlets and threads meet
+            _sync.linkable, event, _sync.mutex, _sync.condition, _sync.semaphore, lock, queue
+    many of them under one roof
+            _tasks.waiting, _tasks.choosing, _tasks.imap, pool, threadpool, util
+    settings; signals and forks of a program; gevent's names
+            config, _tasks.program, hub
+    looking again; calls that may block for ever; a wait for a descriptor
+            _descriptors.pauses, _descriptors.blocking, _descriptors.endpoint, _descriptors.readiness,
+            _descriptors.nowait, _descriptors.children, _descriptors.shell, _descriptors.signalfd
+    files and locks of files; many descriptors at once
+            _descriptors.buffered, fileobject, fs, fcntl, select, selectors
+    names
+            resolver, resolver.numeric, resolver.hosts, resolver.base, resolver.names, resolver.thread,
+            resolver.ares
+    sockets and TLS
+            _descriptors.datagram, _descriptors.whole, _descriptors.connecting, socket, resolver.dnspython,
+            _descriptors.tls, ssl
+    processes and signals
+            subprocess, os, _patched.signal_handlers, signal
+    servers
+            baseserver, server
+    what patching puts in place, and whom it tells
+            _patched.home, _patched.frames, _patched.running_loop, thread, threading, _patched.multiprocessing,
+            events
+    what the package offers at its top
+            __init__
+    other packages, and patching: nothing else imports them
+            contrib, contrib.debugpy, contrib.kombu, contrib.psycopg, contrib.psycopg2, contrib.pycares,
+            contrib.zmq, monkey.tables, monkey.imports, monkey.replacing, monkey.patching, monkey.adapters,
+            monkey.locks, monkey.standard, monkey, monkey.__main__
 
 Importing it makes no event loop: that is made when a thread first waits for something.
 """
@@ -34,15 +52,15 @@ from hub.at_exit import keep_package
 from hub.hub import set_factory
 
 from greenio import hub as hub  # usable after `import greenio`, as gevent.hub is
-from greenio.choosing import wait_any
+from greenio._tasks.choosing import wait_any
+from greenio._tasks.deadline import fail_after, move_on_after
+from greenio._tasks.program import fork, getswitchinterval, idle, reinit, setswitchinterval, signal_handler
+from greenio._tasks.spawning import kill, spawn, spawn_later, spawn_raw
+from greenio._tasks.waiting import iwait, joinall, killall, wait
 from greenio.config import config
-from greenio.deadline import fail_after, move_on_after
 from greenio.greenlet import Greenlet
-from greenio.process import fork, getswitchinterval, idle, reinit, setswitchinterval, signal_handler
-from greenio.spawning import kill, spawn, spawn_later, spawn_raw
 from greenio.taskgroup import TaskGroup
 from greenio.timeout import Timeout, with_timeout
-from greenio.waiting import iwait, joinall, killall, wait
 
 version_info = tuple(int(part) for part in __version__.split(".")[:3])
 

@@ -5,28 +5,28 @@ from hub import get_hub as get_hub
 from hub import sleep as sleep
 
 from greenio import hub as hub
-from greenio.choosing import wait_any as wait_any
+from greenio._tasks.choosing import wait_any as wait_any
+from greenio._tasks.deadline import fail_after as fail_after
+from greenio._tasks.deadline import move_on_after as move_on_after
+from greenio._tasks.program import fork as fork
+from greenio._tasks.program import getswitchinterval as getswitchinterval
+from greenio._tasks.program import idle as idle
+from greenio._tasks.program import reinit as reinit
+from greenio._tasks.program import setswitchinterval as setswitchinterval
+from greenio._tasks.program import signal_handler as signal_handler
+from greenio._tasks.spawning import kill as kill
+from greenio._tasks.spawning import spawn as spawn
+from greenio._tasks.spawning import spawn_later as spawn_later
+from greenio._tasks.spawning import spawn_raw as spawn_raw
+from greenio._tasks.waiting import iwait as iwait
+from greenio._tasks.waiting import joinall as joinall
+from greenio._tasks.waiting import killall as killall
+from greenio._tasks.waiting import wait as wait
 from greenio.config import config as config
-from greenio.deadline import fail_after as fail_after
-from greenio.deadline import move_on_after as move_on_after
 from greenio.greenlet import Greenlet as Greenlet
-from greenio.process import fork as fork
-from greenio.process import getswitchinterval as getswitchinterval
-from greenio.process import idle as idle
-from greenio.process import reinit as reinit
-from greenio.process import setswitchinterval as setswitchinterval
-from greenio.process import signal_handler as signal_handler
-from greenio.spawning import kill as kill
-from greenio.spawning import spawn as spawn
-from greenio.spawning import spawn_later as spawn_later
-from greenio.spawning import spawn_raw as spawn_raw
 from greenio.taskgroup import TaskGroup as TaskGroup
 from greenio.timeout import Timeout as Timeout
 from greenio.timeout import with_timeout as with_timeout
-from greenio.waiting import iwait as iwait
-from greenio.waiting import joinall as joinall
-from greenio.waiting import killall as killall
-from greenio.waiting import wait as wait
 
 version_info: tuple[int, ...]
 

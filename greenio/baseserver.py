@@ -12,10 +12,10 @@ from greenlet import getcurrent
 from hub import Wait, get_hub, sleep
 from hub.arguments import seconds_of
 
+from greenio._tasks.waiting import joinall, killall
 from greenio.greenlet import Greenlet
 from greenio.socket import socket
 from greenio.timeout import Timeout
-from greenio.waiting import joinall, killall
 
 __all__ = ["BaseServer", "parse_address"]
 
@@ -202,7 +202,7 @@ class BaseServer:
                     self._wait_for_room()
                     continue
                 if not self._accept_some():
-                    self.socket._stream.wait_for(1, timed=False)
+                    self.socket._endpoint.wait_for(1, timed=False)
                 else:
                     sleep(0)
             except OSError as error:

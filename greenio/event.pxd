@@ -2,7 +2,7 @@
 
 from hub.ready cimport fifo_t
 
-from greenio.linkable cimport Linkable
+from greenio._sync.linkable cimport Linkable
 
 
 cdef class Event(Linkable):

@@ -1,7 +1,7 @@
 from types import TracebackType
 from typing import Any
 
-from greenio.linkable import Linkable
+from greenio._sync.linkable import Linkable
 
 __all__ = ["AsyncResult", "Event"]
 

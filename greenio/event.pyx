@@ -10,7 +10,7 @@ from hub.arguments cimport seconds_of
 from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait
 
-from greenio.linkable cimport Linkable
+from greenio._sync.linkable cimport Linkable
 from greenio.timeout import Timeout
 
 __all__ = ["AsyncResult", "Event"]

@@ -15,7 +15,7 @@ from os import close as _close
 from os import dup as _dup
 from os import fstat as _fstat
 
-from greenio.blocking import ThreadCall as _ThreadCall
+from greenio._descriptors.blocking import ThreadCall as _ThreadCall
 
 __all__ = ["flock", "lockf"]
 

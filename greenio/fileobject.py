@@ -1,6 +1,7 @@
 """File objects that let other greenlets run: pipes, terminals and the like by waiting, regular files in a thread.
 
-O_NONBLOCK is never set on a descriptor that is given: others may share the open file. See `greenio.nowait`.
+O_NONBLOCK is never set on a descriptor that is given: others may share the open file. See
+`greenio._descriptors.nowait`.
 """
 
 import errno
@@ -17,10 +18,10 @@ from hub import get_hub
 from hub.closing import closing_descriptor
 from hub.scheduler import be_fair
 
-from greenio import buffered
+from greenio._descriptors import buffered
+from greenio._descriptors.endpoint import wait_descriptor
+from greenio._descriptors.nowait import always_ready, readv_now, writev_now
 from greenio.lock import RLock
-from greenio.nowait import always_ready, readv_now, writev_now
-from greenio.stream import wait_descriptor
 
 __all__ = [
     "FileObject", "FileObjectBlock", "FileObjectClosed", "FileObjectPosix", "FileObjectThread", "PipeIO",

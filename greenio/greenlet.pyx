@@ -17,6 +17,7 @@ from cython cimport binding, final
 
 from greenlet import GreenletExit
 
+from greenio._tasks.links import SpawnedAlways, SpawnedOnException, SpawnedOnValue
 from greenio.timeout import Timeout
 from hub.errors import HubDestroyed
 from hub.greenlet_api cimport import_greenlet, running_greenlet
@@ -24,7 +25,6 @@ from hub.arguments cimport seconds_of
 from hub.loop cimport due_after, timer_t, timer_to_pool
 from hub.ready cimport *
 from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub, is_current
-from hub.scheduler import get_hub
 from hub.thrown cimport make_exception
 from hub.wait_queue cimport await_turn, line_grant_all, line_join, new_turn
 
@@ -782,62 +782,3 @@ cdef object exception_of_triple(tuple parts):
     """The exception instance that `throw(*parts)` means: a class or an instance, a value, a traceback."""
     parts = (parts + (None, None))[:3]
     return make_exception(parts[0], parts[1], parts[2])
-
-
-# --- links that run in greenlets of their own -------------------------------------------------------------------
-
-class SpawnedLink:
-    """A link that calls its function in a new greenlet. Equal to its function, so that unlink() finds it."""
-
-    __slots__ = ["callback"]
-
-    def __init__(self, callback):
-        if not callable(callback):
-            raise TypeError(f"a link must be callable, not {callback!r}")
-        self.callback = callback
-
-    def wants(self, source):
-        """Whether the function is to be called for this source (bool)."""
-        return True
-
-    def __call__(self, source):
-        if self.wants(source):
-            from greenio.spawning import spawn_raw
-
-            if get_hub().destroying:
-                self.callback(source)  # no greenlet is started any more
-            else:
-                spawn_raw(self.callback, source)
-
-    def __eq__(self, other):
-        return self.callback == getattr(other, "callback", other)
-
-    def __hash__(self):
-        return hash(self.callback)
-
-    def __repr__(self):
-        return f"<{type(self).__name__} {self.callback!r}>"
-
-
-class SpawnedAlways(SpawnedLink):
-    """For link()."""
-
-    __slots__ = ()
-
-
-class SpawnedOnValue(SpawnedLink):
-    """For link_value()."""
-
-    __slots__ = ()
-
-    def wants(self, source):
-        return source.successful()
-
-
-class SpawnedOnException(SpawnedLink):
-    """For link_exception()."""
-
-    __slots__ = ()
-
-    def wants(self, source):
-        return not source.successful()

@@ -3,10 +3,10 @@
 from greenlet import GreenletExit, getcurrent
 from hub.hub import Hub, Waiter, get_hub, sleep
 
-from greenio.process import idle, reinit
-from greenio.process import signal_handler as signal
-from greenio.spawning import kill, spawn_raw
-from greenio.waiting import iwait, wait
+from greenio._tasks.program import idle, reinit
+from greenio._tasks.program import signal_handler as signal
+from greenio._tasks.spawning import kill, spawn_raw
+from greenio._tasks.waiting import iwait, wait
 
 __all__ = [
     "GreenletExit",

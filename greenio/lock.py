@@ -1,8 +1,8 @@
 """Locks of every kind, for greenlets and threads: the module to import them from."""
 
-from greenio.condition import Barrier, BrokenBarrierError, Condition, RWLock
-from greenio.mutex import Lock, RLock
-from greenio.semaphore import BoundedSemaphore, DummySemaphore, Semaphore
+from greenio._sync.condition import Barrier, BrokenBarrierError, Condition, RWLock
+from greenio._sync.mutex import Lock, RLock
+from greenio._sync.semaphore import BoundedSemaphore, DummySemaphore, Semaphore
 
 __all__ = [
     "Barrier",

@@ -41,8 +41,8 @@ from hub.closing import closing_range as _closing_range
 from hub.closing import ranges_of_the_programs as _ranges_of_the_programs
 from hub.scheduler import be_fair as _be_fair
 
-from greenio import nowait as _nowait
-from greenio.children import (
+from greenio._descriptors import nowait as _nowait
+from greenio._descriptors.children import (
     fork_and_watch,
     fork_gevent,
     forkpty_and_watch,
@@ -53,14 +53,14 @@ from greenio.children import (
     waitid,
     waitpid,
 )  # fmt: skip
+from greenio._descriptors.endpoint import give_all_away as _give_all_away
+from greenio._descriptors.readiness import wait_read as _wait_read
+from greenio._descriptors.shell import heed_interrupts as _heed_interrupts
+from greenio._descriptors.shell import start as _start_in_shell
+from greenio._tasks.program import fork
 from greenio.fcntl import LOCK_EX as _LOCK_EX
 from greenio.fcntl import lockf as _wait_for_lock
-from greenio.process import fork
-from greenio.readiness import wait_read as _wait_read
-from greenio.shell import heed_interrupts as _heed_interrupts
-from greenio.shell import start as _start_in_shell
 from greenio.socket import wait_write as _wait_write
-from greenio.stream import give_all_away as _give_all_away
 from greenio.subprocess import Popen as _Popen
 
 __all__ = [

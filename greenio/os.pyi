@@ -10,16 +10,16 @@ from typing import Any
 
 from typing_extensions import Buffer
 
-from greenio.children import fork_and_watch as fork_and_watch
-from greenio.children import fork_gevent as fork_gevent
-from greenio.children import forkpty_and_watch as forkpty_and_watch
-from greenio.children import forkpty_gevent as forkpty_gevent
-from greenio.children import wait as wait
-from greenio.children import wait3 as wait3
-from greenio.children import wait4 as wait4
-from greenio.children import waitid as waitid
-from greenio.children import waitpid as waitpid
-from greenio.process import fork as fork
+from greenio._descriptors.children import fork_and_watch as fork_and_watch
+from greenio._descriptors.children import fork_gevent as fork_gevent
+from greenio._descriptors.children import forkpty_and_watch as forkpty_and_watch
+from greenio._descriptors.children import forkpty_gevent as forkpty_gevent
+from greenio._descriptors.children import wait as wait
+from greenio._descriptors.children import wait3 as wait3
+from greenio._descriptors.children import wait4 as wait4
+from greenio._descriptors.children import waitid as waitid
+from greenio._descriptors.children import waitpid as waitpid
+from greenio._tasks.program import fork as fork
 
 __all__ = [
     "close",

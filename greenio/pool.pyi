@@ -4,8 +4,8 @@ from typing import Any, TypeVar
 
 from greenlet import GreenletExit
 
+from greenio._tasks.imap import Mapping
 from greenio.greenlet import Greenlet
-from greenio.mapping import Mapping
 from greenio.queue import Full
 
 __all__ = ["Group", "Pool", "PoolFull"]

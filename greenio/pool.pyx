@@ -11,12 +11,12 @@ from hub.scheduler import sleep
 from greenio.event cimport Event
 from greenio.greenlet cimport STATE_FINISHED, DirectLink, Greenlet
 from greenio.greenlet import GreenletExit
-from greenio.mapping import Mapping
+from greenio._tasks.imap import Mapping
 from greenio.queue import Full
-from greenio.semaphore cimport Semaphore
-from greenio.spawning import check_greenlet
+from greenio._sync.semaphore cimport Semaphore
+from greenio._tasks.spawning import check_greenlet
 from greenio.timeout import Timeout
-from greenio.waiting import joinall
+from greenio._tasks.waiting import joinall
 
 __all__ = ["Group", "Pool", "PoolFull"]
 

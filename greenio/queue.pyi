@@ -4,8 +4,8 @@ from typing import Any, Generic, TypeVar
 
 from hub.wait_queue import Waitable
 
-from greenio.condition import Condition
-from greenio.mutex import Lock
+from greenio._sync.condition import Condition
+from greenio._sync.mutex import Lock
 
 __all__ = [
     "Channel",
@@ -73,14 +73,6 @@ class Queue(SimpleQueue[_T]):
 class JoinableQueue(Queue[_T]): ...
 class LifoQueue(Queue[_T]): ...
 class PriorityQueue(Queue[_T]): ...
-
-class Unraisable:
-    exc_type: type[BaseException]
-    exc_value: BaseException
-    exc_traceback: Any
-    err_msg: str
-    object: Any
-    def __init__(self, error: BaseException, message: str, source: Any) -> None: ...
 
 class Channel(Waitable, Generic[_T]):
     def __init__(self, maxsize: int = 1) -> None: ...

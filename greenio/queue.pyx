@@ -39,8 +39,8 @@ from hub.wait_queue cimport (
     line_withdraw, new_turn,
 )
 
-from greenio.condition import Condition
-from greenio.mutex cimport Lock
+from greenio._sync.condition import Condition
+from greenio._sync.mutex cimport Lock
 
 try:
     from queue import ShutDown

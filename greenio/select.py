@@ -20,7 +20,7 @@ from hub import closing as _closing
 from hub.scheduler import be_fair as _be_fair
 from hub.scheduler import sleep as _sleep
 
-from greenio.stream import Stream as _Stream
+from greenio._descriptors.endpoint import Endpoint as _Endpoint
 
 __all__ = ["epoll", "error", "poll", "select"]
 
@@ -49,8 +49,8 @@ def _judge(timeout, wait):
 class _Waiting:
     """One call that waits for many descriptors: it is told when one of them is closed."""
 
-    def __init__(self, stream, descriptors):
-        self.stream = stream
+    def __init__(self, endpoint, descriptors):
+        self.endpoint = endpoint
         self.closed = set()
         self.listenings = {descriptor: _closing.listen(descriptor, self) for descriptor in descriptors}
 
@@ -59,12 +59,12 @@ class _Waiting:
 
     def closing(self, listening):
         self.closed.add(listening.fd)
-        self.stream.forget()  # whoever waits is woken
+        self.endpoint.forget()  # whoever waits is woken
 
     def end(self):
         for listening in self.listenings.values():
             listening.stop()
-        self.stream.forget()
+        self.endpoint.forget()
 
 
 def _wait(descriptors, ready, closed, timeout):
@@ -75,8 +75,8 @@ def _wait(descriptors, ready, closed, timeout):
     """
     end = None if timeout is None else time.monotonic() + timeout
     waiting = _epoll()
-    stream = _Stream(waiting.fileno(), None, 0, "many descriptors")
-    call = _Waiting(stream, descriptors)
+    endpoint = _Endpoint(waiting.fileno(), None, 0, "many descriptors")
+    call = _Waiting(endpoint, descriptors)
     try:
         for descriptor, events in descriptors.items():
             try:
@@ -85,7 +85,7 @@ def _wait(descriptors, ready, closed, timeout):
                 call.registered(descriptor, waiting)
             except OSError as failure:
                 if failure.errno == errno.EINVAL:
-                    stream = None
+                    endpoint = None
                 elif failure.errno not in (errno.EPERM, errno.EBADF):  # always ready; closed: ready() tells
                     raise
         while True:
@@ -102,7 +102,7 @@ def _wait(descriptors, ready, closed, timeout):
             if left is not None and left <= 0:
                 return answer
             try:
-                _wait_readable(stream, left)
+                _wait_readable(endpoint, left)
             except OSError as failure:
                 if isinstance(failure, TimeoutError):
                     end = 0  # a last look
@@ -115,16 +115,16 @@ def _wait(descriptors, ready, closed, timeout):
         waiting.close()
 
 
-def _wait_readable(stream, seconds):
+def _wait_readable(endpoint, seconds):
     """Wait for an epoll descriptor, at most so many seconds (None for ever): TimeoutError.
 
-    The system lets one file be in so many epolls only that are in others: 500. Beyond that, or without a stream, a
+    The system lets one file be in so many epolls only that are in others: 500. Beyond that, or without a endpoint, a
     moment passes.
     """
     try:
-        if stream is not None:
-            stream.timeout = seconds
-            return stream.wait_until(_READ, stream.deadline())
+        if endpoint is not None:
+            endpoint.timeout = seconds
+            return endpoint.wait_until(_READ, endpoint.deadline())
     except OSError as failure:
         if failure.errno != errno.EINVAL:
             raise
@@ -285,7 +285,7 @@ class epoll:
 
     def _adopt(self, made):
         self._epoll = made
-        self._stream = _Stream(made.fileno(), None, 0, "epoll")
+        self._endpoint = _Endpoint(made.fileno(), None, 0, "epoll")
         self._registered = _Registered(made)
 
     def __del__(self):
@@ -305,7 +305,7 @@ class epoll:
         """Close it. Greenlets that wait in poll(), of any thread, get OSError(EBADF)."""
         if not self._epoll.closed:
             self._registered.clear()
-            self._stream.forget()
+            self._endpoint.forget()
             self._epoll.close()
 
     def register(self, fd, eventmask=_standard.EPOLLIN | _standard.EPOLLPRI | _standard.EPOLLOUT):
@@ -338,7 +338,7 @@ class epoll:
             if left is not None and left <= 0:
                 return found
             try:
-                _wait_readable(self._stream, left)
+                _wait_readable(self._endpoint, left)
             except TimeoutError:
                 return self._epoll.poll(0, maxevents)
             found = self._epoll.poll(0, maxevents)

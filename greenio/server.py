@@ -3,7 +3,7 @@
 import os
 import socket as _standard
 
-from greenio import stream as _stream
+from greenio._descriptors import endpoint as _endpoint
 from greenio.baseserver import BaseServer
 from greenio.socket import socket
 
@@ -70,13 +70,13 @@ class StreamServer(BaseServer):
         """
         if self.socket is None:
             raise RuntimeError(f"{self!r} does not listen: start() makes it")
-        accepted = _stream.accept_ready(self.socket)
+        accepted = _endpoint.accept_ready(self.socket)
         if accepted is None:
             return None
         fd, address = accepted
         try:
             sock = socket(*self._accepted, fileno=fd)
-            sock._stream.inherit_limits(self.socket._stream)
+            sock._endpoint.inherit_limits(self.socket._endpoint)
             return sock, address
         except BaseException:
             os.close(fd)

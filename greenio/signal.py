@@ -1,8 +1,8 @@
 """The standard library's `signal`, with cooperative forms of the functions that wait for a signal.
 
 The hub has no handler of its own, not even for SIGCHLD: `setitimer` and all others are the standard ones. Handlers that
-are set with `signal` run on the main greenlet (see `greenio.signal_handlers`). To run one in a greenlet of its own, see
-`greenio.signal_handler`.
+are set with `signal` run on the main greenlet (see `greenio._patched.signal_handlers`). To run one in a greenlet of its
+own, see `greenio.signal_handler`.
 
 Theory
     Signals that are blocked and waited for stay pending until they are taken by the thread that asks, so that none is
@@ -40,14 +40,14 @@ from hub import get_hub_if_exists as _get_hub_if_exists
 from hub.closing import closing_descriptor as _closing_descriptor
 from hub.forks import in_child as _in_child
 
+from greenio._descriptors.readiness import wait_read as _wait_read
+from greenio._descriptors.signalfd import open_signalfd as _open_signalfd
+from greenio._patched.identity import in_thread as _in_thread
+from greenio._patched.identity import native_ident as _native_ident
+from greenio._patched.signal_handlers import getsignal, signal
+from greenio._patched.signal_handlers import require_main as _require_main
 from greenio.event import Event as _Event
 from greenio.greenlet import Greenlet as _Greenlet
-from greenio.identity import in_thread as _in_thread
-from greenio.identity import native_ident as _native_ident
-from greenio.readiness import wait_read as _wait_read
-from greenio.signal_handlers import getsignal, signal
-from greenio.signal_handlers import require_main as _require_main
-from greenio.signalfd import open_signalfd as _open_signalfd
 
 __all__ = [
     "getsignal", "pause", "pthread_kill", "pthread_sigmask", "set_wakeup_fd", "signal", "sigtimedwait", "sigwait",

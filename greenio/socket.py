@@ -29,13 +29,13 @@ from hub import get_hub
 from hub.closing import check_is_the_programs, closing_descriptor
 from hub.native import original
 
-from greenio import buffered as io  # noqa: F401  (for makefile)
-from greenio import connecting as _connecting
-from greenio import datagram as _datagram
-from greenio import stream as _stream
-from greenio import whole as _whole
-from greenio.pauses import until_there_is_room
-from greenio.readiness import cancel_wait, wait_read, wait_readwrite, wait_write  # noqa: F401  (offered here too)
+from greenio._descriptors import buffered as io  # noqa: F401  (for makefile)
+from greenio._descriptors import connecting as _connecting
+from greenio._descriptors import datagram as _datagram
+from greenio._descriptors import endpoint as _endpoint
+from greenio._descriptors import whole as _whole
+from greenio._descriptors.pauses import until_there_is_room
+from greenio._descriptors.readiness import cancel_wait, wait_read, wait_readwrite, wait_write  # noqa: F401  (offered here too)
 from greenio.resolver.numeric import may_be_numeric
 
 _READ, _WRITE = 1, 2
@@ -59,59 +59,59 @@ class socket(_standard.socket):
     socket, in either direction. Closing it wakes them with ``OSError(EBADF)``.
     """
 
-    __slots__ = ["_stream"]
+    __slots__ = ["_endpoint"]
 
     def __init__(self, family=-1, type=-1, proto=-1, fileno=None):
         super().__init__(family, type, proto, fileno)
         self._adopt()
         if fileno is not None:
-            self._stream.limits_unknown = True
+            self._endpoint.limits_unknown = True
 
     def _adopt(self):
         """Take the descriptor over, and keep the timeout beside."""
         timeout = super().gettimeout()
         kind, family = _basic.type.__get__(self), _basic.family.__get__(self)
-        self._stream = _stream.Stream(self.fileno(), timeout, kind, type(self).__name__, family)
+        self._endpoint = _endpoint.Endpoint(self.fileno(), timeout, kind, type(self).__name__, family)
         if timeout is not None:
             self._set_flag()
 
     def _set_flag(self):
         """Make the descriptor non-blocking if there is a timeout: of which the standard methods know nothing more."""
-        _basic.setblocking(self, self._stream.timeout is None)
-        self._stream.flagged = False
+        _basic.setblocking(self, self._endpoint.timeout is None)
+        self._endpoint.flagged = False
 
     def _at_once(self, function, *args):
         """Call ``function(*args)``, which would wait if the descriptor were blocking, so that it does not."""
-        stream = self._stream
-        if stream.flagged or stream.timeout is not None:
+        endpoint = self._endpoint
+        if endpoint.flagged or endpoint.timeout is not None:
             return function(*args)
         if self.fileno() < 0:
             return function(*args)  # which says so, in its way
-        stream.trying += 1
+        endpoint.trying += 1
         try:
             _basic.setblocking(self, False)
             return function(*args)
         finally:
-            stream.trying -= 1
-            if not stream.trying and not stream.flagged and stream.timeout is None:
+            endpoint.trying -= 1
+            if not endpoint.trying and not endpoint.flagged and endpoint.timeout is None:
                 with suppress(OSError):  # closed meanwhile
                     _basic.setblocking(self, True)
 
-    __del__ = _stream.finalize
+    __del__ = _endpoint.finalize
 
     # The hot ones are compiled.
-    recv = _stream.recv
-    recv_into = _stream.recv_into
-    send = _stream.send
-    sendall = _stream.sendall
+    recv = _endpoint.recv
+    recv_into = _endpoint.recv_into
+    send = _endpoint.send
+    sendall = _endpoint.sendall
     recvfrom = _datagram.recvfrom
     sendto = _datagram.sendto
 
     def accept(self):
         """Wait for a connection; return ``(socket, address)``. Switches."""
-        fd, address = _stream.accept_descriptor(self)
+        fd, address = _endpoint.accept_descriptor(self)
         sock = socket(self.family, self.type, self.proto, fileno=fd)
-        sock._stream.inherit_limits(self._stream)
+        sock._endpoint.inherit_limits(self._endpoint)
         return sock, address
 
     def bind(self, address):
@@ -127,7 +127,7 @@ class socket(_standard.socket):
         try:
             return self._at_once(_basic.connect, self, address)
         except BlockingIOError as unfinished:
-            if self._stream.timeout == 0:
+            if self._endpoint.timeout == 0:
                 raise
             error = unfinished.errno
         error = self._finish_connecting(address, error)
@@ -138,7 +138,7 @@ class socket(_standard.socket):
         """Connect; return 0 or an error number instead of raising OSError. Switches."""
         address = self._resolved(address)
         error = self._at_once(_basic.connect_ex, self, address)
-        if self._stream.timeout == 0:
+        if self._endpoint.timeout == 0:
             return error
         try:
             return self._finish_connecting(address, error)
@@ -153,18 +153,18 @@ class socket(_standard.socket):
             error = self._connect_to_busy(address)
         elif error in (errno.EINPROGRESS, errno.EALREADY):
             try:
-                self._stream.wait_for(_WRITE)
+                self._endpoint.wait_for(_WRITE)
             except BlockingIOError:  # SO_SNDTIMEO
                 return errno.EINPROGRESS
             error = self.getsockopt(_standard.SOL_SOCKET, _standard.SO_ERROR)
-            if error and self._stream.timeout is None:
+            if error and self._endpoint.timeout is None:
                 # The system keeps for the next call that this one was aborted: it did not wait.
                 self._at_once(_basic.connect_ex, self, address)
         return error
 
     def _connect_to_busy(self, address):
         """Try again until the listener's queue has room, of which the system does not tell."""
-        pauses = until_there_is_room(self._stream.timeout)
+        pauses = until_there_is_room(self._endpoint.timeout)
         while pauses.pause():
             error = self._at_once(_basic.connect_ex, self, address)
             if error != errno.EAGAIN:
@@ -199,18 +199,18 @@ class socket(_standard.socket):
         if not isinstance(flags, int) or not -_INT <= flags < _INT:
             return function(*args)
         args = (*args[:flags_at], flags | _standard.MSG_DONTWAIT, *args[flags_at + 1 :])
-        if self._stream.timeout is None and flags & (_standard.MSG_DONTWAIT | _MSG_ERRQUEUE):
+        if self._endpoint.timeout is None and flags & (_standard.MSG_DONTWAIT | _MSG_ERRQUEUE):
             return function(*args)
-        return self._stream.retry(events, function, *args)
+        return self._endpoint.retry(events, function, *args)
 
     def _waits_for_all(self, args, flags_at):
         flags = args[flags_at] if len(args) > flags_at else 0
-        return isinstance(flags, int) and -_INT <= flags < _INT and self._stream.waits_for_all(flags)
+        return isinstance(flags, int) and -_INT <= flags < _INT and self._endpoint.waits_for_all(flags)
 
     def _recvfrom(self, *args):
         """recvfrom() where the compiled one does not know the kind of address, or something is wrong."""
         if self._waits_for_all(args, 1) and isinstance(args[0], int) and args[0] > 0:
-            return _whole.recvfrom(self._stream, self._recvfrom_into, *args)
+            return _whole.recvfrom(self._endpoint, self._recvfrom_into, *args)
         return self._retry(_READ, super().recvfrom, args, 1)
 
     def _recvfrom_into(self, *args):
@@ -224,13 +224,13 @@ class socket(_standard.socket):
             except TypeError:
                 return super().recvfrom_into(*args, **kwargs)  # says what is wrong
         if self._waits_for_all(args, 2) and isinstance(args[1], int):
-            return _whole.recvfrom_into(self._stream, self._recvfrom_into, *args)
+            return _whole.recvfrom_into(self._endpoint, self._recvfrom_into, *args)
         return self._recvfrom_into(*args)
 
     def recvmsg(self, *args):
         """As in the standard library. Switches while there is nothing to receive."""
         if self._waits_for_all(args, 2) and isinstance(args[0], int) and args[0] > 0:
-            return _whole.recvmsg(self._stream, self._recvmsg_into, *args)
+            return _whole.recvmsg(self._endpoint, self._recvmsg_into, *args)
         return self._retry(_READ, super().recvmsg, args, 2, (None, 0))
 
     def _recvmsg_into(self, *args):
@@ -240,7 +240,7 @@ class socket(_standard.socket):
         """As in the standard library. Switches while there is nothing to receive."""
         args = _repeatable(args)
         if self._waits_for_all(args, 2):
-            return _whole.recvmsg_into(self._stream, self._recvmsg_into, *args)
+            return _whole.recvmsg_into(self._endpoint, self._recvmsg_into, *args)
         return self._recvmsg_into(*args)
 
     def _sendto(self, *args):
@@ -269,7 +269,7 @@ class socket(_standard.socket):
             if isinstance(flags, int):
                 flags |= _standard.MSG_DONTWAIT
             function = partial(super().sendmsg_afalg, *_repeatable(args), flags=flags, **kwargs)
-            return self._stream.retry(_WRITE, function)
+            return self._endpoint.retry(_WRITE, function)
 
     # The standard method, with the buffered files of ours. They switch.
     makefile = FunctionType(
@@ -281,7 +281,7 @@ class socket(_standard.socket):
     def sendfile(self, file, offset=0, count=None):
         """Send a file; return the number of bytes sent. As in the standard library, with os.sendfile(). Switches."""
         self._check_sendfile_params(file, offset, count)
-        if self._stream.timeout == 0:
+        if self._endpoint.timeout == 0:
             raise ValueError("non-blocking sockets are not supported")
         try:
             descriptor = file.fileno()
@@ -291,15 +291,15 @@ class socket(_standard.socket):
         if not size:
             return 0
         sent = 0
-        deadline = self._stream.deadline()
+        deadline = self._endpoint.deadline()
         try:
             while count is None or sent < count:
-                self._stream.fair()
+                self._endpoint.fair()
                 block = _SENDFILE_BLOCK if count is None else min(count - sent, _SENDFILE_BLOCK)
                 try:
                     now = self._at_once(_sendfile, self.fileno(), descriptor, offset + sent, block)
                 except BlockingIOError:
-                    self._stream.wait_until(_WRITE, deadline)
+                    self._endpoint.wait_until(_WRITE, deadline)
                     continue
                 except OSError:
                     if sent:
@@ -322,7 +322,7 @@ class socket(_standard.socket):
             and _SIMPLE_TIMEOUT_LEAST <= value <= _SIMPLE_TIMEOUT_MOST
             and self.fileno() >= 0
         ):
-            had_none, self._stream.timeout = self._stream.timeout is None, float(value)
+            had_none, self._endpoint.timeout = self._endpoint.timeout is None, float(value)
             if had_none:
                 self._set_flag()
         else:
@@ -331,12 +331,12 @@ class socket(_standard.socket):
     def _let_judge(self, setter, value):
         """Have the standard library's method take a value, or raise what it raises, and keep the result beside."""
         setter(value)
-        self._stream.timeout = super().gettimeout()
+        self._endpoint.timeout = super().gettimeout()
         self._set_flag()
 
     def gettimeout(self):
         """The timeout in seconds (float), or None."""
-        return self._stream.timeout
+        return self._endpoint.timeout
 
     timeout = property(gettimeout)
 
@@ -346,7 +346,7 @@ class socket(_standard.socket):
 
     def getblocking(self):
         """Whether calls wait: whether the timeout is not 0 (bool)."""
-        return self._stream.timeout != 0
+        return self._endpoint.timeout != 0
 
     # --- options ---
 
@@ -354,12 +354,12 @@ class socket(_standard.socket):
         """As in the standard library. SO_RCVTIMEO and SO_SNDTIMEO count for a socket without a timeout."""
         super().setsockopt(*args)
         if args[0] == _standard.SOL_SOCKET:
-            self._stream.limits_unknown = True
+            self._endpoint.limits_unknown = True
 
     # --- the end ---
 
     def _real_close(self):
-        self._stream.forget()
+        self._endpoint.forget()
         super()._real_close()
 
     def detach(self):
@@ -367,9 +367,9 @@ class socket(_standard.socket):
 
         Whoever takes it over finds it blocking if this socket had no timeout, as a standard one would leave it.
         """
-        self._stream.leave_open()
+        self._endpoint.leave_open()
         descriptor = super().detach()
-        if descriptor >= 0 and self._stream.flagged:
+        if descriptor >= 0 and self._endpoint.flagged:
             with suppress(OSError):  # closed behind our back
                 os.set_blocking(descriptor, True)
         return descriptor
@@ -381,14 +381,14 @@ def _recvfrom_into(buffer, nbytes=0, flags=0):
 
 
 SocketType = socket
-_stream.keep_streams_in(socket)
+_endpoint.keep_endpoints_in(socket)
 
 
 def _give_away_what_is_sent(data):
     """Descriptors among the ancillary data of a message are for another program, perhaps."""
     for each in data if isinstance(data, (list, tuple)) else ():
         if isinstance(each, tuple) and each[:2] == (_standard.SOL_SOCKET, _standard.SCM_RIGHTS):
-            _stream.give_all_away()
+            _endpoint.give_all_away()
             return
 
 

@@ -21,10 +21,10 @@ from typing import Any, SupportsIndex, overload
 
 from typing_extensions import Buffer
 
-from greenio.readiness import cancel_wait as cancel_wait
-from greenio.readiness import wait_read as wait_read
-from greenio.readiness import wait_readwrite as wait_readwrite
-from greenio.readiness import wait_write as wait_write
+from greenio._descriptors.readiness import cancel_wait as cancel_wait
+from greenio._descriptors.readiness import wait_read as wait_read
+from greenio._descriptors.readiness import wait_readwrite as wait_readwrite
+from greenio._descriptors.readiness import wait_write as wait_write
 
 class socket(_standard.socket):
     def __init__(

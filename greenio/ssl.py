@@ -15,7 +15,7 @@ from ssl import SSLContext
 from types import ModuleType
 
 from greenio import socket as _socket
-from greenio.tls import Engine
+from greenio._descriptors.tls import Engine
 
 # What the standard module imports for its own use comes with the star too: the sockets are to be these.
 create_connection, socket = _socket.create_connection, _socket.socket
@@ -37,19 +37,19 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
     Any number of greenlets may use it; those that write do so one after the other. The timeout bounds each call.
     """
 
-    # How its greenlets get along is in greenio.tls.
+    # How its greenlets get along is in greenio._descriptors.tls.
 
     def _adopt(self):
         super()._adopt()
         self._set_flag()
-        self._engine = Engine(self._stream)
+        self._engine = Engine(self._endpoint)
         # The connection that shutdown() has put an end to, if there is still something to be read, or written.
         self._late_reads = self._late_writes = None
 
     def _set_flag(self):
         # The TLS library reads and writes the descriptor by itself.
         _basic.setblocking(self, False)
-        self._stream.flagged = self._stream.timeout is None
+        self._endpoint.flagged = self._endpoint.timeout is None
 
     def read(self, len=1024, buffer=None):
         """Read up to `len` bytes, into `buffer` if given; return them, or how many. Switches."""

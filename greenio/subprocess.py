@@ -1,7 +1,8 @@
 """Processes: the standard library's `subprocess`, whose waiting lets other greenlets run.
 
 Starting a process is the standard library's own code, vfork and all; it keeps the thread for as long as the program
-takes to start. How its end is waited for is in `greenio.children`. Pipes are file objects of `greenio.fileobject`.
+takes to start. How its end is waited for is in `greenio._descriptors.children`. Pipes are file objects of
+`greenio.fileobject`.
 
 The functions that make and wait for processes are the standard ones on another set of globals, in which the selector,
 the file objects and `Popen` are ours: nothing of them is written again here. What is set in the standard module, such
@@ -19,12 +20,12 @@ from types import FunctionType, SimpleNamespace
 from greenlet import getcurrent
 from hub import get_hub
 
-from greenio.buffered import TextIOWrapper
-from greenio.children import wait_for_exit
+from greenio._descriptors.buffered import TextIOWrapper
+from greenio._descriptors.children import wait_for_exit
+from greenio._descriptors.endpoint import give_away
 from greenio.fileobject import FileObjectClosed, open_own_pipe
 from greenio.greenlet import Greenlet
 from greenio.selectors import PollSelector
-from greenio.stream import give_away
 
 __all__ = sorted({*_standard.__all__, "Popen"})
 

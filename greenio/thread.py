@@ -14,13 +14,13 @@ from hub import get_hub, native
 from hub.forks import in_child
 from hub.unraisable import tell_unraisable
 
+from greenio._patched.home import count_homes, home_of_new_threads
+from greenio._patched.identity import at_end, get_ident, is_native, stands_for
+from greenio._sync.mutex import ThreadLock, allocate_lock
+from greenio._sync.mutex import ThreadRLock as RLock
 from greenio.event import Event
 from greenio.greenlet import Greenlet
-from greenio.home import count_homes, home_of_new_threads
-from greenio.identity import at_end, get_ident, is_native, stands_for
 from greenio.local import local
-from greenio.mutex import ThreadLock, allocate_lock
-from greenio.mutex import ThreadRLock as RLock
 
 __all__ = [
     "LockType", "RLock", "ThreadGreenlet", "allocate_lock", "error", "exit", "get_ident", "local", "start_new_thread",
@@ -33,7 +33,7 @@ class ThreadGreenlet(Greenlet):
     """A greenlet that runs a thread's function.
 
     Like a thread, it begins with an empty context (`contextvars`), SystemExit ends it without a word, and any other
-    exception goes to sys.unraisablehook. `greenio.home` says on which hub it runs: start_elsewhere() it.
+    exception goes to sys.unraisablehook. `greenio._patched.home` says on which hub it runs: start_elsewhere() it.
     """
 
     def __init__(self, function, args, kwargs):

@@ -2,12 +2,12 @@ from _thread import error as error
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from greenio._patched.identity import get_ident as get_ident
+from greenio._sync.mutex import ThreadLock
+from greenio._sync.mutex import ThreadRLock as RLock
+from greenio._sync.mutex import allocate_lock as allocate_lock
 from greenio.greenlet import Greenlet
-from greenio.identity import get_ident as get_ident
 from greenio.local import local as local
-from greenio.mutex import ThreadLock
-from greenio.mutex import ThreadRLock as RLock
-from greenio.mutex import allocate_lock as allocate_lock
 
 __all__ = [
     "LockType",

@@ -12,12 +12,12 @@ from types import FunctionType
 import greenlet
 from hub import native
 
+from greenio._descriptors.pauses import Pauses
+from greenio._patched.identity import at_end, get_ident, take_for_thread
+from greenio._sync.mutex import ThreadRLock as RLock
 from greenio.event import Event
-from greenio.identity import at_end, get_ident, take_for_thread
 from greenio.local import local
 from greenio.lock import Lock
-from greenio.mutex import ThreadRLock as RLock
-from greenio.pauses import Pauses
 from greenio.thread import _Sentinel, _ThreadHandle
 from greenio.thread import _shutdown as _wait_for_greenlets
 

@@ -2,11 +2,11 @@ import threading as _standard
 from collections.abc import Callable
 from typing import Any
 
+from greenio._patched.identity import get_ident as get_ident
+from greenio._sync.mutex import Lock as Lock
+from greenio._sync.mutex import ThreadRLock as RLock
 from greenio.event import Event as Event
-from greenio.identity import get_ident as get_ident
 from greenio.local import local as local
-from greenio.mutex import Lock as Lock
-from greenio.mutex import ThreadRLock as RLock
 
 __all__ = [
     "Event",

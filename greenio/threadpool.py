@@ -23,11 +23,11 @@ from hub.native import LibraryLock, get_ident, start_new_thread
 from hub.native import local as native_local
 from hub.scheduler import count_idle_thread, get_hub, get_hub_if_exists, hub_if_any
 
-from greenio.condition import Condition
+from greenio._sync.condition import Condition
+from greenio._sync.semaphore import Semaphore
+from greenio._tasks.imap import Mapping
 from greenio.event import AsyncResult, Event
-from greenio.mapping import Mapping
 from greenio.queue import Empty, SimpleQueue
-from greenio.semaphore import Semaphore
 
 __all__ = ["ThreadPool", "ThreadPoolExecutor", "ThreadResult"]
 

@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 from hub.hub import Hub
 from typing_extensions import ParamSpec
 
+from greenio._tasks.imap import Mapping
 from greenio.event import AsyncResult
-from greenio.mapping import Mapping
 from greenio.queue import SimpleQueue
 
 __all__ = ["ThreadPool", "ThreadPoolExecutor", "ThreadResult"]

@@ -6,7 +6,7 @@ from time import pthread_getcpuclockid as _pthread_getcpuclockid
 from hub import sleep as _sleep
 from hub.arguments import seconds_of as _seconds_of
 
-from greenio.identity import native_ident as _native_ident
+from greenio._patched.identity import native_ident as _native_ident
 
 __all__ = ["pthread_getcpuclockid", "sleep"]
 

@@ -1,17 +1,30 @@
 """The engine: an event loop on libuv, and a scheduler that switches greenlets on it.
 
-Layers, from the bottom; each knows only those below it:
+Layers, from the bottom; each module knows only those named before it:
 
-    libuv.pxd, descriptor_watch.h    libuv as we use it
-    ready.pxd    the ready queue, and what a wait is in C
-    loop         the loop, timers, descriptor watches, handles; the only module that calls libuv
-    thrown, deadlines.pxd            exceptions for greenlets, also at a given time; timeouts of descriptors
-    scheduler    parks greenlets, wakes them, runs the loop
-    callbacks, signals, threads      what else a hub does; one per thread, and its end
-    watchers, event_loop             gevent's watchers with Python callbacks
-    hub          Hub: all of that in one class, errors and reports
+    libuv as it is used here, and what needs nothing of ours
+            errors, arguments, interpreter, native, forks, unraisable, low_descriptors, pyuv_source, greenlet_api,
+            libuv
+    the ready queue, and what a wait is in C
+            ready
+    the loop: timers, descriptor watches, handles
+            loop, pyuv
+    exceptions thrown into greenlets; the timeouts of sockets
+            thrown, deadlines
+    memory for greenlets; what stays at the end; how errors are told
+            stacks, at_exit, report, repeats
+    parks greenlets, wakes them, runs the loop
+            scheduler
+    what else a hub does; one per thread, and its end
+            callbacks, signals, threads
+    descriptors that are closed; standing in line
+            closing, wait_queue
+    gevent's watchers, with Python callbacks
+            watchers, event_loop
+    Hub: all of that in one class
+            hub
 
-`stacks` (memory for greenlets) stands beside them. Nothing here imports `greenio`.
+Only `loop` calls libuv. Nothing here imports `greenio`.
 """
 
 import os as _os

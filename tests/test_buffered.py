@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from greenio import Timeout, buffered, fileobject, joinall, sleep, socket, spawn, subprocess
+from greenio import Timeout, fileobject, joinall, sleep, socket, spawn, subprocess
+from greenio._descriptors import buffered
 from greenio.fileobject import FileObject, FileObjectClosed, open_pipe
 from greenio.subprocess import PIPE, Popen
 

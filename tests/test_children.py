@@ -7,7 +7,8 @@ import threading
 import pytest
 
 import greenio
-from greenio import Timeout, children, get_hub, os, sleep, spawn
+from greenio import Timeout, get_hub, os, sleep, spawn
+from greenio._descriptors import children
 
 
 @pytest.fixture(autouse=True)

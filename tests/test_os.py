@@ -14,7 +14,8 @@ import warnings
 
 import pytest
 
-from greenio import Timeout, joinall, nowait, os, sleep, spawn, time
+from greenio import Timeout, joinall, os, sleep, spawn, time
+from greenio._descriptors import nowait
 from greenio.fileobject import FileObjectPosix
 from greenio.socket import socketpair
 

@@ -1,4 +1,4 @@
-"""The packages as a whole: layers, public names, docstrings, stubs, and what an uncompiled copy says."""
+"""The packages as a whole: public names, docstrings, stubs, and what an uncompiled copy says."""
 
 import ast
 import importlib
@@ -35,54 +35,11 @@ def imported(path):
     return {first or second for first, second in re.findall(pattern, path.read_text(), re.MULTILINE)}
 
 
-def test_the_hub_knows_nothing_of_greenio():
-    found = [
-        path.name
-        for path in SOURCES
-        if path.parent.name == "hub" and any(name.partition(".")[0] == "greenio" for name in imported(path))
-    ]
-    assert found == [] and len(SOURCES) > 30
-
-
 def test_only_the_loop_calls_libuv():
     allowed = {"loop.pyx", "loop.pxd", "watchers.pyx"}  # watchers: names of handle types, no calls
     users = {path.name for path in SOURCES if "hub.libuv" in imported(path)}
     assert users <= allowed
     assert not re.search(r"\buv_\w+\(", (CHECKOUT / "hub" / "watchers.pyx").read_text())
-
-
-LAYERS = [
-    {"timeout"},
-    {"greenlet", "spawning", "identity"},
-    {"linkable", "event", "semaphore", "mutex", "condition", "lock", "queue", "local"},
-    {"waiting", "choosing"},
-    {"mapping", "pool", "threadpool", "deadline", "taskgroup", "util"},
-    {"config", "hub", "process"},
-    {"buffered", "resolver", "stream", "tls", "datagram", "readiness", "connecting", "pauses", "whole", "socket"},
-    {"nowait", "shell", "signalfd", "blocking", "children", "signal_handlers"},
-    {"baseserver", "server", "select", "selectors", "fileobject", "subprocess", "ssl", "os", "time", "signal"}
-    | {"fcntl", "fs"},
-    {"home", "thread", "threading", "multiprocessing", "running_loop", "frames", "events"},
-    {"contrib"},
-    {"monkey"},
-]
-
-
-OF_GREENIO = [path.relative_to(CHECKOUT / "greenio") for path in SOURCES if path.is_relative_to(CHECKOUT / "greenio")]
-
-
-@pytest.mark.parametrize("relative", OF_GREENIO, ids=str)
-def test_dependencies_run_downwards(relative):
-    # What is in a folder belongs to the layer that is named after the folder.
-    path, stem = CHECKOUT / "greenio" / relative, relative.parts[0].partition(".")[0]
-    if stem == "__init__":
-        return
-    own = next(number for number, layer in enumerate(LAYERS) if stem in layer)
-    for name in imported(path):
-        package, _, module = name.partition(".")
-        module = module.partition(".")[0]
-        if package == "greenio" and module:
-            assert next(number for number, layer in enumerate(LAYERS) if module in layer) <= own, name
 
 
 @pytest.mark.parametrize("name", MODULES)

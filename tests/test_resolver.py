@@ -12,7 +12,7 @@ import pytest
 
 from greenio import Timeout, config, get_hub, kill, sleep, spawn
 from greenio import socket as cooperative
-from greenio.connecting import interleaved
+from greenio._descriptors.connecting import interleaved
 from greenio.resolver.ares import make_channel
 from greenio.socket import create_connection, create_server, getaddrinfo, socket
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from greenio import get_hub, getcurrent, signal_handlers, sleep, spawn
+from greenio import get_hub, getcurrent, sleep, spawn
+from greenio._patched import signal_handlers
 from greenio.event import Event
 
 

@@ -358,7 +358,7 @@ class TestClosing:
             with pytest.raises(OSError) as caught:
                 call()
             assert caught.value.errno == errno.EBADF
-        assert first.fileno() == -1 and "fd=-1" in repr(first._stream)
+        assert first.fileno() == -1 and "fd=-1" in repr(first._endpoint)
 
     def test_a_file_keeps_it_open(self):
         first, second = socketpair()
@@ -606,7 +606,7 @@ def test_a_socket_that_goes_with_a_cycle_after_it_waited_with_a_timeout():
         pass
 
     holder = Holder()
-    holder.itself, holder.socket, holder.stream = holder, left, left._stream
+    holder.itself, holder.socket, holder.stream = holder, left, left._endpoint
     del holder, left
     gc.collect()  # what goes wrong is reported as unraisable, which is an error here
     right.close()

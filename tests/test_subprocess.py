@@ -16,7 +16,8 @@ import pytest
 
 import greenio
 import greenio.os
-from greenio import Timeout, children, joinall, nowait, sleep, spawn, subprocess
+from greenio import Timeout, joinall, sleep, spawn, subprocess
+from greenio._descriptors import children, nowait
 from greenio.subprocess import PIPE, STDOUT, Popen, TimeoutExpired, check_call, check_output, run
 
 PYTHON = sys.executable

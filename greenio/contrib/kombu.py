@@ -7,9 +7,9 @@ worker is not adapted: this is for programs that send tasks and wait for what co
 import select
 import sys
 
+from greenio._tasks.spawning import spawn
 from greenio.event import Event
 from greenio.hub import sleep
-from greenio.spawning import spawn
 
 __all__ = ["ENVIRONMENT", "adapt", "adapt_eventio", "adapt_results"]
 

@@ -9,7 +9,7 @@ See https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries f
 large objects.
 """
 
-from greenio.readiness import wait_read, wait_write
+from greenio._descriptors.readiness import wait_read, wait_write
 
 __all__ = ["adapt", "wait_callback"]
 

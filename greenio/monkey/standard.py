@@ -202,7 +202,7 @@ def patch_signal():
     """Let waiting for signals let greenlets run, and signal handlers run on the main greenlet."""
     replaced = patch("signal")
     if replaced:
-        import_module("greenio.signal_handlers").move_to_main()
+        import_module("greenio._patched.signal_handlers").move_to_main()
     return replaced
 
 
@@ -253,7 +253,7 @@ def patch_multiprocessing():
     """Let the pipes, locks and pools of `multiprocessing` let greenlets run: now, or when it is imported."""
 
     def patch_it(name, function):
-        when_imported(name, lambda module: getattr(import_module("greenio.multiprocessing"), function)(module))
+        when_imported(name, lambda module: getattr(import_module("greenio._patched.multiprocessing"), function)(module))
 
     patch_it("multiprocessing.connection", "adapt_connection")
     patch_it("multiprocessing.synchronize", "adapt_synchronize")
@@ -268,8 +268,10 @@ def patch_asyncio():
     And its own hooks of asynchronous generators, which loops of other packages set too.
     """
     patch("sys")
-    when_imported("asyncio.events", lambda module: import_module("greenio.running_loop").adapt(module))
-    when_imported("asyncio.base_events", lambda module: import_module("greenio.running_loop").let_others_run(module))
+    when_imported("asyncio.events", lambda module: import_module("greenio._patched.running_loop").adapt(module))
+    when_imported(
+        "asyncio.base_events", lambda module: import_module("greenio._patched.running_loop").let_others_run(module)
+    )
     return True
 
 

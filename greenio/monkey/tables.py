@@ -21,8 +21,8 @@ SOURCES = {
     "signal": "greenio.signal",
     "socket": "greenio.socket",
     "subprocess": "greenio.subprocess",
-    "sys": "greenio.running_loop",
-    "sys threads": "greenio.frames",
+    "sys": "greenio._patched.running_loop",
+    "sys threads": "greenio._patched.frames",
     "threading": "greenio.threading",
     "time": "greenio.time",
 }

@@ -12,11 +12,11 @@ from _socket import AF_INET, AF_INET6, AF_UNSPEC, EAI_AGAIN, EAI_NODATA, EAI_NON
 
 from hub.scheduler import sleep
 
+from greenio._tasks.spawning import spawn
 from greenio.config import config
 from greenio.event import AsyncResult
 from greenio.resolver.hosts import Found
 from greenio.resolver.names import NamesResolver, merged, name_servers, seconds_for_one_try
-from greenio.spawning import spawn
 
 try:
     import dns.asyncbackend

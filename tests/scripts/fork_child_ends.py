@@ -5,7 +5,7 @@ import signal
 import sys
 
 import greenio
-from greenio import signal_handlers
+from greenio._patched import signal_handlers
 
 how = sys.argv[1]
 

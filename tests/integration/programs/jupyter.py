@@ -42,7 +42,10 @@ def _execute(client, code):
 def runs_code():
     with _kernel() as (manager, client):
         assert client.is_alive() and manager.is_alive()
-        assert _execute(client, "import threading, time; print(threading.Lock.__module__)") == ("greenio.mutex\n", "ok")
+        assert _execute(client, "import threading, time; print(threading.Lock.__module__)") == (
+            "greenio._sync.mutex\n",
+            "ok",
+        )
         threads = """
             def work(number):
                 time.sleep(0.001 * number)

@@ -20,7 +20,7 @@ import threading  # noqa: E402
 import time  # noqa: E402
 
 import greenio  # noqa: E402
-from greenio import home  # noqa: E402
+from greenio._patched import home  # noqa: E402
 
 Native = monkey.get_original("threading", "Thread")
 native_sleep = monkey.get_original("time", "sleep")

@@ -12,9 +12,6 @@ from typing_extensions import assert_type
 import greenio
 from greenio import (
     baseserver,
-    choosing,
-    condition,
-    deadline,
     event,
     events,
     fcntl,
@@ -22,21 +19,15 @@ from greenio import (
     fs,
     local,
     lock,
-    mapping,
     monkey,
-    mutex,
     os,
     pool,
-    process,
     queue,
     select,
     selectors,
-    semaphore,
     server,
     signal,
-    signal_handlers,
     socket,
-    spawning,
     ssl,
     subprocess,
     taskgroup,
@@ -46,8 +37,12 @@ from greenio import (
     time,
     timeout,
     util,
-    waiting,
 )
+from greenio._patched import signal_handlers
+from greenio._sync import condition, mutex, semaphore
+from greenio._tasks import choosing, deadline, spawning, waiting
+from greenio._tasks import imap as mapping
+from greenio._tasks import program as process
 from greenio.config import config
 from greenio.contrib import kombu, psycopg, psycopg2
 from greenio.monkey import imports, patching, standard

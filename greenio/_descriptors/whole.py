@@ -4,7 +4,7 @@ As in the system an end or an error in the middle ends the call with what is don
 does what comes with something beside it, such as descriptors. A greenlet that is killed gets its exception; what it
 has received is in its buffers, or lost, as with a signal handler that raises.
 
-What does not belong here: recv() and recv_into(), which are compiled (see stream.pyx).
+What does not belong here: recv() and recv_into(), which are compiled (see endpoint.pyx).
 """
 
 from socket import MSG_PEEK
@@ -12,42 +12,42 @@ from socket import MSG_PEEK
 __all__ = ["recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"]
 
 
-def recvfrom(stream, receive, bufsize, flags):
+def recvfrom(endpoint, receive, bufsize, flags):
     """As socket.recvfrom(); ``receive()`` as recvfrom_into(). Switches while not all is there."""
     buffer = bytearray(bufsize)
-    count, address = recvfrom_into(stream, receive, buffer, bufsize, flags)
+    count, address = recvfrom_into(endpoint, receive, buffer, bufsize, flags)
     return bytes(buffer[:count]), address
 
 
-def recvfrom_into(stream, receive, buffer, nbytes, flags):
+def recvfrom_into(endpoint, receive, buffer, nbytes, flags):
     """As socket.recvfrom_into(), which ``receive()`` is like. Switches while not all is there."""
-    _wait_for_peek(stream, [buffer], flags, nbytes)
+    _wait_for_peek(endpoint, [buffer], flags, nbytes)
     first = receive(buffer, nbytes, flags)
     wanted = [memoryview(buffer).cast("B")[: nbytes or None]]
-    return _all_of(stream, lambda rest: receive(rest[0], 0, flags), wanted, first, flags)
+    return _all_of(endpoint, lambda rest: receive(rest[0], 0, flags), wanted, first, flags)
 
 
-def recvmsg(stream, receive, bufsize, ancbufsize, flags):
+def recvmsg(endpoint, receive, bufsize, ancbufsize, flags):
     """As socket.recvmsg(); ``receive()`` as recvmsg_into(). Switches while not all is there."""
     buffer = bytearray(bufsize)
-    count, *others = recvmsg_into(stream, receive, [buffer], ancbufsize, flags)
+    count, *others = recvmsg_into(endpoint, receive, [buffer], ancbufsize, flags)
     return bytes(buffer[:count]), *others
 
 
-def recvmsg_into(stream, receive, buffers, ancbufsize, flags):
+def recvmsg_into(endpoint, receive, buffers, ancbufsize, flags):
     """As socket.recvmsg_into(), which ``receive()`` is like. Switches while not all is there."""
-    _wait_for_peek(stream, buffers, flags)
+    _wait_for_peek(endpoint, buffers, flags)
     first = receive(buffers, ancbufsize, flags)
-    return _all_of(stream, lambda rest: receive(rest, ancbufsize, flags), buffers, first, flags)
+    return _all_of(endpoint, lambda rest: receive(rest, ancbufsize, flags), buffers, first, flags)
 
 
-def _wait_for_peek(stream, buffers, flags, nbytes=0):
+def _wait_for_peek(endpoint, buffers, flags, nbytes=0):
     if flags & MSG_PEEK:
         size = sum(memoryview(buffer).nbytes for buffer in buffers)
-        stream.wait_for_peek(min(nbytes or size, size), flags)
+        endpoint.wait_for_peek(min(nbytes or size, size), flags)
 
 
-def _all_of(stream, receive, buffers, result, flags):
+def _all_of(endpoint, receive, buffers, result, flags):
     """The result of a call that receives into buffers, and of those after it, as one."""
     count, *others = result
     rest = _rest_of(buffers, count)
@@ -55,7 +55,7 @@ def _all_of(stream, receive, buffers, result, flags):
         try:
             result = receive(rest)
         except OSError as error:
-            stream.leave(error)
+            endpoint.leave(error)
             break
         count += result[0]
         rest = _rest_of(rest, result[0])

@@ -20,7 +20,7 @@ from os import close, fstat, isatty, preadv, pwritev, readv, strerror, writev
 from os import open as open_descriptor
 from select import poll
 
-from greenio.readiness import wait_read, wait_write
+from greenio._descriptors.readiness import wait_read, wait_write
 
 __all__ = ["always_ready", "read_into", "readv_now", "write_all", "write_some", "writev_now"]
 

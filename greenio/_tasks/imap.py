@@ -3,9 +3,9 @@
 from greenlet import getcurrent
 from hub.arguments import count_of
 
+from greenio._sync.semaphore import Semaphore
 from greenio.greenlet import Greenlet
 from greenio.queue import SimpleQueue
-from greenio.semaphore import Semaphore
 
 __all__ = ["IMap", "IMapUnordered", "Mapping"]
 

@@ -11,7 +11,7 @@ from cpython.object cimport PyObject
 from libc.errno cimport errno
 from libc.stdint cimport uint64_t
 
-from greenio.stream cimport READ, SCRATCH, WRITE, Stream, scratch_buffer, stream_of
+from greenio._descriptors.endpoint cimport READ, SCRATCH, WRITE, Endpoint, scratch_buffer, endpoint_of
 
 __all__ = ["recvfrom", "sendto"]
 
@@ -130,37 +130,37 @@ cdef extern from "Python.h":
 
 def recvfrom(self, *args):
     """recvfrom(bufsize[, flags]) -> (bytes, address): as in the standard library. Switches while there is nothing."""
-    cdef Stream stream = stream_of(self)
+    cdef Endpoint endpoint = endpoint_of(self)
     cdef greenio_address sender
     cdef Py_ssize_t count
     cdef uint64_t due = 0
     cdef int size
     cdef int flags
-    if not greenio_family_is_known(stream.family) or not is_plain(args, 0) or not (
+    if not greenio_family_is_known(endpoint.family) or not is_plain(args, 0) or not (
         len(args) == 1 or (len(args) == 2 and is_plain(args, 1))
     ):
         return self._recvfrom(*args)
     size = args[0]
     flags = args[1] if len(args) == 2 else 0
-    if not 0 <= size <= SCRATCH or stream.is_for_all(flags):
+    if not 0 <= size <= SCRATCH or endpoint.is_for_all(flags):
         return self._recvfrom(*args)
-    if stream.left_error != 0:
-        stream.raise_left_error()
-    stream.fair()
+    if endpoint.left_error != 0:
+        endpoint.raise_left_error()
+    endpoint.fair()
     while True:
-        if stream.fd < 0:
-            stream.closed()
-        count = greenio_recvfrom(stream.fd, scratch_buffer(), size, flags, &sender)
+        if endpoint.fd < 0:
+            endpoint.closed()
+        count = greenio_recvfrom(endpoint.fd, scratch_buffer(), size, flags, &sender)
         if count >= 0:
             break
-        stream.again(errno, READ, flags, &due)
+        endpoint.again(errno, READ, flags, &due)
     data = PyBytes_FromStringAndSize(scratch_buffer(), count)
     return data, greenio_address_object(&sender)
 
 
 def sendto(self, *args):
     """sendto(data[, flags], address) -> count: as in the standard library. Switches while nothing can be sent."""
-    cdef Stream stream = stream_of(self)
+    cdef Endpoint endpoint = endpoint_of(self)
     cdef greenio_address to
     cdef Py_buffer view
     cdef Py_ssize_t count
@@ -168,7 +168,7 @@ def sendto(self, *args):
     cdef int flags = 0
     cdef Py_ssize_t given = len(args)
     if (
-        stream.family != AF_INET
+        endpoint.family != AF_INET
         or not (given == 2 or (given == 3 and is_plain(args, 1)))
         or not greenio_address_of(args[given - 1], &to)
     ):
@@ -178,14 +178,14 @@ def sendto(self, *args):
     PyObject_GetBuffer(args[0], &view, PyBUF_SIMPLE)
     try:
         PySys_Audit("socket.sendto", "OO", <PyObject *> self, <PyObject *> args[given - 1])
-        stream.fair()
+        endpoint.fair()
         while True:
-            if stream.fd < 0:
-                stream.closed()
-            count = greenio_sendto(stream.fd, view.buf, view.len, flags, &to)
+            if endpoint.fd < 0:
+                endpoint.closed()
+            count = greenio_sendto(endpoint.fd, view.buf, view.len, flags, &to)
             if count >= 0:
                 return count
-            stream.again(errno, WRITE, flags, &due)
+            endpoint.again(errno, WRITE, flags, &due)
     finally:
         PyBuffer_Release(&view)
 

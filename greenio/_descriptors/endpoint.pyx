@@ -43,10 +43,10 @@ from hub.scheduler cimport Scheduler, be_fair, current_hub, hub_if_any
 
 from hub.errors import HubDestroyed
 
-from greenio.pauses import Pauses, until_there_is_room
+from greenio._descriptors.pauses import Pauses, until_there_is_room
 
 __all__ = [
-    "Stream", "accept_descriptor", "accept_ready", "finalize", "give_all_away", "give_away", "keep_streams_in",
+    "Endpoint", "accept_descriptor", "accept_ready", "finalize", "give_all_away", "give_away", "keep_endpoints_in",
     "recv", "recv_into", "send", "sendall", "wait_descriptor",
 ]
 
@@ -190,7 +190,7 @@ cdef char *scratch_buffer() noexcept:
 
 
 @no_gc_clear  # __dealloc__() needs the loop
-cdef class Stream:
+cdef class Endpoint:
     """What a socket keeps for waiting: its descriptor, its watch on the hub's loop, its timeout (internal)."""
 
     def __init__(self, int fd, object timeout, int type, str name, int family=-1):
@@ -513,7 +513,7 @@ cdef class Stream:
                 hub.run_callback_threadsafe(hub.loop.wake_readers, self.fd)
         return 0
 
-    def inherit_limits(self, Stream listener):
+    def inherit_limits(self, Endpoint listener):
         """It was accepted from that listener, whose SO_RCVTIMEO and SO_SNDTIMEO it has."""
         self.limits_unknown = listener.limits_unknown or listener.receive_limit >= 0 or listener.send_limit >= 0
 
@@ -554,24 +554,24 @@ cdef class Stream:
         return f"<{self.name} fd={self.fd} timeout={self.timeout}{''.join(waits)}>"
 
 
-# --- methods of greenio.socket.socket: they find their Stream in its slot `_stream` -------------------------------
+# --- methods of greenio.socket.socket: they find their Endpoint in its slot `_endpoint` -------------------------------
 
-def keep_streams_in(cls):
-    """The class whose instances have their Stream in the slot `_stream` is `cls`: they are found there in C."""
-    if not greenio_slot_set(cls, cls.__dict__["_stream"]):
-        raise TypeError(f"{cls!r} has no slot named _stream")
+def keep_endpoints_in(cls):
+    """The class whose instances have their Endpoint in the slot `_endpoint` is `cls`: they are found there in C."""
+    if not greenio_slot_set(cls, cls.__dict__["_endpoint"]):
+        raise TypeError(f"{cls!r} has no slot named _endpoint")
 
 
-cdef Stream stream_of(object self):
-    """The Stream of a socket."""
+cdef Endpoint endpoint_of(object self):
+    """The Endpoint of a socket."""
     cdef PyObject *found = greenio_slot_get(self)
-    return other_stream_of(self) if found == NULL else <Stream?> <object> found
+    return other_stream_of(self) if found == NULL else <Endpoint?> <object> found
 
 
-cdef Stream other_stream_of(object self):
-    """The Stream of what is no socket of ours; one that __init__() did not make counts as closed, as C's does."""
+cdef Endpoint other_stream_of(object self):
+    """The Endpoint of what is no socket of ours; one that __init__() did not make counts as closed, as C's does."""
     try:
-        return self._stream
+        return self._endpoint
     except AttributeError:
         if isinstance(self, StandardSocket):
             raise OSError(EBADF, os.strerror(EBADF)) from None
@@ -580,20 +580,20 @@ cdef Stream other_stream_of(object self):
 
 def recv(self, Py_ssize_t bufsize, int flags=0, /):
     """recv(bufsize[, flags]) -> bytes: as in the standard library. Switches while there is nothing to receive."""
-    cdef Stream stream = stream_of(self)
+    cdef Endpoint endpoint = endpoint_of(self)
     cdef Py_ssize_t count
     if bufsize < 0:
         raise ValueError("negative buffersize in recv")
-    if stream.much or bufsize > SCRATCH or flags & MSG_WAITALL:
-        return receive_much(stream, bufsize, flags)
+    if endpoint.much or bufsize > SCRATCH or flags & MSG_WAITALL:
+        return receive_much(endpoint, bufsize, flags)
     # Other greenlets use it too, but none runs between the call that fills it and the copy.
-    count = stream.receive(scratch, bufsize, flags)
+    count = endpoint.receive(scratch, bufsize, flags)
     if count == SCRATCH:
-        stream.much = True
+        endpoint.much = True
     return PyBytes_FromStringAndSize(scratch, count)
 
 
-cdef bytes receive_much(Stream stream, Py_ssize_t bufsize, int flags):
+cdef bytes receive_much(Endpoint endpoint, Py_ssize_t bufsize, int flags):
     """Receive into a bytes object of that size. While the greenlet waits there is none."""
     cdef Py_ssize_t count
     cdef uint64_t due = 0
@@ -601,32 +601,32 @@ cdef bytes receive_much(Stream stream, Py_ssize_t bufsize, int flags):
     cdef PyObject *data
     if bufsize == 0:
         return b""
-    if stream.is_for_all(flags):
+    if endpoint.is_for_all(flags):
         whole = PyBytes_FromStringAndSize(NULL, bufsize)
-        count = stream.receive_all(PyBytes_AS_STRING(whole), bufsize, flags)
+        count = endpoint.receive_all(PyBytes_AS_STRING(whole), bufsize, flags)
         return whole if count == bufsize else whole[:count]
-    stream.begin_receive(flags, &due)
+    endpoint.begin_receive(flags, &due)
     while True:
-        if stream.fd < 0:
-            stream.closed()
+        if endpoint.fd < 0:
+            endpoint.closed()
         data = new_bytes(NULL, bufsize)
-        count = c_recv(stream.fd, bytes_buffer(data), bufsize, flags | MSG_DONTWAIT)
+        count = c_recv(endpoint.fd, bytes_buffer(data), bufsize, flags | MSG_DONTWAIT)
         error = errno
         if count >= 0:
-            stream.drained = stream.is_stream and 0 < count < bufsize and flags == 0
-            stream.much = count > SCRATCH // 2
+            endpoint.drained = endpoint.is_stream and 0 < count < bufsize and flags == 0
+            endpoint.much = count > SCRATCH // 2
             if count < bufsize:
                 _PyBytes_Resize(&data, count)
             result = <bytes> data
             Py_DECREF(result)
             return result
         Py_XDECREF(data)
-        stream.again(error, READ, flags, &due)
+        endpoint.again(error, READ, flags, &due)
 
 
 def recv_into(self, buffer, Py_ssize_t nbytes=0, int flags=0):
     """recv_into(buffer[, nbytes[, flags]]) -> number of bytes: as in the standard library. Switches."""
-    cdef Stream stream = stream_of(self)
+    cdef Endpoint endpoint = endpoint_of(self)
     cdef Py_buffer view
     if nbytes < 0:
         raise ValueError("negative buffersize in recv_into")
@@ -640,33 +640,33 @@ def recv_into(self, buffer, Py_ssize_t nbytes=0, int flags=0):
             nbytes = view.len
         elif nbytes > view.len:
             raise ValueError("buffer too small for requested bytes")
-        return stream.receive(<char *> view.buf, nbytes, flags)
+        return endpoint.receive(<char *> view.buf, nbytes, flags)
     finally:
         PyBuffer_Release(&view)
 
 
 def send(self, data, int flags=0, /):
     """send(data[, flags]) -> number of bytes sent: as in the standard library. Switches while nothing can be sent."""
-    cdef Stream stream = stream_of(self)
+    cdef Endpoint endpoint = endpoint_of(self)
     cdef Py_buffer view
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
-        return send_once(stream, <char *> view.buf, view.len, flags)
+        return send_once(endpoint, <char *> view.buf, view.len, flags)
     finally:
         PyBuffer_Release(&view)
 
 
-cdef Py_ssize_t send_once(Stream stream, char *buffer, Py_ssize_t length, int flags) except -1:
+cdef Py_ssize_t send_once(Endpoint endpoint, char *buffer, Py_ssize_t length, int flags) except -1:
     cdef Py_ssize_t count
     cdef uint64_t due = 0
-    stream.fair()
+    endpoint.fair()
     while True:
-        if stream.fd < 0:
-            stream.closed()
-        count = send_some(stream.fd, buffer, length, flags)
+        if endpoint.fd < 0:
+            endpoint.closed()
+        count = send_some(endpoint.fd, buffer, length, flags)
         if count >= 0:
             return count
-        stream.again(errno, WRITE, flags, &due)
+        endpoint.again(errno, WRITE, flags, &due)
 
 
 def sendall(self, data, int flags=0, /):
@@ -674,29 +674,29 @@ def sendall(self, data, int flags=0, /):
 
     On an error it is not known how much was sent.
     """
-    cdef Stream stream = stream_of(self)
+    cdef Endpoint endpoint = endpoint_of(self)
     cdef Py_buffer view
     if type(data) is bytes:
-        send_all(stream, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), flags)
+        send_all(endpoint, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), flags)
         return
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
-        send_all(stream, <char *> view.buf, view.len, flags)
+        send_all(endpoint, <char *> view.buf, view.len, flags)
     finally:
         PyBuffer_Release(&view)
 
 
-cdef int send_all(Stream stream, char *buffer, Py_ssize_t length, int flags) except -1:
+cdef int send_all(Endpoint endpoint, char *buffer, Py_ssize_t length, int flags) except -1:
     cdef Py_ssize_t count
     cdef Py_ssize_t done = 0
     cdef uint64_t due = 0
     while True:
-        stream.fair()
-        if stream.fd < 0:
-            stream.closed()
-        count = send_some(stream.fd, buffer + done, length - done, flags)
+        endpoint.fair()
+        if endpoint.fd < 0:
+            endpoint.closed()
+        count = send_some(endpoint.fd, buffer + done, length - done, flags)
         if count < 0:
-            stream.again(errno, WRITE, flags, &due)
+            endpoint.again(errno, WRITE, flags, &due)
             continue
         done += count
         if done >= length:
@@ -713,16 +713,16 @@ cdef Py_ssize_t send_some(int fd, char *buffer, Py_ssize_t length, int flags) no
     return count
 
 
-cdef int accept_now(Stream stream, PyObject **address) except -2:
+cdef int accept_now(Endpoint endpoint, PyObject **address) except -2:
     """accept4(): a descriptor, or -1 and an error number in `errno`. Does not wait."""
-    if stream.seconds < 0:
+    if endpoint.seconds < 0:
         # Each time: whoever has this file as well may have made it a blocking one again.
-        if not stream.flagged:
-            stream.flagged = True
-            status = os.fstat(stream.fd)
-            flagged_listeners[status.st_dev, status.st_ino] = stream
-        greenio_make_nonblocking(stream.fd)
-    return greenio_accept(stream.fd, address)
+        if not endpoint.flagged:
+            endpoint.flagged = True
+            status = os.fstat(endpoint.fd)
+            flagged_listeners[status.st_dev, status.st_ino] = endpoint
+        greenio_make_nonblocking(endpoint.fd)
+    return greenio_accept(endpoint.fd, address)
 
 
 def give_away(int fd):
@@ -733,20 +733,20 @@ def give_away(int fd):
     if not flagged_listeners:
         return
     status = os.fstat(fd)
-    cdef Stream stream = flagged_listeners.get((status.st_dev, status.st_ino))
-    if stream is not None and stream.flagged and stream.seconds < 0:
+    cdef Endpoint endpoint = flagged_listeners.get((status.st_dev, status.st_ino))
+    if endpoint is not None and endpoint.flagged and endpoint.seconds < 0:
         os.set_blocking(fd, True)
-        stream.flagged = False
+        endpoint.flagged = False
 
 
 def give_all_away():
     """Another program may get any descriptor: no listener is non-blocking that was made so here. Does not switch."""
-    cdef Stream stream
-    for stream in list(flagged_listeners.values()):
-        if stream.flagged and stream.seconds < 0 and stream.fd >= 0:
+    cdef Endpoint endpoint
+    for endpoint in list(flagged_listeners.values()):
+        if endpoint.flagged and endpoint.seconds < 0 and endpoint.fd >= 0:
             with suppress(OSError):  # closed behind our back
-                os.set_blocking(stream.fd, True)
-        stream.flagged = False
+                os.set_blocking(endpoint.fd, True)
+        endpoint.flagged = False
 
 
 # In the parent: nobody accepts in between.
@@ -755,28 +755,28 @@ os.register_at_fork(before=give_all_away)
 
 def accept_descriptor(self):
     """Wait for a connection; return its descriptor and the peer's address. Switches."""
-    cdef Stream stream = stream_of(self)
+    cdef Endpoint endpoint = endpoint_of(self)
     cdef PyObject *address
     cdef int fd
     cdef uint64_t due = 0
-    stream.fair()
+    endpoint.fair()
     while True:
-        if stream.fd < 0:
-            stream.closed()
-        fd = accept_now(stream, &address)
+        if endpoint.fd < 0:
+            endpoint.closed()
+        fd = accept_now(endpoint, &address)
         if fd >= 0:
             return fd, take_address(fd, address)
-        stream.again(errno, READ, 0, &due)
+        endpoint.again(errno, READ, 0, &due)
 
 
 def accept_ready(self):
     """The next connection that is there already, as accept_descriptor() returns it, or None. Does not switch."""
-    cdef Stream stream = stream_of(self)
+    cdef Endpoint endpoint = endpoint_of(self)
     cdef PyObject *address
     cdef int fd
-    if stream.fd < 0:
-        stream.closed()
-    fd = accept_now(stream, &address)
+    if endpoint.fd < 0:
+        endpoint.closed()
+    fd = accept_now(endpoint, &address)
     if fd >= 0:
         return fd, take_address(fd, address)
     if errno == EAGAIN or errno == EINTR:
@@ -788,10 +788,10 @@ def finalize(self):
     """Closed by nobody, but collected: those who wait for the number are told before it is another file's."""
     cdef PyObject *found = greenio_slot_get(self)
     if found != NULL:
-        if (<Stream> found).fd < 0:
+        if (<Endpoint> found).fd < 0:
             return
         try:
-            (<Stream> found).forget()
+            (<Endpoint> found).forget()
         finally:
             StandardSocket.__del__(self)
     else:

@@ -11,7 +11,7 @@ from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait
 from hub.wait_queue cimport await_turn, line_grant, line_grant_all, line_join, new_turn
 
-from greenio.linkable cimport Linkable
+from greenio._sync.linkable cimport Linkable
 
 __all__ = ["BoundedSemaphore", "DummySemaphore", "Semaphore"]
 

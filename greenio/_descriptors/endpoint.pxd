@@ -1,4 +1,4 @@
-# See stream.pyx.
+# See endpoint.pyx.
 
 from libc.stdint cimport uint64_t
 
@@ -15,7 +15,7 @@ cdef enum:
 
 # What a socket keeps for waiting: its descriptor, its watch on the hub's loop, its timeout.
 @final
-cdef class Stream:
+cdef class Endpoint:
     cdef int fd                    # -1 once closed
     cdef int family                # of its addresses; -1 where nobody needs to know
     cdef Scheduler hub             # the hub that waited first; others may too, but without what is cached here
@@ -69,4 +69,4 @@ cdef class Stream:
 # fills it to the copy.
 cdef char *scratch_buffer() noexcept
 
-cdef Stream stream_of(object self)
+cdef Endpoint endpoint_of(object self)

@@ -15,7 +15,7 @@ from signal import valid_signals as _valid_signals
 
 from hub import get_hub_if_exists
 
-from greenio.identity import in_thread
+from greenio._patched.identity import in_thread
 
 __all__ = ["getsignal", "move_to_main", "require_main", "signal"]
 

@@ -16,7 +16,7 @@ from greenlet import getcurrent
 from hub import get_hub, native
 from hub.scheduler import be_fair
 
-from greenio.identity import at_end
+from greenio._patched.identity import at_end
 
 __all__ = ["adapt", "let_others_run", "set_asyncgen_hooks", "set_coroutine_origin_tracking_depth"]
 

@@ -12,7 +12,7 @@ from hub.arguments cimport count_of
 from hub.errors import InvalidThreadUseError
 
 from greenio.greenlet cimport STATE_FINISHED, DirectLink, Greenlet
-from greenio.spawning import check_greenlet, kill
+from greenio._tasks.spawning import check_greenlet, kill
 from greenio.timeout import Timeout
 from hub.scheduler cimport Scheduler, Wait, current_hub, is_current
 

@@ -1,7 +1,4 @@
-"""Making greenlets with one call: spawn, spawn_later, spawn_raw; and ending one: kill.
-
-`spawn_raw` makes the lightest kind: a greenlet that runs a function, and knows nothing else.
-"""
+"""Making greenlets with one call: spawn, spawn_later, spawn_raw; and ending one: kill."""
 
 from greenlet import GreenletExit
 from greenlet import greenlet as AnyGreenlet
@@ -11,35 +8,9 @@ from hub.errors import InvalidThreadUseError
 from hub.scheduler cimport HubGreenlet, Scheduler, current_hub, is_current
 from hub.threads import hub_of
 
+from greenio._tasks.raw import RawGreenlet, spawn_raw
+
 __all__ = ["RawGreenlet", "kill", "spawn", "spawn_later", "spawn_raw"]
-
-
-cdef class RawGreenlet(HubGreenlet):
-    """What spawn_raw() makes: a greenlet without links, result or join. Its error goes to ``hub.handle_error``."""
-    cdef object function   # what it runs; dropped when it has begun
-    cdef tuple args
-    cdef dict kwargs
-
-    def run(self):
-        """The greenlet's main function. Not for users."""
-        function, args, kwargs = self.function, self.args, self.kwargs
-        self.begin()
-        self.function = self.args = self.kwargs = None
-        try:
-            return function(*args, **kwargs) if kwargs else function(*args)
-        except GreenletExit as exit:
-            exit.__traceback__ = exit.__context__ = None  # nobody asks for them, and they keep frames alive
-            return exit
-        except BaseException as error:
-            self.scheduler.report(self, error)
-        finally:
-            function = args = kwargs = None
-            self.finished()
-
-    @property
-    def loop(self):
-        """The event loop of its hub."""
-        return self.scheduler.loop
 
 
 def spawn(function=None, /, *args, **kwargs):
@@ -64,25 +35,6 @@ def spawn_later(seconds, function, /, *args, **kwargs):
     Does not switch. `context` is as in spawn().
     """
     return Greenlet.spawn_later(seconds, function, *args, **kwargs)
-
-
-def spawn_raw(function, /, *args, **kwargs):
-    """Run ``function(*args, **kwargs)`` in a new bare greenlet, soon. Returns the greenlet. Does not switch.
-
-    It is cheaper than spawn(), and cannot be joined, linked or asked for a result. It starts with an empty
-    context (`contextvars`).
-    """
-    cdef RawGreenlet raw
-    cdef Scheduler hub = current_hub()
-    if not callable(function):
-        raise TypeError(f"the function a greenlet is to run must be callable, not {function!r}")
-    raw = RawGreenlet()
-    raw.function = function
-    raw.args = args
-    raw.kwargs = kwargs
-    raw.attach(hub)
-    raw.schedule_start()
-    return raw
 
 
 def kill(greenlet, exception=GreenletExit):

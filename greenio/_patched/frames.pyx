@@ -18,7 +18,7 @@ from cpython.object cimport PyObject
 from hub.greenlet_api cimport hub_greenlet_is_active, import_greenlet
 from hub.scheduler cimport Scheduler
 
-from greenio.identity import get_ident, taken_for_threads
+from greenio._patched.identity import get_ident, taken_for_threads
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()

@@ -9,7 +9,7 @@ import errno
 
 from hub import Wait, get_hub
 
-from greenio.stream import wait_descriptor
+from greenio._descriptors.endpoint import wait_descriptor
 
 __all__ = ["cancel_wait", "wait_read", "wait_readwrite", "wait_write"]
 

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from greenio.linkable import Linkable
+from greenio._sync.linkable import Linkable
 
 __all__ = ["BoundedSemaphore", "DummySemaphore", "Semaphore"]
 

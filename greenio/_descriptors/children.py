@@ -23,9 +23,9 @@ from hub import get_hub, get_hub_if_exists
 from hub.errors import HubDestroyed
 from hub.forks import in_child
 
-from greenio.blocking import call_in_thread
-from greenio.pauses import Pauses
-from greenio.readiness import wait_read
+from greenio._descriptors.blocking import call_in_thread
+from greenio._descriptors.pauses import Pauses
+from greenio._descriptors.readiness import wait_read
 
 _pidfd_open = getattr(os, "pidfd_open", None)
 

@@ -9,10 +9,10 @@ import os
 from hub import native, sleep
 
 from greenio import os as _os
-from greenio.identity import get_ident
+from greenio._descriptors.endpoint import give_all_away
+from greenio._descriptors.pauses import Pauses
+from greenio._patched.identity import get_ident
 from greenio.lock import RLock
-from greenio.pauses import Pauses
-from greenio.stream import give_all_away
 
 __all__ = ["adapt_connection", "adapt_synchronize", "adapt_util"]
 

@@ -14,7 +14,7 @@ What does not belong here: how the raw file waits.
 import io
 from io import DEFAULT_BUFFER_SIZE, text_encoding
 
-from greenio.mutex cimport RLock
+from greenio._sync.mutex cimport RLock
 
 __all__ = [
     "DEFAULT_BUFFER_SIZE", "BufferedRandom", "BufferedReader", "BufferedRWPair", "BufferedWriter", "TextIOWrapper",

@@ -23,8 +23,8 @@ from ssl import SSLError, SSLWantReadError, SSLWantWriteError
 
 from libc.stdint cimport uint64_t
 
-from greenio.mutex cimport Lock, RLock
-from greenio.stream cimport READ, WRITE, Stream
+from greenio._sync.mutex cimport Lock, RLock
+from greenio._descriptors.endpoint cimport READ, WRITE, Endpoint
 
 __all__ = ["Engine"]
 
@@ -45,7 +45,7 @@ cdef class Engine:
     The functions take the connection, an object of `_ssl`. They switch, and raise what the standard library raises.
     """
 
-    cdef Stream stream
+    cdef Endpoint endpoint
     cdef RLock inside        # held by who is in the TLS library
     cdef Lock writing        # held by who writes
     cdef object unfinished   # the data (bytes) of a write that was given up with a record half sent, or None
@@ -56,8 +56,8 @@ cdef class Engine:
     cdef long readers        # how many are in read()
     cdef long others         # and how many are in another call that may want input
 
-    def __init__(self, Stream stream):
-        self.stream = stream
+    def __init__(self, Endpoint endpoint):
+        self.endpoint = endpoint
         self.inside = RLock()
         self.writing = Lock()
 
@@ -66,7 +66,7 @@ cdef class Engine:
     cdef int enter(self) except -1:
         """Before a call of the library; `inside.give()` follows it."""
         self.inside.take(True, None)
-        if self.stream.fd < 0:
+        if self.endpoint.fd < 0:
             # The library knows the descriptor by its number, which may be another file's by now.
             self.inside.give()
             raise OSError(EBADF, "the socket was closed while this greenlet waited for it")
@@ -80,10 +80,10 @@ cdef class Engine:
             self.inside.give()
 
     cdef int wait(self, int events, uint64_t *due, what) except -1:
-        if due[0] == 0 and self.stream.seconds > 0:
-            due[0] = self.stream.deadline()
+        if due[0] == 0 and self.endpoint.seconds > 0:
+            due[0] = self.endpoint.deadline()
         try:
-            self.stream.wait(events, due[0], True)
+            self.endpoint.wait(events, due[0], True)
         except TimeoutError:
             raise TimeoutError(f"The {what} operation timed out") from None
         return 0
@@ -92,14 +92,14 @@ cdef class Engine:
         """Something may have been taken that somebody else waits for: let them try again."""
         self.drained = False
         if self.readers + self.others > 1:
-            self.stream.try_again()
+            self.endpoint.try_again()
         return 0
 
     cdef int look_whether_established(self, connection) except -1:
         """After a call that may have ended the handshake by the way: let those who wait for that try again."""
         if not self.established and self.readers + self.others > 1 and connection.version() is not None:
             self.established = True
-            self.stream.try_again()
+            self.endpoint.try_again()
         return 0
 
     # --- reading ---
@@ -113,22 +113,22 @@ cdef class Engine:
         cdef int events
         self.readers += 1
         try:
-            if self.drained and self.stream.seconds != 0:
+            if self.drained and self.endpoint.seconds != 0:
                 self.drained = False
                 self.wait(READ, &due, "read")
             else:
-                self.stream.fair()
+                self.endpoint.fair()
             while True:
                 self.enter()
                 try:
                     result = connection.read(length) if buffer is None else connection.read(length, buffer)
                     break
                 except SSLWantReadError:
-                    if self.stream.seconds == 0:
+                    if self.endpoint.seconds == 0:
                         raise
                     events = READ
                 except SSLWantWriteError:  # it has to answer something first
-                    if self.stream.seconds == 0:
+                    if self.endpoint.seconds == 0:
                         raise
                     events = WRITE
                 finally:
@@ -159,7 +159,7 @@ cdef class Engine:
         self.drained = 0 < count < length and count < RECORD
         self.over = count == 0 and length > 0
         if self.others or (self.readers and not self.drained):
-            self.stream.try_again()
+            self.endpoint.try_again()
         return 0
 
     # --- writing ---
@@ -178,11 +178,11 @@ cdef class Engine:
             self.end_to_write()
 
     cdef int begin_to_write(self) except -1:
-        cdef Stream stream = self.stream
+        cdef Endpoint endpoint = self.endpoint
         if not self.writing.take(False, None):
-            if stream.seconds == 0:
+            if endpoint.seconds == 0:
                 raise SSLWantWriteError(SSL_ERROR_WANT_WRITE, "another greenlet is writing")
-            if not self.writing.take(True, None if stream.seconds < 0 else stream.seconds):
+            if not self.writing.take(True, None if endpoint.seconds < 0 else endpoint.seconds):
                 raise TimeoutError("The write operation timed out")
         self.others += 1
         return 0
@@ -193,7 +193,7 @@ cdef class Engine:
         return 0
 
     cdef object write_all(self, connection, data):
-        cdef uint64_t due = self.stream.deadline()
+        cdef uint64_t due = self.endpoint.deadline()
         cdef Py_ssize_t written = 0
         try:
             view = memoryview(data)
@@ -213,7 +213,7 @@ cdef class Engine:
             return written
 
     cdef object write_record(self, connection, record, uint64_t due):
-        self.stream.fair()
+        self.endpoint.fair()
         if self.unfinished is not None:
             self.write_on(connection, self.unfinished, due)
         return self.write_on(connection, record, due)
@@ -228,11 +228,11 @@ cdef class Engine:
                 break
             except SSLWantReadError:  # for the handshake, which others may bring to its end
                 self.established = self.drained = False
-                if self.stream.seconds == 0:
+                if self.endpoint.seconds == 0:
                     raise
                 events = READ
             except SSLWantWriteError:
-                if self.stream.seconds == 0:
+                if self.endpoint.seconds == 0:
                     raise  # for the caller to call again with the same data
                 events = WRITE
             finally:
@@ -271,11 +271,11 @@ cdef class Engine:
                     self.established = True
                     return
                 except SSLWantReadError:
-                    if self.stream.seconds == 0 and not patient:
+                    if self.endpoint.seconds == 0 and not patient:
                         raise
                     events = READ
                 except SSLWantWriteError:
-                    if self.stream.seconds == 0 and not patient:
+                    if self.endpoint.seconds == 0 and not patient:
                         raise
                     events = WRITE
                 self.wait(events, &due, "handshake")
@@ -298,16 +298,16 @@ cdef class Engine:
             if self.unfinished is not None:
                 self.write_on(connection, self.unfinished, due)
             while True:
-                while self.readers and not self.over and self.stream.seconds != 0 and (sent or self.has_input()):
+                while self.readers and not self.over and self.endpoint.seconds != 0 and (sent or self.has_input()):
                     self.wait(READ, &due, "read")
                 try:
                     return self.call(connection.shutdown)
                 except SSLWantReadError:
-                    if self.stream.seconds == 0:
+                    if self.endpoint.seconds == 0:
                         raise
                     events = READ
                 except SSLWantWriteError:
-                    if self.stream.seconds == 0:
+                    if self.endpoint.seconds == 0:
                         raise
                     events = WRITE
                 if events == READ and not sent:
@@ -325,5 +325,5 @@ cdef class Engine:
 
     cdef bint has_input(self) noexcept:
         cdef pollfd asked
-        asked.fd, asked.events = self.stream.fd, POLLIN
+        asked.fd, asked.events = self.endpoint.fd, POLLIN
         return poll(&asked, 1, 0) > 0

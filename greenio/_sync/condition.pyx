@@ -11,7 +11,7 @@ from hub.ready cimport fifo_t, fifo_remove
 from hub.scheduler cimport Scheduler, Wait, hub_if_any
 from hub.wait_queue cimport await_turn, line_grant, line_join, line_peek, line_take, line_wake, new_turn
 
-from greenio.mutex import Lock, RLock
+from greenio._sync.mutex import Lock, RLock
 
 __all__ = ["Barrier", "BrokenBarrierError", "Condition", "RWLock"]
 

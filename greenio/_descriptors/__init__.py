@@ -1,0 +1,1 @@
+"""Waiting for descriptors, and calls that would block on them (internal)."""

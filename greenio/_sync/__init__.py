@@ -1,0 +1,1 @@
+"""What locks, conditions and queues are made of (internal)."""

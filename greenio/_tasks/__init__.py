@@ -1,0 +1,1 @@
+"""Greenlets in numbers: spawning, waiting for several, choosing, mapping, deadlines (internal)."""

@@ -1,0 +1,14 @@
+from collections.abc import Callable
+from typing import Any
+
+from hub.loop import Loop
+from hub.scheduler import HubGreenlet
+
+__all__ = ["RawGreenlet", "spawn_raw"]
+
+class RawGreenlet(HubGreenlet):
+    @property
+    def loop(self) -> Loop: ...
+    def run(self) -> Any: ...
+
+def spawn_raw(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> RawGreenlet: ...

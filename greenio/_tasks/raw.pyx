@@ -1,0 +1,54 @@
+"""The lightest kind of greenlet: it runs a function, and knows nothing else."""
+
+from greenlet import GreenletExit
+
+from hub.scheduler cimport HubGreenlet, Scheduler, current_hub
+
+__all__ = ["RawGreenlet", "spawn_raw"]
+
+
+cdef class RawGreenlet(HubGreenlet):
+    """What spawn_raw() makes: a greenlet without links, result or join. Its error goes to ``hub.handle_error``."""
+    cdef object function   # what it runs; dropped when it has begun
+    cdef tuple args
+    cdef dict kwargs
+
+    def run(self):
+        """The greenlet's main function. Not for users."""
+        function, args, kwargs = self.function, self.args, self.kwargs
+        self.begin()
+        self.function = self.args = self.kwargs = None
+        try:
+            return function(*args, **kwargs) if kwargs else function(*args)
+        except GreenletExit as exit:
+            exit.__traceback__ = exit.__context__ = None  # nobody asks for them, and they keep frames alive
+            return exit
+        except BaseException as error:
+            self.scheduler.report(self, error)
+        finally:
+            function = args = kwargs = None
+            self.finished()
+
+    @property
+    def loop(self):
+        """The event loop of its hub."""
+        return self.scheduler.loop
+
+
+def spawn_raw(function, /, *args, **kwargs):
+    """Run ``function(*args, **kwargs)`` in a new bare greenlet, soon. Returns the greenlet. Does not switch.
+
+    It is cheaper than spawn(), and cannot be joined, linked or asked for a result. It starts with an empty
+    context (`contextvars`).
+    """
+    cdef RawGreenlet raw
+    cdef Scheduler hub = current_hub()
+    if not callable(function):
+        raise TypeError(f"the function a greenlet is to run must be callable, not {function!r}")
+    raw = RawGreenlet()
+    raw.function = function
+    raw.args = args
+    raw.kwargs = kwargs
+    raw.attach(hub)
+    raw.schedule_start()
+    return raw

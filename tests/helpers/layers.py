@@ -1,0 +1,75 @@
+"""The order of the modules, from the bottom: each imports only from those that are named before it.
+
+`docs/design.md`, `hub/__init__.py` and `greenio/__init__.py` list them in this order; tests/test_layers.py holds the
+imports, and these lists, against it. A package stands for the module of its `__init__`.
+"""
+
+#: Layers of `hub`: what the layer is, and its modules.
+HUB = [
+    ("libuv as it is used here, and what needs nothing of ours", [
+        "errors", "arguments", "interpreter", "native", "forks", "unraisable", "low_descriptors", "pyuv_source",
+        "greenlet_api", "libuv",
+    ]),
+    ("the ready queue, and what a wait is in C", ["ready"]),
+    ("the loop: timers, descriptor watches, handles", ["loop", "pyuv"]),
+    ("exceptions thrown into greenlets; the timeouts of sockets", ["thrown", "deadlines"]),
+    ("memory for greenlets; what stays at the end; how errors are told", ["stacks", "at_exit", "report", "repeats"]),
+    ("parks greenlets, wakes them, runs the loop", ["scheduler"]),
+    ("what else a hub does; one per thread, and its end", ["callbacks", "signals", "threads"]),
+    ("descriptors that are closed; standing in line", ["closing", "wait_queue"]),
+    ("gevent's watchers, with Python callbacks", ["watchers", "event_loop"]),
+    ("Hub: all of that in one class", ["hub"]),
+]  # fmt: skip
+
+#: Layers of `greenio`, which may import all of `hub`.
+GREENIO = [
+    ("Timeout, and what it is used for", ["timeout", "_tasks.deadline"]),
+    ("Greenlet, and the links to it", ["_tasks.raw", "_tasks.links", "greenlet", "_tasks.spawning", "taskgroup"]),
+    ("which thread is this; data that a greenlet has for itself", ["_patched.identity", "local", "time"]),
+    ("where greenlets and threads meet", [
+        "_sync.linkable", "event", "_sync.mutex", "_sync.condition", "_sync.semaphore", "lock", "queue",
+    ]),
+    ("many of them under one roof", [
+        "_tasks.waiting", "_tasks.choosing", "_tasks.imap", "pool", "threadpool", "util",
+    ]),
+    ("settings; signals and forks of a program; gevent's names", ["config", "_tasks.program", "hub"]),
+    ("looking again; calls that may block for ever; a wait for a descriptor", [
+        "_descriptors.pauses", "_descriptors.blocking", "_descriptors.endpoint", "_descriptors.readiness",
+        "_descriptors.nowait", "_descriptors.children", "_descriptors.shell", "_descriptors.signalfd",
+    ]),
+    ("files and locks of files; many descriptors at once", [
+        "_descriptors.buffered", "fileobject", "fs", "fcntl", "select", "selectors",
+    ]),
+    ("names", [
+        "resolver", "resolver.numeric", "resolver.hosts", "resolver.base", "resolver.names", "resolver.thread",
+        "resolver.ares",
+    ]),
+    ("sockets and TLS", [
+        "_descriptors.datagram", "_descriptors.whole", "_descriptors.connecting", "socket", "resolver.dnspython",
+        "_descriptors.tls", "ssl",
+    ]),
+    ("processes and signals", ["subprocess", "os", "_patched.signal_handlers", "signal"]),
+    ("servers", ["baseserver", "server"]),
+    ("what patching puts in place, and whom it tells", [
+        "_patched.home", "_patched.frames", "_patched.running_loop", "thread", "threading", "_patched.multiprocessing",
+        "events",
+    ]),
+    ("what the package offers at its top", [""]),
+    ("other packages, and patching: nothing else imports them", [
+        "contrib", "contrib.debugpy", "contrib.kombu", "contrib.psycopg", "contrib.psycopg2", "contrib.pycares",
+        "contrib.zmq", "monkey.tables", "monkey.imports", "monkey.replacing", "monkey.patching", "monkey.adapters",
+        "monkey.locks", "monkey.standard", "monkey", "monkey.__main__",
+    ]),
+]  # fmt: skip
+
+#: Modules that look at another's place at a call, and not when they are imported: a lazy import upwards.
+LATE = {
+    ("greenio", "greenio.resolver"), ("greenio", "greenio.threadpool"),
+}  # fmt: skip
+
+
+def in_order():
+    """Every module's name, from the bottom (list of str)."""
+    of_hub = [f"hub.{name}" for _, names in HUB for name in names]
+    of_greenio = [f"greenio.{name}".rstrip(".") for _, names in GREENIO for name in names]
+    return [*of_hub, "hub", *of_greenio]

@@ -1,0 +1,69 @@
+"""The order of the modules is kept: by imports and cimports, and by the documents that tell of it."""
+
+import re
+from pathlib import Path
+
+import layers
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent
+ORDER = layers.in_order()
+SOURCES = {}
+for package in ("hub", "greenio"):
+    for path in sorted((CHECKOUT / package).rglob("*")):
+        if path.suffix in (".py", ".pyx", ".pxd", ".pyi") and path.is_file():
+            name = ".".join(path.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__")
+            SOURCES.setdefault(name, []).append(path)
+#: The internal packages hold no code of their own.
+EMPTY = {f"greenio.{name}" for name in ("_descriptors", "_patched", "_sync", "_tasks")}
+IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+c?import[ \t]+(\([^)]*\)|[^\n#]*)|c?import[ \t]+([\w., ]+))", re.MULTILINE
+)
+
+
+def imported(path):
+    """The modules of ours that a file imports or cimports, at its top or later."""
+    for source, names, plain in IMPORT.findall(path.read_text()):
+        if plain:
+            yield from (name for name in re.findall(r"[\w.]+", plain.replace(" as ", ",")) if name in SOURCES)
+        elif source.partition(".")[0] in ("hub", "greenio"):
+            for name in re.findall(r"(\w+)(?:[ \t]+as[ \t]+\w+)?", names):
+                yield f"{source}.{name}" if f"{source}.{name}" in SOURCES else source
+
+
+def test_every_module_has_its_place():
+    assert sorted(SOURCES.keys() - EMPTY) == sorted(ORDER)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_imports_run_downwards(name):
+    own = ORDER.index(name)
+    for path in SOURCES[name]:
+        if path.suffix == ".pyi":
+            continue
+        for other in set(imported(path)) - {name} - EMPTY:
+            allowed = ORDER.index(other) < own or (name, other) in layers.LATE
+            assert allowed, f"{path.name} imports {other}, which tests/helpers/layers.py has above it"
+
+
+def test_nobody_outside_imports_what_is_internal():
+    internal = re.compile(r"greenio\._\w+")
+    folders = ("examples", "benchmarks")
+    assert not [
+        path for folder in folders for path in (CHECKOUT / folder).rglob("*.py") if internal.search(path.read_text())
+    ]
+
+
+@pytest.mark.parametrize("document", ["docs/design.md", "hub/__init__.py", "greenio/__init__.py"])
+def test_documents_tell_the_same_order(document):
+    text = (CHECKOUT / document).read_text()
+    wanted = []
+    for package, of_package in (("hub", layers.HUB), ("greenio", layers.GREENIO)):
+        if document.endswith(".md") or document.startswith(package):
+            wanted += [(package, what, [name or "__init__" for name in names]) for what, names in of_package]
+    place = 0
+    for package, what, names in wanted:
+        line = f"{what}: {', '.join(names)}"
+        found = re.search(re.escape(what) + r"[\s:|`]+" + r"[\s,`]+".join(map(re.escape, names)), text[place:])
+        assert found, f"{document} does not go on with: {package}, {line}"
+        place += found.end()
