@@ -161,14 +161,14 @@ class Program:
         # Meanwhile the others in this thread go on: who waits elsewhere may wait for them.
         deadline = time.monotonic() + world.LIMIT
         while threads:
-            if threads[-1].is_alive():
+            if not world.has_ended(threads[-1], 0):
                 if time.monotonic() > deadline:
                     self.give_up("a thread does not end", repr(threads[-1]))
                 sleep(0.003)
             else:
-                threads.pop().join()
+                threads.pop()
         self.ended.append(1)
-        self.letting_go.join()
+        world.has_ended(self.letting_go)
         for part in self.parts.values():
             part.close()
         found = settle(self.before)

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from locks import BOUNDS, Bounded
 from parts import Part
 from plan import verb
-from world import LIMIT, PAUSES, fault, pause, seconds, started, was_killed
+from world import LIMIT, PAUSES, fault, has_ended, pause, seconds, started, was_killed
 
 from greenio import get_hub, select, sleep, spawn
 from greenio import os as greenio_os
@@ -56,7 +56,7 @@ def close(closing, by):
         get_hub().threadpool.apply(in_peace)
     else:
         work = in_peace if by == "thread" else lambda: spawn(in_peace).join()
-        started(work).join()
+        has_ended(started(work))
 
 
 def wait_for(sock, how):

@@ -13,7 +13,7 @@ from hub import BlockingSwitchOutError, HubDestroyed, InvalidThreadUseError, get
 from locks import BOUNDS, Bounded
 from parts import Part
 from plan import verb
-from world import LIMIT, PAUSES, Boom, describe, fault, pause, rest, seconds, started
+from world import LIMIT, PAUSES, Boom, describe, fault, has_ended, pause, rest, seconds, started
 
 from greenio import GreenletExit, Timeout, get_hub, getcurrent, joinall, signal_handler, sleep, spawn
 from greenio import os as greenio_os
@@ -347,7 +347,7 @@ class Watchers(Working):
             if end == "stop":
                 watcher.stop()
             elif end == "thread":
-                started(self.close_in_thread, watcher).join()
+                has_ended(started(self.close_in_thread, watcher))
         finally:
             watcher.close()
 
@@ -372,7 +372,7 @@ class Watchers(Working):
         """For the hub of some other thread."""
         hub = get_hub_if_exists()
         if hub is not None:
-            started(hub.run_callback_threadsafe, self.work.do, does).join()
+            has_ended(started(hub.run_callback_threadsafe, self.work.do, does))
 
     def close(self):
         for pair in self.closed:
@@ -428,7 +428,7 @@ class Threads(Working):
         thread = self.start(self.work.do, "sleep")
         pause(inside)
         if thread is not None:
-            thread.join()
+            has_ended(thread)
 
     @verb(plain=False, bound=BOUNDS, inside=PAUSES)
     def destroy(self, bound, inside):
@@ -447,8 +447,7 @@ class Threads(Working):
 
     def close(self):
         for thread in self.threads:
-            thread.join(LIMIT)
-            if thread.is_alive():
+            if not has_ended(thread, LIMIT):
                 fault("a thread does not end", repr(thread))
         self.threads.clear()
 

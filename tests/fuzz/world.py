@@ -65,15 +65,28 @@ def rest(duration):
         sleep(duration)
 
 
-def started(function, *args):
-    """A thread that runs that. Finalizers and signal handlers do not let other greenlets run while it is started.
+def alone():
+    """``with alone():`` finalizers and signal handlers do not let other greenlets run.
 
-    `threading` holds locks of the system then, and who is let run may start a thread himself, and wait for them.
+    For calls of `threading`, which holds locks of the system meanwhile: a greenlet that is let run may start a thread,
+    and both wait for each other for ever.
     """
-    with no_switch() if get_hub_if_exists() is not None else nullcontext():
+    return no_switch() if get_hub_if_exists() is not None else nullcontext()
+
+
+def started(function, *args):
+    """A thread that runs that."""
+    with alone():
         thread = threading.Thread(target=function, args=args)
         thread.start()
     return thread
+
+
+def has_ended(thread, timeout=None):
+    """Whether a thread has ended, within so many seconds (None: wait for it). No greenlet of this thread runs."""
+    with alone():
+        thread.join(timeout)
+        return not thread.is_alive()
 
 
 #: What is done between two calls, say while a lock is held.
