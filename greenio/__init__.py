@@ -42,7 +42,41 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
 Importing it makes no event loop: that is made when a thread first waits for something.
 """
 
-import hub as _hub  # noqa: F401  (first: it says where it cannot be used)
+# ruff: noqa: E402  (it says first whose `hub` it finds)
+
+import sys as _sys
+from importlib.util import find_spec as _find_spec
+
+
+def _require_our_hub():
+    """Raise ImportError if the name `hub` belongs to somebody else's module, before that runs."""
+    module = _sys.modules.get("hub")
+    if module is None:
+        spec = _find_spec("hub")
+        if spec is None or spec.submodule_search_locations is not None:
+            return
+        place = spec.origin
+    elif hasattr(module, "__path__"):
+        return
+    else:
+        place = getattr(module, "__file__", None)
+    _refuse_hub(place)
+
+
+def _refuse_hub(place):
+    raise ImportError(
+        f"greenio's own package `hub` is hidden by {place or 'another module'}: rename that, greenio needs the name",
+        name="hub",
+    )
+
+
+_require_our_hub()
+try:
+    import hub.scheduler as _scheduler  # noqa: F401  (first: the hub says where it cannot be used)
+except ModuleNotFoundError as _error:
+    if _error.name != "hub.scheduler":
+        raise
+    _refuse_hub(getattr(_sys.modules.get("hub"), "__file__", None))
 
 # isort: split
 

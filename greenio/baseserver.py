@@ -269,7 +269,14 @@ class BaseServer:
         return self.address[1] if isinstance(self.address, tuple) else None
 
     def start(self):
-        """Listen and accept. Does nothing if it does already. Does not switch. Raises OSError if it cannot listen."""
+        """Listen and accept. Does nothing if it does already. Does not switch.
+
+        Raises OSError if it cannot listen, TypeError if nothing is there to handle a client.
+        """
+        if self.handle is None and type(self).do_handle is BaseServer.do_handle:
+            raise TypeError(
+                f"{type(self).__name__} has no handler: give it a function, handle=, or a method handle() in a subclass"
+            )
         self.init_socket()
         self._stopped = False
         try:

@@ -217,6 +217,9 @@ cdef class Greenlet(HubGreenlet):
     When the function raises GreenletExit, that instance is the greenlet's value, and it counts as successful.
     What else it raises is kept in `exception`, and reported to ``hub.handle_error`` unless `reports_errors` is false.
 
+    `value` is what the function returned; None until then, or if it failed.
+    `args` is what it is called with (a tuple), `kwargs` the same by name (a dict); empty when it has ended.
+
     In a ``with`` statement, leaving joins it; leaving by an exception kills it with that exception first.
     """
 

@@ -75,7 +75,7 @@ def _wait(descriptors, ready, closed, timeout):
     """
     end = None if timeout is None else time.monotonic() + timeout
     waiting = _epoll()
-    endpoint = _Endpoint(waiting.fileno(), None, 0, "many descriptors")
+    endpoint = _Endpoint(waiting.fileno(), None, 0, "list of descriptors")
     call = _Waiting(endpoint, descriptors)
     try:
         for descriptor, events in descriptors.items():

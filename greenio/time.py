@@ -28,7 +28,7 @@ def sleep(seconds, /):
     is negative or not a number, OverflowError if it is 292 years or more.
     """
     if type(seconds) is not float and not isinstance(seconds, (int, float)) and not hasattr(seconds, "__index__"):
-        raise TypeError(f"a time is a number of seconds (int or float, None for no limit), not {seconds!r}")
+        raise TypeError(f"a time is a number of seconds (int or float), not {seconds!r}")
     seconds = _seconds_of(seconds)
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")

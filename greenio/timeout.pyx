@@ -40,6 +40,7 @@ cdef class Timeout(BaseException):
     False raises the Timeout, and the ``with`` statement of this very Timeout swallows it.
     Raises TypeError or ValueError if `seconds` is not a number of seconds.
     `ref=False`: a running Timeout does not keep the loop alive. `priority` is accepted for compatibility.
+    `seconds`, `exception` and `ref` can be read later; `seconds` as it was given.
 
     Derives from BaseException, so that ``except Exception`` does not take it for an ordinary error. Where several
     may be active, compare identity: ``except Timeout as t: if t is not mine: raise``.

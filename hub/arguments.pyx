@@ -22,6 +22,8 @@ cpdef double seconds_of(object value) except? -1:
     try:
         seconds = value
     except TypeError:
+        if value is None:  # where None is for ever, nobody asks for a number
+            raise TypeError("a time is a number of seconds (int or float), not None") from None
         raise TypeError(f"a time is a number of seconds (int or float, None for no limit), not {value!r}") from None
     if isnan(seconds):
         raise ValueError("a time in seconds must be a number, not NaN")

@@ -55,6 +55,10 @@ def test_public_names_exist_and_are_documented(name):
         assert not undocumented, f"{name}: without a docstring: {undocumented}"
 
 
+def is_plain(member):
+    return inspect.isgetsetdescriptor(member) or inspect.ismemberdescriptor(member)
+
+
 def documented(name, value):
     """(name, docstring) of an object of ours and, for a class, of its public methods and properties."""
     if not (inspect.isclass(value) or callable(value)):
@@ -64,8 +68,13 @@ def documented(name, value):
     yield name, value.__doc__
     if inspect.isclass(value):
         for attribute, member in vars(value).items():
-            if not attribute.startswith("_") and (callable(member) or isinstance(member, property)):
+            if attribute.startswith("_"):
+                continue
+            if callable(member) or isinstance(member, property):
                 yield f"{name}.{attribute}", member.__doc__
+            elif value.__module__.startswith("greenio.") and "__slots__" not in vars(value) and is_plain(member):
+                # A compiled class can tell of its plain attributes only in its own docstring.
+                yield f"{name}.{attribute}", member.__doc__ or f"`{attribute}`" in (value.__doc__ or "")
 
 
 def test_every_compiled_module_has_a_stub():
@@ -101,6 +110,35 @@ def test_an_uncompiled_copy_says_how_to_build_it(tmp_path):
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: the hub is not compiled in") and "pip install -e ." in last
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "program"),
+    [
+        ("hub.py", "", "import greenio"),
+        ("hub.py", "raise SystemExit('it ran')", "import greenio.monkey"),
+        ("hub.py", "", "import hub, greenio"),
+        ("hub/__init__.py", "", "import greenio"),
+    ],
+)
+def test_another_module_of_the_hubs_name_is_named(tmp_path, name, text, program):
+    other = tmp_path / name
+    other.parent.mkdir(exist_ok=True)
+    other.write_text(text)
+    result = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, sys.argv[1]); {program}", str(tmp_path)],
+        capture_output=True, text=True, timeout=60, check=False, cwd="/",
+    )  # fmt: skip
+    assert result.stderr.strip().splitlines()[-1] == (
+        f"ImportError: greenio's own package `hub` is hidden by {other}: rename that, greenio needs the name"
+    )
+
+
+def test_a_program_of_the_hubs_name_is_named(tmp_path):
+    program = tmp_path / "hub.py"
+    program.write_text("import greenio\ngreenio.sleep(0)\n")
+    result = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=False, cwd="/")
+    assert f"ImportError: greenio's own package `hub` is hidden by {program}" in result.stderr
 
 
 def test_importing_and_patching_load_no_large_module_that_is_seldom_needed():

@@ -218,7 +218,7 @@ def test_epoll_closed_under_a_waiter(pair):
     job.reports_errors = False
     sleep(0)
     epoll.close()
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match="the epoll was closed") as caught:
         job.get()
     assert caught.value.errno == errno.EBADF
 

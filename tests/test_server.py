@@ -247,6 +247,15 @@ class TestErrors:
         with pytest.raises(TypeError, match="callable"):
             StreamServer(("127.0.0.1", 0), 5)
 
+    def test_no_handler(self):
+        server = StreamServer(("127.0.0.1", 0))
+        with pytest.raises(TypeError, match="StreamServer has no handler"):
+            server.start()
+        assert server.socket is None and not server.started
+        server.set_handle(echo)
+        with server:
+            assert ask(server) == b"hello"
+
     def test_backlog_goes_with_an_address(self):
         with standard.create_server(("127.0.0.1", 0)) as listener, pytest.raises(TypeError, match="backlog"):
             StreamServer(listener, echo, backlog=5)

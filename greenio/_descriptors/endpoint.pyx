@@ -191,7 +191,10 @@ cdef char *scratch_buffer() noexcept:
 
 @no_gc_clear  # __dealloc__() needs the loop
 cdef class Endpoint:
-    """What a socket keeps for waiting: its descriptor, its watch on the hub's loop, its timeout (internal)."""
+    """What a socket keeps for waiting: its descriptor, its watch on the hub's loop, its timeout (internal).
+
+    `name` is what reports and errors call it (str).
+    """
 
     def __init__(self, int fd, object timeout, int type, str name, int family=-1):
         self.fd = fd
@@ -311,7 +314,7 @@ cdef class Endpoint:
             if self.seconds < 0 and self.limit(events) >= 0:
                 raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
             raise TimeoutError("timed out")
-        raise OSError(EBADF, "the socket was closed while this greenlet waited for it")
+        raise OSError(EBADF, f"the {self.name} was closed while this greenlet waited for it")
 
     cpdef int fair(self) except -1:
         """Before a call that may find its descriptor ready each time: a fast peer must not keep others from running."""

@@ -69,7 +69,7 @@ cdef class Engine:
         if self.endpoint.fd < 0:
             # The library knows the descriptor by its number, which may be another file's by now.
             self.inside.give()
-            raise OSError(EBADF, "the socket was closed while this greenlet waited for it")
+            raise OSError(EBADF, f"the {self.endpoint.name} was closed while this greenlet waited for it")
         return 0
 
     cdef object call(self, function):

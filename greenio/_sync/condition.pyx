@@ -22,7 +22,7 @@ cdef enum:
 cdef class Condition:
     """Wait, inside of a lock, for something that others do inside of it; as `threading.Condition`.
 
-    `lock` is what it is used with: any lock, by default a new `RLock`.
+    `lock` is what it is used with: any lock, by default a new `RLock`. It can be read later; it stays the same.
     """
     cdef object __weakref__
     cdef readonly object lock
@@ -254,6 +254,8 @@ cdef class RWLock:
 
     ``with lock.reading(): ...`` and ``with lock.writing(): ...``, or acquire_read() and its like. It may be given up
     by another greenlet than took it. It cannot be taken twice: a reader who waits to write waits for himself.
+
+    `readers` is how many read now (int), `writing_now` whether somebody writes (bool).
     """
     cdef object __weakref__
     cdef readonly long readers    # how many read now
