@@ -1,0 +1,27 @@
+"""Ctrl-C, while a thread computes for longer than a second and the main one waits for it."""
+# natively: the main thread
+# patched: the thread that computes
+
+import os
+import signal
+import threading
+
+
+def compute():
+    os.kill(os.getpid(), signal.SIGINT)
+    try:
+        while not interrupted:
+            pass
+    except KeyboardInterrupt:
+        interrupted.append("the thread that computes")
+
+
+interrupted = []
+thread = threading.Thread(target=compute)
+try:
+    thread.start()
+    thread.join()
+except KeyboardInterrupt:
+    interrupted.append("the main thread")
+print(interrupted[0])
+thread.join()
