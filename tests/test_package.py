@@ -146,5 +146,6 @@ def test_importing_and_patching_load_no_large_module_that_is_seldom_needed():
         "import sys; before = set(sys.modules); import greenio.monkey; greenio.monkey.patch_all()\n"
         "print(sorted({'inspect', 'ipaddress', 'pathlib', 'typing', 'urllib.parse'} & (set(sys.modules) - before)))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd="/")
     assert result.stdout.strip() == "[]"

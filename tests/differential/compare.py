@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 PROGRAMS = HERE / "programs"
 
 #: In front of a program: run it with the standard library patched.
@@ -65,6 +65,7 @@ def start(command, python):
         stderr=subprocess.PIPE,
         start_new_session=True,
         env=environment,
+        cwd="/",  # the packages of a checkout may not be compiled
     )
 
 
