@@ -9,8 +9,15 @@ import pytest
 
 def run(program):
     text = "from greenio import monkey\nmonkey.patch_all()\n" + textwrap.dedent(program)
+    # Not in the checkout: its packages may not be compiled.
     result = subprocess.run(
-        [sys.executable, "-c", text], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", text],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd="/",
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
