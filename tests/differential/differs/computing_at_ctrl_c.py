@@ -7,11 +7,15 @@ import signal
 import threading
 
 
+def busy():
+    while not interrupted:
+        pass
+
+
 def compute():
-    os.kill(os.getpid(), signal.SIGINT)
     try:
-        while not interrupted:
-            pass
+        os.kill(os.getpid(), signal.SIGINT)
+        busy()
     except KeyboardInterrupt:
         interrupted.append("the thread that computes")
 
