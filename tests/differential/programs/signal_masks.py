@@ -4,9 +4,8 @@ import os
 import signal
 import socket
 import threading
-import time
 
-from _tell import tell
+from _tell import tell, until
 
 got = []
 signal.signal(signal.SIGUSR1, lambda *args: got.append("handled"))
@@ -55,7 +54,7 @@ go_on = threading.Event()
 thread = threading.Thread(target=go_on.wait)
 thread.start()
 tell("to a thread", signal.pthread_kill, thread.ident, signal.SIGUSR1)
-time.sleep(0.002)
+until(lambda: len(got) == 3)
 print(len(got))
 go_on.set()
 thread.join()
