@@ -398,7 +398,7 @@ cdef void end_waits(fifo_t *fifo, unsigned int generation) noexcept nogil:
 
 
 cdef void bury(watch_t *watch) noexcept:
-    """What was closed behind our back has no owner any more: tell those who wait. With the GIL."""
+    """The descriptor has no owner any more: tell those who wait. With the GIL."""
     watch.lost = False
     watch.generation += 1
     end_generation(watch, watch.generation)
@@ -408,9 +408,7 @@ cdef void close_watch(watch_t *watch) noexcept:
     """The owner is about to close the descriptor: everybody who waits for it is woken as closed."""
     if watch.events:
         unregister(watch)
-    watch.lost = False
-    watch.generation += 1
-    end_generation(watch, watch.generation)
+    bury(watch)
 
 
 cdef bint close_watch_elsewhere(watch_t *watch) noexcept:

@@ -56,7 +56,18 @@ cdef object writer_flush = io.BufferedWriter.flush
 cdef object text_readline = io.TextIOWrapper.readline
 
 
-class BufferedReader(io.BufferedReader):
+class OneBuffer:
+    """A file with one lock, `_lock`, and one raw file below."""
+
+    @property
+    def _raws(self):
+        return (self.raw,)
+
+    def _alone(self, function, *args):
+        return in_turn(self._lock, function, args)
+
+
+class BufferedReader(OneBuffer, io.BufferedReader):
     """As io.BufferedReader. Its methods switch while another greenlet uses it, and where the raw file does."""
 
     def __init__(self, *args, **kwargs):
@@ -110,15 +121,8 @@ class BufferedReader(io.BufferedReader):
         """As io.BufferedReader.close(): waits for who reads. May switch."""
         self._alone(close_flushed, self, io.BufferedReader.close, self._raws)
 
-    @property
-    def _raws(self):
-        return (self.raw,)
 
-    def _alone(self, function, *args):
-        return in_turn(self._lock, function, args)
-
-
-class BufferedWriter(io.BufferedWriter):
+class BufferedWriter(OneBuffer, io.BufferedWriter):
     """As io.BufferedWriter. Its methods switch while another greenlet uses it, and where the raw file does."""
 
     def __init__(self, *args, **kwargs):
@@ -155,15 +159,8 @@ class BufferedWriter(io.BufferedWriter):
         """As io.BufferedWriter.close(): waits for who writes. May switch."""
         self._alone(close_flushed, self, io.BufferedWriter.close, self._raws)
 
-    @property
-    def _raws(self):
-        return (self.raw,)
 
-    def _alone(self, function, *args):
-        return in_turn(self._lock, function, args)
-
-
-class BufferedRandom(io.BufferedRandom):
+class BufferedRandom(OneBuffer, io.BufferedRandom):
     """As io.BufferedRandom. Its methods switch while another greenlet uses it, and where the raw file does."""
 
     def __init__(self, *args, **kwargs):
@@ -213,13 +210,6 @@ class BufferedRandom(io.BufferedRandom):
     def close(self):
         """As io.BufferedRandom.close(): waits for who uses it. May switch."""
         self._alone(close_flushed, self, io.BufferedRandom.close, self._raws)
-
-    @property
-    def _raws(self):
-        return (self.raw,)
-
-    def _alone(self, function, *args):
-        return in_turn(self._lock, function, args)
 
 
 class BufferedRWPair(io.BufferedRWPair):
@@ -301,7 +291,7 @@ class TextIOWrapper(io.TextIOWrapper):
     def close(self):
         """As io.TextIOWrapper.close(): waits for who uses the buffer below. May switch."""
         below = self.buffer
-        if isinstance(below, (BufferedReader, BufferedWriter, BufferedRandom, BufferedRWPair)):
+        if isinstance(below, (OneBuffer, BufferedRWPair)):
             below._alone(close_flushed, self, io.TextIOWrapper.close, below._raws)
         else:
             io.TextIOWrapper.close(self)

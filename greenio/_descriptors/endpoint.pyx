@@ -568,10 +568,10 @@ def keep_endpoints_in(cls):
 cdef Endpoint endpoint_of(object self):
     """The Endpoint of a socket."""
     cdef PyObject *found = greenio_slot_get(self)
-    return other_stream_of(self) if found == NULL else <Endpoint?> <object> found
+    return other_endpoint_of(self) if found == NULL else <Endpoint?> <object> found
 
 
-cdef Endpoint other_stream_of(object self):
+cdef Endpoint other_endpoint_of(object self):
     """The Endpoint of what is no socket of ours; one that __init__() did not make counts as closed, as C's does."""
     try:
         return self._endpoint
