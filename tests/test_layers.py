@@ -27,7 +27,7 @@ def imported(path):
         if plain:
             yield from (name for name in re.findall(r"[\w.]+", plain.replace(" as ", ",")) if name in SOURCES)
         elif source.partition(".")[0] in ("hub", "greenio"):
-            for name in re.findall(r"(\w+)(?:[ \t]+as[ \t]+\w+)?", names):
+            for name in re.findall(r"(\w+|\*)(?:[ \t]+as[ \t]+\w+)?", names):
                 yield f"{source}.{name}" if f"{source}.{name}" in SOURCES else source
 
 
@@ -44,6 +44,13 @@ def test_imports_run_downwards(name):
         for other in set(imported(path)) - {name} - EMPTY:
             allowed = ORDER.index(other) < own or (name, other) in layers.LATE
             assert allowed, f"{path.name} imports {other}, which tests/helpers/layers.py has above it"
+
+
+def test_only_the_loop_calls_libuv():
+    allowed = {"loop.pyx", "loop.pxd", "watchers.pyx"}  # watchers: names of handle types, no calls
+    users = {path.name for paths in SOURCES.values() for path in paths if "hub.libuv" in set(imported(path))}
+    assert users <= allowed
+    assert not re.search(r"\buv_\w+\(", (CHECKOUT / "hub" / "watchers.pyx").read_text())
 
 
 def test_nobody_outside_imports_what_is_internal():

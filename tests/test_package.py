@@ -29,19 +29,6 @@ SOURCES = sorted(
 )
 
 
-def imported(path):
-    """The modules that a source file imports or cimports at its top level or inside."""
-    pattern = r"^\s*(?:from\s+([\w.]+)\s+c?import|c?import\s+([\w.]+))"
-    return {first or second for first, second in re.findall(pattern, path.read_text(), re.MULTILINE)}
-
-
-def test_only_the_loop_calls_libuv():
-    allowed = {"loop.pyx", "loop.pxd", "watchers.pyx"}  # watchers: names of handle types, no calls
-    users = {path.name for path in SOURCES if "hub.libuv" in imported(path)}
-    assert users <= allowed
-    assert not re.search(r"\buv_\w+\(", (CHECKOUT / "hub" / "watchers.pyx").read_text())
-
-
 @pytest.mark.parametrize("name", MODULES)
 def test_public_names_exist_and_are_documented(name):
     module = importlib.import_module(name)

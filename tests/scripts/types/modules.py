@@ -40,9 +40,7 @@ from greenio import (
 )
 from greenio._patched import signal_handlers
 from greenio._sync import condition, mutex, semaphore
-from greenio._tasks import choosing, deadline, spawning, waiting
-from greenio._tasks import imap as mapping
-from greenio._tasks import program as process
+from greenio._tasks import choosing, deadline, imap, program, spawning, waiting
 from greenio.config import config
 from greenio.contrib import kombu, psycopg, psycopg2
 from greenio.monkey import imports, patching, standard
@@ -118,12 +116,12 @@ def greenlets() -> None:
         assert_type(finished, greenio.Greenlet)
     assert_type(choosing.wait_any(one)[0] is one, bool)
     assert_type(timeout.with_timeout(1, add, 1), int)
-    assert_type(process.getswitchinterval(), float)
+    assert_type(program.getswitchinterval(), float)
     greenio.kill(one, KeyboardInterrupt)
     group = pool.Pool(3)
     assert_type(group.map(str, [1, 2]), list[str])
     assert_type(group.spawn(add, 1), greenio.Greenlet)
-    assert_type(group.imap(add, [1], [2]), mapping.IMap[int])
+    assert_type(group.imap(add, [1], [2]), imap.IMap[int])
     assert_type(next(group.imap_unordered(add, [1], maxsize=3)), int)
     assert_type(group.apply(add, (1,), {"second": 2}), int)
     with taskgroup.TaskGroup() as tasks:
