@@ -20,6 +20,7 @@ from hub.scheduler import be_fair
 
 from greenio._descriptors import buffered
 from greenio._descriptors.endpoint import wait_descriptor
+from greenio._descriptors.holding import Held
 from greenio._descriptors.nowait import always_ready, readv_now, writev_now
 from greenio.lock import RLock
 
@@ -129,15 +130,21 @@ class PipeIO(io.RawIOBase):
             raise io.UnsupportedOperation("not readable")
         if not len(buffer):
             return 0
-        while True:
-            self._check_reading()
-            try:
-                return readv_now(self._fileno, [buffer], is_pipe=self._own)
-            except BlockingIOError:
-                if self._must_not_wait():
-                    return None
-                wait_descriptor(self._fileno, _READ, None, None, self._check_reading)
-            self._check()
+        held = None
+        try:
+            while True:
+                self._check_reading()
+                try:
+                    return readv_now(self._fileno, [buffer], is_pipe=self._own)
+                except BlockingIOError:
+                    if self._must_not_wait():
+                        return None
+                    held = held or Held([buffer])
+                    wait_descriptor(self._fileno, _READ, None, None, self._check_reading)
+                self._check()
+        finally:
+            if held is not None:
+                held.release()
 
     def write(self, data):
         """Write all of the data, as the system does for a blocking descriptor; return how much that is (int). Switches.
@@ -149,25 +156,24 @@ class PipeIO(io.RawIOBase):
         self._check()
         if not self._writes:
             raise io.UnsupportedOperation("not writable")
-        left = memoryview(data).cast("B")
         written = 0
-        while left:
-            try:
-                now = writev_now(self._fileno, [left], is_pipe=self._own)
-            except BlockingIOError:
-                if self._must_not_wait():
-                    return written or None
-                self._wait_to_write()
-                self._check()
-                continue
-            except OSError:
-                if written:
-                    break  # the next call is told
-                raise
-            written += now
-            left = left[now:]
-            if self._in_buffer:
-                break
+        with memoryview(data) as view, view.cast("B") as whole:
+            while written < len(whole):
+                try:
+                    with whole[written:] as left:
+                        written += writev_now(self._fileno, [left], is_pipe=self._own)
+                except BlockingIOError:
+                    if self._must_not_wait():
+                        return written or None
+                    self._wait_to_write()
+                    self._check()
+                    continue
+                except OSError:
+                    if written:
+                        break  # the next call is told
+                    raise
+                if self._in_buffer:
+                    break
         return written
 
     def _must_not_wait(self):

@@ -24,6 +24,7 @@ from os import lockf as _lockf
 from os import lseek as _lseek
 from os import posix_spawn as _posix_spawn
 from os import posix_spawnp as _posix_spawnp
+from os import preadv as _preadv
 from os import read as _read
 from os import readv as _readv
 from os import sendfile as _sendfile
@@ -32,6 +33,8 @@ from os import supports_fd as _supports_fd
 from os import write as _write
 from os import writev as _writev
 from select import PIPE_BUF as _PIPE_BUF
+from select import POLLOUT as _POLLOUT
+from stat import S_ISSOCK as _S_ISSOCK
 from sys import audit as _audit
 
 from hub import get_hub as _get_hub
@@ -54,6 +57,7 @@ from greenio._descriptors.children import (
     waitpid,
 )  # fmt: skip
 from greenio._descriptors.endpoint import give_all_away as _give_all_away
+from greenio._descriptors.endpoint import is_listener as _is_listener
 from greenio._descriptors.readiness import wait_read as _wait_read
 from greenio._descriptors.shell import heed_interrupts as _heed_interrupts
 from greenio._descriptors.shell import start as _start_in_shell
@@ -205,7 +209,10 @@ def tp_write(fd, buf):
 
 
 def sendfile(out_fd, in_fd, offset, count):
-    """As os.sendfile(). Switches while nothing can be written."""
+    """As os.sendfile(). Switches while nothing can be written.
+
+    An error after something was sent is left to the next call.
+    """
     if not isinstance(count, int) or count < 0 or not _waits(out_fd):
         while True:
             try:
@@ -213,14 +220,36 @@ def sendfile(out_fd, in_fd, offset, count):
             except BlockingIOError:
                 _wait_write(out_fd)
     sent = 0
-    while sent < count:
-        _wait_write(out_fd)
-        # No more than fits for sure.
-        now = _sendfile(out_fd, in_fd, None if offset is None else offset + sent, min(count - sent, _PIPE_BUF))
-        if now == 0:
-            break
-        sent += now
+    try:
+        while sent < count:
+            start = None if offset is None else offset + sent
+            if not _nowait.is_ready(out_fd, _POLLOUT):
+                _check_sending(out_fd, in_fd, start)
+                if not _is_listener(out_fd):  # which refuses at once
+                    _wait_write(out_fd)
+            # No more than fits for sure.
+            now = _sendfile(out_fd, in_fd, start, min(count - sent, _PIPE_BUF))
+            if now == 0:
+                break
+            sent += now
+    except OSError:
+        if not sent:
+            raise
+        # The next call is told.
     return sent
+
+
+def _check_sending(out_fd, in_fd, offset):
+    """Raise what the system refuses sendfile() with before it waits for room."""
+    if _S_ISSOCK(_fstat(out_fd).st_mode) or (offset is not None and offset < 0):
+        _sendfile(out_fd, in_fd, offset, 0)
+        return
+    # Of a pipe the system waits for room even where there is nothing to send.
+    _writev(out_fd, [])
+    if offset is None:
+        _readv(in_fd, [])
+    else:
+        _preadv(in_fd, [], offset)
 
 
 # --- other programs ---------------------------------------------------------------------------------------------

@@ -268,8 +268,8 @@ class socket(_standard.socket):
             """As in the standard library. Switches while nothing can be sent."""
             if isinstance(flags, int):
                 flags |= _standard.MSG_DONTWAIT
-            function = partial(super().sendmsg_afalg, *_repeatable(args), flags=flags, **kwargs)
-            return self._endpoint.retry(_WRITE, function)
+            function = partial(super().sendmsg_afalg, flags=flags, **kwargs)
+            return self._endpoint.retry(_WRITE, function, *_repeatable(args))
 
     # The standard method, with the buffered files of ours. They switch.
     makefile = FunctionType(

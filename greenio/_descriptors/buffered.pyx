@@ -15,6 +15,7 @@ import io
 from io import DEFAULT_BUFFER_SIZE, text_encoding
 
 from greenio._sync.mutex cimport RLock
+from greenio._descriptors.holding import Held
 
 __all__ = [
     "DEFAULT_BUFFER_SIZE", "BufferedRandom", "BufferedReader", "BufferedRWPair", "BufferedWriter", "TextIOWrapper",
@@ -22,8 +23,20 @@ __all__ = [
 ]
 
 
+cdef int take_holding(RLock lock, args) except -1:
+    """Take a lock; nobody can resize the buffers among the arguments while it is waited for."""
+    if lock.take(False, None):
+        return 0
+    held = Held(args)
+    try:
+        lock.take(True, None)
+    finally:
+        held.release()
+    return 0
+
+
 def in_turn(RLock lock, function, args):
-    lock.take(True, None)
+    take_holding(lock, args[1:])
     try:
         return function(*args)
     finally:
@@ -132,7 +145,7 @@ class BufferedWriter(OneBuffer, io.BufferedWriter):
     def write(self, buffer, /):
         """As io.BufferedWriter.write(). May switch."""
         cdef RLock lock = self._lock
-        lock.take(True, None)
+        take_holding(lock, (buffer,))
         try:
             return writer_write(self, buffer)
         finally:

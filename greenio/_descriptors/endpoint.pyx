@@ -43,11 +43,12 @@ from hub.scheduler cimport Scheduler, be_fair, current_hub, hub_if_any
 
 from hub.errors import HubDestroyed
 
+from greenio._descriptors.holding import Held
 from greenio._descriptors.pauses import Pauses, until_there_is_room
 
 __all__ = [
-    "Endpoint", "accept_descriptor", "accept_ready", "finalize", "give_all_away", "give_away", "keep_endpoints_in",
-    "recv", "recv_into", "send", "sendall", "wait_descriptor",
+    "Endpoint", "accept_descriptor", "accept_ready", "finalize", "give_all_away", "give_away", "is_listener",
+    "keep_endpoints_in", "recv", "recv_into", "send", "sendall", "wait_descriptor",
 ]
 
 # As it was before patching.
@@ -104,6 +105,13 @@ cdef extern from *:
         return (double) limit.tv_sec + (double) limit.tv_usec / 1e6;
     }
 
+    static int greenio_is_listener(int fd)
+    {
+        int listens = 0;
+        socklen_t length = sizeof listens;
+        return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens;
+    }
+
     /* Whether nothing more will come, after what has. */
     static int greenio_has_ended(int fd)
     {
@@ -145,6 +153,7 @@ cdef extern from *:
     }
     """
     int greenio_accept(int fd, PyObject **address)
+    bint greenio_is_listener(int fd)
     bint greenio_has_ended(int fd)
     double greenio_limit(int fd, int option)
     int greenio_make_nonblocking(int fd)
@@ -477,28 +486,35 @@ cdef class Endpoint:
         When it says that a datagram could be sent, and it cannot, the call is tried again in growing pauses.
         """
         cdef uint64_t due = 0
-        pauses = None
+        pauses = held = None
         if events == READ and self.left_error != 0:
             self.raise_left_error()
         self.fair()
-        while True:
-            if self.fd < 0:
-                self.closed()
-            try:
-                return function(*args)
-            except BlockingIOError:
-                if self.seconds == 0:
-                    raise
-            if due == 0:
-                due = self.due(events)
-            if pauses is not None:
-                if not pauses.pause():
-                    if self.seconds < 0:
-                        raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
-                    raise TimeoutError("timed out")
-            elif events == WRITE and self.is_unix_datagram:
-                pauses = until_there_is_room(None if self.limit(events) < 0 else self.limit(events))
-            self.wait(events, due, True)
+        try:
+            while True:
+                if self.fd < 0:
+                    self.closed()
+                try:
+                    return function(*args)
+                except BlockingIOError:
+                    if self.seconds == 0:
+                        raise
+                if held is None:
+                    held = Held(args)
+                    args = held.args
+                if due == 0:
+                    due = self.due(events)
+                if pauses is not None:
+                    if not pauses.pause():
+                        if self.seconds < 0:
+                            raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
+                        raise TimeoutError("timed out")
+                elif events == WRITE and self.is_unix_datagram:
+                    pauses = until_there_is_room(None if self.limit(events) < 0 else self.limit(events))
+                self.wait(events, due, True)
+        finally:
+            if held is not None:
+                held.release()
 
     def try_again(self):
         """Wake those who wait for something to read, in any thread, as if there were: it may have come elsewhere."""
@@ -817,6 +833,11 @@ cdef object take_address(int fd, PyObject *address):
     except BaseException:
         os.close(fd)
         raise
+
+
+def is_listener(int fd):
+    """Whether a descriptor is a socket that listens (bool)."""
+    return bool(greenio_is_listener(fd))
 
 
 def wait_descriptor(int fd, int events, timeout, timeout_exc, check=None):

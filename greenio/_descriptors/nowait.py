@@ -5,31 +5,43 @@ sets it changes their reading and writing too, and leaves it set when he is kill
 
     pipes, sockets      the system is asked not to wait, for this one call (RWF_NOWAIT)
     terminals           are opened once more for a write; the flag is that of the new open file
+    anonymous ones      (eventfd, timerfd, and so on) as pipes, where they know RWF_NOWAIT
     all others          are asked first whether they are ready; regular files always are
 
 Where the system does not know RWF_NOWAIT for pipes and sockets (before Linux 6.5), they are asked first, too, and no
 more is written to a pipe than fits for sure. A process that shares a descriptor which was asked first may be faster:
 then the call blocks until there is something more.
+
+What the system would refuse at once, had it been asked, is not waited for: see `_check_ready()`.
 """
 
 import errno
 import os
 import select
 import stat
-from os import close, fstat, isatty, preadv, pwritev, readv, strerror, writev
+from os import close, fstat, isatty, preadv, pwritev, readlink, readv, strerror, writev
 from os import open as open_descriptor
 from select import poll
 
+from greenio._descriptors.endpoint import is_listener
+from greenio._descriptors.holding import Held
 from greenio._descriptors.readiness import wait_read, wait_write
 
-__all__ = ["always_ready", "read_into", "readv_now", "write_all", "write_some", "writev_now"]
+__all__ = ["always_ready", "is_ready", "read_into", "readv_now", "write_all", "write_some", "writev_now"]
 
 # What a pipe that is ready to be written takes for sure.
 _ATOMIC = select.PIPE_BUF
 # A terminal is ready when there is room for a single character; this is what it takes in practice.
 _CHARACTERS = 512
 # How the system says that it does not know RWF_NOWAIT, or not for this file.
-_UNKNOWN = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ESPIPE)
+_UNKNOWN = {errno.EOPNOTSUPP, errno.ENOSYS, errno.ESPIPE}
+if [int(each) for each in os.uname().release.split(".")[:2] if each.isdecimal()] < [4, 14]:
+    _UNKNOWN.add(errno.EINVAL)
+_MOST_BUFFERS = os.sysconf("SC_IOV_MAX")
+# The least that anonymous descriptors take, in bytes; with less they refuse.
+_LEAST = {"anon_inode:[eventfd]": 8, "anon_inode:[timerfd]": 8, "anon_inode:[signalfd]": 128}
+# What no eventfd takes.
+_NO_COUNT = b"\xff" * 8
 # The other end of a pseudo-terminal: opening it once more makes a new one.
 _PTMX = os.makedev(5, 2)
 
@@ -40,15 +52,38 @@ def always_ready(fd):
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISBLK(mode)
 
 
+def _is_anonymous(mode):
+    return stat.S_IFMT(mode) == 0
+
+
 def _takes_nowait(mode):
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or _is_anonymous(mode)
 
 
-def _check_ready(fd, event):
+def is_ready(fd, event):
+    """Whether a descriptor is ready for POLLIN or POLLOUT, or the call would say what is wrong (bool)."""
     asked = poll()
     asked.register(fd, event)
-    if not asked.poll(0):
-        raise BlockingIOError(errno.EAGAIN, strerror(errno.EAGAIN))
+    return bool(asked.poll(0))
+
+
+# --- what is refused --------------------------------------------------------------------------------------------
+
+
+def _check_ready(fd, event, function, buffers):
+    """Raise BlockingIOError if ``function(fd, buffers)`` would wait, or what the system refuses it with."""
+    if is_ready(fd, event):
+        return
+    function(fd, [])  # raises if the descriptor cannot be read, or written, at all
+    mode = fstat(fd).st_mode
+    if len(buffers) > _MOST_BUFFERS or (stat.S_ISSOCK(mode) and is_listener(fd)):
+        function(fd, buffers)
+    elif _is_anonymous(mode):
+        first = memoryview(buffers[0]).cast("B")[:8].tobytes() if event == select.POLLOUT else None
+        link = readlink(f"/proc/self/fd/{fd}")
+        if memoryview(buffers[0]).nbytes < _LEAST.get(link, 0) or (first == _NO_COUNT and link in _LEAST):
+            function(fd, buffers[:1])
+    raise BlockingIOError(errno.EAGAIN, strerror(errno.EAGAIN))
 
 
 # --- one attempt ------------------------------------------------------------------------------------------------
@@ -65,7 +100,7 @@ def readv_now(fd, buffers, *, is_pipe=False):
         except OSError as error:
             if error.errno not in _UNKNOWN:
                 raise
-    _check_ready(fd, select.POLLIN)
+    _check_ready(fd, select.POLLIN, readv, buffers)
     return readv(fd, buffers)
 
 
@@ -81,34 +116,36 @@ def writev_now(fd, buffers, *, is_pipe=False):
         except OSError as error:
             if error.errno not in _UNKNOWN:
                 raise
-    _check_ready(fd, select.POLLOUT)
-    if is_pipe:
-        return writev(fd, _at_most(_ATOMIC, buffers))
-    if stat.S_ISFIFO(status.st_mode):
-        buffers = _at_most(_ATOMIC, buffers)
-    elif stat.S_ISCHR(status.st_mode) and isatty(fd):
+    _check_ready(fd, select.POLLOUT, writev, buffers)
+    if is_pipe or stat.S_ISFIFO(status.st_mode):
+        return _write_at_most(_ATOMIC, fd, buffers)
+    if stat.S_ISCHR(status.st_mode) and isatty(fd):
         if status.st_rdev != _PTMX:
             return _write_terminal(fd, buffers)
-        buffers = _at_most(_CHARACTERS, buffers)
+        return _write_at_most(_CHARACTERS, fd, buffers)
     return writev(fd, buffers)
 
 
-def _at_most(length, buffers):
-    """The first `length` bytes of buffers."""
+def _write_at_most(length, fd, buffers):
+    """Write the first `length` bytes of buffers."""
     taken = []
-    for buffer in buffers:
-        taken.append(memoryview(buffer).cast("B")[:length])
-        length -= len(taken[-1])
-        if length == 0:
-            break
-    return taken
+    try:
+        for buffer in buffers:
+            taken.append(memoryview(buffer).cast("B")[:length])
+            length -= len(taken[-1])
+            if length == 0:
+                break
+        return writev(fd, taken)
+    finally:
+        for view in taken:
+            view.release()
 
 
 def _write_terminal(fd, buffers):
     try:
         own = open_descriptor(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:  # another user's, say
-        return writev(fd, _at_most(_CHARACTERS, buffers))
+        return _write_at_most(_CHARACTERS, fd, buffers)
     try:
         return writev(own, buffers)
     finally:
@@ -120,11 +157,19 @@ def _write_terminal(fd, buffers):
 
 def read_into(fd, buffers):
     """As readv_now(), but wait until there is something. Switches while there is not."""
-    while True:
-        try:
-            return readv_now(fd, buffers)
-        except BlockingIOError:
-            wait_read(fd)
+    held = None
+    try:
+        while True:
+            try:
+                return readv_now(fd, buffers)
+            except BlockingIOError:
+                if held is None:
+                    held = Held(buffers)
+                    buffers = held.args
+                wait_read(fd)
+    finally:
+        if held is not None:
+            held.release()
 
 
 def write_some(fd, buffers):
@@ -143,16 +188,19 @@ def write_all(fd, buffers):
     """
     left = [memoryview(buffer).cast("B") for buffer in buffers]
     written = 0
-    while True:
-        try:
+    try:
+        while True:
             now = write_some(fd, left)
-        except OSError:
-            if written:
+            written += now
+            while left and now >= len(left[0]):
+                now -= len(left.pop(0))
+            if not left:
                 return written
-            raise
-        written += now
-        while left and now >= len(left[0]):
-            now -= len(left.pop(0))
-        if not left:
+            left[0] = left[0][now:]
+    except OSError:
+        if written:
             return written
-        left[0] = left[0][now:]
+        raise
+    finally:
+        for view in left:  # which a traceback may keep
+            view.release()

@@ -23,6 +23,7 @@ from ssl import SSLError, SSLWantReadError, SSLWantWriteError
 
 from libc.stdint cimport uint64_t
 
+from greenio._descriptors.holding import Held
 from greenio._sync.mutex cimport Lock, RLock
 from greenio._descriptors.endpoint cimport READ, WRITE, Endpoint
 
@@ -111,10 +112,13 @@ cdef class Engine:
         """
         cdef uint64_t due = 0
         cdef int events
+        held = None
         self.readers += 1
         try:
             if self.drained and self.endpoint.seconds != 0:
                 self.drained = False
+                if buffer is not None:
+                    held = Held((buffer,))
                 self.wait(READ, &due, "read")
             else:
                 self.endpoint.fair()
@@ -133,6 +137,8 @@ cdef class Engine:
                     events = WRITE
                 finally:
                     self.inside.give()
+                if held is None and buffer is not None:
+                    held = Held((buffer,))
                 self.look_whether_established(connection)
                 self.wait(events, &due, "read" if events == READ else "write")
         except SSLError as error:
@@ -150,6 +156,8 @@ cdef class Engine:
             raise
         finally:
             self.readers -= 1
+            if held is not None:
+                held.release()
         self.has_read(length, len(result) if buffer is None else result)
         return result
 
@@ -169,7 +177,7 @@ cdef class Engine:
 
         Less if the timeout is 0 and there is no more room.
         """
-        self.begin_to_write()
+        self.begin_to_write(data)
         try:
             if type(data) is bytes and len(data) <= RECORD:
                 return self.write_record(connection, data, 0)
@@ -177,13 +185,17 @@ cdef class Engine:
         finally:
             self.end_to_write()
 
-    cdef int begin_to_write(self) except -1:
+    cdef int begin_to_write(self, data=None) except -1:
         cdef Endpoint endpoint = self.endpoint
         if not self.writing.take(False, None):
             if endpoint.seconds == 0:
                 raise SSLWantWriteError(SSL_ERROR_WANT_WRITE, "another greenlet is writing")
-            if not self.writing.take(True, None if endpoint.seconds < 0 else endpoint.seconds):
-                raise TimeoutError("The write operation timed out")
+            held = Held((data,))
+            try:
+                if not self.writing.take(True, None if endpoint.seconds < 0 else endpoint.seconds):
+                    raise TimeoutError("The write operation timed out")
+            finally:
+                held.release()
         self.others += 1
         return 0
 

@@ -9,6 +9,8 @@ What does not belong here: recv() and recv_into(), which are compiled (see endpo
 
 from socket import MSG_PEEK
 
+from greenio._descriptors.holding import Held
+
 __all__ = ["recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"]
 
 
@@ -21,10 +23,14 @@ def recvfrom(endpoint, receive, bufsize, flags):
 
 def recvfrom_into(endpoint, receive, buffer, nbytes, flags):
     """As socket.recvfrom_into(), which ``receive()`` is like. Switches while not all is there."""
-    _wait_for_peek(endpoint, [buffer], flags, nbytes)
-    first = receive(buffer, nbytes, flags)
-    wanted = [memoryview(buffer).cast("B")[: nbytes or None]]
-    return _all_of(endpoint, lambda rest: receive(rest[0], 0, flags), wanted, first, flags)
+    held = Held([buffer])
+    try:
+        _wait_for_peek(endpoint, [buffer], flags, nbytes)
+        first = receive(buffer, nbytes, flags)
+        with memoryview(buffer) as view, view.cast("B") as whole, whole[: nbytes or None] as wanted:
+            return _all_of(endpoint, lambda rest: receive(rest[0], 0, flags), [wanted], first, flags)
+    finally:
+        held.release()
 
 
 def recvmsg(endpoint, receive, bufsize, ancbufsize, flags):
@@ -36,9 +42,14 @@ def recvmsg(endpoint, receive, bufsize, ancbufsize, flags):
 
 def recvmsg_into(endpoint, receive, buffers, ancbufsize, flags):
     """As socket.recvmsg_into(), which ``receive()`` is like. Switches while not all is there."""
-    _wait_for_peek(endpoint, buffers, flags)
-    first = receive(buffers, ancbufsize, flags)
-    return _all_of(endpoint, lambda rest: receive(rest, ancbufsize, flags), buffers, first, flags)
+    held = Held([buffers])
+    try:
+        (buffers,) = held.args
+        _wait_for_peek(endpoint, buffers, flags)
+        first = receive(buffers, ancbufsize, flags)
+        return _all_of(endpoint, lambda rest: receive(rest, ancbufsize, flags), buffers, first, flags)
+    finally:
+        held.release()
 
 
 def _wait_for_peek(endpoint, buffers, flags, nbytes=0):
@@ -51,17 +62,26 @@ def _all_of(endpoint, receive, buffers, result, flags):
     """The result of a call that receives into buffers, and of those after it, as one."""
     count, *others = result
     rest = _rest_of(buffers, count)
-    while result[0] and rest and not flags & MSG_PEEK and not (len(result) == 4 and result[1]):
-        try:
-            result = receive(rest)
-        except OSError as error:
-            endpoint.leave(error)
-            break
-        count += result[0]
-        rest = _rest_of(rest, result[0])
-        if len(result) == 4:
-            others[:2] = result[1:3]
-    return count, *others
+    try:
+        while result[0] and rest and not flags & MSG_PEEK and not (len(result) == 4 and result[1]):
+            try:
+                result = receive(rest)
+            except OSError as error:
+                endpoint.leave(error)
+                break
+            count += result[0]
+            done, rest = rest, _rest_of(rest, result[0])
+            _release(done)
+            if len(result) == 4:
+                others[:2] = result[1:3]
+        return count, *others
+    finally:
+        _release(rest)
+
+
+def _release(views):
+    for view in views:  # which a traceback may keep
+        view.release()
 
 
 def _rest_of(buffers, done):

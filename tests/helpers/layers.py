@@ -34,8 +34,9 @@ GREENIO = [
     ]),
     ("settings; signals and forks of a program; gevent's names", ["config", "_tasks.program", "hub"]),
     ("looking again; calls that may block for ever; a wait for a descriptor", [
-        "_descriptors.pauses", "_descriptors.blocking", "_descriptors.endpoint", "_descriptors.readiness",
-        "_descriptors.nowait", "_descriptors.children", "_descriptors.shell", "_descriptors.signalfd",
+        "_descriptors.pauses", "_descriptors.holding", "_descriptors.blocking", "_descriptors.endpoint",
+        "_descriptors.readiness", "_descriptors.nowait", "_descriptors.children", "_descriptors.shell",
+        "_descriptors.signalfd",
     ]),
     ("files and locks of files; many descriptors at once", [
         "_descriptors.buffered", "fileobject", "fs", "fcntl", "select", "selectors",

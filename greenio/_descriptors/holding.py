@@ -1,0 +1,39 @@
+"""Buffers that nobody can resize while a call waits: as in the standard library's calls, which have them exported.
+
+A call that is tried again gets its arguments each time anew. What it was given is held from the first wait to its end.
+"""
+
+from collections.abc import Collection
+
+__all__ = ["Held"]
+
+
+class Held:
+    """Holds the buffers among arguments, and in lists among them, until `release()` (internal).
+
+    args: the arguments (tuple) for the next tries; their lists are copies, which nobody changes.
+    """
+
+    __slots__ = ["_views", "args"]
+
+    def __init__(self, args):
+        self._views = []
+        self.args = tuple(self._hold(each) for each in args)
+
+    def _hold(self, each):
+        if each is None or isinstance(each, (int, str, bytes)):
+            return each
+        try:
+            self._views.append(memoryview(each))
+            return each
+        except TypeError:  # it is no buffer
+            pass
+        if not isinstance(each, Collection):
+            return each
+        held = [self._hold(inside) for inside in each]
+        return tuple(held) if isinstance(each, tuple) else held
+
+    def release(self):
+        """Let the buffers go."""
+        for view in self._views:
+            view.release()
