@@ -85,6 +85,8 @@ class TaskGroup:
         return self
 
     def __exit__(self, kind, error, traceback):
+        if getcurrent() in self._children:
+            raise RuntimeError(f"{self!r}: a child of it would wait for itself")
         interrupted = error is not None and error is self._interrupt
         if error is not None:
             self._abort()

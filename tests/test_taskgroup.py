@@ -321,6 +321,13 @@ def test_an_inner_fail_after_does_not_catch_the_outer():
     assert outer.expired
 
 
+def test_a_child_that_leaves_the_block():
+    with pytest.raises(ExceptionGroup) as caught, TaskGroup() as group:
+        group.spawn(lambda: group.__exit__(None, None, None))
+    (error,) = caught.value.exceptions
+    assert isinstance(error, RuntimeError) and "wait for itself" in str(error)
+
+
 def test_reschedule():
     with move_on_after(10) as deadline:
         deadline.reschedule(0.001)
