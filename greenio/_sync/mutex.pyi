@@ -2,7 +2,7 @@ from typing import Any, final
 
 from hub.wait_queue import Waitable
 
-__all__ = ["Lock", "RLock", "ThreadLock", "ThreadRLock", "allocate_lock"]
+__all__ = ["Lock", "RLock", "ThreadLock", "ThreadRLock", "allocate_lock", "name_as_standard"]
 
 class Lock(Waitable):
     def acquire(self, blocking: bool = True, timeout: float | None = -1) -> bool: ...
@@ -33,3 +33,5 @@ class RLock(Waitable):
 class ThreadRLock(RLock):
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...  # type: ignore[override]
+
+def name_as_standard() -> None: ...

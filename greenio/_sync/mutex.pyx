@@ -17,7 +17,17 @@ from hub.wait_queue cimport Waitable, line_grant, line_take, line_wake, new_turn
 
 import_greenlet()
 
-__all__ = ["Lock", "RLock", "ThreadLock", "ThreadRLock", "allocate_lock"]
+__all__ = ["Lock", "RLock", "ThreadLock", "ThreadRLock", "allocate_lock", "name_as_standard"]
+
+cdef extern from *:
+    """
+    /* A type that is made at compile time has its name and its module in one string. */
+    static void mutex_name_type(PyObject *type, const char *name)
+    {
+        ((PyTypeObject *) type)->tp_name = name;
+    }
+    """
+    void mutex_name_type(object type, const char *name)
 
 
 cdef object none_for_ever(object blocking, object timeout):
@@ -40,6 +50,11 @@ cdef int refuse_none(object timeout) except -1:
     if timeout is None:
         raise TypeError("timeout value must be a number of seconds, or -1 for ever, not None")
     return 0
+
+
+cdef str name_of(object kind):
+    """What repr() calls a type: as the standard library does, if it stands for one of that."""
+    return f"_thread.{kind.__name__}" if kind.__module__ == "_thread" else kind.__name__
 
 
 cdef class Lock(Waitable):
@@ -117,7 +132,7 @@ cdef class Lock(Waitable):
 
     def __repr__(self):
         state = "locked" if self.held else "unlocked"
-        return f"<{state} {type(self).__name__} object at {id(self):#x}, {self.waiters.length} waiting>"
+        return f"<{state} {name_of(type(self))} object at {id(self):#x}, {self.waiters.length} waiting>"
 
 
 @final
@@ -269,7 +284,7 @@ cdef class RLock(Waitable):
     def __repr__(self):
         state = "unlocked" if self.owner is None else "locked"
         owner = "" if self.owner is None else f" owner={self.owner!r} count={self.depth}"
-        name = type(self).__name__
+        name = name_of(type(self))
         return f"<{state} {name} object{owner} at {id(self):#x}, {self.waiters.length} waiting>"
 
 
@@ -286,3 +301,12 @@ cdef class ThreadRLock(RLock):
         """
         refuse_none(timeout)
         return self.take(blocking, none_for_ever(blocking, timeout))
+
+
+def name_as_standard():
+    """Let the types of threads' locks have the names of those in whose place they are put.
+
+    Some programs know the standard library's by them: trio's assertions, what picks locks out of attributes.
+    """
+    mutex_name_type(ThreadLock, b"_thread.lock")
+    mutex_name_type(ThreadRLock, b"_thread.RLock")

@@ -82,6 +82,8 @@ def patch_thread(threading=True, _threading_local=True, Event=True, logging=True
         if _threading_local or (each[0] if isinstance(each, tuple) else each) != "_local"
     ]
     replaced = patch("_thread", items)
+    if replaced:
+        import_module("greenio._sync.mutex").name_as_standard()
     replaced |= patch("sys", key="sys threads")
     if threading:
         source = import_module("greenio.threading")

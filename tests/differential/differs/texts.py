@@ -1,6 +1,6 @@
 """What exceptions and repr() say of a lock. Cooperative ones tell more: who holds it, who waits."""
 # natively: release unlocked lock
-# patched: release of <unlocked ThreadLock object at 0x..., 0 waiting>, which nobody holds
+# patched: release of <unlocked _thread.lock object at 0x..., 0 waiting>, which nobody holds
 
 import threading
 

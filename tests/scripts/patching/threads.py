@@ -30,6 +30,13 @@ def _run(*functions, make=threading.Thread):
     return threads
 
 
+def types_of_locks_have_the_standard_names():
+    for made, name in ((threading.Lock(), "lock"), (threading.RLock(), "RLock")):
+        kind = type(made)
+        assert (kind.__module__, kind.__name__, kind.__qualname__) == ("_thread", name, name)
+        assert repr(kind) == f"<class '_thread.{name}'>" and repr(made).startswith(f"<unlocked _thread.{name} object ")
+
+
 # --- which thread is this -----------------------------------------------------------------------------------------
 
 
