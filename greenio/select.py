@@ -32,11 +32,16 @@ _select, _poll, _epoll = _standard.select, _standard.poll, _standard.epoll
 _READ = 1
 _SIMPLE_TIMEOUT_MOST = 1_000_000
 _MOMENT = 0.01  # seconds between two looks when nothing can be waited for
+# Why there may be no epoll for a call: no descriptors are left, or no memory, or the user has too much in epolls.
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
 
 
-def _judge(timeout, wait):
-    """Let the system's call raise what it has to say about a timeout: ``wait(descriptor)``, which is always ready."""
-    if timeout is None or (type(timeout) in (int, float) and 0 <= timeout <= _SIMPLE_TIMEOUT_MOST):
+def _judge(timeout, wait, least=-_SIMPLE_TIMEOUT_MOST):
+    """Let the system's call raise what it has to say about a timeout: ``wait(descriptor)``, which is always ready.
+
+    It has nothing to say about numbers from `least` on that are not very large.
+    """
+    if timeout is None or (type(timeout) in (int, float) and least <= timeout <= _SIMPLE_TIMEOUT_MOST):
         return
     reader, writer = os.pipe()
     os.close(writer)
@@ -57,14 +62,27 @@ class _Waiting:
     def registered(self, descriptor, epoll):
         self.listenings[descriptor].is_registered(epoll.fileno())
 
+    def _wake(self):
+        if self.endpoint is not None:
+            self.endpoint.forget()
+
     def closing(self, listening):
         self.closed.add(listening.fd)
-        self.endpoint.forget()  # whoever waits is woken
+        self._wake()
 
     def end(self):
         for listening in self.listenings.values():
             listening.stop()
-        self.endpoint.forget()
+        self._wake()
+
+
+def _epoll_if_any():
+    try:
+        return _epoll()
+    except OSError as failure:
+        if failure.errno not in _NO_ROOM:
+            raise
+        return None
 
 
 def _wait(descriptors, ready, closed, timeout):
@@ -74,17 +92,17 @@ def _wait(descriptors, ready, closed, timeout):
     meanwhile, what ``closed(set of them)`` says.
     """
     end = None if timeout is None else time.monotonic() + timeout
-    waiting = _epoll()
-    endpoint = _Endpoint(waiting.fileno(), None, 0, "list of descriptors")
+    waiting = _epoll_if_any()
+    endpoint = None if waiting is None else _Endpoint(waiting.fileno(), None, 0, "list of descriptors")
     call = _Waiting(endpoint, descriptors)
     try:
-        for descriptor, events in descriptors.items():
+        for descriptor, events in descriptors.items() if waiting is not None else ():
             try:
                 # Edge-triggered: an event that the system's call does not count as ready is told once.
                 waiting.register(descriptor, events | _standard.EPOLLET)
                 call.registered(descriptor, waiting)
             except OSError as failure:
-                if failure.errno == errno.EINVAL:
+                if failure.errno == errno.EINVAL or failure.errno in _NO_ROOM:
                     endpoint = None
                 elif failure.errno not in (errno.EPERM, errno.EBADF):  # always ready; closed: ready() tells
                     raise
@@ -109,17 +127,19 @@ def _wait(descriptors, ready, closed, timeout):
                 elif failure.errno != errno.EBADF or not call.closed:
                     raise
                 continue
-            waiting.poll(0, max(1, len(descriptors)))  # the edges are seen
+            if waiting is not None:
+                waiting.poll(0, max(1, len(descriptors)))  # the edges are seen
     finally:
         call.end()
-        waiting.close()
+        if waiting is not None:
+            waiting.close()
 
 
 def _wait_readable(endpoint, seconds):
     """Wait for an epoll descriptor, at most so many seconds (None for ever): TimeoutError.
 
-    The system lets one file be in so many epolls only that are in others: 500. Beyond that, or without a endpoint, a
-    moment passes.
+    The system lets one file be in so many epolls only that are in others: 500. Beyond that, or without an endpoint
+    because there is no room for an epoll, a moment passes.
     """
     try:
         if endpoint is not None:
@@ -146,7 +166,7 @@ def select(rlist, wlist, xlist, timeout=None):
     `timeout` in seconds (float; None for ever); 0 only looks.
     What need not wait switches too, before it looks, if others could not run for as long as the switch interval.
     """
-    _judge(timeout, lambda ready: _select([ready], [], [], timeout))
+    _judge(timeout, lambda ready: _select([ready], [], [], timeout), 0)
     # The system is asked more than once: an iterator would be used up.
     rlist, wlist, xlist = map(_kept, (rlist, wlist, xlist))
     _be_fair()
@@ -160,6 +180,9 @@ def select(rlist, wlist, xlist, timeout=None):
         for source in sources:
             descriptor = _descriptor(source)
             descriptors[descriptor] = descriptors.get(descriptor, 0) | events
+    if not descriptors and timeout is not None:
+        _sleep(timeout)
+        return answer
 
     def ready():
         found = _select(rlist, wlist, xlist, 0)

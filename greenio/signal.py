@@ -40,6 +40,7 @@ from hub import get_hub_if_exists as _get_hub_if_exists
 from hub.closing import closing_descriptor as _closing_descriptor
 from hub.forks import in_child as _in_child
 
+from greenio._descriptors.pauses import Pauses as _Pauses
 from greenio._descriptors.readiness import wait_read as _wait_read
 from greenio._descriptors.signalfd import open_signalfd as _open_signalfd
 from greenio._patched.identity import in_thread as _in_thread
@@ -103,7 +104,16 @@ def _take(sigset, timeout):
     if found is not None or timeout is not None and timeout <= 0:
         return found
     end = None if timeout is None else _monotonic() + timeout
-    descriptor = _open_signalfd(sigset)
+    try:
+        descriptor = _open_signalfd(sigset)
+    except OSError as failure:
+        if failure.errno not in (_errno.EMFILE, _errno.ENFILE, _errno.ENOMEM):
+            raise
+        # No descriptors are left: it is looked for again and again.
+        pauses = _Pauses(0.0005, 0.01, timeout)
+        while found is None and pauses.pause():
+            found = _sigtimedwait(sigset, 0)
+        return found
     try:
         while found is None:
             left = None if end is None else max(0, end - _monotonic())

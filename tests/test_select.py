@@ -4,13 +4,14 @@ import errno
 import os
 import select as standard
 import selectors as standard_selectors
+import signal as standard_signal
 import threading
 import time
 
 import pytest
 from hub import closing as closing_module
 
-from greenio import Timeout, joinall, select, selectors, sleep, spawn
+from greenio import Timeout, joinall, select, selectors, signal, sleep, spawn
 from greenio.socket import socketpair
 
 
@@ -283,6 +284,49 @@ def test_many_descriptors():
         for ours, theirs in pairs:
             ours.close()
             theirs.close()
+
+
+@pytest.fixture
+def no_descriptors(monkeypatch):
+    """None are left: as the calls that make one say it."""
+
+    def refuse(*args):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(select, "_epoll", refuse)
+    monkeypatch.setattr(os, "pipe", refuse)
+    monkeypatch.setattr(signal, "_open_signalfd", refuse)
+
+
+def test_without_descriptors(pair, no_descriptors, ticks):
+    ours, theirs = pair
+    poll = select.poll()
+    poll.register(ours, select.POLLIN)
+    assert select.select([ours], [], [], 0.001) == ([], [], []) == select.select([], [], [], 0.001)
+    assert poll.poll(1) == []
+    jobs = [spawn(select.select, [ours], [], [], 5), spawn(poll.poll, -1)]
+    sleep(0.001)
+    theirs.send(b"x")
+    assert [job.get() for job in jobs] == [([ours], [], []), [(ours.fileno(), select.POLLIN)]] and ticks
+    ours.recv(1)
+    jobs = [told(lambda: select.select([ours], [], [])), spawn(poll.poll)]
+    number = ours.fileno()
+    closing(ours)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        jobs[0].get()
+    assert jobs[1].get() == [(number, select.POLLNVAL)]
+
+
+def test_signals_without_descriptors(no_descriptors):
+    before = standard_signal.pthread_sigmask(standard_signal.SIG_BLOCK, [standard_signal.SIGUSR1])
+    try:
+        assert signal.sigtimedwait([standard_signal.SIGUSR1], 0.001) is None
+        job = spawn(signal.sigwait, [standard_signal.SIGUSR1])
+        sleep(0.001)
+        standard_signal.pthread_kill(threading.get_ident(), standard_signal.SIGUSR1)  # others have not blocked it
+        assert job.get() == standard_signal.SIGUSR1
+    finally:
+        standard_signal.pthread_sigmask(standard_signal.SIG_SETMASK, before)
 
 
 def closing(sock):

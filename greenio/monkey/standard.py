@@ -144,6 +144,7 @@ def patch_socket(dns=True, aggressive=True):
 @_once
 def patch_dns():
     """Let name lookups let greenlets run."""
+    import_module("greenio.resolver.thread")  # the default: a program that has no descriptors left imports nothing
     return patch("socket", key="socket dns")
 
 
