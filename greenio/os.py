@@ -45,6 +45,7 @@ from hub.closing import ranges_of_the_programs as _ranges_of_the_programs
 from hub.scheduler import be_fair as _be_fair
 
 from greenio._descriptors import nowait as _nowait
+from greenio._descriptors.children import ByNumber as _ByNumber
 from greenio._descriptors.children import (
     fork_and_watch,
     fork_gevent,
@@ -295,17 +296,19 @@ def system(command):
     the status, it is -1. Whoever is killed here waits for the command's end before.
     """
     _audit("os.system", command)
-    pid = _start_in_shell(_fsencode(command))
-    try:
-        return waitpid(pid, 0)[1]
-    except ChildProcessError:
-        return -1
-    except BaseException:
-        with _suppress(ChildProcessError):
-            waitpid(pid, 0)
-        raise
-    finally:
-        _heed_interrupts()
+    # Nobody else gets the status, not even if the command ends before the next line.
+    with _ByNumber() as waiting:
+        waiting.begin(_start_in_shell, _fsencode(command))
+        try:
+            return waiting.wait()
+        except ChildProcessError:
+            return -1
+        except BaseException:
+            with _suppress(ChildProcessError):
+                waiting.wait()
+            raise
+        finally:
+            _heed_interrupts()
 
 
 def popen(cmd, mode="r", buffering=-1):

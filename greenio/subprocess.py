@@ -21,7 +21,7 @@ from greenlet import getcurrent
 from hub import get_hub
 
 from greenio._descriptors.buffered import TextIOWrapper
-from greenio._descriptors.children import wait_for_exit
+from greenio._descriptors.children import ByNumber, wait_for_exit
 from greenio._descriptors.endpoint import give_away
 from greenio.fileobject import FileObjectClosed, open_own_pipe
 from greenio.greenlet import Greenlet
@@ -103,12 +103,18 @@ class Popen(_standard.Popen):
 
     def _wait(self, timeout):
         if self.returncode is None:
-            try:
-                wait_for_exit(self.pid, timeout)
-            except TimeoutError:
-                raise TimeoutExpired(self.args, timeout) from None
-        # It has ended: this does not block, and does the rest as ever.
+            with ByNumber(self.pid, self._reaped_by_others) as waiting:
+                try:
+                    wait_for_exit(self.pid, timeout)
+                except TimeoutError:
+                    raise TimeoutExpired(self.args, timeout) from None
+                waiting.settle()
+                # It has ended: this does not block, and does the rest as ever.
+                return super()._wait(None)
         return super()._wait(None)
+
+    def _reaped_by_others(self, status):
+        self._handle_exitstatus(status)
 
     # --- as gevent's, to be waited for with other things ---
 

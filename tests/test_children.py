@@ -3,11 +3,12 @@
 import os as standard
 import signal
 import threading
+from contextlib import suppress
 
 import pytest
 
 import greenio
-from greenio import Timeout, get_hub, os, sleep, spawn
+from greenio import Timeout, get_hub, os, sleep, spawn, subprocess
 from greenio._descriptors import children
 
 
@@ -148,6 +149,130 @@ def test_misuse_is_told_as_by_the_standard_library(name, arguments):
     with pytest.raises(type(expected.value)) as caught:
         getattr(os, name)(*arguments)
     assert getattr(caught.value, "errno", None) == getattr(expected.value, "errno", None)
+
+
+# --- whose status it is ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reaper():
+    """A handler of SIGCHLD that reaps whatever has ended, with the system's own call. Gives what it has got."""
+    reaped = []
+
+    def reap(*_):
+        with suppress(ChildProcessError):
+            while (found := standard.waitpid(-1, standard.WNOHANG))[0]:
+                reaped.append(found)
+
+    before = signal.signal(signal.SIGCHLD, reap)
+    yield reaped
+    signal.signal(signal.SIGCHLD, before)
+
+
+def ended(*jobs):
+    """A child that has ended, after these functions of its number have begun to wait. Returns it and the greenlets."""
+    pid = sleeper()
+    waiting = [spawn(job, pid) for job in jobs]
+    for each in waiting:
+        each.reports_errors = False
+    sleep(0.001)
+    standard.kill(pid, signal.SIGKILL)
+    standard.waitid(standard.P_PID, pid, standard.WEXITED | standard.WNOWAIT)
+    return pid, waiting
+
+
+def by_number(pid):
+    return os.waitpid(pid, 0)
+
+
+def test_a_handler_that_reaps_gets_nothing_that_is_waited_for(reaper):
+    assert os.system("exit 3") == 3 << 8
+    assert [subprocess.call(["sh", "-c", f"sleep 0.01; exit {code}"]) for code in (4, 5)] == [4, 5]
+    assert os.popen("sleep 0.01; exit 6").close() == 6 << 8
+    pid = child(7, 0.05)
+    assert os.waitpid(pid, 0) == (pid, 7 << 8)
+    pid = child(8, 0.05)
+    assert os.waitid(standard.P_PID, pid, standard.WEXITED).si_status == 8
+    assert reaper == []
+
+
+def test_a_handler_that_reaps_beside_greenlets(reaper):
+    jobs = [spawn(os.system, f"sleep 0.01; exit {code}") for code in range(5)]
+    processes = [spawn(subprocess.call, ["sh", "-c", f"sleep 0.01; exit {code}"]) for code in range(5)]
+    assert [job.get() for job in jobs] == [code << 8 for code in range(5)]
+    assert [job.get() for job in processes] == list(range(5)) and reaper == []
+
+
+def test_a_handler_that_reaps_beside_a_thread(reaper):
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(subprocess.call(["sh", "-c", "sleep 0.05; exit 4"])))
+    with children.ByNumber():  # the main thread has seen to the handler
+        thread.start()
+        while thread.is_alive():
+            sleep(0.001)
+    thread.join()
+    assert codes == [4] and reaper == []
+
+
+def test_the_handler_stays_what_it_is_for_others(reaper):
+    with children.ByNumber():
+        from greenio.signal import getsignal
+
+        assert getsignal(signal.SIGCHLD).__name__ == "reap"
+    pid = child(3)
+    while not reaper:
+        sleep(0.001)
+    assert reaper == [(pid, 3 << 8)]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        lambda pid: os.waitpid(-1, standard.WNOHANG),
+        lambda pid: os.waitpid(pid, standard.WNOHANG),
+        lambda pid: os.wait3(standard.WNOHANG),
+        lambda pid: os.waitid(standard.P_ALL, 0, standard.WEXITED | standard.WNOHANG),
+        lambda pid: os.waitid(standard.P_PID, pid, standard.WEXITED | standard.WNOHANG),
+    ],
+)
+def test_who_waits_by_number_is_first(others):
+    pid, (job,) = ended(by_number)
+    with pytest.raises(ChildProcessError):
+        others(pid)
+    assert job.get() == (pid, signal.SIGKILL)
+
+
+def test_one_of_several_that_wait_by_number():
+    pid, jobs = ended(by_number, by_number)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, standard.WNOHANG)
+    assert jobs[0].get() == (pid, signal.SIGKILL)
+    with pytest.raises(ChildProcessError):
+        jobs[1].get()
+
+
+def test_killed_with_a_status_that_was_handed_over():
+    pid, jobs = ended(by_number, lambda pid: os.wait4(pid, 0))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, standard.WNOHANG)
+    jobs[0].kill()
+    assert jobs[1].get()[:2] == (pid, signal.SIGKILL)
+    pid, (job,) = ended(by_number)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, standard.WNOHANG)
+    job.kill()
+    assert os.waitpid(pid, 0) == (pid, signal.SIGKILL)
+
+
+def test_a_process_is_told_at_once():
+    process = subprocess.Popen(["sleep", "100"])
+    job = spawn(process.wait)
+    sleep(0.001)
+    process.kill()
+    standard.waitid(standard.P_PID, process.pid, standard.WEXITED | standard.WNOWAIT)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, standard.WNOHANG)
+    assert process.poll() == -signal.SIGKILL == job.get()
 
 
 # --- forks ----------------------------------------------------------------------------------------------------------

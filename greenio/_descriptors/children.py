@@ -4,6 +4,13 @@ A child that is waited for by its number is watched through a pidfd: from any th
 and without reaping it or anybody else. Where there is none to be had (an old system, a sandbox that refuses it, no
 descriptors left), its state is looked at again and again, at most every 50 ms. Whatever else can be waited for, such
 as "any child" or "any of a group", is waited for by the system itself, in a thread, which does not reap either.
+
+Whoever waits for a child by its number gets its status, as a thread that blocks in waitpid() does, whose eyes are the
+first that see the child end. Here others may be faster: a handler of SIGCHLD that reaps whatever has ended, say. So
+    1. Who waits says so before: `ByNumber`.
+    2. Whoever reaps a child here for which somebody else waits so hands the status over, and has seen nothing.
+    3. Before a handler of SIGCHLD runs, those who wait get what is there: it may call the system's own functions. One
+       that was set with the standard library's signal() is wrapped for that when the main thread next waits.
 """
 
 import os
@@ -16,7 +23,7 @@ from os import fork as _fork
 from os import forkpty as _forkpty
 from os import wait4 as _wait4
 from os import waitid as _waitid
-from os import waitpid as _waitpid
+from resource import struct_rusage
 from signal import SIGCHLD
 
 from hub import get_hub, get_hub_if_exists
@@ -26,18 +33,23 @@ from hub.forks import in_child
 from greenio._descriptors.blocking import call_in_thread
 from greenio._descriptors.pauses import Pauses
 from greenio._descriptors.readiness import wait_read
+from greenio._patched.signal_handlers import call_before, see_to_handler
 
 _pidfd_open = getattr(os, "pidfd_open", None)
 
 __all__ = [
-    "fork_and_watch", "fork_gevent", "forkpty_and_watch", "forkpty_gevent", "wait", "wait3", "wait4", "wait_for_exit",
-    "waitid", "waitpid",
+    "ByNumber", "fork_and_watch", "fork_gevent", "forkpty_and_watch", "forkpty_gevent", "wait", "wait3", "wait4",
+    "wait_for_exit", "waitid", "waitpid",
 ]  # fmt: skip
 
 # Seconds between two looks at a child that has no pidfd: the first, and the longest.
 _LOOK_FIRST, _LOOK_LONGEST = 0.0005, 0.05
 # How many statuses of watched children are kept that nobody has asked for.
 _KEPT = 1000
+# What waitid() says of children that have ended; the others are stopped, or go on.
+_ENDS = (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
+# waitid() tells of none.
+_NO_USAGE = struct_rusage((0,) * 16)
 
 _watched: dict = {}  # the watchers of fork_and_watch(), by the child's number
 _statuses: dict = {}  # (wait status, resource usage) of children that their watcher has reaped
@@ -77,6 +89,92 @@ def wait_for_exit(pid, timeout=None):
         _close(pidfd)
 
 
+# --- those who wait for one -------------------------------------------------------------------------------------
+
+_by_number: dict = {}  # a ByNumber -> the child's number, in the order in which they began
+_reaping: list = []  # has an item for each call underway that may be reaping a child that another one waits for
+
+
+class ByNumber:
+    """``with ByNumber(pid) as waiting``: the current greenlet waits for this child, until the block ends.
+
+    `pid`: its number (int); None if there is none yet: begin() starts it. `told`: is called with the wait status (int)
+    at once when somebody else has reaped the child and hands it over. `found` is (status, resource usage) then.
+    """
+
+    def __init__(self, pid=None, told=None):
+        self.pid = pid
+        self.told = told
+        self.found = None
+
+    def __enter__(self):
+        see_to_handler(SIGCHLD)
+        if self.pid is not None:
+            _by_number[self] = self.pid
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        _by_number.pop(self, None)
+        if self.found is not None and self.told is None:  # killed before it could take it
+            _hand_over(self.pid, self.found)
+
+    def begin(self, start, command):
+        """Call ``start(command, self, table)``, which starts a child, sets `pid`, and enters it there at once."""
+        start(command, self, _by_number)
+
+    def wait(self):
+        """Wait for the child's end. Returns its wait status (int). Switches."""
+        return _reaped(self.pid, 0, self)[1]
+
+    def give(self, found):
+        """Hand (status, resource usage) over. Does not switch."""
+        self.found = found
+        if self.told is not None:
+            self.told(found[0])
+
+    def settle(self):
+        """Wait until nobody is about to hand the status over. Returns whether it has been. Switches."""
+        pauses = Pauses(_LOOK_FIRST, _LOOK_LONGEST)
+        while self.found is None and _reaping:
+            pauses.pause()
+        return self.found is not None
+
+
+def _waiting_for(pid):
+    """The first of those who wait for this child and have not got its status, or None."""
+    for waiting, number in _by_number.copy().items():
+        if number == pid and waiting.found is None:
+            return waiting
+    return None
+
+
+def _hand_over(pid, found):
+    """Give the status of a child that was reaped to who waits for it; where nobody does any more, keep it."""
+    waiting = _waiting_for(pid)
+    if waiting is None:
+        _keep_status(pid, *found)
+    else:
+        waiting.give(found)
+
+
+def _see_first():
+    """A handler of SIGCHLD is about to run: whoever waits by number gets what is there."""
+    for pid in dict.fromkeys(_by_number.copy().values()):
+        _reaping.append(pid)
+        try:
+            found = _wait4(pid, WNOHANG)
+            if found[0]:
+                _tell_watcher(*found[:2])
+                _hand_over(pid, found[1:])
+        except ChildProcessError:
+            pass  # somebody has just got it
+        finally:
+            _reaping.pop()
+
+
+call_before(SIGCHLD, _see_first)
+
+
 # --- any of them ------------------------------------------------------------------------------------------------
 
 
@@ -101,27 +199,9 @@ def _in_thread(kind, number, options):
         return  # what is called next tells
 
 
-def _waited(function, pid, options):
-    options = index(options)
-    while True:
-        try:
-            found = function(pid, options | WNOHANG)
-        except ChildProcessError:
-            kept = _kept_status(pid)
-            if kept is None:
-                raise
-            return (pid, *kept) if function is _wait4 else (pid, kept[0])
-        if found[0] != 0:
-            _tell_watcher(*found[:2])
-            return found
-        if options & WNOHANG:
-            return found
-        _wait_for_change(pid, options)
-
-
 def waitpid(pid, options, /):
     """As os.waitpid(). Switches while the child runs."""
-    return _waited(_waitpid, pid, options)
+    return wait4(pid, options)[:2]
 
 
 def wait():
@@ -136,24 +216,91 @@ def wait3(options):
 
 def wait4(pid, options):
     """As os.wait4(). Switches while the child runs."""
-    return _waited(_wait4, pid, options)
+    pid, options = index(pid), index(options)
+    if pid <= 0 or options & WNOHANG:
+        return _reaped(pid, options, None)
+    with ByNumber(pid) as waiting:
+        return _reaped(pid, options, waiting)
+
+
+def _reaped(pid, options, waiting):
+    """What wait4() returns. `waiting`: the caller's ByNumber, or None."""
+    while True:
+        if waiting is not None and waiting.found is not None:
+            found, waiting.found = waiting.found, None
+            return (pid, *found)
+        if waiting is None:
+            _reaping.append(pid)
+        try:
+            found = _wait4(pid, options | WNOHANG)
+            if waiting is None and _is_others(*found[:2]):
+                _tell_watcher(*found[:2])
+                _hand_over(found[0], found[1:])
+                continue
+        except ChildProcessError:
+            if waiting is not None and waiting.settle():
+                continue
+            kept = _kept_status(pid)
+            if kept is None:
+                raise
+            return (pid, *kept)
+        finally:
+            if waiting is None:
+                _reaping.pop()
+        if found[0] != 0:
+            _tell_watcher(*found[:2])
+            return found
+        if options & WNOHANG:
+            return found
+        _wait_for_change(pid, options)
+
+
+def _is_others(pid, status):
+    """Whether a child has ended for which somebody waits by number."""
+    return pid != 0 and not os.WIFSTOPPED(status) and not os.WIFCONTINUED(status) and _waiting_for(pid) is not None
 
 
 def waitid(idtype, id, options, /):
     """As os.waitid(). Switches while the child runs."""
     options = index(options)
+    if idtype != P_PID or options & (WNOHANG | WNOWAIT) or not options & WEXITED:
+        return _reaped_by_id(idtype, id, options, None)
+    with ByNumber(id) as waiting:
+        return _reaped_by_id(idtype, id, options, waiting)
+
+
+def _reaped_by_id(idtype, id, options, waiting):
+    """What waitid() returns. `waiting`: the caller's ByNumber, or None."""
     while True:
+        if waiting is not None and waiting.found is not None:
+            found, waiting.found = waiting.found, None
+            return _result_of(id, found[0])
+        if waiting is None:
+            if options & WEXITED:
+                _see_first()
+            _reaping.append(id)
         try:
             found = _waitid(idtype, id, options | WNOHANG)
+            if waiting is None and found is not None and not options & WNOWAIT:
+                status = _status_of(found)
+                if found.si_code in _ENDS and _is_others(found.si_pid, status):
+                    _tell_watcher(found.si_pid, status)
+                    _hand_over(found.si_pid, (status, _NO_USAGE))
+                    continue
         except ChildProcessError:
+            if waiting is not None and waiting.settle():
+                continue
             kept = _kept_status(id) if idtype == P_PID and options & WEXITED else None
             if kept is None:
                 raise
             if options & WNOWAIT:
                 _statuses[id] = kept
             return _result_of(id, kept[0])
+        finally:
+            if waiting is None:
+                _reaping.pop()
         if found is not None:
-            if not options & WNOWAIT and found.si_code not in (os.CLD_STOPPED, os.CLD_CONTINUED, os.CLD_TRAPPED):
+            if not options & WNOWAIT and found.si_code in _ENDS:
                 _tell_watcher(found.si_pid, _status_of(found))
             return found
         if options & WNOHANG:
@@ -239,10 +386,14 @@ def _watch(pid, callback, loop, ref):
 def _ended(watcher, callback):
     if _watched.pop(watcher.pid, None) is watcher and watcher.rstatus is not None:
         # Nobody else has seen this status.
-        while len(_statuses) >= _KEPT:
-            del _statuses[next(iter(_statuses))]
-        _statuses[watcher.pid] = watcher.rstatus, watcher.rusage
+        _keep_status(watcher.pid, watcher.rstatus, watcher.rusage)
     callback(watcher)
+
+
+def _keep_status(pid, status, usage):
+    while len(_statuses) >= _KEPT:
+        del _statuses[next(iter(_statuses))]
+    _statuses[pid] = status, usage
 
 
 def _kept_status(pid):
@@ -273,6 +424,8 @@ def _tell_watcher(pid, status):
 def _after_fork_in_child():
     _watched.clear()
     _statuses.clear()
+    _by_number.clear()
+    _reaping.clear()
 
 
 in_child(_after_fork_in_child)

@@ -1,10 +1,13 @@
 from collections.abc import Callable
 from os import waitid_result
 from resource import struct_rusage
+from typing import Any
 
 from hub.event_loop import EventLoop, child
+from typing_extensions import Self
 
 __all__ = [
+    "ByNumber",
     "fork_and_watch",
     "fork_gevent",
     "forkpty_and_watch",
@@ -16,6 +19,18 @@ __all__ = [
     "waitid",
     "waitpid",
 ]
+
+class ByNumber:
+    pid: int | None
+    told: Callable[[int], object] | None
+    found: tuple[int, struct_rusage] | None
+    def __init__(self, pid: int | None = None, told: Callable[[int], object] | None = None) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None: ...
+    def begin(self, start: Callable[[bytes, ByNumber, dict[ByNumber, int]], None], command: bytes) -> None: ...
+    def wait(self) -> int: ...
+    def give(self, found: tuple[int, struct_rusage]) -> None: ...
+    def settle(self) -> bool: ...
 
 def wait_for_exit(pid: int, timeout: float | None = None) -> None: ...
 def waitpid(pid: int, options: int, /) -> tuple[int, int]: ...

@@ -68,9 +68,10 @@ cdef extern from *:
     int shell_start(char *command, int *pid)
 
 
-def start(bytes command not None):
-    """Start a command (bytes) in a shell, and ignore the two signals. Returns its process number (int).
+def start(bytes command not None, waiting, dict table not None):
+    """Start a command (bytes) in a shell, and ignore the two signals.
 
+    Its process number (int) is ``waiting.pid`` then, and ``table[waiting]``, before any other code of Python's can run.
     heed_interrupts() is to be called once when it has ended. Raises OSError if it cannot be started; then not.
     """
     cdef int pid
@@ -82,7 +83,7 @@ def start(bytes command not None):
     if error:
         shell_heed()
         raise OSError(error, os.strerror(error))
-    return pid
+    table[waiting] = waiting.pid = pid
 
 
 def heed_interrupts():

@@ -7,6 +7,7 @@ greenlet, in the middle of its wait, and what they raise is raised there, at onc
 Python's own, default_int_handler, raises KeyboardInterrupt on the main greenlet anyhow: see hub.signals.
 """
 
+from contextlib import suppress
 from enum import IntEnum
 from signal import default_int_handler as _default_int_handler
 from signal import getsignal as _getsignal
@@ -17,11 +18,18 @@ from hub import get_hub_if_exists
 
 from greenio._patched.identity import in_thread
 
-__all__ = ["getsignal", "move_to_main", "require_main", "signal"]
+__all__ = ["call_before", "getsignal", "move_to_main", "require_main", "see_to_handler", "signal"]
+
+_before: dict = {}  # a signal -> what is called before its handler is
 
 
-class _OnMain:
-    """A handler that calls another on the main greenlet."""
+def call_before(signalnum, function):
+    """Have ``function()`` called before any handler of a signal (int) runs, wherever that is. It must not block."""
+    _before[signalnum] = function
+
+
+class _Wrapped:
+    """A handler that was set with the standard library's signal(), and what is to be called before it."""
 
     __slots__ = ("handler",)
 
@@ -29,6 +37,19 @@ class _OnMain:
         self.handler = handler
 
     def __call__(self, signalnum, frame):
+        _before[signalnum]()
+        return self.handler(signalnum, frame)
+
+
+class _OnMain(_Wrapped):
+    """A handler that calls another on the main greenlet."""
+
+    __slots__ = ()
+
+    def __call__(self, signalnum, frame):
+        before = _before.get(signalnum)
+        if before is not None:
+            before()
         hub = get_hub_if_exists()
         if hub is None or hub.destroyed:
             return self.handler(signalnum, frame)
@@ -39,8 +60,16 @@ def _belongs_on_main(handler):
     return callable(handler) and not isinstance(handler, (IntEnum, _OnMain)) and handler is not _default_int_handler
 
 
+def see_to_handler(signalnum):
+    """Let what is to be called before a signal's handler be so, whoever has set that. In other threads: nothing."""
+    handler = _getsignal(signalnum)
+    if _belongs_on_main(handler) and not isinstance(handler, _Wrapped):
+        with suppress(ValueError):  # in another thread
+            _set_signal(signalnum, _Wrapped(handler))
+
+
 def _inside(handler):
-    return handler.handler if isinstance(handler, _OnMain) else handler
+    return handler.handler if isinstance(handler, _Wrapped) else handler
 
 
 def require_main(name):
@@ -56,7 +85,7 @@ def signal(signalnum, handler):
     """
     require_main("signal")
     if _belongs_on_main(handler):
-        handler = _OnMain(handler)
+        handler = _OnMain(_inside(handler))
     return _inside(_set_signal(signalnum, handler))
 
 
@@ -71,6 +100,6 @@ def move_to_main():
         handler = _getsignal(signalnum)
         if _belongs_on_main(handler):
             try:
-                _set_signal(signalnum, _OnMain(handler))
+                _set_signal(signalnum, _OnMain(_inside(handler)))
             except ValueError:  # in another thread
                 return

@@ -33,10 +33,10 @@ GREENIO = [
         "_tasks.waiting", "_tasks.choosing", "_tasks.imap", "pool", "threadpool", "util",
     ]),
     ("settings; signals and forks of a program; gevent's names", ["config", "_tasks.program", "hub"]),
-    ("looking again; calls that may block for ever; a wait for a descriptor", [
+    ("looking again; calls that may block for ever; handlers; a wait for a descriptor", [
         "_descriptors.pauses", "_descriptors.holding", "_descriptors.blocking", "_descriptors.endpoint",
-        "_descriptors.readiness", "_descriptors.nowait", "_descriptors.children", "_descriptors.shell",
-        "_descriptors.signalfd",
+        "_descriptors.readiness", "_descriptors.nowait", "_patched.signal_handlers", "_descriptors.children",
+        "_descriptors.shell", "_descriptors.signalfd",
     ]),
     ("files and locks of files; many descriptors at once", [
         "_descriptors.buffered", "fileobject", "fs", "fcntl", "select", "selectors",
@@ -49,7 +49,7 @@ GREENIO = [
         "_descriptors.datagram", "_descriptors.whole", "_descriptors.connecting", "socket", "resolver.dnspython",
         "_descriptors.tls", "ssl",
     ]),
-    ("processes and signals", ["subprocess", "os", "_patched.signal_handlers", "signal"]),
+    ("processes and signals", ["subprocess", "os", "signal"]),
     ("servers", ["baseserver", "server"]),
     ("what patching puts in place, and whom it tells", [
         "_patched.home", "_patched.frames", "_patched.running_loop", "thread", "threading", "_patched.multiprocessing",
