@@ -329,9 +329,16 @@ def test_signals_without_descriptors(no_descriptors):
         standard_signal.pthread_sigmask(standard_signal.SIG_SETMASK, before)
 
 
+def until_waited_for(number):
+    """Wait until a greenlet is in select() or poll() for a descriptor: it lets others run first on a busy machine."""
+    with Timeout(10):
+        while number not in closing_module.listening():
+            sleep(0.001)
+
+
 def closing(sock):
-    """A call that closes it in another greenlet, once somebody waits."""
-    sleep(0.001)
+    """Close it once somebody waits for it in select() or poll(), or has it in an epoll."""
+    until_waited_for(sock.fileno())
     sock.close()
 
 
@@ -374,7 +381,7 @@ def test_closed_in_another_thread_while_it_is_polled(pair, close):
     poll = select.poll()
     poll.register(ours, select.POLLIN)
     job = told(poll.poll)
-    sleep(0.001)
+    until_waited_for(number)
     thread = threading.Thread(target=close, args=(ours,))
     thread.start()
     assert job.get(timeout=5) == [(number, select.POLLNVAL)]
@@ -384,8 +391,8 @@ def test_closed_in_another_thread_while_it_is_polled(pair, close):
 def test_closed_without_a_word_while_it_is_selected(pair):
     ours, theirs = pair
     job = told(lambda: select.select([ours], [], []))
-    sleep(0.001)
     number = ours.fileno()
+    until_waited_for(number)
     os.close(number)
     with pytest.raises(OSError) as caught:
         job.get(timeout=10)
@@ -406,7 +413,7 @@ def test_another_file_gets_the_number_without_a_word(pair, which, open_elsewhere
         poll = select.poll()
         poll.register(number, select.POLLIN)
         job = told(poll.poll)
-    sleep(0.001)
+    until_waited_for(number)
     if not open_elsewhere:
         os.close(kept)
     others = socketpair()
@@ -451,7 +458,8 @@ def test_closed_elsewhere_stays_as_the_kernel_says(pair):
     ours, theirs = pair
     kept = os.dup(theirs.fileno())
     job = told(lambda: select.select([ours], [], [], 0.02))
-    closing(theirs)  # another process, say, has its other end
+    sleep(0.001)
+    theirs.close()  # another process, say, has its other end
     assert job.get(timeout=5) == ([], [], [])
     os.close(kept)
 

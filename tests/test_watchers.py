@@ -227,11 +227,12 @@ class TestEachKind:
 
     def test_stat_of_a_file_that_appears(self, loop, tmp_path):
         path = tmp_path / "file"
+        (tmp_path / "written").write_text("here")
         with loop.stat(str(path), 0.005) as watcher:
 
             def make():
                 sleep(0.02)
-                path.write_text("here")
+                (tmp_path / "written").rename(path)
 
             fires(watcher, lambda: spawn(make))
             assert watcher.prev is None and watcher.attr.st_size == 4
