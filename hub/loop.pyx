@@ -530,15 +530,34 @@ cdef void timer_to_pool(timer_t *timer) noexcept nogil:
     timer.core.free_timers = timer
 
 
+cdef bint read_signals(core_t *core) noexcept nogil:
+    """Empty the pipe of signals, after those that were read before. Returns whether there were any."""
+    cdef char beyond[64]
+    cdef size_t room
+    cdef ssize_t count
+    cdef bint found = False
+    while True:
+        room = sizeof(core.signal_bytes) - <size_t> core.signal_count
+        if room > 0:
+            count = read(core.signal_read, core.signal_bytes + core.signal_count, room)
+        else:
+            room = sizeof(beyond)
+            count = read(core.signal_read, beyond, room)  # more than anybody's descriptor would have held
+        if count > 0:
+            found = True
+            if core.signal_count < <int> sizeof(core.signal_bytes):
+                core.signal_count += <int> count
+        if count < <ssize_t> room and not (count < 0 and errno == EINTR):
+            return found
+
+
 cdef void on_signal_pipe(uv_poll_t *handle, int status, int events) noexcept nogil:
     cdef core_t *core = <core_t *> handle.data
-    cdef ssize_t count
-    while True:
-        count = read(core.signal_read, core.signal_bytes, sizeof(core.signal_bytes))
-        if count > 0:
-            core.signal_count = <int> count
-        if count < <ssize_t> sizeof(core.signal_bytes) and not (count < 0 and errno == EINTR):
-            break
+    read_signals(core)
+    handle_signals_next(core)
+
+
+cdef inline void handle_signals_next(core_t *core) noexcept nogil:
     # In front: Python's handlers run before any greenlet goes on, so that what they raise does not come up
     # in whichever greenlet happened to be polling.
     if core.signals != NULL and not core.signals.queued:
@@ -756,9 +775,10 @@ cdef class Loop:
         Anybody may take the one slot of signal.set_wakeup_fd at any time (asyncio and gunicorn do), so it is
         looked at again before a sleep. Looking costs two system calls, so it is done at most every SLOT_CHECK
         nanoseconds; a timer sees to it that a sleep which begins before that is soon interrupted for it.
-        A user's descriptor is put back by release_signals(), and gets the signals that came meanwhile.
+        A user's descriptor is put back by release_signals(), and gets the signals that came meanwhile, and no others.
         """
         cdef uint64_t now
+        self.core.signal_count = 0
         if self.user_wakeup_fd == -2:
             now = self.core.now
             if now - self.signals_checked < SLOT_CHECK:
@@ -777,9 +797,10 @@ cdef class Loop:
         cdef int fd = self.user_wakeup_fd
         if fd != -2:
             restore_wakeup_fd(fd)
+            if read_signals(self.core):  # since the poll
+                handle_signals_next(self.core)
             if self.core.signal_count:
                 write(fd, self.core.signal_bytes, self.core.signal_count)
-        self.core.signal_count = 0
         return 0
 
     # --- timers ---

@@ -1207,8 +1207,6 @@ cdef class Scheduler(greenlet):
             loop.poll(True)
             if displaced:
                 loop.release_signals()
-            else:
-                loop.core.signal_count = 0
             self.begin_round()
             return 0
         except BaseException as error:
