@@ -6,13 +6,10 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 from hub import get_hub_if_exists
-
-SCRIPTS = Path(__file__).parent / "scripts"
-CERTIFICATES = Path(__file__).parent / "certificates"
+from places import CERTIFICATE, KEY, SCRIPTS
 
 # A shell starts what it runs in the background with SIGINT ignored, and processes that are started from there inherit
 # it: a script under test would be deaf to the Ctrl-C it is sent. A handler is not inherited.
@@ -162,7 +159,7 @@ def server_context():
     from greenio import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem")
+    context.load_cert_chain(CERTIFICATE, KEY)
     return context
 
 
@@ -171,4 +168,4 @@ def client_context():
     """A context of greenio.ssl for clients, which trusts that certificate."""
     from greenio import ssl
 
-    return ssl.create_default_context(cafile=CERTIFICATES / "cert.pem")
+    return ssl.create_default_context(cafile=CERTIFICATE)

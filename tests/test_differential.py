@@ -6,15 +6,14 @@ What differs, and stays so, has a program too, in differs/, and a row in docs/mo
 import importlib.util
 import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from places import CHECKOUT, TESTS
 
-HERE = Path(__file__).parent
-DIFFERING = HERE / "differential" / "differs"
-DOCUMENT = HERE.parent / "docs" / "monkey.md"
+DIFFERING = TESTS / "differential" / "differs"
+DOCUMENT = CHECKOUT / "docs" / "monkey.md"
 
-_spec = importlib.util.spec_from_file_location("compare", HERE / "differential" / "compare.py")
+_spec = importlib.util.spec_from_file_location("compare", TESTS / "differential" / "compare.py")
 compare = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(compare)
 

@@ -7,11 +7,11 @@ import socket
 import ssl
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from places import CERTIFICATE, CHECKOUT, KEY
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = CHECKOUT / "examples"
 TESTED = {
     "dns_lookup.py",
     "parallel_commands.py",
@@ -214,10 +214,9 @@ def example(name, *args):
 
 
 def test_tls_echo():
-    certificates = Path(__file__).parent / "certificates"
-    options = ["--cert", certificates / "cert.pem", "--key", certificates / "key.pem", "--port", 0]
+    options = ["--cert", CERTIFICATE, "--key", KEY, "--port", 0]
     with example("tls_echo.py", *options) as (port, process):
-        context = ssl.create_default_context(cafile=certificates / "cert.pem")
+        context = ssl.create_default_context(cafile=CERTIFICATE)
         with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
             with context.wrap_socket(plain, server_hostname="localhost") as client:
                 client.sendall(b"hello")

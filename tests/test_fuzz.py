@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-FUZZ = Path(__file__).parent / "fuzz"
+from places import TESTS
+
+FUZZ = TESTS / "fuzz"
 
 
 def run(*args, env=None, script="run.py"):

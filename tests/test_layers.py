@@ -1,12 +1,11 @@
 """The order of the modules is kept: by imports and cimports, and by the documents that tell of it."""
 
 import re
-from pathlib import Path
 
 import layers
 import pytest
+from places import CHECKOUT
 
-CHECKOUT = Path(__file__).parent.parent
 ORDER = layers.in_order()
 SOURCES = {}
 for package in ("hub", "greenio"):

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import hub
 import pytest
+from places import CHECKOUT
 
 import greenio
 
-CHECKOUT = Path(__file__).parent.parent
 MODULES = sorted(
     module.name
     for package in (hub, greenio)

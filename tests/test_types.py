@@ -14,11 +14,11 @@ from types import ModuleType
 
 import hub
 import pytest
+from places import CERTIFICATE, KEY, SCRIPTS
 
 import greenio
 
-CERTIFICATES = Path(__file__).parent / "certificates"
-PROGRAMS = Path(__file__).parent / "scripts" / "types"
+PROGRAMS = SCRIPTS / "types"
 FOLDER = Path(greenio.__file__).parents[1]
 MODULES = sorted(
     ["hub", "greenio"]
@@ -211,7 +211,7 @@ def test_it_does_the_same(tmp_path):
     for text in (program, with_ours(program)):
         (tmp_path / "program.py").write_text(text)
         result = subprocess.run(
-            [sys.executable, tmp_path / "program.py", CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"],
+            [sys.executable, tmp_path / "program.py", CERTIFICATE, KEY],
             capture_output=True, text=True, timeout=60, check=False, cwd="/",
         )  # fmt: skip
         assert (result.returncode, result.stderr) == (0, "")

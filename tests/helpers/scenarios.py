@@ -10,9 +10,10 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-FOLDER = Path(__file__).parents[1] / "scripts" / "patching"
+from places import SCRIPTS
+
+FOLDER = SCRIPTS / "patching"
 LIMIT = 15  # seconds for one scenario
 
 

@@ -5,12 +5,12 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from places import CHECKOUT, SCRIPTS
 
-FOLDER = Path(__file__).parent / "scripts" / "blocking"
-PAGE = Path(__file__).parents[1] / "docs" / "monkey.md"
+FOLDER = SCRIPTS / "blocking"
+PAGE = CHECKOUT / "docs" / "monkey.md"
 
 
 def rows():

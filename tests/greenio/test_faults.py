@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 import pytest
+from places import SCRIPTS
 
 from greenio import Timeout, get_hub, joinall, select, sleep, socket, spawn
 from greenio.lock import Semaphore
@@ -213,7 +214,7 @@ def test_a_peer_that_vanishes():
         pytest.skip("this user may not make a network namespace")
     result = subprocess.run(
         ["unshare", "--net", sys.executable, "vanishing_peer.py"],
-        capture_output=True, text=True, timeout=60, cwd=os.path.join(os.path.dirname(__file__), "scripts"),
+        capture_output=True, text=True, timeout=60, cwd=SCRIPTS,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     told = result.stdout.splitlines()

@@ -3,11 +3,11 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from places import CHECKOUT
 
-PAGE = Path(__file__).parents[1] / "docs" / "patched_script.md"
+PAGE = CHECKOUT / "docs" / "patched_script.md"
 
 
 @pytest.fixture

@@ -6,14 +6,11 @@ import shutil
 import socket as standard_socket
 import ssl as standard
 import struct
-from pathlib import Path
 
 import pytest
+from places import CERTIFICATE, KEY
 
 from greenio import joinall, sleep, socket, spawn, ssl, subprocess
-
-CERTIFICATES = Path(__file__).parent / "certificates"
-CERT, KEY = CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"
 
 
 @pytest.fixture
@@ -60,8 +57,11 @@ def test_the_module_offers_what_the_standard_one_does():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_old_function():
     first, second = socket.socketpair()
-    serving = spawn(ssl.wrap_socket, second, str(KEY), str(CERT), True)
-    with ssl.wrap_socket(first, ca_certs=str(CERT), cert_reqs=ssl.CERT_REQUIRED) as client, serving.get() as server:
+    serving = spawn(ssl.wrap_socket, second, str(KEY), str(CERTIFICATE), True)
+    with (
+        ssl.wrap_socket(first, ca_certs=str(CERTIFICATE), cert_reqs=ssl.CERT_REQUIRED) as client,
+        serving.get() as server,
+    ):
         assert type(client) is type(server) is ssl.SSLSocket
         client.send(b"x")
         assert server.recv(1) == b"x"
@@ -72,7 +72,7 @@ def test_the_old_function():
 
 def test_a_callback_that_swaps_the_context(connect, server_context):
     other = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    other.load_cert_chain(CERT, KEY)
+    other.load_cert_chain(CERTIFICATE, KEY)
     other.set_alpn_protocols(["h2"])
 
     def swap(sock, name, context):
@@ -128,11 +128,11 @@ def test_a_session_is_used_again(connect, client_context, version):
 
 
 def test_authentication_after_the_handshake(connect, client_context, server_context):
-    client_context.load_cert_chain(CERT, KEY)
+    client_context.load_cert_chain(CERTIFICATE, KEY)
     client_context.post_handshake_auth = True
     server_context.post_handshake_auth = True
     server_context.verify_mode = ssl.CERT_REQUIRED
-    server_context.load_verify_locations(CERT)
+    server_context.load_verify_locations(CERTIFICATE)
     client, server = connect()
     assert server.getpeercert(True) is None
     server.verify_client_post_handshake()
@@ -199,7 +199,14 @@ def test_a_write_that_must_read_first(connect):
 def test_a_change_of_keys(server_context):
     """OpenSSL's client asks for new keys, which our read must answer with a write."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{listener.getsockname()[1]}", "-CAfile", str(CERT)]
+        command = [
+            "openssl",
+            "s_client",
+            "-connect",
+            f"127.0.0.1:{listener.getsockname()[1]}",
+            "-CAfile",
+            str(CERTIFICATE),
+        ]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
@@ -365,7 +372,7 @@ def test_truststore(server_context):
     """Its context is a subclass that passes everything on to one of the standard library's."""
     truststore = pytest.importorskip("truststore", reason="the package truststore is not installed")
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(CERT)
+    context.load_verify_locations(CERTIFICATE)
     first, second = socket.socketpair()
     serving = spawn(server_context.wrap_socket, second, server_side=True)
     with context.wrap_socket(first, server_hostname="localhost") as client, serving.get() as server:

@@ -5,25 +5,22 @@ import re
 import socket as standard_socket
 import ssl as standard
 import threading
-from pathlib import Path
 
 import pytest
+from places import CERTIFICATE, KEY
 
 from greenio import socket, ssl
-
-CERTIFICATES = Path(__file__).parent / "certificates"
-CERT, KEY = CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"
 
 
 def server_context():
     context = standard.SSLContext(standard.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERT, KEY)
+    context.load_cert_chain(CERTIFICATE, KEY)
     context.set_alpn_protocols(["h2"])
     return context
 
 
 def client_context():
-    context = standard.create_default_context(cafile=CERT)
+    context = standard.create_default_context(cafile=CERTIFICATE)
     context.set_alpn_protocols(["h2"])
     return context
 
@@ -118,7 +115,7 @@ def lines(sock):
 
 
 def send_certificate(sock):
-    with open(CERT, "rb") as file:
+    with open(CERTIFICATE, "rb") as file:
         return sock.sendfile(file, 10, 1000), file.tell()
 
 

@@ -10,16 +10,14 @@ import select as standard_select
 import socket as standard
 import tempfile
 import weakref
-from pathlib import Path
 
 import pytest
+from places import CERTIFICATE, KEY
 
 from greenio import Timeout, get_hub, select, selectors, sleep, socket, spawn, ssl
 from greenio.event import Event
 from greenio.socket import create_connection, create_server, socketpair, wait_read, wait_readwrite, wait_write
 
-CERTIFICATES = Path(__file__).parent / "certificates"
-CERT, KEY = CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"
 BIG = b"0123456789abcdef" * (1 << 19)  # 8 MiB: more than any buffers hold
 
 
@@ -80,12 +78,12 @@ class Peers:
 
 def server_context():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERT, KEY)
+    context.load_cert_chain(CERTIFICATE, KEY)
     return context
 
 
 def client_context():
-    return ssl.create_default_context(cafile=CERT)
+    return ssl.create_default_context(cafile=CERTIFICATE)
 
 
 # --- sockets ----------------------------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
+from places import SCRIPTS
 
-SCRIPT = Path(__file__).parent / "scripts" / "read_stdin.py"
+SCRIPT = SCRIPTS / "read_stdin.py"
 WAYS = ["wait_read", "read", "readv", "FileObject", "FileObject beside", "descriptor", "duplicate", "input"]
 
 

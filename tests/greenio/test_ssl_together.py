@@ -10,28 +10,25 @@ import ssl as standard
 import termios
 import threading
 from itertools import permutations
-from pathlib import Path
 
 import pytest
+from places import CERTIFICATE, KEY
 
 from greenio import Timeout, joinall, sleep, socket, spawn, ssl, subprocess
 from greenio.event import Event
 
-CERTIFICATES = Path(__file__).parent / "certificates"
-CERT, KEY = CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"
-
 
 def contexts(version=None, client_certificate=False):
     server = standard.SSLContext(standard.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(CERT, KEY)
-    client = standard.create_default_context(cafile=CERT)
+    server.load_cert_chain(CERTIFICATE, KEY)
+    client = standard.create_default_context(cafile=CERTIFICATE)
     if version is not None:
         server.maximum_version = client.maximum_version = version
     if client_certificate:
-        client.load_cert_chain(CERT, KEY)
+        client.load_cert_chain(CERTIFICATE, KEY)
         client.post_handshake_auth = server.post_handshake_auth = True
         server.verify_mode = standard.CERT_REQUIRED
-        server.load_verify_locations(CERT)
+        server.load_verify_locations(CERTIFICATE)
     return client, server
 
 

@@ -6,9 +6,9 @@ import socket as standard
 import struct
 import subprocess as standard_subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from places import SCRIPTS
 
 import greenio.os
 from greenio import Timeout, sleep, spawn, subprocess
@@ -301,6 +301,6 @@ def test_a_process_of_the_standard_library_s_reads_it_too(pair):
 
 def test_processes_of_a_fork_server():
     """The server, which is not patched, gets a listener and pipes of a patched program."""
-    script = Path(__file__).parent / "scripts" / "forkserver_children.py"
+    script = SCRIPTS / "forkserver_children.py"
     result = standard_subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
     assert (result.stdout, result.stderr) == ("['asked', 'answered']\n[0, 2, 4, 6, 8] 0\n", "")

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from hub import LoopExit, get_hub
 from name_server import DEAF, REFUSED, SERVFAIL, SILENT, TRUNCATED, NameServer
+from places import SCRIPTS
 
 from greenio import Timeout, config, joinall, sleep, spawn
 from greenio import socket as cooperative
@@ -454,7 +454,7 @@ def test_kinds_of_addresses(address, kind):
 
 
 def test_everything_is_found_as_the_system_finds_it():
-    script = Path(__file__).parent / "scripts" / "names_as_the_system_finds_them.py"
+    script = SCRIPTS / "names_as_the_system_finds_them.py"
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs `unshare --mount`, which this user may not call")
     result = subprocess.run(

@@ -12,11 +12,11 @@ import subprocess
 import threading
 import time
 import weakref
-from pathlib import Path
 
 import greenlet as greenlet_module
 import pytest
 from hub import InvalidSwitchError, InvalidThreadUseError, Wait
+from places import CHECKOUT
 
 from greenio import Greenlet, GreenletExit, Timeout, get_hub, sleep, spawn, spawn_later, spawn_raw, wait_any
 from greenio.event import Event
@@ -24,7 +24,7 @@ from greenio.lock import Lock, RLock, Semaphore
 from greenio.queue import Queue
 from greenio.socket import socketpair
 
-HEADERS = Path(__file__).parent.parent / "hub"
+HEADERS = CHECKOUT / "hub"
 
 
 @pytest.fixture

@@ -5,14 +5,11 @@ import shutil
 import socket as standard_socket
 import ssl as standard
 import threading
-from pathlib import Path
 
 import pytest
+from places import CERTIFICATE, KEY
 
 from greenio import Timeout, joinall, sleep, socket, spawn, ssl, subprocess
-
-CERTIFICATES = Path(__file__).parent / "certificates"
-CERT, KEY = CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem"
 
 
 @pytest.fixture
@@ -237,8 +234,8 @@ def test_sni_alpn_and_sessions(plain_pair, client_context, server_context):
 
 def test_client_certificates(plain_pair, client_context, server_context):
     server_context.verify_mode = ssl.CERT_REQUIRED
-    server_context.load_verify_locations(CERT)
-    client_context.load_cert_chain(CERT, KEY)
+    server_context.load_verify_locations(CERTIFICATE)
+    client_context.load_cert_chain(CERTIFICATE, KEY)
     client, server = plain_pair
     serving = spawn(server_context.wrap_socket, server, server_side=True)
     with client_context.wrap_socket(client, server_hostname="localhost"):
@@ -285,7 +282,7 @@ def test_openssl_as_a_client(server_context):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         command = ["openssl", "s_client", "-connect", f"127.0.0.1:{listener.getsockname()[1]}", "-quiet", "-no_ign_eof"]
         with subprocess.Popen(
-            [*command, "-CAfile", CERT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [*command, "-CAfile", CERTIFICATE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as process:
             accepted, _ = listener.accept()
             with server_context.wrap_socket(accepted, server_side=True) as sock:
@@ -301,9 +298,9 @@ def test_openssl_as_a_client(server_context):
 def test_openssl_as_a_server(client_context):
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", CERT, "-key", KEY, "-rev", "-quiet"]
+    options = ["-accept", f"127.0.0.1:{port}", "-cert", CERTIFICATE, "-key", KEY, "-rev", "-quiet"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ["openssl", "s_server", *options], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         for _ in range(500):
             try:
@@ -325,10 +322,10 @@ def test_get_server_certificate(server_context):
             with server_context.wrap_socket(accepted, server_side=True) as sock:
                 sock.recv(1)
 
-        for options in ({}, {"ca_certs": CERT}):
+        for options in ({}, {"ca_certs": CERTIFICATE}):
             serving = spawn(serve)
             found = ssl.get_server_certificate(listener.getsockname(), **options)
-            assert found.split() == CERT.read_text().split()
+            assert found.split() == CERTIFICATE.read_text().split()
             serving.join()
 
 

@@ -3,11 +3,11 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from places import SCRIPTS
 
-SCRIPT = Path(__file__).parent / "scripts" / "what_children_get.py"
+SCRIPT = SCRIPTS / "what_children_get.py"
 
 
 def printed(way):
