@@ -40,7 +40,7 @@ def parameters(paths):
 
 
 @pytest.mark.parametrize("path", parameters(compare.programs()))
-def test_a_program(path, compared):
+def test_a_program_does_the_same_natively_and_patched(path, compared):
     native, patched = compared[path]
     assert not compare.difference(native, patched), compare.difference(native, patched)
     assert len(native.output.splitlines()) > 3, "the program tells next to nothing"

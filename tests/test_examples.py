@@ -58,7 +58,7 @@ def test_every_example_is_tested():
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_echo_server(signum):
+def test_the_echo_server_ends_by_a_signal_and_tells_its_counts(signum):
     with echo_server() as (server, port):
         with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
             client.sendall(b"hello")
@@ -95,7 +95,7 @@ def test_echo_server_when_the_port_is_taken():
     assert result.stderr.startswith("cannot listen: ") and len(result.stderr.splitlines()) == 1
 
 
-def test_echo_client():
+def test_the_echo_client_prints_what_comes_back():
     with echo_server() as (_, port):
         result = run("echo_client.py", "--port", port, input="one\ntwo\n")
     assert (result.returncode, result.stdout, result.stderr) == (0, "one\ntwo\n", "")
@@ -108,7 +108,7 @@ def test_clients_when_nobody_listens(name):
     assert "refused" in result.stderr and len(result.stderr.splitlines()) == 1
 
 
-def test_echo_load():
+def test_the_echo_load_tells_its_figures():
     with echo_server() as (_, port):
         result = run("echo_load.py", "--port", port, "--connections", 20, "--size", 3000, "--seconds", 0.3)
     assert result.returncode == 0, result.stderr
@@ -126,13 +126,13 @@ def test_echo_load_bad_arguments(bad):
     assert bad[0] in result.stderr
 
 
-def test_producer_consumer():
+def test_producer_and_consumer_take_turns():
     result = run("producer_consumer.py")
     expected = "".join(f"produced {i}\n    consumed {i}\n" for i in range(1, 11))
     assert (result.returncode, result.stdout, result.stderr) == (0, expected, "")
 
 
-def test_interleave():
+def test_two_greenlets_interleave():
     result = run("interleave.py")
     assert result.stdout.splitlines() == [
         "Running in foo",
@@ -143,7 +143,7 @@ def test_interleave():
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_worker_pool():
+def test_the_worker_pool_tells_its_progress():
     result = run("worker_pool.py", "--jobs", 40, "--workers", 20)
     assert result.returncode == 0, result.stderr
     bar, summary = result.stdout.splitlines()[-2:]
@@ -151,14 +151,14 @@ def test_worker_pool():
     assert re.fullmatch(r"40 jobs, 20 at a time, in \d+\.\d seconds", summary)
 
 
-def test_pipeline():
+def test_the_pipeline_counts_words():
     result = run("pipeline.py", "a bb cc", "ddd e")
     assert result.returncode == 0, result.stderr
     assert result.stdout == "2 words of 1 letters\n2 words of 2 letters\n1 words of 3 letters\n"
     assert "words of 5 letters" in run("pipeline.py").stdout
 
 
-def test_task_group():
+def test_the_task_group_cancels_what_is_late():
     result = run("task_group.py")
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [
@@ -171,7 +171,7 @@ def test_task_group():
     ]
 
 
-def test_parallel_commands():
+def test_commands_run_in_parallel_and_their_ends_are_told():
     result = run("parallel_commands.py")
     assert result.returncode == 1, result.stderr
     lines = result.stdout.splitlines()
@@ -180,14 +180,14 @@ def test_parallel_commands():
     assert run("parallel_commands.py", "true", "echo x").returncode == 0
 
 
-def test_dns_lookup():
+def test_the_dns_lookup_prints_addresses():
     result = run("dns_lookup.py", "127.0.0.1", "::1", "x" * 70)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[:2] == ["127.0.0.1: 127.0.0.1", "::1: ::1"]
     assert "localhost: 127.0.0.1" in run("dns_lookup.py", "localhost").stdout
 
 
-def test_port_forward():
+def test_the_port_forward_passes_data_and_ends():
     with echo_server() as (_, port):
         command = [sys.executable, str(EXAMPLES / "port_forward.py"), "0", f"127.0.0.1:{port}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forwarder:
@@ -213,7 +213,7 @@ def example(name, *args):
             process.kill()
 
 
-def test_tls_echo():
+def test_the_tls_echo_survives_a_client_without_tls():
     options = ["--cert", CERTIFICATE, "--key", KEY, "--port", 0]
     with example("tls_echo.py", *options) as (port, process):
         context = ssl.create_default_context(cafile=CERTIFICATE)
@@ -230,7 +230,7 @@ def test_tls_echo():
         assert process.communicate(timeout=30)[0] == "ended\n" and process.returncode == 0
 
 
-def test_udp_echo():
+def test_the_udp_echo_answers_and_counts():
     with example("udp_echo.py", "--port", 0) as (port, process):
         with socket.socket(type=socket.SOCK_DGRAM) as client:
             client.settimeout(30)
@@ -240,7 +240,7 @@ def test_udp_echo():
         assert process.communicate(timeout=30)[0] == "1 datagrams\n"
 
 
-def test_patched_requests():
+def test_patched_requests_fetch_all_files():
     result = subprocess.run(
         [sys.executable, EXAMPLES / "patched_requests.py", "--files", "10", "--at-once", "5"],
         capture_output=True, text=True, timeout=60, check=False,

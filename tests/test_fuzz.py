@@ -20,7 +20,7 @@ def test_a_seed_is_a_program():
     assert first.stdout == second.stdout != other.stdout and "thread 0 (main)" in first.stdout
 
 
-def test_a_handful():
+def test_programs_of_a_handful_of_seeds_run():
     """Programs of seeds that have shown faults before."""
     done = run("--programs", 6, "--at-once", 3, "--seconds", 0.5, "--seed", 0, "--", "--without", "Sockets")
     assert done.returncode == 0, done.stdout

@@ -426,7 +426,7 @@ def until_parked(greenlet):
 
 @pytest.mark.parametrize("how", ["kill", "timeout", "twice"])
 @pytest.mark.parametrize("name", CASES)
-def test_interrupted(name, how, peers):
+def test_a_call_that_is_interrupted_leaves_nothing_waiting(name, how, peers):
     counts = get_hub().statistics()
     case = CASES[name](peers)
     call = next(case)

@@ -71,7 +71,7 @@ def test_every_call_is_in_the_table():
     "name, where",
     [(name, where) for name, how in ROWS.items() for where in (WHERE[:1] if how == "blocking" else WHERE)],
 )
-def test_row(tried, name, where):
+def test_what_a_row_says_is_so(tried, name, where):
     found, stderr = tried[name, where]
     how = ROWS[name]
     assert found is not None, f"the call did not end, or raised; {how} is wrong, or it is broken:\n{stderr}"

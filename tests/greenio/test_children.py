@@ -97,7 +97,7 @@ def test_stopped_and_continued():
         end(pid)
 
 
-def test_waitid(ticks):
+def test_waitid_finds_children_by_number_group_and_descriptor(ticks):
     pid = child(3)
     for _ in range(2):
         assert os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT).si_status == 3
@@ -127,7 +127,7 @@ def test_in_another_thread():
     assert found == pids
 
 
-def test_without_pidfd(monkeypatch, ticks):
+def test_waiting_needs_no_pidfd(monkeypatch, ticks):
     monkeypatch.setattr(children, "_pidfd_open", None)
     pid = child(3)
     assert os.waitpid(pid, 0) == (pid, 3 << 8) and ticks
@@ -324,7 +324,7 @@ def test_fork_gevent_does_not_warn(busy_parent):
     os.waitpid(pid, 0)
 
 
-def test_forkpty():
+def test_the_child_of_a_forkpty_has_a_terminal():
     for fork in (os.forkpty_gevent, os.forkpty_and_watch):
         pid, master = fork()
         if pid == 0:

@@ -13,7 +13,7 @@ from greenio.socket import socketpair
 
 
 @pytest.mark.parametrize("kind", [SimpleQueue, Queue, LifoQueue, PriorityQueue])
-def test_queues(kind):
+def test_the_queue_that_has_an_item_is_chosen(kind):
     first, second = kind(), kind()
     second.put(1)
     assert wait_any(first, second) == (second, 1)
@@ -41,7 +41,7 @@ def test_events_results_and_greenlets():
 
 
 @pytest.mark.parametrize("make", [Lock, RLock, Semaphore])
-def test_locks(make):
+def test_a_lock_that_is_chosen_is_held(make):
     lock, other = make(), Lock()
     other.acquire()
     assert wait_any(other, lock) == (lock, True)
@@ -59,7 +59,7 @@ def test_locks(make):
     assert not lock.locked() and other.locked() and "0 waiting" in repr(other)
 
 
-def test_channel():
+def test_a_channel_is_chosen_when_somebody_puts():
     channel, queue = Channel(), Queue()
     job = spawn(channel.put, 1)
     assert wait_any(queue, channel) == (channel, 1)
@@ -96,7 +96,7 @@ def test_nothing_is_taken_from_the_others():
     assert second.get_nowait() == 2
 
 
-def test_timeout():
+def test_nothing_is_taken_after_a_timeout():
     queue, event = Queue(), Event()
     with pytest.raises(TimeoutError, match="none of <Queue"):
         wait_any(queue, event, timeout=0.001)
@@ -105,7 +105,7 @@ def test_timeout():
     assert queue.get_nowait() == 1
 
 
-def test_killed():
+def test_nothing_is_taken_by_a_greenlet_that_is_killed():
     queue, semaphore = Queue(), Semaphore(0)
     job = spawn(wait_any, queue, semaphore)
     sleep(0)
@@ -154,7 +154,7 @@ def test_many_choosers_lose_nothing():
             queue.get_nowait()
 
 
-def test_across_threads():
+def test_threads_that_choose_get_every_item_once():
     first, second, got = Queue(), Queue(), []
 
     def put(queue, base):

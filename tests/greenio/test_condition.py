@@ -53,7 +53,7 @@ def test_needs_the_lock(condition):
             method()
 
 
-def test_wait_for():
+def test_wait_for_goes_on_when_the_predicate_holds():
     condition, values = Condition(), []
 
     def consumer():
@@ -105,7 +105,7 @@ def test_a_notification_is_not_lost_with_a_killed_waiter():
     assert log == [("b", True)]
 
 
-def test_between_threads():
+def test_a_condition_serves_threads_and_greenlets():
     condition, items, taken = Condition(), [], []
 
     def consume():

@@ -36,7 +36,7 @@ def test_how_many_frames_are_recorded(restored):
 
 
 @pytest.mark.parametrize(("text", "value"), [("1", True), ("YES", True), ("off", False), ("", False), (" true ", True)])
-def test_booleans(text, value):
+def test_words_are_understood_as_booleans(text, value):
     assert boolean(text) is value
 
 

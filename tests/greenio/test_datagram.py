@@ -69,7 +69,7 @@ def outcome(name, module, args):
     return type(caught.value), message, getattr(caught.value, "errno", None)
 
 
-def test_ipv6():
+def test_addresses_of_ipv6_are_the_standard_librarys():
     try:
         first = bound(socket, standard.AF_INET6, ("::1", 0))
     except OSError as error:
@@ -82,7 +82,7 @@ def test_ipv6():
 
 
 @pytest.mark.parametrize("name", ["path", "abstract"])
-def test_unix(tmp_path, name):
+def test_addresses_of_unix_sockets_are_the_standard_librarys(tmp_path, name):
     first_name, second_name = ((str(tmp_path / n) if name == "path" else b"\0greenio-" + os.urandom(8)) for n in "ab")
     with bound(socket, standard.AF_UNIX, first_name) as first, bound(standard, standard.AF_UNIX, second_name) as second:
         second.sendto(b"x", first_name)

@@ -133,7 +133,7 @@ def test_nobody_sets_it():
     assert "waits on <greenio.Event" in str(caught.value) and "1 waiting" in str(caught.value)
 
 
-def test_other_threads():
+def test_an_event_wakes_waiters_in_other_threads():
     event = Event()
     thread = threading.Timer(0.01, event.set)
     thread.start()
@@ -171,7 +171,7 @@ def test_loop_exit_when_the_last_thread_has_ended():
 
 
 @pytest.mark.parametrize("timeout", ["soon", float("nan")])
-def test_bad_timeouts(timeout):
+def test_a_bad_timeout_is_refused_and_leaves_no_waiter(timeout):
     event = Event()
     with pytest.raises((TypeError, ValueError)):
         event.wait(timeout)

@@ -113,7 +113,7 @@ def test_greenlets_of_one_process(path):
 
 
 @pytest.mark.parametrize("arguments", [(-1, standard.LOCK_EX), ("x", standard.LOCK_EX), (0, "x"), (10**6, 2), (0,)])
-def test_bad_arguments(function, arguments):
+def test_bad_arguments_raise_what_the_standard_library_raises(function, arguments):
     with pytest.raises(Exception) as expected:
         getattr(standard, function)(*arguments)
     with pytest.raises(type(expected.value)) as caught:
@@ -121,7 +121,7 @@ def test_bad_arguments(function, arguments):
     assert getattr(caught.value, "errno", None) == getattr(expected.value, "errno", None)
 
 
-def test_names():
+def test_all_other_names_are_the_standard_librarys():
     for name in dir(standard):
         if not name.startswith("_") and name not in fcntl.__all__:
             assert getattr(fcntl, name) is getattr(standard, name), name

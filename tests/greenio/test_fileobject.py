@@ -48,7 +48,7 @@ def test_there_and_back(pipe):
         writer.write(b"x")
 
 
-def test_text():
+def test_text_is_encoded_and_decoded():
     reader, writer = os.pipe()
     with FileObjectPosix(writer, "w", encoding="utf-8") as out:
         out.write("gr\u00fcn\nzwei\n")
@@ -92,7 +92,7 @@ def test_a_terminal_is_left_as_it_is():
     os.close(master)
 
 
-def test_modes():
+def test_a_file_does_what_its_mode_says():
     reader, writer = os.pipe()
     with FileObjectPosix(reader, "rb", 0) as ours:
         assert ours.readable() and not ours.writable() and not ours.seekable() and ours.fileno() == reader
@@ -164,7 +164,7 @@ def test_collected_without_being_closed(mode, buffering):
         os.fstat(reader)
 
 
-def test_both_ways():
+def test_a_socket_is_read_and_written_through_one_file():
     ours, theirs = socket.socketpair()
     with ours, theirs:
         with FileObjectPosix(os.dup(ours.fileno()), "r+b") as file:

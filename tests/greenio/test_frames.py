@@ -10,5 +10,5 @@ def outcomes():
 
 
 @pytest.mark.parametrize("name", scenarios.names("frames.py"))
-def test_frames(outcomes, name):
+def test_each_thread_is_where_it_runs_or_waits(outcomes, name):
     assert outcomes[name] is None, outcomes[name]

@@ -63,7 +63,7 @@ def test_each_function_runs_in_a_thread(monkeypatch):
         assert getattr(fs, name).__doc__ and getattr(fs, name).__name__ == name
 
 
-def test_errors(tmp_path):
+def test_errors_are_the_standard_librarys(tmp_path):
     with pytest.raises(FileNotFoundError):
         fs.open(tmp_path / "none")
     with pytest.raises(FileNotFoundError):

@@ -49,7 +49,7 @@ def fail(error=ValueError):
 
 
 class TestLife:
-    def test_states(self):
+    def test_states_from_start_to_end(self):
         g = Greenlet(lambda: "value")
         assert not g and not g.ready() and not g.dead and not g.started and g.value is None
         g.start()
@@ -67,7 +67,7 @@ class TestLife:
         g.join()
         assert ran == [1]
 
-    def test_arguments(self):
+    def test_arguments_are_kept_until_the_end(self):
         g = spawn(lambda *args, **kwargs: (args, kwargs), 1, 2, key=3)
         assert g.args == (1, 2) and g.kwargs == {"key": 3}
         assert g.get() == ((1, 2), {"key": 3})
@@ -88,11 +88,11 @@ class TestLife:
         assert spawn().get() is None
 
     @pytest.mark.parametrize("make", [spawn, Greenlet, spawn_raw])
-    def test_not_callable(self, make):
+    def test_what_cannot_be_called_is_refused(self, make):
         with pytest.raises(TypeError, match="callable"):
             make(5)
 
-    def test_spawn_later(self):
+    def test_spawn_later_starts_after_its_delay(self):
         order = []
         later = spawn_later(0.002, order.append, "later")
         soon = spawn_later(0, order.append, "soon")
@@ -103,7 +103,7 @@ class TestLife:
         with pytest.raises(ValueError, match="NaN"):
             spawn_later(float("nan"), print)
 
-    def test_subclass(self):
+    def test_a_subclass_runs_its_own_run(self):
         class Doubles(Greenlet):
             def __init__(self, number):
                 super().__init__()
@@ -134,7 +134,7 @@ class TestLife:
 
         assert spawn(chain, 3000).get() == 0
 
-    def test_failure(self, silent):
+    def test_get_raises_the_error_of_the_function_each_time(self, silent):
         g = spawn(fail)
         g.join()
         assert not g.successful() and g.ready() and g.value is None
@@ -185,7 +185,7 @@ class TestLife:
         g.join()
         assert BlockingSwitchOutError.__name__ in errors.getvalue()
 
-    def test_with(self, silent):
+    def test_a_with_block_joins_or_kills_at_its_end(self, silent):
         with Greenlet.spawn(sleep, 0.001) as g:
             assert not g.ready()
         assert g.ready() and g.successful()
@@ -233,7 +233,7 @@ class TestLife:
 
 
 class TestKill:
-    def test_before_start(self):
+    def test_a_greenlet_killed_before_its_start_never_runs(self):
         ran = []
         g = Greenlet(ran.append, 1)
         g.kill()
@@ -251,7 +251,7 @@ class TestKill:
         sleep(0.003)
         assert ran == [] and told == [g] and isinstance(g.value, GreenletExit)
 
-    def test_while_waiting(self):
+    def test_a_waiting_greenlet_is_unwound(self):
         cleaned = []
 
         def work():
@@ -290,13 +290,13 @@ class TestKill:
         assert g.kill(what) is None
         assert isinstance(g.exception, KeyError) and not g.successful()
 
-    def test_bad_exception(self):
+    def test_what_is_no_exception_is_refused(self):
         g = spawn(sleep, 0)
         with pytest.raises(TypeError, match="BaseException"):
             g.kill("a string")
         g.join()
 
-    def test_caught(self):
+    def test_a_greenlet_that_catches_it_goes_on(self):
         go_on = Event()
 
         def stubborn():
@@ -318,7 +318,7 @@ class TestKill:
         g.kill()
         assert g.value == "went on"
 
-    def test_oneself(self):
+    def test_a_greenlet_that_kills_itself_ends_at_its_next_wait(self):
         def work():
             getcurrent().kill(block=False)
             sleep(10)
@@ -346,7 +346,7 @@ class TestKill:
         with pytest.raises(LookupError, match="main"):
             sleep(5)
 
-    def test_raw_greenlets(self, silent):
+    def test_raw_greenlets_are_killed_by_the_function_kill(self, silent):
         cleaned = []
 
         def work():
@@ -381,7 +381,7 @@ class TestKill:
         g.kill(KeyError("k"))
         assert g.dead and len(raised) == 1
 
-    def test_throw(self):
+    def test_throw_ends_it_before_and_after_its_start(self):
         g = Greenlet(sleep, 10)
         g.throw(GreenletExit("early"))
         assert g.dead and g.value.args == ("early",)
@@ -391,7 +391,7 @@ class TestKill:
         g.join(5)
         assert g.value.args == ("late",)
 
-    def test_killall(self):
+    def test_killall_ends_raw_and_unbegun_greenlets_too(self):
         greenlets = [spawn(sleep, 10) for _ in range(10)]
         sleep(0)
         greenlets.append(spawn(sleep, 10))
@@ -424,7 +424,7 @@ class TestKill:
 
 
 class TestLinks:
-    def test_all_kinds(self, silent):
+    def test_each_kind_of_link_is_called_for_its_outcome(self, silent):
         got = []
         good, bad = spawn(lambda: 1), spawn(fail)
         for g in (good, bad):
@@ -449,7 +449,7 @@ class TestLinks:
         raw, linked = places
         assert raw is get_hub() and linked is not get_hub() and linked is not get_hub().main
 
-    def test_late(self):
+    def test_links_made_after_the_end_are_called_soon(self):
         g = spawn(lambda: None)
         g.join()
         got = []
@@ -459,7 +459,7 @@ class TestLinks:
         sleep(0.001)
         assert got == [g, g]
 
-    def test_unlink(self):
+    def test_a_link_that_was_taken_back_is_not_called(self):
         got = []
         g = spawn(lambda: None)
         g.link(got.append)
@@ -487,7 +487,7 @@ class TestLinks:
         assert got == [g]
         assert errors.getvalue().count("TypeError") + errors.getvalue().count("Error") >= 2
 
-    def test_not_callable(self):
+    def test_a_link_that_cannot_be_called_is_refused(self):
         g = Greenlet()
         for link in (g.link, g.rawlink, g.link_value, g.link_exception):
             with pytest.raises(TypeError, match="callable"):
@@ -495,7 +495,7 @@ class TestLinks:
 
 
 class TestPlaces:
-    def test_names(self):
+    def test_the_name_is_a_number_until_one_is_set(self):
         g = Greenlet(sleep, 1)
         assert g.name == f"Greenlet-{g.minimal_ident}" and g.name in repr(g) and "sleep(1)" in repr(g)
         g.name = "worker"
@@ -512,7 +512,7 @@ class TestPlaces:
         gc.collect()
         assert min(ident, *idents) == ident or Greenlet().minimal_ident == ident
 
-    def test_tree(self):
+    def test_children_share_the_tree_locals_of_their_spawner(self):
         def child():
             return getcurrent().spawning_greenlet(), getcurrent().spawn_tree_locals
 
@@ -524,15 +524,15 @@ class TestPlaces:
         assert spawner is me and tree is me.spawn_tree_locals and tree == {"key": "value"}
         assert me.spawning_greenlet() is get_hub().main
 
-    def test_stack(self):
+    def test_the_spawning_stack_begins_where_it_was_made(self):
         g = Greenlet(sleep)
         line = sys._getframe().f_lineno - 1
         frame = g.spawning_stack
-        assert (frame.f_lineno, frame.f_code.co_name) == (line, "test_stack")
+        assert (frame.f_lineno, frame.f_code.co_name) == (line, "test_the_spawning_stack_begins_where_it_was_made")
         assert frame.f_back is not None
-        assert g.format_spawn() == f"{__file__}:{line} in test_stack"
+        assert g.format_spawn() == f"{__file__}:{line} in {frame.f_code.co_name}"
 
-    def test_spawn_callbacks(self):
+    def test_spawn_callbacks_are_told_of_each_start(self):
         seen = []
         Greenlet.add_spawn_callback(seen.append)
         try:
@@ -566,7 +566,7 @@ class TestContext:
         finally:
             self.variable.reset(token)
 
-    def test_another(self):
+    def test_a_context_that_is_given_is_used(self):
         context = contextvars.Context()
         context.run(self.variable.set, "chosen")
         assert spawn(self.variable.get, context=context).get() == "chosen"
@@ -584,17 +584,20 @@ class TestContext:
 
 
 class TestReports:
-    def test_uncaught(self, errors):
+    def test_an_uncaught_error_is_reported_with_name_and_place(self, errors):
         g = spawn(fail)
         line = sys._getframe().f_lineno - 1
         g.name = "the culprit"
         g.join()
         text = errors.getvalue()
         assert text.startswith("Traceback") and "ValueError: failed" in text
-        assert '"the culprit"' in text and f"test_greenlet.py:{line} in test_uncaught" in text
+        assert (
+            '"the culprit"' in text
+            and f"test_greenlet.py:{line} in test_an_uncaught_error_is_reported_with_name_and_place" in text
+        )
 
     @pytest.mark.parametrize("quiet", [GreenletExit, SystemExit])
-    def test_quiet_ones(self, errors, quiet):
+    def test_an_exit_is_not_reported(self, errors, quiet):
         if quiet is SystemExit:
             with pytest.raises(SystemExit):
                 spawn(fail, quiet).join()
@@ -657,7 +660,7 @@ class TestReports:
         assert "ValueError: failed" in errors.getvalue()
 
 
-def test_raw_greenlet():
+def test_a_raw_greenlet_runs_its_function_once():
     done = []
     g = spawn_raw(lambda *args, **kwargs: done.append((args, kwargs)), 1, two=2)
     assert g.loop is get_hub().loop
@@ -678,7 +681,7 @@ def test_sleep_zero_takes_turns():
 
 
 @pytest.mark.parametrize("bad", ["1", None, float("nan")])
-def test_bad_sleeps(bad):
+def test_sleep_refuses_what_is_no_number_of_seconds(bad):
     with pytest.raises((TypeError, ValueError)):
         sleep(bad)
 
@@ -699,7 +702,7 @@ def test_a_negative_sleep_is_a_turn():
     assert order == [1]
 
 
-def test_idle():
+def test_idle_lets_ready_greenlets_run():
     order = []
     spawn(order.append, 1)
     idle()

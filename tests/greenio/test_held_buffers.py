@@ -51,7 +51,7 @@ def check_free(buffer):
 
 
 @pytest.mark.parametrize("how", RECEIVING)
-def test_receiving(sockets, how):
+def test_a_buffer_is_held_while_a_receive_waits(sockets, how):
     ours, theirs = sockets
     buffer = bytearray(8)
     waiting = spawn(RECEIVING[how], ours, buffer)
@@ -99,7 +99,7 @@ def test_a_list_that_is_changed_meanwhile(sockets):
 
 
 @pytest.mark.parametrize("method", ["send", "sendall", "sendmsg"])
-def test_sending(sockets, method):
+def test_a_buffer_is_held_while_a_send_waits(sockets, method):
     ours, theirs = sockets
     ours.setblocking(False)
     with suppress(BlockingIOError):
@@ -116,7 +116,7 @@ def test_sending(sockets, method):
     check_free(buffer)
 
 
-def test_files(pipe):
+def test_buffers_are_held_while_files_wait(pipe):
     """Also of those who wait for their turn."""
     reader, writer = pipe
     with FileObjectPosix(reader, "rb", closefd=False) as file:
@@ -148,7 +148,7 @@ def test_writing_to_a_pipe(pipe):
     check_free(buffer)
 
 
-def test_tls(sockets, server_context, client_context):
+def test_buffers_are_held_while_tls_waits(sockets, server_context, client_context):
     ours, theirs = sockets
     serving = spawn(server_context.wrap_socket, theirs, server_side=True)
     with client_context.wrap_socket(ours, server_hostname="localhost") as client, serving.get() as server:

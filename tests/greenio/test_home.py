@@ -10,5 +10,5 @@ def outcomes():
 
 
 @pytest.mark.parametrize("name", scenarios.names("homes.py"))
-def test_homes(outcomes, name):
+def test_a_thread_lives_where_it_belongs(outcomes, name):
     assert outcomes[name] is None, outcomes[name]

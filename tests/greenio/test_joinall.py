@@ -51,7 +51,7 @@ class TestOrder:
         greenlets = in_order([2, 0, 3, 1])
         assert [g.value for g in joinall(greenlets)] == [2, 0, 3, 1]
 
-    def test_iwait(self):
+    def test_iwait_yields_them_as_they_end(self):
         greenlets = in_order([3, 1, 0, 2])
         assert [g.get() for g in iwait(greenlets)] == [3, 1, 0, 2]
 
@@ -63,12 +63,12 @@ class TestOrder:
     def test_nothing_to_wait_for(self):
         assert joinall([]) == [] and wait([]) == [] and list(iwait([])) == []
 
-    def test_any_iterable(self):
+    def test_joinall_takes_any_iterable(self):
         greenlets = in_order([0, 1])
         killall(greenlets[2:])
         assert len(joinall(g for g in greenlets[:2])) == 2
 
-    def test_one_twice(self):
+    def test_a_greenlet_that_is_given_twice_counts_once(self):
         greenlet = spawn(sleep, 0.001)
         assert joinall([greenlet, greenlet]) == [greenlet]
         assert list(iwait([greenlet, greenlet])) == [greenlet]
@@ -84,7 +84,7 @@ class TestCount:
     def test_more_than_there_are(self):
         assert len(joinall(in_order([1, 0], 2), count=5)) == 2
 
-    def test_zero(self):
+    def test_a_count_of_zero_waits_for_none(self):
         greenlets = in_order([0], 1)
         assert joinall(greenlets, count=0) == []
         joinall(greenlets)
@@ -98,7 +98,7 @@ class TestTimeout:
         assert list(iwait([slow, quick], timeout=0.001)) == [quick]
         slow.kill()
 
-    def test_zero(self):
+    def test_a_timeout_of_zero_finds_those_that_have_ended(self):
         slow = spawn(sleep, 60)
         assert joinall([slow], timeout=0) == []
         slow.kill()
@@ -125,7 +125,7 @@ class TestErrors:
         assert joinall([failing]) == [failing]  # unless asked, an error is a way to finish
         del get_hub().__dict__["_exception_stream"]
 
-    def test_no_error(self):
+    def test_without_an_error_all_are_returned(self):
         greenlets = in_order([1, 0], 2)
         assert [g.value for g in joinall(greenlets, raise_error=True)] == [1, 0]
 
@@ -205,7 +205,7 @@ class TestWithoutObjects:
 
 
 class TestKillall:
-    def test_all_kinds(self):
+    def test_greenlets_in_every_state_are_killed(self):
         """Running, waiting, ready, not begun, finished, and bare greenlets."""
         reached = []
 
@@ -231,7 +231,7 @@ class TestKillall:
         assert [str(g.exception) for g in greenlets] == ["'over'"] * 3
         del get_hub().__dict__["_exception_stream"]
 
-    def test_without_waiting(self):
+    def test_killall_without_block_returns_at_once(self):
         greenlets = [spawn(sleep, 60) for _ in range(3)]
         sleep(0)
         killall(greenlets, block=False)

@@ -202,7 +202,7 @@ def test_many_locals_in_one_greenlet_leave_nothing():
     assert spawn(work).get() <= 1
 
 
-def test_copy():
+def test_a_copy_has_the_data_and_is_apart():
     data = Initialised(1)
     data.change()
     twin = copy.copy(data)

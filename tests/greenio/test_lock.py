@@ -50,7 +50,7 @@ def test_a_late_comer_does_not_overtake(kind):
     lock.release()
 
 
-def test_timeouts(kind):
+def test_an_acquire_that_timed_out_leaves_no_waiter(kind):
     lock = kind()
 
     def other():
@@ -143,7 +143,7 @@ def test_an_exception_in_the_block_releases(kind):
     assert not lock.locked()
 
 
-def test_nobody_releases(kind):
+def test_a_lock_that_nobody_can_release_is_named_in_the_error(kind):
     lock = kind()
     lock.acquire()
 
@@ -185,7 +185,7 @@ def test_collected_with_waiters_of_its_own(kind):
     assert reference() is None
 
 
-def test_between_threads(kind):
+def test_a_lock_excludes_threads_and_greenlets(kind):
     lock, inside, most = kind(), [], []
 
     def work():
@@ -263,7 +263,7 @@ def test_released_in_the_middle_of_an_acquire(make):
 # --- semaphores -------------------------------------------------------------------------------------------------
 
 
-def test_semaphore_counts():
+def test_a_semaphore_counts_acquires_and_releases():
     semaphore = Semaphore(2)
     assert semaphore.counter == 2 and not semaphore.locked() and semaphore.ready()
     assert semaphore.acquire() and semaphore.acquire()
@@ -307,7 +307,7 @@ def test_release_of_very_many():
         BoundedSemaphore(1).release(2**63 - 1)
 
 
-def test_bounded():
+def test_a_bounded_semaphore_refuses_one_release_too_many():
     semaphore = BoundedSemaphore(1)
     with pytest.raises(ValueError, match="more often"):
         semaphore.release()
@@ -335,7 +335,7 @@ def test_wait_while_others_take():
     assert taking.get() and looking.get() == 0
 
 
-def test_semaphore_links():
+def test_links_of_a_semaphore_are_called_once():
     semaphore, calls = Semaphore(0), []
     semaphore.rawlink(lambda source: calls.append(source.counter))
     assert semaphore.linkcount() == 1
@@ -344,7 +344,7 @@ def test_semaphore_links():
     assert calls == [1] and semaphore.linkcount() == 0
 
 
-def test_dummy():
+def test_a_dummy_semaphore_never_waits():
     dummy = DummySemaphore(3)
     with dummy:
         assert dummy.acquire() and dummy.acquire(False, 1) and dummy.wait() == 1

@@ -100,7 +100,7 @@ def get_or_time_out(queue):
         max_size=30,
     ),
 )
-def test_queue(kind, maxsize, steps):
+def test_queues_behave_as_their_model(kind, maxsize, steps):
     queue, model = kind(maxsize), QueueModel(kind, maxsize)
     jobs = []
     for name, number, elsewhere in steps:
@@ -162,7 +162,7 @@ def test_queue(kind, maxsize, steps):
     st.integers(0, 3),
     st.lists(st.one_of(st.just("acquire"), st.just("release"), st.just("thread"), st.integers(0, 20)), max_size=40),
 )
-def test_semaphore(value, steps):
+def test_a_semaphore_behaves_as_its_model(value, steps):
     semaphore = Semaphore(value)
     counter, line, jobs, done = value, deque(), [], set()
     for step in steps:
@@ -195,7 +195,7 @@ def test_semaphore(value, steps):
 
 @quick
 @given(st.integers(1, 4), st.lists(st.one_of(st.just("spawn"), st.integers(0, 20)), max_size=30))
-def test_pool(size, steps):
+def test_a_pool_behaves_as_its_model(size, steps):
     """Jobs run until they are told to end, or killed; the next that waits for a place takes it, in order."""
     pool = Pool(size)
     gates, spawners, inside = [], [], []

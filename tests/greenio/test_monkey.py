@@ -9,7 +9,7 @@ from greenio import monkey
 
 
 @pytest.mark.parametrize("name", scenarios.names("calls.py"))
-def test_calls(name):
+def test_a_call_of_patching_does_what_it_says(name):
     scenarios.alone("calls.py", name)
 
 

@@ -31,13 +31,13 @@ if __name__ == "__main__":
 """
 
 
-def test_a_script(run, tmp_path):
+def test_a_script_is_run_patched_with_its_arguments(run, tmp_path):
     result = run(tmp_path / "script.py", "--verbose", "x", script=LOOK, cwd="/")
     path = tmp_path / "script.py"
     assert (result.stdout, result.stderr) == (f"{[str(path), '--verbose', 'x']} {tmp_path} True True\n", "")
 
 
-def test_a_module(run, tmp_path):
+def test_a_module_is_run_as_main(run, tmp_path):
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text("")
     (tmp_path / "package" / "__main__.py").write_text("import sys; print(__name__, __package__, sys.argv[1:])")
@@ -46,7 +46,7 @@ def test_a_module(run, tmp_path):
         assert (result.stdout, result.stderr) == ("__main__ package ['-x']\n", "")
 
 
-def test_options(run, tmp_path):
+def test_options_say_what_is_patched(run, tmp_path):
     path = tmp_path / "script.py"
     assert run("--time", path, script=LOOK).stdout.endswith(" True False\n")
     assert run("--no-time", path, script=LOOK).stdout.endswith(" False True\n")
@@ -56,7 +56,7 @@ def test_options(run, tmp_path):
 
 
 @pytest.mark.parametrize("args, told", [((), "say what to run"), (("--nonsense", "x"), "no option '--nonsense'")])
-def test_misuse(run, args, told):
+def test_misuse_is_told_in_a_line(run, args, told):
     result = run(*args)
     assert result.returncode == 1 and told in result.stderr and "Traceback" not in result.stderr
 

@@ -30,7 +30,7 @@ def test_all_are_known():
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_ends(name):
+def test_a_patched_process_ends_as_it_should(name):
     result = scenarios.alone("ends.py", name)
     said = [line for line in result.stdout.splitlines() if not line.startswith("{")]
     assert (said, result.returncode) == (SAID[name], 0), result.stderr

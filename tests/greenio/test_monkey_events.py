@@ -5,5 +5,5 @@ import scenarios
 
 
 @pytest.mark.parametrize("name", scenarios.names("plugins.py"))
-def test_plugins(name):
+def test_plugins_are_told_and_may_refuse(name):
     scenarios.alone("plugins.py", name)

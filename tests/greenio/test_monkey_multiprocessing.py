@@ -10,5 +10,5 @@ def outcomes():
 
 
 @pytest.mark.parametrize("name", scenarios.names("semlocks.py"))
-def test_locks(outcomes, name):
+def test_locks_of_multiprocessing_wait_cooperatively(outcomes, name):
     assert outcomes[name] is None, outcomes[name]

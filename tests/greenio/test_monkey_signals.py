@@ -10,5 +10,5 @@ def outcomes():
 
 
 @pytest.mark.parametrize("name", scenarios.names("signals.py"))
-def test_signals(outcomes, name):
+def test_signals_are_handled_in_a_patched_process(outcomes, name):
     assert outcomes[name] is None, outcomes[name]

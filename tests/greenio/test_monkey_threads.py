@@ -10,5 +10,5 @@ def outcomes():
 
 
 @pytest.mark.parametrize("name", scenarios.names("threads.py"))
-def test_threads(outcomes, name):
+def test_threading_works_in_a_patched_process(outcomes, name):
     assert outcomes[name] is None, outcomes[name]

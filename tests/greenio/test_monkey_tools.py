@@ -33,7 +33,7 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("order", [("cProfile", "greenio.monkey"), ("greenio.monkey", "cProfile")])
-def test_profiler(run, order):
+def test_a_profiler_sees_a_patched_program(run, order):
     said = run("-m", order[0], "-m", order[1], "script.py")
     assert said.startswith("end") and re.search(r"script\.py:3\(work\)", said)
 
@@ -59,7 +59,7 @@ print(seen)
 
 
 @pytest.mark.skipif(not hasattr(sys, "monitoring"), reason="sys.monitoring is there from CPython 3.12 on")
-def test_monitoring(run):
+def test_monitoring_sees_each_greenlet_run(run):
     assert run("-c", MONITORED) == "['0', '1', '2']\n"
 
 
@@ -75,6 +75,6 @@ thread.join()
 """
 
 
-def test_faulthandler(run):
+def test_faulthandler_dumps_a_patched_program(run):
     said = run("-c", DUMPED)
     assert said.startswith("Current thread 0x") and " in dumps\n" in said

@@ -44,7 +44,7 @@ def child(code=0, seconds=0.02, end=None):
     return pid
 
 
-def test_sleep(ticks):
+def test_sleep_lets_others_run(ticks):
     assert time.sleep(0.01) is None and ticks
     assert time.monotonic is standard_time.monotonic
     with pytest.raises(ValueError, match="non-negative"):
@@ -83,7 +83,7 @@ def test_non_blocking_descriptors(pipe):
     filling.kill()
 
 
-def test_regular_files(tmp_path):
+def test_regular_files_are_read_and_written(tmp_path):
     fd = standard.open(tmp_path / "file", standard.O_RDWR | standard.O_CREAT)
     assert os.write(fd, b"x" * 10_000) == 10_000 and os.tp_write(fd, b"end") == 3
     standard.lseek(fd, 0, 0)
@@ -91,7 +91,7 @@ def test_regular_files(tmp_path):
     standard.close(fd)
 
 
-def test_sendfile(tmp_path):
+def test_sendfile_sends_all_to_a_slow_reader(tmp_path):
     (tmp_path / "file").write_bytes(b"y" * 500_000)
     ours, theirs = socketpair()
     with ours, theirs, open(tmp_path / "file", "rb") as file:
@@ -204,7 +204,7 @@ def test_close_wakes_those_of_other_threads(how):
     standard.close(writer)
 
 
-def test_blocking_sockets(ticks):
+def test_blocking_sockets_are_read_and_written_without_blocking(ticks):
     ours, theirs = standard_socket.socketpair()
     datagrams = standard_socket.socketpair(type=standard_socket.SOCK_DGRAM)
     with ours, theirs, datagrams[0], datagrams[1]:
@@ -219,7 +219,7 @@ def test_blocking_sockets(ticks):
         assert len(reading.get()) == 20_000
 
 
-def test_a_terminal(ticks):
+def test_a_terminal_is_waited_for_both_ways(ticks):
     master, terminal = pty.openpty()
     try:
         job = spawn(os.read, terminal, 100)
@@ -310,7 +310,7 @@ def test_times_that_are_none(bad):
 
 
 @pytest.mark.parametrize("options", [0, os.WUNTRACED])
-def test_waitpid(ticks, options):
+def test_waitpid_gets_a_status_once(ticks, options):
     pid = child(3)
     assert os.waitpid(pid, os.WNOHANG) == (0, 0)
     found, status = os.waitpid(pid, options)
@@ -372,7 +372,7 @@ def test_a_pipe_of_popen_that_is_collected_is_closed(tmp_path):
     subprocess._cleanup()
 
 
-def test_names():
+def test_other_names_are_the_standard_librarys():
     assert os.path is standard.path and os.environ is standard.environ and os.getpid() == standard.getpid()
 
 

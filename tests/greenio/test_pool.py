@@ -55,7 +55,7 @@ def test_apply_and_map(pool):
     assert pool.map(double, []) == []
 
 
-def test_async_forms(pool):
+def test_async_forms_call_back_with_the_result(pool):
     seen = []
     assert pool.apply_async(double, (5,), callback=seen.append).get() == 10
     assert pool.map_async(double, range(5), callback=seen.append).get() == [0, 2, 4, 6, 8]
@@ -70,7 +70,7 @@ def test_async_forms(pool):
     assert len(seen) == 2
 
 
-def test_errors(pool):
+def test_the_error_of_a_job_is_raised_by_what_gets_its_result(pool):
     with pytest.raises(KeyError):
         pool.apply(fail_on_two, (2,))
     with pytest.raises(KeyError):
@@ -80,7 +80,7 @@ def test_errors(pool):
     assert pool.join(timeout=5) is True
 
 
-def test_imap(pool):
+def test_imap_yields_results_in_order(pool):
     assert list(pool.imap(double, range(10))) == list(range(0, 20, 2))
     assert sorted(pool.imap_unordered(double, range(10))) == list(range(0, 20, 2))
     assert list(pool.imap(pow, [2, 3], [3, 2])) == [8, 9]
@@ -135,7 +135,7 @@ def test_imap_maxsize_holds_back():
 # --- Group ------------------------------------------------------------------------------------------------------
 
 
-def test_members():
+def test_members_leave_a_group_when_they_end():
     outside = spawn(sleep, 10)
     group = Group(outside)
     job = group.spawn(sleep, 0.001)
@@ -160,7 +160,7 @@ def test_a_finished_greenlet_leaves_at_once():
     assert group.join(timeout=1) is True
 
 
-def test_join():
+def test_join_waits_for_all_members():
     group = Group()
     job = group.spawn(sleep, 10)
     assert group.join(timeout=0.001) is False
@@ -207,7 +207,7 @@ def test_kill_with_a_timeout():
     group.join()
 
 
-def test_killone():
+def test_killone_ends_one_member_only():
     group = Group()
     first, second = group.spawn(sleep, 10), group.spawn(sleep, 10)
     sleep(0)
@@ -258,7 +258,7 @@ def test_a_full_pool():
     assert pool.free_count() == 2 == pool.wait_available()
 
 
-def test_sizes():
+def test_the_size_says_how_many_run():
     assert Pool().free_count() == 1 == Pool().wait_available() and not Pool().full()
     assert Pool(0).full()
     with pytest.raises(PoolFull):

@@ -51,7 +51,7 @@ def kind(request):
     return request.param
 
 
-def test_order():
+def test_items_come_out_in_the_order_of_the_kind():
     def out_of(made):
         return [made.get() for _ in range(len(made))]
 
@@ -93,7 +93,7 @@ def test_empty_and_full(kind):
     assert Empty is standard.Empty and Full is standard.Full
 
 
-def test_negative_timeouts(kind):
+def test_negative_timeouts_are_refused(kind):
     made = kind(1)
     with pytest.raises(ValueError, match="non-negative"):
         made.get(timeout=-1)
@@ -186,7 +186,7 @@ def test_forced_out_of_get_gives_the_item_back(kind):
     assert made.get_nowait() == "item"
 
 
-def test_peek(kind):
+def test_peek_leaves_the_item_there(kind):
     made = kind()
     jobs = [spawn(made.peek), spawn(made.peek, True, 5)]
     sleep(0)
@@ -198,7 +198,7 @@ def test_peek(kind):
         made.peek(timeout=0.001)
 
 
-def test_maxsize(kind):
+def test_a_larger_maxsize_lets_waiting_putters_go_on(kind):
     assert kind().maxsize == kind(None).maxsize == kind(0).maxsize == 0 and kind(3).maxsize == 3
     assert kind(-1).maxsize == -1 and not kind(-1).full()
     assert not kind(0).full()
@@ -212,7 +212,7 @@ def test_maxsize(kind):
     assert made.qsize() == 4
 
 
-def test_iteration(kind):
+def test_iteration_ends_at_stop_iteration(kind):
     made = kind()
     job = spawn(lambda: list(made))
     sleep(0)
@@ -262,13 +262,13 @@ def test_in_a_callback(kind):
     assert seen == [1]
 
 
-def test_nobody_puts(kind):
+def test_a_get_that_nothing_can_wake_is_named_in_the_error(kind):
     made = kind()
     with pytest.raises(LoopExit, match="waits on <"):
         made.get()
 
 
-def test_between_threads(kind):
+def test_every_item_passes_between_threads_once(kind):
     made, results = kind(3), []
 
     def put(numbers):
@@ -334,7 +334,7 @@ def test_tasks_of_direct_hand_overs(with_tasks):
     assert with_tasks(items=[1, 2], unfinished_tasks=5).unfinished_tasks == 5
 
 
-def test_shutdown(with_tasks):
+def test_a_queue_that_is_shut_down_gives_what_it_has_and_takes_nothing(with_tasks):
     made = with_tasks(2)
     made.put(1)
     made.shutdown()

@@ -58,7 +58,7 @@ PORTS = [0, 80, "80", "http", b"http", None, "nonsense", -1, 70000, 2**70, 1.5]
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=repr)
-def test_getaddrinfo(which, host):
+def test_getaddrinfo_answers_as_the_standard_librarys(which, host):
     for port in PORTS:
         assert outcome(getaddrinfo, host, port) == outcome(standard.getaddrinfo, host, port), (host, port)
 
@@ -74,7 +74,7 @@ OPTIONS = list(
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", None], ids=repr)
-def test_getaddrinfo_options(which, host):
+def test_getaddrinfo_heeds_all_its_options(which, host):
     for options in OPTIONS:
         if host == "localhost" and options[0] == standard.AF_INET6:
             continue  # a question to a name server where /etc/hosts has no such address
@@ -86,7 +86,7 @@ def test_getaddrinfo_options(which, host):
 
 @pytest.mark.parametrize("name", ["gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getfqdn"])
 @pytest.mark.parametrize("host", LOCAL, ids=repr)
-def test_gethostby(which, name, host):
+def test_gethostby_functions_answer_as_the_standard_librarys(which, name, host):
     assert outcome(getattr(cooperative, name), host) == outcome(getattr(standard, name), host)
 
 
@@ -94,7 +94,7 @@ def test_gethostby(which, name, host):
     ("127.0.0.1", 80), ("127.0.0.1", 65535), ("localhost", 80),
     ("127.0.0.1",), (), "127.0.0.1", ("127.0.0.1", "80"), ("127.0.0.1", -1),
 ], ids=repr)  # fmt: skip
-def test_getnameinfo(which, address):
+def test_getnameinfo_answers_as_the_standard_librarys(which, address):
     for flags in (0, standard.NI_NUMERICHOST, standard.NI_NUMERICSERV, 3, standard.NI_NAMEREQD, standard.NI_DGRAM):
         assert outcome(cooperative.getnameinfo, address, flags) == outcome(standard.getnameinfo, address, flags)
 
@@ -319,7 +319,7 @@ def test_a_silent_address_is_not_waited_for(listener, silent, resolves_to):
         assert sock.getpeername() == listener  # tried when the first had timed out
 
 
-def test_all_fail(refused, resolves_to):
+def test_the_error_is_told_when_no_address_answers(refused, resolves_to):
     resolves_to(refused, refused)
     with pytest.raises(ConnectionRefusedError):
         create_connection(("host", 1), happy_eyeballs_delay=0.01)

@@ -100,7 +100,7 @@ NODATA = standard.gaierror, (standard.EAI_NODATA, "No address associated with ho
 AGAIN = standard.gaierror, (standard.EAI_AGAIN, "Temporary failure in name resolution")
 
 
-def test_addresses(server):
+def test_addresses_of_both_families_are_found(server):
     assert getaddrinfo("both.test", 80, type=STREAM) == [
         (INET6, STREAM, 6, "", ("::1", 80, 0, 0)),
         (INET, STREAM, 6, "", ("127.0.0.2", 80)),
@@ -114,7 +114,7 @@ def test_addresses(server):
     assert gethostbyname_ex("both.test") == ("both.test", [], ["127.0.0.2", "127.0.0.3"])
 
 
-def test_families(server):
+def test_a_family_that_is_asked_for_is_the_only_one(server):
     assert getaddrinfo("both.test", 80, INET6, STREAM) == [(INET6, STREAM, 6, "", ("::1", 80, 0, 0))]
     assert getaddrinfo("six.test", 80, type=STREAM) == [(INET6, STREAM, 6, "", ("::1", 80, 0, 0))]
     assert error_of(getaddrinfo, "answer.test", 80, INET6) == NODATA
@@ -139,7 +139,7 @@ def test_hosts_of_several_search_domains_are_not_mixed():
     assert merged([(None, standard.EAI_NODATA), (None, standard.EAI_AGAIN)]) == (None, standard.EAI_AGAIN)
 
 
-def test_canonical_names(server):
+def test_aliases_lead_to_the_canonical_name(server):
     found = getaddrinfo("alias.test", 80, 0, STREAM, 0, standard.AI_CANONNAME)
     assert [each[3] for each in found] == ["both.test", "", ""]
     assert gethostbyname_ex("alias.test") == ("both.test", ["alias.test", "middle.test"], ["127.0.0.2", "127.0.0.3"])
@@ -474,7 +474,7 @@ def test_everything_is_found_as_the_system_finds_it():
         (["[2001:db8::1]:5353", "[::1]"], [("2001:db8::1", 5353), ("::1", None)]),
     ],
 )  # fmt: skip
-def test_name_servers(value, expected):
+def test_name_servers_are_read_from_the_setting(value, expected):
     with settings(resolver_nameservers=value):
         assert name_servers() == expected
 

@@ -59,7 +59,7 @@ def test_ready_at_once(wait, pair):
     assert wait(ours, 0) == wait(ours, None) == wait(ours, 5) == [ours.fileno()]
 
 
-def test_ready_later(wait, pair):
+def test_a_descriptor_that_gets_ready_later_ends_the_wait(wait, pair):
     ours, theirs = pair
     for timeout in (None, 5):
         job = spawn(wait, ours, timeout)
@@ -70,13 +70,13 @@ def test_ready_later(wait, pair):
         ours.recv(1)
 
 
-def test_timeout(wait, pair):
+def test_nothing_is_returned_after_the_timeout(wait, pair):
     started = time.monotonic()
     assert wait(pair[0], 0.01) == []
     assert time.monotonic() - started >= 0.01
 
 
-def test_killed(wait, pair):
+def test_a_wait_that_is_killed_leaves_nothing(wait, pair):
     job = spawn(wait, pair[0], None)
     sleep(0)
     job.kill()
@@ -102,7 +102,7 @@ def test_several_greenlets_on_one_descriptor(wait, pair):
     assert [job.value for job in jobs] == [[ours.fileno()]] * 5
 
 
-def test_in_threads(wait, pair):
+def test_other_threads_may_wait_for_the_same_descriptor(wait, pair):
     ours, theirs = pair
     found = []
     thread = threading.Thread(target=lambda: found.append(wait(ours, 5)))
@@ -165,7 +165,7 @@ def test_select_does_not_spin_on_what_it_did_not_ask_for(monkeypatch):
 # --- poll -------------------------------------------------------------------------------------------------------
 
 
-def test_poll_object(pair):
+def test_a_poll_object_does_what_the_systems_does(pair):
     ours, theirs = pair
     poll = select.poll()
     poll.register(ours)
@@ -189,7 +189,7 @@ def test_poll_object(pair):
 # --- epoll ------------------------------------------------------------------------------------------------------
 
 
-def test_epoll_object(pair):
+def test_an_epoll_object_does_what_the_systems_does(pair):
     ours, theirs = pair
     epoll = select.epoll()
     epoll.register(ours)
@@ -268,7 +268,7 @@ def test_selector_with_data(pair):
         assert selector.select(0.001) == []
 
 
-def test_many_descriptors():
+def test_one_of_many_descriptors_is_told():
     pairs = [socketpair() for _ in range(400)]
     try:
         job = spawn(select.select, [ours for ours, _ in pairs], [], [], 5)
@@ -298,7 +298,7 @@ def no_descriptors(monkeypatch):
     monkeypatch.setattr(signal, "_open_signalfd", refuse)
 
 
-def test_without_descriptors(pair, no_descriptors, ticks):
+def test_waiting_goes_on_where_no_descriptor_is_left(pair, no_descriptors, ticks):
     ours, theirs = pair
     poll = select.poll()
     poll.register(ours, select.POLLIN)

@@ -60,10 +60,10 @@ def ready():
 class TestTimeouts:
     """With something that is ready, so that whatever is taken for a timeout comes back at once."""
 
-    def test_select(self, timeout, ready):
+    def test_select_takes_the_same_timeouts(self, timeout, ready):
         same(lambda module, _: module.select([ready], [], [], timeout))
 
-    def test_poll(self, timeout, ready):
+    def test_poll_takes_the_same_timeouts(self, timeout, ready):
         def call(module, _):
             poll = module.poll()
             poll.register(ready, module.POLLIN)
@@ -71,7 +71,7 @@ class TestTimeouts:
 
         same(call)
 
-    def test_epoll(self, timeout, ready):
+    def test_epoll_takes_the_same_timeouts(self, timeout, ready):
         def call(module, _):
             with module.epoll() as epoll:
                 epoll.register(ready, module.EPOLLIN)
@@ -80,7 +80,7 @@ class TestTimeouts:
         same(call)
 
     @pytest.mark.parametrize("name", ["SelectSelector", "PollSelector", "EpollSelector"])
-    def test_selectors(self, timeout, name, ready):
+    def test_selectors_take_the_same_timeouts(self, timeout, name, ready):
         def call(_, module):
             with getattr(module, name)() as selector:
                 selector.register(ready, module.EVENT_READ)
@@ -90,7 +90,7 @@ class TestTimeouts:
 
 
 @pytest.mark.parametrize("descriptor", ODD_DESCRIPTORS, ids=lambda each: repr(each)[:20])
-def test_odd_descriptors(descriptor):
+def test_odd_descriptors_raise_the_same(descriptor):
     same(lambda module, _: module.select([descriptor], [], [], 0.001))
     same(lambda module, _: module.select([], [], [descriptor], 0.001))
     for method in ("register", "modify", "unregister"):
@@ -150,7 +150,7 @@ def closed(made):
 
 @pytest.mark.parametrize("name", MISUSE)
 @pytest.mark.leaves_things
-def test_misuse(name):
+def test_misuse_raises_the_same(name):
     before = set(os.listdir("/proc/self/fd"))
     same(MISUSE[name])
     for number in set(os.listdir("/proc/self/fd")) - before:
@@ -186,7 +186,7 @@ def test_urgent_data_is_an_exceptional_state():
 
 
 @pytest.mark.parametrize("seconds", [0.0001, 0.0009, 0.0015, 0.004])
-def test_never_early(pair, seconds):
+def test_no_wait_ends_early(pair, seconds):
     poll, epoll = select.poll(), select.epoll()
     poll.register(pair[0], select.POLLIN)
     epoll.register(pair[0], select.EPOLLIN)

@@ -39,7 +39,7 @@ def no_connection(server):
 
 
 class TestServing:
-    def test_many_clients(self):
+    def test_many_clients_are_served_at_once(self):
         with StreamServer(("127.0.0.1", 0), echo) as server:
             assert server.started and server.server_port == server.address[1] and server.server_host == "127.0.0.1"
             asking = [spawn(ask, server, b"%d" % number) for number in range(50)]
@@ -82,7 +82,7 @@ class TestServing:
                 sock.sendall(b"x")
                 assert sock.recv(1) == b"x"
 
-    def test_started_again(self):
+    def test_a_stopped_server_can_be_started_again(self):
         server = StreamServer(("127.0.0.1", 0), echo)
         for _ in range(3):
             server.start()
@@ -172,7 +172,7 @@ class TestLimits:
     @pytest.mark.parametrize(
         ("spawn", "error"), [(0, ValueError), (-1, ValueError), ("five", TypeError), (1.5, TypeError)]
     )
-    def test_bad_limits(self, spawn, error):
+    def test_bad_limits_are_refused(self, spawn, error):
         with pytest.raises(error):
             StreamServer(("127.0.0.1", 0), echo, spawn=spawn)
 
@@ -247,7 +247,7 @@ class TestErrors:
         with pytest.raises(TypeError, match="callable"):
             StreamServer(("127.0.0.1", 0), 5)
 
-    def test_no_handler(self):
+    def test_a_server_without_a_handler_does_not_start(self):
         server = StreamServer(("127.0.0.1", 0))
         with pytest.raises(TypeError, match="StreamServer has no handler"):
             server.start()
@@ -281,16 +281,16 @@ class TestErrors:
         (80, (standard.AF_INET6, ("", 80))),
     ],
 )
-def test_addresses(written, parsed):
+def test_addresses_are_parsed_however_written(written, parsed):
     assert parse_address(written) == parsed
 
 
 @pytest.mark.parametrize("written", [None, "host", "host:", "host:99999", (1,), ("host", "80"), True, 1.5])
-def test_bad_addresses(written):
+def test_what_is_no_address_is_refused(written):
     with pytest.raises(ValueError):
         parse_address(written)
 
 
-def test_repr():
+def test_repr_tells_state_address_and_handler():
     server = StreamServer(("127.0.0.1", 8000), echo)
     assert "stopped" in repr(server) and "handle=echo" in repr(server) and "8000" in repr(server)

@@ -55,7 +55,7 @@ def send_from_child(number, seconds=0.01):
     return os.posix_spawn("/bin/sh", ["sh", "-c", f"sleep {seconds}; kill -{int(number)} {os.getpid()}"], os.environ)
 
 
-def test_names():
+def test_other_names_are_the_standard_librarys():
     for name in dir(standard):
         if not name.startswith("_") and name not in signal.__all__:
             assert getattr(signal, name) is getattr(standard, name), name
@@ -72,7 +72,7 @@ def pausing(count):
     return jobs
 
 
-def test_pause(handled, ticks):
+def test_pause_returns_after_a_handler_ran(handled, ticks):
     (waiting,) = pausing(1)
     pid = send_from_child(ONE)
     assert waiting.get(timeout=10) is None
@@ -157,7 +157,7 @@ def test_an_error_in_a_handler_during_a_pause_goes_to_the_main_greenlet(handled)
 # --- signals that are blocked ---------------------------------------------------------------------------------------
 
 
-def test_sigwait(blocked, ticks):
+def test_sigwait_returns_the_signal(blocked, ticks):
     pid = send_from_child(ONE)
     number = signal.sigwait(BOTH)
     assert number is ONE and isinstance(number, standard.Signals) and ticks
@@ -166,14 +166,14 @@ def test_sigwait(blocked, ticks):
     assert signal.sigwait([TWO]) is TWO
 
 
-def test_sigwaitinfo(blocked):
+def test_sigwaitinfo_tells_who_sent_it(blocked):
     pid = send_from_child(TWO)
     found = signal.sigwaitinfo(BOTH)
     assert found.si_signo == TWO and found.si_uid == os.getuid()
     os.waitpid(pid, 0)
 
 
-def test_sigtimedwait(blocked, ticks):
+def test_sigtimedwait_waits_no_longer_than_told(blocked, ticks):
     assert signal.sigtimedwait(BOTH, 0) is None and not ticks
     assert signal.sigtimedwait(BOTH, 0.01) is None and ticks
     pid = send_from_child(ONE)

@@ -64,13 +64,13 @@ class TestData:
         second.settimeout(0)
         assert len(drain(second)) == max(0, 3 - size)
 
-    def test_end(self, pair):
+    def test_the_end_is_read_after_the_data(self, pair):
         first, second = pair
         first.sendall(b"last")
         first.shutdown(standard.SHUT_WR)
         assert (second.recv(10), second.recv(10), second.recv(10)) == (b"last", b"", b"")
 
-    def test_recv_into(self, pair):
+    def test_recv_into_fills_the_buffer(self, pair):
         first, second = pair
         first.sendall(b"abcdef")
         buffer = bytearray(4)
@@ -81,7 +81,7 @@ class TestData:
         with pytest.raises((TypeError, BufferError)):
             second.recv_into(b"constant")
 
-    def test_flags(self, pair):
+    def test_flags_are_passed_on_to_the_system(self, pair):
         first, second = pair
         reading = spawn(second.recv, 10, standard.MSG_PEEK)
         sleep(0)
@@ -92,14 +92,14 @@ class TestData:
             second.settimeout(0)
             second.recv(10, standard.MSG_DONTWAIT)
 
-    def test_waitall(self, pair):
+    def test_waitall_returns_what_has_come(self, pair):
         """The kernel's own loop does not wait on a non-blocking socket: what has come is returned."""
         first, second = pair
         first.sendall(b"ab")
         assert second.recv(2, standard.MSG_WAITALL) == b"ab"
 
     @pytest.mark.parametrize("arguments", [(-1,), ("a",), ()])
-    def test_bad_arguments(self, pair, arguments):
+    def test_recv_refuses_bad_arguments(self, pair, arguments):
         with pytest.raises((ValueError, TypeError)):
             pair[0].recv(*arguments)
 
@@ -108,7 +108,7 @@ class TestData:
             with pytest.raises(TypeError):
                 method("text")
 
-    def test_any_buffer(self, pair):
+    def test_any_buffer_can_be_sent(self, pair):
         first, second = pair
         first.sendall(memoryview(bytearray(b"abcd"))[1:3])
         assert second.recv(10) == b"bc"
@@ -129,7 +129,7 @@ class TestData:
         client.close()
         serving.join()
 
-    def test_makefile(self, pair):
+    def test_a_line_of_makefile_is_waited_for_whole(self, pair):
         first, second = pair
         with second.makefile("rb") as lines:
             reading = spawn(lines.readline)
@@ -163,7 +163,7 @@ def drain(sock):
 
 
 class TestTimeouts:
-    def test_receiving(self, pair):
+    def test_receiving_times_out_and_can_go_on(self, pair):
         pair[0].settimeout(0.001)
         for _ in range(3):
             with pytest.raises(TimeoutError, match="timed out"):
@@ -186,13 +186,13 @@ class TestTimeouts:
             first.sendall(b"x" * (64 * MIB))
         reading.kill()
 
-    def test_accepting(self):
+    def test_accepting_times_out(self):
         with create_server(("127.0.0.1", 0)) as listener:
             listener.settimeout(0.001)
             with pytest.raises(TimeoutError):
                 listener.accept()
 
-    def test_connecting(self):
+    def test_connecting_times_out(self):
         """A full queue of connections makes connecting wait."""
         with socket() as listener:
             listener.bind(("127.0.0.1", 0))
@@ -245,7 +245,7 @@ class TestTimeouts:
         assert blocking == [True, False, False, False, True, False, True, False, False, True, False, True]
 
     @pytest.mark.parametrize("value", [-1, float("nan")])
-    def test_bad_values(self, pair, value):
+    def test_settimeout_refuses_bad_values(self, pair, value):
         with pytest.raises(ValueError, match="out of range|NaN"):
             pair[0].settimeout(value)
 
@@ -395,7 +395,7 @@ class TestClosing:
 
 
 class TestConnecting:
-    def test_refused(self):
+    def test_a_refused_connection_raises_at_once(self):
         with socket() as unused:
             unused.bind(("127.0.0.1", 0))
             address = unused.getsockname()
@@ -415,7 +415,7 @@ class TestConnecting:
             server.close()
 
     @pytest.mark.skipif(not standard.has_ipv6, reason="this CPython has no IPv6")
-    def test_ipv6(self):
+    def test_connections_of_ipv6_have_four_part_addresses(self):
         try:
             listener = create_server(("::1", 0), family=standard.AF_INET6)
         except OSError as error:
@@ -427,7 +427,7 @@ class TestConnecting:
             client.close()
             server.close()
 
-    def test_unix(self, tmp_path):
+    def test_unix_sockets_connect_by_path(self, tmp_path):
         with socket(standard.AF_UNIX) as listener, socket(standard.AF_UNIX) as client:
             listener.bind(str(tmp_path / "s"))
             listener.listen()
@@ -448,7 +448,7 @@ class TestConnecting:
             for client in clients:
                 client.close()
 
-    def test_bad_address(self):
+    def test_connect_refuses_what_is_no_address(self):
         with socket() as sock:
             for address in (None, "nonsense", ("127.0.0.1",), ("127.0.0.1", 70000)):
                 with pytest.raises((TypeError, OverflowError, ValueError)):
@@ -484,7 +484,7 @@ def test_the_module_offers_what_the_standard_one_does():
     assert not issubclass(socket, ssl.SSLSocket)
 
 
-def test_sendfile(pair, tmp_path):
+def test_sendfile_sends_the_whole_file(pair, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"x" * MIB)
     first, second = pair
@@ -546,7 +546,7 @@ class TestSendfile:
         sending = spawn(ours.sendfile, io.BytesIO(b"x" * 100_000))
         assert self.receive(theirs, 100_000) == b"x" * 100_000 and sending.get() == 100_000
 
-    def test_bad_arguments(self, pair, path):
+    def test_sendfile_refuses_bad_arguments(self, pair, path):
         with open(path, "rb") as file, open(path) as text:
             for args in ((file, 0, -1), (file, 0, 0), (text,)):
                 with pytest.raises(ValueError):
@@ -554,7 +554,7 @@ class TestSendfile:
             with pytest.raises(TypeError):
                 pair[0].sendfile(file, 0, "x")
 
-    def test_timeout(self, pair, path):
+    def test_sendfile_times_out_after_what_was_sent(self, pair, path):
         pair[0].settimeout(0.005)
         with open(path, "rb") as file:
             with pytest.raises(TimeoutError):

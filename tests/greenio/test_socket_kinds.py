@@ -27,7 +27,7 @@ def waits_for(receive, send):
 # --- families and types -----------------------------------------------------------------------------------------
 
 
-def test_unix_datagrams(tmp_path):
+def test_unix_datagrams_wait_for_their_receiver(tmp_path):
     with socket.socket(standard.AF_UNIX, standard.SOCK_DGRAM) as server:
         with socket.socket(standard.AF_UNIX, standard.SOCK_DGRAM) as client:
             server.bind(str(tmp_path / "server"))
@@ -86,7 +86,7 @@ def test_unix_datagrams_to_a_full_queue(tmp_path, call):
             sending.get(timeout=5)
 
 
-def test_sequenced_packets(tmp_path):
+def test_sequenced_packets_keep_their_bounds(tmp_path):
     with socket.socket(standard.AF_UNIX, standard.SOCK_SEQPACKET) as listener:
         listener.bind(str(tmp_path / "listener"))
         listener.listen()
@@ -115,7 +115,7 @@ def test_names_in_the_abstract_space_and_none():
 
 
 @AS_ROOT
-def test_raw_sockets():
+def test_a_raw_socket_gets_the_echo():
     """An echo request to ourselves: the system answers it."""
     with socket.socket(standard.AF_INET, standard.SOCK_RAW, standard.IPPROTO_ICMP) as sock:
         sock.settimeout(5)
@@ -127,7 +127,7 @@ def test_raw_sockets():
         assert receiving.get()[24:28] == body
 
 
-def test_netlink():
+def test_netlink_lists_the_links():
     """A list of the network links, which the system sends in parts."""
     with socket.socket(standard.AF_NETLINK, standard.SOCK_RAW, 0) as sock:
         sock.settimeout(5)
@@ -164,7 +164,7 @@ def test_an_error_that_comes_later():
             waits_for(lambda: sock.recv(1), lambda: sock.send(b"x"))
 
 
-def test_urgent_data():
+def test_urgent_data_is_received_apart():
     with create_server(("127.0.0.1", 0)) as listener, create_connection(listener.getsockname()) as client:
         server, _ = listener.accept()
         with server:
@@ -234,7 +234,7 @@ def test_dontwait_is_for_one_call(pair):
     assert waits_for(lambda: ours.recv(1), lambda: theirs.send(b"x")) == b"x"
 
 
-def test_duplicates(pair):
+def test_duplicates_share_the_data_and_live_on(pair):
     ours, theirs = pair
     ours.settimeout(5)
     with ours.dup() as twin:
@@ -316,7 +316,7 @@ class Counted(socket.socket):
         type(self).made += 1
 
 
-def test_subclasses():
+def test_subclasses_keep_their_methods_and_state():
     with Counted(label="listener") as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -589,7 +589,7 @@ def test_waiting_for_a_descriptor(wait, pair):
             wait(bad, 0.001)
 
 
-def test_cancel_wait(pair):
+def test_cancel_wait_ends_a_wait_with_an_error(pair):
     hub = get_hub()
     for error, expected in ((None, OSError), (KeyError("mine"), KeyError)):
         with hub.loop.io(pair[0].fileno(), 1) as watcher:
@@ -635,7 +635,7 @@ class TestNetcat:
             process.stdin.close()
             process.wait()
 
-    def test_over_udp(self):
+    def test_netcat_gets_an_answer_over_udp(self):
         with socket.socket(type=standard.SOCK_DGRAM) as server:
             server.bind(("127.0.0.1", 0))
             command = ["nc", "-u", "127.0.0.1", str(server.getsockname()[1])]

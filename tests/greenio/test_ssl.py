@@ -106,7 +106,7 @@ def test_much_data_both_ways_at_once(pair):
     assert jobs[0].value == data == jobs[1].value
 
 
-def test_timeouts(pair, plain_pair):
+def test_reading_and_writing_time_out(pair, plain_pair):
     client, server = pair
     client.settimeout(0.005)
     with pytest.raises(TimeoutError, match="read operation timed out"):
@@ -165,7 +165,7 @@ def test_a_certificate_that_is_not_trusted(plain_pair, server_context):
         serving.get()
 
 
-def test_ends(pair):
+def test_after_unwrap_both_ends_are_plain(pair):
     client, server = pair
     closing = spawn(client.unwrap)
     assert server.recv(10) == b""
@@ -232,7 +232,7 @@ def test_sni_alpn_and_sessions(plain_pair, client_context, server_context):
             assert ours.get_channel_binding("tls-unique") is not None
 
 
-def test_client_certificates(plain_pair, client_context, server_context):
+def test_a_server_sees_the_clients_certificate(plain_pair, client_context, server_context):
     server_context.verify_mode = ssl.CERT_REQUIRED
     server_context.load_verify_locations(CERTIFICATE)
     client_context.load_cert_chain(CERTIFICATE, KEY)
@@ -243,7 +243,7 @@ def test_client_certificates(plain_pair, client_context, server_context):
             assert theirs.getpeercert()["subject"]
 
 
-def test_sendfile(pair, tmp_path):
+def test_sendfile_sends_the_whole_file_encrypted(pair, tmp_path):
     client, server = pair
     (tmp_path / "file").write_bytes(b"y" * 100_000)
     with open(tmp_path / "file", "rb") as file:

@@ -247,7 +247,7 @@ def comparable(function):
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.filterwarnings("ignore:unclosed file", "ignore:ssl NPN:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:.*selected_npn_protocol.*:DeprecationWarning")
-def test_an_operation(name):
+def test_an_operation_has_the_standard_outcome(name):
     behaviour, operation = CASES[name]
     outcomes = []
     for module, kind in ((standard_socket, standard.SSLSocket), (socket, ssl.SSLSocket)):
@@ -319,7 +319,7 @@ def later(module, context):
 
 @pytest.mark.parametrize("name", WRAPPING)
 @pytest.mark.filterwarnings("ignore:unclosed")
-def test_wrapping(name):
+def test_wrapping_has_the_standard_outcome(name):
     outcomes = []
     for module in (standard_socket, socket):
         outcomes.append(comparable(lambda module=module: kept(WRAPPING[name](module, client_context()))))

@@ -309,7 +309,7 @@ def test_connections_leave_no_memory_behind(server_context, client_context):
     assert connections(200) - before < 2_000_000
 
 
-def test_connect_ex(client_context, server_context):
+def test_connect_ex_makes_the_handshake(client_context, server_context):
     with (
         socket.create_server(("127.0.0.1", 0)) as plain,
         server_context.wrap_socket(plain, server_side=True) as listener,
@@ -368,7 +368,7 @@ def test_without_waiting_at_all(client_context, server_context):
 # --- libraries that wrap contexts ---
 
 
-def test_truststore(server_context):
+def test_a_context_of_truststore_works(server_context):
     """Its context is a subclass that passes everything on to one of the standard library's."""
     truststore = pytest.importorskip("truststore", reason="the package truststore is not installed")
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -352,7 +352,7 @@ def test_data_that_comes_in_the_middle_of_unwrapping_goes_to_the_reader(pair, ea
     assert b"".join(received) == b"on the way" * 3
 
 
-def test_several_unwrap(pair):
+def test_several_may_unwrap_at_once(pair):
     ours, theirs = pair
     jobs = [started(ours.unwrap) for _ in range(3)]
     theirs.unwrap()

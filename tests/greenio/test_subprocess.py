@@ -69,7 +69,7 @@ def test_two_hundred_at_once():
 
 
 @pytest.mark.parametrize("size", [10, 1_000_000])
-def test_communicate(size, ticks):
+def test_communicate_passes_all_data_both_ways(size, ticks):
     code = "import sys; data = sys.stdin.buffer.read(); sys.stdout.buffer.write(data[::-1]); sys.stderr.write('done')"
     process = Popen([PYTHON, "-c", code], stdin=PIPE, stdout=PIPE, stderr=PIPE)
     data = os.urandom(size)
@@ -178,7 +178,7 @@ def no_pidfd(request, monkeypatch):
     monkeypatch.setattr(os, "pidfd_open", refuse)
 
 
-def test_without_pidfd(no_pidfd, ticks):
+def test_waiting_works_without_pidfd(no_pidfd, ticks):
     assert run(["sleep", "0.02"]).returncode == 0 and ticks
     with Popen(["sleep", "10"]) as process:
         for timeout in (0, 0.01):
@@ -203,7 +203,7 @@ def test_without_pidfd(no_pidfd, ticks):
 # --- what the standard library's Popen takes ------------------------------------------------------------------------
 
 
-def test_arguments(tmp_path, monkeypatch):
+def test_arguments_of_popen_reach_the_child(tmp_path, monkeypatch):
     read_end, write_end = os.pipe()
     run([PYTHON, "-c", f"import os; os.write({write_end}, b'passed')"], pass_fds=[write_end], check=True)
     os.close(write_end)
@@ -224,7 +224,7 @@ def test_arguments(tmp_path, monkeypatch):
     assert (tmp_path / "out").read_bytes() == b"to a file\n"
 
 
-def test_text():
+def test_text_is_encoded_and_decoded():
     echo = [PYTHON, "-c", "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"]
     assert check_output(echo, input="gr\u00fcn\n", encoding="latin-1") == "gr\u00fcn\n"
     assert check_output("printf 'a\\r\\nb\\rc\\n'", shell=True, universal_newlines=True) == "a\nb\nc\n"
@@ -331,7 +331,7 @@ def test_run_in_many_greenlets():
     assert [int(job.get()) for job in jobs] == list(range(30))
 
 
-def test_links():
+def test_links_are_called_once_at_the_end():
     process = Popen(["sleep", "0.02"])
     seen = []
     process.rawlink(seen.append)
@@ -347,7 +347,7 @@ def test_links():
     assert len(seen) == 3
 
 
-def test_names():
+def test_every_standard_name_is_there():
     assert set(standard.__all__) <= set(dir(subprocess))
     assert subprocess.run.__module__ == "greenio.subprocess" and subprocess.run.__doc__ == standard.run.__doc__
 
@@ -370,7 +370,7 @@ def test_communicate_with_a_child_that_another_greenlet_ends():
 # --- pipes are blocking for everybody else ----------------------------------------------------------------------
 
 
-def test_a_pipeline():
+def test_a_pipeline_passes_data_from_child_to_child():
     """A child that is given a pipe of ours finds it blocking, whichever end it is."""
     first = Popen("sleep 0.05; echo hi", shell=True, stdout=PIPE)
     second = Popen(["cat"], stdin=first.stdout, stdout=PIPE, stderr=PIPE)

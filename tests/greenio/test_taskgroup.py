@@ -130,7 +130,7 @@ def test_a_timeout_around_it():
     assert child.dead
 
 
-def test_nested():
+def test_a_failure_within_ends_the_group_around_it():
     with pytest.raises(ExceptionGroup) as caught:
         with TaskGroup() as outer:
             waiting = outer.spawn(sleep, 10)
@@ -180,7 +180,7 @@ def test_a_killed_child_is_no_failure():
     assert all(child.dead for child in children)
 
 
-def test_use():
+def test_a_group_is_used_once_and_only_inside_its_block():
     group = TaskGroup()
     with pytest.raises(RuntimeError):
         group.spawn(sleep)
@@ -206,7 +206,7 @@ def test_system_exit_of_a_child():
     assert not isinstance(caught.value, ExceptionGroup)
 
 
-def test_many_children():
+def test_a_group_waits_for_many_children():
     with TaskGroup() as group:
         children = [group.spawn(lambda n=n: (sleep(0), n)[1]) for n in range(1000)]
     assert sum(child.value for child in children) == 499500
@@ -281,7 +281,7 @@ def test_a_child_that_fails_and_is_interrupted_before_all_is_told(capfd):
 # --- deadlines --------------------------------------------------------------------------------------------------
 
 
-def test_fail_after():
+def test_fail_after_raises_when_its_time_is_over():
     with fail_after(1) as deadline:
         sleep(0)
         assert 0 < deadline.remaining <= 1
@@ -305,7 +305,7 @@ def test_move_on_after():
 
 
 @pytest.mark.parametrize("outer, inner", [(0.001, 10), (10, 0.001), (0.001, 0.001)])
-def test_deadlines_nest(outer, inner):
+def test_the_earlier_of_two_nested_deadlines_expires(outer, inner):
     with move_on_after(outer) as first:
         with move_on_after(inner) as second:
             sleep(10)
@@ -328,7 +328,7 @@ def test_a_child_that_leaves_the_block():
     assert isinstance(error, RuntimeError) and "wait for itself" in str(error)
 
 
-def test_reschedule():
+def test_a_deadline_can_be_moved_or_removed():
     with move_on_after(10) as deadline:
         deadline.reschedule(0.001)
         sleep(10)

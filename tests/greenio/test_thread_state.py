@@ -10,5 +10,5 @@ def outcomes():
 
 
 @pytest.mark.parametrize("name", scenarios.names("thread_state.py"))
-def test_thread_state(outcomes, name):
+def test_each_thread_has_its_own_state(outcomes, name):
     assert outcomes[name] is None, outcomes[name]

@@ -77,7 +77,7 @@ def pause(numbers):
 
 
 @pytest.mark.parametrize("make", [Lock, RLock, lambda: Semaphore(1), lambda: Semaphore(3)], ids=["L", "R", "S1", "S3"])
-def test_locks(make):
+def test_locks_never_let_too_many_in(make):
     lock = make()
     limit = 3 if lock.__class__ is Semaphore and lock.counter == 3 else 1
     inside, most = [], []
@@ -117,7 +117,7 @@ def test_locks(make):
 @pytest.mark.parametrize("make", [
     Queue, SimpleQueue, LifoQueue, PriorityQueue, lambda: Queue(1), lambda: PriorityQueue(2), Channel,
 ], ids=["Queue", "SimpleQueue", "LifoQueue", "PriorityQueue", "Queue1", "PriorityQueue2", "Channel"])  # fmt: skip
-def test_queues(make):
+def test_queues_lose_and_double_no_item(make):
     queue = make()
     accepted, received = [], []
     next_item = iter(range(10**9)).__next__
@@ -150,7 +150,7 @@ def test_queues(make):
     assert "waiting" not in repr(queue) or "0 waiting to get, 0 waiting to put" in repr(queue)
 
 
-def test_event():
+def test_an_event_leaves_no_waiter_behind():
     event, waits = Event(), []
 
     def act(numbers):
@@ -168,7 +168,7 @@ def test_event():
     assert event.linkcount() == 0 and True in waits
 
 
-def test_async_result():
+def test_all_getters_of_a_result_get_the_same():
     """Each result is set once, by anybody, and got by many: all get the same."""
     results = [AsyncResult() for _ in range(200)]
     setters = [threading.Lock() for _ in results]

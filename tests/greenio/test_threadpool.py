@@ -248,7 +248,7 @@ def executor():
     ended(made._pool)
 
 
-def test_futures(executor):
+def test_futures_have_results_and_errors(executor):
     futures = [executor.submit(pow, 2, n) for n in range(10)]
     assert [future.result() for future in futures] == [2**n for n in range(10)]
     assert list(executor.map(abs, range(-5, 0))) == [5, 4, 3, 2, 1]

@@ -67,10 +67,10 @@ class TestForms:
         with pytest.raises((TypeError, ValueError)):
             Timeout(seconds).start()
 
-    def test_base_exception(self):
+    def test_a_timeout_is_no_exception_that_programs_catch(self):
         assert issubclass(Timeout, BaseException) and not issubclass(Timeout, Exception)
 
-    def test_subclass(self):
+    def test_a_subclass_is_raised_as_itself(self):
         class Mine(Timeout):
             pass
 
@@ -92,7 +92,7 @@ class TestByHand:
         timeout.start()
         timeout.close()
 
-    def test_start_new(self):
+    def test_start_new_starts_a_number_or_a_timeout(self):
         timeout = Timeout.start_new(30)
         assert timeout.pending and timeout.seconds == 30
         assert Timeout.start_new(timeout) is timeout
@@ -203,10 +203,10 @@ class TestNesting:
 
 
 class TestWithTimeout:
-    def test_in_time(self):
+    def test_a_function_that_ends_in_time_returns_its_result(self):
         assert with_timeout(30, lambda a, b: a + b, 1, b=2) == 3
 
-    def test_too_late(self):
+    def test_a_function_that_takes_too_long_raises(self):
         with pytest.raises(Timeout):
             with_timeout(0.001, sleep, 60)
 
@@ -229,18 +229,18 @@ def failing():
 
 
 class TestLooks:
-    def test_str(self):
+    def test_str_tells_the_seconds(self):
         assert str(Timeout(None)) == ""
         assert str(Timeout(1)) == "1 second"
         assert str(Timeout(2, False)) == "2 seconds (silent)"
 
-    def test_repr(self):
+    def test_repr_tells_whether_it_runs(self):
         timeout = Timeout(5, "x")
         assert "seconds=5" in repr(timeout) and "(stopped)" in repr(timeout)
         with timeout:
             assert "(stopped)" not in repr(timeout)
 
-    def test_order(self):
+    def test_timeouts_order_by_their_seconds(self):
         assert Timeout(1) < Timeout(2) < Timeout(None)
         assert Timeout(1) < 2
         assert sorted([Timeout(None), Timeout(3), Timeout(1)])[0].seconds == 1

@@ -28,7 +28,7 @@ def parent_of_the_tree():
         child.kill()
 
 
-def test_run_info():
+def test_run_info_shows_threads_greenlets_and_locals():
     data = local()
     job = spawn(parent_of_the_tree)
     raw = spawn_raw(data.__setattr__, "value", "greenlet-local value")
@@ -49,7 +49,7 @@ def test_run_info():
     job.kill()
 
 
-def test_tree():
+def test_the_tree_shows_who_spawned_whom():
     job = spawn(parent_of_the_tree)
     sleep(0.001)
     tree = GreenletTree.current_tree()
@@ -78,7 +78,7 @@ def test_trees_of_other_threads():
     thread.join()
 
 
-def test_no_switch():
+def test_no_switch_refuses_every_wait():
     lock, queue = Lock(), Queue()
     job = spawn(int)
     with no_switch():
@@ -105,7 +105,7 @@ def test_no_switch():
     assert spawn(in_a_greenlet).get()
 
 
-def test_assert_switches():
+def test_assert_switches_fails_where_nobody_else_ran():
     with assert_switches():
         sleep(0)
     with assert_switches():
@@ -143,7 +143,7 @@ def test_observers_hear_of_every_return():
     assert heard == [False, True] * 2
 
 
-def test_wrap_errors():
+def test_wrap_errors_returns_the_errors_it_is_told():
     wrapped = wrap_errors((KeyError, ValueError), {}.__getitem__)
     assert isinstance(wrapped(1), KeyError)
     assert wrap_errors(KeyError, len)([1]) == 1

@@ -32,7 +32,7 @@ NAMES = re.findall(r"^def (\w+)\(\):", SCRIPT.read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "used_listener"])
-def test_as_natively(both, name):
+def test_children_find_descriptors_as_natively(both, name):
     (native, how_native), (patched, how_patched) = both
     assert name in native, how_native
     assert patched.get(name) == native[name], how_patched

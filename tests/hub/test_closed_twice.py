@@ -88,7 +88,7 @@ def all_steps(case):
     raise AssertionError("more steps than are tried")
 
 
-def test_a_socket():
+def test_a_socket_that_two_threads_close_takes_no_other_with_it():
     def case(k):
         ours, theirs = socketpair()
         reader = spawn(ours.recv, 1)

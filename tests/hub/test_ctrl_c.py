@@ -296,7 +296,7 @@ def test_a_wakeup_descriptor_of_the_program_is_told():
 
 
 @pytest.mark.parametrize("where", ["main", "greenlet"])
-def test_asyncio(where):
+def test_asyncio_is_interrupted_by_its_own_handler(where):
     """Its Runner has a handler of its own while it runs in the main thread, and gives the other back."""
     script = f"""
 import asyncio, os, signal, greenio

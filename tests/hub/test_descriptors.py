@@ -86,7 +86,7 @@ def test_a_closed_descriptor_is_an_error_at_once():
 
 
 @pytest.mark.parametrize("bad", [-1, -100])
-def test_negative_descriptors(bad):
+def test_negative_descriptors_are_refused(bad):
     with pytest.raises(ValueError, match="negative"):
         wait_read(bad)
 
@@ -132,7 +132,7 @@ def test_a_duplicate_keeps_the_file_open():
     theirs.close()
 
 
-def test_high_numbers():
+def test_descriptors_with_high_numbers_are_waited_for():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 3000
     if hard != resource.RLIM_INFINITY and hard < wanted:

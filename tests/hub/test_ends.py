@@ -281,7 +281,7 @@ class TestCallbacks:
 
         run_thread(again)
 
-    def test_cannot_wait(self):
+    def test_a_callback_cannot_wait_as_the_hub_ends(self):
         caught = []
 
         def waits():

@@ -54,7 +54,7 @@ def deaf():
         lambda sock: sock.recvmsg(1, 0, socket.MSG_PEEK),
     ],
 )
-def test_receiving(pair, receive):
+def test_receiving_lets_others_run(pair, receive):
     left, right = pair
     left.send(b"there for ever")
     run_beside(lambda: receive(right))
@@ -69,16 +69,16 @@ def test_receiving_after_all_that_was_there(pair):
 
 
 @pytest.mark.parametrize("name", ["send", "sendall"])
-def test_sending(deaf, name):
+def test_sending_lets_others_run(deaf, name):
     run_beside(lambda: getattr(deaf, name)(b"x"))
 
 
-def test_sending_datagrams(deaf):
+def test_sending_datagrams_lets_others_run(deaf):
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
         run_beside(lambda: sender.sendto(b"x", deaf.getpeername()))
 
 
-def test_accepting(set_switch_interval):
+def test_accepting_lets_others_run(set_switch_interval):
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
         clients = [socket.create_connection(listener.getsockname()) for _ in range(100)]
         accepted = []
@@ -138,7 +138,7 @@ def test_who_is_killed_before_a_poll_loses_no_edge(pair):
     assert len(found) == len(written) > 1
 
 
-def test_tls(pair, server_context, client_context):
+def test_tls_lets_others_run(pair, server_context, client_context):
     left, right = pair
     job = spawn(server_context.wrap_socket, left, server_side=True)
     with client_context.wrap_socket(right, server_hostname="localhost") as client, job.get() as server:
@@ -234,7 +234,7 @@ def test_pipes_and_their_like():
         os.close(sink)
 
 
-def test_select(pair):
+def test_select_lets_others_run(pair):
     left, right = pair
     left.send(b"there for ever")
     run_beside(lambda: greenio.select.select([right], [], [], 0))

@@ -123,7 +123,7 @@ def test_a_timer_watcher_of_the_parent_does_not_fire_in_the_child():
     watcher.close()
 
 
-def test_many_generations():
+def test_children_of_children_can_fork_too():
     def generation(depth):
         sleep(0.001)
         if depth == 0:

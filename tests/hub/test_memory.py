@@ -75,14 +75,14 @@ class TestGrantedToAGreenletThatIsKilled:
     """The grant stands in the inbox of a hub when the greenlet it is for is ended and freed: it is given back."""
 
     @pytest.mark.parametrize("make", [lambda: Semaphore(0), Lock, RLock], ids=["Semaphore", "Lock", "RLock"])
-    def test_a_lock(self, make):
+    def test_a_lock_goes_to_the_next(self, make):
         lock = make()
         if not isinstance(lock, Semaphore):
             lock.acquire()
         Granted(lock.acquire, lock.release)
         assert lock.acquire(timeout=5)
 
-    def test_an_item(self):
+    def test_an_item_stays_in_its_queue(self):
         queue = Queue()
         queue_of = [queue]
         Granted(lambda: queue_of[0].get(), lambda: queue.put("item"))
@@ -93,7 +93,7 @@ class TestGrantedToAGreenletThatIsKilled:
         Granted(lambda: wait_any(Event(), queue), lambda: queue.put("item"))
         assert queue.get(timeout=5) == "item"
 
-    def test_an_event(self):
+    def test_a_wait_for_an_event_is_freed_without_harm(self):
         event = Event()
         Granted(event.wait, event.set)
 
@@ -289,7 +289,7 @@ class TestWatchersInTheReadyQueue:
         first.close()
         second.close()
 
-    def test_initialised_once(self):
+    def test_a_watcher_is_initialised_once_only(self):
         loop = get_hub().loop
         with loop.timer(1) as watcher:
             with pytest.raises(RuntimeError, match="already"):
@@ -334,7 +334,7 @@ class TestGreenletsOwnMethods:
         assert ran == []
 
     @pytest.mark.parametrize("make", [Greenlet, spawn, spawn_raw])
-    def test_run(self, make):
+    def test_run_is_refused_and_the_greenlet_runs_later(self, make):
         ran = []
         greenlet = make(lambda: ran.append(1))
         with pytest.raises(InvalidSwitchError, match="start"):
@@ -371,7 +371,7 @@ class TestGreenletsOwnMethods:
         gc.collect()
         assert frame is None or frame.f_locals
 
-    def test_another_parent(self, errors):
+    def test_a_greenlet_may_end_in_another_that_waits(self, errors):
         """Whom it ends in is told that nobody woke it; the others go on."""
         waiting = spawn(lambda: Wait("long").park())
         sleep(0)
@@ -409,7 +409,7 @@ class TestGreenletsOwnMethods:
 
 
 class TestTheHub:
-    def test_run(self, errors):
+    def test_running_the_hub_is_refused(self, errors):
         hub = get_hub()
         with pytest.raises(InvalidSwitchError, match="not for users"):
             hub.run()
@@ -417,12 +417,12 @@ class TestTheHub:
         sleep(0)
         assert "not for users" in errors.getvalue()
 
-    def test_throw(self):
+    def test_throwing_into_the_hub_is_refused(self):
         with pytest.raises(InvalidSwitchError, match="thrown into"):
             get_hub().throw(ValueError)
         sleep(0)
 
-    def test_init(self):
+    def test_initialising_the_hub_again_is_refused(self):
         with pytest.raises(RuntimeError, match="already"):
             get_hub().__init__()
         sleep(0.001)
@@ -440,14 +440,14 @@ class TestInTheWrongThread:
 
         assert in_thread(attempt)
 
-    def test_loops(self):
+    def test_calls_of_the_loop_are_refused(self):
         loop = get_hub().loop
         self.refused(loop.closing_fd, 0)
         self.refused(loop.update_now)
         for make in (loop.async_, loop.prepare, lambda: loop.timer(1), lambda: loop.io(0, 1), lambda: loop.stat("/")):
             self.refused(make)
 
-    def test_watchers(self, pair):
+    def test_calls_of_watchers_are_refused(self, pair):
         loop = get_hub().loop
         with loop.timer(1) as timer, loop.async_() as asynchronous, loop.io(pair[0].fileno(), 1) as io:
             for watcher in (timer, asynchronous, io):
@@ -459,7 +459,7 @@ class TestInTheWrongThread:
             self.refused(setattr, io, "events", 2)
             assert timer.ref and asynchronous.ref and io.ref and io.active
 
-    def test_greenlets(self):
+    def test_calls_of_greenlets_and_waits_are_refused(self):
         greenlet = Greenlet(int)
         self.refused(greenlet.start)
         self.refused(greenlet.throw)
@@ -491,7 +491,7 @@ class TestInTheWrongThread:
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 @pytest.mark.parametrize("checking", [True, False])
-def test_checks(tmp_path, checking):
+def test_a_check_that_fails_aborts_where_it_is_compiled_in(tmp_path, checking):
     """A check that fails says what and where, and aborts; where they are not compiled in, nothing is looked at."""
     source, program = tmp_path / "checked.c", tmp_path / "checked"
     source.write_text('#include "checks.h"\nint main(void) { hub_check(1 > 2, "one is greater"); return 0; }\n')

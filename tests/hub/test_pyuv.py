@@ -37,7 +37,7 @@ def test_it_is_pyuv_on_the_hubs_own_loop(uv):
     assert get_hub().loop.version in pyuv.LIBUV_VERSION
 
 
-def test_timer(uv):
+def test_a_timer_fires_beside_a_busy_greenlet(uv):
     fired = []
 
     def worker():
@@ -52,7 +52,7 @@ def test_timer(uv):
     closed(timer)
 
 
-def test_udp(uv):
+def test_a_udp_handle_receives_a_datagram(uv):
     server, got = pyuv.UDP(uv), []
     wait = Wait("a datagram")
     server.bind(("127.0.0.1", 0))
@@ -65,7 +65,7 @@ def test_udp(uv):
     closed(server)
 
 
-def test_fs_event(uv, tmp_path):
+def test_a_change_of_a_folder_is_told(uv, tmp_path):
     event, names = pyuv.fs.FSEvent(uv), []
     wait = Wait("a change of the folder")
 
@@ -80,7 +80,7 @@ def test_fs_event(uv, tmp_path):
     closed(event)
 
 
-def test_process(uv):
+def test_the_end_of_a_process_is_told(uv):
     wait = Wait("the end of a process")
     process = pyuv.Process.spawn(
         uv,

@@ -9,7 +9,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_the_end(run_script, how):
+def test_the_interpreter_ends_without_noise(run_script, how):
     assert set(run_script("shutdown.py", how).split("\n")) == {"begun", ""}
 
 

@@ -43,7 +43,7 @@ def test_two_of_one_signal(hits, first, end):
     assert told(hits) == ["python"]
 
 
-def test_started_again(hits):
+def test_a_watcher_that_is_started_again_calls_its_new_callback(hits):
     one = watcher(hits, "one")
     one.start(hits.append, "again")
     assert told(hits) == ["again"]

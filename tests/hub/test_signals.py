@@ -9,7 +9,7 @@ from hub import Wait
 from greenio import Timeout, get_hub, getcurrent, signal_handler, sleep, spawn
 
 
-def test_latency(run_script):
+def test_a_signal_is_handled_without_waiting_for_a_timer(run_script):
     """Far below the 300 ms of a polling timer; the bound only tells one from the other."""
     median, count = run_script("signal_latency.py").split()
     assert int(count) == 50
@@ -17,7 +17,7 @@ def test_latency(run_script):
 
 
 @pytest.mark.parametrize("where", ["sleep", "join", "wait", "hub.join", "socket"])
-def test_ctrl_c(run_script, where):
+def test_ctrl_c_reaches_the_main_greenlet_wherever_it_waits(run_script, where):
     assert run_script("ctrl_c.py", where) == "KeyboardInterrupt in the main greenlet []\n"
 
 

@@ -53,7 +53,7 @@ class TestCache:
         assert stacks.statistics()["cached"] <= limit
         assert stacks.statistics()["small_cached"] <= limit
 
-    def test_trim(self):
+    def test_trim_frees_all_but_what_is_to_be_kept(self):
         run_deep(50)
         stacks.trim(keep=5)
         after = stacks.statistics()

@@ -28,7 +28,7 @@ def errors():
 
 
 class TestWait:
-    def test_a_value(self):
+    def test_park_returns_the_value_it_is_woken_with(self):
         wait = Wait("news")
         spawn(wait.wake, 5)
         assert not wait.decided and not wait.parked and wait.greenlet is getcurrent()
@@ -36,7 +36,7 @@ class TestWait:
         assert wait.decided and not wait.parked and wait.greenlet is None
 
     @pytest.mark.parametrize("thrown", [(KeyError,), (KeyError("a"),), (KeyError, "a"), (KeyError, ("a",), None)])
-    def test_an_exception(self, thrown):
+    def test_park_raises_what_is_thrown(self, thrown):
         wait = Wait()
         spawn(wait.throw, *thrown)
         with pytest.raises(KeyError):
@@ -49,7 +49,7 @@ class TestWait:
         assert wait.park() == 1
         assert wait.wake(3) is False
 
-    def test_once_only(self):
+    def test_a_wait_is_used_once_only(self):
         wait = Wait()
         wait.wake()
         wait.park()
@@ -64,12 +64,12 @@ class TestWait:
             other.get()
         del get_hub().__dict__["_exception_stream"]
 
-    def test_initialised_once(self):
+    def test_a_wait_is_initialised_once_only(self):
         wait = Wait()
         with pytest.raises(RuntimeError, match="already"):
             wait.__init__()
 
-    def test_timeout(self):
+    def test_park_raises_after_its_timeout(self):
         with pytest.raises(TimeoutError, match="nothing woke"):
             Wait("nothing").park(timeout=0.001)
 
@@ -157,17 +157,17 @@ class TestWait:
 
 
 class TestWaiter:
-    def test_value_first(self):
+    def test_get_returns_a_value_that_came_before(self):
         waiter = Waiter()
         waiter.switch(5)
         assert waiter.ready() and waiter.successful() and waiter.get() == 5
 
-    def test_get_first(self):
+    def test_get_waits_for_the_value(self):
         waiter = Waiter()
         get_hub().run_callback(waiter.switch, "hello")
         assert waiter.get() == "hello"
 
-    def test_throw(self):
+    def test_get_raises_what_was_thrown_before(self):
         waiter = Waiter()
         waiter.throw(KeyError("no"))
         assert waiter.ready() and not waiter.successful() and waiter.exc_info[0] is KeyError
@@ -180,7 +180,7 @@ class TestWaiter:
         with pytest.raises(ValueError):
             waiter.get()
 
-    def test_clear(self):
+    def test_a_cleared_waiter_can_be_used_again(self):
         waiter = Waiter()
         waiter.switch_args(1, 2)
         assert waiter.get() == (1, 2)
@@ -222,7 +222,7 @@ class TestHubSwitch:
         with pytest.raises(LoopExit):
             get_hub().switch()
 
-    def test_killed_there(self):
+    def test_a_greenlet_that_switched_to_the_hub_can_be_killed(self):
         greenlet = spawn(lambda: get_hub().switch())
         sleep(0)
         kill(greenlet)
@@ -247,7 +247,7 @@ class TestCallbacks:
         sleep(0)
         assert seen == [(0, True), (1, True), (2, True)]
 
-    def test_taken_back(self):
+    def test_a_callback_that_was_stopped_is_not_called(self):
         callback = get_hub().run_callback(pytest.fail, "it was stopped")
         assert callback.pending and callback
         callback.stop()
@@ -285,7 +285,7 @@ class TestCallbacks:
         assert "BlockingSwitchOutError" in errors.getvalue() and "spawn a greenlet" in errors.getvalue()
 
     @pytest.mark.parametrize("method", ["run_callback", "run_callback_threadsafe"])
-    def test_not_callable(self, method):
+    def test_what_cannot_be_called_is_refused(self, method):
         with pytest.raises(TypeError, match="callable"):
             getattr(get_hub(), method)(5)
 
@@ -296,7 +296,7 @@ class TestJoin:
         spawn(lambda: (sleep(0.001), spawn(seen.append, 1)))
         assert get_hub().join() is True and seen == [1]
 
-    def test_timeout(self):
+    def test_join_gives_up_after_its_timeout(self):
         greenlet = spawn(sleep, 60)
         assert get_hub().join(timeout=0.001) is False
         assert get_hub().join(timeout=-1) is False

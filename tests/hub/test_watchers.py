@@ -39,12 +39,12 @@ def fires(watcher, trigger=None):
 
 
 class TestEachKind:
-    def test_timer(self, loop):
+    def test_a_timer_fires_once(self, loop):
         with loop.timer(0.001) as timer:
             assert fires(timer) == ("a", 1)
             assert not timer.active
 
-    def test_timer_repeats(self, loop):
+    def test_a_timer_repeats_until_it_is_stopped(self, loop):
         seen = []
         with loop.timer(0.001, 0.001) as timer:
             timer.start(seen.append, 1)
@@ -57,7 +57,7 @@ class TestEachKind:
             sleep(0.005)
             assert len(seen) == count
 
-    def test_timer_again(self, loop):
+    def test_again_starts_a_timer_anew(self, loop):
         seen = []
         with loop.timer(30) as timer:
             timer.start(pytest.fail)
@@ -72,7 +72,7 @@ class TestEachKind:
         with pytest.raises(ValueError, match="negative"):
             loop.timer(1, -1)
 
-    def test_io(self, loop):
+    def test_io_fires_when_a_descriptor_is_ready(self, loop):
         ours, theirs = socketpair()
         with loop.io(ours.fileno(), 1) as watcher:
             assert fires(watcher, lambda: theirs.sendall(b"x")) == ("a", 1)
@@ -123,7 +123,7 @@ class TestEachKind:
         ours.close()
         theirs.close()
 
-    def test_io_changes(self, loop):
+    def test_events_and_descriptor_of_io_can_be_changed(self, loop):
         ours, theirs = socketpair()
         with loop.io(ours.fileno(), 1) as watcher:
             seen = []
@@ -145,7 +145,7 @@ class TestEachKind:
         with pytest.raises(ValueError):
             loop.io(*arguments)
 
-    def test_async(self, loop):
+    def test_async_fires_when_a_thread_sends(self, loop):
         with loop.async_() as watcher:
             assert fires(watcher, lambda: threading.Thread(target=watcher.send).start()) == ("a", 1)
             watcher.send_ignoring_arg(None)
@@ -158,7 +158,7 @@ class TestEachKind:
             watcher.ref = False
             assert get_hub().join(timeout=1) is True
 
-    def test_signal(self, loop):
+    def test_signal_fires_and_gives_the_handler_back(self, loop):
         before = signal.getsignal(signal.SIGUSR1)
         with loop.signal(signal.SIGUSR1) as watcher:
             assert fires(watcher, lambda: os.kill(os.getpid(), signal.SIGUSR1)) == ("a", 1)
@@ -171,14 +171,14 @@ class TestEachKind:
             loop.signal(number)
 
     @pytest.mark.parametrize("kind", ["prepare", "check", "idle"])
-    def test_phases(self, loop, kind):
+    def test_watchers_of_the_loops_turn_fire(self, loop, kind):
         with getattr(loop, kind)() as watcher:
             keeper = spawn(sleep, 0.001)
             assert fires(watcher) == ("a", 1)
             watcher.stop()
             keeper.join()
 
-    def test_child(self, loop):
+    def test_child_fires_with_the_status(self, loop):
         process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
         with loop.child(process.pid) as watcher:
             assert fires(watcher) == ("a", 1)
@@ -211,7 +211,7 @@ class TestEachKind:
         with pytest.raises(ValueError, match="one process"):
             loop.child(pid)
 
-    def test_stat(self, loop, tmp_path):
+    def test_stat_fires_when_a_file_changes(self, loop, tmp_path):
         path = tmp_path / "file"
         path.write_text("before")
         with loop.stat(str(path), 0.005) as watcher:
@@ -240,7 +240,7 @@ class TestEachKind:
     def test_threads_of_libuv_take_no_signals(self, run_script):
         assert run_script("workers_of_libuv.py") == "0\n"
 
-    def test_fork(self, loop):
+    def test_fork_fires_in_the_child_only(self, loop):
         seen = []
         with loop.fork() as watcher:
             watcher.start(seen.append, 1)
@@ -285,7 +285,7 @@ def make(request, loop):
 
 
 class TestAllKinds:
-    def test_states(self, make):
+    def test_states_from_start_to_close(self, make):
         watcher = make()
         assert not watcher.active and not watcher.pending
         assert "stopped" in repr(watcher)
@@ -305,7 +305,7 @@ class TestAllKinds:
                 watcher.start(5)
             assert not watcher.active and watcher.callback is None
 
-    def test_ref(self, make):
+    def test_only_referenced_watchers_keep_join_waiting(self, make):
         with make() as watcher:
             if type(watcher).__name__ == "fork":
                 return
@@ -365,7 +365,7 @@ def test_a_closed_one_cannot_be_started(loop):
         watcher.start(int)
 
 
-def test_feed(loop):
+def test_feed_calls_back_at_once(loop):
     seen = []
     with loop.timer(60) as watcher:
         watcher.feed(1, seen.append, "fed")
@@ -407,7 +407,7 @@ def test_stopped_after_it_fired_and_before_it_ran(loop):
 
 
 class TestHubWait:
-    def test_fires(self, loop):
+    def test_wait_ends_when_the_watcher_fires(self, loop):
         with loop.timer(0.001) as timer:
             get_hub().wait(timer)
 
@@ -420,7 +420,7 @@ class TestHubWait:
             waiting.kill()
             assert not timer.active
 
-    def test_cancel_wait(self, loop):
+    def test_cancel_wait_raises_in_the_waiter(self, loop):
         with loop.timer(60) as timer:
             waiting = spawn(get_hub().wait, timer)
             sleep(0)
