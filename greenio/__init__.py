@@ -5,7 +5,8 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
     Timeout, and what it is used for
             timeout, _tasks.deadline
     Greenlet, and the links to it
-            _tasks.raw, _tasks.links, greenlet, _tasks.spawning, taskgroup
+            _tasks.raw, _tasks.link_list, _tasks.links, _tasks.spawn_place, _tasks.idents, greenlet, _tasks.spawning,
+            taskgroup
     which thread is this; data that a greenlet has for itself
             _patched.identity, local, time
     where greenlets and threads meet

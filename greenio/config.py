@@ -57,7 +57,7 @@ def boolean(text):
 
 
 def _apply_track_tree(value):
-    from greenio.greenlet import set_track_tree
+    from greenio._tasks.spawn_place import set_track_tree
 
     set_track_tree(value)
 
@@ -100,7 +100,7 @@ def resolver_choice(value):
 
 
 def _apply_stack_limit(value):
-    from greenio.greenlet import set_spawning_stack_limit
+    from greenio._tasks.spawn_place import set_spawning_stack_limit
 
     set_spawning_stack_limit(value)
 

@@ -4,6 +4,8 @@ from hub.loop cimport timer_t
 from hub.ready cimport fifo_t
 from hub.scheduler cimport HubGreenlet, Scheduler
 
+from greenio._tasks.spawn_place cimport stack_t
+
 
 cdef enum greenlet_state:
     STATE_NEW        # not started
@@ -25,7 +27,7 @@ cdef class Greenlet(HubGreenlet):
     cdef timer_t *start_timer       # the running timer of start_later, or NULL
     cdef unsigned long start_epoch  # of the loop when it was started
     cdef object spawner             # weak reference to the greenlet that made this one, or None
-    cdef void *stack                # where it was made: the recorded frames, or NULL
+    cdef stack_t *stack             # where it was made: the recorded frames, or NULL
     cdef object tree_locals         # dict shared by all greenlets of a spawn tree, or None until asked for
     cdef object ident               # minimal_ident, or None until asked for
     cdef object given_name          # name, or None for the default
@@ -36,15 +38,9 @@ cdef class Greenlet(HubGreenlet):
     cdef int need_init(self) except -1
     cdef int record_spawn(self) except -1
     cdef int notify_links(self) except -1
-    cdef int schedule_link(self, object link) except -1
     cdef int finish(self, object value, object error) except -1
     cdef int die_before_start(self, object exception) except -1
     cdef bint cancel_start(self) noexcept
     cdef int add_link(self, object link) except -1
     cdef int remove_link(self, object link) except -1
     cdef bint wait_for_end(self, object timeout) except -1
-
-
-# What a finishing greenlet tells at once, in C, and not through a callback.
-cdef class DirectLink:
-    cdef int notice(self, object source) except -1

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from contextvars import Context
-from types import CodeType, TracebackType
+from types import TracebackType
 from typing import Any
 from weakref import ReferenceType
 
@@ -10,20 +10,9 @@ from hub.loop import Loop
 from hub.scheduler import HubGreenlet
 from typing_extensions import Self
 
+from greenio._tasks.spawn_place import SpawnFrame
+
 __all__ = ["Greenlet"]
-
-class SpawnFrame:
-    f_code: CodeType
-    f_lineno: int
-    f_back: SpawnFrame | None
-    f_globals: None
-    def __init__(self, code: CodeType, line: int, back: SpawnFrame | None) -> None: ...
-
-class DirectLink: ...
-
-class DirectCall(DirectLink):
-    def __init__(self, function: Callable[[Any], object]) -> None: ...
-    def __call__(self, source: Any) -> None: ...
 
 class Greenlet(HubGreenlet):
     reports_errors: bool
@@ -71,7 +60,6 @@ class Greenlet(HubGreenlet):
     def has_links(self) -> int: ...
     def format_spawn(self) -> str: ...
     def describe_call(self) -> str: ...
-    def call_link(self, link: Any) -> None: ...
     def call_spawn_callbacks(self) -> None: ...
     def throw_or_die(self, error: BaseException) -> None: ...
     def __bool__(self) -> bool: ...

@@ -5,10 +5,10 @@ Rules
     2. A result is set once, on the greenlet itself, as its last act; joiners are woken and links are scheduled
        there and then, in the order in which they came.
     3. Links that are functions run on the hub (`rawlink`) or in greenlets of their own (`link`), never here.
-    4. What is recorded about the place of spawning is two words a frame; it becomes text only when asked for.
+
+What does not belong here: where it was made (_tasks/spawn_place.pyx), how links are kept (_tasks/link_list.pyx).
 """
 
-import heapq
 from types import MethodType
 
 from cpython.object cimport PyObject
@@ -17,7 +17,12 @@ from cython cimport binding, final
 
 from greenlet import GreenletExit
 
+from greenio._tasks.idents import ident_registry
+from greenio._tasks.link_list cimport (
+    check_link, count_links, find_link, schedule_link, tell_links, with_link, without_link,
+)
 from greenio._tasks.links import SpawnedAlways, SpawnedOnException, SpawnedOnValue
+from greenio._tasks.spawn_place cimport frames_of, stack_free, stack_limit, stack_record, track_tree
 from greenio.timeout import Timeout
 from hub.errors import HubDestroyed
 from hub.greenlet_api cimport import_greenlet, running_greenlet
@@ -30,78 +35,9 @@ from hub.wait_queue cimport await_turn, line_grant_all, line_join, new_turn
 
 cdef extern from *:
     """
-    #include <frameobject.h>
-    #include <string.h>
-
-    /* Record the code and the current instruction of up to `limit` frames, innermost first: two words a frame, and
-       nothing for the garbage collector. Returns memory that greenio_stack_free() gives back; NULL for no frames. */
-    typedef struct { PyObject *code; int instruction; } greenio_place;
-    typedef struct { int length; greenio_place places[]; } greenio_stack;
-
-    static greenio_stack *greenio_stack_record(int limit)
-    {
-        greenio_place found[32];
-        int length = 0;
-        greenio_stack *stack;
-        PyFrameObject *frame = PyEval_GetFrame(), *back;
-        if (limit > 32)
-            limit = 32;
-        Py_XINCREF(frame);
-        while (frame != NULL) {
-            if (length == limit) {
-                Py_DECREF(frame);
-                break;
-            }
-            found[length].code = (PyObject *) PyFrame_GetCode(frame);
-    #if PY_VERSION_HEX >= 0x030B0000
-            found[length].instruction = PyFrame_GetLasti(frame);
-    #else
-            found[length].instruction = frame->f_lasti * 2;
-    #endif
-            length++;
-            back = PyFrame_GetBack(frame);
-            Py_DECREF(frame);
-            frame = back;
-        }
-        if (length == 0)
-            return NULL;
-        stack = PyMem_Malloc(sizeof(greenio_stack) + length * sizeof(greenio_place));
-        if (stack != NULL) {
-            stack->length = length;
-            memcpy(stack->places, found, length * sizeof(greenio_place));
-        }
-        else
-            while (length--)
-                Py_DECREF(found[length].code);
-        return stack;
-    }
-
-    static void greenio_stack_free(greenio_stack *stack)
-    {
-        int i;
-        if (stack == NULL)
-            return;
-        for (i = 0; i < stack->length; i++)
-            Py_DECREF(stack->places[i].code);
-        PyMem_Free(stack);
-    }
-
-    static int greenio_line(PyObject *code, int instruction)
-    {
-        return PyCode_Addr2Line((PyCodeObject *) code, instruction);
-    }
     /* A greenlet that nobody gave a context variable to need not copy an empty context. */
     static int greenio_has_context(void) { return PyThreadState_Get()->context != NULL; }
     """
-    ctypedef struct greenio_place:
-        PyObject *code
-        int instruction
-    ctypedef struct greenio_stack:
-        int length
-        greenio_place *places
-    greenio_stack *greenio_stack_record(int limit)
-    void greenio_stack_free(greenio_stack *stack)
-    int greenio_line(PyObject *code, int instruction)
     bint greenio_has_context()
 
 cdef extern from "Python.h":
@@ -113,92 +49,7 @@ import_greenlet()
 __all__ = ["Greenlet"]
 
 cdef set spawn_callbacks = set()
-cdef bint track_tree = True
 
-
-cdef int spawning_stack_limit = 10
-
-
-def set_spawning_stack_limit(int value):
-    """How many frames of the place of spawning are recorded (config.spawning_stack_limit)."""
-    global spawning_stack_limit
-    spawning_stack_limit = min(max(value, 1), 32)
-
-
-def set_track_tree(bint value):
-    """Whether new greenlets record who spawned them, and where (config.track_greenlet_tree)."""
-    global track_tree
-    track_tree = value
-
-
-# --- where a greenlet came from ---------------------------------------------------------------------------------
-
-class SpawnFrame:
-    """One frame of the place where a greenlet was made: `f_code`, `f_lineno`, `f_back`; light, and safe to keep."""
-
-    __slots__ = ("f_code", "f_lineno", "f_back")
-
-    f_globals = None
-
-    def __init__(self, code, line, back):
-        self.f_code = code
-        self.f_lineno = line
-        self.f_back = back
-
-    def __repr__(self):
-        return f"<frame {self.f_code.co_filename}:{self.f_lineno} in {self.f_code.co_name}>"
-
-
-class IdentRegistry:
-    """Small numbers for greenlets, given out lowest first and used again when their greenlet is gone."""
-
-    def __init__(self):
-        self.free = []
-        self.next = 0
-
-    def take(self):
-        """A number that is not in use (int)."""
-        if self.free:
-            return heapq.heappop(self.free)
-        self.next += 1
-        return self.next - 1
-
-    def give(self, ident, push=heapq.heappush):
-        """The number is no longer in use."""
-        push(self.free, ident)
-
-
-def ident_registry(hub):
-    """The hub's registry of greenlet numbers, made on first use."""
-    registry = hub.__dict__.get("ident_registry")
-    if registry is None:
-        registry = hub.__dict__["ident_registry"] = IdentRegistry()
-    return registry
-
-
-cdef class DirectLink:
-    """A link that a finishing greenlet calls there and then, in C: it must not run anything else (internal)."""
-
-    cdef int notice(self, object source) except -1:
-        raise NotImplementedError("a DirectLink must say what it does")
-
-
-cdef class DirectCall(DirectLink):
-    """A link that calls a function of the library's there and then, in the greenlet that finishes (internal)."""
-    cdef object function
-
-    def __init__(self, function):
-        self.function = function
-
-    cdef int notice(self, object source) except -1:
-        self.function(source)
-        return 0
-
-    def __call__(self, source):
-        self.function(source)
-
-
-# --- Greenlet ---------------------------------------------------------------------------------------------------
 
 cdef void on_start_timer(timer_t *timer) noexcept nogil:
     """The time of start_later() has come. The reference that the timer had goes to the ready queue."""
@@ -262,8 +113,8 @@ cdef class Greenlet(HubGreenlet):
         self.spawner = PyWeakref_NewRef(spawner, NULL)
         if isinstance(spawner, Greenlet):
             self.tree_locals = (<Greenlet> spawner).spawn_tree_locals
-        greenio_stack_free(<greenio_stack *> self.stack)
-        self.stack = greenio_stack_record(spawning_stack_limit)
+        stack_free(self.stack)
+        self.stack = stack_record(stack_limit)
         return 0
 
     def __dealloc__(self):
@@ -273,7 +124,7 @@ cdef class Greenlet(HubGreenlet):
             registry = self.scheduler.__dict__.get("ident_registry")
             if registry is not None:
                 registry.give(self.ident)
-        greenio_stack_free(<greenio_stack *> self.stack)
+        stack_free(self.stack)
 
     # --- life ---
 
@@ -619,55 +470,20 @@ cdef class Greenlet(HubGreenlet):
     # --- links ---
 
     cdef int add_link(self, object link) except -1:
-        if not callable(link):
-            raise TypeError(f"a link must be callable, not {link!r}")
+        check_link(link)
         if self.state == STATE_FINISHED:
-            self.schedule_link(link)
-        elif self.links is None:
-            self.links = link if type(link) is not list else [link]
-        elif type(self.links) is list:
-            self.links.append(link)
-        else:
-            self.links = [self.links, link]
+            return schedule_link(self.scheduler, link, self)
+        self.links = with_link(self.links, link)
         return 0
 
     cdef int remove_link(self, object link) except -1:
-        if type(self.links) is list:
-            if link in self.links:
-                self.links.remove(link)
-        elif self.links is not None and self.links == link:
-            self.links = None
+        entry = find_link(self.links, link)  # which may run code that changes them
+        self.links = without_link(self.links, entry)
         return 0
 
     cdef int notify_links(self) except -1:
         links, self.links = self.links, None
-        for link in links if type(links) is list else [links]:
-            try:
-                if isinstance(link, DirectLink):
-                    (<DirectLink> link).notice(self)
-                else:
-                    self.schedule_link(link)
-            except BaseException as error:
-                self.scheduler.report((link, self), error)
-        return 0
-
-    cdef int schedule_link(self, object link) except -1:
-        """Call a link soon: on the greenlet's hub, or on the caller's if that is gone."""
-        cdef Scheduler hub = self.scheduler
-        if is_current(hub):
-            hub.run_callback(self.call_link, link)
-        elif not hub.destroyed:
-            hub.run_callback_threadsafe(self.call_link, link)
-        else:
-            current_hub().run_callback(link, self)
-        return 0
-
-    def call_link(self, link):
-        """Call a link on the hub greenlet; its error is its own (internal)."""
-        try:
-            link(self)
-        except BaseException as error:
-            self.scheduler.report((link, self), error)
+        return tell_links(links, self, self.scheduler)
 
     def rawlink(self, callback):
         """Call ``callback(greenlet)`` on the hub when it has finished; at once, soon, if it has. It must not block."""
@@ -698,7 +514,7 @@ cdef class Greenlet(HubGreenlet):
 
     def has_links(self):
         """How many links there are (int)."""
-        return 0 if self.links is None else len(self.links) if type(self.links) is list else 1
+        return count_links(self.links)
 
     # --- names and places ---
 
@@ -742,14 +558,7 @@ cdef class Greenlet(HubGreenlet):
     @property
     def spawning_stack(self):
         """The frames of the place where it was made, innermost first, linked by `f_back`; or None."""
-        cdef greenio_stack *stack = <greenio_stack *> self.stack
-        cdef int i
-        frame = None
-        if stack != NULL:
-            for i in range(stack.length - 1, -1, -1):
-                line = greenio_line(stack.places[i].code, stack.places[i].instruction)
-                frame = SpawnFrame(<object> stack.places[i].code, line, frame)
-        return frame
+        return frames_of(self.stack)
 
     def format_spawn(self):
         """`file:line in function` of the place where it was made, or an empty string (str)."""

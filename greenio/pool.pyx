@@ -9,7 +9,8 @@ from hub.errors import HubDestroyed
 from hub.scheduler import sleep
 
 from greenio.event cimport Event
-from greenio.greenlet cimport STATE_FINISHED, DirectLink, Greenlet
+from greenio._tasks.link_list cimport DirectLink
+from greenio.greenlet cimport STATE_FINISHED, Greenlet
 from greenio.greenlet import GreenletExit
 from greenio._tasks.imap import Mapping
 from greenio.queue import Full

@@ -10,7 +10,8 @@ from greenlet import GreenletExit, getcurrent
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError
 from hub.scheduler import get_hub, sleep
 
-from greenio.greenlet import DirectCall, Greenlet
+from greenio._tasks.link_list import DirectCall
+from greenio.greenlet import Greenlet
 
 __all__ = ["BaseExceptionGroup", "ExceptionGroup", "TaskGroup"]
 

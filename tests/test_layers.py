@@ -1,7 +1,9 @@
-"""The order of the modules is kept: by imports and cimports, and by the documents that tell of it."""
+"""Imports and cimports keep the order of the modules, documents tell of the same, and exports are listed."""
 
+import importlib
 import re
 
+import exported
 import layers
 import pytest
 from places import CHECKOUT
@@ -15,6 +17,7 @@ for package in ("hub", "greenio"):
             SOURCES.setdefault(name, []).append(path)
 #: The internal packages hold no code of their own.
 EMPTY = {f"greenio.{name}" for name in ("_descriptors", "_patched", "_sync", "_tasks")}
+COMPILED = sorted(name for name, paths in SOURCES.items() if any(path.suffix == ".pyx" for path in paths))
 IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+c?import[ \t]+(\([^)]*\)|[^\n#]*)|c?import[ \t]+([\w., ]+))", re.MULTILINE
 )
@@ -52,12 +55,33 @@ def test_only_the_loop_calls_libuv():
     assert not re.search(r"\buv_\w+\(", (CHECKOUT / "hub" / "watchers.pyx").read_text())
 
 
+@pytest.mark.parametrize("name", COMPILED)
+def test_what_a_compiled_module_exports(name):
+    exports = sorted(getattr(importlib.import_module(name), "__pyx_capi__", ()))
+    assert exports == sorted(exported.EXPORTED.get(name, ())), "see 'Speed' in CONTRIBUTING.md"
+
+
+def test_the_exports_are_those_of_modules_that_are_there():
+    assert not exported.EXPORTED.keys() - set(COMPILED)
+
+
 def test_nobody_outside_imports_what_is_internal():
-    internal = re.compile(r"greenio\._\w+")
-    folders = ("examples", "benchmarks")
-    assert not [
-        path for folder in folders for path in (CHECKOUT / folder).rglob("*.py") if internal.search(path.read_text())
-    ]
+    users = set()
+    for folder in ("tests", "examples", "benchmarks", "docs"):
+        for path in (CHECKOUT / folder).rglob("*"):
+            if path.suffix in (".py", ".md") and any(map(is_internal, imports_of(path))):
+                users.add(path.name)
+    assert users == layers.USERS_OF_INTERNAL_MODULES
+
+
+def imports_of(path):
+    """What the import statements of a file name, with the text in it that is a program, as dotted names."""
+    for source, names, plain in IMPORT.findall(path.read_text()):
+        yield from (f"{source}.{name}" if source else name for name in re.findall(r"[\w.]+", names or plain))
+
+
+def is_internal(name):
+    return any(name == package or name.startswith(f"{package}.") for package in EMPTY)
 
 
 @pytest.mark.parametrize("document", ["docs/design.md", "hub/__init__.py", "greenio/__init__.py"])

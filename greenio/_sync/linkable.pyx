@@ -1,8 +1,12 @@
 """Callbacks for when an object becomes ready: rawlink and unlink, as gevent's events and semaphores have them."""
 
 from hub.arguments cimport seconds_of
-from hub.scheduler cimport Scheduler, Wait, current_hub, is_current
+from hub.scheduler cimport Wait
 from hub.wait_queue cimport Waitable, line_grant_all, new_turn
+
+from greenio._tasks.link_list cimport (
+    check_link, count_links, find_link, link_on_hub, tell_links, with_link, without_link,
+)
 
 
 cdef class Linkable(Waitable):
@@ -39,46 +43,21 @@ cdef class Linkable(Waitable):
 
         If it is ready now, that is soon. Does not switch. Raises TypeError if it cannot be called.
         """
-        if not callable(callback):
-            raise TypeError(f"a link must be callable, not {callback!r}")
-        hub = current_hub()
-        if self.links is None:
-            self.links = []
-        self.links.append((hub, callback))
+        check_link(callback)
+        link = link_on_hub(callback)
+        self.links = with_link(self.links, link)
         if self.is_ready():
             self.notify_links()
 
     def unlink(self, callback):
         """Forget a callback that was given to rawlink(). Does nothing if there is none."""
-        cdef list links = self.links
-        cdef Py_ssize_t i
-        for pair in list(links or ()):
-            if pair[1] == callback:
-                for i in range(len(links)):
-                    if links[i] is pair:  # or it went while they were compared
-                        del links[i]
-                        break
-                return
+        entry = find_link(self.links, callback)
+        self.links = without_link(self.links, entry)
 
     def linkcount(self):
         """How many links and waiting greenlets there are (int)."""
-        return (0 if self.links is None else len(self.links)) + self.line().length
+        return count_links(self.links) + self.line().length
 
     cdef int notify_links(self) except -1:
-        cdef list links = self.links
-        cdef Scheduler hub
-        self.links = None
-        if links is not None:
-            for hub, callback in links:
-                if is_current(hub):
-                    hub.run_callback(self.call_link, callback)
-                elif not hub.destroyed:
-                    hub.run_callback_threadsafe(self.call_link, callback)
-        return 0
-
-    def call_link(self, callback):
-        """Call a link, on its hub; its error is its own (internal)."""
-        try:
-            callback(self)
-        except BaseException as error:
-            current_hub().report((callback, self), error)
+        links, self.links = self.links, None
+        return 0 if links is None else tell_links(links, self, None)

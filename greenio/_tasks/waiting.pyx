@@ -11,7 +11,8 @@ from greenlet import GreenletExit
 from hub.arguments cimport count_of
 from hub.errors import InvalidThreadUseError
 
-from greenio.greenlet cimport STATE_FINISHED, DirectLink, Greenlet
+from greenio._tasks.link_list cimport DirectLink
+from greenio.greenlet cimport STATE_FINISHED, Greenlet
 from greenio._tasks.spawning import check_greenlet, kill
 from greenio.timeout import Timeout
 from hub.scheduler cimport Scheduler, Wait, current_hub, is_current

@@ -24,7 +24,10 @@ HUB = [
 #: Layers of `greenio`, which may import all of `hub`.
 GREENIO = [
     ("Timeout, and what it is used for", ["timeout", "_tasks.deadline"]),
-    ("Greenlet, and the links to it", ["_tasks.raw", "_tasks.links", "greenlet", "_tasks.spawning", "taskgroup"]),
+    ("Greenlet, and the links to it", [
+        "_tasks.raw", "_tasks.link_list", "_tasks.links", "_tasks.spawn_place", "_tasks.idents", "greenlet",
+        "_tasks.spawning", "taskgroup",
+    ]),
     ("which thread is this; data that a greenlet has for itself", ["_patched.identity", "local", "time"]),
     ("where greenlets and threads meet", [
         "_sync.linkable", "event", "_sync.mutex", "_sync.condition", "_sync.semaphore", "lock", "queue",
@@ -66,6 +69,12 @@ GREENIO = [
 #: Modules that look at another's place at a call, and not when they are imported: a lazy import upwards.
 LATE = {
     ("greenio", "greenio.resolver"), ("greenio", "greenio.threadpool"),
+}  # fmt: skip
+
+#: Files outside `greenio` that import its internal modules: tests of what no public call reaches, or of the types.
+USERS_OF_INTERNAL_MODULES = {
+    "fork_child_ends.py", "homes.py", "modules.py", "test_buffered.py", "test_children.py", "test_os.py",
+    "test_refused_at_once.py", "test_resolver.py", "test_signal_handlers.py", "test_subprocess.py",
 }  # fmt: skip
 
 

@@ -1,0 +1,40 @@
+"""Small numbers for greenlets, for people to tell them apart: Greenlet.minimal_ident."""
+
+from __future__ import annotations
+
+import heapq
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hub.hub import Hub
+
+__all__ = ["IdentRegistry", "ident_registry"]
+
+
+class IdentRegistry:
+    """Small numbers for greenlets, given out lowest first and used again when their greenlet is gone."""
+
+    def __init__(self) -> None:
+        self.free: list[int] = []
+        self.next = 0
+
+    def take(self) -> int:
+        """A number that is not in use (int)."""
+        if self.free:
+            return heapq.heappop(self.free)
+        self.next += 1
+        return self.next - 1
+
+    def give(self, ident: int, push: Callable[[list[int], int], None] = heapq.heappush) -> None:
+        """The number is no longer in use."""
+        push(self.free, ident)
+
+
+def ident_registry(hub: Hub) -> IdentRegistry:
+    """The hub's registry of greenlet numbers, made on first use."""
+    registry = hub.__dict__.get("ident_registry")
+    if registry is None:
+        registry = hub.__dict__["ident_registry"] = IdentRegistry()
+    return registry

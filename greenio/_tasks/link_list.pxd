@@ -1,0 +1,24 @@
+# See link_list.pyx. The links of an object are None, one link, or a list of links.
+
+from hub.scheduler cimport Scheduler
+
+
+# What a finishing object tells at once, in C, and not through a callback.
+cdef class DirectLink:
+    cdef int notice(self, object source) except -1
+
+
+# A link that is called on the hub of the thread that made it.
+cdef class LinkOnHub(DirectLink):
+    cdef Scheduler hub
+    cdef object callback
+
+
+cdef LinkOnHub link_on_hub(object callback)
+cdef int check_link(object link) except -1
+cdef object with_link(object links, object link)
+cdef object without_link(object links, object entry)
+cdef object find_link(object links, object link)
+cdef Py_ssize_t count_links(object links) except -1
+cdef int tell_links(object links, object source, Scheduler hub) except -1
+cdef int schedule_link(Scheduler hub, object link, object source) except -1

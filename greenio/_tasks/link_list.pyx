@@ -1,0 +1,135 @@
+"""The links of an object: what is to be called, once, when it has finished or is ready.
+
+Rules
+    1. A link runs on a hub, soon, and never where its object finishes; but for a DirectLink, which must not run
+       anything else.
+    2. What a link raises is its own: it is reported, and the others are called.
+    3. Links are found by `==`, which may run Python code; what changes the list runs none.
+
+Who has links keeps None for none, a single link, or a list of them; most have one at most.
+"""
+
+from hub.scheduler cimport Scheduler, current_hub, is_current
+
+__all__ = ["DirectCall", "DirectLink"]
+
+
+cdef class DirectLink:
+    """A link that a finishing object calls there and then, in C: it must not run anything else (internal)."""
+
+    cdef int notice(self, object source) except -1:
+        raise NotImplementedError("a DirectLink must say what it does")
+
+
+cdef class DirectCall(DirectLink):
+    """A link that calls a function of the library's there and then, in the greenlet that finishes (internal)."""
+    cdef object function
+
+    def __init__(self, function):
+        self.function = function
+
+    cdef int notice(self, object source) except -1:
+        self.function(source)
+        return 0
+
+    def __call__(self, source):
+        self.function(source)
+
+
+cdef class LinkOnHub(DirectLink):
+    """A link that is called on the hub of the thread that made it. Equal to what it calls (internal)."""
+
+    cdef int notice(self, object source) except -1:
+        return 0 if self.hub.destroyed else schedule_link(self.hub, self.callback, source)
+
+    def __eq__(self, other):
+        return self.callback == other
+
+
+cdef LinkOnHub link_on_hub(object callback):
+    cdef LinkOnHub link = LinkOnHub.__new__(LinkOnHub)
+    link.hub = current_hub()
+    link.callback = callback
+    return link
+
+
+cdef int check_link(object link) except -1:
+    if not callable(link):
+        raise TypeError(f"a link must be callable, not {link!r}")
+    return 0
+
+
+cdef object with_link(object links, object link):
+    """The links with another one."""
+    if links is None:
+        return link
+    if type(links) is list:
+        (<list> links).append(link)
+        return links
+    return [links, link]
+
+
+cdef object find_link(object links, object link):
+    """The first entry that is equal to `link`, or None."""
+    for entry in list(links) if type(links) is list else (links,):
+        if entry is not None and entry == link:
+            return entry
+    return None
+
+
+cdef object without_link(object links, object entry):
+    """The links without this entry, if it is still among them."""
+    cdef Py_ssize_t i
+    if links is entry:
+        return None
+    if type(links) is list:
+        for i in range(len(<list> links)):
+            if (<list> links)[i] is entry:
+                del (<list> links)[i]
+                break
+    return links
+
+
+cdef Py_ssize_t count_links(object links) except -1:
+    return 0 if links is None else len(<list> links) if type(links) is list else 1
+
+
+cdef int tell_links(object links, object source, Scheduler hub) except -1:
+    """`source` has finished: call its links. `hub`: where those are called that do not say where, or None."""
+    for link in links if type(links) is list else (links,):
+        try:
+            if isinstance(link, DirectLink):
+                (<DirectLink> link).notice(source)
+            else:
+                schedule_link(hub, link, source)
+        except BaseException as error:
+            (current_hub() if hub is None else hub).report((link, source), error)
+    return 0
+
+
+cdef class LinkCall:
+    """The call of a link on a hub. What it raises is reported there (internal)."""
+    cdef object link
+    cdef object source
+
+    def __call__(self):
+        try:
+            self.link(self.source)
+        except BaseException as error:
+            current_hub().report((self.link, self.source), error)
+
+    def __repr__(self):
+        return f"<link {self.link!r} of {self.source!r}>"
+
+
+cdef int schedule_link(Scheduler hub, object link, object source) except -1:
+    """Call a link soon: on that hub, or on the caller's if that is gone."""
+    cdef LinkCall call = LinkCall.__new__(LinkCall)
+    call.link, call.source = link, source
+    if is_current(hub):
+        hub.run_callback(call)
+    elif not hub.destroyed:
+        hub.run_callback_threadsafe(call)
+    else:
+        current_hub().run_callback(call)
+    return 0

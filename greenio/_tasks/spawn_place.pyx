@@ -1,0 +1,49 @@
+"""Where a greenlet was made: the frames that led to its spawn, and how much of that is recorded.
+
+What is recorded is two words a frame; it becomes text only when asked for. The recording itself stands in
+spawn_place.pxd, so that it is part of whoever spawns.
+"""
+
+__all__ = ["SpawnFrame", "set_spawning_stack_limit", "set_track_tree"]
+
+cdef bint track_tree = True
+cdef int stack_limit = 10
+
+
+def set_spawning_stack_limit(int value):
+    """How many frames of the place of spawning are recorded (config.spawning_stack_limit)."""
+    global stack_limit
+    stack_limit = min(max(value, 1), 32)
+
+
+def set_track_tree(bint value):
+    """Whether new greenlets record who spawned them, and where (config.track_greenlet_tree)."""
+    global track_tree
+    track_tree = value
+
+
+class SpawnFrame:
+    """One frame of the place where a greenlet was made: `f_code`, `f_lineno`, `f_back`; light, and safe to keep."""
+
+    __slots__ = ("f_code", "f_lineno", "f_back")
+
+    f_globals = None
+
+    def __init__(self, code, line, back):
+        self.f_code = code
+        self.f_lineno = line
+        self.f_back = back
+
+    def __repr__(self):
+        return f"<frame {self.f_code.co_filename}:{self.f_lineno} in {self.f_code.co_name}>"
+
+
+cdef object frames_of(stack_t *stack):
+    """The recorded frames, innermost first, linked by `f_back`; None for none."""
+    cdef int i
+    frame = None
+    if stack != NULL:
+        for i in range(stack.length - 1, -1, -1):
+            line = line_of(stack.places[i].code, stack.places[i].instruction)
+            frame = SpawnFrame(<object> stack.places[i].code, line, frame)
+    return frame

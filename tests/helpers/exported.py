@@ -1,0 +1,35 @@
+"""What each compiled module exports to the others in C: its `cdef` functions and variables that stand in its `.pxd`.
+
+A call of one of them from another module goes through a pointer and cannot be inlined. What a hot path calls often
+stands in a `.pxd` as `inline`, or within the module that calls it. tests/test_layers.py compares this with the modules.
+"""
+
+#: The module, and what it exports.
+EXPORTED = {
+    "hub.arguments": ["count_of", "seconds_of"],
+    "hub.closing": ["closing_descriptor", "leaving_descriptor"],
+    "hub.loop": [
+        "close_everywhere", "close_generation", "due_after", "highest_watched", "next_of_a_loop", "now_ns",
+        "timer_restart", "timer_to_pool",
+    ],
+    "hub.scheduler": [
+        "be_fair", "begin_fork", "current_hub", "existing_hub", "fork_count", "hub_if_any", "interpreter_ends",
+        "is_current", "resume_of", "set_current_hub",
+    ],
+    "hub.stacks": ["begin_small"],
+    "hub.threads": ["other_hubs"],
+    "hub.thrown": [
+        "alarm_cancel", "alarm_come", "alarm_start", "alarms_go_on", "drop_pending", "forget_exception", "has_pending",
+        "make_exception", "pend_alarm", "pend_exception", "take_alarm", "take_pending",
+    ],
+    "hub.wait_queue": [
+        "await_final_turn", "await_turn", "line_grant", "line_grant_all", "line_join", "line_peek", "line_take",
+        "line_wake", "line_withdraw", "link_grant", "new_turn", "wait_is_over",
+    ],
+    "greenio._descriptors.endpoint": ["endpoint_of", "scratch_buffer"],
+    "greenio._tasks.link_list": [
+        "check_link", "count_links", "find_link", "link_on_hub", "schedule_link", "tell_links", "with_link",
+        "without_link",
+    ],
+    "greenio._tasks.spawn_place": ["frames_of", "stack_limit", "track_tree"],
+}  # fmt: skip
