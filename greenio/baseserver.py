@@ -336,7 +336,7 @@ class BaseServer:
     def __exit__(self, *exc_info):
         self.stop()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         handler = getattr(self.handle, "__name__", None) or repr(self.handle)
         state = "started" if self.started else "stopped"
         return f"<{type(self).__name__} at {id(self):#x} {state} {self.address!r} handle={handler}>"

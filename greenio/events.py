@@ -34,7 +34,7 @@ class PatchEvent:
         self.source = source
         self.target = target
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{type(self).__name__} source={self.source!r} target={self.target!r} at {id(self):#x}>"
 
 

@@ -209,11 +209,11 @@ class PipeIO(io.RawIOBase):
         if self._closefd and self._fileno >= 0 and not self.closed:
             warnings.warn(f"unclosed file {source!r}", ResourceWarning, stacklevel=2, source=source)
 
-    def __del__(self):
+    def __del__(self) -> None:
         self._dealloc_warn(self)
         super().__del__()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         state = "closed" if self.closed else f"fileno={self._fileno} mode={self.mode!r}"
         return f"<{type(self).__name__} at {id(self):#x} {state}>"
 
@@ -321,7 +321,7 @@ class _Wrapper:
     def __exit__(self, *exc_info):
         self.close()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{type(self).__name__} at {id(self):#x} of {self.io!r}>"
 
 

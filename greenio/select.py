@@ -311,7 +311,7 @@ class epoll:
         self._endpoint = _Endpoint(made.fileno(), None, 0, "epoll")
         self._registered = _Registered(made)
 
-    def __del__(self):
+    def __del__(self) -> None:
         if hasattr(self, "_registered"):
             self.close()
 

@@ -27,7 +27,7 @@ else:
             self.message = message
             self.exceptions = tuple(exceptions)
 
-        def __str__(self):
+        def __str__(self) -> str:
             return f"{self.message} ({len(self.exceptions)} sub-exceptions)"
 
     class ExceptionGroup(BaseExceptionGroup, Exception):
@@ -154,5 +154,5 @@ class TaskGroup:
         finally:
             self._children.discard(child)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{type(self).__name__} at {id(self):#x} {self._state}, {len(self._children)} children>"

@@ -210,7 +210,7 @@ class _ThreadHandle:
             raise RuntimeError("Cannot join current thread")
         self._done.wait(None if timeout is None or timeout < 0 else timeout)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{type(self).__name__} object: ident={self.ident}>"
 
 

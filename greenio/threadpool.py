@@ -84,7 +84,7 @@ class ThreadPool(Mapping):
         self._begin()
         _pools.add(self)
 
-    def __del__(self):
+    def __del__(self) -> None:
         if hasattr(self, "_done"):  # it was made to the end
             for _ in range(self.size):
                 self.task_queue.put(_END)
@@ -109,18 +109,18 @@ class ThreadPool(Mapping):
         self._done = Event()
         self._done.set()
 
-    def __len__(self):
+    def __len__(self) -> int:
         """How many tasks are unfinished."""
         return self._unfinished
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return True
 
     def __contains__(self, greenlet):
         """Whether the current thread, whatever greenlet is asked for, is one of the pool's."""
         return get_ident() in self._threads
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"<{type(self).__name__} at {id(self):#x} tasks={len(self)} size={self.size} maxsize={self.maxsize}, "
             f"{self._free.linkcount()} waiting to spawn>"

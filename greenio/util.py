@@ -34,10 +34,10 @@ class wrap_errors:
         except self._errors as error:
             return error
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self._func)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return repr(self._func)
 
     def __getattr__(self, name):
@@ -131,7 +131,7 @@ class GreenletTree:
         """The tree as text (str). `details`: a dict as DEFAULT_DETAILS, or whether to show any."""
         return "\n".join(self.format_lines(details))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.format(False)
 
     def format_lines(self, details=True):

@@ -9,43 +9,53 @@ any more, and so they wait for themselves, here.
 What does not belong here: which calls can still wait. The scheduler says that.
 """
 
+from __future__ import annotations
+
 import sys
 from time import monotonic_ns
 
 from hub.native import original, sleep
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
 __all__ = ["KeptModule", "await_descriptor_late", "keep_modules", "keep_package", "sleep_late"]
 
-packages = []
+packages: list[str] = []
 native_poll = original("select", "poll")
 
 
 class KeptModule:
     """Stands for a module in `sys.modules`, and has what that has."""
 
-    def __init__(self, module):
+    def __init__(self, module: ModuleType) -> None:
         self.__dict__ = module.__dict__
 
 
-def keep_package(name):
+def keep_package(name: str) -> None:
     """Let the modules of a package stay as they are when the interpreter ends (internal)."""
     packages.append(name)
 
 
-def keep_modules():
+def keep_modules() -> None:
     """To be called when the program ends, before the interpreter begins to clear modules (internal)."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in packages and isinstance(module, type(sys)):
-            sys.modules[name] = KeptModule(module)
+            sys.modules[name] = KeptModule(module)  # type: ignore[assignment]  # no module, on purpose
 
 
-def sleep_late(due, now=monotonic_ns, sleep=sleep):
+def sleep_late(due: int, now: Callable[[], int] = monotonic_ns, sleep: Callable[[float], object] = sleep) -> None:
     """Sleep until a time (int, nanoseconds of CLOCK_MONOTONIC): in a finalizer at the end, when nothing else runs."""
     while (left := due - now()) > 0:
         sleep(min(left / 1e9, 3600))
 
 
-def await_descriptor_late(fd, events, due, now=monotonic_ns, poll=native_poll):
+def await_descriptor_late(
+    fd: int, events: int, due: int, now: Callable[[], int] = monotonic_ns, poll: Callable[[], Any] = native_poll
+) -> bool:
     """Wait until a descriptor is readable (events 1) or writable (2), as sleep_late(); `due` 0 for ever.
 
     Returns whether it is (bool).

@@ -1,6 +1,8 @@
 """Every exception of the hub. Each docstring says whose fault it is and what to do about it."""
 
-from greenlet import GreenletExit
+from __future__ import annotations
+
+from greenlet import GreenletExit, greenlet
 
 __all__ = [
     "BlockingSwitchOutError",
@@ -21,15 +23,17 @@ class LoopExit(Exception):
     `hub` is the hub that found it out.
     """
 
-    hub = None
+    hub: greenlet | None = None
 
-    def __init__(self, message="This operation would block forever", hub=None, report=""):
+    def __init__(
+        self, message: str = "This operation would block forever", hub: greenlet | None = None, report: str = ""
+    ) -> None:
         super().__init__(message, hub, report)
         self.message = message
         self.hub = hub
         self.report = report
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.message}\n{self.report}" if self.report else self.message
 
 

@@ -4,12 +4,24 @@ Two watchers are not libuv handles and live here: `child` waits for a process th
 SIGCHLD handler is needed and nobody else's children are reaped; `fork` is called in a forked child.
 """
 
+from __future__ import annotations
+
 import os
 import signal as signal_module
 from os import close, wait4
 
 from hub import watchers
 from hub.loop import LIBUV_VERSION, Loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from resource import struct_rusage
+    from types import TracebackType
+    from typing import Any
+
+    from hub.callbacks import Callback
+    from typing_extensions import Self
 
 __all__ = ["EventLoop"]
 
@@ -21,72 +33,74 @@ class EventLoop(Loop):
     MAXPRI = MINPRI = 0
     backend = "libuv"
 
-    def __new__(cls, hub, default=True):
+    def __new__(cls, hub: Any, default: bool = True) -> Self:
         return super().__new__(cls, default)
 
-    def __init__(self, hub, default=True):
+    def __init__(self, hub: Any, default: bool = True) -> None:
         self.hub = hub
 
     @property
-    def version(self):
+    def version(self) -> str:
         """The version of libuv (str)."""
         return LIBUV_VERSION
 
-    def io(self, fd, events, ref=True, priority=None):
+    def io(self, fd: int, events: int, ref: bool = True, priority: int | None = None) -> watchers.io:
         """A watcher that fires while descriptor `fd` is readable (1), writable (2) or either (3)."""
         return watchers.io(self, fd, events, ref)
 
-    def timer(self, after, repeat=0.0, ref=True, priority=None):
+    def timer(self, after: float, repeat: float = 0.0, ref: bool = True, priority: int | None = None) -> watchers.timer:
         """A watcher that fires after `after` seconds, then every `repeat` seconds."""
         return watchers.timer(self, after, repeat, ref)
 
-    def async_(self, ref=True, priority=None):
+    def async_(self, ref: bool = True, priority: int | None = None) -> watchers.async_:
         """A watcher that fires after its send(), which any thread may call."""
         return watchers.async_(self, ref)
 
-    def signal(self, signum, ref=True, priority=None):
+    def signal(self, signum: int, ref: bool = True, priority: int | None = None) -> watchers.signal:
         """A watcher that fires when the process gets signal `signum`."""
         return watchers.signal(self, signum, ref)
 
-    def prepare(self, ref=True, priority=None):
+    def prepare(self, ref: bool = True, priority: int | None = None) -> watchers.prepare:
         """A watcher that fires at each turn of the loop, before it looks for I/O."""
         return watchers.prepare(self, ref)
 
-    def check(self, ref=True, priority=None):
+    def check(self, ref: bool = True, priority: int | None = None) -> watchers.check:
         """A watcher that fires at each turn of the loop, after it has looked for I/O."""
         return watchers.check(self, ref)
 
-    def idle(self, ref=True, priority=None):
+    def idle(self, ref: bool = True, priority: int | None = None) -> watchers.idle:
         """A watcher that fires at each turn of the loop and keeps it from sleeping."""
         return watchers.idle(self, ref)
 
-    def stat(self, path, interval=0.0, ref=True, priority=None):
+    def stat(
+        self, path: str | bytes, interval: float = 0.0, ref: bool = True, priority: int | None = None
+    ) -> watchers.stat:
         """A watcher that fires when the file at `path` changes; looked at every `interval` seconds."""
         return watchers.stat(self, path, interval, ref)
 
-    def child(self, pid, trace=0, ref=True):
+    def child(self, pid: int, trace: int = 0, ref: bool = True) -> child:
         """A watcher that fires when child process `pid` has ended, and reaps it."""
         return child(self, pid, ref)
 
-    def fork(self, ref=True, priority=None):
+    def fork(self, ref: bool = True, priority: int | None = None) -> fork:
         """A watcher that fires in a forked child."""
         return fork(self)
 
     @property
-    def supported_backends(self):
+    def supported_backends(self) -> list[str]:
         """The names of the loops that can be chosen (list of str)."""
         return [self.backend]
 
-    def debug(self):
+    def debug(self) -> str:
         """The state of the loop in words, for people (str)."""
         counts = ", ".join(f"{name} {count}" for name, count in self.statistics().items())
         return f"{self!r}\n{counts}\n{self.hub.format_waits()}"
 
-    def run_callback(self, callback, *args):
+    def run_callback(self, callback: Callable[..., Any], *args: Any) -> Callback:
         """See `Hub.run_callback`."""
         return self.hub.run_callback(callback, *args)
 
-    def run_callback_threadsafe(self, callback, *args):
+    def run_callback_threadsafe(self, callback: Callable[..., Any], *args: Any) -> None:
         """See `Hub.run_callback_threadsafe`."""
         return self.hub.run_callback_threadsafe(callback, *args)
 
@@ -97,18 +111,21 @@ class child:
     `rpid`, `rstatus` and `rusage` are then what wait4() returned. Where no pidfd is to be had, SIGCHLD is watched.
     """
 
-    def __init__(self, loop, pid, ref=True):
+    def __init__(self, loop: EventLoop, pid: int, ref: bool = True) -> None:
         if pid <= 0:
             raise ValueError(f"a child watcher needs the id of one process, not {pid}")
         self.loop = loop
         self.pid = pid
-        self.rpid = self.rstatus = self.rusage = None
-        self.callback = self.args = None
-        self._fd = None
+        self.rpid: int | None = None
+        self.rstatus: int | None = None
+        self.rusage: struct_rusage | None = None
+        self.callback: Callable[..., Any] | None = None
+        self.args: tuple[Any, ...] | None = None
+        self._fd: int | None = None
         self._ref = ref
-        self._watcher = None
+        self._watcher: watchers.io | watchers.signal | Callback | None = None
 
-    def start(self, callback, *args):
+    def start(self, callback: Callable[..., Any], *args: Any) -> None:
         """Call ``callback(*args)`` on the hub greenlet when the process has ended. Raises OSError if there is none."""
         if not callable(callback):
             raise TypeError(f"a callback must be callable, not {callback!r}")
@@ -139,7 +156,7 @@ class child:
             if pid != 0:
                 self.ended(status, usage)
 
-    def ended(self, status, usage=None):
+    def ended(self, status: int | None, usage: struct_rusage | None = None) -> None:
         """The process was reaped, with this wait status (internal)."""
         if self.rpid is None:
             self.rpid, self.rstatus, self.rusage = self.pid, status, usage
@@ -149,7 +166,7 @@ class child:
     def _finish(self):
         callback, args = self.callback, self.args
         self._watcher = None
-        if callback is not None:
+        if callback is not None and args is not None:
             callback(*args)
 
     def _release(self):
@@ -160,41 +177,41 @@ class child:
             close(self._fd)
             self._fd = None
 
-    def stop(self):
+    def stop(self) -> None:
         """Stop watching."""
         self.callback = self.args = None
         self._release()
 
     close = stop
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
 
     @property
-    def ref(self):
+    def ref(self) -> bool:
         """Whether the watcher, while it is started, keeps the loop alive (bool). Assignable."""
         return self._ref
 
     @ref.setter
-    def ref(self, value):
+    def ref(self, value: bool) -> None:
         self._ref = bool(value)
         if self._fd is not None:
-            self._watcher.ref = value
+            self._watcher.ref = value  # type: ignore[union-attr]  # a descriptor's watcher: it is started
 
     @property
-    def active(self):
+    def active(self) -> bool:
         """Whether it is started and can fire (bool)."""
         return self._watcher is not None
 
     @property
-    def pending(self):
+    def pending(self) -> bool:
         """Whether the process has ended and the callback is still to run (bool)."""
         return self.rpid is not None and self._watcher is not None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         state = "ended" if self.rpid is not None else "active" if self.active else "stopped"
         return f"<child watcher at {id(self):#x} {state} pid={self.pid} rstatus={self.rstatus}>"
 
@@ -202,12 +219,13 @@ class child:
 class fork:
     """Fires, in the child, when the process has forked."""
 
-    def __init__(self, loop):
+    def __init__(self, loop: EventLoop) -> None:
         self.loop = loop
-        self.callback = self.args = None
+        self.callback: Callable[..., Any] | None = None
+        self.args: tuple[Any, ...] | None = None
         self.ref = False
 
-    def start(self, callback, *args):
+    def start(self, callback: Callable[..., Any], *args: Any) -> None:
         """Call ``callback(*args)`` on the hub greenlet of a forked child."""
         if not callable(callback):
             raise TypeError(f"a callback must be callable, not {callback!r}")
@@ -215,7 +233,7 @@ class fork:
         if self not in self.loop.fork_watchers:
             self.loop.fork_watchers.append(self)
 
-    def stop(self):
+    def stop(self) -> None:
         """Stop watching."""
         self.callback = self.args = None
         if self in self.loop.fork_watchers:
@@ -223,18 +241,18 @@ class fork:
 
     close = stop
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
 
     @property
-    def active(self):
+    def active(self) -> bool:
         """Whether it is started (bool)."""
         return self.callback is not None
 
     pending = False
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<fork watcher at {id(self):#x} {'active' if self.active else 'stopped'}>"

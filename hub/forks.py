@@ -4,20 +4,26 @@ CPython calls hooks of forks in the order in which they were registered. One of 
 of which may be imported after it was registered. So there is one hook for all of them, which is moved to the front.
 """
 
+from __future__ import annotations
+
 import gc
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["in_child"]
 
-functions: list = []
+functions: list[Callable[[], object]] = []
 
 
-def in_child(function):
+def in_child(function: Callable[[], object]) -> None:
     """Call ``function()`` in forked children, after those that were named before, and before hooks of the program."""
     functions.append(function)
 
 
-def put_in_order():
+def put_in_order() -> None:
     """For os.register_at_fork. Raises the first exception when all functions have been called."""
     failed = None
     for function in functions:
@@ -29,7 +35,7 @@ def put_in_order():
         raise failed
 
 
-def register_first():
+def register_first() -> None:
     """Register put_in_order() in front of the hooks that are there already."""
     os.register_at_fork(after_in_child=put_in_order)
     for hooks in gc.get_referrers(put_in_order):

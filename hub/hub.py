@@ -4,6 +4,8 @@ The scheduler is the engine. This puts the other parts to it, and adds what is n
 gevent's names.
 """
 
+from __future__ import annotations
+
 import sys
 import traceback
 from itertools import count
@@ -16,13 +18,23 @@ from hub.repeats import Repeats
 from hub.report import format_waits, safely
 from hub.scheduler import Scheduler, Wait, get_hub, get_hub_if_exists, interpreter_ends, sleep
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any
+
+    from hub.event_loop import child
+    from hub.protocols import Resolver, Stream, ThreadPool
+    from hub.watchers import Watcher
+
 __all__ = ["Hub", "Waiter", "get_hub", "get_hub_if_exists", "sleep"]
 
 
-_factories: dict = {}  # what the library on top makes for a hub, by attribute
+_factories: dict[str, Callable[[Hub], Any]] = {}  # what the library on top makes for a hub, by attribute
 
 
-def set_factory(name, factory):
+def set_factory(name: str, factory: Callable[[Hub], Any]) -> None:
     """Say what makes the `threadpool` or the `resolver` of a hub: ``factory(hub)`` (internal)."""
     _factories[name] = factory
 
@@ -34,24 +46,29 @@ class Hub(Scheduler):
     """
 
     #: Exceptions that `handle_error` does not print: they end a greenlet on purpose.
-    NOT_ERROR = (GreenletExit, SystemExit)
+    NOT_ERROR: tuple[type[BaseException], ...] = (GreenletExit, SystemExit)
     #: Exceptions that `handle_error` throws into the main greenlet, because the program should end.
-    SYSTEM_ERROR = (KeyboardInterrupt, SystemExit, SystemError)
+    SYSTEM_ERROR: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit, SystemError)
     #: How a failing callback's context is put into words.
-    format_context = staticmethod(repr)
+    format_context: Callable[[Any], str] = staticmethod(repr)
 
     #: How many threads `threadpool` may have.
     threadpool_size = 10
 
     _idents = count(1)
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.name = ""
         self.minimal_ident = next(Hub._idents)
         self._repeats = Repeats(self)
         super().__init__()
         callbacks.take_requests(self)
         signals.handle_signals(self)
+
+    if TYPE_CHECKING:
+
+        @property
+        def loop(self) -> EventLoop: ...
 
     # Methods that are compiled.
     run_callback = callbacks.run_callback
@@ -60,29 +77,29 @@ class Hub(Scheduler):
     join = threads.join
     destroy = threads.destroy
 
-    def make_loop(self, default):
+    def make_loop(self, default: bool) -> EventLoop:
         """Make the loop of a new hub (internal)."""
         return EventLoop(self, default)
 
     @property
-    def threadpool(self):
+    def threadpool(self) -> ThreadPool:
         """The hub's thread pool, for calls that cannot cooperate; made on first use."""
         return self._made("threadpool")
 
     @threadpool.setter
-    def threadpool(self, pool):
+    def threadpool(self, pool: ThreadPool) -> None:
         self.__dict__["_threadpool"] = pool
 
     @property
-    def resolver(self):
+    def resolver(self) -> Resolver:
         """What resolves names for this hub's greenlets; made on first use. May be replaced."""
         return self._made("resolver")
 
     @resolver.setter
-    def resolver(self, resolver):
+    def resolver(self, resolver: Resolver) -> None:
         self.__dict__["_resolver"] = resolver
 
-    def _made(self, name):
+    def _made(self, name: str) -> Any:
         made = self.__dict__.get(f"_{name}")
         if made is None:
             if interpreter_ends():
@@ -90,7 +107,7 @@ class Hub(Scheduler):
             made = self.__dict__[f"_{name}"] = _factories[name](self)
         return made
 
-    def on_destroy(self):
+    def on_destroy(self) -> None:
         """The hub is about to close its loop: its resolver, and the threads of its pool, end (internal)."""
         self._repeats.tell_rest()
         resolver = self.__dict__.pop("_resolver", None)
@@ -101,15 +118,15 @@ class Hub(Scheduler):
             pool.kill()
 
     @property
-    def exception_stream(self):
+    def exception_stream(self) -> Stream | None:
         """Where errors are printed: a file object, or None for silence. `sys.stderr` unless assigned to."""
         return self.__dict__.get("_exception_stream", sys.stderr)
 
     @exception_stream.setter
-    def exception_stream(self, stream):
+    def exception_stream(self, stream: Stream | None) -> None:
         self.__dict__["_exception_stream"] = stream
 
-    def after_fork_in_child(self):
+    def after_fork_in_child(self) -> None:
         """In a forked child: go on there, and tell the loop's fork watchers (internal)."""
         threads.go_on_in_child(self)
         signals.after_fork_in_child(self)
@@ -119,7 +136,9 @@ class Hub(Scheduler):
 
     # --- errors ---
 
-    def handle_error(self, context, type, value, tb):
+    def handle_error(
+        self, context: object, type: type[BaseException], value: BaseException | None, tb: TracebackType | None
+    ) -> None:
         """What becomes of an exception that nobody caught: printed, or for SYSTEM_ERROR, thrown into the main greenlet.
 
         `context` is the greenlet or callback it came out of, or None. May be replaced on an instance.
@@ -131,11 +150,15 @@ class Hub(Scheduler):
             if context is None or issubclass(type, self.SYSTEM_ERROR):
                 self.handle_system_error(type, value, tb)
 
-    def handle_system_error(self, type, value, tb=None):
+    def handle_system_error(
+        self, type: type[BaseException], value: BaseException | None, tb: TracebackType | None = None
+    ) -> None:
         """Throw an exception into the main greenlet; it is raised there where that waits, or waits next."""
         self.throw_soon(self.principal or self.main, type, value, tb)
 
-    def print_exception(self, context, type, value, tb):
+    def print_exception(
+        self, context: object, type: type[BaseException], value: BaseException | None, tb: TracebackType | None
+    ) -> None:
         """Print a traceback, then a line with the context that failed, to `exception_stream`.
 
         Of errors that are alike (see hub.repeats) only the first is printed in full within three seconds; then a line
@@ -163,13 +186,13 @@ class Hub(Scheduler):
         if flush is not None:
             flush()
 
-    def format_waits(self):
+    def format_waits(self) -> str:
         """Who waits for what: a paragraph for each parked greenlet, as LoopExit shows it (str)."""
         return format_waits(self)
 
     # --- waiting the way gevent's users do ---
 
-    def switch(self):
+    def switch(self) -> Any:
         """Let the hub run until something switches back to the current greenlet; return what it is switched with.
 
         For code that arranges its own wake-up with a callback, as with bare greenlets; `Wait` is the safer way.
@@ -184,11 +207,11 @@ class Hub(Scheduler):
             switch_out()
         return greenlet.greenlet.switch(self)
 
-    def switch_out(self):
+    def switch_out(self) -> None:
         """The hub greenlet was asked to block: always an error."""
         raise BlockingSwitchOutError("a blocking function was called on the hub greenlet; spawn a greenlet for it")
 
-    def wait(self, watcher):
+    def wait(self, watcher: Watcher | child) -> None:
         """Wait until a watcher of this hub's loop fires. Switches; raises what is thrown in meanwhile."""
         _check_watcher(watcher, "wait()")
         wait = Wait(watcher)
@@ -200,7 +223,9 @@ class Hub(Scheduler):
         finally:
             watcher.stop()
 
-    def cancel_wait(self, watcher, error, close_watcher=False):
+    def cancel_wait(
+        self, watcher: Watcher | child, error: BaseException | type[BaseException], close_watcher: bool = False
+    ) -> None:
         """Raise `error` in the greenlet that waits for a watcher, if one does. Does not switch.
 
         `close_watcher`: close the watcher too. Raises TypeError if that is no watcher, or `error` no exception.
@@ -214,7 +239,7 @@ class Hub(Scheduler):
         if close_watcher:
             watcher.close()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name else ""
         state = " destroyed" if self.destroyed else ""
         return f"<{type(self).__name__}{name} at {id(self):#x}{state} thread={self.thread_ident:#x}>"
@@ -234,41 +259,42 @@ class Waiter:
 
     __slots__ = ["_exception", "_value", "_wait", "_woken", "hub"]
 
-    def __init__(self, hub=None):
+    def __init__(self, hub: Hub | None = None) -> None:
         self.hub = get_hub() if hub is None else hub
-        self._wait = None
+        self._wait: Wait | None = None
         self.clear()
 
-    def clear(self):
+    def clear(self) -> None:
         """Forget the value: the waiter is as new."""
         self._woken = False
-        self._value = self._exception = None
+        self._value: Any = None
+        self._exception: BaseException | None = None
 
-    def ready(self):
+    def ready(self) -> bool:
         """Whether a value or an exception is there (bool)."""
         return self._woken
 
-    def successful(self):
+    def successful(self) -> bool:
         """Whether a value is there, and not an exception (bool)."""
         return self._woken and self._exception is None
 
     @property
-    def exc_info(self):
+    def exc_info(self) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:
         """(type, value, traceback) of the exception that was thrown, or None."""
         error = self._exception
         return None if error is None else (type(error), error, error.__traceback__)
 
-    def switch(self, value=None):
+    def switch(self, value: Any = None) -> None:
         """Give a value. The greenlet in get() wakes with it; else it is kept. Does not switch."""
         self._woken, self._value = True, value
         if self._wait is not None:
             self._wait.wake()
 
-    def switch_args(self, *args):
+    def switch_args(self, *args: Any) -> None:
         """Give a tuple."""
         self.switch(args)
 
-    def throw(self, *throw_args):
+    def throw(self, *throw_args: Any) -> None:
         """Give an exception: a class, an instance, or a triple. Does not switch."""
         kind, value, tb = (*throw_args, None, None)[:3]
         if isinstance(kind, type):
@@ -277,7 +303,7 @@ class Waiter:
         if self._wait is not None:
             self._wait.wake()
 
-    def get(self):
+    def get(self) -> Any:
         """Wait for the value and return it, or raise the exception. One greenlet at a time.
 
         Raises ConcurrentObjectUseError when another greenlet is waiting already.
@@ -294,14 +320,14 @@ class Waiter:
             raise self._exception
         return self._value
 
-    def __call__(self, source):
+    def __call__(self, source: Any) -> None:
         """As a link: give the source's value or exception."""
         if source.exception is None:
             self.switch(source.value)
         else:
             self.throw(source.exception)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         state = ("failed" if self._exception is not None else "ready") if self._woken else "empty"
         waiting = f" waited for by {self._wait.greenlet!r}" if self._wait is not None else ""
         return f"<{type(self).__name__} at {id(self):#x} {state}{waiting}>"

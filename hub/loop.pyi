@@ -1,5 +1,7 @@
 from typing import Any
 
+from typing_extensions import Self
+
 __all__ = ["LIBUV_VERSION", "Handle", "Job", "Loop"]
 
 LIBUV_VERSION: str
@@ -11,6 +13,7 @@ class Loop:
     default: bool
     fork_watchers: list[Any]
     own_timer: Any
+    def __new__(cls, default: bool = True) -> Self: ...
     @property
     def uv(self) -> Any: ...
     @property

@@ -4,10 +4,16 @@ The system gives the lowest number that is free. Between the program's own descr
 what closes, or counts on, numbers side by side. (In a forked child libuv opens two that are low.)
 """
 
+from __future__ import annotations
+
 import os
 from contextlib import contextmanager
 from os import close
 from os import open as open_descriptor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["ensure", "kept_free"]
 
@@ -17,9 +23,9 @@ ROOM = 64  # so does one that has as few left
 
 
 @contextmanager
-def kept_free():
+def kept_free() -> Iterator[None]:
     """Inside, whatever is opened gets a number of at least 32, unless the process is short of descriptors."""
-    taken = []
+    taken: list[int] = []
     most = os.sysconf("SC_OPEN_MAX")
     try:
         if most >= LEAST:
@@ -36,25 +42,25 @@ def kept_free():
         give_back(taken)
 
 
-def ensure(count):
+def ensure(count: int) -> None:
     """Raise OSError if not as many descriptors as `count` can be opened.
 
     For callers who would lose some when they find that out in the middle.
     """
-    taken = []
+    taken: list[int] = []
     try:
         while len(taken) < count:
             taken.append(open_descriptor("/", os.O_PATH | os.O_CLOEXEC))
     except OSError as error:
         raise OSError(
             error.errno,
-            f"{os.strerror(error.errno)}: an event loop needs {count} descriptors, and {len(taken)} are left; "
+            f"{error.strerror}: an event loop needs {count} descriptors, and {len(taken)} are left; "
             "raise the limit RLIMIT_NOFILE (ulimit -n), or close some",
         ) from None
     finally:
         give_back(taken)
 
 
-def give_back(descriptors):
+def give_back(descriptors: list[int]) -> None:
     while descriptors:
         close(descriptors.pop())

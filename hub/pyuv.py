@@ -3,7 +3,17 @@
 This is pyuv 1.4.0 by Saúl Ibarra Corretgé, with libuv as it carries it; its documentation applies.
 """
 
-from hub.loop import cpyuv as _cpyuv
+from __future__ import annotations
+
+from hub.loop import cpyuv as _cpyuv  # type: ignore[attr-defined]  # it has no types
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    # It has no types of its own.
+    def __getattr__(name: str) -> Any: ...
+
 
 __version__ = "1.4.0"
 

@@ -5,6 +5,8 @@ user's own package index through pip, or from the file that HUB_PYUV_SDIST names
 must be the one below: a build never compiles C code that nobody here has seen.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import shutil
@@ -12,6 +14,10 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from os import PathLike
 
 VERSION = "1.4.0"
 SHA256 = "caea2004d1125fe17cbde3c211c8abc72844e9b8dd7dfa007711e98fbc96fbc2"
@@ -22,7 +28,7 @@ class SourceError(Exception):
     """pyuv's source could not be had, or is not the expected file. The message says what to do."""
 
 
-def unpacked_source(build_directory):
+def unpacked_source(build_directory: str | PathLike[str]) -> Path:
     """Return the folder with pyuv's unpacked source, fetching and unpacking it at the first call.
 
     `build_directory` is where the archive and the unpacked files are kept between builds.

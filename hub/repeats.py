@@ -5,27 +5,36 @@ errors are alike if they are of one type and were raised at one place, called fr
 causes. What they say may differ.
 """
 
+from __future__ import annotations
+
 import atexit
 import time
 import weakref
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hub.protocols import Stream
+
 
 __all__ = ["SECONDS", "Repeats"]
 
 #: How long errors are counted that are like one that was told, before that is told.
 SECONDS = 3.0
 
-_all = weakref.WeakSet()
+_all: weakref.WeakSet[Repeats] = weakref.WeakSet()
 
 
 class Repeats:
     """What one hub has reported lately. Its methods are for the hub's own thread; they do not switch."""
 
-    def __init__(self, hub):
+    def __init__(self, hub: Any) -> None:
         self._hub = hub
-        self._told = {}  # the kind of an error -> the last one that was told in full
+        self._told: dict[object, _Told] = {}  # the kind of an error -> the last one that was told in full
         _all.add(self)
 
-    def counted(self, error, stream):
+    def counted(self, error: BaseException, stream: Stream) -> bool:
         """Whether an error (an exception instance) is like one that `stream` was told lately, and is counted only."""
         now = time.monotonic()
         kind = _kind(error)
@@ -49,14 +58,14 @@ class Repeats:
                 self._told.pop(kind, None)
                 told.tell(now)
 
-    def tell_rest(self):
+    def tell_rest(self) -> None:
         """At the end: tell what was counted. From any thread."""
         told, self._told = self._told, {}
         now = time.monotonic()
         for each in told.values():
             each.tell(now)
 
-    def forget(self):
+    def forget(self) -> None:
         """In a forked child: what was counted is the parent's to tell."""
         self._told.clear()
         self._hub.loop.own_timer = None

@@ -1,8 +1,16 @@
 """Who waits for what, and what cannot wait: the text of LoopExit and of `hub.format_waits()`, and its parts."""
 
+from __future__ import annotations
+
 import sys
 
 from greenlet import getcurrent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
 
 __all__ = ["called_on_hub", "format_waits", "safely", "where"]
 
@@ -10,7 +18,7 @@ __all__ = ["called_on_hub", "format_waits", "safely", "where"]
 _OWN_PACKAGES = ("hub", "greenio")
 
 
-def where(frame):
+def where(frame: FrameType | None) -> str:
     """`file:line in function` of the innermost frame outside of the library, or a phrase when there is none."""
     if frame is None:
         return "nowhere (no Python frame)"
@@ -21,7 +29,7 @@ def where(frame):
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
-def called_on_hub(callback):
+def called_on_hub(callback: object) -> str:
     """What runs on the hub greenlet now and cannot wait there, for the error that says so: a phrase.
 
     `callback`: what the hub greenlet called, or None. Between two greenlets it calls nothing itself: then it is what
@@ -38,7 +46,7 @@ def called_on_hub(callback):
     return f"{place}in a finalizer or the like that Python ran in passing{name}"
 
 
-def format_waits(hub):
+def format_waits(hub: Any) -> str:
     """A paragraph for each greenlet parked on `hub`: what it waits on, where, and who spawned it."""
     waits = hub.parked_waits()
     if not waits:
@@ -65,7 +73,7 @@ def _paragraph(hub, wait):
         yield f"    spawned at {spawned() or 'an unrecorded place'}{by}"
 
 
-def safely(function, value):
+def safely(function: Callable[[Any], str], value: Any) -> str:
     """``function(value)``, which is repr() or the like, or a phrase if that fails (str)."""
     try:
         return function(value)

@@ -42,9 +42,15 @@ def with_types(name):
     return next(each for each in where if each.exists())
 
 
-def without_types(body, where=""):
-    """The functions of ours, and their arguments, that are not said to be anything."""
+def is_private(name):
+    return name.startswith("_") and not name.endswith("__")
+
+
+def without_types(body, where="", private=False):
+    """The functions of ours, and their arguments, that are not said to be anything; the `private` ones too, or not."""
     for each in body:
+        if not private and is_private(getattr(each, "name", "")):
+            continue
         if isinstance(each, ast.FunctionDef):
             every = [*each.args.posonlyargs, *each.args.args, *each.args.kwonlyargs, each.args.vararg, each.args.kwarg]
             bare = [one.arg for one in every if one is not None and one.annotation is None]
@@ -52,9 +58,9 @@ def without_types(body, where=""):
             if each.returns is None or bare:
                 yield f"{where}{each.name}", bare
         elif isinstance(each, ast.ClassDef):
-            yield from without_types(each.body, f"{where}{each.name}.")
+            yield from without_types(each.body, f"{where}{each.name}.", private)
         elif isinstance(each, ast.If):
-            yield from without_types(each.body + each.orelse, where)
+            yield from without_types(each.body + each.orelse, where, private)
 
 
 KINDS = {
@@ -126,7 +132,14 @@ def test_the_signature_of_spawn():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_says_what_its_names_are(name):
-    assert list(without_types(ast.parse(with_types(name).read_text()).body)) == []
+    source = with_types(name)
+    assert list(without_types(ast.parse(source.read_text()).body, private=source.suffix == ".pyi")) == []
+
+
+def test_stubs_are_for_what_is_compiled_or_takes_over_a_standard_module():
+    for stub in [each for package in (hub,) for each in Path(package.__path__[0]).rglob("*.pyi")]:
+        compiled = bool(list(stub.parent.glob(f"{stub.stem}.*.so")))
+        assert compiled or re.search(r"^from \w+ import \*$", stub.read_text(), re.MULTILINE), stub
 
 
 def with_ours(program):

@@ -57,7 +57,7 @@ class Deadline:
         self._timeout = Timeout(seconds)
         self._timeout.start()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         state = "expired" if self.expired else "not begun" if self._timeout is None else "begun"
         return f"<{type(self).__name__} at {id(self):#x} seconds={self.seconds} {state}>"
 

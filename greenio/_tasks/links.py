@@ -34,7 +34,7 @@ class SpawnedLink:
     def __hash__(self):
         return hash(self.callback)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.callback!r}>"
 
 

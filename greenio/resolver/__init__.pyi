@@ -1,5 +1,6 @@
-from hub.hub import Hub, _Resolver
+from hub.hub import Hub
+from hub.protocols import Resolver
 
 __all__ = ["make_resolver"]
 
-def make_resolver(hub: Hub) -> _Resolver: ...
+def make_resolver(hub: Hub) -> Resolver: ...

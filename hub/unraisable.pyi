@@ -1,3 +1,0 @@
-__all__ = ["tell_unraisable"]
-
-def tell_unraisable(error: BaseException, message: str | None, source: object = None) -> None: ...
