@@ -1,6 +1,6 @@
 # See greenlet.pyx.
 
-from hub.loop cimport timer_t
+from hub.core cimport timer_t
 from hub.ready cimport fifo_t
 from hub.scheduler cimport HubGreenlet, Scheduler
 

@@ -27,7 +27,8 @@ from greenio.timeout import Timeout
 from hub.errors import HubDestroyed
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.arguments cimport seconds_of
-from hub.loop cimport due_after, timer_t, timer_to_pool
+from hub.core cimport timer_t
+from hub.loop cimport due_after, timer_to_pool
 from hub.ready cimport *
 from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub, is_current
 from hub.thrown cimport make_exception

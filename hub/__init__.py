@@ -8,7 +8,7 @@ Layers, from the bottom; each module knows only those named before it:
     the ready queue, and what a wait is in C
             ready
     the loop: timers, descriptor watches, handles
-            loop, pyuv
+            core, watches, loop, pyuv
     exceptions thrown into greenlets; the timeouts of sockets
             thrown, deadlines
     memory for greenlets; what stays at the end; how errors are told

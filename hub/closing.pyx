@@ -18,7 +18,8 @@ from libc.string cimport memset
 
 from hub.errors import HubDestroyed
 from hub.forks import in_child
-from hub.loop cimport close_everywhere, close_generation, highest_watched, next_of_a_loop, watch_t
+from hub.core cimport watch_t
+from hub.loop cimport close_everywhere, close_generation, highest_watched, next_of_a_loop
 from hub.loop import set_look_after_others
 from hub.scheduler cimport Scheduler, existing_hub, is_current
 from hub.threads cimport other_hubs

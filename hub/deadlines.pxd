@@ -8,7 +8,8 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uint64_t
 
-from hub.loop cimport Loop, now_ns, timer_restart, timer_t, timer_to_pool
+from hub.core cimport timer_t
+from hub.loop cimport Loop, now_ns, timer_restart, timer_to_pool
 from hub.ready cimport OUTCOME_TIMED_OUT, WAIT_WAITING, fifo_remove, wait_t, wait_wake
 
 

@@ -1,9 +1,10 @@
 # The libuv functions and types that the hub uses; libuv 1.13 (pyuv's copy) and 1.44 both have them.
 #
-# Only hub.loop's extension carries libuv, so only loop.pyx may call these functions.
-# Everything is nogil and none of it raises: errors are negative error numbers.
+# Only hub.loop's extension carries libuv, so only loop.pyx, and headers that it alone cimports, may call its functions.
+# They are nogil and none of them raises: errors are negative error numbers. raise_errno() makes an OSError of one.
 
 from libc.stdint cimport uint64_t
+from libc.string cimport strerror
 
 cdef extern from "uv.h" nogil:
     ctypedef struct uv_handle_t:
@@ -131,3 +132,8 @@ cdef extern from "uv.h" nogil:
     int uv_fs_poll_init(uv_loop_t *, uv_fs_poll_t *)
     int uv_fs_poll_start(uv_fs_poll_t *, uv_fs_poll_cb, const char *path, unsigned int interval)
     int uv_fs_poll_stop(uv_fs_poll_t *)
+
+
+cdef inline int raise_errno(int error, str message) except -1:
+    """Raise the OSError of a negative error number, with what that meant for us."""
+    raise OSError(-error, f"{strerror(-error).decode()}: {message}")

@@ -1,124 +1,10 @@
 # The loop's C side, for the modules of the hub. See loop.pyx.
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 
-from hub.libuv cimport uv_async_t, uv_handle_t, uv_loop_t, uv_poll_t, uv_prepare_t, uv_stat_t, uv_timer_t
-from hub.ready cimport fifo_t, node_t, ready_t, wait_t
-
-cdef extern from "timer_heap.h" nogil:
-    ctypedef struct hub_heap_node:
-        size_t place
-    ctypedef struct hub_heap_entry:
-        hub_heap_node *node
-    ctypedef struct hub_heap:
-        hub_heap_entry *entries
-        size_t length
-
-cdef struct core_t
-cdef struct timer_t
-cdef struct timer_block_t
-cdef struct handle_t
-
-ctypedef void (*timer_function)(timer_t *) noexcept nogil
-
-
-# A timer out of the loop's pool. It never keeps the loop alive by itself: see core_t.references.
-cdef struct timer_t:
-    hub_heap_node node    # first: its place among the running ones
-    core_t *core
-    timer_function fire   # called when it fires; runs without the GIL
-    void *target          # for `fire`
-    timer_t *next_free    # the pool's list
-
-
-# Timers are made so many at a time.
-cdef struct timer_block_t:
-    timer_block_t *next
-    timer_t timers[64]
-
-
-# Somebody who wants to hear of every event on a descriptor (an io watcher), not of the next one only.
-cdef struct listener_t:
-    listener_t *next
-    listener_t *previous
-    node_t *node          # the job to queue
-    int events            # what it listens for
-    int fired             # what has happened since it was last asked
-    unsigned int generation  # of the watch when it began to listen
-    bint listening        # whether it is in the watch's list
-
-
-# The one watch of a descriptor on a loop, with everybody who waits for it. Kept for as long as the loop lives:
-# `generation` tells one owner of the number from the next: it counts the closings, also those in other threads, at the
-# moment in which they are announced.
-cdef struct watch_t:
-    uv_poll_t uv
-    core_t *core
-    int fd
-    unsigned int generation
-    int events            # registered with the kernel now; 0 when not registered
-    unsigned int registered  # the generation in which that was done: in a later one it is gone from the kernel
-    bint edge             # registered for changes only: what is so is not told again
-    bint lost             # found to be closed behind our back; those who wait are still to be told
-    bint to_tell          # another thread has closed it, and has still to tell those who wait
-    int unclaimed         # how often it fired with nobody there, since somebody waited
-    fifo_t readers
-    fifo_t writers
-    listener_t *listeners
-
-
-# The C half of a Handle: outlives the object until libuv has called the close callback.
-cdef struct handle_t:
-    handle_t *next        # all of a loop
-    handle_t *previous
-    PyObject *owner       # the Handle object, borrowed; NULL when it is gone
-    node_t *node          # its entry for the ready queue; NULL when it is gone
-    bint started          # whether the Handle keeps itself alive: only then may the entry be queued
-    core_t *core
-    uv_handle_t *uv       # memory of the size that the kind needs; NULL for a timer
-    timer_t *timer        # only for a timer
-    uint64_t due          # when it fires
-    uint64_t repeat       # and after how many nanoseconds again, or 0
-    bint references       # whether it keeps the loop alive while it runs
-    bint fired            # whether it has fired since the job last ran
-    int status            # what the callback was told: a signal number, an error
-    uv_stat_t stat_now    # for fs_poll
-    uv_stat_t stat_before
-
-
-# What the C callbacks need to know of a loop. It lives as long as the Loop object.
-cdef struct core_t:
-    core_t *next_core     # all of this process
-    core_t *previous_core
-    uv_loop_t *uv         # NULL once the loop is destroyed
-    unsigned long epoch   # counts forks and the end: a pooled timer or watch from before must not be touched
-    handle_t *handles     # every open Handle
-    handle_t *orphans     # Handles whose object was collected; closed at the next turn, by the loop's thread
-    long handles_open     # all whose memory libuv may still use
-    ready_t ready         # the ready queue of the loop's hub
-    long references       # parked waits and alarms that keep the loop alive
-    long dropped          # how many of these are gone: other threads count here, with the GIL
-    hub_heap timers       # the running ones
-    timer_block_t *timer_blocks  # memory of all timers
-    size_t timers_made
-    timer_t *free_timers  # timers that are not in use
-    uint64_t now          # the loop time: when it last looked for I/O
-    watch_t **watches     # by descriptor
-    int watches_length
-    uv_async_t wakeup     # another thread's way to end uv_run()
-    uv_prepare_t before_sleep  # keeps a turn from sleeping when somebody is ready
-    uv_timer_t alarm_clock  # ends a sleep when a timer is due; only where the libuv is the system's
-    node_t *inbox         # job that empties the hub's inbox
-    node_t *signals       # job that runs Python's signal handlers
-    uv_poll_t signal_poll  # the read end of the pipe that Python's C signal handler writes to
-    int signal_read       # its descriptors, or -1
-    int signal_write
-    unsigned char signal_bytes[64]  # what was read, to be passed on to a wakeup descriptor of the user's
-    int signal_count
-    bint running          # inside uv_run()
-    bint renew            # the epoll may hold what no number leads to: it is to be made anew
-    int probe             # a descriptor of ours to make poll handles on
+from hub.core cimport core_t, handle_t, listener_t, timer_t, watch_t
+from hub.ready cimport node_t
 
 
 # A piece of work for the hub greenlet. Whoever queues a job keeps it alive until it has run or is taken out.
@@ -172,19 +58,13 @@ cdef class Loop:
 
     cdef watch_t *watch_of(self, int fd) except NULL
     cdef watch_t *watch_open(self, int fd) except NULL
-    cdef int verify(self, bint all) noexcept
     cdef bint look_after(self) except -1
-    cdef int renew_epoll(self) noexcept
     cdef int watch_want(self, watch_t *watch, int events) except -1
     cdef void watch_update(self, watch_t *watch) noexcept
     cdef int watch_again(self, watch_t *watch) noexcept
     cdef watch_t *watch_if_any(self, int fd) noexcept
     cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1
     cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept
-
-
-cdef enum:
-    LISTEN_CLOSED = 4  # among the events of a listener: the descriptor is being closed, and it listens no more
 
 
 # A libuv handle with a job that is queued when it fires. The watchers with Python callbacks build on it.

@@ -5,15 +5,12 @@ This is the only module that calls libuv; its extension module carries libuv and
 Rules
     1. A libuv callback here is a C function that runs without the GIL. It puts somebody on the ready queue and
        returns. It never touches a Python object, and it never switches.
-    2. Timers and descriptor watches belong to pools of the loop and are never closed before the loop is.
+    2. Timers and descriptor watches (watches.pxd) belong to pools of the loop and are never closed before the loop is.
        None of them keeps the loop alive: `core.references` counts what does, and so a watch may stay
        registered between two waits.
-    3. libuv never issues an epoll_ctl for a watch of ours: see descriptor_watch.h.
-    4. The loop's time is CLOCK_MONOTONIC in nanoseconds. Its timers are not libuv's, which count milliseconds: they
+    3. The loop's time is CLOCK_MONOTONIC in nanoseconds. Its timers are not libuv's, which count milliseconds: they
        stand in timer_heap.h, and exact_sleep.h ends libuv's sleep in time for the first of them. Those that are due
        fire after each look for I/O.
-    5. Whoever closes a descriptor says so before, and it is removed from every loop's epoll then. Where that was left
-       out, those who wait are told as soon as it is found out: at the next use of the number, or before a sleep.
 
 What does not belong here: greenlets, parking, Python callbacks. The hub's scheduler is built on this.
 
@@ -26,34 +23,28 @@ from _signal import set_wakeup_fd
 from _thread import TIMEOUT_MAX
 from os import close as close_descriptor
 
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF
-from libc.errno cimport EBADF, EINTR, errno
+from libc.errno cimport EINTR, errno
 from libc.math cimport ceil, isnan
 from libc.string cimport memset
 from posix.unistd cimport read, usleep, write
 
 from hub import low_descriptors
+from hub.core cimport hub_heap, hub_heap_node, timer_block_t
 from hub.errors import HubDestroyed, InvalidThreadUseError
 from hub.libuv cimport *
 from hub.ready cimport (
-    NODE_ALARM, NODE_JOB, NODE_WAIT, NODE_YIELD, OUTCOME_CLOSED, OUTCOME_READY, WAIT_WAITING, alarm_t, fifo_remove,
-    fifo_t, fifo_wake_first, hub_check, link_t, node_t, ready_pop, ready_push, ready_push_front, ready_remove, ready_t,
-    wait_outcome, wait_t, wait_wake,
+    NODE_ALARM, NODE_JOB, NODE_WAIT, NODE_YIELD, OUTCOME_READY, alarm_t, fifo_wake_first, hub_check, ready_pop,
+    ready_push, ready_push_front, ready_remove, ready_t, wait_t,
+)
+from hub.watches cimport (
+    add_listener, close_watch, close_watch_elsewhere, end_generation, find_watch, get_watch, hub_poll_register,
+    open_watch, remove_listener, renew_epoll, report_again, stop, update_watch, verify, want_events,
 )
 
 __all__ = ["LIBUV_VERSION", "Handle", "Job", "Loop"]
-
-cdef extern from "descriptor_watch.h" nogil:
-    void hub_poll_forget(uv_poll_t *)
-    int hub_poll_register(uv_loop_t *, uv_poll_t *, int fd, int events, uv_poll_cb)
-    int hub_poll_modify(uv_loop_t *, uv_poll_t *, int events, bint edge)
-    int hub_poll_renew(uv_loop_t *)
-    void hub_poll_resume(uv_loop_t *, uv_poll_t *, int events, bint edge)
-    int hub_poll_unregister(uv_loop_t *, uv_poll_t *)
-    int hub_poll_verify(uv_loop_t *, uv_poll_t *)
-    int hub_poll_withdraw(uv_loop_t *, int fd)
 
 cdef extern from "timer_heap.h" nogil:
     uint64_t HUB_NEVER
@@ -108,10 +99,6 @@ cdef extern from *:
 cdef extern from "sys/eventfd.h" nogil:
     int eventfd(unsigned int, int)
     int EFD_CLOEXEC
-
-cdef extern from "fcntl.h" nogil:
-    int fcntl(int fd, int command)
-    int F_GETFD
 
 cdef extern from *:
     """
@@ -184,11 +171,6 @@ cdef double FOREVER = 4e9
 cdef double longest = TIMEOUT_MAX
 
 
-cdef int raise_errno(int error, str message) except -1:
-    """The one place where a negative error number of libuv's becomes a Python exception."""
-    raise OSError(-error, f"{os.strerror(-error)}: {message}")
-
-
 def set_look_after_others(function):
     """Say what Loop.look_after() is to call, too (internal)."""
     global look_after_others
@@ -239,190 +221,6 @@ cdef void fire_timers(core_t *core) noexcept nogil:
 
 
 # --- libuv callbacks: no GIL, no Python -------------------------------------------------------------------------
-
-cdef void on_poll(uv_poll_t *handle, int status, int events) noexcept nogil:
-    cdef watch_t *watch = <watch_t *> handle.data
-    cdef listener_t *listener
-    cdef bint claimed = False
-    if status < 0:
-        events = UV_READABLE | UV_WRITABLE
-        on_error(watch)
-        if watch.events == 0:
-            return  # closed; those who wait are told of that
-    if events & UV_READABLE and wake(&watch.readers, watch.edge):
-        claimed = True
-    if events & UV_WRITABLE and wake(&watch.writers, watch.edge):
-        claimed = True
-    listener = watch.listeners
-    while listener != NULL:
-        if listener.events & events:
-            claimed = True
-            listener.fired |= listener.events & events
-            if not listener.node.queued:
-                ready_push(&watch.core.ready, listener.node)
-        listener = listener.next
-    if claimed:
-        watch.unclaimed = 0
-    else:
-        watch.unclaimed += 1
-    # A socket is nearly always writable: nobody waiting to write means not to ask. For reading, the one who was
-    # just woken will nearly always wait again, so the registration stays unless it keeps firing for nobody.
-    if status >= 0 and (watch.unclaimed > 3 or (events & UV_WRITABLE and watch.writers.head == NULL)):
-        settle(watch)
-
-
-cdef bint wake(fifo_t *fifo, bint everybody) noexcept nogil:
-    """Wake the first who waits, or everybody, as when an event is told only once. Returns whether there was one."""
-    if fifo_wake_first(fifo, OUTCOME_READY) == NULL:
-        return False
-    while everybody and fifo_wake_first(fifo, OUTCOME_READY) != NULL:
-        pass
-    return True
-
-
-cdef void on_error(watch_t *watch) noexcept nogil:
-    """An error is pending on the descriptor, and libuv has stopped the handle. Everybody is woken.
-
-    Whoever waits gets the error from its own system call. An entry in the socket's error queue (IP_RECVERR) is none for
-    that call, and the kernel reports it for as long as it is there: from now on only what changes is reported.
-    """
-    hub_poll_resume(watch.core.uv, &watch.uv, watch.events, watch.edge)
-    if watch.listeners == NULL:
-        if not watch.edge:
-            watch.edge = True
-            if hub_poll_modify(watch.core.uv, &watch.uv, watch.events, True):
-                lose(watch)
-                return
-        wake_all(watch, OUTCOME_READY)
-
-
-cdef void stop(watch_t *watch) noexcept nogil:
-    """Stop a watch that the kernel does not have any more."""
-    hub_poll_forget(&watch.uv)
-    watch.events = 0
-    watch.edge = False
-
-
-cdef void lose(watch_t *watch) noexcept nogil:
-    """The kernel does not find the registration of a watch."""
-    stop(watch)
-    if watch.registered == watch.generation:
-        # Nobody has said that he closes the descriptor. The next turn tells those who wait for it.
-        watch.lost = True
-        watch.core.renew = True
-
-
-cdef void unregister(watch_t *watch) noexcept nogil:
-    """Nobody wants to know of the descriptor."""
-    if hub_poll_unregister(watch.core.uv, &watch.uv) and watch.registered == watch.generation:
-        watch.core.renew = True
-    watch.events = 0
-    watch.edge = False
-
-
-cdef void settle(watch_t *watch) noexcept nogil:
-    """Register for just what is wanted now."""
-    cdef int wanted = wanted_events(watch)
-    if watch.unclaimed <= 3 and watch.events & UV_READABLE:
-        wanted |= UV_READABLE
-    if wanted == watch.events or watch.events == 0:
-        return
-    if not wanted:
-        unregister(watch)
-    elif hub_poll_modify(watch.core.uv, &watch.uv, wanted, watch.edge) == 0:
-        watch.events = wanted
-    else:
-        lose(watch)
-
-
-cdef int wanted_events(watch_t *watch) noexcept nogil:
-    cdef int wanted = 0
-    cdef listener_t *listener = watch.listeners
-    if watch.readers.head != NULL:
-        wanted |= UV_READABLE
-    if watch.writers.head != NULL:
-        wanted |= UV_WRITABLE
-    while listener != NULL:
-        wanted |= listener.events
-        listener = listener.next
-    return wanted
-
-
-cdef void wake_all(watch_t *watch, wait_outcome outcome) noexcept nogil:
-    while fifo_wake_first(&watch.readers, outcome) != NULL:
-        pass
-    while fifo_wake_first(&watch.writers, outcome) != NULL:
-        pass
-
-
-cdef void unlink_listener(watch_t *watch, listener_t *listener) noexcept nogil:
-    if listener.previous != NULL:
-        listener.previous.next = listener.next
-    else:
-        watch.listeners = listener.next
-    if listener.next != NULL:
-        listener.next.previous = listener.previous
-    listener.next = listener.previous = NULL
-    listener.listening = False
-
-
-cdef bint is_before(unsigned int generation, unsigned int other) noexcept nogil:
-    return <int> (generation - other) < 0  # also when the count has begun anew
-
-
-cdef void end_generation(watch_t *watch, unsigned int generation) noexcept nogil:
-    """Tell everybody who waited or listened before `generation` that the descriptor is closed."""
-    cdef listener_t *listener = watch.listeners
-    cdef listener_t *next
-    end_waits(&watch.readers, generation)
-    end_waits(&watch.writers, generation)
-    while listener != NULL:
-        next = listener.next
-        if is_before(listener.generation, generation):
-            unlink_listener(watch, listener)
-            listener.fired |= listener.events | LISTEN_CLOSED
-            if not listener.node.queued:
-                ready_push(&watch.core.ready, listener.node)
-        listener = next
-
-
-cdef void end_waits(fifo_t *fifo, unsigned int generation) noexcept nogil:
-    cdef link_t *link = fifo.head
-    cdef link_t *next
-    while link != NULL:
-        next = link.next
-        if link.wait.state == WAIT_WAITING and is_before(link.wait.generation, generation):
-            fifo_remove(link)
-            wait_wake(link.wait, OUTCOME_CLOSED)
-        link = next
-
-
-cdef void bury(watch_t *watch) noexcept:
-    """The descriptor has no owner any more: tell those who wait. With the GIL."""
-    watch.lost = False
-    watch.generation += 1
-    end_generation(watch, watch.generation)
-
-
-cdef void close_watch(watch_t *watch) noexcept:
-    """The owner is about to close the descriptor: everybody who waits for it is woken as closed."""
-    if watch.events:
-        unregister(watch)
-    bury(watch)
-
-
-cdef bint close_watch_elsewhere(watch_t *watch) noexcept:
-    """close_watch() for any thread that has the GIL. Returns whether closed_elsewhere() is to be called."""
-    cdef bint refused = False
-    if watch.events and watch.registered == watch.generation:
-        # The loop's own thread may be in the middle of it, and unregister it too: then the epoll is made anew for
-        # nothing. It never registers without the GIL.
-        refused = hub_poll_withdraw(watch.core.uv, watch.fd) != 0
-    watch.generation += 1
-    if refused:
-        watch.core.renew = True
-    return refused or watch.readers.head != NULL or watch.writers.head != NULL or watch.listeners != NULL
-
 
 cdef bint close_everywhere(int fd, Loop here) noexcept:
     """Descriptor `fd` is about to be closed: take it from the epoll of every loop, and count its watches up.
@@ -710,7 +508,7 @@ cdef class Loop:
         while core.orphans != NULL:
             close_handle_block(core.orphans)
         if core.renew:
-            self.renew_epoll()
+            renew_epoll(core)
         core.running = True
         if block:
             with nogil:
@@ -845,125 +643,33 @@ cdef class Loop:
 
     cdef watch_t *watch_of(self, int fd) except NULL:
         """The watch of a descriptor, made if need be."""
-        cdef core_t *core = self.core
-        cdef watch_t *watch
-        cdef watch_t **grown
-        cdef size_t length
-        cdef int error
-        if fd < 0:
-            raise ValueError(f"a file descriptor cannot be negative: {fd}")
-        if core.uv == NULL:
+        if self.core.uv == NULL:
             self.check()
-        if (fd >= core.watches_length or core.watches[fd] == NULL) and fcntl(fd, F_GETFD) < 0:
-            # Numbers that nobody has may be huge: no room is made for them.
-            raise_errno(-errno, f"descriptor {fd} cannot be waited for")
-        if fd >= core.watches_length:
-            length = max(64, core.watches_length)
-            while length <= <size_t> fd:
-                length *= 2
-            grown = <watch_t **> PyMem_RawRealloc(core.watches, length * sizeof(watch_t *))
-            if grown == NULL:
-                raise MemoryError()
-            memset(grown + core.watches_length, 0, (length - core.watches_length) * sizeof(watch_t *))
-            core.watches = grown
-            core.watches_length = length
-        watch = core.watches[fd]
-        if watch == NULL:
-            watch = <watch_t *> PyMem_RawCalloc(1, sizeof(watch_t))
-            if watch == NULL:
-                raise MemoryError()
-            error = uv_poll_init(core.uv, &watch.uv, core.probe)
-            if error:
-                PyMem_RawFree(watch)
-                raise_errno(error, f"descriptor {fd} cannot be watched")
-            watch.uv.data = watch
-            watch.core = core
-            watch.fd = fd
-            uv_unref(<uv_handle_t *> &watch.uv)
-            core.watches[fd] = watch
-        return watch
+        return get_watch(self.core, fd)
 
     cdef watch_t *watch_open(self, int fd) except NULL:
-        """The watch of a descriptor for a new owner of the number.
+        """The watch of a descriptor for a new owner of the number."""
+        if self.core.uv == NULL:
+            self.check()
+        return open_watch(self.core, fd)
 
-        If an earlier owner's descriptor was closed behind our back, its registration is worth nothing for the
-        file that has the number now, and those who wait for it are told.
-        """
-        cdef watch_t *watch = self.watch_of(fd)
-        if watch.events:
-            if watch.registered != watch.generation:
-                stop(watch)
-            elif hub_poll_verify(self.core.uv, &watch.uv):
-                lose(watch)
-        if watch.lost:
-            bury(watch)
-        return watch
+    cdef watch_t *watch_if_any(self, int fd) noexcept:
+        return find_watch(self.core, fd)
 
     cdef int watch_want(self, watch_t *watch, int events) except -1:
-        """See to it that the kernel reports `events`. Returns 1, with nothing done, for a file that is always ready."""
-        cdef int error
-        watch.unclaimed = 0
-        if watch.events & events == events:
-            return 0
-        if watch.events == 0:
-            if watch.lost:
-                bury(watch)
-                raise_errno(-EBADF, f"descriptor {watch.fd} cannot be waited for")
-            error = hub_poll_register(watch.core.uv, &watch.uv, watch.fd, events, on_poll)
-            watch.registered = watch.generation
-        else:
-            events |= watch.events
-            error = hub_poll_modify(watch.core.uv, &watch.uv, events, watch.edge)
-            if error:
-                lose(watch)
-                bury(watch)
-                error = -EBADF  # also if the number is another file's
-        if error == -1:  # EPERM: regular files cannot be polled
-            return 1
-        if error:
-            raise_errno(error, f"descriptor {watch.fd} cannot be waited for")
-        watch.events = events
-        return 0
+        return want_events(watch, events)
 
     cdef void watch_update(self, watch_t *watch) noexcept:
-        """Register for what those who wait and listen now want; those who cannot be served are woken."""
-        cdef int wanted = wanted_events(watch)
-        if watch.events == 0:
-            if wanted and not watch.lost:
-                watch.registered = watch.generation
-                if hub_poll_register(watch.core.uv, &watch.uv, watch.fd, wanted, on_poll):
-                    wake_all(watch, OUTCOME_READY)
-                else:
-                    watch.events = wanted
-        else:
-            settle(watch)
+        update_watch(watch)
 
     cdef int watch_again(self, watch_t *watch) noexcept:
-        """What is so is to be reported once more, where only changes are: for whoever waits before he has tried."""
-        if hub_poll_modify(watch.core.uv, &watch.uv, watch.events, watch.edge):
-            lose(watch)
-        return 0
+        return report_again(watch)
 
-    cdef int verify(self, bint all) noexcept:
-        """Find those who wait for a descriptor that was closed behind our back, and tell them.
+    cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1:
+        return add_listener(watch, listener)
 
-        Unless `all`, only descriptors that somebody waits for are looked at.
-        """
-        cdef core_t *core = self.core
-        cdef watch_t *watch
-        cdef int i
-        for i in range(core.watches_length):
-            watch = core.watches[i]
-            if watch == NULL:
-                continue
-            if watch.events and (all or wanted_events(watch)):
-                if watch.registered != watch.generation:
-                    stop(watch)  # another thread has taken it from the kernel, and closes it
-                elif hub_poll_verify(core.uv, &watch.uv):
-                    lose(watch)
-            if watch.lost:
-                bury(watch)
-        return 0
+    cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept:
+        remove_listener(watch, listener)
 
     cdef bint look_after(self) except -1:
         """Before a sleep: nobody is to wait for a descriptor that was closed without a word, and keep the loop alive.
@@ -983,22 +689,11 @@ cdef class Loop:
             return False
         self.verified = now
         begin = now_ns()
-        self.verify(False)
+        verify(self.core, False)
         if look_after_others is not None:
             look_after_others()
         self.verify_pause = max(<uint64_t> VERIFY_PAUSE, (now_ns() - begin) * VERIFY_SHARE)
         return True
-
-    cdef int renew_epoll(self) noexcept:
-        """Rid the epoll of what no number leads to any more. Where descriptors are short, the next turn tries again."""
-        self.verify(True)
-        if hub_poll_renew(self.core.uv) == 0:
-            self.core.renew = False
-        return 0
-
-    cdef watch_t *watch_if_any(self, int fd) noexcept:
-        """The watch of a descriptor, or NULL if there never was one. Any thread that has the GIL."""
-        return self.core.watches[fd] if 0 <= fd < self.core.watches_length else NULL
 
     def closed_elsewhere(self, int fd, unsigned int generation):
         """Another thread has closed descriptor `fd`: wake those who waited before that, with EBADF (internal).
@@ -1019,32 +714,6 @@ cdef class Loop:
         if watch != NULL:
             while fifo_wake_first(&watch.readers, OUTCOME_READY) != NULL:
                 pass
-
-    cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1:
-        if watch.edge:  # listeners are told for as long as it is so
-            watch.edge = False
-            self.watch_again(watch)
-        if self.watch_want(watch, listener.events) == 1:
-            raise_errno(-1, f"descriptor {watch.fd} is of a kind that is always ready; it cannot be watched")
-        listener.generation = watch.generation
-        listener.listening = True
-        listener.previous = NULL
-        listener.next = watch.listeners
-        if watch.listeners != NULL:
-            watch.listeners.previous = listener
-        watch.listeners = listener
-        return 0
-
-    cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept:
-        if not listener.listening:
-            return  # the descriptor was closed
-        unlink_listener(watch, listener)
-        if watch.listeners == NULL and watch.readers.head == NULL and watch.writers.head == NULL:
-            # Listeners come and go less often than waiters: a level-triggered registration is not left behind.
-            if watch.events:
-                unregister(watch)
-        else:
-            settle(watch)
 
     def closing_fd(self, int fd):
         """Say that descriptor `fd` is about to be closed; greenlets that wait for it are woken with EBADF.

@@ -6,7 +6,8 @@ from libc.stdint cimport uint64_t
 
 from hub.deadlines cimport deadline_t
 from hub.greenlet_api cimport greenlet
-from hub.loop cimport Job, Loop, watch_t
+from hub.core cimport watch_t
+from hub.loop cimport Job, Loop
 from hub.ready cimport alarm_t, node_t, slot_t, wait_t
 
 

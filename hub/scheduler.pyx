@@ -40,7 +40,8 @@ from hub.at_exit import await_descriptor_late, sleep_late
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError, InvalidThreadUseError, LoopExit
 from hub.greenlet_api cimport *
 from hub.arguments cimport seconds_of
-from hub.loop cimport due_after, now_ns, timer_restart, timer_t
+from hub.core cimport timer_t
+from hub.loop cimport due_after, now_ns, timer_restart
 from hub.native import get_ident
 from hub.report import called_on_hub
 from hub.ready cimport *

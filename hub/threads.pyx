@@ -47,7 +47,8 @@ from hub.callbacks cimport Callback
 from hub.errors import BlockingSwitchOutError, HubDestroyed
 from hub.forks import in_child
 from hub.greenlet_api cimport *
-from hub.loop cimport Job, timer_t
+from hub.core cimport timer_t
+from hub.loop cimport Job
 from hub.native import get_ident, local as native_local, saved, sleep as native_sleep
 from hub.ready cimport (
     NODE_ALARM, NODE_START, OUTCOME_TIMED_OUT, node_t, ready_pop, ready_push_front, ready_t, slot_t, wait_t,

@@ -3,7 +3,8 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
-from hub.loop cimport Loop, timer_t
+from hub.core cimport timer_t
+from hub.loop cimport Loop
 from hub.ready cimport alarm_t, slot_t, wait_t
 
 

@@ -13,7 +13,8 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint64_t
 
 from hub.greenlet_api cimport hub_greenlet_has_started, hub_greenlet_is_active, import_greenlet
-from hub.loop cimport Loop, timer_t, timer_to_pool
+from hub.core cimport timer_t
+from hub.loop cimport Loop, timer_to_pool
 from hub.ready cimport (
     NODE_ALARM, OUTCOME_THROWN, WAIT_DECIDED, WAIT_WAITING, alarm_t, append_pending, hub_check, ready_push,
     ready_remove, remove_pending, slot_t, throw_t, wait_move, wait_t,

@@ -12,8 +12,9 @@ What does not belong here: how waiting greenlets are woken. That needs no watche
 import os
 
 from hub.arguments cimport seconds_of
+from hub.core cimport LISTEN_CLOSED, listener_t, watch_t
 from hub.libuv cimport UV_ASYNC, UV_CHECK, UV_FS_POLL, UV_IDLE, UV_PREPARE, UV_SIGNAL, UV_TIMER, uv_stat_t
-from hub.loop cimport LISTEN_CLOSED, Handle, listener_t, watch_t
+from hub.loop cimport Handle
 from hub.ready cimport ready_remove
 from hub.scheduler cimport Scheduler
 

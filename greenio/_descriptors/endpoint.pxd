@@ -4,7 +4,8 @@ from libc.stdint cimport uint64_t
 
 from cython cimport final
 from hub.deadlines cimport deadline_t
-from hub.loop cimport Loop, watch_t
+from hub.core cimport watch_t
+from hub.loop cimport Loop
 from hub.scheduler cimport Scheduler
 
 cdef enum:

@@ -37,7 +37,8 @@ from cpython.ref cimport Py_DECREF, Py_XDECREF
 from hub.closing cimport closing_descriptor, leaving_descriptor
 from hub.deadlines cimport deadline_drop, deadline_new, deadline_stop, deadline_t
 from hub.arguments cimport seconds_of
-from hub.loop cimport due_after, watch_t
+from hub.core cimport watch_t
+from hub.loop cimport due_after
 from hub.ready cimport OUTCOME_CLOSED, OUTCOME_READY, OUTCOME_TIMED_OUT
 from hub.scheduler cimport Scheduler, be_fair, current_hub, hub_if_any
 

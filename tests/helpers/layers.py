@@ -11,7 +11,7 @@ HUB = [
         "pyuv_source", "greenlet_api", "libuv",
     ]),
     ("the ready queue, and what a wait is in C", ["ready"]),
-    ("the loop: timers, descriptor watches, handles", ["loop", "pyuv"]),
+    ("the loop: timers, descriptor watches, handles", ["core", "watches", "loop", "pyuv"]),
     ("exceptions thrown into greenlets; the timeouts of sockets", ["thrown", "deadlines"]),
     ("memory for greenlets; what stays at the end; how errors are told", ["stacks", "at_exit", "report", "repeats"]),
     ("parks greenlets, wakes them, runs the loop", ["scheduler"]),

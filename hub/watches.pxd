@@ -1,0 +1,399 @@
+# Descriptor watches: who waits for a descriptor is woken when it is ready, and when it is closed.
+# Header only: every function here is inline, and calls libuv, so hub/loop.pyx alone may cimport this.
+#
+# Rules
+#   1. libuv never issues an epoll_ctl for a watch: descriptor_watch.h does.
+#   2. Watches are never closed before the loop is. None keeps the loop alive, so that one may stay registered between
+#      two waits.
+#   3. Whoever closes a descriptor says so before, in whatever thread, and counts the watch's generation up. That ends
+#      the waits of earlier generations. Where it was left out, the kernel is asked (open_watch(), verify()).
+#   4. Functions marked nogil run in callbacks of libuv, too. Others want the GIL. They are for the loop's own thread,
+#      but for find_watch() and close_watch_elsewhere().
+#
+# What does not belong here: when those who wait are looked after, and which other loops know a descriptor (loop.pyx).
+
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
+from libc.errno cimport EBADF, errno
+from libc.string cimport memset
+
+from hub.core cimport LISTEN_CLOSED, core_t, listener_t, watch_t
+from hub.libuv cimport (
+    UV_READABLE, UV_WRITABLE, raise_errno, uv_handle_t, uv_loop_t, uv_poll_cb, uv_poll_init, uv_poll_t, uv_unref,
+)
+from hub.ready cimport (
+    OUTCOME_CLOSED, OUTCOME_READY, WAIT_WAITING, fifo_remove, fifo_t, fifo_wake_first, link_t, ready_push,
+    wait_outcome, wait_wake,
+)
+
+cdef extern from "descriptor_watch.h" nogil:
+    void hub_poll_forget(uv_poll_t *)
+    int hub_poll_register(uv_loop_t *, uv_poll_t *, int fd, int events, uv_poll_cb)
+    int hub_poll_modify(uv_loop_t *, uv_poll_t *, int events, bint edge)
+    int hub_poll_renew(uv_loop_t *)
+    void hub_poll_resume(uv_loop_t *, uv_poll_t *, int events, bint edge)
+    int hub_poll_unregister(uv_loop_t *, uv_poll_t *)
+    int hub_poll_verify(uv_loop_t *, uv_poll_t *)
+    int hub_poll_withdraw(uv_loop_t *, int fd)
+
+cdef extern from "fcntl.h" nogil:
+    int fcntl(int fd, int command)
+    int F_GETFD
+
+
+# --- libuv's callback: no GIL, no Python ------------------------------------------------------------------------
+
+cdef inline void on_poll(uv_poll_t *handle, int status, int events) noexcept nogil:
+    cdef watch_t *watch = <watch_t *> handle.data
+    cdef listener_t *listener
+    cdef bint claimed = False
+    if status < 0:
+        events = UV_READABLE | UV_WRITABLE
+        on_error(watch)
+        if watch.events == 0:
+            return  # closed; those who wait are told of that
+    if events & UV_READABLE and wake(&watch.readers, watch.edge):
+        claimed = True
+    if events & UV_WRITABLE and wake(&watch.writers, watch.edge):
+        claimed = True
+    listener = watch.listeners
+    while listener != NULL:
+        if listener.events & events:
+            claimed = True
+            listener.fired |= listener.events & events
+            if not listener.node.queued:
+                ready_push(&watch.core.ready, listener.node)
+        listener = listener.next
+    if claimed:
+        watch.unclaimed = 0
+    else:
+        watch.unclaimed += 1
+    # A socket is nearly always writable: nobody waiting to write means not to ask. For reading, the one who was
+    # just woken will nearly always wait again, so the registration stays unless it keeps firing for nobody.
+    if status >= 0 and (watch.unclaimed > 3 or (events & UV_WRITABLE and watch.writers.head == NULL)):
+        settle(watch)
+
+
+cdef inline bint wake(fifo_t *fifo, bint everybody) noexcept nogil:
+    """Wake the first who waits, or everybody, as when an event is told only once. Returns whether there was one."""
+    if fifo_wake_first(fifo, OUTCOME_READY) == NULL:
+        return False
+    while everybody and fifo_wake_first(fifo, OUTCOME_READY) != NULL:
+        pass
+    return True
+
+
+cdef inline void on_error(watch_t *watch) noexcept nogil:
+    """An error is pending on the descriptor, and libuv has stopped the handle. Everybody is woken.
+
+    Whoever waits gets the error from its own system call. An entry in the socket's error queue (IP_RECVERR) is none for
+    that call, and the kernel reports it for as long as it is there: from now on only what changes is reported.
+    """
+    hub_poll_resume(watch.core.uv, &watch.uv, watch.events, watch.edge)
+    if watch.listeners == NULL:
+        if not watch.edge:
+            watch.edge = True
+            if hub_poll_modify(watch.core.uv, &watch.uv, watch.events, True):
+                lose(watch)
+                return
+        wake_all(watch, OUTCOME_READY)
+
+
+cdef inline void stop(watch_t *watch) noexcept nogil:
+    """Stop a watch that the kernel does not have any more."""
+    hub_poll_forget(&watch.uv)
+    watch.events = 0
+    watch.edge = False
+
+
+cdef inline void lose(watch_t *watch) noexcept nogil:
+    """The kernel does not find the registration of a watch."""
+    stop(watch)
+    if watch.registered == watch.generation:
+        # Nobody has said that he closes the descriptor. The next turn tells those who wait for it.
+        watch.lost = True
+        watch.core.renew = True
+
+
+cdef inline void unregister(watch_t *watch) noexcept nogil:
+    """Nobody wants to know of the descriptor."""
+    if hub_poll_unregister(watch.core.uv, &watch.uv) and watch.registered == watch.generation:
+        watch.core.renew = True
+    watch.events = 0
+    watch.edge = False
+
+
+cdef inline void settle(watch_t *watch) noexcept nogil:
+    """Register for just what is wanted now."""
+    cdef int wanted = wanted_events(watch)
+    if watch.unclaimed <= 3 and watch.events & UV_READABLE:
+        wanted |= UV_READABLE
+    if wanted == watch.events or watch.events == 0:
+        return
+    if not wanted:
+        unregister(watch)
+    elif hub_poll_modify(watch.core.uv, &watch.uv, wanted, watch.edge) == 0:
+        watch.events = wanted
+    else:
+        lose(watch)
+
+
+cdef inline int wanted_events(watch_t *watch) noexcept nogil:
+    cdef int wanted = 0
+    cdef listener_t *listener = watch.listeners
+    if watch.readers.head != NULL:
+        wanted |= UV_READABLE
+    if watch.writers.head != NULL:
+        wanted |= UV_WRITABLE
+    while listener != NULL:
+        wanted |= listener.events
+        listener = listener.next
+    return wanted
+
+
+cdef inline void wake_all(watch_t *watch, wait_outcome outcome) noexcept nogil:
+    while fifo_wake_first(&watch.readers, outcome) != NULL:
+        pass
+    while fifo_wake_first(&watch.writers, outcome) != NULL:
+        pass
+
+
+cdef inline void unlink_listener(watch_t *watch, listener_t *listener) noexcept nogil:
+    if listener.previous != NULL:
+        listener.previous.next = listener.next
+    else:
+        watch.listeners = listener.next
+    if listener.next != NULL:
+        listener.next.previous = listener.previous
+    listener.next = listener.previous = NULL
+    listener.listening = False
+
+
+cdef inline bint is_before(unsigned int generation, unsigned int other) noexcept nogil:
+    return <int> (generation - other) < 0  # also when the count has begun anew
+
+
+cdef inline void end_generation(watch_t *watch, unsigned int generation) noexcept nogil:
+    """Tell everybody who waited or listened before `generation` that the descriptor is closed."""
+    cdef listener_t *listener = watch.listeners
+    cdef listener_t *next
+    end_waits(&watch.readers, generation)
+    end_waits(&watch.writers, generation)
+    while listener != NULL:
+        next = listener.next
+        if is_before(listener.generation, generation):
+            unlink_listener(watch, listener)
+            listener.fired |= listener.events | LISTEN_CLOSED
+            if not listener.node.queued:
+                ready_push(&watch.core.ready, listener.node)
+        listener = next
+
+
+cdef inline void end_waits(fifo_t *fifo, unsigned int generation) noexcept nogil:
+    cdef link_t *link = fifo.head
+    cdef link_t *next
+    while link != NULL:
+        next = link.next
+        if link.wait.state == WAIT_WAITING and is_before(link.wait.generation, generation):
+            fifo_remove(link)
+            wait_wake(link.wait, OUTCOME_CLOSED)
+        link = next
+
+
+# --- the descriptor is closed -----------------------------------------------------------------------------------
+
+cdef inline void bury(watch_t *watch) noexcept:
+    """The descriptor has no owner any more: tell those who wait. With the GIL."""
+    watch.lost = False
+    watch.generation += 1
+    end_generation(watch, watch.generation)
+
+
+cdef inline void close_watch(watch_t *watch) noexcept:
+    """The owner is about to close the descriptor: everybody who waits for it is woken as closed."""
+    if watch.events:
+        unregister(watch)
+    bury(watch)
+
+
+cdef inline bint close_watch_elsewhere(watch_t *watch) noexcept:
+    """close_watch() for any thread that has the GIL. Returns whether closed_elsewhere() is to be called."""
+    cdef bint refused = False
+    if watch.events and watch.registered == watch.generation:
+        # The loop's own thread may be in the middle of it, and unregister it too: then the epoll is made anew for
+        # nothing. It never registers without the GIL.
+        refused = hub_poll_withdraw(watch.core.uv, watch.fd) != 0
+    watch.generation += 1
+    if refused:
+        watch.core.renew = True
+    return refused or watch.readers.head != NULL or watch.writers.head != NULL or watch.listeners != NULL
+
+
+# --- watches of a loop ------------------------------------------------------------------------------------------
+
+cdef inline watch_t *find_watch(core_t *core, int fd) noexcept:
+    """The watch of a descriptor, or NULL if there never was one. Any thread that has the GIL."""
+    return core.watches[fd] if 0 <= fd < core.watches_length else NULL
+
+
+cdef inline watch_t *get_watch(core_t *core, int fd) except NULL:
+    """The watch of a descriptor, made if need be."""
+    cdef watch_t *watch
+    cdef watch_t **grown
+    cdef size_t length
+    cdef int error
+    if fd < 0:
+        raise ValueError(f"a file descriptor cannot be negative: {fd}")
+    if (fd >= core.watches_length or core.watches[fd] == NULL) and fcntl(fd, F_GETFD) < 0:
+        # Numbers that nobody has may be huge: no room is made for them.
+        raise_errno(-errno, f"descriptor {fd} cannot be waited for")
+    if fd >= core.watches_length:
+        length = max(64, core.watches_length)
+        while length <= <size_t> fd:
+            length *= 2
+        grown = <watch_t **> PyMem_RawRealloc(core.watches, length * sizeof(watch_t *))
+        if grown == NULL:
+            raise MemoryError()
+        memset(grown + core.watches_length, 0, (length - core.watches_length) * sizeof(watch_t *))
+        core.watches = grown
+        core.watches_length = length
+    watch = core.watches[fd]
+    if watch == NULL:
+        watch = <watch_t *> PyMem_RawCalloc(1, sizeof(watch_t))
+        if watch == NULL:
+            raise MemoryError()
+        error = uv_poll_init(core.uv, &watch.uv, core.probe)
+        if error:
+            PyMem_RawFree(watch)
+            raise_errno(error, f"descriptor {fd} cannot be watched")
+        watch.uv.data = watch
+        watch.core = core
+        watch.fd = fd
+        uv_unref(<uv_handle_t *> &watch.uv)
+        core.watches[fd] = watch
+    return watch
+
+
+cdef inline watch_t *open_watch(core_t *core, int fd) except NULL:
+    """The watch of a descriptor for a new owner of the number.
+
+    If an earlier owner's descriptor was closed behind our back, its registration is worth nothing for the
+    file that has the number now, and those who wait for it are told.
+    """
+    cdef watch_t *watch = get_watch(core, fd)
+    if watch.events:
+        if watch.registered != watch.generation:
+            stop(watch)
+        elif hub_poll_verify(core.uv, &watch.uv):
+            lose(watch)
+    if watch.lost:
+        bury(watch)
+    return watch
+
+
+# --- what is wanted ---------------------------------------------------------------------------------------------
+
+cdef inline int want_events(watch_t *watch, int events) except -1:
+    """See to it that the kernel reports `events`. Returns 1, with nothing done, for a file that is always ready."""
+    cdef int error
+    watch.unclaimed = 0
+    if watch.events & events == events:
+        return 0
+    if watch.events == 0:
+        if watch.lost:
+            bury(watch)
+            raise_errno(-EBADF, f"descriptor {watch.fd} cannot be waited for")
+        error = hub_poll_register(watch.core.uv, &watch.uv, watch.fd, events, on_poll)
+        watch.registered = watch.generation
+    else:
+        events |= watch.events
+        error = hub_poll_modify(watch.core.uv, &watch.uv, events, watch.edge)
+        if error:
+            lose(watch)
+            bury(watch)
+            error = -EBADF  # also if the number is another file's
+    if error == -1:  # EPERM: regular files cannot be polled
+        return 1
+    if error:
+        raise_errno(error, f"descriptor {watch.fd} cannot be waited for")
+    watch.events = events
+    return 0
+
+
+cdef inline void update_watch(watch_t *watch) noexcept:
+    """Register for what those who wait and listen now want; those who cannot be served are woken."""
+    cdef int wanted = wanted_events(watch)
+    if watch.events == 0:
+        if wanted and not watch.lost:
+            watch.registered = watch.generation
+            if hub_poll_register(watch.core.uv, &watch.uv, watch.fd, wanted, on_poll):
+                wake_all(watch, OUTCOME_READY)
+            else:
+                watch.events = wanted
+    else:
+        settle(watch)
+
+
+cdef inline int report_again(watch_t *watch) noexcept:
+    """What is so is to be reported once more, where only changes are: for whoever waits before he has tried."""
+    if hub_poll_modify(watch.core.uv, &watch.uv, watch.events, watch.edge):
+        lose(watch)
+    return 0
+
+
+cdef inline int add_listener(watch_t *watch, listener_t *listener) except -1:
+    if watch.edge:  # listeners are told for as long as it is so
+        watch.edge = False
+        report_again(watch)
+    if want_events(watch, listener.events) == 1:
+        raise_errno(-1, f"descriptor {watch.fd} is of a kind that is always ready; it cannot be watched")
+    listener.generation = watch.generation
+    listener.listening = True
+    listener.previous = NULL
+    listener.next = watch.listeners
+    if watch.listeners != NULL:
+        watch.listeners.previous = listener
+    watch.listeners = listener
+    return 0
+
+
+cdef inline void remove_listener(watch_t *watch, listener_t *listener) noexcept:
+    if not listener.listening:
+        return  # the descriptor was closed
+    unlink_listener(watch, listener)
+    if watch.listeners == NULL and watch.readers.head == NULL and watch.writers.head == NULL:
+        # Listeners come and go less often than waiters: a level-triggered registration is not left behind.
+        if watch.events:
+            unregister(watch)
+    else:
+        settle(watch)
+
+
+# --- descriptors that were closed without a word ----------------------------------------------------------------
+
+cdef inline int verify(core_t *core, bint all) noexcept:
+    """Find those who wait for a descriptor that was closed behind our back, and tell them.
+
+    Unless `all`, only descriptors that somebody waits for are looked at.
+    """
+    cdef watch_t *watch
+    cdef int i
+    for i in range(core.watches_length):
+        watch = core.watches[i]
+        if watch == NULL:
+            continue
+        if watch.events and (all or wanted_events(watch)):
+            if watch.registered != watch.generation:
+                stop(watch)  # another thread has taken it from the kernel, and closes it
+            elif hub_poll_verify(core.uv, &watch.uv):
+                lose(watch)
+        if watch.lost:
+            bury(watch)
+    return 0
+
+
+cdef inline int renew_epoll(core_t *core) noexcept:
+    """Rid the epoll of what no number leads to any more. Where descriptors are short, the next turn tries again."""
+    verify(core, True)
+    if hub_poll_renew(core.uv) == 0:
+        core.renew = False
+    return 0
