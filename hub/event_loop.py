@@ -177,6 +177,11 @@ class child:
             close(self._fd)
             self._fd = None
 
+    @property
+    def hub(self) -> Any:
+        """The hub of its loop."""
+        return self.loop.hub
+
     def stop(self) -> None:
         """Stop watching."""
         self.callback = self.args = None

@@ -14,6 +14,8 @@ T = TypeVar("T")
 SocketAddress = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 #: What getnameinfo() takes: IPv6 addresses also without their scope.
 AnyAddress = SocketAddress | tuple[str, int, int]
+#: What getaddrinfo() returns a list of.
+AddressInfo = tuple[int, int, int, str, SocketAddress]
 
 
 class Stream(Protocol):
@@ -73,7 +75,7 @@ class Resolver(Protocol):
         type: int = 0,
         proto: int = 0,
         flags: int = 0,
-    ) -> list[tuple[int, int, int, str, SocketAddress]]: ...
+    ) -> list[AddressInfo]: ...
     def gethostbyname(self, hostname: str) -> str: ...
     def gethostbyname_ex(self, hostname: str) -> tuple[str, list[str], list[str]]: ...
     def gethostbyaddr(self, ip_address: str) -> tuple[str, list[str], list[str]]: ...

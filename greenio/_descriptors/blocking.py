@@ -4,10 +4,19 @@ There is no way to interrupt such a call. If the greenlet that waits for it is k
 returns, and what it then has is given back.
 """
 
+from __future__ import annotations
+
 from hub.native import allocate_lock, start_new_thread
 from hub.scheduler import count_idle_thread, get_hub
 
 from greenio.event import AsyncResult
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 __all__ = ["ThreadCall", "call_in_thread"]
 
@@ -19,7 +28,7 @@ class ThreadCall:
     ran out of time. Does not switch. Raises RuntimeError if no thread can be started.
     """
 
-    def __init__(self, function, *args, undo=None):
+    def __init__(self, function: Callable[..., Any], *args: Any, undo: Callable[[], object] | None = None) -> None:
         self.function = function
         self.args = args
         self.undo = undo
@@ -47,7 +56,7 @@ class ThreadCall:
         else:
             self.result.set_exception(error)
 
-    def wait(self):
+    def wait(self) -> Any:
         """Wait until the call has returned; return what it returned, or raise what it raised. Switches."""
         hub = get_hub()
         hub.hold_loop(1)  # the thread may have ended, and its result still be on the way
@@ -69,7 +78,7 @@ class ThreadCall:
             self.undo()
 
 
-def call_in_thread(function, *args):
+def call_in_thread(function: Callable[..., T], *args: Any) -> T:
     """Call ``function(*args)`` in a thread of its own, wait, and return what it returns or raise what it raises.
 
     Switches.

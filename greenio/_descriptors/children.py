@@ -13,6 +13,8 @@ first that see the child end. Here others may be faster: a handler of SIGCHLD th
        that was set with the standard library's signal() is wrapped for that when the main thread next waits.
 """
 
+from __future__ import annotations
+
 import os
 import warnings
 from contextlib import suppress
@@ -35,7 +37,18 @@ from greenio._descriptors.pauses import Pauses
 from greenio._descriptors.readiness import wait_read
 from greenio._patched.signal_handlers import call_before, see_to_handler
 
-_pidfd_open = getattr(os, "pidfd_open", None)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import waitid_result
+    from typing import Any
+
+    from hub.event_loop import EventLoop, child
+    from typing_extensions import Self
+
+    _Found = tuple[int, struct_rusage]  # wait status, resource usage
+
+_pidfd_open: Any = getattr(os, "pidfd_open", None)
 
 __all__ = [
     "ByNumber", "fork_and_watch", "fork_gevent", "forkpty_and_watch", "forkpty_gevent", "wait", "wait3", "wait4",
@@ -51,8 +64,8 @@ _ENDS = (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
 # waitid() tells of none.
 _NO_USAGE = struct_rusage((0,) * 16)
 
-_watched: dict = {}  # the watchers of fork_and_watch(), by the child's number
-_statuses: dict = {}  # (wait status, resource usage) of children that their watcher has reaped
+_watched: dict[int, child] = {}  # the watchers of fork_and_watch(), by the child's number
+_statuses: dict[int, _Found] = {}  # of children that their watcher has reaped
 
 
 # --- one child --------------------------------------------------------------------------------------------------
@@ -66,7 +79,7 @@ def _runs(kind, number):
         return False  # somebody else has reaped it
 
 
-def wait_for_exit(pid, timeout=None):
+def wait_for_exit(pid: int, timeout: float | None = None) -> None:
     """Wait until child `pid` has ended or been reaped by somebody else, but do not reap it. Switches.
 
     `timeout` in seconds (float); when it passes first, raises TimeoutError.
@@ -91,8 +104,8 @@ def wait_for_exit(pid, timeout=None):
 
 # --- those who wait for one -------------------------------------------------------------------------------------
 
-_by_number: dict = {}  # a ByNumber -> the child's number, in the order in which they began
-_reaping: list = []  # has an item for each call underway that may be reaping a child that another one waits for
+_by_number: dict[ByNumber, int] = {}  # a ByNumber -> the child's number, in the order in which they began
+_reaping: list[int] = []  # has an item for each call underway that may be reaping a child that another one waits for
 
 
 class ByNumber:
@@ -102,37 +115,37 @@ class ByNumber:
     at once when somebody else has reaped the child and hands it over. `found` is (status, resource usage) then.
     """
 
-    def __init__(self, pid=None, told=None):
+    def __init__(self, pid: int | None = None, told: Callable[[int], object] | None = None) -> None:
         self.pid = pid
         self.told = told
-        self.found = None
+        self.found: _Found | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         see_to_handler(SIGCHLD)
         if self.pid is not None:
             _by_number[self] = self.pid
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         _by_number.pop(self, None)
         if self.found is not None and self.told is None:  # killed before it could take it
             _hand_over(self.pid, self.found)
 
-    def begin(self, start, command):
+    def begin(self, start: Callable[[bytes, ByNumber, dict[ByNumber, int]], None], command: bytes) -> None:
         """Call ``start(command, self, table)``, which starts a child, sets `pid`, and enters it there at once."""
         start(command, self, _by_number)
 
-    def wait(self):
+    def wait(self) -> int:
         """Wait for the child's end. Returns its wait status (int). Switches."""
         return _reaped(self.pid, 0, self)[1]
 
-    def give(self, found):
+    def give(self, found: _Found) -> None:
         """Hand (status, resource usage) over. Does not switch."""
         self.found = found
         if self.told is not None:
             self.told(found[0])
 
-    def settle(self):
+    def settle(self) -> bool:
         """Wait until nobody is about to hand the status over. Returns whether it has been. Switches."""
         pauses = Pauses(_LOOK_FIRST, _LOOK_LONGEST)
         while self.found is None and _reaping:
@@ -199,22 +212,22 @@ def _in_thread(kind, number, options):
         return  # what is called next tells
 
 
-def waitpid(pid, options, /):
+def waitpid(pid: int, options: int, /) -> tuple[int, int]:
     """As os.waitpid(). Switches while the child runs."""
     return wait4(pid, options)[:2]
 
 
-def wait():
+def wait() -> tuple[int, int]:
     """As os.wait(): for any child. Switches while none has ended."""
     return waitpid(-1, 0)
 
 
-def wait3(options):
+def wait3(options: int) -> tuple[int, int, struct_rusage]:
     """As os.wait3(). Switches while no child has ended."""
     return wait4(-1, options)
 
 
-def wait4(pid, options):
+def wait4(pid: int, options: int) -> tuple[int, int, struct_rusage]:
     """As os.wait4(). Switches while the child runs."""
     pid, options = index(pid), index(options)
     if pid <= 0 or options & WNOHANG:
@@ -260,7 +273,7 @@ def _is_others(pid, status):
     return pid != 0 and not os.WIFSTOPPED(status) and not os.WIFCONTINUED(status) and _waiting_for(pid) is not None
 
 
-def waitid(idtype, id, options, /):
+def waitid(idtype: int, id: int, options: int, /) -> waitid_result | None:
     """As os.waitid(). Switches while the child runs."""
     options = index(options)
     if idtype != P_PID or options & (WNOHANG | WNOWAIT) or not options & WEXITED:
@@ -334,7 +347,7 @@ def _status_of(found):
 # --- forks ------------------------------------------------------------------------------------------------------
 
 
-def fork_gevent():
+def fork_gevent() -> int:
     """Fork the process, as os.fork() does, without CPython's warning that it has threads. Does not switch.
 
     The child has a new loop, and of the greenlets the one that forked. The threads of the hub's pool, which may be
@@ -343,7 +356,7 @@ def fork_gevent():
     return _quietly(_fork)
 
 
-def forkpty_gevent():
+def forkpty_gevent() -> tuple[int, int]:
     """As fork_gevent(); the child has a new pseudo-terminal. Returns (child's id or 0, descriptor of the other end)."""
     return _quietly(_forkpty)
 
@@ -354,7 +367,12 @@ def _quietly(fork):
         return fork()
 
 
-def fork_and_watch(callback=None, loop=None, ref=False, fork=fork_gevent):
+def fork_and_watch(
+    callback: Callable[[child], object] | None = None,
+    loop: EventLoop | None = None,
+    ref: bool = False,
+    fork: Callable[[], int] = fork_gevent,
+) -> int:
     """Fork the process, and in the parent reap the child when it ends. Returns what `fork` does. Does not switch.
 
     ``callback(watcher)`` is called on the hub then; `watcher.rpid` and `watcher.rstatus` tell of the child. Its status
@@ -367,7 +385,12 @@ def fork_and_watch(callback=None, loop=None, ref=False, fork=fork_gevent):
     return pid
 
 
-def forkpty_and_watch(callback=None, loop=None, ref=False, forkpty=forkpty_gevent):
+def forkpty_and_watch(
+    callback: Callable[[child], object] | None = None,
+    loop: EventLoop | None = None,
+    ref: bool = False,
+    forkpty: Callable[[], tuple[int, int]] = forkpty_gevent,
+) -> tuple[int, int]:
     """As fork_and_watch(), of a child with a new pseudo-terminal. Returns (child's id or 0, descriptor)."""
     pid, descriptor = forkpty()
     if pid != 0:
@@ -383,7 +406,7 @@ def _watch(pid, callback, loop, ref):
     watcher.start(_ended, watcher, callback)
 
 
-def _ended(watcher, callback):
+def _ended(watcher: child, callback):
     if _watched.pop(watcher.pid, None) is watcher and watcher.rstatus is not None:
         # Nobody else has seen this status.
         _keep_status(watcher.pid, watcher.rstatus, watcher.rusage)

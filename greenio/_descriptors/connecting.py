@@ -4,15 +4,26 @@ What does not belong here: how a connection is made. The functions are given one
 getaddrinfo() returns them, and that returns a socket or raises.
 """
 
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from socket import socket
+    from typing import Any, TypeVar
+
+    Socket = TypeVar("Socket", bound=socket)
+    Found = TypeVar("Found", bound=tuple[object, ...])  # what getaddrinfo() returns for an address
+
 __all__ = ["in_turn", "interleaved", "side_by_side"]
 
 
-def in_turn(attempt, addresses):
+def in_turn(attempt: Callable[[Found], Socket], addresses: Iterable[Found]) -> tuple[Socket | None, list[OSError]]:
     """Try one address after the other. Switches.
 
     Returns the socket, or None if there was no connection, and a list of what was raised: of OSErrors.
     """
-    errors = []
+    errors: list[OSError] = []
     for found in addresses:
         try:
             return attempt(found), errors
@@ -21,9 +32,9 @@ def in_turn(attempt, addresses):
     return None, errors
 
 
-def interleaved(addresses):
+def interleaved(addresses: Iterable[Found]) -> list[Found]:
     """The first of each family, then the second of each, and so on; the family that comes first stays first."""
-    families = {}
+    families: dict[object, list[Found]] = {}
     for found in addresses:
         families.setdefault(found[0], []).append(found)
     ordered = []
@@ -32,7 +43,9 @@ def interleaved(addresses):
     return ordered
 
 
-def side_by_side(attempt, addresses, delay):
+def side_by_side(
+    attempt: Callable[[Found], Socket], addresses: Iterable[Found], delay: float
+) -> tuple[Socket | None, list[OSError]]:
     """Try the next address when one fails, or has not answered for `delay` seconds. Returns as in_turn(). Switches.
 
     The connections that lose are closed, also when the greenlet is killed.
@@ -41,11 +54,14 @@ def side_by_side(attempt, addresses, delay):
     from greenio.pool import Group
     from greenio.queue import Empty, SimpleQueue
 
-    results, attempts, errors = SimpleQueue(), Group(), []
+    results: SimpleQueue[Any] = SimpleQueue()  # sockets, and exceptions
+    attempts = Group()
+    errors: list[OSError] = []
     addresses = list(addresses)
     running, winner, over = 0, None, False
 
     def run(found):
+        result: Any
         try:
             result = attempt(found)
         except Exception as error:

@@ -57,6 +57,6 @@ def wait_descriptor(
     fd: int,
     events: int,
     timeout: float | None,
-    timeout_exc: BaseException | None,
+    timeout_exc: BaseException | type[BaseException] | None,
     check: Callable[[], object] | None = None,
 ) -> None: ...

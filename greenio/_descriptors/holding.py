@@ -3,7 +3,14 @@
 A call that is tried again gets its arguments each time anew. What it was given is held from the first wait to its end.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 __all__ = ["Held"]
 
@@ -16,8 +23,8 @@ class Held:
 
     __slots__ = ["_views", "args"]
 
-    def __init__(self, args):
-        self._views = []
+    def __init__(self, args: Iterable[Any]) -> None:
+        self._views: list[memoryview] = []
         self.args = tuple(self._hold(each) for each in args)
 
     def _hold(self, each):
@@ -33,7 +40,7 @@ class Held:
         held = [self._hold(inside) for inside in each]
         return tuple(held) if isinstance(each, tuple) else held
 
-    def release(self):
+    def release(self) -> None:
         """Let the buffers go."""
         for view in self._views:
             view.release()

@@ -15,6 +15,8 @@ then the call blocks until there is something more.
 What the system would refuse at once, had it been asked, is not waited for: see `_check_ready()`.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import select
@@ -26,6 +28,12 @@ from select import poll
 from greenio._descriptors.endpoint import is_listener
 from greenio._descriptors.holding import Held
 from greenio._descriptors.readiness import wait_read, wait_write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import Buffer
 
 __all__ = ["always_ready", "is_ready", "read_into", "readv_now", "write_all", "write_some", "writev_now"]
 
@@ -46,7 +54,7 @@ _NO_COUNT = b"\xff" * 8
 _PTMX = os.makedev(5, 2)
 
 
-def always_ready(fd):
+def always_ready(fd: int) -> bool:
     """Whether a descriptor is of a kind that is never waited for: a regular file, a directory, a disk (bool)."""
     mode = fstat(fd).st_mode
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISBLK(mode)
@@ -60,7 +68,7 @@ def _takes_nowait(mode):
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or _is_anonymous(mode)
 
 
-def is_ready(fd, event):
+def is_ready(fd: int, event: int) -> bool:
     """Whether a descriptor is ready for POLLIN or POLLOUT, or the call would say what is wrong (bool)."""
     asked = poll()
     asked.register(fd, event)
@@ -89,7 +97,7 @@ def _check_ready(fd, event, function, buffers):
 # --- one attempt ------------------------------------------------------------------------------------------------
 
 
-def readv_now(fd, buffers, *, is_pipe=False):
+def readv_now(fd: int, buffers: Sequence[Buffer], *, is_pipe: bool = False) -> int:
     """Read what is there into buffers; return how much (int), 0 at the end. Raises BlockingIOError if nothing is.
 
     `is_pipe`: whether it is known to be one, which spares asking the system.
@@ -104,20 +112,20 @@ def readv_now(fd, buffers, *, is_pipe=False):
     return readv(fd, buffers)
 
 
-def writev_now(fd, buffers, *, is_pipe=False):
+def writev_now(fd: int, buffers: Sequence[Buffer], *, is_pipe: bool = False) -> int:
     """Write what there is room for; return how much (int). Raises BlockingIOError if there is none.
 
     `is_pipe`: as in readv_now().
     """
     status = None if is_pipe else fstat(fd)
-    if is_pipe or _takes_nowait(status.st_mode):
+    if status is None or _takes_nowait(status.st_mode):
         try:
             return pwritev(fd, buffers, -1, os.RWF_NOWAIT)
         except OSError as error:
             if error.errno not in _UNKNOWN:
                 raise
     _check_ready(fd, select.POLLOUT, writev, buffers)
-    if is_pipe or stat.S_ISFIFO(status.st_mode):
+    if status is None or stat.S_ISFIFO(status.st_mode):
         return _write_at_most(_ATOMIC, fd, buffers)
     if stat.S_ISCHR(status.st_mode) and isatty(fd):
         if status.st_rdev != _PTMX:
@@ -155,7 +163,7 @@ def _write_terminal(fd, buffers):
 # --- until it is done -------------------------------------------------------------------------------------------
 
 
-def read_into(fd, buffers):
+def read_into(fd: int, buffers: Sequence[Buffer]) -> int:
     """As readv_now(), but wait until there is something. Switches while there is not."""
     held = None
     try:
@@ -172,7 +180,7 @@ def read_into(fd, buffers):
             held.release()
 
 
-def write_some(fd, buffers):
+def write_some(fd: int, buffers: Sequence[Buffer]) -> int:
     """As writev_now(), but wait until there is room. Switches while there is none."""
     while True:
         try:
@@ -181,7 +189,7 @@ def write_some(fd, buffers):
             wait_write(fd)
 
 
-def write_all(fd, buffers):
+def write_all(fd: int, buffers: Sequence[Buffer]) -> int:
     """Write all of the data; return how much that is (int). Switches while there is no room.
 
     An error after some of it was written is left to the next call, as the system does: then it is less.

@@ -3,6 +3,8 @@
 For a child process without a pidfd, a semaphore of the system's, a Unix socket's peer whose queue is full.
 """
 
+from __future__ import annotations
+
 from time import monotonic
 
 from hub import sleep
@@ -18,12 +20,12 @@ class Pauses:
 
     __slots__ = ["_end", "_longest", "_next"]
 
-    def __init__(self, first, longest, timeout=None):
+    def __init__(self, first: float, longest: float, timeout: float | None = None) -> None:
         self._next = first
         self._longest = longest
         self._end = None if timeout is None else monotonic() + timeout
 
-    def pause(self):
+    def pause(self) -> bool:
         """Sleep for the next one, or for what is left of the time. Returns True; False if nothing is left. Switches."""
         left = self._next if self._end is None else self._end - monotonic()
         if left <= 0:
@@ -33,6 +35,6 @@ class Pauses:
         return True
 
 
-def until_there_is_room(timeout=None):
+def until_there_is_room(timeout: float | None = None) -> Pauses:
     """The pauses in which a Unix socket whose queue is full is tried again. `timeout` in seconds (float; or None)."""
     return Pauses(0.001, 0.05, timeout)

@@ -5,11 +5,24 @@ Nobody says who owns such a descriptor: nothing of ours stays behind on it.
 What does not belong here: the waiting of cooperative sockets, which keep a watch of their own (see stream.pyx).
 """
 
+from __future__ import annotations
+
 import errno
 
 from hub import Wait, get_hub
 
 from greenio._descriptors.endpoint import wait_descriptor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from hub.event_loop import child
+    from hub.watchers import Watcher
+
+    class HasFileno(Protocol):
+        def fileno(self) -> int: ...
+
 
 __all__ = ["cancel_wait", "wait_read", "wait_readwrite", "wait_write"]
 
@@ -20,7 +33,11 @@ def _descriptor(fileno):
     return fileno if isinstance(fileno, int) else fileno.fileno()
 
 
-def wait_read(fileno, timeout=None, timeout_exc=None):
+def wait_read(
+    fileno: int | HasFileno,
+    timeout: float | None = None,
+    timeout_exc: BaseException | type[BaseException] | None = None,
+) -> None:
     """Wait until a descriptor (int, or object with fileno()) is readable. Switches. Returns None.
 
     `timeout` in seconds; when it passes first, `timeout_exc` is raised, by default TimeoutError.
@@ -29,12 +46,22 @@ def wait_read(fileno, timeout=None, timeout_exc=None):
     wait_descriptor(_descriptor(fileno), _READ, timeout, timeout_exc or TimeoutError("timed out"))
 
 
-def wait_write(fileno, timeout=None, timeout_exc=None, event=None):
+def wait_write(
+    fileno: int | HasFileno,
+    timeout: float | None = None,
+    timeout_exc: BaseException | type[BaseException] | None = None,
+    event: object = None,
+) -> None:
     """Wait until a descriptor is writable. As wait_read(). `event` is accepted for compatibility."""
     wait_descriptor(_descriptor(fileno), _WRITE, timeout, timeout_exc or TimeoutError("timed out"))
 
 
-def wait_readwrite(fileno, timeout=None, timeout_exc=None, event=None):
+def wait_readwrite(
+    fileno: int | HasFileno,
+    timeout: float | None = None,
+    timeout_exc: BaseException | type[BaseException] | None = None,
+    event: object = None,
+) -> None:
     """Wait until a descriptor is readable or writable. As wait_read(). `event` is accepted for compatibility."""
     descriptor = _descriptor(fileno)
     wait = Wait(f"descriptor {descriptor}")
@@ -53,6 +80,6 @@ def wait_readwrite(fileno, timeout=None, timeout_exc=None, event=None):
         raise OSError(errno.EBADF, f"descriptor {descriptor} was closed while this greenlet waited for it")
 
 
-def cancel_wait(watcher, error=None):
+def cancel_wait(watcher: Watcher | child, error: BaseException | type[BaseException] | None = None) -> None:
     """Raise `error` (by default OSError(EBADF)) in whoever waits for a watcher with ``hub.wait``. Does not switch."""
     watcher.hub.cancel_wait(watcher, error or OSError(errno.EBADF, "the wait was cancelled"))

@@ -7,21 +7,34 @@ has received is in its buffers, or lost, as with a signal handler that raises.
 What does not belong here: recv() and recv_into(), which are compiled (see endpoint.pyx).
 """
 
+from __future__ import annotations
+
 from socket import MSG_PEEK
 
 from greenio._descriptors.holding import Held
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from typing_extensions import Buffer
+
+    from greenio._descriptors.endpoint import Endpoint
+
 __all__ = ["recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"]
 
 
-def recvfrom(endpoint, receive, bufsize, flags):
+def recvfrom(endpoint: Endpoint, receive: Callable[..., Any], bufsize: int, flags: int) -> tuple[bytes, Any]:
     """As socket.recvfrom(); ``receive()`` as recvfrom_into(). Switches while not all is there."""
     buffer = bytearray(bufsize)
     count, address = recvfrom_into(endpoint, receive, buffer, bufsize, flags)
     return bytes(buffer[:count]), address
 
 
-def recvfrom_into(endpoint, receive, buffer, nbytes, flags):
+def recvfrom_into(
+    endpoint: Endpoint, receive: Callable[..., Any], buffer: Buffer, nbytes: int, flags: int
+) -> tuple[int, Any]:
     """As socket.recvfrom_into(), which ``receive()`` is like. Switches while not all is there."""
     held = Held([buffer])
     try:
@@ -33,14 +46,18 @@ def recvfrom_into(endpoint, receive, buffer, nbytes, flags):
         held.release()
 
 
-def recvmsg(endpoint, receive, bufsize, ancbufsize, flags):
+def recvmsg(
+    endpoint: Endpoint, receive: Callable[..., Any], bufsize: int, ancbufsize: int, flags: int
+) -> tuple[bytes, list[Any], int, Any]:
     """As socket.recvmsg(); ``receive()`` as recvmsg_into(). Switches while not all is there."""
     buffer = bytearray(bufsize)
     count, *others = recvmsg_into(endpoint, receive, [buffer], ancbufsize, flags)
     return bytes(buffer[:count]), *others
 
 
-def recvmsg_into(endpoint, receive, buffers, ancbufsize, flags):
+def recvmsg_into(
+    endpoint: Endpoint, receive: Callable[..., Any], buffers: Sequence[Buffer], ancbufsize: int, flags: int
+) -> tuple[int, list[Any], int, Any]:
     """As socket.recvmsg_into(), which ``receive()`` is like. Switches while not all is there."""
     held = Held([buffers])
     try:

@@ -16,6 +16,8 @@ Rules
 What does not belong here: what such a thread does. See `greenio.thread`.
 """
 
+from __future__ import annotations
+
 import sys
 import threading
 from _thread import stack_size
@@ -27,9 +29,13 @@ from hub.scheduler import get_hub
 
 from greenio.event import Event
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hub.hub import Hub
+
 __all__ = ["Home", "count_homes", "home_of_new_threads"]
 
-_homes: dict = {}  # those that take new threads, by the sizes of their stacks in bytes; 0: whatever that is
+_homes: dict[int, Home] = {}  # those that take new threads, by the sizes of their stacks in bytes; 0: whatever that is
 _lock = LibraryLock()  # for the number of those who live in a home; finalizers may come back here
 _lasting = threading.main_thread().ident  # the native thread whose hub stays until the program ends
 _running = [0]  # how many native threads are homes
@@ -38,13 +44,13 @@ _running = [0]  # how many native threads are homes
 class Home:
     """A native thread, for those whose own may end or is too small. Whoever makes one lives there."""
 
-    def __init__(self, stack=0):
-        self.hub = None
+    def __init__(self, stack: int = 0) -> None:
+        self.hub: Hub = None  # type: ignore[assignment]  # until the thread runs
         self._stack = stack
-        self.native_ident = None
+        self.native_ident: int | None = None
         self._count = 1  # of those who live here, or are to
         self._empty = Event()
-        self._error = None
+        self._error: BaseException | None = None
         begun = allocate_lock()
         begun.acquire()
         start_new_thread(self._run, (begun,))
@@ -52,7 +58,7 @@ class Home:
         if self._error is not None:
             raise RuntimeError("can't start new thread") from self._error
 
-    def leave(self):
+    def leave(self) -> None:
         """Somebody does not live here any more. May be called from any thread. Does not switch."""
         with _lock:
             self._count -= 1
@@ -106,7 +112,7 @@ def _large_stack():
     return 0 if limit == RLIM_INFINITY or size <= limit else size
 
 
-def home_of_new_threads():
+def home_of_new_threads() -> Home | None:
     """The home where a thread is to live that is started now, and that is to leave() it; None: on the current hub.
 
     Raises RuntimeError if there is none and none can be made. Does not switch.
@@ -123,7 +129,7 @@ def home_of_new_threads():
         return home
 
 
-def count_homes():
+def count_homes() -> int:
     """How many native threads are homes (int)."""
     return _running[0]
 

@@ -4,6 +4,8 @@ Its pipes are read and written with `greenio.os`. Its locks are semaphores of th
 greenlet that waits for one looks again and again, at first after half a millisecond and in the end 50 times a second.
 """
 
+from __future__ import annotations
+
 import os
 
 from hub import native, sleep
@@ -14,12 +16,16 @@ from greenio._descriptors.pauses import Pauses
 from greenio._patched.identity import get_ident
 from greenio.lock import RLock
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["adapt_connection", "adapt_synchronize", "adapt_util"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
 
 
-def adapt_connection(module):
+def adapt_connection(module: Any) -> None:
     """Let the connections of multiprocessing.connection read and write cooperatively."""
     for method, original, new in (
         (module.Connection._send, native.original("os", "write"), _os.write),
@@ -27,7 +33,7 @@ def adapt_connection(module):
     ):
         method.__defaults__ = tuple(new if each is original else each for each in method.__defaults__)
 
-    class WaitSelector(module._WaitSelector):
+    class WaitSelector(module._WaitSelector):  # type: ignore[misc,name-defined]  # whatever the module has
         """What multiprocessing.connection.wait() waits with."""
 
         def select(self, timeout=None):
@@ -40,7 +46,7 @@ def adapt_connection(module):
     module._WaitSelector = WaitSelector
 
 
-def adapt_util(module):
+def adapt_util(module: Any) -> None:
     """Let processes that multiprocessing.util starts find listeners as the program has made them."""
     original = module.spawnv_passfds
 
@@ -110,7 +116,7 @@ class _SemLock:
             self._of_greenlets().release()
 
 
-def adapt_synchronize(module):
+def adapt_synchronize(module: Any) -> None:
     """Let the locks of multiprocessing.synchronize let greenlets run while they wait."""
     make_methods = module.SemLock._make_methods
 

@@ -7,6 +7,8 @@ greenlet, in the middle of its wait, and what they raise is raised there, at onc
 Python's own, default_int_handler, raises KeyboardInterrupt on the main greenlet anyhow: see hub.signals.
 """
 
+from __future__ import annotations
+
 from contextlib import suppress
 from enum import IntEnum
 from signal import default_int_handler as _default_int_handler
@@ -18,12 +20,21 @@ from hub import get_hub_if_exists
 
 from greenio._patched.identity import in_thread
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from signal import Handlers
+    from types import FrameType
+    from typing import Any
+
+    Handler = Callable[[int, FrameType | None], Any] | int | Handlers | None
+
 __all__ = ["call_before", "getsignal", "move_to_main", "require_main", "see_to_handler", "signal"]
 
-_before: dict = {}  # a signal -> what is called before its handler is
+_before: dict[int, Callable[[], object]] = {}  # a signal -> what is called before its handler is
 
 
-def call_before(signalnum, function):
+def call_before(signalnum: int, function: Callable[[], object]) -> None:
     """Have ``function()`` called before any handler of a signal (int) runs, wherever that is. It must not block."""
     _before[signalnum] = function
 
@@ -60,7 +71,7 @@ def _belongs_on_main(handler):
     return callable(handler) and not isinstance(handler, (IntEnum, _OnMain)) and handler is not _default_int_handler
 
 
-def see_to_handler(signalnum):
+def see_to_handler(signalnum: int) -> None:
     """Let what is to be called before a signal's handler be so, whoever has set that. In other threads: nothing."""
     handler = _getsignal(signalnum)
     if _belongs_on_main(handler) and not isinstance(handler, _Wrapped):
@@ -72,13 +83,13 @@ def _inside(handler):
     return handler.handler if isinstance(handler, _Wrapped) else handler
 
 
-def require_main(name):
+def require_main(name: str) -> None:
     """Raise ValueError where the current greenlet stands for a thread: what function `name` does is not for that."""
     if in_thread():
         raise ValueError(f"{name} only works in main thread of the main interpreter")
 
 
-def signal(signalnum, handler):
+def signal(signalnum: int, handler: Handler) -> Handler:
     """As signal.signal(): set what is called when the process gets a signal. Returns what was called before.
 
     The handler runs on the main greenlet; it may block. Raises ValueError in a thread that is not the main one.
@@ -89,12 +100,12 @@ def signal(signalnum, handler):
     return _inside(_set_signal(signalnum, handler))
 
 
-def getsignal(signalnum):
+def getsignal(signalnum: int) -> Handler:
     """As signal.getsignal(): what is called when the process gets a signal."""
     return _inside(_getsignal(signalnum))
 
 
-def move_to_main():
+def move_to_main() -> None:
     """Let the handlers that are set already run on the main greenlet. For the main thread; others change nothing."""
     for signalnum in _valid_signals():
         handler = _getsignal(signalnum)

@@ -3,11 +3,20 @@
 They are made of `Timeout`, which may not be mixed up with another: each knows its own, so they nest.
 """
 
+from __future__ import annotations
+
 import time
 
 from hub.arguments import seconds_of
 
 from greenio.timeout import Timeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Literal
+
+    from typing_extensions import Self
 
 __all__ = ["Deadline", "fail_after", "move_on_after"]
 
@@ -19,22 +28,24 @@ class Deadline:
     never waits is not interrupted. It can be used once.
     """
 
-    def __init__(self, seconds):
+    def __init__(self, seconds: float | None) -> None:
         if seconds is not None:
             seconds_of(seconds)
         self.seconds = seconds
         #: Whether it has ended its block (bool).
         self.expired = False
-        self._timeout = None
-        self._end = None
+        self._timeout: Timeout = None  # type: ignore[assignment]  # until the block begins
+        self._end: float | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if self._timeout is not None:
             raise RuntimeError(f"{self!r} was used already; make a new one for each block")
         self.reschedule(self.seconds)
         return self
 
-    def __exit__(self, kind, value, traceback):
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
         self._timeout.cancel()
         self.expired = value is not None and value is self._timeout
         return self.expired and self._ended(value)
@@ -43,11 +54,11 @@ class Deadline:
         raise NotImplementedError
 
     @property
-    def remaining(self):
+    def remaining(self) -> float | None:
         """How many seconds are left (float, not less than 0), or None for a deadline that never comes."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
-    def reschedule(self, seconds):
+    def reschedule(self, seconds: float | None) -> None:
         """Let it come in `seconds` from now (float; None for never) instead. For the greenlet in the block."""
         end = None if seconds is None else time.monotonic() + seconds_of(seconds)
         if self._timeout is not None:
@@ -64,6 +75,12 @@ class Deadline:
 
 class fail_after(Deadline):
     """``with fail_after(seconds): ...`` raises the builtin TimeoutError if the block takes longer."""
+
+    if TYPE_CHECKING:  # a block that it ends is not left quietly
+
+        def __exit__(
+            self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+        ) -> Literal[False]: ...
 
     def _ended(self, timeout):
         raise TimeoutError(f"the block took longer than {self.seconds} seconds") from None

@@ -1,11 +1,40 @@
 """Calling a function many times over: apply, map and imap in all their forms, for groups, pools and thread pools."""
 
+from __future__ import annotations
+
 from greenlet import getcurrent
 from hub.arguments import count_of
 
 from greenio._sync.semaphore import Semaphore
 from greenio.greenlet import Greenlet
 from greenio.queue import SimpleQueue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Mapping as _Mapping
+    from typing import Any, TypeVar
+
+    from typing_extensions import Self
+
+    from greenio.event import AsyncResult
+
+    S = TypeVar("S")
+    T = TypeVar("T")
+
+    class _Results(Greenlet, Iterator[T]): ...
+
+else:
+
+    class _Results(Greenlet):
+        """Generic for type checkers; a subscript is the class itself."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, kind):
+            return cls
+
+    T = object
 
 __all__ = ["IMap", "IMapUnordered", "Mapping"]
 
@@ -16,7 +45,9 @@ class Mapping:
     What spawn() returns has `get`, `rawlink`, `successful`, `value` and `exception`, as greenlets and results have.
     """
 
-    def apply(self, func, args=None, kwds=None):
+    def apply(
+        self, func: Callable[..., T], args: Iterable[Any] | None = None, kwds: _Mapping[str, Any] | None = None
+    ) -> T:
         """Call ``func(*args, **kwds)`` in the pool, wait, and return what it returns, or raise what it raises.
 
         Called by a member of a pool that is full, it calls the function right there. Switches.
@@ -26,14 +57,26 @@ class Mapping:
             return func(*args, **kwds)
         return self.spawn(func, *args, **kwds).get()
 
-    def apply_cb(self, func, args=None, kwds=None, callback=None):
+    def apply_cb(
+        self,
+        func: Callable[..., T],
+        args: Iterable[Any] | None = None,
+        kwds: _Mapping[str, Any] | None = None,
+        callback: Callable[[T], object] | None = None,
+    ) -> T:
         """As apply(), and ``callback(result)`` is called before it returns, in the current greenlet."""
         result = self.apply(func, args, kwds)
         if callback is not None:
             callback(result)
         return result
 
-    def apply_async(self, func, args=None, kwds=None, callback=None):
+    def apply_async(
+        self,
+        func: Callable[..., T],
+        args: Iterable[Any] | None = None,
+        kwds: _Mapping[str, Any] | None = None,
+        callback: Callable[[T], object] | None = None,
+    ) -> Greenlet | AsyncResult:
         """Call ``func(*args, **kwds)`` in the pool. Returns its greenlet or result at once. Never waits.
 
         If it succeeds, ``callback(result)`` is called in a greenlet of its own.
@@ -46,25 +89,29 @@ class Mapping:
             job.rawlink(_PassOn(callback))
         return job
 
-    def map(self, func, iterable):
+    def map(self, func: Callable[[S], T], iterable: Iterable[S]) -> list[T]:
         """Call ``func(item)`` in the pool for each item; return the list of the results, in order. Switches.
 
         If one fails, its error is raised, that of the first in order; the others go on.
         """
         return [job.get() for job in [self.spawn(func, item) for item in iterable]]
 
-    def map_cb(self, func, iterable, callback=None):
+    def map_cb(
+        self, func: Callable[[S], T], iterable: Iterable[S], callback: Callable[[list[T]], object] | None = None
+    ) -> list[T]:
         """As map(), and ``callback(results)`` is called before it returns, in the current greenlet."""
         results = self.map(func, iterable)
         if callback is not None:
             callback(results)
         return results
 
-    def map_async(self, func, iterable, callback=None):
+    def map_async(
+        self, func: Callable[[S], T], iterable: Iterable[S], callback: Callable[[list[T]], object] | None = None
+    ) -> Greenlet:
         """As map_cb(), in a greenlet of its own, which is returned at once. Does not switch."""
         return Greenlet.spawn(self.map_cb, func, iterable, callback)
 
-    def imap(self, func, *iterables, maxsize=None):
+    def imap(self, func: Callable[..., T], *iterables: Iterable[Any], maxsize: int | None = None) -> IMap[T]:
         """Iterate over ``func(*items)``, called in the pool, in order; the iterables are read as places become free.
 
         An error of a call is raised where its result would come. `maxsize`: how many results may lie ready, unread
@@ -73,13 +120,20 @@ class Mapping:
         """
         return IMap.spawn(self.spawn, func, zip(*iterables, strict=False), maxsize)
 
-    def imap_unordered(self, func, *iterables, maxsize=None):
+    def imap_unordered(
+        self, func: Callable[..., T], *iterables: Iterable[Any], maxsize: int | None = None
+    ) -> IMapUnordered[T]:
         """As imap(), in the order in which the calls finish."""
         return IMapUnordered.spawn(self.spawn, func, zip(*iterables, strict=False), maxsize)
 
-    def full(self):
+    def full(self) -> bool:
         """Whether there is no room for another (bool)."""
         return False
+
+    if TYPE_CHECKING:
+
+        def spawn(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any: ...
+        def __contains__(self, item: object) -> bool: ...
 
     def _is_member(self):
         return getcurrent() in self
@@ -101,10 +155,16 @@ class _PassOn:
             Greenlet.spawn(self.callback, source.value)
 
 
-class IMapUnordered(Greenlet):
+class IMapUnordered(_Results[T]):
     """What imap_unordered() returns: an iterator, and the greenlet that begins the calls."""
 
-    def __init__(self, spawn, func, arguments, maxsize=None):
+    def __init__(
+        self,
+        spawn: Callable[..., Any],
+        func: Callable[..., T],
+        arguments: Iterable[Iterable[Any]],
+        maxsize: int | None = None,
+    ) -> None:
         super().__init__()
         if maxsize is not None and count_of(maxsize, "maxsize") < 1:
             raise ValueError(f"maxsize must be at least 1, and is {maxsize!r}")
@@ -112,7 +172,7 @@ class IMapUnordered(Greenlet):
         self._func = func
         self._arguments = arguments
         self._room = None if maxsize is None else Semaphore(maxsize)
-        self._results = SimpleQueue()
+        self._results: SimpleQueue[Any] = SimpleQueue()
         self._under_way = 0
         self._all_begun = False
         self._ended = False
@@ -150,10 +210,10 @@ class IMapUnordered(Greenlet):
     def _next_result(self):
         return self._results.get()
 
-    def __iter__(self):
+    def __iter__(self) -> Self:
         return self
 
-    def __next__(self):
+    def __next__(self) -> T:
         """The next result. Switches if it is not there yet."""
         result = None if self._ended else self._next_result()
         if result is None:
@@ -169,13 +229,13 @@ class IMapUnordered(Greenlet):
     next = __next__
 
 
-class IMap(IMapUnordered):
+class IMap(IMapUnordered[T]):
     """What imap() returns: as IMapUnordered, in order."""
 
-    def __init__(self, *args):
+    def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._next_index = 0
-        self._early = {}
+        self._early: dict[int, Any] = {}
 
     def _put(self, index, value, error):
         self._results.put((index, value, error))

@@ -1,8 +1,15 @@
 """Links that call their function in a greenlet of its own: what link() and its like make."""
 
+from __future__ import annotations
+
 from hub import get_hub
 
 from greenio._tasks.raw import spawn_raw
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 __all__ = ["SpawnedAlways", "SpawnedLink", "SpawnedOnException", "SpawnedOnValue"]
 
@@ -12,26 +19,26 @@ class SpawnedLink:
 
     __slots__ = ["callback"]
 
-    def __init__(self, callback):
+    def __init__(self, callback: Callable[[Any], Any]) -> None:
         if not callable(callback):
             raise TypeError(f"a link must be callable, not {callback!r}")
         self.callback = callback
 
-    def wants(self, source):
+    def wants(self, source: Any) -> bool:
         """Whether the function is to be called for this source (bool)."""
         return True
 
-    def __call__(self, source):
+    def __call__(self, source: Any) -> None:
         if self.wants(source):
             if get_hub().destroying:
                 self.callback(source)  # no greenlet is started any more
             else:
                 spawn_raw(self.callback, source)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return self.callback == getattr(other, "callback", other)
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(self.callback)
 
     def __repr__(self) -> str:
@@ -49,7 +56,7 @@ class SpawnedOnValue(SpawnedLink):
 
     __slots__ = ()
 
-    def wants(self, source):
+    def wants(self, source: Any) -> bool:
         """Whether it has ended well (bool)."""
         return source.successful()
 
@@ -59,6 +66,6 @@ class SpawnedOnException(SpawnedLink):
 
     __slots__ = ()
 
-    def wants(self, source):
+    def wants(self, source: Any) -> bool:
         """Whether it has ended with an exception (bool)."""
         return not source.successful()

@@ -1,5 +1,7 @@
 """Signals and forks for programs made of greenlets: signal_handler, fork, reinit, the switch interval."""
 
+from __future__ import annotations
+
 import sys
 from os import fork as _fork
 
@@ -7,6 +9,13 @@ from hub import get_hub, get_hub_if_exists
 from hub.arguments import seconds_of
 
 from greenio.greenlet import Greenlet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from hub.hub import Hub
 
 __all__ = ["fork", "getswitchinterval", "idle", "reinit", "setswitchinterval", "signal_handler"]
 
@@ -20,7 +29,7 @@ class signal_handler:
     cannot be handled.
     """
 
-    def __init__(self, signalnum, handler, *args, **kwargs):
+    def __init__(self, signalnum: int, handler: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         if not callable(handler):
             raise TypeError(f"a signal handler must be callable, not {handler!r}")
         self.handler = handler
@@ -34,19 +43,19 @@ class signal_handler:
         Greenlet.spawn(self.handle)
 
     @property
-    def ref(self):
+    def ref(self) -> bool:
         """Whether waiting for this signal keeps the loop alive (bool). Assignable."""
         return self.watcher.ref
 
     @ref.setter
-    def ref(self, value):
+    def ref(self, value: bool) -> None:
         self.watcher.ref = value
 
-    def cancel(self):
+    def cancel(self) -> None:
         """Stop handling the signal; what handled it before does so again. Calling it again does nothing."""
         self.watcher.close()
 
-    def handle(self):
+    def handle(self) -> None:
         """Call the handler, and give what it raises to ``hub.handle_error``."""
         try:
             self.handler(*self.args, **self.kwargs)
@@ -54,7 +63,7 @@ class signal_handler:
             self.hub.report(None, error)
 
 
-def fork():
+def fork() -> int:
     """Fork the process, as os.fork() does. Returns 0 in the child, the child's id in the parent. Does not switch.
 
     In the child the greenlet that forked goes on, with a new loop; as with threads, no other greenlet does.
@@ -62,14 +71,14 @@ def fork():
     return _fork()
 
 
-def reinit(hub=None):
+def reinit(hub: Hub | None = None) -> None:
     """Nothing needs doing after a fork: that is automatic, however the process was forked. Returns None.
 
     Kept for programs written for gevent, which call it in a child.
     """
 
 
-def idle(priority=0):
+def idle(priority: int = 0) -> None:
     """Wait until nothing is ready to run and the loop would sleep. Returns None. Switches.
 
     `priority` is accepted for compatibility.
@@ -82,7 +91,7 @@ def idle(priority=0):
                 return
 
 
-def setswitchinterval(seconds):
+def setswitchinterval(seconds: float) -> None:
     """Set how long greenlets and callbacks may run before the loop looks for I/O, in seconds (float).
 
     The same number serves CPython's threads: this calls sys.setswitchinterval too.
@@ -93,6 +102,6 @@ def setswitchinterval(seconds):
         hub.setswitchinterval(seconds)
 
 
-def getswitchinterval():
+def getswitchinterval() -> float:
     """The switch interval in seconds (float)."""
     return sys.getswitchinterval()

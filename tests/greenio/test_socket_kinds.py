@@ -601,6 +601,22 @@ def test_cancel_wait_ends_a_wait_with_an_error(pair):
                 waiting.get(timeout=5)
 
 
+def test_cancel_wait_of_a_childs_watcher():
+    hub = get_hub()
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        with hub.loop.child(child.pid) as watcher:
+            waiting = spawn(hub.wait, watcher)
+            waiting.reports_errors = False
+            sleep(0)
+            socket.cancel_wait(watcher)
+            with pytest.raises(OSError):
+                waiting.get(timeout=5)
+    finally:
+        child.kill()
+        child.wait()
+
+
 # --- a peer that is no Python -----------------------------------------------------------------------------------
 
 
