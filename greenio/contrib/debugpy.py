@@ -11,6 +11,8 @@ function is set anew at each switch.
 See https://github.com/microsoft/debugpy.
 """
 
+from __future__ import annotations
+
 import gc
 import queue
 import sys
@@ -18,7 +20,6 @@ import threading
 import time
 from collections import defaultdict
 from functools import wraps
-from typing import Any
 
 import greenlet
 from hub import native
@@ -26,6 +27,11 @@ from hub import native
 from greenio import thread
 from greenio.lock import Lock
 from greenio.threading import LibraryThread, NativeCondition, NativeEvent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 __all__ = ["adapt", "adapt_frames", "adapt_threads", "adapt_tracing"]
 
@@ -55,19 +61,19 @@ class _Natively:
         delattr(self._module, name)
 
 
-class _Queue(_StandardQueue):
+class _Queue(_StandardQueue):  # type: ignore[misc]  # the standard library's, patched or not
     def __init__(self, maxsize=0):
         super().__init__(maxsize)
         self.mutex = native.allocate_lock()
         self.not_empty, self.not_full, self.all_tasks_done = (NativeCondition(self.mutex) for _ in range(3))
 
 
-def _where_threads_are_greenlets(adapt):
+def _where_threads_are_greenlets(adapt: Callable[[Any], None]) -> Callable[[Any], None]:
     return wraps(adapt)(lambda module: adapt(module) if native.saved.get("_thread") else None)
 
 
 @_where_threads_are_greenlets
-def adapt(modules):
+def adapt(modules: Any) -> None:
     """Give the debugger what is native. `modules`: the module in which it keeps those of the standard library."""
     seen = {
         "threading": _Natively(
@@ -107,7 +113,7 @@ def _adapt_what_is_there():
             for name, value in list(vars(each).items()):
                 _make_native(each, name, value)
     _let_greenlets_be_traced(sys.modules["_pydev_bundle.pydev_monkey"])
-    monitoring = sys.modules.get("_pydevd_sys_monitoring.pydevd_sys_monitoring")
+    monitoring: Any = sys.modules.get("_pydevd_sys_monitoring.pydevd_sys_monitoring")
     # Each greenlet is a thread now, and so the main one has to be looked at again.
     if hasattr(monitoring, "reset_thread_local_info"):
         monitoring.reset_thread_local_info()
@@ -155,14 +161,14 @@ def _let_greenlets_be_traced(monkey):
 
 
 @_where_threads_are_greenlets
-def adapt_threads(module):
+def adapt_threads(module: Any) -> None:
     """Let the debugger's own threads be native. `module`: the one that has their class."""
     module.threading = _Natively(threading, Thread=LibraryThread)
     module.PyDBDaemonThread.__bases__ = (LibraryThread,)
 
 
 @_where_threads_are_greenlets
-def adapt_frames(constants):
+def adapt_frames(constants: Any) -> None:
     """Let the debugger find the stacks of greenlets. `constants`: the module that has what it finds stacks with."""
     before = constants._current_frames
     for module in _modules():
@@ -171,7 +177,7 @@ def adapt_frames(constants):
 
 
 @_where_threads_are_greenlets
-def adapt_tracing(tracing):
+def adapt_tracing(tracing: Any) -> None:
     """Let each greenlet have a trace function of its own. `tracing`: the module that sets them."""
     if hasattr(sys, "monitoring"):
         return

@@ -4,6 +4,8 @@ kombu then waits with `select.select`, and celery for results in a greenlet that
 worker is not adapted: this is for programs that send tasks and wait for what comes back.
 """
 
+from __future__ import annotations
+
 import select
 import sys
 
@@ -11,30 +13,34 @@ from greenio._tasks.spawning import spawn
 from greenio.event import Event
 from greenio.hub import sleep
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["ENVIRONMENT", "adapt", "adapt_eventio", "adapt_results"]
 
 #: What kombu.utils.compat.detect_environment() returns.
 ENVIRONMENT = "greenio"
 
 
-def adapt(compat):
+def adapt(compat: Any) -> None:
     """Let kombu and celery know their environment. `compat`: the module kombu.utils.compat."""
     detect = compat._detect_environment
     compat._environment = ENVIRONMENT
     compat._detect_environment = detect_environment
     # Those that were imported before took it by name.
     for name in ("kombu.transport", "kombu.transport.mongodb", "celery.worker.consumer.consumer"):
-        module = sys.modules.get(name)
+        module: Any = sys.modules.get(name)
         if getattr(module, "_detect_environment", None) is detect:
             module._detect_environment = detect_environment
 
 
-def detect_environment():
+def detect_environment() -> str:
     """The name that kombu and celery know this environment by (str)."""
     return ENVIRONMENT
 
 
-def adapt_eventio(eventio):
+def adapt_eventio(eventio: Any) -> None:
     """Let kombu's poller wait cooperatively. `eventio`: the module kombu.utils.eventio.
 
     It takes `select.select` by name: an import that came before patching has the one that blocks.
@@ -42,11 +48,11 @@ def adapt_eventio(eventio):
     eventio._selectf = select.select
 
 
-def adapt_results(asynchronous):
+def adapt_results(asynchronous: Any) -> None:
     """Let AsyncResult.get() wait cooperatively. `asynchronous`: the module celery.backends.asynchronous."""
 
     @asynchronous.register_drainer(ENVIRONMENT)
-    class GreenletDrainer(asynchronous.greenletDrainer):
+    class GreenletDrainer(asynchronous.greenletDrainer):  # type: ignore[misc,name-defined]  # whatever celery has
         """Reads results, for all who wait for some, in a greenlet."""
 
         def spawn(self, function):

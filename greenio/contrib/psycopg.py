@@ -7,19 +7,25 @@ server and leaves a connection that can be used again; if the server does not an
 See https://www.psycopg.org/psycopg3/docs/.
 """
 
+from __future__ import annotations
+
 from greenlet import GreenletExit
 
 from greenio.timeout import Timeout
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["adapt", "adapt_connection"]
 
 
-def adapt(waiting):
+def adapt(waiting: Any) -> None:
     """Let the connections of psycopg wait cooperatively. `waiting`: the module psycopg.waiting."""
     waiting.wait = waiting.wait_poll
 
 
-def adapt_connection(connection):
+def adapt_connection(connection: Any) -> None:
     """Let psycopg cancel queries whose greenlet is interrupted. `connection`: the module psycopg.connection."""
     interrupted = getattr(connection, "_INTERRUPTED", None)
     # Where there is no such tuple, connections are left in the middle of the query: they have to be closed.

@@ -9,17 +9,28 @@ See https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries f
 large objects.
 """
 
+from __future__ import annotations
+
 from greenio._descriptors.readiness import wait_read, wait_write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class Connection(Protocol):
+        def poll(self) -> int: ...
+        def fileno(self) -> int: ...
+
 
 __all__ = ["adapt", "wait_callback"]
 
 
-def adapt(extensions):
+def adapt(extensions: Any) -> None:
     """Let the connections of psycopg2 wait cooperatively. `extensions`: the module psycopg2.extensions."""
     extensions.set_wait_callback(wait_callback)
 
 
-def wait_callback(connection, timeout=None):
+def wait_callback(connection: Connection, timeout: float | None = None) -> None:
     """Wait until a connection has done what it was asked. Switches. Raises what psycopg2 raises, and TimeoutError.
 
     `timeout` in seconds (float), for each time it waits for the server.

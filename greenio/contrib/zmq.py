@@ -9,6 +9,8 @@ A proxy forwards in Python, so that it ends cleanly when its greenlet does.
 See https://pyzmq.readthedocs.io/.
 """
 
+from __future__ import annotations
+
 import sys
 import time
 from contextlib import ExitStack
@@ -20,15 +22,19 @@ from hub.scheduler import be_fair, interpreter_ends
 
 from greenio.event import Event
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["adapt", "adapt_monitored_queue"]
 
 _READ, _WRITE = 1, 2  # of watchers; zmq.POLLIN and zmq.POLLOUT are the same
 _BURST = 100  # how many messages a proxy takes from one side before it looks at the other
 
-_waiting: dict = {}  # address of a socket -> those who wait for it: pairs of the events and what wakes them
+_waiting: dict[int, Any] = {}  # address of a socket -> those who wait for it: pairs of the events and what wakes them
 
 
-def adapt(zmq):
+def adapt(zmq: Any) -> None:
     """Let sockets, polls, proxies and the ends of contexts wait cooperatively. `zmq`: the module."""
     if not native.saved.get("select"):
         return
@@ -42,7 +48,7 @@ def adapt(zmq):
     zmq.Context.term = _make_term(zmq.Context.term)
 
 
-def adapt_monitored_queue(module):
+def adapt_monitored_queue(module: Any) -> None:
     """Let monitored queues wait cooperatively. `module`: zmq.devices.monitoredqueue, which has one in Python too."""
     if native.saved.get("select"):
         module.monitored_queue = module._monitored_queue

@@ -16,6 +16,8 @@ first thing in a program, or ``python -m greenio.monkey program.py``. Modules, f
 Nothing else of the library imports this one.
 """
 
+from __future__ import annotations
+
 from hub.native import original, saved
 
 from greenio import events
@@ -48,6 +50,12 @@ from greenio.monkey.standard import (
     patch_time,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, overload
+
+    Names = str | list[str] | tuple[str, ...]
+
 __all__ = [
     "MonkeyPatchWarning", "get_original", "is_anything_patched", "is_module_patched", "is_object_patched",
     "patch_all", "patch_asyncio", "patch_builtins", "patch_contextvars", "patch_dns", "patch_fcntl", "patch_module",
@@ -57,7 +65,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def get_original(mod_name, item_name):
+if TYPE_CHECKING:
+
+    @overload
+    def get_original(mod_name: Names, item_name: str) -> Any: ...
+    @overload
+    def get_original(mod_name: Names, item_name: list[str] | tuple[str, ...]) -> list[Any]: ...
+
+
+def get_original(mod_name: Names, item_name: Names) -> Any:
     """What a module had under a name before patching, or has now if it was not replaced.
 
     Both are str; a list of names gives a list of originals. ``get_original("threading", "Thread")`` is a class whose
@@ -70,27 +86,27 @@ def get_original(mod_name, item_name):
 
 
 def patch_all(
-    socket=True,
-    dns=True,
-    time=True,
-    select=True,
-    thread=True,
-    os=True,
-    ssl=True,
-    subprocess=True,
-    sys=False,
-    aggressive=True,
-    Event=True,
-    builtins=True,
-    signal=True,
-    queue=True,
-    contextvars=True,
+    socket: bool = True,
+    dns: bool = True,
+    time: bool = True,
+    select: bool = True,
+    thread: bool = True,
+    os: bool = True,
+    ssl: bool = True,
+    subprocess: bool = True,
+    sys: bool = False,
+    aggressive: bool = True,
+    Event: bool = True,
+    builtins: bool = True,
+    signal: bool = True,
+    queue: bool = True,
+    contextvars: bool = True,
     *,
-    fcntl=True,
-    multiprocessing=True,
-    asyncio=True,
-    **kwargs,
-):
+    fcntl: bool = True,
+    multiprocessing: bool = True,
+    asyncio: bool = True,
+    **kwargs: Any,
+) -> bool | None:
     """Make the standard library cooperative: call all patch functions but those that are switched off.
 
     To be called once, first thing in the program, in the main thread. Calling it again patches what was left out, and

@@ -6,9 +6,15 @@
 --no-MODULE             leave this one as it is: --no-thread
 """
 
+from __future__ import annotations
+
 import sys
 
 from greenio import monkey
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _MODULES = (
     "asyncio", "builtins", "contextvars", "dns", "fcntl", "multiprocessing", "os", "queue", "select", "signal",
@@ -17,10 +23,11 @@ _MODULES = (
 _OTHERS = ("Event", "aggressive")
 
 
-def main():
+def main() -> None:
     """Patch, and run what the command line says."""
     arguments = sys.argv[1:]
-    named, left_out = [], []
+    named: list[str] = []
+    left_out: list[str] = []
     verbose = as_module = False
     while arguments and arguments[0].startswith("-"):
         option = arguments.pop(0)
@@ -81,7 +88,7 @@ def _run_module(name, set_argument=True):
 
     # Under this name there is the one that runs now.
     del sys.modules["__main__"]
-    spec = find_spec(name)
+    spec: Any = find_spec(name)
     if spec is not None and spec.submodule_search_locations is not None:
         spec = find_spec(f"{name}.__main__")
     code = spec and spec.loader and spec.loader.get_code(spec.name)

@@ -4,16 +4,22 @@ Each can be switched off by an argument of patch_all() (``psycopg=False``), or i
 ``GREENIO_NO_ADAPTERS=psycopg,kombu``, or ``all``.
 """
 
+from __future__ import annotations
+
 import os
 from importlib import import_module
 
 from greenio.monkey.imports import when_imported
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = ["ADAPTERS", "install"]
 
 #: The name of the switch, and of the module of greenio.contrib -> modules that are waited for, and the functions there
 #: that are called with them.
-ADAPTERS = {
+ADAPTERS: dict[str, dict[str, str]] = {
     "debugpy": {
         "_pydev_bundle._pydev_saved_modules": "adapt",
         "_pydevd_bundle.pydevd_constants": "adapt_frames",
@@ -31,10 +37,10 @@ ADAPTERS = {
     },
 }
 
-_installed: set = set()
+_installed: set[str] = set()
 
 
-def install(switches):
+def install(switches: Mapping[str, bool]) -> None:
     """Adapt the packages that are not switched off in a dict of name to bool, or in the environment."""
     off = {name.strip() for name in os.environ.get("GREENIO_NO_ADAPTERS", "").split(",")}
     for name, functions in ADAPTERS.items():

@@ -1,15 +1,23 @@
 """Functions that are called when a module has been imported, or at once if it has been already."""
 
+from __future__ import annotations
+
 import sys
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
 __all__ = ["when_imported"]
 
-_waiting: dict = {}  # name of a module -> the functions to call with it
+#: Name of a module -> the functions to call with it, and whether always.
+_waiting: dict[str, list[tuple[Callable[[ModuleType], object], bool]]] = {}
 
 
-def when_imported(name, function, always=False):
+def when_imported(name: str, function: Callable[[ModuleType], object], always: bool = False) -> None:
     """Call ``function(module)`` once when the module has been imported: now, if it has been.
 
     `always`: now, and whenever it is imported anew (bool). What it raises goes to whoever imports the module.

@@ -6,6 +6,8 @@ instances, in threading's conditions. One that something else refers to stays wh
 be worse.
 """
 
+from __future__ import annotations
+
 import gc
 import threading
 from functools import wraps
@@ -16,9 +18,14 @@ from hub.scheduler import be_fair
 
 from greenio.thread import RLock, allocate_lock
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["replace_existing"]
 
-_LOCK, _RLOCK = type(native.allocate_lock()), native.RLock
+_LOCK: Any = type(native.allocate_lock())
+_RLOCK: Any = native.RLock
 _CONDITION_METHODS = ("acquire", "release", "_release_save", "_acquire_restore", "_is_owned")
 
 
@@ -26,11 +33,11 @@ _CONDITION_METHODS = ("acquire", "release", "_release_save", "_acquire_restore",
 # be made what they stand for.
 
 
-def replace_existing():
+def replace_existing() -> list[str]:
     """Replace every native lock that can be. Returns the names of those that somebody holds (list of str)."""
     kinds = {_LOCK, _RLOCK, *_with_subclasses(threading.Condition)}
-    locks = {}  # id of a lock -> the lock
-    conditions = {}  # id of a lock -> the conditions on it
+    locks: dict[int, Any] = {}  # id of a lock -> the lock
+    conditions: dict[int, list[Any]] = {}  # id of a lock -> the conditions on it
     for each in [each for each in gc.get_objects() if type(each) in kinds]:
         if type(each) in (_LOCK, _RLOCK):
             locks[id(each)] = each
@@ -67,7 +74,7 @@ def _holders_of(locks, conditions):
     """For each lock what refers to it, as (object with attributes, or dict; name); and those that more refers to."""
     # A condition's bound methods of its lock go when that is replaced; what else has one keeps the lock as it is.
     bound = {id(value) for found in conditions.values() for each in found for value in vars(each).values()}
-    holders = {}
+    holders: dict[int, list[tuple[Any, str]]] = {}
     unknown = set()
     asked = tuple(locks.values())
     for referrer in gc.get_referrers(*asked):
@@ -139,7 +146,7 @@ def _describe(holder):
     return (where.__name__ if isinstance(where, ModuleType) else repr(where)), name
 
 
-def renew_logging(logging):
+def renew_logging(logging: Any) -> None:
     """Give logging, and the handlers that were made already, locks for greenlets."""
     logging._lock = _renewed(logging._lock)
     for reference in list(logging._handlerList):
@@ -148,7 +155,7 @@ def renew_logging(logging):
             handler.lock = _renewed(handler.lock)
 
 
-def renew_executors(module):
+def renew_executors(module: Any) -> None:
     """Give concurrent.futures.thread a lock for greenlets: it is held while a thread starts, and in hooks of fork().
 
     And let others run now and then beside a thread that always has something to do, for which it need not wait.

@@ -6,6 +6,8 @@ Rules
     3. Subscribers are told before and after, and may say no before.
 """
 
+from __future__ import annotations
+
 import warnings
 from importlib import import_module
 from types import FunctionType
@@ -16,17 +18,23 @@ from greenio import events
 from greenio.monkey.replacing import holder_of, patch_item, replace_in_standard_library
 from greenio.monkey.tables import SOURCES, TABLES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
+    from typing import Any
+
 __all__ = ["MonkeyPatchWarning", "done", "patch", "patch_module", "warn"]
 
 #: What the patch functions have patched, by their names in patch_all().
-done: set = set()
+done: set[str] = set()
 
 
 class MonkeyPatchWarning(RuntimeWarning):
     """Patching came too late for something, or somewhere it cannot work. The text says what, and what to do."""
 
 
-def warn(message):
+def warn(message: str) -> None:
     """Tell the user of patching, wherever in the library that is."""
     warnings.warn(message, MonkeyPatchWarning, stacklevel=_depth_of_the_caller())
 
@@ -40,12 +48,12 @@ def _depth_of_the_caller():
     return depth
 
 
-def patch(name, items=None, key=None):
+def patch(name: str, items: Iterable[str | tuple[str, str]] | None = None, key: str | None = None) -> bool:
     """Patch a module of the standard library with what the tables say. Returns whether anything was replaced.
 
     `items`: instead of those of the table. `key`: what to look up in the table, if not the name.
     """
-    target, source = import_module(name), import_module(SOURCES.get(key) or SOURCES[name])
+    target, source = import_module(name), import_module(SOURCES.get(key or "") or SOURCES[name])
     replacements = []
     for each in items or TABLES[key or name]:
         there, here = each if isinstance(each, tuple) else (each, each)
@@ -63,7 +71,9 @@ def patch(name, items=None, key=None):
     return _replace(name, target, source, replacements)
 
 
-def patch_module(target_module, source_module, items=None, **options):
+def patch_module(
+    target_module: ModuleType, source_module: ModuleType, items: Iterable[str] | None = None, **options: Any
+) -> bool:
     """Replace names of a module with those of another. As the patch functions, for modules of one's own.
 
     `items`: the names; those of `source_module.__implements__` if not given. Functions of the source of the names
@@ -93,7 +103,13 @@ def _replace(name, target, source, replacements):
     return bool(replaced)
 
 
-def announce(name, target, source, items=(), replace=lambda: None):
+def announce(
+    name: str,
+    target: ModuleType,
+    source: ModuleType,
+    items: Iterable[str] = (),
+    replace: Callable[[], object] = lambda: None,
+) -> bool:
     """Tell subscribers that a module will be patched, call ``replace()``, and tell them that it was.
 
     Returns False if one of them raised DoNotPatch.
@@ -117,16 +133,16 @@ def _call_hook(source, name, event):
         hook(event)
 
 
-def is_module_patched(mod_name):
+def is_module_patched(mod_name: str) -> bool:
     """Whether anything of a module (str) was replaced (bool)."""
     return bool(saved.get(mod_name))
 
 
-def is_object_patched(mod_name, item_name):
+def is_object_patched(mod_name: str, item_name: str) -> bool:
     """Whether a name of a module (both str) was replaced (bool)."""
     return item_name in saved.get(mod_name, ())
 
 
-def is_anything_patched():
+def is_anything_patched() -> bool:
     """Whether anything was replaced (bool)."""
     return any(saved.values())

@@ -1,15 +1,23 @@
 """Putting one thing in the place of another, and remembering what was there."""
 
+from __future__ import annotations
+
 import sys
 
 from hub.native import saved
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
+    from typing import Any
 
 __all__ = ["holder_of", "patch_item", "replace_in_standard_library"]
 
 _MISSING = object()
 
 
-def holder_of(module, name):
+def holder_of(module: ModuleType, name: str) -> tuple[Any, str]:
     """The object that has a (dotted) name of a module, and the name in it. Raises AttributeError if there is none."""
     *path, last = name.split(".")
     for each in path:
@@ -17,7 +25,7 @@ def holder_of(module, name):
     return module, last
 
 
-def patch_item(module, name, new):
+def patch_item(module: ModuleType, name: str, new: object) -> bool:
     """Put `new` in the place of what a module has under a name, and remember that. Returns whether it was different.
 
     The name may be dotted: a class and an attribute of it.
@@ -32,7 +40,7 @@ def patch_item(module, name, new):
     return True
 
 
-def replace_in_standard_library(replaced):
+def replace_in_standard_library(replaced: Iterable[tuple[object, object]]) -> None:
     """Where other modules of the standard library took something by name before it was replaced, replace it too.
 
     `replaced`: a list of (what was there, what is now).

@@ -1,5 +1,7 @@
 """The patch functions, one for each part of the standard library."""
 
+from __future__ import annotations
+
 import sys
 from importlib import import_module
 
@@ -9,6 +11,14 @@ from greenio.monkey import patching
 from greenio.monkey.imports import when_imported
 from greenio.monkey.patching import done, patch, warn
 from greenio.monkey.replacing import patch_item
+from greenio.monkey.tables import TABLES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, ParamSpec
+
+    Arguments = ParamSpec("Arguments")
 
 __all__ = [
     "patch_asyncio", "patch_builtins", "patch_contextvars", "patch_dns", "patch_fcntl", "patch_multiprocessing",
@@ -17,11 +27,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _once(function):
+def _once(function: Callable[Arguments, Any]) -> Callable[Arguments, bool]:
     """A patch function that does nothing when it has done its work, and returns whether it did anything."""
     name = function.__name__.removeprefix("patch_")
 
-    def patch_once(*args, **kwargs):
+    def patch_once(*args: Arguments.args, **kwargs: Arguments.kwargs) -> bool:
         if name in done:
             return False
         replaced = function(*args, **kwargs)
@@ -31,24 +41,24 @@ def _once(function):
 
     patch_once.__name__ = patch_once.__qualname__ = function.__name__
     patch_once.__doc__ = function.__doc__
-    patch_once.__wrapped__ = function
+    patch_once.__wrapped__ = function  # type: ignore[attr-defined]  # as functools.wraps() does
     return patch_once
 
 
 @_once
-def patch_os():
+def patch_os() -> bool:
     """Let what waits in `os` let greenlets run: reading and writing pipes, waiting for children, `system`, `popen`."""
     return patch("os")
 
 
 @_once
-def patch_time():
+def patch_time() -> bool:
     """Let time.sleep() let greenlets run."""
     return patch("time")
 
 
 @_once
-def patch_queue():
+def patch_queue() -> bool:
     """Put greenio's queues in the place of those of `queue`."""
     if not patch("queue"):
         return False
@@ -58,7 +68,13 @@ def patch_queue():
 
 
 @_once
-def patch_thread(threading=True, _threading_local=True, Event=True, logging=True, existing_locks=True):
+def patch_thread(
+    threading: bool = True,
+    _threading_local: bool = True,
+    Event: bool = True,
+    logging: bool = True,
+    existing_locks: bool = True,
+) -> bool:
     """Let threads be greenlets: `_thread`, and `threading` on top of it.
 
     `_threading_local`: let `threading.local` be greenlet-local. `Event`: put greenio's in the place of threading's.
@@ -78,7 +94,7 @@ def patch_thread(threading=True, _threading_local=True, Event=True, logging=True
     _warn_of_threads(standard)
     items = [
         each
-        for each in patching.TABLES["_thread"]
+        for each in TABLES["_thread"]
         if _threading_local or (each[0] if isinstance(each, tuple) else each) != "_local"
     ]
     replaced = patch("_thread", items)
@@ -130,7 +146,7 @@ def _warn_of_threads(threading):
 
 
 @_once
-def patch_socket(dns=True, aggressive=True):
+def patch_socket(dns: bool = True, aggressive: bool = True) -> bool:
     """Put greenio's sockets in the place of the standard ones. `dns`: and its name lookups.
 
     `aggressive` is accepted for compatibility.
@@ -142,14 +158,14 @@ def patch_socket(dns=True, aggressive=True):
 
 
 @_once
-def patch_dns():
+def patch_dns() -> bool:
     """Let name lookups let greenlets run."""
     import_module("greenio.resolver.thread")  # the default: a program that has no descriptors left imports nothing
     return patch("socket", key="socket dns")
 
 
 @_once
-def patch_ssl():
+def patch_ssl() -> bool:
     """Let TLS connections let greenlets run. Warns of connections that were made before."""
     import gc
 
@@ -172,7 +188,7 @@ def patch_ssl():
 
 
 @_once
-def patch_select(aggressive=True):
+def patch_select(aggressive: bool = True) -> bool:
     """Let select(), poll() and epoll() let greenlets run, and the selectors on them.
 
     `aggressive` is accepted for compatibility: nothing is taken away.
@@ -182,7 +198,7 @@ def patch_select(aggressive=True):
 
 
 @_once
-def patch_selectors(aggressive=True):
+def patch_selectors(aggressive: bool = True) -> bool:
     """Let the selectors of the standard library let greenlets run. The classes stay what they are."""
     standard = import_module("selectors")
     native_epoll = standard.EpollSelector._selector_cls
@@ -195,13 +211,13 @@ def patch_selectors(aggressive=True):
 
 
 @_once
-def patch_subprocess():
+def patch_subprocess() -> bool:
     """Let waiting for processes let greenlets run."""
     return patch("subprocess")
 
 
 @_once
-def patch_signal():
+def patch_signal() -> bool:
     """Let waiting for signals let greenlets run, and signal handlers run on the main greenlet."""
     replaced = patch("signal")
     if replaced:
@@ -210,13 +226,13 @@ def patch_signal():
 
 
 @_once
-def patch_fcntl():
+def patch_fcntl() -> bool:
     """Let waiting for file locks let greenlets run."""
     return patch("fcntl")
 
 
 @_once
-def patch_sys(stdin=True, stdout=True, stderr=True):
+def patch_sys(stdin: bool = True, stdout: bool = True, stderr: bool = True) -> bool:
     """Put file objects that let greenlets run in the place of sys.stdin, sys.stdout and sys.stderr.
 
     Those that are regular files, or no files of the system at all, are left as they are.
@@ -252,7 +268,7 @@ def _can_be_waited_for(stream):
 
 
 @_once
-def patch_multiprocessing():
+def patch_multiprocessing() -> bool:
     """Let the pipes, locks and pools of `multiprocessing` let greenlets run: now, or when it is imported."""
 
     def patch_it(name, function):
@@ -265,7 +281,7 @@ def patch_multiprocessing():
 
 
 @_once
-def patch_asyncio():
+def patch_asyncio() -> bool:
     """Let each greenlet have its own running event loop of asyncio: now, or when it is imported.
 
     And its own hooks of asynchronous generators, which loops of other packages set too.
@@ -278,11 +294,11 @@ def patch_asyncio():
     return True
 
 
-def patch_builtins():
+def patch_builtins() -> bool:
     """Nothing of the builtins waits for other greenlets: does nothing. Kept for programs written for gevent."""
     return False
 
 
-def patch_contextvars():
+def patch_contextvars() -> bool:
     """Each greenlet has a context of its own already: does nothing. Kept for programs written for gevent."""
     return False

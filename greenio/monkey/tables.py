@@ -7,6 +7,8 @@ A dotted name is an attribute of a class, replaced where changing the class, and
 enough: then everybody who has that class already has what is new.
 """
 
+from __future__ import annotations
+
 __all__ = ["SOURCES", "TABLES"]
 
 #: The module of the standard library, or a key of TABLES -> the module that has the replacements.
@@ -28,7 +30,7 @@ SOURCES = {
 }
 
 #: The module of the standard library -> what is replaced in it, or (what, by which name of the source).
-TABLES = {
+TABLES: dict[str, list[str | tuple[str, str]]] = {
     "_thread": [
         "LockType", "_ThreadHandle", "_count", "_make_thread_handle", "_set_sentinel", ("allocate", "allocate_lock"),
         "allocate_lock", "get_ident", ("_local", "local"), "lock", "start_joinable_thread", "start_new",

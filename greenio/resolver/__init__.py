@@ -17,12 +17,19 @@ library's `socket`, and ``close``. Any such object may be assigned to ``hub.reso
 This module and `numeric` are all that ``import greenio.socket`` loads.
 """
 
+from __future__ import annotations
+
 from greenio.config import config
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hub.hub import Hub
+    from hub.protocols import Resolver
 
 __all__ = ["make_resolver"]
 
 
-def make_resolver(hub):
+def make_resolver(hub: Hub) -> Resolver:
     """The resolver for a hub that the setting `resolver` asks for.
 
     Raises ImportError if a package that it needs, or the module of a dotted path, is missing.

@@ -7,6 +7,8 @@ name servers allow.
 The channel is made at the first lookup. Everything that c-ares does, it does in the thread of the hub.
 """
 
+from __future__ import annotations
+
 import _thread
 import os
 import signal
@@ -23,6 +25,13 @@ from greenio.event import AsyncResult
 from greenio.lock import Lock
 from greenio.resolver.hosts import Found
 from greenio.resolver.names import NamesResolver, merged, name_servers, seconds_for_one_try
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hub.hub import Hub
+    from hub.watchers import io, timer
 
 try:
     import pycares
@@ -55,15 +64,15 @@ class Resolver(NamesResolver):
     Raises ImportError if pycares is not installed.
     """
 
-    def __init__(self, hub):
+    def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
-        self._channel = None
+        self._channel: Any = None
         self._making = Lock()  # making one may wait for pycares' thread to begin
         self._asked = 0  # questions under way
-        self._watchers = {}  # by descriptor
-        self._timer = None
+        self._watchers: dict[int, io] = {}  # by descriptor
+        self._timer: timer | None = None
 
-    def close(self):
+    def close(self) -> None:
         """End: whoever waits for a lookup gets gaierror(EAI_AGAIN)."""
         super().close()
         channel, self._channel = self._channel, None
@@ -75,7 +84,7 @@ class Resolver(NamesResolver):
             self._timer.close()
             self._timer = None
 
-    def after_fork_in_child(self):
+    def after_fork_in_child(self) -> None:
         """In a forked child: the parent's channel is given up, and a new one made when needed (internal)."""
         super().after_fork_in_child()
         channel, self._channel = self._channel, None
@@ -193,7 +202,7 @@ class Resolver(NamesResolver):
             self._timer.start(self._process, pycares.ARES_SOCKET_BAD, pycares.ARES_SOCKET_BAD)
 
 
-def make_channel(**options):
+def make_channel(**options: Any) -> pycares.Channel:
     """A pycares.Channel (internal).
 
     With its first, pycares starts the thread that will close them, and that never ends. No greenlet can hope for
@@ -201,7 +210,8 @@ def make_channel(**options):
     that somebody waits for in sigwait(). In a patched program whose adapter for pycares is switched off it is a
     greenlet, of which none of this is to be feared.
     """
-    native = _thread.start_new_thread is start_new_thread or pycares.threading is not threading
+    its_threads = pycares.threading  # type: ignore[attr-defined]  # what it has imported
+    native = _thread.start_new_thread is start_new_thread or its_threads is not threading
     if _closers or not native:
         return pycares.Channel(**options)
     before = set(threading.enumerate())
@@ -216,7 +226,7 @@ def make_channel(**options):
     return channel
 
 
-_closers: list = []  # whether there is that thread
+_closers: list[bool] = []  # whether there is that thread
 
 
 def _server(address, port):

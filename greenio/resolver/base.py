@@ -1,5 +1,7 @@
 """What the resolvers have in common: what takes no lookup, a time limit, and lookups that several greenlets share."""
 
+from __future__ import annotations
+
 import _socket
 import copy
 import weakref
@@ -11,6 +13,12 @@ from greenio.config import config
 from greenio.resolver.numeric import is_ipv4, is_number, may_be_numeric, numeric_addrinfo
 from greenio.timeout import Timeout
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hub.hub import Hub
+
 __all__ = ["BaseResolver", "failure"]
 
 # The C library's words, which `socket` does not offer.
@@ -20,10 +28,10 @@ _WORDS = {
     EAI_NONAME: "Name or service not known",
 }
 
-_resolvers: weakref.WeakSet = weakref.WeakSet()
+_resolvers: weakref.WeakSet[BaseResolver] = weakref.WeakSet()
 
 
-def failure(number):
+def failure(number: int) -> gaierror:
     """The error of a lookup, as the system says it: gaierror with one of the numbers EAI_AGAIN, EAI_NONAME, ..."""
     return gaierror(number, _WORDS[number])
 
@@ -42,20 +50,24 @@ class _Lookup:
 class BaseResolver:
     """A resolver of a hub. Those that inherit from it begin the lookups; this one waits for them."""
 
-    def __init__(self, hub):
+    # What those that inherit have: the lookups of these two.
+    _gethostbyname: Any
+    _gethostbyname_ex: Any
+
+    def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._under_way = {}
-        self._waited_for = set()  # those of them that somebody waits for
+        self._under_way: dict[object, _Lookup] = {}
+        self._waited_for: set[_Lookup] = set()  # those of them that somebody waits for
         _resolvers.add(self)
 
-    def close(self):
+    def close(self) -> None:
         """End: whoever waits for a lookup gets gaierror(EAI_AGAIN). The hub calls it when it is destroyed."""
         under_way, self._under_way = self._under_way, {}
         for lookup in under_way.values():
             if not lookup.result.ready():
                 lookup.result.set_exception(failure(EAI_AGAIN))
 
-    def after_fork_in_child(self):
+    def after_fork_in_child(self) -> None:
         """In a forked child: what the parent looks up is not looked up here (internal)."""
         self._under_way = {}
         self._waited_for = set()
@@ -76,13 +88,13 @@ class BaseResolver:
                     raise
         return None
 
-    def gethostbyname(self, hostname):
+    def gethostbyname(self, hostname: str) -> str:
         """As socket.gethostbyname(). Switches, unless the name is numeric."""
         if is_ipv4(hostname):
             return _socket.gethostbyname(hostname)
         return self._gethostbyname(hostname)
 
-    def gethostbyname_ex(self, hostname):
+    def gethostbyname_ex(self, hostname: str) -> tuple[str, list[str], list[str]]:
         """As socket.gethostbyname_ex(). Switches, unless the name is numeric."""
         if is_ipv4(hostname):
             return _socket.gethostbyname_ex(hostname)

@@ -8,6 +8,8 @@ returns when the thing is done. Its coroutines then never suspend, and run to th
 replaced in dnspython, or for others that use it.
 """
 
+from __future__ import annotations
+
 from _socket import AF_INET, AF_INET6, AF_UNSPEC, EAI_AGAIN, EAI_NODATA, EAI_NONAME, SOCK_DGRAM
 
 from hub.scheduler import sleep
@@ -17,6 +19,14 @@ from greenio.config import config
 from greenio.event import AsyncResult
 from greenio.resolver.hosts import Found
 from greenio.resolver.names import NamesResolver, merged, name_servers, seconds_for_one_try
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hub.hub import Hub
+
+    from greenio.greenlet import Greenlet
 
 try:
     import dns.asyncbackend
@@ -40,19 +50,19 @@ class Resolver(NamesResolver):
     Raises ImportError if dnspython is not installed.
     """
 
-    def __init__(self, hub):
+    def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
         self._resolver = None
-        self._greenlets = {}  # by the results they are to bring
+        self._greenlets: dict[AsyncResult, Greenlet] = {}  # by the results they are to bring
 
-    def close(self):
+    def close(self) -> None:
         """End: whoever waits for a lookup gets gaierror(EAI_AGAIN)."""
         super().close()
         greenlets, self._greenlets = self._greenlets, {}
         for greenlet in greenlets.values():
             greenlet.kill(block=False)
 
-    def after_fork_in_child(self):
+    def after_fork_in_child(self) -> None:
         """In a forked child: what the parent asked is not asked here (internal)."""
         super().after_fork_in_child()
         self._greenlets = {}
@@ -106,6 +116,7 @@ class Resolver(NamesResolver):
     def _ready(self):
         if self._resolver is None:
             servers = name_servers()
+            resolver: Any
             try:
                 resolver = dns.asyncresolver.Resolver()
             except dns.resolver.NoResolverConfiguration:
@@ -157,7 +168,7 @@ class _Socket:
     """What both kinds of sockets have in common: a cooperative socket, and a timeout for each call."""
 
     def __init__(self, sock):
-        super().__init__(sock.family, sock.type)
+        super().__init__(sock.family, sock.type)  # type: ignore[call-arg]  # of dnspython's class beside it
         self._sock = sock
 
     async def close(self):
@@ -177,7 +188,7 @@ class _Socket:
             raise dns.exception.Timeout(timeout=timeout) from None
 
 
-class _DatagramSocket(_Socket, dns.asyncbackend.DatagramSocket):
+class _DatagramSocket(_Socket, dns.asyncbackend.DatagramSocket):  # type: ignore[misc,name-defined]  # found at run time
     async def sendto(self, what, destination, timeout):
         return self._call(timeout, self._sock.sendto, what, destination)
 
@@ -185,7 +196,7 @@ class _DatagramSocket(_Socket, dns.asyncbackend.DatagramSocket):
         return self._call(timeout, self._sock.recvfrom, size)
 
 
-class _StreamSocket(_Socket, dns.asyncbackend.StreamSocket):
+class _StreamSocket(_Socket, dns.asyncbackend.StreamSocket):  # type: ignore[misc,name-defined]  # found at run time
     async def sendall(self, what, timeout):
         return self._call(timeout, self._sock.sendall, what)
 
@@ -193,7 +204,7 @@ class _StreamSocket(_Socket, dns.asyncbackend.StreamSocket):
         return self._call(timeout, self._sock.recv, size)
 
 
-class _Backend(dns.asyncbackend.Backend):
+class _Backend(dns.asyncbackend.Backend):  # type: ignore[misc,name-defined]  # found at run time
     """greenio, as dnspython's asynchronous library."""
 
     def name(self):

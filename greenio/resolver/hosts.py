@@ -3,11 +3,22 @@
 The file is read when it is first needed, and again when it has changed.
 """
 
+from __future__ import annotations
+
 import _socket
 import os
 from _socket import AF_INET, AF_INET6, AF_UNSPEC, SOCK_DGRAM
 from contextlib import closing
 from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from os import PathLike
+    from typing import Any
+
+    _ByName = dict[str, list[tuple[str, list[str]]]]  # a name -> (address, names) of each line that has it
+    _ByAddress = dict[str, list[str]]  # an address -> its names
+    _Contents = tuple[Any, _ByName, _ByAddress]  # of a file in that state
 
 __all__ = ["Found", "Hosts", "in_order"]
 
@@ -16,18 +27,18 @@ class Found(NamedTuple):
     """What a name was found to be: its canonical name, other names (list of str), addresses (list of str)."""
 
     name: str
-    aliases: list
-    addresses: list
+    aliases: list[str]
+    addresses: list[str]
 
 
 class Hosts:
     """A hosts file: names and their addresses, as the C library's `files` service understands them."""
 
-    def __init__(self, path="/etc/hosts"):
+    def __init__(self, path: str | PathLike[str] = "/etc/hosts") -> None:
         self.path = path
-        self._contents = None, {}, {}  # the file's state; by name: (address, names) of each line; by address: names
+        self._contents: _Contents = None, {}, {}
 
-    def find(self, name, family=AF_UNSPEC):
+    def find(self, name: str, family: int = AF_UNSPEC) -> Found | None:
         """What a name (str) stands for in the file, with the addresses of a family: a Found, or None."""
         canonical, aliases, addresses = None, [], []
         for address, names in self._read()[1].get(name.lower(), ()):
@@ -44,7 +55,7 @@ class Hosts:
             addresses.append(address)
         return None if canonical is None else Found(canonical, aliases, in_order(addresses))
 
-    def names(self, address):
+    def names(self, address: str) -> list[str] | None:
         """The names of an address (str) in the file (list of str), the canonical one first; or None."""
         names = self._read()[2].get(address)
         return None if names is None else list(names)
@@ -62,7 +73,8 @@ class Hosts:
 
 
 def _parse(lines):
-    by_name, by_address = {}, {}
+    by_name: _ByName = {}
+    by_address: _ByAddress = {}
     for line in lines:
         text, *names = line.partition("#")[0].split() or [""]
         address = _normal(text) if names else None
@@ -83,7 +95,7 @@ def _normal(address):
     return None
 
 
-def in_order(addresses):
+def in_order(addresses: list[str]) -> list[str]:
     """Addresses (list of str) in the order to try them, the best first. Sends nothing.
 
     As in RFC 6724 (https://www.rfc-editor.org/rfc/rfc6724): first those that this host has a route to; of these, those

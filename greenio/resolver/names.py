@@ -5,6 +5,8 @@ Everything else is here. Arguments are judged, and addresses of sockets made, by
 which are given numeric addresses only: then they look nothing up but services, in /etc/services.
 """
 
+from __future__ import annotations
+
 import _socket
 import os
 import re
@@ -34,6 +36,13 @@ from greenio.resolver.base import BaseResolver, failure
 from greenio.resolver.hosts import Found, Hosts, in_order
 from greenio.resolver.numeric import numeric_addrinfo
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from hub.protocols import AddressInfo, AnyAddress
+
 __all__ = ["NamesResolver", "merged", "name_servers", "seconds_for_one_try"]
 
 # What a failed question for the names of an address is to gethostbyaddr(): numbers and words of the C library.
@@ -44,7 +53,7 @@ _HOST_ERRORS = {
 }
 
 
-def name_servers():
+def name_servers() -> list[tuple[str, int | None]] | None:
     """The setting `resolver_nameservers`: a list of (address, port), with None for a port that is not given.
 
     None if the system's are to be asked. Raises ValueError for one that is no address.
@@ -58,7 +67,7 @@ _SERVER = re.compile(r"(?:\[(?P<bracketed>[^]]*)\]|(?P<ipv4>[^:]*)|(?P<ipv6>.*:.
 
 
 def _server(text):
-    match = _SERVER.fullmatch(text)
+    match: Any = _SERVER.fullmatch(text)
     try:
         address = match["bracketed"] or match["ipv4"] or match["ipv6"]
         _socket.inet_pton(AF_INET6 if ":" in address else AF_INET, address.partition("%")[0])
@@ -70,7 +79,7 @@ def _server(text):
         ) from None
 
 
-def seconds_for_one_try():
+def seconds_for_one_try() -> float | None:
     """How long to wait for one answer before the question is put again (seconds, float); None for what is usual.
 
     So short that a question that was lost is asked again within the setting `resolver_timeout`.
@@ -79,7 +88,7 @@ def seconds_for_one_try():
     return None if seconds is None else min(2.0, seconds / 4)
 
 
-def merged(outcomes):
+def merged(outcomes: Iterable[tuple[Found | None, int | None]]) -> tuple[Found | None, int | None]:
     """One outcome of the questions for IPv4 and IPv6 addresses, each (Found, None) or (None, number)."""
     found = [each for each, _ in outcomes if each is not None]
     if found:
@@ -140,7 +149,15 @@ class NamesResolver(BaseResolver):
 
     # --- the standard library's functions ---
 
-    def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
+    def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[AddressInfo]:
         """As socket.getaddrinfo(). Switches, unless `host` is numeric, None, or in the hosts file."""
         found = self._addrinfo_without_lookup(host, port, family, type, proto, flags)
         if found is not None:
@@ -190,14 +207,14 @@ class NamesResolver(BaseResolver):
         name, aliases, addresses = self._addresses(_encoded(hostname), AF_INET)
         return name, list(aliases), list(addresses)
 
-    def gethostbyaddr(self, ip_address):
+    def gethostbyaddr(self, ip_address: str) -> tuple[str, list[str], list[str]]:
         """As socket.gethostbyaddr(). Switches, unless all is in the hosts file."""
         if isinstance(ip_address, bytearray):
             ip_address = bytes(ip_address)
         if _is_special(ip_address):
             return self._gethostbyaddr_of_special(ip_address)
         try:
-            address = numeric_addrinfo(ip_address, None, AF_UNSPEC, SOCK_DGRAM, 0, 0)[0][4][0]
+            address: Any = numeric_addrinfo(ip_address, None, AF_UNSPEC, SOCK_DGRAM, 0, 0)[0][4][0]
         except gaierror as error:
             if error.errno != EAI_NONAME:
                 raise
@@ -213,17 +230,23 @@ class NamesResolver(BaseResolver):
         if host in ("", b""):
             addresses = _socket.getaddrinfo(None, "0", 0, SOCK_DGRAM, 0, AI_PASSIVE)
             if len(addresses) == 1:
-                return self.gethostbyaddr(addresses[0][4][0])
+                any_address: Any = addresses[0][4][0]
+                return self.gethostbyaddr(any_address)
         return _socket.gethostbyaddr(host)  # which says what is wrong with it
 
-    def getnameinfo(self, sockaddr, flags):
+    def getnameinfo(
+        self,
+        sockaddr: AnyAddress,
+        flags: int,
+    ) -> tuple[str, str]:
         """As socket.getnameinfo(). Switches, unless the host is in the hosts file or `flags` ask for its number.
 
         NI_NOFQDN makes no difference.
         """
         if not isinstance(flags, int) or flags & NI_NUMERICHOST:
-            return _socket.getnameinfo(sockaddr, flags)
-        address, service = _socket.getnameinfo(sockaddr, flags & ~NI_NAMEREQD | NI_NUMERICHOST)
+            return _socket.getnameinfo(sockaddr, flags)  # type: ignore[arg-type]  # it takes triples, too
+        numbers: Any = sockaddr
+        address, service = _socket.getnameinfo(numbers, flags & ~NI_NAMEREQD | NI_NUMERICHOST)
         names, number = self._names(address)
         if number == EAI_AGAIN:
             raise failure(EAI_AGAIN)
@@ -237,8 +260,8 @@ def _encoded(host):
     return bytes(host) if isinstance(host, (bytes, bytearray)) else host.encode("idna")
 
 
-def _is_special(host):
+def _is_special(host: Any) -> bool:
     """Whether a host is one that the standard functions take for no name, or refuse, before they look it up."""
     if not isinstance(host, (str, bytes, bytearray)):
         return True
-    return len(host) == 0 or host == "<broadcast>" or (b"\0" if isinstance(host, (bytes, bytearray)) else "\0") in host
+    return len(host) == 0 or host == "<broadcast>" or ("\0" in host if isinstance(host, str) else b"\0" in host)

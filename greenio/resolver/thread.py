@@ -4,6 +4,8 @@
 those of the standard library. What needs no lookup, a numeric address, never leaves the greenlet.
 """
 
+from __future__ import annotations
+
 import _socket
 from _socket import NI_NUMERICHOST, NI_NUMERICSERV
 
@@ -11,6 +13,13 @@ from hub.scheduler import hub_if_any
 
 from greenio.resolver.base import BaseResolver
 from greenio.threadpool import ThreadPool, ThreadResult
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hub.hub import Hub
+    from hub.protocols import AddressInfo, AnyAddress
 
 __all__ = ["Resolver"]
 
@@ -25,18 +34,18 @@ class Resolver(BaseResolver):
 
     maxsize = 64
 
-    def __init__(self, hub):
+    def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
         self._pool = ThreadPool(self.maxsize, hub, idle_task_timeout=5)
 
-    def close(self):
+    def close(self) -> None:
         """End the threads; whoever waits for a lookup gets gaierror(EAI_AGAIN)."""
         super().close()
         self._pool.kill()
 
     def _in_thread(self, function, *args):
         # With the types: 1, 1.0 and True are the same to a dictionary.
-        key = (function, args, *map(type, args))
+        key: object = (function, args, *map(type, args))
         try:
             hash(key)
         except TypeError:
@@ -44,9 +53,18 @@ class Resolver(BaseResolver):
         return self._look_up(key, self._submit, function, args)
 
     def _submit(self, function, args):
-        return self._pool._submit(ThreadResult(hub_if_any()), False, function, args, {})
+        pool: Any = self._pool
+        return pool._submit(ThreadResult(hub_if_any()), False, function, args, {})
 
-    def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
+    def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[AddressInfo]:
         """As socket.getaddrinfo(). Switches, unless `host` is numeric or None and `port` a number or None."""
         found = self._addrinfo_without_lookup(host, port, family, type, proto, flags)
         if found is None:
@@ -59,14 +77,18 @@ class Resolver(BaseResolver):
     def _gethostbyname_ex(self, hostname):
         return _copied(self._in_thread(_socket.gethostbyname_ex, hostname))
 
-    def gethostbyaddr(self, ip_address):
+    def gethostbyaddr(self, ip_address: str) -> tuple[str, list[str], list[str]]:
         """As socket.gethostbyaddr(). Switches."""
         return _copied(self._in_thread(_socket.gethostbyaddr, ip_address))
 
-    def getnameinfo(self, sockaddr, flags):
+    def getnameinfo(
+        self,
+        sockaddr: AnyAddress,
+        flags: int,
+    ) -> tuple[str, str]:
         """As socket.getnameinfo(). Switches, unless `flags` ask for numbers only."""
         if isinstance(flags, int) and flags & NI_NUMERICHOST and flags & NI_NUMERICSERV:
-            return _socket.getnameinfo(sockaddr, flags)
+            return _socket.getnameinfo(sockaddr, flags)  # type: ignore[arg-type]  # it takes triples, too
         return self._look_up(object(), self._submit, _socket.getnameinfo, (sockaddr, flags))
 
 

@@ -1,6 +1,0 @@
-from types import ModuleType
-
-__all__ = ["adapt", "adapt_connection"]
-
-def adapt(waiting: ModuleType) -> None: ...
-def adapt_connection(connection: ModuleType) -> None: ...

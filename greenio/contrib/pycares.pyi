@@ -1,5 +1,0 @@
-from types import ModuleType
-
-__all__ = ["adapt"]
-
-def adapt(pycares: ModuleType) -> None: ...

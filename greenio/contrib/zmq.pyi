@@ -1,6 +1,0 @@
-from types import ModuleType
-
-__all__ = ["adapt", "adapt_monitored_queue"]
-
-def adapt(zmq: ModuleType) -> None: ...
-def adapt_monitored_queue(module: ModuleType) -> None: ...

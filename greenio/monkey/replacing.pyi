@@ -1,9 +1,0 @@
-from collections.abc import Iterable
-from types import ModuleType
-from typing import Any
-
-__all__ = ["holder_of", "patch_item", "replace_in_standard_library"]
-
-def holder_of(module: ModuleType, name: str) -> tuple[Any, str]: ...
-def patch_item(module: ModuleType, name: str, new: object) -> bool: ...
-def replace_in_standard_library(replaced: Iterable[tuple[object, object]]) -> None: ...

@@ -1,4 +1,0 @@
-__all__ = ["SOURCES", "TABLES"]
-
-SOURCES: dict[str, str]
-TABLES: dict[str, list[str | tuple[str, str]]]
