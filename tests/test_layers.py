@@ -1,7 +1,8 @@
-"""Imports and cimports keep the order of the modules, documents tell of the same, and exports are listed."""
+"""Imports keep the order of the modules, documents and pictures tell of the same order, and exports are listed."""
 
 import importlib
 import re
+import runpy
 
 import exported
 import layers
@@ -100,3 +101,21 @@ def test_documents_tell_the_same_order(document):
         found = re.search(re.escape(what) + r"[\s:|`]+" + r"[\s,`]+".join(map(re.escape, names)), text[place:])
         assert found, f"{document} does not go on with: {package}, {line}"
         place += found.end()
+
+
+def test_the_picture_is_drawn_from_that_order():
+    drawing = runpy.run_path(str(CHECKOUT / "docs" / "draw_layers.py"))
+    drawn = drawing["draw"](layers.HUB, layers.GREENIO)
+    assert drawing["PICTURE"].read_text() == drawn, "draw it anew: python docs/draw_layers.py"
+
+
+def test_the_glossary_says_where_each_word_is_defined():
+    rows = re.findall(
+        r"^\| ([\w ]+) \| .* \| (`hub/.*|`greenio/.*) \|$", (CHECKOUT / "docs" / "design.md").read_text(), re.M
+    )
+    assert len(rows) > 20
+    for word, places in rows:
+        for file, name in re.findall(r"`([\w/.]+)`: `(\w+)`", places):
+            path = CHECKOUT / file
+            assert path.is_file(), f"{word!r} in docs/design.md: there is no {file}"
+            assert re.search(rf"\b{name}\b", path.read_text()), f"{word!r} in docs/design.md: {file} has no {name}"
