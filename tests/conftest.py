@@ -1,6 +1,7 @@
 """What every test gets: a check that it left nothing behind, and the flags of the long-running tests."""
 
 import gc
+import io
 import os
 import signal
 import subprocess
@@ -8,8 +9,9 @@ import sys
 import threading
 
 import pytest
-from hub import get_hub_if_exists
+from hub import get_hub, get_hub_if_exists
 from places import CERTIFICATE, KEY, SCRIPTS
+from waiting import until
 
 # A shell starts what it runs in the background with SIGINT ignored, and processes that are started from there inherit
 # it: a script under test would be deaf to the Ctrl-C it is sent. A handler is not inherited.
@@ -34,13 +36,22 @@ def open_descriptors():
 
 
 @pytest.fixture(autouse=True)
+def calls_give_way_only_where_a_test_says_so():
+    """Whether a call lets others run before it looks is up to how long they could not: on a busy machine, to chance.
+
+    A greenlet of the main thread that was spawned before a sleep(0) is therefore in its first wait after it. What
+    the interval is for has tests that set it (`set_switch_interval`), and is as it is in every script.
+    """
+    hub = get_hub()
+    hub.setswitchinterval(1000)
+    yield
+    hub.setswitchinterval(sys.getswitchinterval())
+
+
+@pytest.fixture(autouse=True)
 def nothing_left_behind(request):
     """Fail a test that leaves a descriptor, a thread, a handle, or a greenlet that waits."""
-    hub = get_hub_if_exists()
-    if hub is None:
-        from hub import get_hub
-
-        hub = get_hub()
+    hub = get_hub()
     before = open_descriptors()
     threads = set(threading.enumerate())
     yield
@@ -120,11 +131,52 @@ def pair():
 
 
 @pytest.fixture
+def tcp():
+    """Two connected cooperative TCP sockets, the client's first."""
+    from greenio import spawn
+    from greenio.socket import create_connection, create_server
+
+    with create_server(("127.0.0.1", 0)) as listener:
+        accepting = spawn(listener.accept)
+        client = create_connection(listener.getsockname())
+        server, _ = accepting.get()
+    yield client, server
+    client.close()
+    server.close()
+
+
+@pytest.fixture
+def pipe():
+    """The two ends of a pipe, as descriptors."""
+    ends = os.pipe()
+    yield ends
+    for fd in ends:
+        os.close(fd)
+
+
+@pytest.fixture
+def errors():
+    """What is told of errors that nobody caught: a stream."""
+    hub = get_hub()
+    hub.exception_stream = io.StringIO()
+    yield hub.exception_stream
+    hub._repeats.tell_rest()
+    del hub._exception_stream
+
+
+@pytest.fixture
+def quiet():
+    """Errors that nobody caught are not told: the test looks at them, or they are not what it is about."""
+    hub = get_hub()
+    hub.exception_stream = None
+    yield
+    del hub._exception_stream
+
+
+@pytest.fixture
 def set_switch_interval():
-    """setswitchinterval() of the hub; the interval is what it was after the test."""
-    hub = get_hub_if_exists()
-    yield hub.setswitchinterval
-    hub.setswitchinterval(sys.getswitchinterval())
+    """setswitchinterval() of the hub, for the time of the test."""
+    return get_hub().setswitchinterval
 
 
 @pytest.fixture
@@ -141,15 +193,13 @@ def ticks():
 @pytest.fixture
 def threadpool():
     """A thread pool for the hub, whose threads end with the test."""
-    from greenio import sleep
     from greenio.threadpool import ThreadPool
 
     hub = get_hub_if_exists()
     before, hub.threadpool = hub.__dict__.get("_threadpool"), ThreadPool(10)
     yield hub.threadpool
     hub.threadpool.kill()
-    while hub.threadpool._threads:
-        sleep(0.001)
+    until(lambda: not hub.threadpool._threads)
     hub.threadpool = before
 
 

@@ -13,6 +13,7 @@ import weakref
 
 import pytest
 from places import CERTIFICATE, KEY
+from waiting import until_waiting
 
 from greenio import Timeout, get_hub, select, selectors, sleep, socket, spawn, ssl
 from greenio.event import Event
@@ -414,16 +415,6 @@ def peers():
     made.close()
 
 
-def until_parked(greenlet):
-    for _ in range(1000):
-        sleep(0.0005)
-        waits = [wait for wait in get_hub().parked_waits() if wait.greenlet is greenlet]
-        # Connections are waited for with a pause now and then: whatever it is, it has begun.
-        if waits:
-            return
-    raise AssertionError(f"{greenlet!r} does not wait")
-
-
 @pytest.mark.parametrize("how", ["kill", "timeout", "twice"])
 @pytest.mark.parametrize("name", CASES)
 def test_a_call_that_is_interrupted_leaves_nothing_waiting(name, how, peers):
@@ -436,7 +427,7 @@ def test_a_call_that_is_interrupted_leaves_nothing_waiting(name, how, peers):
         del caught
     else:
         greenlet = spawn(call)
-        until_parked(greenlet)
+        until_waiting(greenlet)
         if how == "twice":
             greenlet.kill(block=False)
         greenlet.kill(timeout=10)

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from places import SCRIPTS
+from waiting import until_asleep, until_waiting
 
 import greenio.os
 from greenio import Timeout, sleep, spawn, subprocess
@@ -64,7 +65,7 @@ def test_a_socket_as_the_standard_input_and_output_of_a_child(pair):
     ours, theirs = pair
     process = subprocess.Popen(CAT, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL)
     theirs.close()
-    sleep(0.05)
+    until_asleep(process.pid)
     ours.sendall(b"hello")
     assert ours.recv(100) == b"hello" and process.wait() == 0
 
@@ -73,7 +74,7 @@ def test_a_descriptor_passed_on(pair):
     ours, theirs = pair
     command = [sys.executable, "-c", f"import os; os.write(1, os.read({theirs.fileno()}, 100))"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=[theirs.fileno()])
-    sleep(0.02)
+    until_asleep(process.pid)
     ours.sendall(b"hello")
     assert process.communicate()[0] == b"hello"
 
@@ -188,7 +189,7 @@ def test_an_error_comes_first(pair, name):
         theirs.setsockopt(SOL_SOCKET, standard.SO_LINGER, struct.pack("ii", 1, 0))
     theirs.send(b"abc")
     job = spawn(received_by, name, ours, 10, ALL)
-    sleep(0.01)
+    until_waiting(job)
     theirs.close()
     assert job.get() == b"abc"
     with pytest.raises(ConnectionResetError):

@@ -6,6 +6,7 @@ import os
 import threading
 
 import pytest
+from waiting import until, waiting_in
 
 from greenio import Timeout, fileobject, joinall, sleep, socket, spawn, subprocess
 from greenio._descriptors import buffered
@@ -47,18 +48,9 @@ def source(request):
     file.close()
 
 
-def started(function, *args):
-    """A greenlet that waits in the call."""
-    job = spawn(function, *args)
-    job.reports_errors = False
-    sleep(0.001)
-    assert not job.ready()
-    return job
-
-
 def test_lines_for_several(source):
     file, writer = source
-    jobs = [started(file.readline) for _ in range(3)]
+    jobs = [waiting_in(file.readline) for _ in range(3)]
     os.write(writer, b"one\ntwo\nth")
     joinall(jobs[:2], timeout=5)
     assert [job.value for job in jobs] == [file.expected(b"one\n"), file.expected(b"two\n"), None]
@@ -75,7 +67,7 @@ def test_one_is_ended_and_the_next_reads(source, how, which):
         with Timeout(0.01 if how == "out of time" and number == which else None, False):
             return file.readline()
 
-    jobs = [started(read, number) for number in range(3)]
+    jobs = [waiting_in(read, number) for number in range(3)]
     if how == "killed":
         jobs[which].kill()
     jobs.pop(which).join(timeout=5)
@@ -85,9 +77,9 @@ def test_one_is_ended_and_the_next_reads(source, how, which):
 
 def test_closing_waits_for_the_reader(source):
     file, writer = source
-    reading = started(file.readline)
+    reading = waiting_in(file.readline)
     # A FileObject promises EBADF; what is inside of it is as the standard library's.
-    closing = started(file.io.close if hasattr(file, "io") else file.close)
+    closing = waiting_in(file.io.close if hasattr(file, "io") else file.close)
     os.write(writer, b"one\n")
     assert reading.get(timeout=5) == file.expected(b"one\n")
     closing.get(timeout=5)
@@ -100,7 +92,7 @@ def test_closing_waits_for_the_reader(source):
 def test_closing_a_file_object_ends_its_readers(mode, buffering):
     reader, writer = os.pipe()
     file = FileObject(reader, mode, buffering)
-    jobs = [started(file.read, 10) for _ in range(3)]
+    jobs = [waiting_in(file.read, 10) for _ in range(3)]
     file.close()
     joinall(jobs, timeout=5)
     for job in jobs:
@@ -123,8 +115,7 @@ def test_closing_a_file_object_ends_a_reader_in_another_thread():
 
     thread = threading.Thread(target=read)
     thread.start()
-    while not reads.is_set():
-        sleep(0.001)
+    until(reads.is_set)
     file.close()
     thread.join()
     assert caught == [errno.EBADF] and file.closed
@@ -173,9 +164,9 @@ def test_closing_a_file_object_waits_for_its_writer():
     with ours, theirs:
         file = FileObject(os.dup(ours.fileno()), "r+b")
         data = b"x" * 1_000_000
-        writing = started(file.write, data)
-        reading = started(file.readline)
-        closing = started(file.close)
+        writing = waiting_in(file.write, data)
+        reading = waiting_in(file.readline)
+        closing = waiting_in(file.close)
         assert reading.ready() and reading.exception.errno == errno.EBADF
         received = 0
         while received < len(data):
@@ -201,7 +192,7 @@ def test_writers_into_what_is_full(kind, mode):
         file.write(piece if mode == "wb" else piece.decode())
         file.flush()
 
-    jobs = [started(write, piece) for piece in pieces]
+    jobs = [waiting_in(write, piece) for piece in pieces]
     with open_pipe(reader, "rb") as source:
         assert source.read(900_000) == b"".join(pieces)
         joinall(jobs, raise_error=True, timeout=5)
@@ -232,7 +223,7 @@ def assert_closing_is_ended(file, how):
         with thrown:
             file.close()
 
-    closing = started(close)
+    closing = waiting_in(close)
     if how == "killed":
         closing.kill(thrown, block=False)
     closing.join(timeout=5)
@@ -256,7 +247,7 @@ def test_who_closes_a_file_that_cannot_be_written_out_is_ended(kind, mode, how):
 def test_who_closes_a_file_that_another_greenlet_writes_is_ended_and_the_file_stays_open(mode, how):
     file, reader = full_writer("pipe", mode)
     piece = bytes(300_000)
-    writing = started(lambda: (file.write(piece if mode == "wb" else piece.decode()), file.flush()))
+    writing = waiting_in(lambda: (file.write(piece if mode == "wb" else piece.decode()), file.flush()))
     assert_closing_is_ended(file, how)
     assert not file.closed and not writing.ready()
     with open_pipe(reader, "rb") as source:
@@ -304,7 +295,7 @@ def test_a_reader_does_not_hold_up_a_writer():
     with ours, theirs:
         for mode, word in (("rwb", b"x\n"), ("rw", "x\n")):
             with ours.makefile(mode) as file:
-                reading = started(file.readline)
+                reading = waiting_in(file.readline)
                 file.write(word)
                 file.flush()
                 theirs.sendall(theirs.recv(10))
@@ -349,7 +340,7 @@ def test_a_reader_whose_file_is_closed_when_it_is_about_to_read(own):
     """Its number may be another file's by then."""
     file, writer = of_pipe("rb", own)
     raw = file.raw
-    reading = started(raw.read, 10)
+    reading = waiting_in(raw.read, 10)
     os.write(writer, b"x")
     other_reader, other_writer = os.pipe()
     os.write(other_writer, b"of another file")
@@ -388,7 +379,7 @@ def test_as_in_the_standard_library():
 @pytest.mark.parametrize("options", [{}, {"text": True}, {"bufsize": 0}], ids=str)
 def test_another_greenlet_ends_the_process_that_is_communicated_with(options):
     with Popen(["sleep", "60"], stdout=PIPE, **options) as process:
-        communicating = started(process.communicate)
+        communicating = waiting_in(process.communicate)
         process.kill()
     assert process.returncode == -9
     communicating.join(timeout=5)
@@ -400,8 +391,8 @@ def test_another_greenlet_ends_the_process_that_is_communicated_with(options):
 
 def test_a_pipe_is_closed_while_it_is_read():
     with Popen(["cat"], stdin=PIPE, stdout=PIPE) as process:
-        reading = started(process.stdout.readline)
-        closing = started(process.stdout.close)
+        reading = waiting_in(process.stdout.readline)
+        closing = waiting_in(process.stdout.close)
         process.stdin.write(b"line\n")
         process.stdin.flush()
         assert reading.get(timeout=5) == b"line\n"

@@ -6,15 +6,13 @@ import threading
 from contextlib import suppress
 
 import pytest
+from waiting import until, until_waiting
 
 import greenio
 from greenio import Timeout, get_hub, os, sleep, spawn, subprocess
 from greenio._descriptors import children
 
-
-@pytest.fixture(autouse=True)
-def threads(threadpool):
-    """Threads of its own for each test."""
+pytestmark = pytest.mark.usefixtures("threadpool")  # threads of its own for each test
 
 
 def child(code=0, seconds=0.01):
@@ -44,7 +42,7 @@ def test_many_wait_for_any():
     """More than the thread pool has threads, which stays free meanwhile."""
     pids = {sleeper() for _ in range(15)}
     jobs = [spawn(os.wait) for _ in pids]
-    sleep(0.01)
+    until_waiting(*jobs)
     assert get_hub().threadpool.apply(int, ("5",)) == 5
     for pid in pids:
         standard.kill(pid, signal.SIGTERM)
@@ -63,7 +61,7 @@ def test_a_waiter_for_one_whose_child_another_takes():
     pid = sleeper()
     waiting, taking = spawn(os.waitpid, pid, 0), spawn(os.wait)
     waiting.reports_errors = taking.reports_errors = False
-    sleep(0.01)
+    until_waiting(waiting, taking)
     standard.kill(pid, signal.SIGTERM)
     greenio.joinall([waiting, taking], timeout=10)
     assert [job.value for job in (waiting, taking) if job.successful()] == [(pid, signal.SIGTERM)]
@@ -73,7 +71,7 @@ def test_a_waiter_for_one_whose_child_another_takes():
 def test_a_killed_waiter_takes_nothing():
     pid = sleeper()
     jobs = [spawn(os.waitpid, pid, 0), spawn(os.wait), spawn(os.waitid, os.P_ALL, 0, os.WEXITED)]
-    sleep(0.01)
+    until_waiting(*jobs)
     greenio.killall(jobs)
     with pytest.raises(Timeout), Timeout(0.01):
         os.wait()
@@ -88,7 +86,7 @@ def test_stopped_and_continued():
             (signal.SIGCONT, os.WCONTINUED, os.WIFCONTINUED),
         ):
             waiting = spawn(os.waitpid, pid, options)
-            sleep(0.01)
+            until_waiting(waiting)
             standard.kill(pid, number)
             found, status = waiting.get(timeout=5)
             assert found == pid and test(status)
@@ -175,7 +173,7 @@ def ended(*jobs):
     waiting = [spawn(job, pid) for job in jobs]
     for each in waiting:
         each.reports_errors = False
-    sleep(0.001)
+    until_waiting(*waiting)
     standard.kill(pid, signal.SIGKILL)
     standard.waitid(standard.P_PID, pid, standard.WEXITED | standard.WNOWAIT)
     return pid, waiting
@@ -208,8 +206,7 @@ def test_a_handler_that_reaps_beside_a_thread(reaper):
     thread = threading.Thread(target=lambda: codes.append(subprocess.call(["sh", "-c", "sleep 0.05; exit 4"])))
     with children.ByNumber():  # the main thread has seen to the handler
         thread.start()
-        while thread.is_alive():
-            sleep(0.001)
+        until(lambda: not thread.is_alive())
     thread.join()
     assert codes == [4] and reaper == []
 
@@ -220,8 +217,7 @@ def test_the_handler_stays_what_it_is_for_others(reaper):
 
         assert getsignal(signal.SIGCHLD).__name__ == "reap"
     pid = child(3)
-    while not reaper:
-        sleep(0.001)
+    until(lambda: reaper)
     assert reaper == [(pid, 3 << 8)]
 
 
@@ -267,7 +263,7 @@ def test_killed_with_a_status_that_was_handed_over():
 def test_a_process_is_told_at_once():
     process = subprocess.Popen(["sleep", "100"])
     job = spawn(process.wait)
-    sleep(0.001)
+    until_waiting(job)
     process.kill()
     standard.waitid(standard.P_PID, process.pid, standard.WEXITED | standard.WNOWAIT)
     with pytest.raises(ChildProcessError):
@@ -285,7 +281,7 @@ def busy_parent():
     pid = sleeper()
     pool = get_hub().threadpool
     jobs = [spawn(sleep, 100), spawn(os.waitpid, pid, 0), *(spawn(pool.apply, release.wait) for _ in range(3))]
-    sleep(0.01)
+    until_waiting(*jobs)
     yield
     release.set()
     standard.kill(pid, signal.SIGKILL)
@@ -365,13 +361,11 @@ def test_a_watched_child_that_is_waited_for():
     seen = []
     pid = forked(4, callback=seen.append)
     assert os.waitpid(pid, 0) == (pid, 4 << 8)
-    while not seen:
-        sleep(0.001)
+    until(lambda: seen)
     assert [watcher.rstatus for watcher in seen] == [4 << 8]
     pid = forked(5, callback=seen.append)
     found = os.waitid(os.P_PID, pid, os.WEXITED)
-    while len(seen) < 2:
-        sleep(0.001)
+    until(lambda: len(seen) == 2)
     assert found.si_status == 5 and seen[1].rstatus == 5 << 8
     pid = forked(6, callback=seen.append, ref=True)
     get_hub().join()
@@ -396,8 +390,7 @@ def test_a_watched_child_that_has_ended_but_was_not_told_of():
     while seen == [] and children._watched[pid].rpid is None:
         children._watched[pid]._look()
     assert seen == [] and os.waitpid(pid, 0) == (pid, 4 << 8)
-    while not seen:
-        sleep(0.001)
+    until(lambda: seen)
     assert [watcher.rstatus for watcher in seen] == [4 << 8]
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, 0)

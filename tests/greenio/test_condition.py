@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from waiting import until
 
 from greenio import Timeout, joinall, kill, sleep, spawn
 from greenio.lock import Barrier, BrokenBarrierError, Condition, Lock, RLock, RWLock, Semaphore
@@ -333,8 +334,7 @@ def test_at_the_end_of_a_hub_the_lock_is_taken_again(make, holder):
     ending = threading.Thread(target=run)
     ending.start()
     ending.join()
-    while len(order) < 2:
-        time.sleep(0.001)
+    until(lambda: len(order) == 2)
     for thread in threads:
         thread.join()
     assert order == ["holder", "waiter"]

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from hub import LoopExit
+from waiting import until
 
 from greenio import Greenlet, Timeout, get_hub, iwait, joinall, sleep, spawn, wait
 from greenio.event import AsyncResult, Event
@@ -145,8 +146,7 @@ def test_an_event_wakes_waiters_in_other_threads():
     threads = [threading.Thread(target=lambda: seen.append(event.wait(5))) for _ in range(3)]
     for thread in threads:
         thread.start()
-    while event.linkcount() < 3:
-        sleep(0.001)
+    until(lambda: event.linkcount() == 3)
     event.set()
     for thread in threads:
         thread.join()

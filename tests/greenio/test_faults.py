@@ -15,6 +15,7 @@ import sys
 
 import pytest
 from places import SCRIPTS
+from waiting import some_turns, until, until_waiting
 
 from greenio import Timeout, get_hub, joinall, select, sleep, socket, spawn
 from greenio.lock import Semaphore
@@ -28,15 +29,6 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing resets the connection
 def resident():
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-@pytest.fixture
-def quiet():
-    """Handlers whose peer has reset the connection end with an error, which need not be printed."""
-    hub = get_hub()
-    hub.exception_stream = None
-    yield
-    del hub.__dict__["_exception_stream"]
 
 
 def test_ten_thousand_connections_leave_nothing(quiet):
@@ -53,13 +45,15 @@ def test_ten_thousand_connections_leave_nothing(quiet):
                 sock.setsockopt(standard.SOL_SOCKET, standard.SO_LINGER, RESET)
 
     def state():
-        sleep(0.02)
+        until(lambda: len(os.listdir("/proc/self/fd")) <= opened)
+        some_turns()
         gc.collect()
         counts = get_hub().statistics()
         return len(os.listdir("/proc/self/fd")), counts["watches_registered"], counts["parked"], counts["handles"]
 
     server = StreamServer(("127.0.0.1", 0), echo)
     server.start()
+    opened = len(os.listdir("/proc/self/fd"))
     pool = Pool(50)
     try:
         pool.map(visit, range(2000))
@@ -102,7 +96,7 @@ def test_resets_wake_both_directions():
                 function(*args)
 
         jobs = [spawn(expect_reset, ours.sendall, b"x" * 50_000_000)]
-        sleep(0.01)
+        until_waiting(*jobs)
         theirs.close()
         joinall(jobs, raise_error=True, timeout=30)
         expect_reset(ours.sendall, b"x")
@@ -293,8 +287,7 @@ def test_a_server_without_descriptors_backs_off_and_recovers():
         with no_descriptors_left():
             for sock in clients:
                 sock.connect(("127.0.0.1", server.server_port))
-            while len(errors) < 3:
-                sleep(0.001)
+            until(lambda: len(errors) >= 3)
             before = hub.switches
             sleep(0.05)
             assert hub.switches - before < 100, "it does not back off"

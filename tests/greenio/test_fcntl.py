@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from waiting import some_turns, until, until_waiting
 
 from greenio import fcntl, sleep, spawn
 
@@ -62,8 +63,7 @@ def test_a_lock_is_waited_for(path, function, holder, ticks):
             getattr(fcntl, function)(file, standard.LOCK_EX | standard.LOCK_NB)
         waiting = spawn(getattr(fcntl, function), file, standard.LOCK_EX)
         before = len(ticks)
-        while len(ticks) < before + 5:
-            sleep(0.001)
+        until(lambda: len(ticks) >= before + 5)
         assert not waiting.ready()
         holder.let_go()
         assert waiting.get(timeout=5) is None
@@ -78,10 +78,7 @@ def test_a_killed_waiter_leaves_no_lock(path, function, holder):
         sleep(0.01)
         waiting.kill()
         holder.let_go()
-        for _ in range(500):
-            if not is_locked(path, function):
-                break
-            sleep(0.01)
+        until(lambda: not is_locked(path, function))
         assert not is_locked(path, function)
         getattr(fcntl, function)(file, standard.LOCK_EX)  # and it can be had
         assert is_locked(path, function)
@@ -97,8 +94,7 @@ def test_closed_by_a_killed_waiter(path, function, holder):
     other = os.open(path.parent / "other", os.O_CREAT | os.O_RDWR)
     assert other == number or function == "flock"
     holder.let_go()
-    while is_locked(path, function):
-        sleep(0.01)
+    until(lambda: not is_locked(path, function))
     os.close(other)
 
 
@@ -106,7 +102,8 @@ def test_greenlets_of_one_process(path):
     with open(path) as first, open(path) as second:
         fcntl.flock(first, standard.LOCK_EX)
         waiting = spawn(fcntl.flock, second, standard.LOCK_SH)
-        sleep(0.01)
+        until_waiting(waiting)
+        some_turns()
         assert not waiting.ready()
         fcntl.flock(first, standard.LOCK_UN)
         waiting.get(timeout=5)

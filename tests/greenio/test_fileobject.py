@@ -8,6 +8,7 @@ import pty
 import socket
 
 import pytest
+from waiting import until, until_waiting
 
 from greenio import get_hub, sleep, spawn
 from greenio.fileobject import FileObject, FileObjectBlock, FileObjectClosed, FileObjectPosix, FileObjectThread
@@ -28,8 +29,7 @@ def pool():
     made = ThreadPool(2)
     yield made
     made.kill()
-    while made._threads:
-        sleep(0.001)
+    until(lambda: not made._threads)
 
 
 def test_there_and_back(pipe):
@@ -219,7 +219,7 @@ def test_a_named_pipe_is_waited_for(tmp_path, pool):
 def test_killed_while_writing(pipe):
     reader, writer = pipe
     job = spawn(writer.writeall, b"x" * 1_000_000)
-    sleep(0.001)
+    until_waiting(job)
     job.kill()
     writer.close()
     assert 0 < len(reader.read()) < 1_000_000

@@ -6,14 +6,12 @@ import shutil
 import threading
 
 import pytest
+from waiting import until
 
-from greenio import fs, get_hub, sleep, spawn
+from greenio import fs, get_hub, spawn
 from greenio.fileobject import FileObjectThread
 
-
-@pytest.fixture(autouse=True)
-def threads(threadpool):
-    """Threads of its own for each test."""
+pytestmark = pytest.mark.usefixtures("threadpool")  # threads of its own for each test
 
 
 def test_a_day_in_the_life(tmp_path):
@@ -44,8 +42,7 @@ def test_in_a_thread_while_others_run(tmp_path, ticks, monkeypatch):
     os.mkfifo(tmp_path / "slow")
     reading = spawn(fs.read_bytes, tmp_path / "slow")
     before = len(ticks)
-    while len(ticks) < before + 3:
-        sleep(0.001)
+    until(lambda: len(ticks) >= before + 3)
     assert not reading.ready()
     fs.write_bytes(tmp_path / "slow", b"at last")
     assert reading.get() == b"at last"

@@ -3,13 +3,13 @@
 import contextlib
 import contextvars
 import gc
-import io
 import sys
 import weakref
 
 import greenlet as greenlet_module
 import pytest
 from hub import BlockingSwitchOutError
+from waiting import some_turns, until
 
 from greenio import (
     Greenlet,
@@ -27,21 +27,6 @@ from greenio import (
     spawn_raw,
 )  # fmt: skip
 from greenio.event import Event
-
-
-@pytest.fixture
-def silent():
-    hub = get_hub()
-    hub.exception_stream = None
-    yield
-    del hub._exception_stream
-
-
-@pytest.fixture
-def errors():
-    stream = get_hub().exception_stream = io.StringIO()
-    yield stream
-    del get_hub()._exception_stream
 
 
 def fail(error=ValueError):
@@ -134,7 +119,7 @@ class TestLife:
 
         assert spawn(chain, 3000).get() == 0
 
-    def test_get_raises_the_error_of_the_function_each_time(self, silent):
+    def test_get_raises_the_error_of_the_function_each_time(self, quiet):
         g = spawn(fail)
         g.join()
         assert not g.successful() and g.ready() and g.value is None
@@ -174,7 +159,7 @@ class TestLife:
             g.get(timeout=0.001)
         g.kill()
 
-    def test_it_cannot_join_itself(self, silent):
+    def test_it_cannot_join_itself(self, quiet):
         g = spawn(lambda: getcurrent().join())
         with pytest.raises(RuntimeError, match="its own end"):
             g.get()
@@ -185,7 +170,7 @@ class TestLife:
         g.join()
         assert BlockingSwitchOutError.__name__ in errors.getvalue()
 
-    def test_a_with_block_joins_or_kills_at_its_end(self, silent):
+    def test_a_with_block_joins_or_kills_at_its_end(self, quiet):
         with Greenlet.spawn(sleep, 0.001) as g:
             assert not g.ready()
         assert g.ready() and g.successful()
@@ -213,8 +198,7 @@ class TestLife:
 
         spawn(work)
         gc.collect()
-        sleep(0.01)
-        assert done == [1]
+        until(lambda: done)
 
     def test_results_do_not_keep_frames(self):
         class Local:
@@ -284,7 +268,7 @@ class TestKill:
         assert raised == ["first", "second"]
 
     @pytest.mark.parametrize("what", [KeyError, KeyError("k"), (KeyError, "k"), (KeyError, KeyError("k"), None)])
-    def test_with_an_exception(self, what, silent):
+    def test_with_an_exception(self, what, quiet):
         g = spawn(sleep, 10)
         sleep(0)
         assert g.kill(what) is None
@@ -346,7 +330,7 @@ class TestKill:
         with pytest.raises(LookupError, match="main"):
             sleep(5)
 
-    def test_raw_greenlets_are_killed_by_the_function_kill(self, silent):
+    def test_raw_greenlets_are_killed_by_the_function_kill(self, quiet):
         cleaned = []
 
         def work():
@@ -358,12 +342,12 @@ class TestKill:
         g = spawn_raw(work)
         sleep(0)
         kill(g)
-        sleep(0.001)
+        until(lambda: g.dead)
         assert g.dead and cleaned == [1]
         kill(g)
         unstarted = spawn_raw(cleaned.append, 2)
         kill(unstarted)
-        sleep(0.001)
+        some_turns()
         assert unstarted.dead and cleaned == [1]
 
     def test_one_that_is_suspended_in_a_switch_of_its_own(self):
@@ -424,7 +408,7 @@ class TestKill:
 
 
 class TestLinks:
-    def test_each_kind_of_link_is_called_for_its_outcome(self, silent):
+    def test_each_kind_of_link_is_called_for_its_outcome(self, quiet):
         got = []
         good, bad = spawn(lambda: 1), spawn(fail)
         for g in (good, bad):
@@ -434,7 +418,8 @@ class TestLinks:
             g.rawlink(lambda source: got.append(("raw", source is good)))
         assert good.has_links() == 4
         joinall([good, bad])
-        sleep(0.001)
+        until(lambda: len(got) == 6)
+        some_turns()
         assert sorted(got) == sorted([
             ("link", True), ("value", True), ("raw", True), ("link", False), ("exception", False), ("raw", False),
         ])  # fmt: skip
@@ -445,7 +430,7 @@ class TestLinks:
         g.link(lambda source: (sleep(0), places.append(getcurrent())))
         g.rawlink(lambda source: places.append(getcurrent()))
         g.join()
-        sleep(0.001)
+        until(lambda: len(places) == 2)
         raw, linked = places
         assert raw is get_hub() and linked is not get_hub() and linked is not get_hub().main
 
@@ -456,7 +441,7 @@ class TestLinks:
         g.link(got.append)
         g.rawlink(got.append)
         assert got == []
-        sleep(0.001)
+        until(lambda: len(got) == 2)
         assert got == [g, g]
 
     def test_a_link_that_was_taken_back_is_not_called(self):
@@ -473,7 +458,7 @@ class TestLinks:
         g.link(got.append)
         g.unlink_all()
         g.join()
-        sleep(0.001)
+        some_turns()
         assert got == []
 
     def test_a_failing_link_stops_nobody(self, errors):
@@ -483,7 +468,7 @@ class TestLinks:
         g.link(fail)
         g.rawlink(got.append)
         g.join()
-        sleep(0.001)
+        until(lambda: got)
         assert got == [g]
         assert errors.getvalue().count("TypeError") + errors.getvalue().count("Error") >= 2
 
@@ -607,7 +592,7 @@ class TestReports:
         assert errors.getvalue() == ""
 
     @pytest.mark.parametrize("fatal", [KeyboardInterrupt, SystemExit, SystemError])
-    def test_fatal_ones_reach_the_main_greenlet(self, silent, fatal):
+    def test_fatal_ones_reach_the_main_greenlet(self, quiet, fatal):
         with pytest.raises(fatal, match="failed"):
             spawn(fail, fatal).join()
             sleep(5)
@@ -632,7 +617,7 @@ class TestReports:
         try:
             failed = spawn(fail)
             failed.join()
-            sleep(0.001)
+            until(lambda: told)
         finally:
             del hub.handle_error
         ((error, context),) = told
@@ -650,13 +635,13 @@ class TestReports:
 
     def test_raw_greenlets_are_reported_too(self, errors):
         spawn_raw(fail)
-        sleep(0.001)
+        until(errors.getvalue)
         assert "ValueError: failed" in errors.getvalue()
 
     def test_bare_greenlets_are_reported_too(self, errors):
         bare = greenlet_module.greenlet(fail, parent=get_hub())
         get_hub().run_callback(bare.switch)
-        sleep(0.001)
+        until(errors.getvalue)
         assert "ValueError: failed" in errors.getvalue()
 
 

@@ -17,14 +17,6 @@ def sockets():
         yield ours, theirs
 
 
-@pytest.fixture
-def pipe():
-    ends = standard.pipe()
-    yield ends
-    for fd in ends:
-        standard.close(fd)
-
-
 RECEIVING = {
     "recv_into": lambda sock, buffer: sock.recv_into(buffer),
     "recvfrom_into": lambda sock, buffer: sock.recvfrom_into(buffer)[0],

@@ -9,6 +9,7 @@ import weakref
 
 import greenlet
 import pytest
+from waiting import some_turns, until
 
 from greenio import getcurrent, joinall, sleep, spawn, spawn_raw
 from greenio.local import all_local_dicts_for_greenlet, local
@@ -155,7 +156,8 @@ def test_gone_when_the_greenlet_has_finished(start):
         reference.append(weakref.ref(data.value))
 
     job = start(work)
-    sleep(0.001)
+    until(lambda: job.dead)
+    some_turns()
     assert reference[0]() is None
     assert job.dead
 

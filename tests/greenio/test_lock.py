@@ -7,6 +7,7 @@ import weakref
 
 import pytest
 from hub import BlockingSwitchOutError, LoopExit
+from waiting import until
 
 from greenio import get_hub, getcurrent, joinall, kill, sleep, spawn
 from greenio.lock import BoundedSemaphore, DummySemaphore, Lock, RLock, Semaphore
@@ -227,8 +228,7 @@ def test_a_plain_thread_makes_no_hub():
 
     thread = threading.Thread(target=work)
     thread.start()
-    while not (seen and waiting(lock)):
-        sleep(0.001)
+    until(lambda: seen and waiting(lock))
     lock.release()
     thread.join()
     assert seen == [False, True, None]
@@ -321,7 +321,7 @@ def test_a_bounded_semaphore_refuses_one_release_too_many():
 def test_wait_takes_nothing():
     semaphore = Semaphore(0)
     looking = [spawn(semaphore.wait), spawn(semaphore.wait, 0.001)]
-    sleep(0.01)
+    until(looking[1].ready)
     assert looking[1].get() == 0
     semaphore.release()
     assert looking[0].get() == 1 == semaphore.counter == semaphore.wait()

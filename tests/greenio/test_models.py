@@ -1,11 +1,11 @@
 """Queue, semaphore and pool against simple models, with random interleavings (hypothesis)."""
 
-import threading
 from collections import deque
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from waiting import in_thread
 
 from greenio import GreenletExit, getcurrent, kill, sleep, spawn
 from greenio.lock import Lock, Semaphore
@@ -26,13 +26,6 @@ def settle(elsewhere):
         sleep(0.0001)
     for _ in range(4):
         sleep(0)
-
-
-def in_thread(function, *args):
-    """Call a function, that does not block, in another thread; wait for that thread."""
-    thread = threading.Thread(target=function, args=args)
-    thread.start()
-    thread.join()
 
 
 class QueueModel:

@@ -13,24 +13,14 @@ import tty
 import warnings
 
 import pytest
+from waiting import some_turns, until, until_waiting
 
 from greenio import Timeout, joinall, os, sleep, spawn, time
 from greenio._descriptors import nowait
 from greenio.fileobject import FileObjectPosix
 from greenio.socket import socketpair
 
-
-@pytest.fixture(autouse=True)
-def threads(threadpool):
-    """Threads of its own for each test."""
-
-
-@pytest.fixture
-def pipe():
-    ends = standard.pipe()
-    yield ends
-    for fd in ends:
-        standard.close(fd)
+pytestmark = pytest.mark.usefixtures("threadpool")  # threads of its own for each test
 
 
 def child(code=0, seconds=0.02, end=None):
@@ -54,7 +44,8 @@ def test_sleep_lets_others_run(ticks):
 def test_read_and_write(pipe, ticks):
     reader, writer = pipe
     job = spawn(os.read, reader, 10)
-    sleep(0.005)
+    until_waiting(job)
+    some_turns()
     assert not job.ready() and os.write(writer, b"abc") == 3
     assert job.get() == b"abc"
     data = standard.urandom(300_000)
@@ -122,7 +113,8 @@ def test_readv_and_writev(pipe, ticks):
     reader, writer = pipe
     buffers = bytearray(3), bytearray(3)
     job = spawn(os.readv, reader, buffers)
-    sleep(0.005)
+    until_waiting(job)
+    some_turns()
     assert not job.ready() and os.writev(writer, [b"ab", b"cde"]) == 5
     assert job.get() == 5 and bytes(buffers[0] + buffers[1]) == b"abcde\0"
     parts = [standard.urandom(size) for size in (0, 1, 100_000, 0, 65_536, 200_000)]
@@ -137,12 +129,11 @@ def test_several_readers_of_one_pipe(pipe, ticks):
     """No reader is left in the system's call when another one has taken what was there."""
     reader, writer = pipe
     jobs = [spawn(os.read, reader, 10) for _ in range(5)]
-    sleep(0.001)
+    until_waiting(*jobs)
     for number in range(5):
         before = len(ticks)
         os.write(writer, b"%d" % number)
-        while len(ticks) < before + 3:
-            sleep(0.001)
+        until(lambda before=before: len(ticks) >= before + 3)
         assert sum(job.ready() for job in jobs) == number + 1
     assert sorted(job.get() for job in jobs) == [b"0", b"1", b"2", b"3", b"4"]
 
@@ -154,7 +145,7 @@ def test_the_other_end_is_gone():
     standard.close(reader)
     reader, writer = standard.pipe()
     writing = spawn(os.write, writer, b"x" * 1_000_000)
-    sleep(0.001)
+    until_waiting(writing)
     assert os.read(reader, 10) == b"x" * 10
     standard.close(reader)
     assert 0 < writing.get() < 1_000_000
@@ -166,7 +157,7 @@ def test_the_other_end_is_gone():
 def test_killed_and_timed_out(pipe):
     reader, writer = pipe
     job = spawn(os.read, reader, 10)
-    sleep(0.001)
+    until_waiting(job)
     job.kill()
     with pytest.raises(Timeout), Timeout(0.005):
         os.read(reader, 10)
@@ -179,7 +170,7 @@ def test_close_wakes_those_who_wait():
     waiting = [spawn(os.read, reader, 10), spawn(os.readv, reader, [bytearray(1)])]
     for job in waiting:
         job.reports_errors = False
-    sleep(0.001)
+    until_waiting(*waiting)
     assert os.close(reader) is None
     joinall(waiting, timeout=5)
     assert [job.exception.errno for job in waiting] == [errno.EBADF] * 2
@@ -195,7 +186,7 @@ def test_close_wakes_those_of_other_threads(how):
     close = (lambda: os.close(reader)) if how == "os" else FileObjectPosix(reader, "rb").close
     job = spawn(os.read, reader, 10)
     job.reports_errors = False
-    sleep(0.001)
+    until_waiting(job)
     thread = threading.Thread(target=close)
     thread.start()
     thread.join()
@@ -223,7 +214,8 @@ def test_a_terminal_is_waited_for_both_ways(ticks):
     master, terminal = pty.openpty()
     try:
         job = spawn(os.read, terminal, 100)
-        sleep(0.005)
+        until_waiting(job)
+        some_turns()
         assert not job.ready()
         standard.write(master, b"line\n")
         assert job.get() == b"line\n"
@@ -232,7 +224,8 @@ def test_a_terminal_is_waited_for_both_ways(ticks):
         standard.set_blocking(master, False)
         assert os.nb_read(master, 100) == b"line\r\n"
         writing = spawn(os.write, terminal, b"x" * 200_000)
-        sleep(0.005)
+        until_waiting(writing)
+        some_turns()
         assert not writing.ready()
         received = 0
         while received < 200_000:
@@ -363,8 +356,7 @@ def test_a_pipe_of_popen_that_is_collected_is_closed(tmp_path):
         os.popen("sleep 60").fileno()
         assert set(standard.listdir("/proc/self/fd")) <= before
     with Timeout(10):
-        while not (tmp_path / "ended").exists():
-            sleep(0.001)
+        until((tmp_path / "ended").exists)
     assert (tmp_path / "ended").read_text() == "some"
     for process in list(subprocess._active):  # where the standard library keeps those that nobody waits for
         process.kill()

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from waiting import some_turns, until
 
 from greenio import Greenlet, GreenletExit, Timeout, get_hub, getcurrent, sleep, spawn
 from greenio.event import Event
@@ -10,15 +11,7 @@ from greenio.pool import Group, Pool, PoolFull
 from greenio.queue import Full
 from greenio.threadpool import ThreadPool
 
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """Errors of the functions under test are raised; they need not be printed too."""
-    hub = get_hub()
-    hub.exception_stream = None
-    yield
-    del hub.__dict__["_exception_stream"]
-
+pytestmark = pytest.mark.usefixtures("quiet")
 
 POOLS = {"Group": Group, "Pool": Pool, "Pool(3)": lambda: Pool(3), "threads": lambda: ThreadPool(3)}
 
@@ -30,8 +23,7 @@ def pool(request):
     made.kill()
     made.join()
     if isinstance(made, ThreadPool):
-        while made._threads:
-            sleep(0.001)
+        until(lambda: not made._threads)
 
 
 def double(number):
@@ -59,7 +51,7 @@ def test_async_forms_call_back_with_the_result(pool):
     seen = []
     assert pool.apply_async(double, (5,), callback=seen.append).get() == 10
     assert pool.map_async(double, range(5), callback=seen.append).get() == [0, 2, 4, 6, 8]
-    sleep(0.001)
+    until(lambda: len(seen) == 2)
     assert seen == [10, [0, 2, 4, 6, 8]]
     failed = pool.apply_async(fail_on_two, (2,), callback=seen.append)
     with pytest.raises(KeyError):
@@ -124,10 +116,10 @@ def test_imap_in_order_of_finishing():
 def test_imap_maxsize_holds_back():
     begun = []
     results = Pool(10).imap(begun.append, range(10), maxsize=2)
-    sleep(0.001)
+    some_turns()
     assert begun == [0, 1]
     next(results)
-    sleep(0.001)
+    some_turns()
     assert begun == [0, 1, 2]
     results.kill()
 
@@ -313,8 +305,7 @@ def test_shared_between_threads():
     def spawn_from_here(base):
         for number in range(50):
             pool.spawn(work, base + number)
-        while len(done) < 150:
-            sleep(0.001)
+        until(lambda: len(done) == 150)
 
     threads = [threading.Thread(target=spawn_from_here, args=(base,)) for base in (100, 200)]
     for thread in threads:
@@ -378,16 +369,17 @@ def test_a_member_may_wait_with_a_timeout():
 
 
 def test_a_member_that_gave_up_waiting_counts_no_more():
-    pool = Pool(2)
+    pool, gave_up = Pool(2), Event()
 
     def member():
         with Timeout(0.001, False):
             pool.spawn(int)
+        gave_up.set()
         sleep(60)
 
     first = pool.spawn(member)
     second = pool.spawn(sleep, 60)
-    sleep(0.005)
+    gave_up.wait()
     third = spawn(pool.spawn, int)
     sleep(0)
     first.kill()

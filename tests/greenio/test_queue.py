@@ -8,6 +8,7 @@ import weakref
 
 import pytest
 from hub import BlockingSwitchOutError, LoopExit
+from waiting import until, until_waiting
 
 from greenio import Timeout, get_hub, joinall, kill, sleep, spawn
 from greenio.queue import (
@@ -502,8 +503,7 @@ def test_an_error_in_a_hand_over_between_threads():
 
     thread = threading.Thread(target=get)
     thread.start()
-    while "1 waiting to get" not in repr(made):
-        sleep(0.001)
+    until(lambda: "1 waiting to get" in repr(made))
     made.hook, made.error = "_get", ValueError("hook")
     made.put("item")
     thread.join()
@@ -734,7 +734,7 @@ def test_the_mutex_holds_others_off(kind):
     uses = [("put", 2), ("get",), ("qsize",), ("empty",), ("full",), ("task_done",), ("put_nowait", 3), ("get_nowait",)]
     with made.mutex:
         jobs = [spawn(use, *each) for each in uses]
-        sleep(0.002)
+        until_waiting(*jobs)
         assert did == [] and len(made.queue) == 1
     joinall(jobs)
     assert [name for name, _ in did] == [name for name, *_ in uses] and made.unfinished_tasks == 2

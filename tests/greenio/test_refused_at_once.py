@@ -9,8 +9,9 @@ import select
 import socket
 
 import pytest
+from waiting import until, until_waiting
 
-from greenio import Timeout, os, sleep, spawn
+from greenio import Timeout, os, spawn
 from greenio._descriptors import nowait
 from greenio.socket import socketpair
 
@@ -172,7 +173,8 @@ def test_refused_at_once(case, system, keep):
 def test_what_is_not_refused_is_waited_for(make, system, keep, ticks):
     fd = make(keep)
     reading = spawn(os.read, fd, 128)
-    sleep(0.005)
+    until_waiting(reading)
+    until(lambda: ticks)
     assert not reading.ready() and ticks
     reading.kill()
     assert standard.get_blocking(fd)
@@ -181,7 +183,7 @@ def test_what_is_not_refused_is_waited_for(make, system, keep, ticks):
 def test_a_full_counter_is_waited_for(system, keep):
     fd = full_counter(keep)
     writing = spawn(os.write, fd, (1).to_bytes(8, "little"))
-    sleep(0.001)
+    until_waiting(writing)
     assert not writing.ready() and os.eventfd_read(fd) == 2**64 - 2
     assert writing.get(timeout=10) == 8 and os.eventfd_read(fd) == 1
 

@@ -8,12 +8,13 @@ import socket as standard
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from hub import LoopExit, get_hub
 from name_server import DEAF, REFUSED, SERVFAIL, SILENT, TRUNCATED, NameServer
 from places import SCRIPTS
+from waiting import in_thread, until
 
 from greenio import Timeout, config, joinall, sleep, spawn
 from greenio import socket as cooperative
@@ -212,7 +213,8 @@ def test_a_truncated_answer_is_asked_for_again_over_tcp(server):
 def test_a_question_that_was_lost_is_asked_again(which):
     with resolving(which, ZONE, resolver_timeout=2) as server:
         assert gethostbyname("deaf.test") == "192.0.2.1"
-        assert server.asked == [("deaf.test", "A", "udp")] * 2
+        # A busy machine may take so long for an answer that it is asked for once more.
+        assert set(server.asked) == {("deaf.test", "A", "udp")} and len(server.asked) >= 2
 
 
 def test_a_time_limit(which):
@@ -220,7 +222,12 @@ def test_a_time_limit(which):
         for ask in (gethostbyname, gethostbyname_ex, gethostbyaddr, lambda name: getaddrinfo(name, 80)):
             assert error_of(ask, "silent.test") == AGAIN
         assert get_hub().loop.statistics()["handles"] == 0
-        assert gethostbyname("answer.test") == "192.0.2.1"
+
+        def answer():
+            with suppress(standard.gaierror):  # the machine was too busy for an answer in time
+                return gethostbyname("answer.test")
+
+        assert until(answer) == "192.0.2.1"
 
 
 def test_an_answer_that_takes_its_time_holds_up_nobody(server):
@@ -297,8 +304,8 @@ def test_many_that_come_and_go(which):
         joinall(jobs)
         assert {type(job.exception) for job in jobs} == {type(None)} and server.asked
         hub = get_hub()
-        sleep(0.001)
-        assert hub.loop.statistics()["handles"] == 0 and hub.resolver._under_way == {}
+        until(lambda: hub.loop.statistics()["handles"] == 0)
+        assert hub.resolver._under_way == {}
 
 
 def test_closed_while_names_are_asked_for(server):
@@ -332,22 +339,6 @@ def test_a_fork_while_names_are_asked_for(server, which):
     os.waitpid(pid, 0)
     event.set()
     assert job.get() == "192.0.2.1"
-
-
-def in_thread(function):
-    """What a function returns in a thread of its own, with a hub of its own."""
-    seen = []
-
-    def run():
-        try:
-            seen.append(function())
-        except BaseException as error:
-            seen.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    return seen[0]
 
 
 def test_in_other_threads(which):

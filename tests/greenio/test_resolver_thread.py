@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from waiting import until
 
 from greenio import Timeout, config, get_hub, joinall, sleep, spawn
 from greenio.event import Event
@@ -64,8 +65,7 @@ def timeout():
 
 def started(job, system, count=1):
     """Wait until so many lookups are under way in threads."""
-    while len(system.asked) < count:
-        sleep(0.001)
+    until(lambda: len(system.asked) >= count)
     return job
 
 

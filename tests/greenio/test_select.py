@@ -10,6 +10,7 @@ import time
 
 import pytest
 from hub import closing as closing_module
+from waiting import some_turns, until, until_waiting
 
 from greenio import Timeout, joinall, select, selectors, signal, sleep, spawn
 from greenio.socket import socketpair
@@ -63,7 +64,8 @@ def test_a_descriptor_that_gets_ready_later_ends_the_wait(wait, pair):
     ours, theirs = pair
     for timeout in (None, 5):
         job = spawn(wait, ours, timeout)
-        sleep(0.001)
+        until_waiting(job)
+        some_turns()
         assert not job.ready()
         theirs.send(b"x")
         assert job.get() == [ours.fileno()]
@@ -126,7 +128,7 @@ def test_select_returns_the_objects(pair):
 def test_select_waits_for_what_an_iterator_yields(pair):
     ours, theirs = pair
     job = spawn(select.select, iter([ours]), [], [], 5)
-    sleep(0.001)
+    until_waiting(job)
     theirs.send(b"x")
     assert job.get() == ([ours], [], [])
 
@@ -228,7 +230,7 @@ def test_epoll_registered_while_somebody_waits(pair):
     ours, theirs = pair
     with select.epoll() as epoll:
         job = spawn(epoll.poll, 5)
-        sleep(0.001)
+        until_waiting(job)
         epoll.register(ours, select.EPOLLIN)
         theirs.send(b"x")
         assert job.get() == [(ours.fileno(), select.EPOLLIN)]
@@ -276,7 +278,7 @@ def test_one_of_many_descriptors_is_told():
         for ours, _ in pairs:
             poll.register(ours, select.POLLIN)
         polling = spawn(poll.poll, 5000)
-        sleep(0.001)
+        until_waiting(job, polling)
         pairs[300][1].send(b"x")
         assert job.get() == ([pairs[300][0]], [], [])
         assert polling.get() == [(pairs[300][0].fileno(), select.POLLIN)]
@@ -305,7 +307,7 @@ def test_waiting_goes_on_where_no_descriptor_is_left(pair, no_descriptors, ticks
     assert select.select([ours], [], [], 0.001) == ([], [], []) == select.select([], [], [], 0.001)
     assert poll.poll(1) == []
     jobs = [spawn(select.select, [ours], [], [], 5), spawn(poll.poll, -1)]
-    sleep(0.001)
+    until_waiting(*jobs)
     theirs.send(b"x")
     assert [job.get() for job in jobs] == [([ours], [], []), [(ours.fileno(), select.POLLIN)]] and ticks
     ours.recv(1)
@@ -322,7 +324,7 @@ def test_signals_without_descriptors(no_descriptors):
     try:
         assert signal.sigtimedwait([standard_signal.SIGUSR1], 0.001) is None
         job = spawn(signal.sigwait, [standard_signal.SIGUSR1])
-        sleep(0.001)
+        until_waiting(job)
         standard_signal.pthread_kill(threading.get_ident(), standard_signal.SIGUSR1)  # others have not blocked it
         assert job.get() == standard_signal.SIGUSR1
     finally:
@@ -331,9 +333,7 @@ def test_signals_without_descriptors(no_descriptors):
 
 def until_waited_for(number):
     """Wait until a greenlet is in select() or poll() for a descriptor: it lets others run first on a busy machine."""
-    with Timeout(10):
-        while number not in closing_module.listening():
-            sleep(0.001)
+    until(lambda: number in closing_module.listening())
 
 
 def closing(sock):
@@ -458,7 +458,7 @@ def test_closed_elsewhere_stays_as_the_kernel_says(pair):
     ours, theirs = pair
     kept = os.dup(theirs.fileno())
     job = told(lambda: select.select([ours], [], [], 0.02))
-    sleep(0.001)
+    until_waiting(job)
     theirs.close()  # another process, say, has its other end
     assert job.get(timeout=5) == ([], [], [])
     os.close(kept)

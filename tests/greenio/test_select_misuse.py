@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from waiting import some_turns, until_waiting
 
 from greenio import joinall, select, selectors, sleep, spawn
 from greenio.socket import socketpair, wait_read
@@ -232,7 +233,7 @@ def test_a_poll_object_that_is_changed_meanwhile(pair):
     poll.register(first, select.POLLIN)
     poll.unregister(ours)
     second.send(b"x")
-    sleep(0.002)
+    some_turns()
     assert not waiting.ready()
     theirs.send(b"x")
     assert waiting.get() == [(ours.fileno(), select.POLLIN)]
@@ -270,7 +271,7 @@ def test_descriptors_that_are_closed_meanwhile():
     ):
         ours, theirs = socketpair()
         waiting = spawn(comparable, wait, ours)
-        sleep(0.001)
+        until_waiting(waiting)
         ours.close()
         outcome = waiting.get(timeout=5)
         # Nothing; or that it is not open any more, in the words of the call.
@@ -304,7 +305,7 @@ def test_an_epoll_object_is_waited_for_in_many_ways(pair):
             spawn(epoll.poll, 5), spawn(epoll.poll, 5), spawn(wait_read, epoll, 5), spawn(outer.poll, 5),
             spawn(lambda: select.select([epoll], [], [], 5)[0]),
         ]  # fmt: skip
-        sleep(0.001)
+        until_waiting(*waiting)
         theirs.send(b"x")
         joinall(waiting, raise_error=True, timeout=5)
         event = [(ours.fileno(), select.EPOLLIN)]
@@ -370,7 +371,7 @@ def test_thousands_of_descriptors():
             poll.register(descriptor, select.POLLIN)
         select._poll = Counted
         waiting = spawn(poll.poll, 10_000)
-        sleep(0.001)
+        until_waiting(waiting)
         os.eventfd_write(many[5000], 1)
         assert waiting.get(timeout=10) == [(many[5000], select.POLLIN)]
         assert len(looks) <= 2
@@ -385,7 +386,7 @@ def test_hundreds_wait_for_one(wait, pair):
     """More than the 500 that the system lets wait through an epoll of their own."""
     ours, theirs = pair
     waiting = [spawn(wait, ours) for _ in range(1100)]
-    sleep(0.001)
+    until_waiting(*waiting)
     theirs.send(b"x")
     joinall(waiting, raise_error=True, timeout=20)
     assert all(each.value for each in waiting)

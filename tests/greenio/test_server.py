@@ -1,12 +1,12 @@
 """StreamServer: serving, limits, errors of handlers and of the listener, stopping."""
 
 import errno
-import io
 import os
 import resource
 import socket as standard
 
 import pytest
+from waiting import some_turns, until
 
 from greenio import Timeout, get_hub, joinall, sleep, spawn
 from greenio.baseserver import parse_address
@@ -24,13 +24,6 @@ def ask(server, message=b"hello"):
     with create_connection(server.address, timeout=30) as sock:
         sock.sendall(message)
         return sock.recv(1000)
-
-
-@pytest.fixture
-def errors():
-    stream = get_hub().exception_stream = io.StringIO()
-    yield stream
-    del get_hub().__dict__["_exception_stream"]
 
 
 def no_connection(server):
@@ -129,7 +122,8 @@ class TestLimits:
 
         with StreamServer(("127.0.0.1", 0), handle, spawn=2) as server:
             clients = [create_connection(server.address, timeout=30) for _ in range(6)]
-            sleep(0.005)
+            until(lambda: len(running) == 2)
+            some_turns()
             assert server.full() and len(running) == 2
             for client in clients:
                 client.sendall(b"x")
@@ -216,23 +210,21 @@ class TestErrors:
                 assert error.errno == errno.EMFILE
             try:
                 client.connect(server.address)
-                sleep(0.03)
-                assert "Too many open files" in errors.getvalue()
+                until(lambda: "Too many open files" in errors.getvalue())
                 assert server.started
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, limits)
                 for fd in taken:
                     os.close(fd)
-            sleep(0.02)
             client.close()
             assert ask(server) == b"hello"
 
     def test_the_listener_is_closed_behind_its_back(self, errors):
         server = StreamServer(("127.0.0.1", 0), echo)
         serving = spawn(server.serve_forever)
-        sleep(0.001)
+        until(lambda: server.started)
         server.socket.close()
-        sleep(0.001)
+        some_turns()
         server.close()
         serving.get(timeout=30)
 

@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+from waiting import until
 
 from greenio import get_hub, getcurrent, sleep, spawn
 from greenio._patched import signal_handlers
@@ -30,7 +31,7 @@ def test_it_runs_on_the_main_greenlet_in_the_middle_of_its_wait(alarm):
     ran = []
     alarm(lambda signum, frame: ran.append((getcurrent(), frame.f_code.co_name)))
     other = spawn(lambda: (interrupt(), ran.append("goes on")))
-    sleep(0.01)
+    until(other.ready)
     assert ran == [(getcurrent(), "interrupt"), "goes on"]
     assert other.ready()
 
@@ -122,7 +123,7 @@ def test_in_the_middle_of_a_callback_of_the_hub(alarm):
     ran = []
     alarm(lambda signum, frame: ran.append(getcurrent()))
     get_hub().run_callback(lambda: (interrupt(), ran.append(getcurrent())))
-    sleep(0.001)
+    until(lambda: len(ran) == 2)
     assert ran == [getcurrent(), get_hub()]
 
 
@@ -135,7 +136,7 @@ def test_an_error_in_the_middle_of_a_callback_of_the_hub(alarm):
     get_hub().run_callback(lambda: (interrupt(), ran.append(True)))
     with pytest.raises(LookupError):
         sleep(10)
-    sleep(0.001)
+    until(lambda: ran)
     assert ran == [True]
 
 

@@ -5,6 +5,7 @@ import signal as standard
 import threading
 
 import pytest
+from waiting import some_turns, until, until_waiting
 
 import greenio
 from greenio import Timeout, get_hub, signal, sleep, spawn
@@ -37,8 +38,7 @@ def takes_signals(task):
 def blocked():
     """Signals that no thread takes, but who asks for them: only the main thread is there to take them."""
     get_hub().threadpool.kill()
-    while sum(map(takes_signals, os.listdir("/proc/self/task"))) > 1:
-        sleep(0.001)
+    until(lambda: sum(map(takes_signals, os.listdir("/proc/self/task"))) == 1)
     standard.pthread_sigmask(standard.SIG_BLOCK, BOTH)
     yield
     while standard.sigtimedwait(BOTH, 0) is not None:
@@ -67,8 +67,7 @@ def test_other_names_are_the_standard_librarys():
 def pausing(count):
     """Greenlets that are in pause() now: a signal that is sent earlier does not count."""
     jobs = [spawn(signal.pause) for _ in range(count)]
-    while signal._handlers_run.waiting < count:
-        sleep(0.001)
+    until(lambda: signal._handlers_run.waiting >= count)
     return jobs
 
 
@@ -105,7 +104,7 @@ def test_an_ignored_signal_does_not_end_a_pause(handled):
     standard.signal(TWO, standard.SIG_IGN)
     (waiting,) = pausing(1)
     send(TWO)
-    sleep(0.01)
+    some_turns()
     assert not waiting.ready()
     waiting.kill()
 
@@ -136,7 +135,7 @@ def test_pause_after_a_fork_during_a_pause(handled):
         own.join(timeout=10)
         os._exit(7 if own.ready() and handled == [ONE] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    sleep(0.001)
+    some_turns()
     assert not waiting.ready()
     waiting.kill()
 
@@ -188,16 +187,16 @@ def test_a_signal_for_one_thread(blocked):
 
 def test_a_killed_waiter_takes_no_signal(blocked):
     waiting = spawn(signal.sigwait, BOTH)
-    sleep(0.001)
+    until_waiting(waiting)
     waiting.kill()
     send(ONE)
-    sleep(0.01)
+    some_turns()
     assert standard.sigtimedwait(BOTH, 0).si_signo == ONE
 
 
 def test_each_signal_wakes_one(blocked):
     waiting = [spawn(signal.sigwait, BOTH) for _ in range(2)]
-    sleep(0.001)
+    until_waiting(*waiting)
     send(ONE)
     send(TWO)
     greenio.joinall(waiting, timeout=5, raise_error=True)
@@ -209,8 +208,7 @@ def test_in_another_thread(blocked):
     thread = threading.Thread(target=lambda: found.append(signal.sigwait(BOTH)))
     thread.start()
     send(ONE)
-    while thread.is_alive():
-        sleep(0.001)
+    until(lambda: not thread.is_alive())
     assert found == [ONE]
 
 

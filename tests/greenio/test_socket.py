@@ -9,24 +9,13 @@ import ssl
 import threading
 
 import pytest
+from waiting import some_turns, until, until_waiting
 
 from greenio import Timeout, get_hub, joinall, kill, sleep, spawn
 from greenio import socket as cooperative
 from greenio.socket import create_connection, create_server, socket, socketpair
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def tcp():
-    """Two connected TCP sockets."""
-    with create_server(("127.0.0.1", 0)) as listener:
-        accepted = spawn(listener.accept)
-        client = create_connection(listener.getsockname())
-        server, _ = accepted.get()
-    yield client, server
-    client.close()
-    server.close()
 
 
 class TestData:
@@ -216,7 +205,7 @@ class TestTimeouts:
         reading = spawn(pair[0].recv, 1)
         sleep(0)
         pair[0].settimeout(0.001)
-        sleep(0.005)
+        some_turns()
         assert not reading.dead
         pair[1].sendall(b"x")
         assert reading.get() == b"x"
@@ -290,7 +279,7 @@ class TestSeveralWaiters:
         sleep(0)
         for number in range(5):
             first.sendall(b"%d" % number)
-            sleep(0.001)
+            until(lambda number=number: len(got) > number)
         joinall(readers)
         assert got == [(n, b"%d" % n) for n in range(5)]
 
@@ -298,7 +287,7 @@ class TestSeveralWaiters:
         first, second = pair
         data = b"x" * (4 * MIB)
         writing, reading = spawn(first.sendall, data), spawn(first.recv, 10)
-        sleep(0.001)
+        until_waiting(writing, reading)
         second.sendall(b"back")
         assert reading.get() == b"back" and not writing.dead
         received = 0
@@ -333,7 +322,7 @@ class TestClosing:
         get_hub().exception_stream = None
         readers = [spawn(first.recv, 1) for _ in range(2)]
         writer = spawn(first.sendall, b"x" * (16 * MIB))
-        sleep(0.001)
+        until_waiting(*readers, writer)
         fd = getattr(first, how)()
         for greenlet in [*readers, writer]:
             with pytest.raises(OSError) as caught:
@@ -372,7 +361,7 @@ class TestClosing:
         client, server = tcp
         server.setsockopt(standard.SOL_SOCKET, standard.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         reading = spawn(client.recv, 1)
-        sleep(0.001)
+        until_waiting(reading)
         get_hub().exception_stream = None
         server.close()
         with pytest.raises(ConnectionResetError):

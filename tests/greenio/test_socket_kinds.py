@@ -8,6 +8,7 @@ import socket as standard
 import struct
 
 import pytest
+from waiting import until_waiting
 
 from greenio import Timeout, get_hub, joinall, sleep, socket, spawn, ssl, subprocess
 from greenio.socket import create_connection, create_server, socketpair
@@ -397,7 +398,7 @@ def test_shutdown_wakes_those_who_wait(how):
         readers = [spawn(client.recv, 1) for _ in range(3)]
         writer = spawn(client.sendall, bytes(1 << 24))
         writer.reports_errors = False
-        sleep(0.002)
+        until_waiting(*readers, writer)
         client.shutdown(how)
         if how != standard.SHUT_WR:
             joinall(readers, timeout=5)
@@ -534,7 +535,7 @@ def test_a_unix_listener_that_is_busy(tmp_path):
         listener.listen(1)
         clients = [socket.socket(standard.AF_UNIX) for _ in range(8)]
         connecting = [spawn(sock.connect, listener.getsockname()) for sock in clients]
-        sleep(0.002)
+        until_waiting(*connecting[-2:])
         assert not all(greenlet.ready() for greenlet in connecting)
         with socket.socket(standard.AF_UNIX) as impatient:
             impatient.settimeout(0.005)

@@ -8,24 +8,14 @@ import threading
 
 import pytest
 from places import CERTIFICATE, KEY
+from waiting import until_waiting
 
 from greenio import Timeout, joinall, sleep, socket, spawn, ssl, subprocess
 
 
 @pytest.fixture
-def plain_pair():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        accepting = spawn(listener.accept)
-        client = socket.create_connection(listener.getsockname())
-        server, _ = accepting.get()
-    yield client, server
-    client.close()
-    server.close()
-
-
-@pytest.fixture
-def pair(plain_pair, client_context, server_context):
-    client, server = plain_pair
+def pair(tcp, client_context, server_context):
+    client, server = tcp
     serving = spawn(server_context.wrap_socket, server, server_side=True)
     made = client_context.wrap_socket(client, server_hostname="localhost"), serving.get()
     yield made
@@ -51,7 +41,7 @@ def test_there_and_back(pair):
     client, server = pair
     assert client.version().startswith("TLS") and client.getpeercert()["subject"] and client.cipher()
     reading = spawn(server.recv, 100)
-    sleep(0.001)
+    until_waiting(reading)
     client.sendall(b"hello")
     assert reading.get() == b"hello"
     buffer = bytearray(10)
@@ -68,7 +58,7 @@ def test_a_read_after_one_that_took_all_there_was(pair):
         server.sendall(b"one")
         assert client.recv(100) == b"one"
         reading = spawn(client.recv, 100)
-        sleep(0.001)
+        until_waiting(reading)
         server.sendall(b"two")
         server.sendall(b"three")
         assert reading.get() == b"two" and client.recv(100) == b"three"
@@ -106,7 +96,7 @@ def test_much_data_both_ways_at_once(pair):
     assert jobs[0].value == data == jobs[1].value
 
 
-def test_reading_and_writing_time_out(pair, plain_pair):
+def test_reading_and_writing_time_out(pair, tcp):
     client, server = pair
     client.settimeout(0.005)
     with pytest.raises(TimeoutError, match="read operation timed out"):
@@ -121,8 +111,8 @@ def test_reading_and_writing_time_out(pair, plain_pair):
         client.recv(1)
 
 
-def test_a_handshake_that_times_out_or_is_killed(plain_pair, client_context):
-    client, _ = plain_pair
+def test_a_handshake_that_times_out_or_is_killed(tcp, client_context):
+    client, _ = tcp
     client.settimeout(0.005)
     number = client.fileno()
     with pytest.raises(TimeoutError, match="handshake operation timed out"):
@@ -132,12 +122,12 @@ def test_a_handshake_that_times_out_or_is_killed(plain_pair, client_context):
 
 
 @pytest.mark.parametrize("how", ["kill", "timeout"])
-def test_killed_in_the_handshake(plain_pair, server_context, how):
-    client, server = plain_pair
+def test_killed_in_the_handshake(tcp, server_context, how):
+    client, server = tcp
     number = server.fileno()
     if how == "kill":
         job = spawn(server_context.wrap_socket, server, server_side=True)
-        sleep(0.001)
+        until_waiting(job)
         job.kill()
     else:
         with pytest.raises(Timeout):
@@ -148,15 +138,15 @@ def test_killed_in_the_handshake(plain_pair, server_context, how):
     assert client.recv(10) == b""
 
 
-def test_a_peer_that_does_not_speak_tls(plain_pair, server_context):
-    client, server = plain_pair
+def test_a_peer_that_does_not_speak_tls(tcp, server_context):
+    client, server = tcp
     client.sendall(b"GET / HTTP/1.0\r\n\r\n")
     with pytest.raises(ssl.SSLError):
         server_context.wrap_socket(server, server_side=True)
 
 
-def test_a_certificate_that_is_not_trusted(plain_pair, server_context):
-    client, server = plain_pair
+def test_a_certificate_that_is_not_trusted(tcp, server_context):
+    client, server = tcp
     serving = spawn(server_context.wrap_socket, server, server_side=True)
     serving.reports_errors = False
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -190,7 +180,7 @@ def test_closed_in_another_greenlet(pair):
     client, _ = pair
     reading = spawn(client.recv, 10)
     reading.reports_errors = False
-    sleep(0.001)
+    until_waiting(reading)
     client.close()
     with pytest.raises(OSError):
         reading.get()
@@ -216,12 +206,12 @@ def test_a_wrapped_listener(client_context, server_context):
             serving.get()
 
 
-def test_sni_alpn_and_sessions(plain_pair, client_context, server_context):
+def test_sni_alpn_and_sessions(tcp, client_context, server_context):
     names = []
     server_context.sni_callback = lambda sock, name, context: names.append((type(sock), name)) and None
     server_context.set_alpn_protocols(["http/1.1", "h2"])
     client_context.set_alpn_protocols(["h2"])
-    client, server = plain_pair
+    client, server = tcp
     serving = spawn(server_context.wrap_socket, server, server_side=True)
     with client_context.wrap_socket(client, server_hostname="localhost") as ours:
         with serving.get() as theirs:
@@ -232,11 +222,11 @@ def test_sni_alpn_and_sessions(plain_pair, client_context, server_context):
             assert ours.get_channel_binding("tls-unique") is not None
 
 
-def test_a_server_sees_the_clients_certificate(plain_pair, client_context, server_context):
+def test_a_server_sees_the_clients_certificate(tcp, client_context, server_context):
     server_context.verify_mode = ssl.CERT_REQUIRED
     server_context.load_verify_locations(CERTIFICATE)
     client_context.load_cert_chain(CERTIFICATE, KEY)
-    client, server = plain_pair
+    client, server = tcp
     serving = spawn(server_context.wrap_socket, server, server_side=True)
     with client_context.wrap_socket(client, server_hostname="localhost"):
         with serving.get() as theirs:

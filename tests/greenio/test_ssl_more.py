@@ -9,6 +9,7 @@ import struct
 
 import pytest
 from places import CERTIFICATE, KEY
+from waiting import some_turns, until_waiting
 
 from greenio import joinall, sleep, socket, spawn, ssl, subprocess
 
@@ -188,7 +189,8 @@ def test_a_write_that_must_read_first(connect):
     assert client.recv(1) == b"-"  # and what came with the handshake
     client._sslobj = Contrary(client._sslobj, [ssl.SSLWantReadError(2, "read")])
     writing = spawn(client.sendall, b"x")
-    sleep(0.002)
+    until_waiting(writing)
+    some_turns()
     assert not writing.ready()
     server.send(b"y")
     writing.get(timeout=5)
@@ -246,7 +248,7 @@ def test_several_writers_take_turns(connect):
 def test_a_writer_that_waits_for_its_turn_has_a_timeout(connect):
     client, _ = connect()
     first = spawn(client.sendall, bytes(1 << 23))
-    sleep(0.005)
+    until_waiting(first)
     client.settimeout(0.005)
     with pytest.raises(TimeoutError, match="write operation timed out"):
         client.send(b"x")
@@ -263,7 +265,7 @@ def test_closed_in_another_greenlet(connect, what):
     waiting = [spawn(calls[what]) for _ in range(2 if what != "unwrap" else 1)]
     for greenlet in waiting:
         greenlet.reports_errors = False
-    sleep(0.005)
+    until_waiting(*waiting)
     client.close()
     for greenlet in waiting:
         with pytest.raises(OSError):
@@ -282,7 +284,7 @@ def test_the_peer_goes_in_the_handshake(client_context, server_context, how, sid
         )  # fmt: skip
         handshake = spawn(context.wrap_socket, ours, **options)
         handshake.reports_errors = False
-        sleep(0.002)
+        until_waiting(handshake)
         assert not handshake.ready()
         if how == "reset":
             peer.setsockopt(standard_socket.SOL_SOCKET, standard_socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -13,6 +13,7 @@ from itertools import permutations
 
 import pytest
 from places import CERTIFICATE, KEY
+from waiting import until, until_waiting, waiting_in
 
 from greenio import Timeout, joinall, sleep, socket, spawn, ssl, subprocess
 from greenio.event import Event
@@ -51,21 +52,12 @@ def pair(request):
     theirs.close()
 
 
-def started(function, *args):
-    """A greenlet that waits in the call."""
-    job = spawn(function, *args)
-    job.reports_errors = False
-    sleep(0.001)
-    assert not job.ready(), (job.value, job.exception)
-    return job
-
-
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
 def test_one_record_for_several_readers(pair):
     ours, theirs = pair
-    jobs = [started(ours.recv, 10) for _ in range(3)]
+    jobs = [waiting_in(ours.recv, 10) for _ in range(3)]
     theirs.sendall(b"a" * 10 + b"b" * 10 + b"c")
     joinall(jobs, timeout=5)
     assert [job.value for job in jobs] == [b"a" * 10, b"b" * 10, b"c"]
@@ -99,7 +91,7 @@ def test_a_reader_is_ended_and_the_others_read(pair, how, which):
         with Timeout(0.01 if how == "out of time" and number == which else None, False):
             return ours.recv(2)
 
-    jobs = [started(read, number) for number in range(3)]
+    jobs = [waiting_in(read, number) for number in range(3)]
     if how == "killed":
         jobs[which].kill(block=False)
     else:
@@ -113,7 +105,7 @@ def test_a_reader_is_ended_and_the_others_read(pair, how, which):
 def test_lines_of_a_file_for_several(pair):
     ours, theirs = pair
     with ours.makefile("rb") as file:
-        jobs = [started(file.readline) for _ in range(2)]
+        jobs = [waiting_in(file.readline) for _ in range(2)]
         theirs.sendall(b"one\ntwo\n")
         assert [job.get(timeout=5) for job in jobs] == [b"one\n", b"two\n"]
 
@@ -121,7 +113,7 @@ def test_lines_of_a_file_for_several(pair):
 def test_a_timeout_holds_while_others_read(pair):
     ours, theirs = pair
     ours.settimeout(0.01)
-    jobs = [started(ours.recv, 1) for _ in range(2)]
+    jobs = [waiting_in(ours.recv, 1) for _ in range(2)]
     joinall(jobs, timeout=5)
     for job in jobs:
         with pytest.raises(TimeoutError, match="read operation timed out"):
@@ -196,7 +188,7 @@ class InGreenlets:
 
     def start(self, function, *args):
         job = spawn(outcome, function, *args)
-        sleep(0.001)
+        until_waiting(job)
         return lambda: job.get(timeout=5)
 
 
@@ -272,7 +264,7 @@ def test_greenlets_get_what_threads_get(scenario):
 def test_writers_take_turns(pair):
     """With threads the standard library sends a mixture that the peer cannot read."""
     ours, theirs = pair
-    jobs = [started(ours.sendall, letter * 300_000) for letter in (b"a", b"b", b"c")]
+    jobs = [waiting_in(ours.sendall, letter * 300_000) for letter in (b"a", b"b", b"c")]
     jobs.pop(1).kill()
     received = b""
     while len(received) < 600_000:
@@ -284,7 +276,7 @@ def test_writers_take_turns(pair):
 def test_all_late_data_is_read_through_tls(pair):
     """The standard library hands out what it cannot read, from the second call on."""
     ours, theirs = pair
-    reading = started(ours.recv, 4)
+    reading = waiting_in(ours.recv, 4)
     ours.shutdown(standard_socket.SHUT_WR)
     theirs.sendall(b"latelaterlatest")
     buffer = bytearray(5)
@@ -308,8 +300,8 @@ def test_nothing_is_sent_in_the_clear_after_the_end_of_reading(pair):
 def test_unwrapping_while_others_read(pair):
     """Whoever takes the peer's close_notify, everybody learns of it."""
     ours, theirs = pair
-    readers = [started(ours.recv, 10) for _ in range(2)]
-    ending = started(ours.unwrap)
+    readers = [waiting_in(ours.recv, 10) for _ in range(2)]
+    ending = waiting_in(ours.unwrap)
     assert theirs.recv(10) == b""
     assert theirs.unwrap() is theirs
     assert ending.get(timeout=5) is ours
@@ -321,7 +313,7 @@ def test_unwrapping_while_others_read(pair):
 def test_the_close_notify_is_taken_by_unwrap(pair):
     """The readers get the end, not what the peer sends afterwards in the clear."""
     ours, theirs = pair
-    readers = [started(ours.recv, 10) for _ in range(2)]
+    readers = [waiting_in(ours.recv, 10) for _ in range(2)]
     ending = spawn(theirs.unwrap)  # has sent it when the next one runs, and no reader has been woken yet
     unwrapping = spawn(ours.unwrap)
     joinall([ending, unwrapping, *readers], timeout=5, raise_error=True)
@@ -340,10 +332,10 @@ def test_data_that_comes_in_the_middle_of_unwrapping_goes_to_the_reader(pair, ea
             received.append(data)
 
     received = []
-    reading = started(read)
+    reading = waiting_in(read)
     if early:
         theirs.sendall(b"on the way")
-    ending = started(ours.unwrap)
+    ending = waiting_in(ours.unwrap)
     for _ in range(2 if early else 3):
         theirs.sendall(b"on the way")
         sleep(0.001)
@@ -354,7 +346,7 @@ def test_data_that_comes_in_the_middle_of_unwrapping_goes_to_the_reader(pair, ea
 
 def test_several_may_unwrap_at_once(pair):
     ours, theirs = pair
-    jobs = [started(ours.unwrap) for _ in range(3)]
+    jobs = [waiting_in(ours.unwrap) for _ in range(3)]
     theirs.unwrap()
     assert [job.get(timeout=5) for job in jobs] == [ours] * 3
     with pytest.raises(ValueError, match="No SSL wrapper"):
@@ -364,7 +356,7 @@ def test_several_may_unwrap_at_once(pair):
 def test_unwrapping_does_not_keep_writers_waiting(pair):
     """What they have to say comes too late: nothing may be sent after close_notify."""
     ours, theirs = pair
-    ending = started(ours.unwrap)
+    ending = waiting_in(ours.unwrap)
     with pytest.raises(ssl.SSLError):
         ours.send(b"too late")
     ending.kill()
@@ -379,7 +371,7 @@ def test_unwrapping_does_not_keep_writers_waiting(pair):
 def test_unwrapping_that_is_given_up(pair, how):
     ours, theirs = pair
     if how == "killed":
-        ending = started(ours.unwrap)
+        ending = waiting_in(ours.unwrap)
         ending.kill()
     else:
         ours.settimeout(0.01)
@@ -396,7 +388,7 @@ def test_unwrapping_that_is_given_up(pair, how):
 
 def test_closing_ends_everybody(pair):
     ours, _ = pair
-    jobs = [started(ours.recv, 10), started(ours.recv, 10), started(ours.unwrap)]
+    jobs = [waiting_in(ours.recv, 10), waiting_in(ours.recv, 10), waiting_in(ours.unwrap)]
     ours.close()
     joinall(jobs, timeout=5)
     assert [job.exception.errno for job in jobs] == [errno.EBADF] * 3
@@ -418,7 +410,7 @@ def test_a_handshake_by_two(version, names):
     """Reading and writing make it too; whoever takes its last message, the others go on."""
     ours, theirs = connected(version, handshake=False)
     with ours, theirs:
-        jobs = {name: started(HANDSHAKES[name], ours) for name in names}
+        jobs = {name: waiting_in(HANDSHAKES[name], ours) for name in names}
         peer = spawn(theirs.do_handshake)
         for name, job in jobs.items():
             if name != "read":
@@ -435,7 +427,7 @@ def test_a_handshake_by_two(version, names):
 def test_a_handshake_by_a_reader_who_is_killed():
     ours, theirs = connected(handshake=False)
     with ours, theirs:
-        reading, handshake = started(ours.recv, 1), started(ours.do_handshake)
+        reading, handshake = waiting_in(ours.recv, 1), waiting_in(ours.do_handshake)
         reading.kill()
         theirs.do_handshake()
         handshake.get(timeout=5)
@@ -455,7 +447,7 @@ def test_others_wait_while_a_callback_in_the_handshake_lets_them_run():
         connecting = spawn(client.wrap_socket, ours, server_hostname="localhost")
         handshake = spawn(theirs.do_handshake)
         inside.wait(5)
-        reading, writing = started(theirs.recv, 10), started(theirs.sendall, b"there")
+        reading, writing = waiting_in(theirs.recv, 10), waiting_in(theirs.sendall, b"there")
         go_on.set()
         joinall([connecting, handshake, writing], timeout=5, raise_error=True)
         with connecting.value as ours:
@@ -468,12 +460,11 @@ def test_authentication_is_asked_for_between_records(half_sent):
     ours, theirs = connected(standard.TLSVersion.TLSv1_3, client_certificate=True)
     size = 10_000_000
     with ours, theirs:
-        writing = started(theirs.sendall, bytes(size))
-        sleep(0.01)  # it has filled what there is to fill
+        writing = waiting_in(theirs.sendall, bytes(size))
         if half_sent == "by one who was ended":
             writing.kill()
-        asking = started(theirs.verify_client_post_handshake)
-        answered = started(theirs.recv, 10)
+        asking = waiting_in(theirs.verify_client_post_handshake)
+        answered = waiting_in(theirs.recv, 10)
 
         def read():
             data = b""
@@ -493,9 +484,9 @@ def test_authentication_after_the_handshake():
     """The reader answers, while others write."""
     ours, theirs = connected(standard.TLSVersion.TLSv1_3, client_certificate=True)
     with ours, theirs:
-        reading = [started(ours.recv, 4) for _ in range(2)]
+        reading = [waiting_in(ours.recv, 4) for _ in range(2)]
         theirs.verify_client_post_handshake()
-        asked = started(theirs.recv, 10)
+        asked = waiting_in(theirs.recv, 10)
         theirs.sendall(b"who are")
         joinall(reading, timeout=5)
         assert {job.value for job in reading} == {b"who ", b"are"}
@@ -529,7 +520,7 @@ def test_key_updates_while_one_reads_and_one_writes(command):
             with server.wrap_socket(accepted, server_side=True) as sock:
                 with sock.makefile("rb") as lines:
                     for number in range(5):
-                        reading = started(lines.readline)
+                        reading = waiting_in(lines.readline)
                         writing, counting = spawn(sock.sendall, b"x" * 1_000_000), spawn(count)
                         tell(command)
                         tell(b"line %d\n" % number)
@@ -568,8 +559,7 @@ def test_greenlets_of_several_threads_share_a_connection(pair):
     joinall([*sending, counting], timeout=30, raise_error=True)
     ending = spawn(theirs.unwrap)
     for thread in threads:
-        while thread.is_alive():
-            sleep(0.001)
+        until(lambda thread=thread: not thread.is_alive())
     assert sum(map(len, received)) == total
     ours.unwrap()
     ending.get(timeout=5)

@@ -13,10 +13,11 @@ import threading
 import time
 
 import pytest
+from waiting import until, until_waiting
 
 import greenio
 import greenio.os
-from greenio import Timeout, joinall, sleep, spawn, subprocess
+from greenio import Timeout, joinall, spawn, subprocess
 from greenio._descriptors import children, nowait
 from greenio.subprocess import PIPE, STDOUT, Popen, TimeoutExpired, check_call, check_output, run
 
@@ -92,8 +93,7 @@ def test_run_with_a_timeout_ends_the_process():
 def test_killed_in_the_middle_of_run(tmp_path):
     pid_file = tmp_path / "pid"
     job = spawn(run, f"echo $$ > {pid_file}; exec sleep 10", shell=True)
-    while not (pid_file.exists() and pid_file.read_text().strip()):
-        sleep(0.001)
+    until(lambda: pid_file.exists() and pid_file.read_text().strip())
     job.kill()
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid_file.read_text()), 0)
@@ -187,7 +187,7 @@ def test_waiting_works_without_pidfd(no_pidfd, ticks):
         with pytest.raises(Timeout), Timeout(0.01):
             process.wait()
         killing = spawn(process.wait)
-        sleep(0.001)
+        until_waiting(killing)
         killing.kill()
         process.kill()
         assert process.wait(5) == -signal.SIGKILL
@@ -301,7 +301,7 @@ def test_killed_in_the_middle_of_communicate():
     with pytest.raises(Timeout), Timeout(0.03):
         process.communicate()
     job = spawn(process.communicate)
-    sleep(0.01)
+    until_waiting(job)
     job.kill()
     assert process.communicate(timeout=10) == (b"one\ntwo\n", b"") and process.returncode == 0
 
@@ -318,7 +318,7 @@ def test_pipes_closed_under_a_reader():
     process = Popen(["sleep", "10"], stdout=PIPE, bufsize=0)
     reading = spawn(process.stdout.read, 1)
     reading.reports_errors = False
-    sleep(0.001)
+    until_waiting(reading)
     process.stdout.close()
     with pytest.raises(OSError):
         reading.get()
@@ -340,10 +340,10 @@ def test_links_are_called_once_at_the_end():
     process.unlink(print)
     process.unlink(print)
     process.wait()
-    sleep(0.01)
+    until(lambda: len(seen) == 2)
     assert seen == [process, process]
     process.rawlink(seen.append)  # after the end
-    sleep(0.01)
+    until(lambda: len(seen) == 3)
     assert len(seen) == 3
 
 
@@ -361,7 +361,7 @@ def test_communicate_with_a_child_that_another_greenlet_ends():
 
     with Popen(["sleep", "60"], stdout=PIPE, stderr=PIPE) as process:
         job = spawn(communicate, process)
-        sleep(0.01)
+        until_waiting(job)
         process.kill()
     job.join(10)
     assert job.successful() and process.returncode == -signal.SIGKILL

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from waiting import some_turns, until, until_waiting
 
 from greenio import (
     Greenlet,
@@ -117,7 +118,7 @@ def test_killed_while_it_waits_for_its_children():
             children.append(group.spawn(sleep, 10))
 
     job = spawn(parent)
-    sleep(0.001)
+    until_waiting(job)
     job.kill()
     assert isinstance(job.value, GreenletExit) and children[0].dead
 
@@ -223,7 +224,7 @@ def test_in_a_callback_it_says_so():
             errors.append(str(error))
 
     get_hub().run_callback(callback)
-    sleep(0.001)
+    until(lambda: errors)
     assert "on the hub greenlet" in errors[0]
 
 
@@ -274,7 +275,7 @@ def test_a_child_that_fails_and_is_interrupted_before_all_is_told(capfd):
             child = group.spawn(fails)
             sleep(0)
     assert child.dead and [str(error) for error in caught.value.exceptions] == ["of the child"]
-    sleep(0.02)
+    some_turns()
     assert capfd.readouterr().err == ""
 
 

@@ -10,6 +10,7 @@ from os import waitstatus_to_exitcode
 
 import pytest
 from hub import get_hub_if_exists
+from waiting import until, until_waiting
 
 import greenio
 from greenio import Timeout, get_hub, joinall, sleep, spawn
@@ -20,8 +21,7 @@ from greenio.threadpool import ThreadPool, ThreadPoolExecutor, count_threads
 
 def ended(pool):
     pool.kill()
-    while pool._threads:
-        sleep(0.001)
+    until(lambda: not pool._threads)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_spawn_waits_while_all_are_busy(pool):
     busy = [pool.spawn(gate.wait) for _ in range(2)]
     assert pool.full()
     third = spawn(pool.spawn, int)
-    sleep(0.005)
+    until_waiting(third)
     assert not third.ready() and "1 waiting to spawn" in repr(pool)
     fourth = spawn(pool.apply, int)
     sleep(0)
@@ -144,11 +144,9 @@ def test_size_and_maxsize(pool):
 def test_idle_threads_end():
     pool = ThreadPool(2, idle_task_timeout=0.01)
     pool.map(abs, range(10))
-    while pool._threads:
-        sleep(0.001)
+    until(lambda: not pool._threads)
     assert pool.size == 0 and pool.apply(int) == 0
-    while pool._threads:
-        sleep(0.001)
+    until(lambda: not pool._threads)
 
 
 def test_a_task_that_comes_while_the_thread_gives_up():
@@ -286,8 +284,7 @@ def test_more_calls_than_workers_and_cancelling():
     executor = ThreadPoolExecutor(1)
     running = executor.submit(gate.wait)
     waiting = [executor.submit(order.append, n) for n in range(3)]
-    while not running.running():
-        sleep(0.001)
+    until(running.running)
     assert not running.cancel() and waiting[1].cancel() and waiting[1].cancelled()
     gate.set()
     executor.shutdown()
@@ -303,8 +300,7 @@ def test_shutdown_really_waits_and_can_cancel():
     gate = threading.Event()
     executor = ThreadPoolExecutor(1)
     running, waiting = executor.submit(gate.wait), executor.submit(int)
-    while not running.running():
-        sleep(0.001)
+    until(running.running)
     executor.shutdown(wait=False, cancel_futures=True)
     assert waiting.cancelled() and not running.done()
     greenio.spawn_later(0.01, gate.set)
@@ -376,8 +372,7 @@ class TestWhatNobodyRefersToAnyMore:
         reference = weakref.ref(dropped)
         del dropped, submit
         gc.collect()
-        while reference() is not None or count_threads() > before:
-            sleep(0.001)
+        until(lambda: reference() is None and count_threads() <= before)
         assert sorted(done) == [1, 2]
 
     def test_one_that_was_not_made_to_the_end(self):

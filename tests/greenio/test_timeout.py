@@ -6,6 +6,7 @@ import weakref
 import greenlet
 import pytest
 from hub import Wait
+from waiting import until
 
 from greenio import Timeout, get_hub, joinall, sleep, spawn, with_timeout
 
@@ -265,8 +266,7 @@ class TestInASwitchOfItsOwn:
         ends = []
         bare = greenlet.greenlet(lambda: ends.append(self.switched_away()), get_hub())
         get_hub().run_callback(bare.switch)
-        while not bare.dead:
-            sleep(0.001)
+        until(lambda: bare.dead)
         assert ends == [0.01]
 
     def test_in_the_main_greenlet(self):

@@ -8,6 +8,7 @@ from threading import TIMEOUT_MAX
 
 import pytest
 from hub import Wait
+from waiting import until_waiting
 
 import greenio
 from greenio import Greenlet, Timeout, get_hub, killall, select, sleep, spawn
@@ -200,7 +201,7 @@ def test_times_that_the_standard_library_refuses_as_too_large(name, seconds):
 
 def test_the_longest_time():
     jobs = [spawn(Event().wait, TIMEOUT_MAX), spawn(sleep, TIMEOUT_MAX)]
-    sleep(0.001)
+    until_waiting(*jobs)
     assert not any(job.ready() for job in jobs)
     killall(jobs)
     with Timeout(TIMEOUT_MAX):

@@ -14,6 +14,7 @@ import time
 import warnings
 
 import pytest
+from waiting import until, until_waiting
 
 from greenio import get_hub, select, sleep, spawn, wait
 from greenio.os import closerange, dup2
@@ -92,7 +93,7 @@ def received_by(sock):
     """A socket that has received something stays registered."""
     ours, theirs = sock
     job = spawn(ours.recv, 1)
-    sleep(0.001)
+    until_waiting(job)
     theirs.send(b"1")
     assert job.get(timeout=5) == b"1"
 
@@ -139,7 +140,7 @@ def test_a_collected_listener():
     listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
     address = listener.getsockname()
     job = spawn(listener.accept)
-    sleep(0.001)
+    until_waiting(job)
     first = standard.create_connection(address)
     accepted = job.get(timeout=5)[0]
     kept = os.dup(listener.fileno())
@@ -219,7 +220,7 @@ def another_file_under_the_number_of(ours):
     ours.detach()
     new = socket(fileno=number)
     reader = spawn(new.recv, 10)
-    sleep(0.001)
+    until_waiting(reader)
     return new, plain, other, reader
 
 
@@ -228,7 +229,7 @@ def test_the_number_is_used_again_while_somebody_waits():
     ours, theirs = socketpair()
     old = spawn(ours.recv, 10)
     old.reports_errors = False
-    sleep(0.001)
+    until_waiting(old)
     new, plain, other, reader = another_file_under_the_number_of(ours)
     other.send(b"new")
     assert reader.get(timeout=5) == b"new"
@@ -320,9 +321,7 @@ def test_the_error_queue_is_what_is_waited_for():
     seen = []
     with get_hub().loop.io(sock.fileno(), 1) as watcher:
         watcher.start(seen.append, pass_events=True)
-        for _ in range(5):
-            sleep(0.001)
-        assert len(seen) > 1, "it fires for as long as it is so"
+        until(lambda: len(seen) > 1)  # it fires for as long as it is so
     sock.close()
 
 
@@ -332,7 +331,7 @@ def test_detached_when_the_number_is_another_threads():
     number = ours.fileno()
     old = spawn(ours.recv, 10)
     old.reports_errors = False
-    sleep(0.001)
+    until_waiting(old)
     waiting, received = threading.Event(), []
     os.close(number)
     plain, other = standard.socketpair()
@@ -367,7 +366,7 @@ def test_detached_while_it_is_selected():
     ours, theirs = socketpair()
     reader, selecting = spawn(ours.recv, 10), spawn(select.select, [ours.fileno()], [], [])
     reader.reports_errors = False
-    sleep(0.001)
+    until_waiting(reader, selecting)
     number = ours.detach()
     with pytest.raises(OSError) as caught:
         reader.get(timeout=5)

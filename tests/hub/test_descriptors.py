@@ -9,6 +9,7 @@ import tempfile
 import threading
 
 import pytest
+from waiting import in_thread, some_turns, until, until_waiting
 
 from greenio import Timeout, get_hub, joinall, kill, sleep, spawn
 from greenio.fileobject import FileObject
@@ -36,7 +37,7 @@ def test_the_number_is_used_again_by_another_file():
     again = socket(fileno=number)
     again.settimeout(5)
     reader = spawn(again.recv, 10)
-    sleep(0.001)
+    until_waiting(reader)
     other.send(b"new")
     assert reader.get(timeout=5) == b"new"
     ours.detach()
@@ -49,9 +50,9 @@ def test_closed_behind_a_waiting_reader():
     """The kernel forgets the registration: the waiter is not told, but it can be killed, and the loop goes on."""
     ours, theirs = plain_pair()
     reader = spawn(wait_read, ours)
-    sleep(0.001)
+    until_waiting(reader)
     os.close(ours.detach())
-    sleep(0.001)
+    some_turns()
     reader.kill(timeout=5)
     assert reader.dead
     theirs.close()
@@ -62,7 +63,7 @@ def test_closed_between_two_directions():
     ours, theirs = plain_pair()
     number = ours.fileno()
     reader = spawn(wait_read, number)
-    sleep(0.001)
+    until_waiting(reader)
     os.close(number)
     writer = spawn(wait_write, number, 5)
     get_hub().exception_stream = None
@@ -158,7 +159,7 @@ def test_two_socket_objects_on_one_descriptor():
     readers = [spawn(ours.recv, 1), spawn(second.recv, 1)]
     sleep(0)
     theirs.send(b"a")
-    sleep(0.001)
+    until(lambda: any(reader.ready() for reader in readers))
     theirs.send(b"b")
     assert sorted(g.get(timeout=5) for g in readers) == [b"a", b"b"]
     second.detach()
@@ -203,7 +204,7 @@ def test_both_directions_at_once():
     block = b"x" * 65536
     sent = spawn(ours.sendall, block * 50)
     received = spawn(ours.recv, 10)
-    sleep(0.001)
+    until_waiting(sent, received)
     theirs.sendall(b"back")
     assert received.get(timeout=5) == b"back"
     total = 0
@@ -223,7 +224,7 @@ def test_closing_wakes_the_waiters(direction):
             waiters = [spawn(ours.recv, 1) for _ in range(3)]
         else:
             waiters = [spawn(ours.sendall, b"x" * 10_000_000) for _ in range(3)]
-        sleep(0.001)
+        until_waiting(*waiters)
         ours.close()
         joinall(waiters, timeout=5)
     finally:
@@ -323,7 +324,7 @@ def test_a_stale_registration_does_not_hide_the_next_file():
         plain, other = plain_pair()
         os.dup2(plain.fileno(), number)  # closes the old file, without saying so
         reader = spawn(wait, number)
-        sleep(0.001)
+        some_turns()
         other.send(b"x")
         reader.get(timeout=5)
         assert os.read(number, 1) == b"x"
@@ -370,10 +371,10 @@ def test_a_watcher_hears_that_its_descriptor_is_closed():
     seen = []
     with get_hub().loop.io(ours.fileno(), 1) as watcher:
         watcher.start(lambda events: seen.append(events), pass_events=True)
-        sleep(0.001)
+        some_turns()
         number = ours.fileno()
         ours.close()
-        sleep(0.001)
+        until(lambda: seen)
         assert seen == [1 | 4]
         again, other = socketpair()
         assert number in (again.fileno(), other.fileno())
@@ -382,19 +383,10 @@ def test_a_watcher_hears_that_its_descriptor_is_closed():
         other.send(b"x")
         again.send(b"y")
         assert reader.get(timeout=5) == b"x" and other.recv(1) == b"y"
-        sleep(0.001)
+        some_turns()
         assert seen == [5], "it heard of the next file with the number"
     for sock in (theirs, again, other):
         sock.close()
-
-
-def in_thread(function):
-    """Run a function in a thread, while nothing else runs in this one; return what it returned."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(function()))
-    thread.start()
-    thread.join()
-    return results[0]
 
 
 @pytest.mark.parametrize("waiting", ["socket", "wait_read", "other object"])

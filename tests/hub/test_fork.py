@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from hub import Wait
+from waiting import until
 
 from greenio import get_hub, reinit, sleep, spawn
 
@@ -118,7 +119,7 @@ def test_a_timer_watcher_of_the_parent_does_not_fire_in_the_child():
         return fired, watcher.active
 
     assert in_child(look) == "([], False)"
-    sleep(0.02)
+    until(lambda: fired)
     assert fired == [1]
     watcher.close()
 

@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from waiting import until
 
 import greenio
 from greenio import Timeout, get_hub, sleep, spawn
@@ -156,8 +157,7 @@ def in_a_thread(function):
     outcomes = []
     thread = threading.Thread(target=lambda: outcomes.append(outcome_of(function)))
     thread.start()
-    while thread.is_alive():
-        sleep(0.001)
+    until(lambda: not thread.is_alive())
     return outcomes[0]
 
 

@@ -5,7 +5,6 @@ Where that is forgotten, the interpreter ends by a signal: so would this test ru
 
 import contextlib
 import gc
-import io
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import greenlet as greenlet_module
 import pytest
 from hub import InvalidSwitchError, InvalidThreadUseError, Wait
 from places import CHECKOUT
+from waiting import in_thread, until, until_waiting
 
 from greenio import Greenlet, GreenletExit, Timeout, get_hub, sleep, spawn, spawn_later, spawn_raw, wait_any
 from greenio.event import Event
@@ -27,23 +27,6 @@ from greenio.socket import socketpair
 HEADERS = CHECKOUT / "hub"
 
 
-@pytest.fixture
-def errors():
-    stream = get_hub().exception_stream = io.StringIO()
-    yield stream
-    del get_hub().__dict__["_exception_stream"]
-
-
-def in_thread(function):
-    """Call a function in a thread of its own, and return what it returned."""
-    returned = []
-    thread = threading.Thread(target=lambda: returned.append(function()))
-    thread.start()
-    thread.join(30)
-    assert not thread.is_alive()
-    return returned[0]
-
-
 class Granted:
     """A greenlet of another thread that is killed when it was granted something, and before it has heard of that."""
 
@@ -52,7 +35,7 @@ class Granted:
 
         def thread():
             greenlet = spawn(wait)
-            sleep(0.001)
+            until_waiting(greenlet)
             asked.set()
             granted.wait(10)
             greenlet.kill(block=gone)
@@ -274,8 +257,7 @@ class TestWatchersInTheReadyQueue:
         with loop.async_() as watcher:
             watcher.send()
             watcher.start(fired.append, 1)
-            sleep(0.005)
-            assert fired == [1]
+            until(lambda: fired == [1])
 
     @pytest.mark.parametrize("method", ["close", "stop"])
     def test_closed_or_stopped_while_due(self, method):
@@ -405,7 +387,7 @@ class TestGreenletsOwnMethods:
         for greenlet in made:
             if not greenlet.dead:
                 get_hub().throw_soon(greenlet, GreenletExit)
-        sleep(0.01)
+        until(lambda: all(greenlet.dead for greenlet in made))
 
 
 class TestTheHub:

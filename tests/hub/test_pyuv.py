@@ -1,11 +1,11 @@
 """pyuv handles on the hub's loop fire while greenlets run, and cannot take the hub down."""
 
-import io
 import socket as standard
 import sys
 
 import pytest
 from hub import Wait, pyuv
+from waiting import until
 
 from greenio import get_hub, getcurrent, sleep, spawn
 from greenio.socket import socketpair
@@ -14,13 +14,6 @@ from greenio.socket import socketpair
 @pytest.fixture
 def uv():
     return get_hub().loop.uv
-
-
-@pytest.fixture
-def errors():
-    stream = get_hub().exception_stream = io.StringIO()
-    yield stream
-    del get_hub().__dict__["_exception_stream"]
 
 
 def closed(handle):
@@ -110,7 +103,7 @@ def test_greenlets_are_served_meanwhile(uv):
 def test_errors_of_callbacks_go_to_handle_error(uv, errors):
     timer = pyuv.Timer(uv)
     timer.start(lambda handle: 1 / 0, 0.001, 0)
-    sleep(0.01)
+    until(errors.getvalue)
     assert "ZeroDivisionError" in errors.getvalue()
     closed(timer)
 
@@ -118,7 +111,7 @@ def test_errors_of_callbacks_go_to_handle_error(uv, errors):
 def test_blocking_in_a_callback_is_a_named_error(uv, errors):
     timer = pyuv.Timer(uv)
     timer.start(lambda handle: sleep(1), 0.001, 0)
-    sleep(0.01)
+    until(errors.getvalue)
     assert "BlockingSwitchOutError" in errors.getvalue()
     closed(timer)
 

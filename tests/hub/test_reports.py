@@ -13,6 +13,7 @@ import traceback
 
 import pytest
 from hub import repeats
+from waiting import until
 
 from greenio import get_hub, sleep, spawn, spawn_raw
 from greenio.event import Event
@@ -21,14 +22,6 @@ from greenio.lock import Semaphore
 
 def fail(what="failed"):
     raise LookupError(what)
-
-
-@pytest.fixture
-def errors():
-    stream = get_hub().exception_stream = io.StringIO()
-    yield stream
-    get_hub()._repeats.tell_rest()
-    del get_hub()._exception_stream
 
 
 # --- where they cannot be written -------------------------------------------------------------------------------
@@ -54,7 +47,7 @@ def test_a_report_that_cannot_be_written_ends_nobody(monkeypatch, stream, start)
     stream = get_hub().exception_stream = stream()
     try:
         start(fail)
-        sleep(0.001)
+        until(lambda: told)
     finally:
         del get_hub()._exception_stream
         with contextlib.suppress(BrokenPipeError):
@@ -107,7 +100,7 @@ def test_a_traceback_that_cannot_be_had_is_left_out(monkeypatch, errors):
 
 def test_a_callback_that_failed_is_named(errors):
     get_hub().run_callback(fail, "once")
-    sleep(0.001)
+    until(errors.getvalue)
     assert repr(fail) in errors.getvalue()
 
 
@@ -116,7 +109,7 @@ def test_a_callback_that_blocks_is_named(errors):
         sleep(1)
 
     get_hub().run_callback(blocks)
-    sleep(0.001)
+    until(errors.getvalue)
     assert "hub greenlet, at " in errors.getvalue() and repr(blocks) in errors.getvalue().splitlines()[-3]
 
 
@@ -132,7 +125,7 @@ def test_a_finalizer_on_the_hub_greenlet_that_blocks_is_named(monkeypatch):
     greenlet = spawn(Held)
     greenlet.rawlink(lambda source: None)
     del greenlet  # its value goes with it, when the hub is done with it
-    sleep(0.001)
+    until(lambda: told)
     gc.collect()
     assert len(told) == 1 and "ran in passing: " in told[0] and "__del__" in told[0] and __file__ in told[0]
 
@@ -147,10 +140,9 @@ def test_errors_that_are_alike_are_counted(errors, monkeypatch):
     monkeypatch.setattr(get_hub(), "handle_error", lambda *args: (handled.append(args), handle_error(*args)))
     for number in range(51):
         spawn(fail, number)
-    sleep(0.01)
+    until(lambda: len(handled) == 51)
     assert len(handled) == 51 and errors.getvalue().count("Traceback") == 1
-    while "more like it" not in errors.getvalue():
-        sleep(0.01)
+    until(lambda: "more like it" in errors.getvalue())
     last = errors.getvalue().splitlines()[-2]
     assert last.startswith("… and 50 more like it in 0.1 s: LookupError at ") and last.endswith(" in fail")
     sleep(0.06)
@@ -172,7 +164,7 @@ def test_errors_of_other_places_are_told(errors):
     spawn(fail)
     spawn(other)
     spawn(caused)
-    sleep(0.001)
+    until(lambda: errors.getvalue().count("failed with") == 3)
     assert errors.getvalue().count("failed with") == 3
     get_hub()._repeats.tell_rest()
     assert "more like it" not in errors.getvalue()

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from hub import Wait
+from waiting import until
 
 from greenio import Timeout, get_hub, getcurrent, signal_handler, sleep, spawn
 
@@ -88,7 +89,7 @@ def test_cancel_brings_back_what_was_there_before(usr1):
     signal.signal(usr1, lambda *args: seen.append("python"))
     watched = signal_handler(usr1, seen.append, "greenio")
     os.kill(os.getpid(), usr1)
-    sleep(0.02)
+    until(lambda: seen)
     watched.cancel()
     os.kill(os.getpid(), usr1)
     sleep(0)

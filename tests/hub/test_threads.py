@@ -7,29 +7,10 @@ import weakref
 
 import pytest
 from hub import HubDestroyed, InvalidThreadUseError, LoopExit, Wait, get_hub_if_exists
+from waiting import in_thread, until
 
 from greenio import Greenlet, Timeout, get_hub, joinall, sleep, spawn
 from greenio.socket import socketpair
-
-
-def in_thread(function, *args):
-    """Run a function in a new thread; return its result, or raise what it raised."""
-    outcome = []
-
-    def run():
-        try:
-            outcome.append((function(*args), None))
-        except BaseException as error:
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(30)
-    assert not thread.is_alive()
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return result
 
 
 def test_each_thread_has_its_own_hub():
@@ -202,7 +183,7 @@ def test_a_failing_callback_from_a_thread_is_reported():
     hub.handle_error = lambda *args: reported.append(args[1])
     try:
         in_thread(lambda: hub.run_callback_threadsafe(lambda: 1 / 0))
-        sleep(0.001)
+        until(lambda: reported)
     finally:
         del hub.handle_error
     assert reported == [ZeroDivisionError]
@@ -239,8 +220,7 @@ def test_kill_and_join_from_another_thread():
     thread = threading.Thread(target=work)
     thread.start()
     greenlet.join(10)
-    while not done:
-        sleep(0.001)
+    until(lambda: done)
     thread.join()
     assert done == [True]
 
@@ -263,8 +243,7 @@ def test_wait_in_a_thread_for_a_greenlet_of_another():
     def started():
         thread = threading.Thread(target=elsewhere)
         thread.start()
-        while not results and thread.is_alive():
-            sleep(0.001)
+        until(lambda: results or not thread.is_alive())
         thread.join()
 
     # The wait belongs to the greenlet that makes it.
@@ -294,8 +273,7 @@ def test_a_socket_shared_by_two_threads():
     mine = spawn(read)
     sleep(0.01)
     theirs.sendall(b"y")
-    while len(received) + mine.ready() < 2:
-        sleep(0.001)
+    until(lambda: len(received) + mine.ready() == 2)
     thread.join()
     assert sorted([*received, mine.value]) == [b"x", b"y"]
     ours.close()

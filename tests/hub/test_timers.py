@@ -9,6 +9,7 @@ import time
 
 import hub.loop
 import pytest
+from waiting import some_turns, until
 
 import greenio
 from greenio import Timeout, get_hub, select, sleep, spawn, spawn_later
@@ -148,9 +149,7 @@ def test_timers_fire_in_the_order_in_which_they_are_due():
     for name in again:
         due.start(name, seconds[name])
     left = {name for name in range(3000) if name not in stopped or name in again}
-    with Timeout(30):
-        while len(due.fired) < len(left):
-            sleep(0.001)
+    until(lambda: len(due.fired) >= len(left))
     sleep(0.02)
     due.check(left)
 
@@ -302,6 +301,7 @@ def test_a_timer_that_is_started_when_it_has_fired_calls_back_once(again):
         end = time.monotonic() + 0.005
         while time.monotonic() < end:
             pass  # both of them fire at once
-        sleep(0.02)
+        until(lambda: calls)
+        some_turns()
         assert pending == [True] and calls == ["second"]
         assert not timer.pending

@@ -1,7 +1,6 @@
 """Parking and waking by hand: Wait, Waiter, callbacks, hub.join, LoopExit and what it tells."""
 
 import gc
-import io
 import re
 import weakref
 
@@ -15,16 +14,10 @@ from hub import (
     Wait,
     Waiter,
 )  # fmt: skip
+from waiting import some_turns, until
 
 from greenio import GreenletExit, Timeout, get_hub, getcurrent, kill, sleep, spawn, spawn_raw
 from greenio.socket import socketpair
-
-
-@pytest.fixture
-def errors():
-    stream = get_hub().exception_stream = io.StringIO()
-    yield stream
-    del get_hub().__dict__["_exception_stream"]
 
 
 class TestWait:
@@ -86,7 +79,7 @@ class TestWait:
 
     def test_not_on_the_hub(self, errors):
         get_hub().run_callback(Wait)
-        sleep(0.001)
+        until(errors.getvalue)
         assert "BlockingSwitchOutError" in errors.getvalue()
 
     def test_it_is_dropped_with_its_greenlet(self):
@@ -150,7 +143,7 @@ class TestWait:
         sleep(0)
         gc.collect()
         theirs.sendall(b"here")
-        sleep(0.001)
+        until(lambda: received)
         assert received == [b"here"]
         ours.close()
         theirs.close()
@@ -253,13 +246,13 @@ class TestCallbacks:
         callback.stop()
         callback.stop()
         assert not callback.pending and "stopped" in repr(callback)
-        sleep(0.001)
+        some_turns()
 
     def test_stopped_by_an_earlier_one(self):
         seen = []
         get_hub().run_callback(lambda: second.stop())
         second = get_hub().run_callback(seen.append, 1)
-        sleep(0.001)
+        some_turns()
         assert seen == []
 
     def test_one_that_makes_another_does_not_starve_the_rest(self):
@@ -270,18 +263,17 @@ class TestCallbacks:
             callback[0] = hub.run_callback(again)
 
         callback = [hub.run_callback(again)]
-        sleep(0.005)
+        until(lambda: len(count) > 5)
         callback[0].stop()
-        assert len(count) > 5
 
     def test_errors_are_reported_and_the_hub_goes_on(self, errors):
         get_hub().run_callback(lambda: 1 / 0)
-        sleep(0.001)
+        until(errors.getvalue)
         assert "ZeroDivisionError" in errors.getvalue()
 
     def test_blocking_in_one_is_a_named_error(self, errors):
         get_hub().run_callback(sleep, 1)
-        sleep(0.001)
+        until(errors.getvalue)
         assert "BlockingSwitchOutError" in errors.getvalue() and "spawn a greenlet" in errors.getvalue()
 
     @pytest.mark.parametrize("method", ["run_callback", "run_callback_threadsafe"])
@@ -355,7 +347,7 @@ class TestLoopExit:
     def test_only_the_main_greenlet_is_told(self):
         """Others may wait for ever; they are not errors as long as the main greenlet has something to do."""
         stuck = spawn(lambda: Wait("nothing").park())
-        sleep(0.002)
+        some_turns()
         assert not stuck.dead
         stuck.kill()
 

@@ -1,7 +1,6 @@
 """gevent's watchers: each kind fires, stops, closes, and says what it is."""
 
 import gc
-import io
 import os
 import signal
 import subprocess
@@ -11,21 +10,15 @@ import weakref
 
 import pytest
 from hub import ConcurrentObjectUseError, InvalidThreadUseError, Wait
+from waiting import some_turns, until
 
-from greenio import Timeout, get_hub, sleep, spawn
+from greenio import get_hub, sleep, spawn
 from greenio.socket import socketpair
 
 
 @pytest.fixture
 def loop():
     return get_hub().loop
-
-
-@pytest.fixture
-def errors():
-    stream = get_hub().exception_stream = io.StringIO()
-    yield stream
-    del get_hub().__dict__["_exception_stream"]
 
 
 def fires(watcher, trigger=None):
@@ -48,9 +41,7 @@ class TestEachKind:
         seen = []
         with loop.timer(0.001, 0.001) as timer:
             timer.start(seen.append, 1)
-            with Timeout(30):
-                while len(seen) < 3:
-                    sleep(0.001)
+            until(lambda: len(seen) >= 3)
             assert timer.active and timer.repeat == 0.001
             timer.stop()
             count = len(seen)
@@ -65,7 +56,7 @@ class TestEachKind:
             assert timer.active
         with loop.timer(30, 0.001) as timer:
             timer.again(seen.append, 2)
-            sleep(0.005)
+            until(lambda: seen)
         assert 2 in seen
 
     def test_a_timer_must_make_sense(self, loop):
@@ -99,9 +90,7 @@ class TestEachKind:
         seen = []
         with loop.io(ours.fileno(), 1) as watcher:
             watcher.start(seen.append, 1)
-            with Timeout(30):
-                while len(seen) < 3:
-                    sleep(0.001)
+            until(lambda: len(seen) >= 3)
         ours.close()
         theirs.close()
 
@@ -114,12 +103,12 @@ class TestEachKind:
         with loop.io(ours.fileno(), 1) as first, loop.io(ours.fileno(), 2) as second:
             first.start(seen.append, "read")
             second.start(lambda: (seen.append("write"), second.stop()))
-            sleep(0.001)
+            until(lambda: seen)
+            some_turns()
             assert seen == ["write"]
             theirs.sendall(b"xy")
             assert reader.get(timeout=30) == b"x"
-            sleep(0.001)
-            assert "read" in seen
+            until(lambda: "read" in seen)
         ours.close()
         theirs.close()
 
@@ -131,9 +120,7 @@ class TestEachKind:
             with pytest.raises(ValueError, match="stop it"):
                 watcher.fd = theirs.fileno()
             watcher.events = 2
-            with Timeout(30):
-                while not seen:
-                    sleep(0.001)
+            until(lambda: seen)
             watcher.stop()
             watcher.fd = theirs.fileno()
             fires(watcher)
@@ -201,9 +188,7 @@ class TestEachKind:
             seen = []
             watcher.start(seen.append, 1)
             process.communicate(b"\n", timeout=30)
-            with Timeout(30):
-                while not seen:
-                    sleep(0.001)
+            until(lambda: seen)
             assert watcher.rpid == process.pid
 
     @pytest.mark.parametrize("pid", [0, -1])
@@ -376,22 +361,21 @@ def test_feed_calls_back_at_once(loop):
 def test_errors_of_callbacks_are_reported(loop, errors):
     with loop.timer(0.001) as timer:
         timer.start(lambda: 1 / 0)
-        sleep(0.005)
+        until(errors.getvalue)
     assert "ZeroDivisionError" in errors.getvalue() and "timer watcher" in errors.getvalue()
 
 
 def test_blocking_in_a_callback_is_a_named_error(loop, errors):
     with loop.timer(0.001) as timer:
         timer.start(sleep, 1)
-        sleep(0.005)
+        until(errors.getvalue)
     assert "BlockingSwitchOutError" in errors.getvalue() and "spawn a greenlet" in errors.getvalue()
 
 
 def test_closing_in_its_own_callback(loop):
     watcher = loop.timer(0.001, 0.001)
     watcher.start(watcher.close)
-    sleep(0.005)
-    assert "closed" in repr(watcher)
+    until(lambda: "closed" in repr(watcher))
 
 
 def test_stopped_after_it_fired_and_before_it_ran(loop):

@@ -31,7 +31,8 @@ class Gone:
 
 
 def work():
-    time.sleep(0.005)
+    while threading.main_thread().is_alive():  # until the interpreter ends, and waits for this thread
+        time.sleep(0.001)
     main = sys.modules["__main__"]
     print("in a thread:", main.__name__, main.__dict__ is globals(), pickle.loads(pickle.dumps(Thing(1))).value)
     print(threading.main_thread().is_alive())

@@ -15,20 +15,21 @@ tell("too many", time.sleep, 0, 0)
 begun = time.monotonic()
 time.sleep(0.002)
 print(0.002 <= time.monotonic() - begun < 5)
-order = []
+slept = []
 
 
 def sleeps(pause):
+    begun = time.monotonic()
     time.sleep(pause)
-    order.append(pause)
+    slept.append((pause, time.monotonic() - begun >= pause))
 
 
-threads = [threading.Thread(target=sleeps, args=(pause,)) for pause in (0.06, 0.03, 0.001)]
+threads = [threading.Thread(target=sleeps, args=(pause,)) for pause in (0.02, 0.01, 0.001)]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-print(order)
+print(sorted(slept))
 
 
 class Fraction:

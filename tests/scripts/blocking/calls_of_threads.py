@@ -98,6 +98,9 @@ def barrier_wait():
     measured(barrier.wait)
 
 
+begun, go_on = threading.Event(), threading.Event()
+
+
 @call("import of a module that another greenlet is importing")
 def import_twice():
     with tempfile.TemporaryDirectory() as folder:
@@ -105,9 +108,12 @@ def import_twice():
         importlib.invalidate_caches()
         sys.modules.pop("slow_to_import", None)
         with open(f"{folder}/slow_to_import.py", "w") as file:
-            file.write("import time\ntime.sleep(0.03)\ndone = True\n")
+            file.write("import calls_of_threads as calls\ncalls.begun.set()\ncalls.go_on.wait()\ndone = True\n")
+        begun.clear()
+        go_on.clear()
         spawn(importlib.import_module, "slow_to_import")
-        time.sleep(0.005)
+        begun.wait()
+        later(go_on.set)
         assert measured(importlib.import_module, "slow_to_import").done
         sys.path.remove(folder)
 
