@@ -1,4 +1,4 @@
-"""greenio beside gevent and bare greenlets: each operation in fresh processes, in turn; medians.
+"""A table of greenio beside gevent and bare greenlets: medians, each operation in fresh processes, in turn.
 
 pip install '.[bench]' && python benchmarks/compare.py [--rounds 5] [operation ...]
 """

@@ -2,15 +2,15 @@
 
 pip install '.[bench]' && python benchmarks/compare_io.py [--rounds 7] [--seconds 0.5] [row ...]
 
-The column "plain" is a server in C that does nothing but call the system (plain.c); for the transfers of 1 GiB, plain
-blocking sockets in Python.
+The column "plain" is a server in C that does nothing but call the system (plain.c). For the transfers of 1 GiB it is
+plain blocking sockets in Python.
 
-All servers of a row run at the same time, and are put under load in turn, again and again; the figures are medians of
-the rounds. What is counted is the CPU time of the server's process, in its own code and in the system's.
+All servers of a row run at the same time, and are put under load in turn, again and again. The figures are medians of
+the rounds. They count the CPU time of the server's process, in its own code and in the system's.
 
 Client and server share one processor, and the server's scheduling policy is SCHED_BATCH: it goes on when the client has
-sent all it can. So it finds many connections ready at a time, as a busy server does. A server that is quicker than its
-client would pay for a sleep with every message, and be the worse for being quick.
+sent all it can. So it finds many connections ready at a time, as a busy server does. Otherwise a server that is quicker
+than its client would pay for a sleep with every message, and look worse for being quick.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def start(library, kind):
 
 
 def measure(row, rounds, seconds):
-    """CPU microseconds a message: {library: median}."""
+    """CPU microseconds for each message: {library: median}."""
     _, kind, client, connections, size = ROWS[row]
     libraries = [*SERVERS, "plain"] if kind in ("echo", "udp") and PLAIN.exists() else SERVERS
     servers = {library: start(library, kind) for library in libraries}
@@ -93,7 +93,7 @@ def idle_memory(library):
 
     with start(library, "idle") as server:
         address = ("127.0.0.1", int(server.stdout.readline()))
-        # The first ones, so that what is made once is made.
+        # The first ones, so that everything that is made only once is there.
         socks = [socket.create_connection(address) for _ in range(10)]
         settle(server.pid)
         before = resident(server.pid)
@@ -107,7 +107,7 @@ def idle_memory(library):
 
 
 def settle(pid):
-    """Wait until a process has nothing to do any more."""
+    """Wait until a process has nothing left to do."""
     clock, before = cpu_clock(pid), -1
     while (now := time.clock_gettime(clock)) != before:
         before = now

@@ -1,7 +1,7 @@
 """Clients for servers.py: plain sockets and epoll, the same for every library.
 
-Each is a class: made with a port, it connects; `run(seconds)` returns how many messages came back; `close()` ends it.
-Between two runs nothing is under way.
+Each client is a class. It connects to the port that it is made with. `run(seconds)` returns the number of messages that
+came back, and `close()` ends it. Between two runs no message is under way.
 """
 
 import select
@@ -41,7 +41,7 @@ class Echo:
             sock.setblocking(False)
 
     def receive(self, sock):
-        """Receive what is there; return how much."""
+        """Receive the data that is there; return its length."""
         return len(sock.recv(BLOCK))
 
     def run(self, seconds):
@@ -89,7 +89,7 @@ class TLSEcho(Echo):
 
 
 class Datagrams:
-    """Keeps so many datagrams under way, on one socket."""
+    """Keeps a number of datagrams under way, on one socket."""
 
     def __init__(self, port, window, size):
         self.message = b"x" * size
@@ -117,7 +117,7 @@ class Datagrams:
 
 
 class Churn:
-    """Opens so many connections, sends a message on each, receives it, and the end of the connection; again."""
+    """Opens connections, sends a message on each, receives it and the end of the connection, and begins again."""
 
     def __init__(self, port, connections, size):
         self.port, self.connections = port, connections

@@ -1,4 +1,4 @@
-"""One operation of one library, in a process of its own: prints CPU microseconds (or bytes, or ms) an operation.
+"""One operation of one library, in a process of its own: prints CPU microseconds (or bytes, or ms) for each.
 
     python benchmarks/operations.py greenio|gevent|greenlet OPERATION
 

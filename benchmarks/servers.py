@@ -32,14 +32,14 @@ def tls_context(module):
 
 
 def echo(sock, address):
-    """Send back what comes, until the peer is done."""
+    """Send everything back, until the peer is done."""
     with contextlib.suppress(ConnectionError):
         while data := sock.recv(BLOCK):
             sock.sendall(data)
 
 
 def echo_once(sock, address):
-    """Send back what comes first; the server then closes the connection."""
+    """Send the first data back; the server then closes the connection."""
     with contextlib.suppress(ConnectionError):
         sock.sendall(sock.recv(BLOCK))
 
@@ -81,7 +81,7 @@ def tls_handler(library, handle):
 
 
 class Echo(asyncio.Protocol):
-    """Sends back what comes."""
+    """Sends everything back."""
 
     def connection_made(self, transport):
         self.transport = transport
@@ -91,7 +91,7 @@ class Echo(asyncio.Protocol):
 
 
 class EchoOnce(Echo):
-    """Sends back what comes first, and closes the connection."""
+    """Sends the first data back, and closes the connection."""
 
     def data_received(self, data):
         self.transport.write(data)

@@ -1,4 +1,4 @@
-"""How long importing and patching takes, greenio beside gevent: fresh processes, in turn; medians.
+"""How long importing and patching take, greenio beside gevent: medians of fresh processes, in turn.
 
 pip install '.[bench]' && python benchmarks/startup.py [--rounds 21]
 """
@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 
-# A process tells the CPU time that a statement took.
+# Each process prints the CPU time of one statement.
 MEASURE = """
 import sys, time
 {before}
@@ -16,7 +16,7 @@ started = time.process_time()
 {statement}
 print(time.process_time() - started)
 """
-#: What is shown -> what comes before, and what is measured; the library's name goes in.
+#: The title of a row -> a statement to run first, and the one to measure. The library's name goes in.
 ROWS = {
     "import": ("", "import {library}"),
     "import, and the hub made": ("", "import {library}; {library}.get_hub().loop; {library}.sleep(0)"),
@@ -37,7 +37,7 @@ def measure(library, before, statement):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Compare what importing and patching takes.")
+    parser = argparse.ArgumentParser(description="Compare how long importing and patching take.")
     parser.add_argument("--rounds", type=int, default=21, help="default: %(default)s")
     options = parser.parse_args()
     print("| milliseconds of CPU | greenio | gevent | gevent / greenio |\n| --- | --- | --- | --- |")

@@ -2,8 +2,8 @@
 
     python benchmarks/timer_accuracy.py [--count 200]
 
-What the system itself can do is the row of time.sleep(), so the machine should have nothing else to do. gevent is
-left out where it is not installed.
+The row of time.sleep() is the best that the system itself can do, so the machine should have nothing else to do. gevent
+is left out if it is not installed.
 """
 
 import argparse
@@ -14,7 +14,7 @@ SECONDS = (0.0001, 0.001, 0.005, 0.0105, 0.2)
 
 
 def waits_of(library):
-    """Name -> function(seconds) that waits for so long."""
+    """Name -> function(seconds) that waits for that time."""
     event_of_nobody = importlib.import_module(f"{library.__name__}.event").Event()
     ours, theirs = importlib.import_module(f"{library.__name__}.socket").socketpair()
 
@@ -46,7 +46,7 @@ def waits_of(library):
 
 
 def lateness(wait, seconds, count):
-    """How late `count` waits of so many seconds end, in microseconds; sorted."""
+    """How late `count` waits of `seconds` end, in microseconds; sorted."""
     late = []
     for _ in range(count):
         begun = time.monotonic()

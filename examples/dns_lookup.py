@@ -1,4 +1,4 @@
-"""Look many names up at once.
+"""Looks up many names at once.
 
 python examples/dns_lookup.py name ...
 """

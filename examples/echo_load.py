@@ -2,7 +2,7 @@
 
     python examples/echo_load.py --port 7000 --connections 50 --size 1024 --seconds 5
 
-Prints requests per second and how long they took. Every byte that comes back is compared.
+Prints requests per second, and how long requests took. Compares every byte that comes back.
 """
 
 import argparse
@@ -66,7 +66,7 @@ class Load:
         return time.monotonic() - begun
 
     def report(self, seconds):
-        """What came out, in words."""
+        """The results, as text."""
         if not self.latencies:
             return "no request was answered in time"
         ordered = sorted(self.latencies)
@@ -99,10 +99,10 @@ def main():
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=7000, help="default: %(default)s")
     parser.add_argument("--connections", type=positive(int), default=50, help="default: %(default)s")
-    parser.add_argument("--size", type=positive(int), default=1024, help="bytes a message (default: %(default)s)")
+    parser.add_argument("--size", type=positive(int), default=1024, help="bytes in a message (default: %(default)s)")
     parser.add_argument("--seconds", type=positive(float), default=5, help="default: %(default)s")
     load = Load(parser.parse_args())
-    # A failing client is told once, below, and not by its greenlet too.
+    # A failing client is reported once, below, and not by its greenlet as well.
     greenio.get_hub().exception_stream = None
     try:
         seconds = load.run()

@@ -27,7 +27,7 @@ class EchoServer(StreamServer):
                 self.received += len(data)
                 sock.sendall(data)
         except ConnectionError:
-            pass  # the client went away in the middle: nothing to tell anybody
+            pass  # the client went away in the middle: nothing to report
 
 
 def main():

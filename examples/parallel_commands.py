@@ -1,4 +1,4 @@
-"""Run several commands at once, and show their output, line by line, as it comes.
+"""Runs several commands at once, and shows their output, line by line, as it comes.
 
 python examples/parallel_commands.py ["command" ...]
 """

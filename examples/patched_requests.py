@@ -1,7 +1,7 @@
-"""Download many files at once with an ordinary threaded script: urllib, threads, a queue.
+"""Downloads many files at once with an ordinary threaded script: urllib, threads, a queue.
 
-Nothing in it but the first two lines knows of greenlets. It needs nothing beside the standard library, and starts its
-own server on loopback.
+Only the first two lines know of greenlets. It needs nothing but the standard library, and starts its own server on
+loopback.
 
 python examples/patched_requests.py [--files 40] [--at-once 20]
 """

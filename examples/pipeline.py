@@ -1,4 +1,4 @@
-"""A pipeline: stages that hand their work on through queues of limited size, so that none runs far ahead.
+"""A pipeline: its stages hand their work on through queues of limited size, so that none runs far ahead.
 
 python examples/pipeline.py [text ...]
 """
@@ -17,7 +17,7 @@ def read(lines, output):
     for line in lines:
         greenio.sleep(0.001)  # as if it came over a network
         output.put(line)
-    output.shutdown()  # what is in it can still be got
+    output.shutdown()  # its items can still be got
 
 
 def split(source, output):

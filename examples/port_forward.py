@@ -1,4 +1,4 @@
-"""Forward the connections to a port to another one: two greenlets for each.
+"""Forwards connections from one port to another: two greenlets for each.
 
 python examples/port_forward.py LISTEN_PORT HOST:PORT
 """
@@ -11,7 +11,7 @@ from greenio.socket import SHUT_WR, create_connection
 
 
 def copy(source, target):
-    """Copy what comes until the source has ended, and say so to the target."""
+    """Copy data until the source ends, and then end the target."""
     try:
         while data := source.recv(65536):
             target.sendall(data)

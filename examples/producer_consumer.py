@@ -1,4 +1,4 @@
-"""Two bare greenlets hand each other values: what switching is, without hub or loop.
+"""Shows what switching is, without hub or loop: two bare greenlets hand each other values.
 
 python examples/producer_consumer.py
 """

@@ -8,7 +8,7 @@ from greenio.taskgroup import ExceptionGroup
 
 
 def fetch(name, seconds):
-    """Stands for a request."""
+    """A stand-in for a request."""
     try:
         greenio.sleep(seconds)
     except greenio.GreenletExit:

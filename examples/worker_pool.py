@@ -13,7 +13,7 @@ from greenio.pool import Pool
 
 
 def job(number):
-    """Stands for a request to a slow server: waits, and sometimes fails."""
+    """A stand-in for a request to a slow server: waits, and sometimes fails."""
     greenio.sleep(random.uniform(0.01, 0.1))
     if random.random() < 0.05:
         raise ConnectionError(f"job {number} was refused")
