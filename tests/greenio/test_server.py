@@ -147,9 +147,10 @@ class TestLimits:
         assert len(spawned) == 1
 
     def test_stop_ends_bounded_handlers(self):
-        ended = []
+        begun, ended = [], []
 
         def handle(sock, address):
+            begun.append(1)
             try:
                 sock.recv(1)
             finally:
@@ -158,7 +159,7 @@ class TestLimits:
         server = StreamServer(("127.0.0.1", 0), handle, spawn=5)
         server.start()
         client = create_connection(server.address, timeout=30)
-        sleep(0.002)
+        until(lambda: begun)
         server.stop(timeout=0.001)
         assert ended == [1] and client.recv(1) == b""
         client.close()

@@ -14,7 +14,7 @@ import sys
 from places import SCRIPTS
 
 FOLDER = SCRIPTS / "patching"
-LIMIT = 15  # seconds for one scenario
+LIMIT = 40  # seconds for one scenario
 
 
 def names(file):
@@ -27,7 +27,7 @@ def names(file):
 def _run(file, *scenarios, env=None, python=()):
     return subprocess.run(
         [sys.executable, *python, str(FOLDER / "run.py"), file, str(LIMIT), *scenarios],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False, cwd=FOLDER,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110, check=False, cwd=FOLDER,
         env={**os.environ, **(env or {})},
     )  # fmt: skip
 
