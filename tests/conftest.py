@@ -191,6 +191,17 @@ def ticks():
 
 
 @pytest.fixture
+def until_ticks(ticks, tmp_path):
+    """Text for a shell, which ends when others have been running here: nobody finds it ended without having waited."""
+    from greenio import spawn
+
+    path = tmp_path / "others-ran"
+    telling = spawn(lambda: (until(lambda: len(ticks) >= 3), path.touch()))
+    yield f"while ! [ -e {path} ]; do sleep 0.01; done"
+    telling.kill()
+
+
+@pytest.fixture
 def threadpool():
     """A thread pool for the hub, whose threads end with the test."""
     from greenio.threadpool import ThreadPool

@@ -6,18 +6,15 @@ import threading
 from contextlib import suppress
 
 import pytest
+from processes import child
 from waiting import until, until_waiting
 
 import greenio
 from greenio import Timeout, get_hub, os, sleep, spawn, subprocess
 from greenio._descriptors import children
+from greenio.event import Event
 
 pytestmark = pytest.mark.usefixtures("threadpool")  # threads of its own for each test
-
-
-def child(code=0, seconds=0.01):
-    """A child that ends in a while, made without greenio."""
-    return standard.posix_spawn("/bin/sh", ["sh", "-c", f"sleep {seconds}; exit {code}"], {"PATH": "/usr/bin:/bin"})
 
 
 def sleeper():
@@ -51,9 +48,11 @@ def test_many_wait_for_any():
 
 
 def test_one_waits_for_any_and_another_for_one():
-    first, second = child(1, 0.02), child(2, 0.01)
+    returned = Event()
+    first, second = child(1, after=returned.wait), child(2)
     waiting = spawn(os.waitpid, first, 0)
     assert os.wait() == (second, 2 << 8)
+    returned.set()
     assert waiting.get() == (first, 1 << 8)
 
 
@@ -112,7 +111,8 @@ def test_waitid_finds_children_by_number_group_and_descriptor(ticks):
 
 
 def test_in_another_thread():
-    pids = [child(), child()]
+    # No greenlet runs in this thread meanwhile: they end by themselves.
+    pids = [standard.posix_spawn("/bin/sleep", ["sleep", "0.01"], {}) for _ in range(2)]
     found = []
 
     def look():
@@ -187,9 +187,9 @@ def test_a_handler_that_reaps_gets_nothing_that_is_waited_for(reaper):
     assert os.system("exit 3") == 3 << 8
     assert [subprocess.call(["sh", "-c", f"sleep 0.01; exit {code}"]) for code in (4, 5)] == [4, 5]
     assert os.popen("sleep 0.01; exit 6").close() == 6 << 8
-    pid = child(7, 0.05)
+    pid = child(7)
     assert os.waitpid(pid, 0) == (pid, 7 << 8)
-    pid = child(8, 0.05)
+    pid = child(8)
     assert os.waitid(standard.P_PID, pid, standard.WEXITED).si_status == 8
     assert reaper == []
 

@@ -13,6 +13,7 @@ import tty
 import warnings
 
 import pytest
+from processes import child
 from waiting import some_turns, until, until_waiting
 
 from greenio import Timeout, joinall, os, sleep, spawn, time
@@ -21,17 +22,6 @@ from greenio.fileobject import FileObjectPosix
 from greenio.socket import socketpair
 
 pytestmark = pytest.mark.usefixtures("threadpool")  # threads of its own for each test
-
-
-def child(code=0, seconds=0.02, end=None):
-    """A child, made without greenio, that ends when others have been running here for a while."""
-    command = "read line; " + (f"kill -{end} $$" if end else f"exit {code}")
-    reader, writer = standard.pipe()
-    actions = [(standard.POSIX_SPAWN_DUP2, reader, 0)]
-    pid = standard.posix_spawn("/bin/sh", ["sh", "-c", command], {"PATH": "/usr/bin:/bin"}, file_actions=actions)
-    standard.close(reader)
-    spawn(lambda: (sleep(seconds), standard.close(writer)))
-    return pid
 
 
 def test_sleep_lets_others_run(ticks):
@@ -313,7 +303,7 @@ def test_waitpid_gets_a_status_once(ticks, options):
 
 
 def test_wait_for_any(ticks):
-    pids = {child(seconds=0.01), child(seconds=0.02), child(seconds=0.03)}
+    pids = {child(after=lambda n=n: sleep(0.01 * n)) for n in range(1, 4)}
     found = {os.wait()[0], os.wait3(0)[0], os.waitpid(-1, 0)[0]}
     assert found == pids and ticks
     with pytest.raises(ChildProcessError):

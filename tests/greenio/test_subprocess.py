@@ -24,8 +24,8 @@ from greenio.subprocess import PIPE, STDOUT, Popen, TimeoutExpired, check_call, 
 PYTHON = sys.executable
 
 
-def test_run_and_its_like(ticks):
-    assert run(["sleep", "0.02"]).returncode == 0
+def test_run_and_its_like(ticks, until_ticks):
+    assert run(until_ticks, shell=True).returncode == 0
     assert ticks
     assert check_output(["echo", "hello"]) == b"hello\n" == run(["echo", "hello"], capture_output=True).stdout
     assert check_output("cat; exit 0", shell=True, input="text\n", text=True) == "text\n"
@@ -39,10 +39,12 @@ def test_run_and_its_like(ticks):
 
 
 def test_wait_and_poll(ticks):
-    process = Popen(["sleep", "0.02"])
+    process = Popen(["cat"], stdin=PIPE)
     assert process.poll() is None and not process.ready()
+    before = len(ticks)
+    spawn(lambda: (until(lambda: len(ticks) > before), process.stdin.close()))
     assert process.wait() == 0 == process.poll() == process.wait(0) and process.ready()
-    assert ticks and isinstance(process, standard.Popen)
+    assert isinstance(process, standard.Popen)
 
 
 def test_wait_times_out():
@@ -99,8 +101,8 @@ def test_killed_in_the_middle_of_run(tmp_path):
         os.kill(int(pid_file.read_text()), 0)
 
 
-def test_pipes_are_cooperative(ticks):
-    with Popen("echo one; sleep 0.02; echo two", shell=True, stdout=PIPE, stderr=STDOUT, text=True) as process:
+def test_pipes_are_cooperative(ticks, until_ticks):
+    with Popen(f"echo one; {until_ticks}; echo two", shell=True, stdout=PIPE, stderr=STDOUT, text=True) as process:
         assert [process.stdout.readline(), process.stdout.readline(), process.stdout.read()] == ["one\n", "two\n", ""]
     assert ticks
     with Popen(["cat"], stdin=PIPE, stdout=PIPE) as process:
@@ -178,8 +180,8 @@ def no_pidfd(request, monkeypatch):
     monkeypatch.setattr(os, "pidfd_open", refuse)
 
 
-def test_waiting_works_without_pidfd(no_pidfd, ticks):
-    assert run(["sleep", "0.02"]).returncode == 0 and ticks
+def test_waiting_works_without_pidfd(no_pidfd, ticks, until_ticks):
+    assert run(until_ticks, shell=True).returncode == 0 and ticks
     with Popen(["sleep", "10"]) as process:
         for timeout in (0, 0.01):
             with pytest.raises(TimeoutExpired):
@@ -384,8 +386,8 @@ def test_a_pipeline_passes_data_from_child_to_child():
     second.stdout.close()
 
 
-def test_descriptors_of_pipes_wait(ticks):
-    with Popen("sleep 0.02; cat", shell=True, stdin=PIPE, stdout=PIPE) as process:
+def test_descriptors_of_pipes_wait(ticks, until_ticks):
+    with Popen(f"{until_ticks}; cat", shell=True, stdin=PIPE, stdout=PIPE) as process:
         reader, writer = process.stdout.fileno(), process.stdin.fileno()
         assert os.get_blocking(reader) and os.get_blocking(writer)
         data = os.urandom(300_000)
@@ -453,7 +455,7 @@ def test_pipes_where_the_system_does_not_know_nowait(monkeypatch, ticks):
         assert reading.get() == data
 
 
-def test_a_command_s_pipe_waits(ticks):
-    with greenio.os.popen("sleep 0.02; echo hi") as pipe:
+def test_a_command_s_pipe_waits(ticks, until_ticks):
+    with greenio.os.popen(f"{until_ticks}; echo hi") as pipe:
         assert os.get_blocking(pipe.fileno()) and greenio.os.read(pipe.fileno(), 10) == b"hi\n"
     assert ticks

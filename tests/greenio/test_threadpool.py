@@ -10,7 +10,7 @@ from os import waitstatus_to_exitcode
 
 import pytest
 from hub import get_hub_if_exists
-from waiting import until, until_waiting
+from waiting import until, until_others_ran, until_waiting
 
 import greenio
 from greenio import Timeout, get_hub, joinall, sleep, spawn
@@ -31,19 +31,9 @@ def pool():
     ended(made)
 
 
-def test_runs_in_real_threads_while_greenlets_go_on(pool):
-    ticks = []
-
-    def tick():
-        while True:
-            ticks.append(1)
-            sleep(0.001)
-
-    ticking = spawn(tick)
+def test_runs_in_real_threads_while_greenlets_go_on(pool, ticks):
     assert pool.apply(threading.get_ident) != threading.get_ident()
-    pool.apply(time.sleep, (0.05,))
-    assert len(ticks) > 10
-    ticking.kill()
+    assert pool.apply(until_others_ran, (ticks,)) is True
 
 
 def test_spawn_and_its_result(pool):

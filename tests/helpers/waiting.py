@@ -49,6 +49,14 @@ def until_asleep(pid):
     until(is_asleep)
 
 
+def until_others_ran(ticks):
+    """Called in a thread: wait until a greenlet has added some to a list (the fixture `ticks`). True if it has."""
+    before, end = len(ticks), time.monotonic() + LIMIT
+    while len(ticks) < before + 10 and time.monotonic() < end:
+        time.sleep(0.001)
+    return len(ticks) >= before + 10
+
+
 def some_turns():
     """Let others run, and the loop look at everything, several times: what comes by itself has come."""
     for _ in range(3):
