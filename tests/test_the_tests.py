@@ -1,14 +1,21 @@
-"""The tests themselves: tests/README.md lists every file, with what its docstring begins with."""
+"""The tests themselves: tests/README.md lists every file, and a test's name says what holds."""
 
 import ast
 
 import pytest
 from places import TESTS
 
+FILES = sorted(path for folder in ("", "hub", "greenio") for path in (TESTS / folder).glob("test_*.py"))
 
-@pytest.mark.parametrize("folder", ["hub", "greenio", ""])
-def test_the_list_of_test_files_is_complete(folder):
+
+def test_the_list_of_test_files_is_complete():
     listed = (TESTS / "README.md").read_text().splitlines()
-    for path in sorted((TESTS / folder).glob("test_*.py")):
+    for path in FILES:
         about = ast.get_docstring(ast.parse(path.read_text())).split("\n\n")[0].replace("\n", " ")
         assert f"| `{path.name}` | {about} |" in listed
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_names_have_more_than_two_words(path):
+    names = [each.name for each in ast.walk(ast.parse(path.read_text())) if isinstance(each, ast.FunctionDef)]
+    assert not [name for name in names if name.startswith("test_") and len(name.split("_")) < 4]
