@@ -1,12 +1,12 @@
 """debugpy, the debugger behind VS Code and others; it lives in a package of its own, pydevd.
 
-A greenlet that stops at a breakpoint stops the whole native thread, as the debugger stops the whole process: what it
-waits with is native, and so are the debugger's own threads. If others ran meanwhile, they would miss their breakpoints,
-for CPython traces nothing in a thread that is in a trace function.
+A greenlet that stops at a breakpoint stops the whole native thread, just as the debugger stops the whole process. The
+debugger waits natively, and its own threads are native. Other greenlets could not run meanwhile without missing their
+breakpoints, because CPython traces nothing in a thread that is in a trace function.
 
-To the debugger each thread of the patched program is a thread, with a stack of its own, though they are greenlets.
-Up to CPython 3.11 it traces with sys.settrace(), which native threads have and greenlets have not: there the trace
-function is set anew at each switch.
+Each thread of the patched program is a thread to the debugger, with a stack of its own, although it is a greenlet. Up
+to CPython 3.11 the debugger traces with sys.settrace(), which belongs to native threads: there the trace function is
+set anew at each switch.
 
 See https://github.com/microsoft/debugpy.
 """
@@ -41,12 +41,12 @@ _PARTS = ("_pydev", "pydev", "debugpy")  # how the names of its modules begin
 
 
 def _modules():
-    """The debugger's modules that are there."""
+    """The debugger's modules that are loaded."""
     return [each for name, each in sys.modules.items() if each is not None and name.startswith(_PARTS)]
 
 
 class _Natively:
-    """A module of the standard library as the debugger is to see it: what it waits with is native."""
+    """A module of the standard library as the debugger is to see it: its ways to wait are native."""
 
     def __init__(self, module, **names):
         vars(self).update(names, _module=module)
@@ -74,7 +74,7 @@ def _where_threads_are_greenlets(adapt: Callable[[Any], None]) -> Callable[[Any]
 
 @_where_threads_are_greenlets
 def adapt(modules: Any) -> None:
-    """Give the debugger what is native. `modules`: the module in which it keeps those of the standard library."""
+    """Give the debugger native locks and threads. `modules`: the one with its modules of the standard library."""
     seen = {
         "threading": _Natively(
             threading, Lock=native.allocate_lock, RLock=native.RLock, Condition=NativeCondition, Event=NativeEvent
@@ -92,7 +92,7 @@ def adapt(modules: Any) -> None:
                 setattr(module, name, thread.get_ident)
             elif name in there and value is there[name]:
                 setattr(module, name, seen[name])
-    # The debugger knows by this name, and that of the file, that it is too early to ask which thread this is.
+    # By this name, and by the file's, the debugger knows that it is too early to ask which thread this is.
     function = thread.ThreadGreenlet._run
     function.__code__ = function.__code__.replace(co_name="_bootstrap", co_filename=threading.__file__)
     if "pydevd" in sys.modules:
@@ -100,7 +100,7 @@ def adapt(modules: Any) -> None:
 
 
 def _adapt_what_is_there():
-    """The debugger ran before patching: it started the program."""
+    """Adapt a debugger that ran before patching, because it started the program."""
     # In children that it follows, pydevd was the main module when its classes were made.
     kinds = {
         id(value)
@@ -114,7 +114,7 @@ def _adapt_what_is_there():
                 _make_native(each, name, value)
     _let_greenlets_be_traced(sys.modules["_pydev_bundle.pydev_monkey"])
     monitoring: Any = sys.modules.get("_pydevd_sys_monitoring.pydevd_sys_monitoring")
-    # Each greenlet is a thread now, and so the main one has to be looked at again.
+    # Each greenlet is a thread now, so the debugger has to look at the main one again.
     if hasattr(monitoring, "reset_thread_local_info"):
         monitoring.reset_thread_local_info()
 
@@ -141,7 +141,7 @@ def _make_event_native(event):
 
 
 def _let_greenlets_be_traced(monkey):
-    """Let what the debugger put in the place of what starts threads start greenlets. `monkey`: its module for that."""
+    """Let the debugger's own functions that start threads start greenlets. `monkey`: its module that replaces them."""
     for module in (sys.modules["_thread"], threading):
         for before in ("_original_start_new_thread", "_original_start_joinable_thread"):
             vars(module).pop(before, None)
@@ -162,14 +162,14 @@ def _let_greenlets_be_traced(monkey):
 
 @_where_threads_are_greenlets
 def adapt_threads(module: Any) -> None:
-    """Let the debugger's own threads be native. `module`: the one that has their class."""
+    """Let the debugger's own threads be native. `module`: the one that defines their class."""
     module.threading = _Natively(threading, Thread=LibraryThread)
     module.PyDBDaemonThread.__bases__ = (LibraryThread,)
 
 
 @_where_threads_are_greenlets
 def adapt_frames(constants: Any) -> None:
-    """Let the debugger find the stacks of greenlets. `constants`: the module that has what it finds stacks with."""
+    """Let the debugger find the stacks of greenlets. `constants`: the module with the function that finds stacks."""
     before = constants._current_frames
     for module in _modules():
         if vars(module).get("_current_frames") is before:
@@ -178,7 +178,7 @@ def adapt_frames(constants: Any) -> None:
 
 @_where_threads_are_greenlets
 def adapt_tracing(tracing: Any) -> None:
-    """Let each greenlet have a trace function of its own. `tracing`: the module that sets them."""
+    """Let each greenlet have a trace function of its own. `tracing`: the module that sets trace functions."""
     if hasattr(sys, "monitoring"):
         return
     get_debugger = sys.modules["_pydevd_bundle.pydevd_constants"].get_global_debugger
@@ -203,7 +203,7 @@ def adapt_tracing(tracing: Any) -> None:
         set_trace(mine.tracing_func)
 
     tracing._last_tracing_func_thread_local, tracing.SetTrace = mine, set_trace
-    # It starts one for what it does to all native threads.
+    # It starts a native thread for work on all native threads.
     tracing.thread = _Natively(
         sys.modules["_thread"], _original_start_new_thread=_native_start, allocate_lock=native.allocate_lock
     )

@@ -1,7 +1,7 @@
-"""kombu and celery, which ask in which kind of program they are, and know three: this is a fourth.
+"""kombu and celery, which ask in which kind of program they run, and know three kinds: this adds a fourth.
 
-kombu then waits with `select.select`, and celery for results in a greenlet that reads them for all others. celery's
-worker is not adapted: this is for programs that send tasks and wait for what comes back.
+In it kombu waits with `select.select`, and celery reads results in one greenlet for all others. celery's worker is not
+adapted: this is for programs that send tasks and wait for results.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def adapt(compat: Any) -> None:
     detect = compat._detect_environment
     compat._environment = ENVIRONMENT
     compat._detect_environment = detect_environment
-    # Those that were imported before took it by name.
+    # Modules that were imported before took it by name.
     for name in ("kombu.transport", "kombu.transport.mongodb", "celery.worker.consumer.consumer"):
         module: Any = sys.modules.get(name)
         if getattr(module, "_detect_environment", None) is detect:
@@ -43,7 +43,7 @@ def detect_environment() -> str:
 def adapt_eventio(eventio: Any) -> None:
     """Let kombu's poller wait cooperatively. `eventio`: the module kombu.utils.eventio.
 
-    It takes `select.select` by name: an import that came before patching has the one that blocks.
+    It takes `select.select` by name. If it was imported before patching, it has the one that blocks.
     """
     eventio._selectf = select.select
 
@@ -53,7 +53,7 @@ def adapt_results(asynchronous: Any) -> None:
 
     @asynchronous.register_drainer(ENVIRONMENT)
     class GreenletDrainer(asynchronous.greenletDrainer):  # type: ignore[misc,name-defined]  # whatever celery has
-        """Reads results, for all who wait for some, in a greenlet."""
+        """Reads results in one greenlet, for all that wait for some."""
 
         def spawn(self, function):
             started = spawn(function)

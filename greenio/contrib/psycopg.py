@@ -1,8 +1,8 @@
 """psycopg 3, whose compiled wait function would block the thread.
 
-It has one in Python as well, on `select.poll`, which is cooperative when that is patched. What psycopg does on Ctrl-C
-it does when a greenlet is killed, or its time is over, in the middle of a query, too: it cancels the query in the
-server and leaves a connection that can be used again; if the server does not answer within five seconds, a closed one.
+psycopg has such a function in Python as well, on `select.poll`, which is cooperative once that is patched. On Ctrl-C
+psycopg cancels the query in the server. It does the same when a greenlet is killed, or its time is over, in the middle
+of a query. The connection can be used again, unless the server does not answer within five seconds: it is closed then.
 
 See https://www.psycopg.org/psycopg3/docs/.
 """
@@ -28,6 +28,6 @@ def adapt(waiting: Any) -> None:
 def adapt_connection(connection: Any) -> None:
     """Let psycopg cancel queries whose greenlet is interrupted. `connection`: the module psycopg.connection."""
     interrupted = getattr(connection, "_INTERRUPTED", None)
-    # Where there is no such tuple, connections are left in the middle of the query: they have to be closed.
+    # Without such a tuple, connections are left in the middle of the query, and have to be closed.
     if isinstance(interrupted, tuple):
         connection._INTERRUPTED = (*interrupted, GreenletExit, Timeout)

@@ -1,12 +1,12 @@
 """psycopg2: a callback waits for the server, and lets greenlets run meanwhile.
 
-A greenlet that is killed, or whose time is over, in the middle of a query leaves a closed connection: psycopg2 closes
-it when the callback raises. The server goes on with the query until it notices: see its setting
-`client_connection_check_interval`. A connection must not be closed by one greenlet while another waits for its answer:
-psycopg2 holds a lock of the system for that long, and close() would stop the thread for ever.
+A greenlet that is killed in the middle of a query, or whose time is over, leaves a closed connection: psycopg2 closes
+it when the callback raises. The server goes on with the query until it notices; its setting
+`client_connection_check_interval` says how soon. A greenlet must not close a connection while another waits for its
+answer: psycopg2 holds a lock of the system for that long, and close() would stop the thread for ever.
 
-See https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries for what does not work then: COPY and
-large objects.
+COPY and large objects do not work with a callback:
+https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def adapt(extensions: Any) -> None:
 
 
 def wait_callback(connection: Connection, timeout: float | None = None) -> None:
-    """Wait until a connection has done what it was asked. Switches. Raises what psycopg2 raises, and TimeoutError.
+    """Wait until a connection has finished its request. Switches. Raises psycopg2's errors, and TimeoutError.
 
-    `timeout` in seconds (float), for each time it waits for the server.
+    `timeout`: how long each wait for the server may take, in seconds (float; None for ever).
     """
     from psycopg2 import OperationalError, extensions
 

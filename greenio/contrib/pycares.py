@@ -1,4 +1,4 @@
-"""pycares, which closes its channels in a thread of its own: that waits in C for what is under way, and must be native.
+"""pycares, which closes its channels in a thread of its own. That thread waits in C, and must be native.
 
 See https://github.com/saghul/pycares.
 """

@@ -1,8 +1,9 @@
 """pyzmq, whose sockets wait in C: for messages, for room, in poll(), in proxies, and at the end of their context.
 
-Whatever may wait is tried without waiting; then the greenlet waits until libzmq's descriptor of the socket says that
-something has happened. It says so once, to whoever asks the socket next: so whoever uses a socket tells the others that
-wait for it. As ever, one thread at a time uses a socket; that one sends and another receives is fine here.
+Each call is tried without waiting. If it would wait, the greenlet waits until the socket's descriptor, which libzmq
+makes, reports that something has happened. It reports that only once, to the next call that asks the socket. So each
+call on a socket tells the other greenlets that wait for it. As always with pyzmq, one thread at a time uses a socket;
+here one greenlet may send while another receives.
 
 A proxy forwards in Python, so that it ends cleanly when its greenlet does.
 
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["adapt", "adapt_monitored_queue"]
 
 _READ, _WRITE = 1, 2  # of watchers; zmq.POLLIN and zmq.POLLOUT are the same
-_BURST = 100  # how many messages a proxy takes from one side before it looks at the other
+_BURST = 100  # messages that a proxy takes from one side before it looks at the other
 
-_waiting: dict[int, Any] = {}  # address of a socket -> those who wait for it: pairs of the events and what wakes them
+_waiting: dict[int, Any] = {}  # address of a socket -> the waits for it: pairs of the events and the Event that is set
 
 
 def adapt(zmq: Any) -> None:
@@ -55,7 +56,7 @@ def adapt_monitored_queue(module: Any) -> None:
 
 
 def _replace(old, new):
-    """In the package, wherever it was taken by name."""
+    """Replace an object in the package, wherever it was taken by name."""
     for name, module in list(sys.modules.items()):
         if module is not None and name.partition(".")[0] == "zmq":
             for key, value in list(vars(module).items()):
@@ -65,7 +66,7 @@ def _replace(old, new):
 
 def _make_term(term):
     def cooperative(self):
-        # It lasts until all sockets are closed, by other greenlets perhaps, and have sent what they were given.
+        # It takes until all sockets are closed, perhaps by other greenlets, and have sent their messages.
         if self.closed or interpreter_ends() or getcurrent() is get_hub():
             return term(self)
         return get_hub().threadpool.apply(term, (self,))
@@ -79,7 +80,7 @@ def _named(function, before):
 
 
 class _Waits:
-    """What waits, made of what does not."""
+    """Calls that wait cooperatively, made of calls that do not wait."""
 
     def __init__(self, zmq):
         self.zmq = zmq
@@ -90,9 +91,9 @@ class _Waits:
     # --- waiting ---
 
     def wait(self, items, due):
-        """Wait until something may have happened to one of the items, or until `due` (time.monotonic(), or None).
+        """Wait until something may have happened to one of the items, or until `due` (a time.monotonic(), or None).
 
-        `items`: pairs of a socket or descriptor, and the events. Returns False if it is past that time. Switches.
+        `items`: pairs of a socket or descriptor, and the events. Returns False if that time is over. Switches.
         """
         left = None if due is None else due - time.monotonic()
         if left is not None and left <= 0:
@@ -114,14 +115,14 @@ class _Waits:
         return True
 
     def tell_others(self, socket):
-        """A socket was used: libzmq does not say again, to those who wait for it, what has happened to it."""
+        """After a call on a socket: wake the greenlets that wait for it, as libzmq does not report its events again."""
         waiting = _waiting.get(socket.underlying) if _waiting else None
         if not waiting:
             return
         try:
             events = socket.get(self.zmq.EVENTS)
         except self.errors:
-            events = -1  # they see for themselves
+            events = -1  # wake them all: they look themselves
         for wanted, happened in waiting:
             if wanted & events:
                 happened.set()
@@ -193,18 +194,19 @@ class _Waits:
                 self.tell_others(each)
             if found or not self.wait(sockets, due):
                 return found
-            if any(each.closed for each in own):  # for which libzmq has nothing to wait for
+            if any(each.closed for each in own):  # libzmq has no descriptor for it any more
                 raise self.errors(self.zmq.ENOTSOCK)
 
     # --- proxies ---
 
     def proxy(self, frontend, backend, capture=None):
-        """As zmq.proxy(): forward what comes from either side, for ever. Switches."""
+        """As zmq.proxy(): forward the messages of both sides, for ever. Switches."""
         self.proxy_steerable(frontend, backend, capture)
 
     def proxy_steerable(self, frontend, backend, capture=None, control=None):
         """As zmq.proxy_steerable(): until `control` says TERMINATE. Switches."""
-        pairs = [(frontend, backend, [0, 0]), (backend, frontend, [0, 0])]  # from, to, how many messages and bytes
+        # From, to, and the numbers of messages and bytes.
+        pairs = [(frontend, backend, [0, 0]), (backend, frontend, [0, 0])]
         if frontend.underlying == backend.underlying:
             del pairs[1]
         command = None
@@ -229,10 +231,10 @@ class _Waits:
                 self.poll(wanted)
 
     def obey(self, control, before, counts):
-        """Take a command. Returns the one that is to be obeyed from now on."""
+        """Receive a command. Returns the command that holds from now on."""
         command = self.native_recv(control, self.zmq.DONTWAIT)
         if command == b"STATISTICS":
-            # What came in at the front, what went out there, and the same at the back.
+            # In at the front, out at the front, in at the back, out at the back: messages and bytes of each.
             front, back = counts[0], counts[-1]
             numbers = [number for each in (front, back, back, front) for number in each]
             control.send_multipart([number.to_bytes(8, sys.byteorder) for number in numbers])

@@ -3,15 +3,15 @@
     from greenio import monkey
     monkey.patch_all()
 
-first thing in a program, or ``python -m greenio.monkey program.py``. Modules, from the bottom:
+stands at the top of a program, or ``python -m greenio.monkey program.py`` runs it patched. Modules, from the bottom:
 
-    tables       what is replaced by what
-    replacing    how, and where else in the standard library it had been taken by name
-    locks        locks that were made before
-    imports      functions that are called when a module is imported
-    patching     one module, with its events
-    standard     the patch functions
-    adapters     other packages that want to be told
+    tables       the names that are replaced, and their replacements
+    replacing    replaces a name, also in modules of the standard library that took it earlier
+    locks        replaces locks that were made before
+    imports      calls functions when a module is imported
+    patching     patches one module, with its events
+    standard     has the patch functions
+    adapters     adapts other packages
 
 Nothing else of the library imports this one.
 """
@@ -74,10 +74,10 @@ if TYPE_CHECKING:
 
 
 def get_original(mod_name: Names, item_name: Names) -> Any:
-    """What a module had under a name before patching, or has now if it was not replaced.
+    """The object that a module had under a name before patching, or has now if it was not replaced.
 
-    Both are str; a list of names gives a list of originals. ``get_original("threading", "Thread")`` is a class whose
-    threads are native. Raises AttributeError if there is no such name.
+    Both names are str. A list of names gives a list of originals. ``get_original("threading", "Thread")`` is a class
+    whose threads are native. Raises AttributeError if there is no such name.
     """
     module = mod_name[0] if isinstance(mod_name, (list, tuple)) else mod_name
     if isinstance(item_name, (list, tuple)):
@@ -107,12 +107,12 @@ def patch_all(
     asyncio: bool = True,
     **kwargs: Any,
 ) -> bool | None:
-    """Make the standard library cooperative: call all patch functions but those that are switched off.
+    """Make the standard library cooperative: call all patch functions except those that are switched off.
 
-    To be called once, first thing in the program, in the main thread. Calling it again patches what was left out, and
-    warns if it is told to leave out what was patched. Other keyword arguments are for subscribers (`greenio.events`)
-    and for adapters, ``psycopg=False`` say (`greenio.monkey.adapters`).
-    Returns True, None if there was nothing left to do, False if a subscriber raised DoNotPatch. Does not switch.
+    Call it once, at the top of the program, in the main thread. A second call patches the parts that were left out. It
+    warns if it is told to leave out a part that is patched. Other keyword arguments are for subscribers
+    (`greenio.events`) and for adapters, such as ``psycopg=False`` (`greenio.monkey.adapters`).
+    Returns True; None if there was nothing left to do; False if a subscriber raised DoNotPatch. Does not switch.
     """
     wanted = {
         "os": os, "thread": thread, "time": time, "sys": sys, "socket": socket, "dns": dns, "select": select,

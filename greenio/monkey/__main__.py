@@ -1,9 +1,9 @@
 """Run a program with the standard library patched: ``python -m greenio.monkey [options] [-m module | script] args``.
 
---verbose               say what was patched
--m, --module            what follows is a module, not a script
---MODULE                patch this one, and only those that are named so: --socket --dns
---no-MODULE             leave this one as it is: --no-thread
+--verbose               list what was patched
+-m, --module            run a module, not a script
+--MODULE                patch this module, and only those that are named in this way: --socket --dns
+--no-MODULE             leave this module as it is: --no-thread
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OTHERS = ("Event", "aggressive")
 
 
 def main() -> None:
-    """Patch, and run what the command line says."""
+    """Patch, and run the program that the command line names."""
     arguments = sys.argv[1:]
     named: list[str] = []
     left_out: list[str] = []
@@ -54,7 +54,7 @@ def main() -> None:
         for module, items in sorted(monkey.saved.items()):
             print(f"greenio.monkey: {module}: {', '.join(sorted(items))}", file=sys.stderr)
     sys.argv[:] = arguments
-    # Here: what these import is patched by now.
+    # Only now: the modules that this one imports are patched.
     import os
 
     if as_module:
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _run_script(path):
-    """Run a file; or a folder or archive that has a __main__.py."""
+    """Run a file, or a folder or archive that has a __main__.py."""
     from importlib.machinery import SourceFileLoader
     from io import open_code
     from os.path import abspath, dirname, realpath
@@ -86,7 +86,7 @@ def _run_module(name, set_argument=True):
     """Run a module, or the __main__ of a package."""
     from importlib.util import find_spec
 
-    # Under this name there is the one that runs now.
+    # This name still belongs to the module that runs now.
     del sys.modules["__main__"]
     spec: Any = find_spec(name)
     if spec is not None and spec.submodule_search_locations is not None:
@@ -101,14 +101,14 @@ def _run_module(name, set_argument=True):
 
 
 def _search_first(folder):
-    """Let imports look into a folder in place of the one where `python -m` was called."""
+    """Let imports look into a folder instead of the one where `python -m` was called."""
     if getattr(sys.flags, "safe_path", False):
         return
     sys.path[0] = folder
 
 
 def _run(code, **attributes):
-    """Run what is __main__ from now on: also when it has ended, for its threads and for what runs at exit."""
+    """Run code as __main__. It stays __main__ when it has ended, for its threads and for functions of atexit."""
     import builtins
     from types import ModuleType
 

@@ -1,4 +1,4 @@
-"""Other packages that wait in ways of their own: they are adapted when they are imported, or at once.
+"""Adapts packages that wait in ways of their own: when they are imported, or at once if they have been.
 
 Each can be switched off by an argument of patch_all() (``psycopg=False``), or in the environment:
 ``GREENIO_NO_ADAPTERS=psycopg,kombu``, or ``all``.
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ADAPTERS", "install"]
 
-#: The name of the switch, and of the module of greenio.contrib -> modules that are waited for, and the functions there
-#: that are called with them.
+#: The name of the switch, and of the module of greenio.contrib -> the modules to adapt, each with the function of that
+#: module that is called with it.
 ADAPTERS: dict[str, dict[str, str]] = {
     "debugpy": {
         "_pydev_bundle._pydev_saved_modules": "adapt",
@@ -41,7 +41,7 @@ _installed: set[str] = set()
 
 
 def install(switches: Mapping[str, bool]) -> None:
-    """Adapt the packages that are not switched off in a dict of name to bool, or in the environment."""
+    """Adapt the packages, except those switched off in `switches` (name to bool) or in the environment."""
     off = {name.strip() for name in os.environ.get("GREENIO_NO_ADAPTERS", "").split(",")}
     for name, functions in ADAPTERS.items():
         if name in _installed or name in off or "all" in off or not switches.get(name, True):

@@ -1,4 +1,4 @@
-"""Functions that are called when a module has been imported, or at once if it has been already."""
+"""Calls functions when a module has been imported, or at once if it has been already."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _waiting: dict[str, list[tuple[Callable[[ModuleType], object], bool]]] = {}
 
 
 def when_imported(name: str, function: Callable[[ModuleType], object], always: bool = False) -> None:
-    """Call ``function(module)`` once when the module has been imported: now, if it has been.
+    """Call ``function(module)`` once when a module (its name, str) has been imported; at once if it has been already.
 
-    `always`: now, and whenever it is imported anew (bool). What it raises goes to whoever imports the module.
+    `always` (bool): call it again whenever the module is imported anew. An exception in it is raised by the import.
     """
     module = sys.modules.get(name)
-    # One that is being imported has nothing in it yet.
+    # A module that is being imported is still empty.
     if module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False):
         function(module)
         if not always:
@@ -34,7 +34,7 @@ def when_imported(name: str, function: Callable[[ModuleType], object], always: b
 
 
 class _Finder:
-    """Finds what is waited for, by way of the other finders, and lets its loader call us."""
+    """Finds the modules in `_waiting`, with the other finders, and gives them a loader that calls the functions."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None) -> ModuleSpec | None:
@@ -57,7 +57,7 @@ class _Finder:
 
 
 class _Loader:
-    """A module's loader, which afterwards calls functions with the module."""
+    """A module's own loader, followed by calls of functions with the module."""
 
     def __init__(self, loader, functions):
         self._loader = loader
@@ -70,7 +70,7 @@ class _Loader:
         return self._loader.create_module(spec)
 
     def exec_module(self, module):
-        # The module sees its own loader, as ever.
+        # The module sees its own loader.
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
         for function in self._functions:

@@ -1,9 +1,8 @@
-"""Locks that were made before patching: they are replaced, so that waiting for them lets greenlets run too.
+"""Replaces locks that were made before patching, so that waiting for them lets greenlets run too.
 
-A native lock that one greenlet holds while it waits for something, and another wants, stops the whole thread. Every
-lock that is free, and whose every holder is known, is replaced by one for greenlets: in the globals of modules, in
-instances, in threading's conditions. One that something else refers to stays what it is: two locks for one thing would
-be worse.
+A native lock stops the whole thread if one greenlet holds it while it waits, and another wants it. A lock that is free
+is replaced by one for greenlets: in the globals of modules, in instances, in threading's conditions. All references to
+it have to be known. If something else refers to it, it stays: two locks for one thing would be worse.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ _RLOCK: Any = native.RLock
 _CONDITION_METHODS = ("acquire", "release", "_release_save", "_acquire_restore", "_is_owned")
 
 
-# Objects that refer to locks are asked by type(), never by isinstance() or getattr(): lazy ones, of Django say, would
-# be made what they stand for.
+# type() is used on objects that refer to locks, never isinstance() or getattr(): these would evaluate lazy objects,
+# such as Django's.
 
 
 def replace_existing() -> list[str]:
-    """Replace every native lock that can be. Returns the names of those that somebody holds (list of str)."""
+    """Replace every native lock that can be replaced. Returns the names of those that are held (list of str)."""
     kinds = {_LOCK, _RLOCK, *_with_subclasses(threading.Condition)}
     locks: dict[int, Any] = {}  # id of a lock -> the lock
     conditions: dict[int, list[Any]] = {}  # id of a lock -> the conditions on it
@@ -49,7 +48,7 @@ def replace_existing() -> list[str]:
     held = []
     for key, lock in locks.items():
         if not _is_free(lock):
-            # A thread holds that one for as long as it runs: for `threading` of CPython 3.12 and before.
+            # A thread holds its `_tstate_lock` for as long as it runs, up to CPython 3.12.
             known = (_describe(each) for each in holders.get(key, ()) if each[1] != "_tstate_lock")
             held += [f"{where}.{name}" for where, name in known if where]
         elif key not in unknown and holders.get(key) and not any(each._waiters for each in conditions.get(key, ())):
@@ -71,14 +70,14 @@ def _is_free(lock):
 
 
 def _holders_of(locks, conditions):
-    """For each lock what refers to it, as (object with attributes, or dict; name); and those that more refers to."""
-    # A condition's bound methods of its lock go when that is replaced; what else has one keeps the lock as it is.
+    """The references to each lock, as (object with attributes, or dict; name); and the locks with other references."""
+    # A condition's bound methods of its lock go when that is replaced. A bound method elsewhere keeps the lock.
     bound = {id(value) for found in conditions.values() for each in found for value in vars(each).values()}
     holders: dict[int, list[tuple[Any, str]]] = {}
     unknown = set()
     asked = tuple(locks.values())
     for referrer in gc.get_referrers(*asked):
-        # The arguments of the call itself are among them from CPython 3.13 on.
+        # From CPython 3.13 on, the arguments of this call are among the referrers.
         kind = type(referrer)
         if referrer is locks or kind is FrameType or (kind is tuple and referrer == asked):
             continue
@@ -147,7 +146,7 @@ def _describe(holder):
 
 
 def renew_logging(logging: Any) -> None:
-    """Give logging, and the handlers that were made already, locks for greenlets."""
+    """Give logging, and the handlers that exist already, locks for greenlets."""
     logging._lock = _renewed(logging._lock)
     for reference in list(logging._handlerList):
         handler = reference()
@@ -158,7 +157,7 @@ def renew_logging(logging: Any) -> None:
 def renew_executors(module: Any) -> None:
     """Give concurrent.futures.thread a lock for greenlets: it is held while a thread starts, and in hooks of fork().
 
-    And let others run now and then beside a thread that always has something to do, for which it need not wait.
+    Also let others run now and then beside a worker that never has to wait for its next call.
     """
     module._global_shutdown_lock = _renewed(module._global_shutdown_lock)
     run_item = module._WorkItem.run
@@ -166,7 +165,7 @@ def renew_executors(module: Any) -> None:
     @wraps(run_item)
     def run(*args):
         run_item(*args)
-        be_fair()  # after it: an exception that comes now must not take away what others wait for
+        be_fair()  # after the call: an exception that comes now must not lose a result that others wait for
 
     module._WorkItem.run = run
 

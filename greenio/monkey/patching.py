@@ -1,9 +1,10 @@
-"""Patching one module: what `patch_all()` and the patch functions are made of.
+"""Patches one module, for `patch_all()` and the patch functions.
 
 Rules
-    1. What replaces is imported before anything is replaced, and takes the originals from `hub.native` if it must.
+    1. The replacements are imported before anything is replaced. They take originals from `hub.native` if they need
+       any.
     2. A module that is patched already is left as it is.
-    3. Subscribers are told before and after, and may say no before.
+    3. Subscribers are told before and after. Before, they may refuse.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ done: set[str] = set()
 
 
 class MonkeyPatchWarning(RuntimeWarning):
-    """Patching came too late for something, or somewhere it cannot work. The text says what, and what to do."""
+    """Patching came too late, or in a place where it cannot work. The text says for what, and what to do."""
 
 
 def warn(message: str) -> None:
-    """Tell the user of patching, wherever in the library that is."""
+    """Warn, with the line of the user's code that patches."""
     warnings.warn(message, MonkeyPatchWarning, stacklevel=_depth_of_the_caller())
 
 
@@ -49,9 +50,9 @@ def _depth_of_the_caller():
 
 
 def patch(name: str, items: Iterable[str | tuple[str, str]] | None = None, key: str | None = None) -> bool:
-    """Patch a module of the standard library with what the tables say. Returns whether anything was replaced.
+    """Patch a module of the standard library as the tables say. Returns whether anything was replaced.
 
-    `items`: instead of those of the table. `key`: what to look up in the table, if not the name.
+    `items`: the names to replace, instead of those of the table. `key`: the key in the table, if it is not `name`.
     """
     target, source = import_module(name), import_module(SOURCES.get(key or "") or SOURCES[name])
     replacements = []
@@ -65,7 +66,7 @@ def patch(name: str, items: Iterable[str | tuple[str, str]] | None = None, key: 
         if last in vars(holder) and new_last in vars(new_holder):
             new = vars(new_holder)[new_last]
             if isinstance(new, FunctionType):
-                # A process that is not patched unpickles what it has there.
+                # A process that is not patched unpickles its own function of that name.
                 new.__module__ = name
             replacements.append((there, vars(holder)[last], new))
     return _replace(name, target, source, replacements)
@@ -74,10 +75,10 @@ def patch(name: str, items: Iterable[str | tuple[str, str]] | None = None, key: 
 def patch_module(
     target_module: ModuleType, source_module: ModuleType, items: Iterable[str] | None = None, **options: Any
 ) -> bool:
-    """Replace names of a module with those of another. As the patch functions, for modules of one's own.
+    """Replace names of a module with those of another: a patch function for modules of your own.
 
-    `items`: the names; those of `source_module.__implements__` if not given. Functions of the source of the names
-    ``_greenio_will_monkey_patch`` and ``_greenio_did_monkey_patch`` are called with the event before and after.
+    `items`: the names; those of `source_module.__implements__` if not given. If the source has functions
+    ``_greenio_will_monkey_patch`` and ``_greenio_did_monkey_patch``, they are called with the event before and after.
     Returns whether anything was replaced: False if a subscriber raised DoNotPatch. Raises AttributeError if there are
     no items.
     """

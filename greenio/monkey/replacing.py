@@ -1,4 +1,4 @@
-"""Putting one thing in the place of another, and remembering what was there."""
+"""Replaces an attribute of a module or a class, and remembers the original."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MISSING = object()
 
 
 def holder_of(module: ModuleType, name: str) -> tuple[Any, str]:
-    """The object that has a (dotted) name of a module, and the name in it. Raises AttributeError if there is none."""
+    """The object that holds a (dotted) name of a module, and the last part. Raises AttributeError if there is none."""
     *path, last = name.split(".")
     for each in path:
         module = getattr(module, each)
@@ -26,7 +26,7 @@ def holder_of(module: ModuleType, name: str) -> tuple[Any, str]:
 
 
 def patch_item(module: ModuleType, name: str, new: object) -> bool:
-    """Put `new` in the place of what a module has under a name, and remember that. Returns whether it was different.
+    """Put `new` under a name of a module, and remember the original. Returns whether it was another object.
 
     The name may be dotted: a class and an attribute of it.
     """
@@ -41,9 +41,9 @@ def patch_item(module: ModuleType, name: str, new: object) -> bool:
 
 
 def replace_in_standard_library(replaced: Iterable[tuple[object, object]]) -> None:
-    """Where other modules of the standard library took something by name before it was replaced, replace it too.
+    """Replace objects also in modules of the standard library that took them by name before.
 
-    `replaced`: a list of (what was there, what is now).
+    `replaced`: pairs of the original and its replacement.
     """
     new_by_id = {id(old): (old, new) for old, new in replaced}
     for module_name, module in list(sys.modules.items()):
@@ -51,7 +51,7 @@ def replace_in_standard_library(replaced: Iterable[tuple[object, object]]) -> No
             continue
         if module_name in ("__main__", "_socket", "_signal", "posix"):
             continue
-        # Nearly always nothing: that is found in C.
+        # Nearly always there is nothing: C code finds that out.
         if new_by_id.keys().isdisjoint(map(id, list(vars(module).values()))):
             continue
         for name, value in list(vars(module).items()):

@@ -28,7 +28,7 @@ __all__ = [
 
 
 def _once(function: Callable[Arguments, Any]) -> Callable[Arguments, bool]:
-    """A patch function that does nothing when it has done its work, and returns whether it did anything."""
+    """Let a patch function do its work once, and return whether it changed anything."""
     name = function.__name__.removeprefix("patch_")
 
     def patch_once(*args: Arguments.args, **kwargs: Arguments.kwargs) -> bool:
@@ -47,22 +47,22 @@ def _once(function: Callable[Arguments, Any]) -> Callable[Arguments, bool]:
 
 @_once
 def patch_os() -> bool:
-    """Let what waits in `os` let greenlets run: reading and writing pipes, waiting for children, `system`, `popen`."""
+    """Make `os` cooperative: reading and writing pipes, waiting for children, `system`, `popen`."""
     return patch("os")
 
 
 @_once
 def patch_time() -> bool:
-    """Let time.sleep() let greenlets run."""
+    """Make time.sleep() cooperative."""
     return patch("time")
 
 
 @_once
 def patch_queue() -> bool:
-    """Put greenio's queues in the place of those of `queue`."""
+    """Replace the queues of `queue` with greenio's."""
     if not patch("queue"):
         return False
-    # It may be imported anew, and is compiled: its own queue would block the thread.
+    # `queue` may be imported anew, with the compiled `_queue`, whose SimpleQueue would block the thread.
     when_imported("_queue", lambda module: patch("_queue"), always=True)
     return True
 
@@ -75,12 +75,12 @@ def patch_thread(
     logging: bool = True,
     existing_locks: bool = True,
 ) -> bool:
-    """Let threads be greenlets: `_thread`, and `threading` on top of it.
+    """Make threads greenlets: `_thread`, and `threading` on top of it.
 
-    `_threading_local`: let `threading.local` be greenlet-local. `Event`: put greenio's in the place of threading's.
-    `logging`: give what `logging` has made already locks for greenlets. `existing_locks`: replace the free locks that
-    were made before.
-    Warns if it is not called in the main thread, if other threads run, and of locks that somebody holds.
+    `_threading_local`: make `threading.local` greenlet-local. `Event`: replace threading's with greenio's.
+    `logging`: give the handlers that `logging` has already locks for greenlets. `existing_locks`: replace free locks
+    that were made before.
+    Warns if it is called outside the main thread, if other threads run, and if locks are held.
     """
     import threading as standard
 
@@ -147,7 +147,7 @@ def _warn_of_threads(threading):
 
 @_once
 def patch_socket(dns: bool = True, aggressive: bool = True) -> bool:
-    """Put greenio's sockets in the place of the standard ones. `dns`: and its name lookups.
+    """Replace the standard sockets with greenio's. `dns`: name lookups, too.
 
     `aggressive` is accepted for compatibility.
     """
@@ -159,14 +159,15 @@ def patch_socket(dns: bool = True, aggressive: bool = True) -> bool:
 
 @_once
 def patch_dns() -> bool:
-    """Let name lookups let greenlets run."""
-    import_module("greenio.resolver.thread")  # the default: a program that has no descriptors left imports nothing
+    """Make name lookups cooperative."""
+    # The default resolver, now: a program that has no descriptors left cannot import it.
+    import_module("greenio.resolver.thread")
     return patch("socket", key="socket dns")
 
 
 @_once
 def patch_ssl() -> bool:
-    """Let TLS connections let greenlets run. Warns of connections that were made before."""
+    """Make TLS connections cooperative. Warns of connections that were made before."""
     import gc
 
     late = "ssl" in sys.modules
@@ -178,8 +179,8 @@ def patch_ssl() -> bool:
             f"{len(native_sockets)} TLS connections were made before patching and block all greenlets: {shown}; "
             "call greenio.monkey.patch_all() before connecting"
         )
-    # Importing ours lets contexts make connections of either kind, whichever goes with the socket: nothing else needs
-    # replacing, and the classes stay what they are.
+    # Once ours is imported, contexts make connections of either kind, whichever goes with the socket. Nothing else
+    # needs replacing, and the classes stay the same.
     ours = import_module("greenio.ssl")
     if not patching.announce("ssl", standard, ours):
         return False
@@ -189,7 +190,7 @@ def patch_ssl() -> bool:
 
 @_once
 def patch_select(aggressive: bool = True) -> bool:
-    """Let select(), poll() and epoll() let greenlets run, and the selectors on them.
+    """Make select(), poll() and epoll() cooperative, and the selectors on them.
 
     `aggressive` is accepted for compatibility: nothing is taken away.
     """
@@ -199,7 +200,7 @@ def patch_select(aggressive: bool = True) -> bool:
 
 @_once
 def patch_selectors(aggressive: bool = True) -> bool:
-    """Let the selectors of the standard library let greenlets run. The classes stay what they are."""
+    """Make the selectors of the standard library cooperative. Their classes stay the same."""
     standard = import_module("selectors")
     native_epoll = standard.EpollSelector._selector_cls
     replaced = patch("selectors")
@@ -212,13 +213,13 @@ def patch_selectors(aggressive: bool = True) -> bool:
 
 @_once
 def patch_subprocess() -> bool:
-    """Let waiting for processes let greenlets run."""
+    """Make waiting for processes cooperative."""
     return patch("subprocess")
 
 
 @_once
 def patch_signal() -> bool:
-    """Let waiting for signals let greenlets run, and signal handlers run on the main greenlet."""
+    """Make waiting for signals cooperative, and let signal handlers run on the main greenlet."""
     replaced = patch("signal")
     if replaced:
         import_module("greenio._patched.signal_handlers").move_to_main()
@@ -227,15 +228,15 @@ def patch_signal() -> bool:
 
 @_once
 def patch_fcntl() -> bool:
-    """Let waiting for file locks let greenlets run."""
+    """Make waiting for file locks cooperative."""
     return patch("fcntl")
 
 
 @_once
 def patch_sys(stdin: bool = True, stdout: bool = True, stderr: bool = True) -> bool:
-    """Put file objects that let greenlets run in the place of sys.stdin, sys.stdout and sys.stderr.
+    """Replace sys.stdin, sys.stdout and sys.stderr with cooperative file objects.
 
-    Those that are regular files, or no files of the system at all, are left as they are.
+    Streams that are regular files, or no files of the system at all, stay as they are.
     """
     from greenio.fileobject import FileObjectPosix
 
@@ -269,7 +270,7 @@ def _can_be_waited_for(stream):
 
 @_once
 def patch_multiprocessing() -> bool:
-    """Let the pipes, locks and pools of `multiprocessing` let greenlets run: now, or when it is imported."""
+    """Make the pipes, locks and pools of `multiprocessing` cooperative: now, or when it is imported."""
 
     def patch_it(name, function):
         when_imported(name, lambda module: getattr(import_module("greenio._patched.multiprocessing"), function)(module))
@@ -282,9 +283,9 @@ def patch_multiprocessing() -> bool:
 
 @_once
 def patch_asyncio() -> bool:
-    """Let each greenlet have its own running event loop of asyncio: now, or when it is imported.
+    """Give each greenlet a running event loop of asyncio of its own: now, or when it is imported.
 
-    And its own hooks of asynchronous generators, which loops of other packages set too.
+    It has hooks of asynchronous generators of its own as well, which loops of other packages set too.
     """
     patch("sys")
     when_imported("asyncio.events", lambda module: import_module("greenio._patched.running_loop").adapt(module))
@@ -295,10 +296,10 @@ def patch_asyncio() -> bool:
 
 
 def patch_builtins() -> bool:
-    """Nothing of the builtins waits for other greenlets: does nothing. Kept for programs written for gevent."""
+    """Does nothing, as no builtin waits for other greenlets. It is there for programs written for gevent."""
     return False
 
 
 def patch_contextvars() -> bool:
-    """Each greenlet has a context of its own already: does nothing. Kept for programs written for gevent."""
+    """Does nothing, as each greenlet has a context of its own. It is there for programs written for gevent."""
     return False

@@ -1,10 +1,11 @@
-"""What is replaced, by module: data.
+"""The names that patching replaces, by module: data.
 
-Each entry names the module that has what is put in place, and the names that are replaced. A name that the Python at
-hand does not have is passed over. What the standard library builds on these, `socket.create_connection()` say, follows.
+Each entry names the module with the replacements, and the names that are replaced. A name that this version of Python
+does not have is passed over. Functions that the standard library builds on these follow, such as
+`socket.create_connection()`.
 
-A dotted name is an attribute of a class, replaced where changing the class, and not another class in its place, is
-enough: then everybody who has that class already has what is new.
+A dotted name is an attribute of a class, for classes that need no replacement of their own: code that has such a class
+already gets the new behaviour.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SOURCES = {
     "time": "greenio.time",
 }
 
-#: The module of the standard library -> what is replaced in it, or (what, by which name of the source).
+#: The module of the standard library -> the names replaced in it; (name, name in the source) where they differ.
 TABLES: dict[str, list[str | tuple[str, str]]] = {
     "_thread": [
         "LockType", "_ThreadHandle", "_count", "_make_thread_handle", "_set_sentinel", ("allocate", "allocate_lock"),

@@ -1,20 +1,20 @@
-"""Name resolution that lets other greenlets run: what ``hub.resolver`` may be.
+"""Name resolution that lets other greenlets run: the kinds of ``hub.resolver``.
 
     thread       the system's resolver, in threads of its own (the default)
     ares         c-ares, through the package pycares (``pip install 'greenio[ares]'``)
     dnspython    dnspython on cooperative sockets (``pip install 'greenio[dnspython]'``)
 
-The setting ``greenio.config.resolver``, or the environment variable GREENIO_RESOLVER, says which; it may also be the
-dotted path of a class, or a callable, that is called with the hub. A resolver is an object with the methods
+The setting ``greenio.config.resolver``, or the environment variable GREENIO_RESOLVER, says which. It may also be a
+callable, or the dotted path of a class, which is called with the hub. A resolver is an object with the methods
 ``getaddrinfo``, ``gethostbyname``, ``gethostbyname_ex``, ``gethostbyaddr`` and ``getnameinfo`` of the standard
 library's `socket`, and ``close``. Any such object may be assigned to ``hub.resolver``.
 
-    numeric      what takes no lookup
+    numeric      numeric addresses, which take no lookup
     base         lookups that several greenlets share, and their time limit
     names        the standard library's functions, made of two questions: addresses of a name, names of an address
     hosts        /etc/hosts, and the order of addresses
 
-This module and `numeric` are all that ``import greenio.socket`` loads.
+``import greenio.socket`` loads only this module and `numeric`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["make_resolver"]
 
 
 def make_resolver(hub: Hub) -> Resolver:
-    """The resolver for a hub that the setting `resolver` asks for.
+    """Make the resolver that the setting `resolver` asks for, for a hub. Does not switch.
 
     Raises ImportError if a package that it needs, or the module of a dotted path, is missing.
     """

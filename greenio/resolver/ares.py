@@ -1,10 +1,10 @@
-"""c-ares, through the package pycares: lookups without threads. Its sockets and times are watched by the hub's loop.
+"""c-ares, through the package pycares: lookups without threads. The hub's loop watches its sockets and times.
 
-What differs from the system's resolver: /etc/hosts and /etc/resolv.conf are read, and nothing else. The services of
+It differs from the system's resolver in that it reads /etc/hosts and /etc/resolv.conf and nothing else. The services of
 nsswitch.conf (mDNS, LDAP, containers) have no part in it, nor has NI_NOFQDN. c-ares keeps answers for as long as their
 name servers allow.
 
-The channel is made at the first lookup. Everything that c-ares does, it does in the thread of the hub.
+The channel is made at the first lookup. c-ares does all of its work in the thread of the hub.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ __all__ = ["Resolver"]
 
 _READ, _WRITE = 1, 2
 
-# What a name server, or the lack of one, is to the callers of getaddrinfo().
+# How getaddrinfo() reports the errors of name servers, or the lack of one.
 _NUMBERS = {
     ares_errno.ARES_ENOTFOUND: EAI_NONAME,
     ares_errno.ARES_EBADNAME: EAI_NONAME,
     ares_errno.ARES_ENODATA: EAI_NODATA,
-    ares_errno.ARES_ENOMEM: EAI_NONAME,  # which c-ares says of characters that no name may have
+    ares_errno.ARES_ENOMEM: EAI_NONAME,  # c-ares reports so a character that no name may have
 }
 
 _KINDS = {
@@ -59,7 +59,7 @@ _KINDS = {
 
 
 class Resolver(NamesResolver):
-    """Asks name servers with c-ares. See the module for what differs from the system's resolver.
+    """Asks name servers with c-ares. The module's heading lists the differences from the system's resolver.
 
     Raises ImportError if pycares is not installed.
     """
@@ -73,11 +73,11 @@ class Resolver(NamesResolver):
         self._timer: timer | None = None
 
     def close(self) -> None:
-        """End: whoever waits for a lookup gets gaierror(EAI_AGAIN)."""
+        """End: greenlets that wait for a lookup get gaierror(EAI_AGAIN). Does not switch."""
         super().close()
         channel, self._channel = self._channel, None
         if channel is not None:
-            # pycares closes a channel in a thread of its own; let there be nothing left that concerns this one.
+            # pycares closes a channel in a thread of its own: nothing of this thread may be left in it.
             channel.cancel()
             channel.close()
         if self._timer is not None:
@@ -85,7 +85,7 @@ class Resolver(NamesResolver):
             self._timer = None
 
     def after_fork_in_child(self) -> None:
-        """In a forked child: the parent's channel is given up, and a new one made when needed (internal)."""
+        """In a forked child: give the parent's channel up; a new one is made when it is needed (internal)."""
         super().after_fork_in_child()
         channel, self._channel = self._channel, None
         self._making = Lock()
@@ -93,7 +93,7 @@ class Resolver(NamesResolver):
         self._watchers = {}
         self._asked = 0
         if channel is not None and get_hub_if_exists() is self._hub:
-            channel.cancel()  # which closes this process' copies of its sockets
+            channel.cancel()  # closes this process' copies of its sockets
 
     # --- questions ---
 
@@ -141,11 +141,11 @@ class Resolver(NamesResolver):
             else:
                 ended(None, EAI_NODATA if error is None else _NUMBERS.get(error, EAI_AGAIN))
 
-        self._asked += 1  # before, as the answer may be there at once
+        self._asked += 1  # before the call: the answer may be there at once
         try:
             getattr(channel, how)(name, kind, callback=answered)
         except pycares.AresError:
-            answered(None, ares_errno.ARES_EBADNAME)  # no name that could be asked for
+            answered(None, ares_errno.ARES_EBADNAME)  # the name cannot be asked for
         self._set_timer()
 
     def _ready_channel(self):
@@ -171,7 +171,7 @@ class Resolver(NamesResolver):
     def _socket_changed(self, fd, readable, writable):
         """c-ares begins, or stops, to wait for a socket of its own. It calls this before it closes one."""
         if get_hub_if_exists() is not self._hub:
-            return  # pycares' own thread, which finds nothing to end: close() has done it
+            return  # pycares' own thread: close() has ended everything already
         try:
             watcher = self._watchers.pop(fd, None)
             if watcher is not None:
@@ -193,7 +193,7 @@ class Resolver(NamesResolver):
             self._set_timer()
 
     def _set_timer(self):
-        """Come back when c-ares wants to ask again, or gives up."""
+        """Set the timer for when c-ares wants to ask again, or gives up."""
         if self._timer is not None:
             self._timer.close()
             self._timer = None
@@ -205,17 +205,16 @@ class Resolver(NamesResolver):
 def make_channel(**options: Any) -> pycares.Channel:
     """A pycares.Channel (internal).
 
-    With its first, pycares starts the thread that will close them, and that never ends. No greenlet can hope for
-    anything from that thread: it must not keep those waiting that nobody else will wake. Nor must it take a signal
-    that somebody waits for in sigwait(). In a patched program whose adapter for pycares is switched off it is a
-    greenlet, of which none of this is to be feared.
+    With its first channel, pycares starts a thread that will close channels, and that never ends. That thread wakes no
+    greenlet, so the hub must not wait for it before a LoopExit. Nor must it take a signal that a greenlet waits for in
+    sigwait(). In a patched program whose adapter for pycares is switched off, it is a greenlet, and neither can happen.
     """
-    its_threads = pycares.threading  # type: ignore[attr-defined]  # what it has imported
+    its_threads = pycares.threading  # type: ignore[attr-defined]  # the module that it has imported
     native = _thread.start_new_thread is start_new_thread or its_threads is not threading
     if _closers or not native:
         return pycares.Channel(**options)
     before = set(threading.enumerate())
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # a thread is born with its maker's
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # a thread begins with its maker's mask
     try:
         channel = pycares.Channel(**options)
     finally:
@@ -226,7 +225,7 @@ def make_channel(**options: Any) -> pycares.Channel:
     return channel
 
 
-_closers: list[bool] = []  # whether there is that thread
+_closers: list[bool] = []  # not empty once that thread is there
 
 
 def _server(address, port):
@@ -240,7 +239,7 @@ def _text(name):
 
 
 def _found(name, records, kind):
-    """What the records of an answer say of a name (str), as a Found; None if there are no addresses."""
+    """The addresses of a name (str) in the records of an answer, as a Found; None if there are none."""
     addresses = [_text(record.data.addr) for record in records if record.type == kind]
     if not addresses:
         return None

@@ -1,4 +1,4 @@
-"""What the resolvers have in common: what takes no lookup, a time limit, and lookups that several greenlets share."""
+"""The base of the resolvers: numeric hosts, a time limit, and lookups that several greenlets share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseResolver", "failure"]
 
-# The C library's words, which `socket` does not offer.
+# The C library's texts, which `socket` does not offer.
 _WORDS = {
     EAI_AGAIN: "Temporary failure in name resolution",
     EAI_NODATA: "No address associated with hostname",
@@ -32,7 +32,7 @@ _resolvers: weakref.WeakSet[BaseResolver] = weakref.WeakSet()
 
 
 def failure(number: int) -> gaierror:
-    """The error of a lookup, as the system says it: gaierror with one of the numbers EAI_AGAIN, EAI_NONAME, ..."""
+    """The error of a lookup, with the system's text: gaierror with one of the numbers EAI_AGAIN, EAI_NONAME, ..."""
     return gaierror(number, _WORDS[number])
 
 
@@ -48,34 +48,34 @@ class _Lookup:
 
 
 class BaseResolver:
-    """A resolver of a hub. Those that inherit from it begin the lookups; this one waits for them."""
+    """A resolver of a hub. Subclasses begin the lookups; this class waits for them."""
 
-    # What those that inherit have: the lookups of these two.
+    # Subclasses define these two lookups.
     _gethostbyname: Any
     _gethostbyname_ex: Any
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._under_way: dict[object, _Lookup] = {}
-        self._waited_for: set[_Lookup] = set()  # those of them that somebody waits for
+        self._waited_for: set[_Lookup] = set()  # those of them that a greenlet waits for
         _resolvers.add(self)
 
     def close(self) -> None:
-        """End: whoever waits for a lookup gets gaierror(EAI_AGAIN). The hub calls it when it is destroyed."""
+        """End: greenlets that wait for a lookup get gaierror(EAI_AGAIN). A hub that is destroyed calls this."""
         under_way, self._under_way = self._under_way, {}
         for lookup in under_way.values():
             if not lookup.result.ready():
                 lookup.result.set_exception(failure(EAI_AGAIN))
 
     def after_fork_in_child(self) -> None:
-        """In a forked child: what the parent looks up is not looked up here (internal)."""
+        """In a forked child: forget the parent's lookups (internal)."""
         self._under_way = {}
         self._waited_for = set()
 
-    # --- what takes no lookup ---
+    # --- without a lookup ---
 
     def _addrinfo_without_lookup(self, host, port, family, type, proto, flags):
-        """What socket.getaddrinfo() returns for a host that is numeric or None; None if there is a name."""
+        """The result of socket.getaddrinfo() for a host that is numeric or None; None if the host or port is a name."""
         if not is_number(port):
             return None
         if host is None:
@@ -100,14 +100,14 @@ class BaseResolver:
             return _socket.gethostbyname_ex(hostname)
         return self._gethostbyname_ex(hostname)
 
-    # --- what does ---
+    # --- with a lookup ---
 
     def _look_up(self, key, begin, *args):
-        """The value of the AsyncResult that ``begin(*args)`` returns. Switches.
+        """Wait for the AsyncResult that ``begin(*args)`` returns, and return its value. Switches.
 
-        If the same, by its hashable `key`, is being looked up already, that is waited for: a name that a thousand
+        If a lookup with the same hashable `key` is under way already, this waits for that one: a name that a thousand
         greenlets ask for at once is looked up once. Raises gaierror(EAI_AGAIN) when the setting `resolver_timeout`
-        passes first. Whoever waits may be killed; the lookup goes on while others wait for it.
+        passes first. A greenlet that waits may be killed; the lookup goes on while others wait for it.
         """
         timeout = Timeout(config.resolver_timeout)
         try:
@@ -151,18 +151,18 @@ class BaseResolver:
             del self._under_way[key]
 
     def _abandon(self, key, result):
-        """Nobody waits for a lookup any more. It goes on, unless a class that inherits from this can end it."""
+        """Nobody waits for a lookup any more. It goes on, unless a subclass can end it."""
 
     def _abandon_all(self):
         """Nobody waits for any lookup any more."""
 
 
 def _copy(error):
-    """An exception of its own, with a traceback of its own, for each greenlet that shares a lookup."""
+    """A copy of an error, so that each greenlet that shares a lookup has a traceback of its own."""
     try:
         return copy.copy(error)
     except Exception:
-        return error  # one that cannot be copied is better raised than not
+        return error  # it cannot be copied: raise the shared one
 
 
 def _after_fork_in_child():

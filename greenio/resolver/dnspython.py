@@ -1,11 +1,11 @@
 """dnspython on cooperative sockets: lookups in Python, without threads.
 
-What differs from the system's resolver: /etc/hosts and /etc/resolv.conf are read, and nothing else. nsswitch.conf and
-its services (mDNS, LDAP, containers) have no part in it, nor has NI_NOFQDN.
+It differs from the system's resolver in that it reads /etc/hosts and /etc/resolv.conf and nothing else. nsswitch.conf
+and its services (mDNS, LDAP, containers) have no part in it, nor has NI_NOFQDN.
 
-dnspython can be given the library that its asynchronous resolver waits with: here, one that lets the greenlet wait and
-returns when the thing is done. Its coroutines then never suspend, and run to their end like any function. Nothing is
-replaced in dnspython, or for others that use it.
+dnspython's asynchronous resolver waits with a library that can be chosen. The one here lets the greenlet wait, and
+returns when the operation is done. So dnspython's coroutines never suspend, and run to their end like any function.
+Nothing is replaced in dnspython, and other users of it notice nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = ["Resolver"]
 
 
 class Resolver(NamesResolver):
-    """Asks name servers with dnspython. See the module for what differs from the system's resolver.
+    """Asks name servers with dnspython. The module's heading lists the differences from the system's resolver.
 
     Raises ImportError if dnspython is not installed.
     """
@@ -53,17 +53,17 @@ class Resolver(NamesResolver):
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
         self._resolver = None
-        self._greenlets: dict[AsyncResult, Greenlet] = {}  # by the results they are to bring
+        self._greenlets: dict[AsyncResult, Greenlet] = {}  # by the results that they will set
 
     def close(self) -> None:
-        """End: whoever waits for a lookup gets gaierror(EAI_AGAIN)."""
+        """End: greenlets that wait for a lookup get gaierror(EAI_AGAIN). Does not switch."""
         super().close()
         greenlets, self._greenlets = self._greenlets, {}
         for greenlet in greenlets.values():
             greenlet.kill(block=False)
 
     def after_fork_in_child(self) -> None:
-        """In a forked child: what the parent asked is not asked here (internal)."""
+        """In a forked child: forget the parent's questions (internal)."""
         super().after_fork_in_child()
         self._greenlets = {}
         self._resolver = None
@@ -85,7 +85,7 @@ class Resolver(NamesResolver):
             finally:
                 self._greenlets.pop(result, None)
                 if not result.ready():
-                    result.set((None, EAI_AGAIN))  # killed by somebody who did not know what it was
+                    result.set((None, EAI_AGAIN))  # killed from elsewhere
 
         self._greenlets[result] = spawn(run)
         return result
@@ -101,7 +101,7 @@ class Resolver(NamesResolver):
         for kind in _KINDS[family]:
             outcomes.append(self._resolve(_found, lambda: dns.name.Name(name.split(b".")), kind))
             if outcomes[-1][1] == EAI_NONAME:
-                break  # no such name, whatever its records
+                break  # the name does not exist, so it has no other records
         return merged(outcomes)
 
     def _find_names(self, address):
@@ -151,11 +151,11 @@ def _number(error):
     return EAI_AGAIN
 
 
-# --- what dnspython waits with ------------------------------------------------------------------------------------
+# --- the library that dnspython waits with ----------------------------------------------------------------------------
 
 
 def _run(coroutine):
-    """What a coroutine of dnspython returns, that waits for nothing but what is below."""
+    """Run a coroutine of dnspython that waits only with the classes below. Returns its result."""
     try:
         coroutine.send(None)
     except StopIteration as end:
@@ -165,7 +165,7 @@ def _run(coroutine):
 
 
 class _Socket:
-    """What both kinds of sockets have in common: a cooperative socket, and a timeout for each call."""
+    """The base of both kinds of sockets: a cooperative socket, and a timeout for each call."""
 
     def __init__(self, sock):
         super().__init__(sock.family, sock.type)  # type: ignore[call-arg]  # of dnspython's class beside it

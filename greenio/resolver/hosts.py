@@ -1,4 +1,4 @@
-"""/etc/hosts, for the resolvers that do not ask the system; and the order in which addresses are best tried.
+"""/etc/hosts, for the resolvers that do not ask the system; and the best order in which to try addresses.
 
 The file is read when it is first needed, and again when it has changed.
 """
@@ -24,7 +24,7 @@ __all__ = ["Found", "Hosts", "in_order"]
 
 
 class Found(NamedTuple):
-    """What a name was found to be: its canonical name, other names (list of str), addresses (list of str)."""
+    """The answer for a name: its canonical name, other names (list of str), addresses (list of str)."""
 
     name: str
     aliases: list[str]
@@ -39,7 +39,7 @@ class Hosts:
         self._contents: _Contents = None, {}, {}
 
     def find(self, name: str, family: int = AF_UNSPEC) -> Found | None:
-        """What a name (str) stands for in the file, with the addresses of a family: a Found, or None."""
+        """The entry of a name (str) in the file, with the addresses of a family: a Found, or None."""
         canonical, aliases, addresses = None, [], []
         for address, names in self._read()[1].get(name.lower(), ()):
             if family == AF_INET and ":" in address:
@@ -86,7 +86,7 @@ def _parse(lines):
 
 
 def _normal(address):
-    """An address as it is written most shortly; None if it is none."""
+    """The shortest way to write an address; None if the text is no address."""
     for family in (AF_INET, AF_INET6):
         try:
             return _socket.inet_ntop(family, _socket.inet_pton(family, address))
@@ -98,8 +98,8 @@ def _normal(address):
 def in_order(addresses: list[str]) -> list[str]:
     """Addresses (list of str) in the order to try them, the best first. Sends nothing.
 
-    As in RFC 6724 (https://www.rfc-editor.org/rfc/rfc6724): first those that this host has a route to; of these, those
-    that are reached from an address of the same scope, and of the same kind; of these, IPv6.
+    As in RFC 6724 (https://www.rfc-editor.org/rfc/rfc6724): addresses that this host has a route to come first; among
+    them, those reached from an address of the same scope and of the same kind; among these, IPv6.
     """
     return sorted(addresses, key=_rank) if len(addresses) > 1 else list(addresses)
 
@@ -120,7 +120,7 @@ _PRECEDENCE = {"loopback": 0, "IPv6": 1, "unique local": 1, "site local": 1, "Te
 
 
 def _kind(address):
-    """What the C library's table of labels makes of an address (str)."""
+    """The kind of an address (str), as the C library's table of labels has it."""
     first, _, rest = address.partition(":")
     if not rest:
         return "IPv4"
@@ -138,5 +138,5 @@ def _kind(address):
 
 
 def _is_local(address):
-    """Whether an address means something on this host, or on one link, only."""
+    """Whether an address has a meaning only on this host, or only on one link."""
     return address == "::1" or address.startswith(("127.", "169.254.", "fe8", "fe9", "fea", "feb"))

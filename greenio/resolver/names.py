@@ -1,8 +1,8 @@
 """The standard library's functions, made of two questions that a DNS library answers.
 
-A class that inherits from NamesResolver says how the addresses of a name, and the names of an address, are asked for.
-Everything else is here. Arguments are judged, and addresses of sockets made, by the standard functions themselves,
-which are given numeric addresses only: then they look nothing up but services, in /etc/services.
+A subclass of NamesResolver asks for the addresses of a name, and for the names of an address. Everything else is here.
+The standard functions themselves check arguments and make socket addresses. They are given numeric addresses only, so
+they look up nothing but services, in /etc/services.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NamesResolver", "merged", "name_servers", "seconds_for_one_try"]
 
-# What a failed question for the names of an address is to gethostbyaddr(): numbers and words of the C library.
+# How gethostbyaddr() reports a failed question for the names of an address: numbers and texts of the C library.
 _HOST_ERRORS = {
     EAI_NONAME: (1, "Unknown host"),
     EAI_AGAIN: (2, "Host name lookup failure"),
@@ -56,13 +56,13 @@ _HOST_ERRORS = {
 def name_servers() -> list[tuple[str, int | None]] | None:
     """The setting `resolver_nameservers`: a list of (address, port), with None for a port that is not given.
 
-    None if the system's are to be asked. Raises ValueError for one that is no address.
+    None if the setting is not made: the system's are asked then. Raises ValueError for a text that is no address.
     """
     chosen = config.resolver_nameservers
     return None if chosen is None else [_server(text) for text in chosen]
 
 
-# An address, or one with a port: IPv6 in brackets then.
+# An address, or an address with a port, in which IPv6 stands in brackets.
 _SERVER = re.compile(r"(?:\[(?P<bracketed>[^]]*)\]|(?P<ipv4>[^:]*)|(?P<ipv6>.*:.*:.*))(?::(?P<port>[0-9]+))?")
 
 
@@ -80,19 +80,19 @@ def _server(text):
 
 
 def seconds_for_one_try() -> float | None:
-    """How long to wait for one answer before the question is put again (seconds, float); None for what is usual.
+    """How long to wait for one answer before the question is asked again (seconds, float); None for the default.
 
-    So short that a question that was lost is asked again within the setting `resolver_timeout`.
+    It is short enough to ask a lost question again within the setting `resolver_timeout`.
     """
     seconds = config.resolver_timeout
     return None if seconds is None else min(2.0, seconds / 4)
 
 
 def merged(outcomes: Iterable[tuple[Found | None, int | None]]) -> tuple[Found | None, int | None]:
-    """One outcome of the questions for IPv4 and IPv6 addresses, each (Found, None) or (None, number)."""
+    """Make one outcome of those for IPv4 and IPv6 addresses. Each outcome is (Found, None) or (None, number)."""
     found = [each for each, _ in outcomes if each is not None]
     if found:
-        # A search domain may have one of them, and another domain the other: these are two hosts then.
+        # IPv4 from one search domain and IPv6 from another belong to two hosts.
         found = [each for each in found if _asked_for(each) == _asked_for(found[0])]
         addresses = in_order([address for each in found for address in each.addresses])
         return Found(found[0].name, found[0].aliases, addresses), None
@@ -105,16 +105,16 @@ def _asked_for(found):
 
 
 class NamesResolver(BaseResolver):
-    """A resolver that asks name servers itself. `hosts` is the hosts file that is looked at first."""
+    """A resolver that asks name servers itself. `hosts` is the hosts file, where it looks first."""
 
     hosts = Hosts()
 
-    # --- for those that inherit ---
+    # --- for subclasses to define ---
 
     def _ask_addresses(self, name, family):
-        """Begin to ask for the addresses of a name (bytes), AF_INET, AF_INET6 or, for both, AF_UNSPEC.
+        """Begin to ask for the addresses of a name (bytes): AF_INET, AF_INET6 or, for both, AF_UNSPEC.
 
-        Returns an AsyncResult, whose value is to be ``(Found, None)`` or ``(None, number)``, one of the EAI_ numbers.
+        Returns an AsyncResult. Its value will be ``(Found, None)``, or ``(None, number)`` with one of the EAI_ numbers.
         """
         raise NotImplementedError
 
@@ -125,7 +125,7 @@ class NamesResolver(BaseResolver):
     # --- the two questions ---
 
     def _addresses(self, name, family):
-        """What is found for a name (bytes): a Found. Raises gaierror. Switches, unless it is in the hosts file."""
+        """Find the addresses of a name (bytes): a Found. Raises gaierror. Switches, unless it is in the hosts file."""
         found = self.hosts.find(os.fsdecode(name), family)
         if found is not None:
             return found
@@ -137,13 +137,13 @@ class NamesResolver(BaseResolver):
         return found
 
     def _names(self, address):
-        """(names, None) of an address (str), or (None, number). Switches, unless it is in the hosts file."""
+        """Find the names of an address (str): (names, None) or (None, number). Switches unless they are in `hosts`."""
         address = address.partition("%")[0]
         names = self.hosts.names(address)
         if names is not None:
             return names, None
         if address.startswith("::ffff:") and "." in address:
-            address = address.removeprefix("::ffff:")  # what it stands for in DNS
+            address = address.removeprefix("::ffff:")  # the address it has in DNS
         names, number = self._look_up(address, self._ask_names, address)
         return names and names[:1], number  # the first one only, as the C library does
 
@@ -208,7 +208,7 @@ class NamesResolver(BaseResolver):
         return name, list(aliases), list(addresses)
 
     def gethostbyaddr(self, ip_address: str) -> tuple[str, list[str], list[str]]:
-        """As socket.gethostbyaddr(). Switches, unless all is in the hosts file."""
+        """As socket.gethostbyaddr(). Switches, unless everything is in the hosts file."""
         if isinstance(ip_address, bytearray):
             ip_address = bytes(ip_address)
         if _is_special(ip_address):
@@ -232,7 +232,7 @@ class NamesResolver(BaseResolver):
             if len(addresses) == 1:
                 any_address: Any = addresses[0][4][0]
                 return self.gethostbyaddr(any_address)
-        return _socket.gethostbyaddr(host)  # which says what is wrong with it
+        return _socket.gethostbyaddr(host)  # raises the standard error
 
     def getnameinfo(
         self,
@@ -256,12 +256,12 @@ class NamesResolver(BaseResolver):
 
 
 def _encoded(host):
-    """A host's name as it is asked for (bytes). Raises UnicodeError as the standard functions do."""
+    """A host's name as name servers know it (bytes). Raises UnicodeError as the standard functions do."""
     return bytes(host) if isinstance(host, (bytes, bytearray)) else host.encode("idna")
 
 
 def _is_special(host: Any) -> bool:
-    """Whether a host is one that the standard functions take for no name, or refuse, before they look it up."""
+    """Whether the standard functions look a host up at all, or refuse it or treat it as special (True)."""
     if not isinstance(host, (str, bytes, bytearray)):
         return True
     return len(host) == 0 or host == "<broadcast>" or ("\0" in host if isinstance(host, str) else b"\0" in host)

@@ -1,4 +1,4 @@
-"""What takes no lookup: numeric addresses and ports. Every module with sockets loads this; it needs nothing."""
+"""Numeric addresses and ports, which take no lookup. Every module with sockets loads this; it loads nothing itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["is_ipv4", "is_number", "may_be_numeric", "numeric_addrinfo"]
 
-# What may be a numeric address, in any of the forms that inet_aton() and inet_pton() take.
+# Texts that may be numeric addresses, in any of the forms that inet_aton() and inet_pton() take.
 _MAY_BE_NUMERIC = re.compile(r"[0-9][0-9a-fA-FxX.]*|[0-9a-fA-F]*:[0-9a-fA-F:.]*(%.+)?", re.ASCII)
 
 
@@ -46,6 +46,7 @@ def numeric_addrinfo(
 ) -> list[AddressInfo]:
     """socket.getaddrinfo() of a host that is a numeric address or None.
 
-    Judges every argument as the standard function does. Raises gaierror(EAI_NONAME) for a host that is a name.
+    Checks every argument as the standard function does. Raises gaierror(EAI_NONAME) for a host that is a name. Does not
+    switch.
     """
     return _socket.getaddrinfo(host, port, family, type, proto, index(flags) | _socket.AI_NUMERICHOST)

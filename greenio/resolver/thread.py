@@ -1,7 +1,7 @@
 """The system's resolver, in threads.
 
-/etc/hosts, nsswitch and mDNS stay what they are for every other program, and the results, their order and the errors
-those of the standard library. What needs no lookup, a numeric address, never leaves the greenlet.
+/etc/hosts, nsswitch and mDNS work as in every other program. Results, their order and errors are those of the standard
+library. A numeric address needs no lookup and never leaves the greenlet.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ["Resolver"]
 
 
 class Resolver(BaseResolver):
-    """Calls the standard library's functions in threads of its own; arguments, results and errors are theirs.
+    """Calls the standard library's functions in threads of its own, with their arguments, results and errors.
 
-    A lookup that no name server answers keeps its thread for as long as the system waits, even if nobody waits for it
-    any more. `maxsize` threads (int) can be kept so before other lookups wait; calls of other kinds, in
-    ``hub.threadpool``, are not held up. The setting `resolver_nameservers` does not concern the system's resolver.
+    A lookup that no name server answers keeps its thread for as long as the system waits, even if no greenlet waits for
+    it any more. There are `maxsize` threads (int). When all are kept in this way, other lookups wait; calls of other
+    kinds, in ``hub.threadpool``, do not. The setting `resolver_nameservers` has no effect on the system's resolver.
     """
 
     maxsize = 64
@@ -39,17 +39,17 @@ class Resolver(BaseResolver):
         self._pool = ThreadPool(self.maxsize, hub, idle_task_timeout=5)
 
     def close(self) -> None:
-        """End the threads; whoever waits for a lookup gets gaierror(EAI_AGAIN)."""
+        """End the threads. Greenlets that wait for a lookup get gaierror(EAI_AGAIN). Does not switch."""
         super().close()
         self._pool.kill()
 
     def _in_thread(self, function, *args):
-        # With the types: 1, 1.0 and True are the same to a dictionary.
+        # With the types, because 1, 1.0 and True are the same to a dictionary.
         key: object = (function, args, *map(type, args))
         try:
             hash(key)
         except TypeError:
-            key = object()  # a bytearray, say: looked up for itself
+            key = object()  # a bytearray, for instance: its lookup is not shared
         return self._look_up(key, self._submit, function, args)
 
     def _submit(self, function, args):
@@ -93,6 +93,6 @@ class Resolver(BaseResolver):
 
 
 def _copied(found):
-    """What several greenlets got, with lists of its own: those may be changed."""
+    """A copy of a shared result with lists of its own, which the caller may change."""
     name, aliases, addresses = found
     return name, list(aliases), list(addresses)
