@@ -15,19 +15,11 @@ from hub.ready cimport fifo_t
 from hub.scheduler cimport Wait
 from hub.wait_queue cimport Waitable, line_grant, line_take, line_wake, new_turn
 
+from greenio._sync.naming cimport name_type
+
 import_greenlet()
 
 __all__ = ["Lock", "RLock", "ThreadLock", "ThreadRLock", "allocate_lock", "name_as_standard"]
-
-cdef extern from *:
-    """
-    /* A type that is made at compile time has its name and its module in one string. */
-    static void mutex_name_type(PyObject *type, const char *name)
-    {
-        ((PyTypeObject *) type)->tp_name = name;
-    }
-    """
-    void mutex_name_type(object type, const char *name)
 
 
 cdef object none_for_ever(object blocking, object timeout):
@@ -308,5 +300,5 @@ def name_as_standard():
 
     Some programs know the standard library's by them: trio's assertions, what picks locks out of attributes.
     """
-    mutex_name_type(ThreadLock, b"_thread.lock")
-    mutex_name_type(ThreadRLock, b"_thread.RLock")
+    name_type(ThreadLock, b"_thread.lock")
+    name_type(ThreadRLock, b"_thread.RLock")

@@ -30,7 +30,8 @@ GREENIO = [
     ]),
     ("which thread is this; data that a greenlet has for itself", ["_patched.identity", "local", "time"]),
     ("where greenlets and threads meet", [
-        "_sync.linkable", "event", "_sync.mutex", "_sync.condition", "_sync.semaphore", "lock", "queue",
+        "_sync.linkable", "event", "_sync.naming", "_sync.mutex", "_sync.condition", "_sync.semaphore", "lock",
+        "_sync.containers", "_sync.hooked", "_sync.channel", "queue",
     ]),
     ("many of them under one roof", [
         "_tasks.waiting", "_tasks.choosing", "_tasks.imap", "pool", "threadpool", "util",
