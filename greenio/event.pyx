@@ -8,7 +8,7 @@ from _thread import TIMEOUT_MAX
 
 from hub.arguments cimport seconds_of
 from hub.ready cimport fifo_t
-from hub.scheduler cimport Wait
+from hub.waits cimport Wait
 
 from greenio._sync.linkable cimport Linkable
 from greenio.timeout import Timeout

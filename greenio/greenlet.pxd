@@ -2,7 +2,8 @@
 
 from hub.core cimport timer_t
 from hub.ready cimport fifo_t
-from hub.scheduler cimport HubGreenlet, Scheduler
+from hub.greenlets cimport HubGreenlet
+from hub.scheduler cimport Scheduler
 
 from greenio._tasks.spawn_place cimport stack_t
 

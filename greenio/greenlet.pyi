@@ -5,9 +5,9 @@ from typing import Any
 from weakref import ReferenceType
 
 from greenlet import greenlet
+from hub.greenlets import HubGreenlet
 from hub.hub import Hub
 from hub.loop import Loop
-from hub.scheduler import HubGreenlet
 from typing_extensions import Self
 
 from greenio._tasks.spawn_place import SpawnFrame

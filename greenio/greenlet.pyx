@@ -27,10 +27,13 @@ from greenio.timeout import Timeout
 from hub.errors import HubDestroyed
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.arguments cimport seconds_of
+from hub.callbacks cimport CallingHub
 from hub.core cimport timer_t
 from hub.loop cimport due_after, timer_to_pool
 from hub.ready cimport *
-from hub.scheduler cimport HubGreenlet, Scheduler, Wait, current_hub, is_current
+from hub.greenlets cimport HubGreenlet
+from hub.scheduler cimport Scheduler, current_hub, is_current
+from hub.waits cimport Wait
 from hub.thrown cimport make_exception
 from hub.wait_queue cimport await_turn, line_grant_all, line_join, new_turn
 
@@ -189,7 +192,7 @@ cdef class Greenlet(HubGreenlet):
     def start_later(self, seconds):
         """Schedule the greenlet to run `seconds` (float) from now. Only the first start counts. Does not switch."""
         self.need_init()
-        cdef Scheduler hub = self.scheduler
+        cdef CallingHub hub = self.scheduler
         cdef timer_t *timer
         cdef double delay = seconds_of(seconds)
         if self.state != STATE_NEW:
@@ -299,7 +302,7 @@ cdef class Greenlet(HubGreenlet):
         return 0 if self.state == STATE_FINISHED else self.finish(None, error)
 
     cdef bint cancel_start(self) noexcept:
-        cdef Scheduler hub = self.scheduler
+        cdef CallingHub hub = self.scheduler
         cdef timer_t *timer = self.start_timer
         self.start_timer = NULL
         if timer != NULL and hub.to_start_later is not None:
@@ -419,7 +422,7 @@ cdef class Greenlet(HubGreenlet):
         go on. Returns None. Switches if it blocks. May be called from any thread.
         """
         self.need_init()
-        cdef Scheduler hub = self.scheduler
+        cdef CallingHub hub = self.scheduler
         if timeout is not None:
             seconds_of(timeout)
         if self.state == STATE_FINISHED:

@@ -14,7 +14,7 @@ from cpython.object cimport PyObject, PyObject_GenericGetAttr, PyObject_GenericS
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 
 from hub.greenlet_api cimport import_greenlet, running_greenlet
-from hub.scheduler cimport HubGreenlet
+from hub.greenlets cimport HubGreenlet
 
 cdef extern from *:
     PyObject **_PyObject_GetDictPtr(object)

@@ -20,8 +20,9 @@ from queue import Empty, Full
 
 from hub.arguments cimport count_of, seconds_of
 from hub.ready cimport fifo_t
-from hub.scheduler cimport Wait, be_fair
+from hub.scheduler cimport be_fair
 from hub.unraisable import tell_unraisable
+from hub.waits cimport Wait
 from hub.wait_queue cimport (
     await_final_turn, await_turn, line_grant, line_grant_all, line_join, line_withdraw, new_turn,
 )

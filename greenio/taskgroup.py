@@ -7,8 +7,9 @@ and asyncio (https://docs.python.org/3/library/asyncio-task.html#task-groups).
 import sys
 
 from greenlet import GreenletExit, getcurrent
+from hub.current import get_hub
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError
-from hub.scheduler import get_hub, sleep
+from hub.scheduler import sleep
 
 from greenio._tasks.link_list import DirectCall
 from greenio.greenlet import Greenlet

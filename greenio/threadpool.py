@@ -17,11 +17,11 @@ import weakref
 from contextlib import suppress
 
 from hub.arguments import count_of, seconds_of
+from hub.current import count_idle_thread, get_hub, get_hub_if_exists, hub_if_any
 from hub.errors import HubDestroyed
 from hub.forks import in_child
 from hub.native import LibraryLock, get_ident, start_new_thread
 from hub.native import local as native_local
-from hub.scheduler import count_idle_thread, get_hub, get_hub_if_exists, hub_if_any
 
 from greenio._sync.condition import Condition
 from greenio._sync.semaphore import Semaphore

@@ -7,8 +7,8 @@ import time
 import traceback
 
 import greenlet
+from hub.current import get_hub
 from hub.hub import Hub
-from hub.scheduler import get_hub
 
 from greenio.greenlet import Greenlet
 from greenio.local import all_local_dicts_for_greenlet

@@ -13,10 +13,12 @@ Layers, from the bottom; each module knows only those named before it:
             thrown, deadlines
     memory for greenlets; what stays at the end; how errors are told
             stacks, at_exit, report, repeats
+    a hub, floor by floor: its thread, callbacks, greenlets and waits
+            current, callbacks, greenlets, waits
     parks greenlets, wakes them, runs the loop
-            scheduler
+            turns, printing, scheduler
     what else a hub does; one per thread, and its end
-            callbacks, signals, threads
+            signals, threads, ending
     descriptors that are closed; standing in line
             closing, wait_queue
     gevent's watchers, with Python callbacks
@@ -54,7 +56,7 @@ from hub.errors import (  # noqa: E402  (the cache must be in place before the f
     LoopExit,
 )
 from hub.hub import Hub, Waiter, get_hub, get_hub_if_exists, sleep  # noqa: E402
-from hub.scheduler import Wait  # noqa: E402
+from hub.waits import Wait  # noqa: E402
 
 with open(_os.path.join(_os.path.dirname(__file__), "version.txt"), encoding="utf-8") as _file:
     __version__ = _file.read().strip()

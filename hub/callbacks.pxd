@@ -1,13 +1,33 @@
-# Functions for the hub greenlet to call. See callbacks.pyx.
+# Functions for the hub greenlet to call, and the part of a hub that calls them. See callbacks.pyx.
 
+from cpython.object cimport PyObject
 from cython cimport final
 
-from hub.loop cimport Job
-from hub.scheduler cimport Scheduler
+from hub.greenlet_api cimport greenlet
+from hub.loop cimport Job, Loop
 
 
 @final
 cdef class Callback(Job):
-    cdef Scheduler hub
+    cdef CallingHub hub
     cdef readonly object callback  # None when it has run or was stopped
     cdef readonly tuple args
+
+
+cdef class CallingHub(greenlet):
+    cdef readonly Loop loop
+    cdef readonly object main            # the main greenlet of the thread
+    cdef readonly object principal       # the one that stands for the thread: that one; in a child, who forked; or None
+    cdef readonly unsigned long thread_ident
+    cdef list inbox                      # what other threads want done: tuples of function and arguments, and waits
+    cdef Job inbox_job
+    cdef object callback                 # the job the hub greenlet runs now, or None
+    cdef PyObject *starting              # the greenlet that is being started, until it has begun, or NULL; owned
+    cdef set to_start_later              # greenlets that a timer will start, or None
+    cdef readonly bint destroying
+    cdef readonly bint destroyed
+
+    cdef int check_thread(self) except -1
+    cdef int report_error(self, object context) except -1
+    cdef int throw_into(self, object target, object exception) except -1
+    cdef int wake_posted(self, object wait) except -1

@@ -1,23 +1,31 @@
-"""Callbacks: functions that the hub greenlet calls, for its own thread or for others.
+"""Callbacks: functions that the hub greenlet calls, for its own thread or for others. The ground floor of a hub.
 
-Each is a Job: it stands on the ready queue, and is run when its turn comes.
+Each is a Job: it stands on the ready queue, and is run when its turn comes. `CallingHub` is what a hub is without its
+greenlets: it belongs to a thread, has a loop, runs callbacks, and is told of errors that nobody catches.
 
 Rules
     1. A callback must not block. What it raises goes to `handle_error`.
     2. Other threads append to a hub's inbox and wake its loop; nothing else of a hub is theirs to touch.
 
-What does not belong here: the ready queue itself; watchers, whose callbacks are called each time they fire.
+What does not belong here: the ready queue itself; who waits; watchers, whose callbacks are called each time they fire.
 """
 
+import sys
+
+from cpython.exc cimport PyErr_SetObject, PyErr_WriteUnraisable
+from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython cimport final
 
-from hub.errors import HubDestroyed
-from hub.loop cimport Job
-from hub.ready cimport OUTCOME_VALUE, ready_push, ready_remove, wait_hold_and_wake
-from hub.scheduler cimport Scheduler, Wait
+from greenlet import GreenletExit
 
-__all__ = ["Callback", "run_callback", "run_callback_threadsafe", "take_requests"]
+from hub.current cimport hub_of_thread
+from hub.errors import HubDestroyed, InvalidThreadUseError
+from hub.greenlet_api cimport greenlet
+from hub.loop cimport Job
+from hub.ready cimport ready_push, ready_remove
+
+__all__ = ["Callback", "CallingHub", "take_requests"]
 
 
 @final
@@ -65,7 +73,7 @@ cdef class Callback(Job):
 @final
 cdef class InboxJob(Job):
     """Does what other threads have asked for."""
-    cdef Scheduler hub
+    cdef CallingHub hub
 
     cdef int run(self) except -1:
         cdef list requests = self.hub.inbox
@@ -74,10 +82,10 @@ cdef class InboxJob(Job):
         try:
             for request in requests:
                 done += 1
-                if type(request) is Wait:
-                    wait_hold_and_wake(&(<Wait> request).c, OUTCOME_VALUE)
-                else:
+                if type(request) is tuple:
                     self.call(request[0], request[1])
+                else:
+                    self.hub.wake_posted(request)
         finally:
             if done < len(requests):
                 # A report failed, too: what else was asked for is still done, in the next turn.
@@ -98,43 +106,107 @@ cdef class InboxJob(Job):
         return 0
 
 
-# --- methods of Hub ---------------------------------------------------------------------------------------------
+# --- a hub that calls -------------------------------------------------------------------------------------------
 
-def run_callback(Scheduler self, callback, *args):
-    """Call ``callback(*args)`` on the hub greenlet, soon, in order. Does not switch.
+cdef class CallingHub(greenlet):
+    """What a hub is without greenlets that wait (internal base class). `hub.Hub` is all of it."""
 
-    The callback must not block. What it raises goes to ``handle_error``.
-    Returns an object with ``stop()`` and ``pending``. The hub's own thread only: InvalidThreadUseError.
-    """
-    cdef Callback job
-    self.check_thread()
-    if not callable(callback):
-        raise TypeError(f"a callback must be callable, not {callback!r}")
-    job = Callback.__new__(Callback)
-    job.hub = self
-    job.callback = callback
-    job.args = args
-    Py_INCREF(job)  # the ready queue's
-    ready_push(&self.loop.core.ready, &job.node)
-    return job
+    #: Exceptions that `handle_error` does not print: they end a greenlet on purpose.
+    NOT_ERROR = (GreenletExit, SystemExit)
+    #: Exceptions that `handle_error` throws into the main greenlet, because the program should end.
+    SYSTEM_ERROR = (KeyboardInterrupt, SystemExit, SystemError)
+
+    def __cinit__(self, *args, **kwargs):
+        self.inbox = []
+
+    @final
+    cdef int check_thread(self) except -1:
+        if hub_of_thread() is not <PyObject *> self:
+            if self.destroyed:
+                raise HubDestroyed(f"{self!r} was destroyed; get_hub() makes a new one")
+            raise InvalidThreadUseError(
+                f"{self!r} belongs to thread {self.thread_ident:#x}; from another one use its run_callback_threadsafe()"
+            )
+        return 0
+
+    def run_callback(self, callback, *args):
+        """Call ``callback(*args)`` on the hub greenlet, soon, in order. Does not switch.
+
+        The callback must not block. What it raises goes to ``handle_error``.
+        Returns an object with ``stop()`` and ``pending``. The hub's own thread only: InvalidThreadUseError.
+        """
+        cdef Callback job
+        self.check_thread()
+        if not callable(callback):
+            raise TypeError(f"a callback must be callable, not {callback!r}")
+        job = Callback.__new__(Callback)
+        job.hub = self
+        job.callback = callback
+        job.args = args
+        Py_INCREF(job)  # the ready queue's
+        ready_push(&self.loop.core.ready, &job.node)
+        return job
+
+    def run_callback_threadsafe(self, callback, *args):
+        """Call ``callback(*args)`` on this hub's greenlet, from any thread. Does not switch or wait.
+
+        The callback must not block. What it raises goes to ``handle_error``.
+        Raises HubDestroyed when the hub is gone.
+        """
+        if not callable(callback):
+            raise TypeError(f"a callback must be callable, not {callback!r}")
+        request = (callback, args)  # any code may run here: the hub is looked at afterwards
+        if self.destroyed:
+            raise HubDestroyed(f"{self!r} was destroyed; nothing can be called on it")
+        self.inbox.append(request)
+        self.loop.wake_up()
+
+    def hold_loop(self, int change):
+        """Count one thing more (1), or less (-1), outside of the loop that will call back into it (internal)."""
+        self.loop.core.references += change
+
+    # --- errors ---
+
+    def handle_error(self, context, type, value, tb):
+        """What becomes of an exception that nobody caught. `hub.Hub` says."""
+        raise NotImplementedError
+
+    def report(self, context, error):
+        """Tell handle_error() of an exception instance that nobody has caught. Does not raise.
+
+        `context` is what it came out of: a greenlet, a callback, or any other object. What goes wrong in telling ends
+        nobody, as with threads: it goes to sys.unraisablehook, and what the program should end with (SYSTEM_ERROR) to
+        the main greenlet. An exception that only ends a greenlet (NOT_ERROR) ends the telling.
+        """
+        try:
+            self.handle_error(context, type(error), error, error.__traceback__)
+        except BaseException as failure:
+            if isinstance(failure, self.SYSTEM_ERROR):
+                self.throw_into(self.principal or self.main, failure)
+            elif not isinstance(failure, self.NOT_ERROR):
+                if failure.__context__ is None and failure is not error:
+                    failure.__context__ = error
+                PyErr_SetObject(type(failure), failure)
+                PyErr_WriteUnraisable(context)
+
+    @final
+    cdef int report_error(self, object context) except -1:
+        """report() for the exception that is being handled."""
+        self.report(context, sys.exc_info()[1])
+        return 0
+
+    # --- what the greenlets add ---
+
+    cdef int throw_into(self, object target, object exception) except -1:
+        """Throw an exception instance into a greenlet of this hub."""
+        raise NotImplementedError
+
+    cdef int wake_posted(self, object wait) except -1:
+        """Wake a wait that another thread has put into the inbox."""
+        raise NotImplementedError
 
 
-def run_callback_threadsafe(Scheduler self, callback, *args):
-    """Call ``callback(*args)`` on this hub's greenlet, from any thread. Does not switch or wait.
-
-    The callback must not block. What it raises goes to ``handle_error``.
-    Raises HubDestroyed when the hub is gone.
-    """
-    if not callable(callback):
-        raise TypeError(f"a callback must be callable, not {callback!r}")
-    request = (callback, args)  # any code may run here: the hub is looked at afterwards
-    if self.destroyed:
-        raise HubDestroyed(f"{self!r} was destroyed; nothing can be called on it")
-    self.inbox.append(request)
-    self.loop.wake_up()
-
-
-def take_requests(Scheduler hub):
+def take_requests(CallingHub hub):
     """Let a new hub do what other threads ask it for (internal)."""
     cdef InboxJob job = InboxJob()
     job.hub = hub

@@ -37,6 +37,11 @@ cdef inline void expire(wait_t *wait) noexcept nogil:
         wait_wake(wait, OUTCOME_TIMED_OUT)
 
 
+cdef inline void on_descriptor_timer(timer_t *timer) noexcept nogil:
+    """The timer of one wait that stands in a descriptor's queue, whose hold goes with the wake."""
+    expire(<wait_t *> timer.target)
+
+
 cdef inline void on_deadline(timer_t *timer) noexcept nogil:
     cdef deadline_t *deadline = <deadline_t *> timer.target
     cdef wait_t *wait = deadline.wait

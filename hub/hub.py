@@ -1,7 +1,7 @@
 """The hub: one per thread, the greenlet that everything else runs under.
 
-The scheduler is the engine. This puts the other parts to it, and adds what is not hot: error handling, reports, and
-gevent's names.
+Its compiled parts stand in modules below, each a class that adds to the one before: `CallingHub`, `WaitingHub`,
+`Scheduler`, `SignalledHub`, `EndingHub`. This adds what is not hot: error handling, and gevent's names.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import sys
 import traceback
 from itertools import count
 
-from greenlet import GreenletExit
 from hub import callbacks, signals, threads
+from hub.current import get_hub, get_hub_if_exists, interpreter_ends
+from hub.ending import EndingHub
 from hub.errors import BlockingSwitchOutError, ConcurrentObjectUseError, HubDestroyed
 from hub.event_loop import EventLoop
 from hub.repeats import Repeats
-from hub.report import format_waits, safely
-from hub.scheduler import Scheduler, Wait, get_hub, get_hub_if_exists, interpreter_ends, sleep
+from hub.report import safely
+from hub.scheduler import sleep
+from hub.waits import Wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,16 +41,12 @@ def set_factory(name: str, factory: Callable[[Hub], Any]) -> None:
     _factories[name] = factory
 
 
-class Hub(Scheduler):
+class Hub(EndingHub):
     """The greenlet that runs the event loop of one thread, starts greenlets and runs callbacks.
 
     ``get_hub()`` returns the current thread's. It is never called or switched to directly by most programs.
     """
 
-    #: Exceptions that `handle_error` does not print: they end a greenlet on purpose.
-    NOT_ERROR: tuple[type[BaseException], ...] = (GreenletExit, SystemExit)
-    #: Exceptions that `handle_error` throws into the main greenlet, because the program should end.
-    SYSTEM_ERROR: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit, SystemError)
     #: How a failing callback's context is put into words.
     format_context: Callable[[Any], str] = staticmethod(repr)
 
@@ -69,13 +67,6 @@ class Hub(Scheduler):
 
         @property
         def loop(self) -> EventLoop: ...
-
-    # Methods that are compiled.
-    run_callback = callbacks.run_callback
-    run_callback_threadsafe = callbacks.run_callback_threadsafe
-    call_on_main = signals.call_on_main
-    join = threads.join
-    destroy = threads.destroy
 
     def make_loop(self, default: bool) -> EventLoop:
         """Make the loop of a new hub (internal)."""
@@ -185,10 +176,6 @@ class Hub(Scheduler):
         flush = getattr(stream, "flush", None)
         if flush is not None:
             flush()
-
-    def format_waits(self) -> str:
-        """Who waits for what: a paragraph for each parked greenlet, as LoopExit shows it (str)."""
-        return format_waits(self)
 
     # --- waiting the way gevent's users do ---
 

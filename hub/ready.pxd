@@ -104,6 +104,15 @@ cdef struct alarm_t:
     PyObject *(*exception)(PyObject *owner) except NULL  # makes the exception to throw; a new reference
 
 
+# What an alarm does now; its flags say it, and get_alarm_state() reads them. docs/design.md shows how it moves.
+cdef enum alarm_state:
+    ALARM_FREE     # not set
+    ALARM_RUNNING  # its timer runs
+    ALARM_QUEUED   # it has fired, and is in the ready queue
+    ALARM_PENDING  # it lost against another wake, and is among the slot's pending exceptions
+    ALARM_CARRIED  # taken from there, and about to be delivered, put elsewhere, or freed
+
+
 cdef struct link_t:
     link_t *next
     link_t *previous
@@ -297,11 +306,34 @@ cdef inline void wait_release(wait_t *wait) noexcept:
         Py_DECREF(<object>greenlet)
 
 
+# --- states, for checks -----------------------------------------------------------------------------------------
+
+cdef inline bint is_undecided(wait_t *wait) noexcept nogil:
+    return wait.outcome == OUTCOME_NONE and wait.alarm == NULL and not wait.node.queued and not wait.node.carried
+
+
+cdef inline alarm_state get_alarm_state(alarm_t *alarm) noexcept nogil:
+    """What an alarm's flags say that it does now. It is in one place at most."""
+    cdef bint runs = alarm.timer != NULL
+    cdef int places = runs + alarm.node.queued + alarm.is_pending
+    hub_check(places <= (1 if alarm.is_set else 0), b"an alarm that is set is in one place, and a free one is in none")
+    hub_check(alarm.wait == NULL or alarm.node.queued, b"an alarm that has decided a wait is in the ready queue")
+    if not alarm.is_set:
+        return ALARM_FREE
+    if runs:
+        return ALARM_RUNNING
+    if alarm.node.queued:
+        return ALARM_QUEUED
+    return ALARM_PENDING if alarm.is_pending else ALARM_CARRIED
+
+
 # --- waking (the hub's own thread, with or without the GIL) -----------------------------------------------------
 
 cdef inline void wait_move(wait_t *wait, wait_state state) noexcept nogil:
     """Let the wait's state move on."""
     hub_check(wait.state < state, b"the state of a wait only moves on")
+    hub_check(wait.state != WAIT_WAITING or is_undecided(wait), b"a wait that is not decided has no outcome")
+    hub_check(state != WAIT_OVER or not wait.parked, b"a greenlet is parked on no wait that is over")
     wait.state = state
 
 

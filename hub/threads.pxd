@@ -1,3 +1,4 @@
 # One hub per thread. See threads.pyx.
 
 cdef list other_hubs()
+cdef object forget_hub()

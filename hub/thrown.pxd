@@ -14,6 +14,7 @@ cdef bint has_pending(slot_t *slot) noexcept
 cdef void drop_pending(slot_t *slot) noexcept
 cdef bint forget_exception(slot_t *slot, object exception) except -1
 cdef object make_exception(object exception, object value, object traceback)
+cdef int throw_now(object target, object exception) except -1
 
 cdef int alarm_start(
     alarm_t *alarm, object owner, object target, slot_t *slot, Loop loop, uint64_t due, bint ref

@@ -12,12 +12,15 @@ from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint64_t
 
-from hub.greenlet_api cimport hub_greenlet_has_started, hub_greenlet_is_active, import_greenlet
 from hub.core cimport timer_t
+from hub.greenlet_api cimport (
+    hub_failed, hub_greenlet_has_started, hub_greenlet_is_active, hub_greenlet_throw, import_greenlet,
+)
 from hub.loop cimport Loop, timer_to_pool
 from hub.ready cimport (
-    NODE_ALARM, OUTCOME_THROWN, WAIT_DECIDED, WAIT_WAITING, alarm_t, append_pending, hub_check, ready_push,
-    ready_remove, remove_pending, slot_t, throw_t, wait_move, wait_t,
+    ALARM_CARRIED, ALARM_FREE, ALARM_RUNNING, NODE_ALARM, OUTCOME_THROWN, WAIT_DECIDED, WAIT_WAITING, alarm_t,
+    append_pending, get_alarm_state, hub_check, ready_push, ready_remove, remove_pending, slot_t, throw_t, wait_move,
+    wait_t,
 )
 
 __all__: list = []
@@ -129,6 +132,23 @@ cdef object make_exception(object exception, object value, object traceback):
     return exception
 
 
+cdef int throw_now(object target, object exception) except -1:
+    """Throw an exception instance into a greenlet that is suspended in a switch of its own, or has not begun."""
+    cdef PyObject *result
+    kind = type(exception)
+    result = hub_greenlet_throw(<PyObject *> target, <PyObject *> kind, <PyObject *> exception, NULL)
+    if result == NULL:
+        try:
+            hub_failed()
+        except BaseException as error:
+            # A greenlet that never ran, or did not catch it, ends with what was thrown: that is what was wanted.
+            if error is not exception:
+                raise
+    else:
+        Py_DECREF(<object> result)
+    return 0
+
+
 # --- alarms -----------------------------------------------------------------------------------------------------
 
 cdef int alarm_start(
@@ -139,7 +159,7 @@ cdef int alarm_start(
     `owner` is the object that the alarm is part of. `ref`: whether it keeps the loop alive meanwhile.
     """
     cdef timer_t *timer
-    hub_check(is_free(alarm), b"an alarm that is set is not set again")
+    hub_check(get_alarm_state(alarm) == ALARM_FREE, b"an alarm that is set is not set again")
     timer = loop.timer_take()
     Py_INCREF(target)
     alarm.greenlet = <PyObject *> target
@@ -192,7 +212,7 @@ cdef void on_alarm(timer_t *timer) noexcept nogil:
     if target is &hub_cancelled:
         timer_to_pool(timer)
         return
-    hub_check(alarm.is_set and is_nowhere(alarm), b"an alarm that fires is set, and was not delivered")
+    hub_check(get_alarm_state(alarm) == ALARM_RUNNING, b"an alarm that fires is set, and was not delivered")
     wait = alarm.slot.current
     if alarm.references:
         timer.core.references -= 1
@@ -205,15 +225,6 @@ cdef void on_alarm(timer_t *timer) noexcept nogil:
         ready_push(&timer.core.ready, &alarm.node)
     else:
         pend_alarm(alarm)
-
-
-cdef inline bint is_nowhere(alarm_t *alarm) noexcept nogil:
-    """Whether an alarm is neither pending, nor in the ready queue, nor about to end a wait. For checks."""
-    return not alarm.is_pending and not alarm.node.queued and alarm.wait == NULL
-
-
-cdef inline bint is_free(alarm_t *alarm) noexcept nogil:
-    return not alarm.is_set and is_nowhere(alarm)
 
 
 cdef bint alarm_decide(alarm_t *alarm, wait_t *wait) noexcept nogil:
@@ -229,7 +240,7 @@ cdef bint alarm_decide(alarm_t *alarm, wait_t *wait) noexcept nogil:
 
 cdef void pend_alarm(alarm_t *alarm) noexcept nogil:
     """Let what the alarm throws be raised at the greenlet's next park."""
-    hub_check(alarm.is_set and is_nowhere(alarm), b"an alarm is pending once")
+    hub_check(get_alarm_state(alarm) == ALARM_CARRIED, b"an alarm is pending once")
     alarm.is_pending = True
     append_pending(alarm.slot, &alarm.pending)
 
@@ -258,7 +269,7 @@ cdef object take_alarm(alarm_t *alarm):
     """The alarm is being delivered: what it throws."""
     cdef PyObject *exception
     cdef object result
-    hub_check(alarm.is_set and is_nowhere(alarm) and alarm.timer == NULL, b"an alarm is delivered once")
+    hub_check(get_alarm_state(alarm) == ALARM_CARRIED, b"an alarm is delivered once")
     try:
         exception = alarm.exception(alarm.node.object)
         result = <object> exception
@@ -272,7 +283,7 @@ cdef object take_alarm(alarm_t *alarm):
 cdef void clear_alarm(alarm_t *alarm) noexcept:
     cdef PyObject *target = alarm.greenlet
     cdef PyObject *loop = alarm.loop
-    hub_check(alarm.is_set and is_nowhere(alarm), b"an alarm is cleared when nothing refers to it any more")
+    hub_check(get_alarm_state(alarm) == ALARM_CARRIED, b"an alarm is cleared when nothing refers to it any more")
     alarm.is_set = False
     alarm.wait = NULL
     alarm.greenlet = NULL

@@ -1,7 +1,7 @@
 # Standing in line, for the primitives. See wait_queue.pyx.
 
 from hub.ready cimport fifo_t, link_t
-from hub.scheduler cimport Wait
+from hub.waits cimport Wait
 
 
 # Something that can be waited for together with others: see greenio.wait_any().

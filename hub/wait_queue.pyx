@@ -27,9 +27,11 @@ from _thread import TIMEOUT_MAX, allocate_lock
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from hub.arguments cimport seconds_of
+from hub.current cimport fork_count
 from hub.loop cimport due_after, now_ns
 from hub.ready cimport *
-from hub.scheduler cimport Scheduler, Wait, fork_count, hub_if_any, is_current
+from hub.scheduler cimport Scheduler, hub_if_any, is_current
+from hub.waits cimport Wait, WaitingHub
 
 __all__: list = []
 
@@ -130,7 +132,7 @@ cdef bint await_final_turn(Wait wait) except -1:
 
 cdef int stand_in_line(Wait wait) except -2:
     """Park until there is a grant, or something else: what park() returns."""
-    cdef Scheduler hub = wait.hub
+    cdef WaitingHub hub = wait.hub
     cdef wait_t *w = &wait.c
     cdef int result = -2
     wait_hold(w)  # a greenlet that stands in line is not collected

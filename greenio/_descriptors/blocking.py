@@ -6,8 +6,8 @@ returns, and what it then has is given back.
 
 from __future__ import annotations
 
+from hub.current import count_idle_thread, get_hub
 from hub.native import allocate_lock, start_new_thread
-from hub.scheduler import count_idle_thread, get_hub
 
 from greenio.event import AsyncResult
 

@@ -23,9 +23,9 @@ import threading
 from _thread import stack_size
 from resource import RLIM_INFINITY, RLIMIT_STACK, getrlimit
 
+from hub.current import get_hub
 from hub.forks import in_child
 from hub.native import LibraryLock, allocate_lock, get_ident, start_new_thread
-from hub.scheduler import get_hub
 
 from greenio.event import Event
 

@@ -17,7 +17,8 @@ from cython cimport binding
 from hub.forks import in_child
 
 from hub.greenlet_api cimport hub_greenlet_is_main, import_greenlet, running_greenlet
-from hub.scheduler cimport HubGreenlet, Scheduler
+from hub.greenlets cimport HubGreenlet
+from hub.scheduler cimport Scheduler
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()

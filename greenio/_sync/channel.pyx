@@ -7,7 +7,7 @@ from collections import deque
 from queue import Empty, Full
 
 from hub.ready cimport fifo_t
-from hub.scheduler cimport Wait
+from hub.waits cimport Wait
 from hub.wait_queue cimport (
     Waitable, await_final_turn, line_grant, line_join, line_take, line_wake, new_turn,
 )

@@ -8,7 +8,8 @@ from posix.unistd cimport usleep
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError
 from hub.arguments cimport count_of, seconds_of
 from hub.ready cimport fifo_t, fifo_remove
-from hub.scheduler cimport Scheduler, Wait, hub_if_any
+from hub.scheduler cimport Scheduler, hub_if_any
+from hub.waits cimport Wait
 from hub.wait_queue cimport await_turn, line_grant, line_join, line_peek, line_take, line_wake, new_turn
 
 from greenio._sync.mutex import Lock, RLock

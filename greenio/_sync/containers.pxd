@@ -1,7 +1,7 @@
 # See containers.pyx.
 
 from hub.ready cimport fifo_t
-from hub.scheduler cimport Wait
+from hub.waits cimport Wait
 from hub.wait_queue cimport Waitable
 
 

@@ -9,7 +9,7 @@ Theory
 from _thread import TIMEOUT_MAX
 
 from hub.arguments cimport count_of, seconds_of
-from hub.scheduler cimport Wait
+from hub.waits cimport Wait
 from hub.wait_queue cimport Waitable, line_grant, line_grant_all, line_take, line_wake
 
 try:

@@ -2,7 +2,7 @@
 
 from cpython.object cimport PyObject
 
-from hub.scheduler cimport Wait
+from hub.waits cimport Wait
 
 from greenio._sync.containers cimport Container, ItemLines
 from greenio._sync.mutex cimport Lock

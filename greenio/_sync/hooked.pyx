@@ -22,7 +22,7 @@ from hub.errors import BlockingSwitchOutError
 from hub.native import get_ident
 from hub.unraisable import tell_unraisable
 from hub.greenlet_api cimport import_greenlet, running_greenlet
-from hub.scheduler cimport Wait
+from hub.waits cimport Wait
 from hub.wait_queue cimport line_grant, line_grant_all, line_peek, line_take, line_wake
 
 from greenio._sync.condition import Condition

@@ -1,7 +1,7 @@
 """Callbacks for when an object becomes ready: rawlink and unlink, as gevent's events and semaphores have them."""
 
 from hub.arguments cimport seconds_of
-from hub.scheduler cimport Wait
+from hub.waits cimport Wait
 from hub.wait_queue cimport Waitable, line_grant_all, new_turn
 
 from greenio._tasks.link_list cimport (

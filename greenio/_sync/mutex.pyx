@@ -12,7 +12,7 @@ from cython cimport binding, final
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.arguments cimport seconds_of
 from hub.ready cimport fifo_t
-from hub.scheduler cimport Wait
+from hub.waits cimport Wait
 from hub.wait_queue cimport Waitable, line_grant, line_take, line_wake, new_turn
 
 from greenio._sync.naming cimport name_type

@@ -8,7 +8,7 @@ from libc.limits cimport LONG_MAX
 
 from hub.arguments cimport count_of, seconds_of
 from hub.ready cimport fifo_t
-from hub.scheduler cimport Wait
+from hub.waits cimport Wait
 from hub.wait_queue cimport await_turn, line_grant, line_grant_all, line_join, new_turn
 
 from greenio._sync.linkable cimport Linkable

@@ -5,7 +5,8 @@ import select
 from greenio.greenlet cimport STATE_FINISHED, Greenlet
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.ready cimport fifo_append, fifo_remove, fifo_t, link_t
-from hub.scheduler cimport Wait, current_hub
+from hub.scheduler cimport current_hub
+from hub.waits cimport Wait
 from hub.wait_queue cimport Waitable, await_turn, link_grant, new_turn, wait_is_over
 
 # Taken before anything can replace it.

@@ -1,6 +1,6 @@
 # See link_list.pyx. The links of an object are None, one link, or a list of links.
 
-from hub.scheduler cimport Scheduler
+from hub.callbacks cimport CallingHub
 
 
 # What a finishing object tells at once, in C, and not through a callback.
@@ -10,7 +10,7 @@ cdef class DirectLink:
 
 # A link that is called on the hub of the thread that made it.
 cdef class LinkOnHub(DirectLink):
-    cdef Scheduler hub
+    cdef CallingHub hub
     cdef object callback
 
 
@@ -20,5 +20,5 @@ cdef object with_link(object links, object link)
 cdef object without_link(object links, object entry)
 cdef object find_link(object links, object link)
 cdef Py_ssize_t count_links(object links) except -1
-cdef int tell_links(object links, object source, Scheduler hub) except -1
-cdef int schedule_link(Scheduler hub, object link, object source) except -1
+cdef int tell_links(object links, object source, CallingHub hub) except -1
+cdef int schedule_link(CallingHub hub, object link, object source) except -1

@@ -9,7 +9,8 @@ Rules
 Who has links keeps None for none, a single link, or a list of them; most have one at most.
 """
 
-from hub.scheduler cimport Scheduler, current_hub, is_current
+from hub.callbacks cimport CallingHub
+from hub.scheduler cimport current_hub, is_current
 
 __all__ = ["DirectCall", "DirectLink"]
 
@@ -94,7 +95,7 @@ cdef Py_ssize_t count_links(object links) except -1:
     return 0 if links is None else len(<list> links) if type(links) is list else 1
 
 
-cdef int tell_links(object links, object source, Scheduler hub) except -1:
+cdef int tell_links(object links, object source, CallingHub hub) except -1:
     """`source` has finished: call its links. `hub`: where those are called that do not say where, or None."""
     for link in links if type(links) is list else (links,):
         try:
@@ -122,7 +123,7 @@ cdef class LinkCall:
         return f"<link {self.link!r} of {self.source!r}>"
 
 
-cdef int schedule_link(Scheduler hub, object link, object source) except -1:
+cdef int schedule_link(CallingHub hub, object link, object source) except -1:
     """Call a link soon: on that hub, or on the caller's if that is gone."""
     cdef LinkCall call = LinkCall.__new__(LinkCall)
     call.link, call.source = link, source

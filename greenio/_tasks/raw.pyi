@@ -1,8 +1,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from hub.greenlets import HubGreenlet
 from hub.loop import Loop
-from hub.scheduler import HubGreenlet
 
 __all__ = ["RawGreenlet", "spawn_raw"]
 

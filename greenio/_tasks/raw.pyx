@@ -2,7 +2,8 @@
 
 from greenlet import GreenletExit
 
-from hub.scheduler cimport HubGreenlet, Scheduler, current_hub
+from hub.greenlets cimport HubGreenlet
+from hub.scheduler cimport Scheduler, current_hub
 
 __all__ = ["RawGreenlet", "spawn_raw"]
 

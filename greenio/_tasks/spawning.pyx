@@ -5,7 +5,8 @@ from greenlet import greenlet as AnyGreenlet
 
 from greenio.greenlet cimport Greenlet
 from hub.errors import InvalidThreadUseError
-from hub.scheduler cimport HubGreenlet, Scheduler, current_hub, is_current
+from hub.greenlets cimport HubGreenlet
+from hub.scheduler cimport Scheduler, current_hub, is_current
 from hub.threads import hub_of
 
 from greenio._tasks.raw import RawGreenlet, spawn_raw

@@ -15,7 +15,8 @@ from greenio._tasks.link_list cimport DirectLink
 from greenio.greenlet cimport STATE_FINISHED, Greenlet
 from greenio._tasks.spawning import check_greenlet, kill
 from greenio.timeout import Timeout
-from hub.scheduler cimport Scheduler, Wait, current_hub, is_current
+from hub.scheduler cimport Scheduler, current_hub, is_current
+from hub.waits cimport Wait
 
 __all__ = ["iwait", "joinall", "killall", "wait"]
 

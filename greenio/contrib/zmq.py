@@ -19,7 +19,8 @@ from contextlib import ExitStack
 from greenlet import getcurrent
 from hub import get_hub, native
 from hub.closing import closing_descriptor
-from hub.scheduler import be_fair, interpreter_ends
+from hub.current import interpreter_ends
+from hub.scheduler import be_fair
 
 from greenio.event import Event
 

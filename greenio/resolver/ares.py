@@ -17,9 +17,9 @@ from _socket import AF_INET, AF_INET6, AF_UNSPEC, EAI_AGAIN, EAI_NODATA, EAI_NON
 from functools import partial
 from ipaddress import ip_address
 
+from hub.current import count_idle_thread, get_hub_if_exists
 from hub.errors import InvalidThreadUseError
 from hub.native import start_new_thread
-from hub.scheduler import count_idle_thread, get_hub_if_exists
 
 from greenio.event import AsyncResult
 from greenio.lock import Lock

@@ -9,7 +9,7 @@ from __future__ import annotations
 import _socket
 from _socket import NI_NUMERICHOST, NI_NUMERICSERV
 
-from hub.scheduler import hub_if_any
+from hub.current import hub_if_any
 
 from greenio.resolver.base import BaseResolver
 from greenio.threadpool import ThreadPool, ThreadResult

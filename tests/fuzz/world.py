@@ -8,7 +8,7 @@ import traceback
 from contextlib import nullcontext
 
 from hub import get_hub_if_exists
-from hub.scheduler import HubGreenlet
+from hub.greenlets import HubGreenlet
 
 from greenio import GreenletExit, Timeout, sleep
 from greenio.util import format_run_info, no_switch

@@ -8,19 +8,21 @@ stands in a `.pxd` as `inline`, or within the module that calls it. tests/test_l
 EXPORTED = {
     "hub.arguments": ["count_of", "seconds_of"],
     "hub.closing": ["closing_descriptor", "leaving_descriptor"],
+    "hub.current": [
+        "begin_fork", "end_process", "fork_count", "hub_of_thread", "interpreter_ends", "is_main_thread", "new_hub",
+        "no_greenlet", "other_threads", "set_hub_of_thread",
+    ],
     "hub.loop": [
         "close_everywhere", "close_generation", "due_after", "highest_watched", "next_of_a_loop", "now_ns",
         "timer_restart", "timer_to_pool",
     ],
-    "hub.scheduler": [
-        "be_fair", "begin_fork", "current_hub", "existing_hub", "fork_count", "hub_if_any", "interpreter_ends",
-        "is_current", "resume_of", "set_current_hub",
-    ],
+    "hub.scheduler": ["be_fair", "resume_of"],
     "hub.stacks": ["begin_small"],
-    "hub.threads": ["other_hubs"],
+    "hub.threads": ["forget_hub", "other_hubs"],
     "hub.thrown": [
         "alarm_cancel", "alarm_come", "alarm_start", "alarms_go_on", "drop_pending", "forget_exception", "has_pending",
         "make_exception", "pend_alarm", "pend_exception", "take_alarm", "take_pending",
+        "throw_now",
     ],
     "hub.wait_queue": [
         "await_final_turn", "await_turn", "line_grant", "line_grant_all", "line_join", "line_peek", "line_take",

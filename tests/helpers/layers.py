@@ -14,8 +14,11 @@ HUB = [
     ("the loop: timers, descriptor watches, handles", ["core", "watches", "loop", "pyuv"]),
     ("exceptions thrown into greenlets; the timeouts of sockets", ["thrown", "deadlines"]),
     ("memory for greenlets; what stays at the end; how errors are told", ["stacks", "at_exit", "report", "repeats"]),
-    ("parks greenlets, wakes them, runs the loop", ["scheduler"]),
-    ("what else a hub does; one per thread, and its end", ["callbacks", "signals", "threads"]),
+    ("a hub, floor by floor: its thread, callbacks, greenlets and waits", [
+        "current", "callbacks", "greenlets", "waits",
+    ]),
+    ("parks greenlets, wakes them, runs the loop", ["turns", "printing", "scheduler"]),
+    ("what else a hub does; one per thread, and its end", ["signals", "threads", "ending"]),
     ("descriptors that are closed; standing in line", ["closing", "wait_queue"]),
     ("gevent's watchers, with Python callbacks", ["watchers", "event_loop"]),
     ("Hub: all of that in one class", ["hub"]),

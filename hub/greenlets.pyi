@@ -1,0 +1,5 @@
+from greenlet import greenlet
+
+__all__ = ["HubGreenlet"]
+
+class HubGreenlet(greenlet): ...

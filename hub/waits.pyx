@@ -1,0 +1,455 @@
+"""Waits: what a greenlet is parked on, what wakes it, and what is thrown into it.
+
+A greenlet that blocks makes a `Wait`, hands it to whatever will wake it, and parks on it. `WaitingHub` is the part of a
+hub that knows of waits: it makes them, has a list of those that are parked, and throws exceptions into who waits.
+
+Rules
+    1. The first wake decides a wait. Later ones are told so (False) and keep what they wanted to hand over.
+    2. Only the hub's own thread touches its waits. Others post them to the inbox, after granting what is waited for.
+    3. An exception that loses against another wake is thrown at the greenlet's next park.
+    4. Nothing waits on the hub greenlet, in a no_switch() section, or on a hub that is being destroyed.
+
+What does not belong here: parking itself, which is to switch to somebody else (hub.scheduler); lines (hub.wait_queue).
+"""
+
+import weakref
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from cython cimport final, freelist, no_gc
+
+from hub.arguments cimport seconds_of
+from hub.callbacks cimport CallingHub
+from hub.current cimport end_process, hub_of_thread, interpreter_ends, new_hub, no_greenlet
+from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError, LoopExit
+from hub.greenlet_api cimport *
+from hub.greenlets cimport HubGreenlet
+from hub.loop cimport Job, due_after
+from hub.ready cimport *
+from hub.report import called_on_hub, format_waits
+from hub.thrown cimport (
+    alarm_start, drop_pending, forget_exception, has_pending, make_exception, pend_alarm, pend_exception, take_alarm,
+    take_pending, throw_now,
+)
+
+__all__ = ["Wait", "WaitingHub"]
+
+# Not among the module's globals, which are gone when finalizers run at the end of the interpreter.
+cdef object too_late = HubDestroyed
+
+import_greenlet()
+
+
+# --- waits ------------------------------------------------------------------------------------------------------
+
+@final
+@no_gc
+@freelist(256)
+cdef class Wait:
+    """One wait of the current greenlet: made, handed to whatever will wake it, and parked on, once.
+
+    ``wait = Wait(what)`` binds to the current greenlet; ``wait.park(timeout)`` switches away until something
+    calls ``wait.wake(value)`` or ``wait.throw(exception)``. Everything that blocks in the library is built on this.
+
+    `what` is any object; its repr stands in the report of a LoopExit.
+    Raises BlockingSwitchOutError on the hub greenlet, where nothing can wait.
+    """
+
+    def __cinit__(self, what=None):
+        self.c.node.kind = NODE_WAIT
+        self.c.node.object = <PyObject *> self
+        self.c.link.wait = &self.c
+
+    def __init__(self, what=None):
+        cdef WaitingHub hub = <WaitingHub> (new_hub() if hub_of_thread() == NULL else hub_of_thread())
+        if self.hub is not None:
+            raise RuntimeError(f"{self!r} is initialised already")
+        hub.bind_current(self, what)
+        self.kept = <object> self.c.greenlet
+
+    cdef bint wake_with(self, object value) except -1:
+        """Wake with a value. False if the wait is decided already. The hub's own thread."""
+        if self.c.state != WAIT_WAITING or self.c.left_behind:
+            return False
+        self.value = value
+        return wait_hold_and_wake(&self.c, OUTCOME_VALUE)
+
+    cdef bint throw_with(self, object exception) except -1:
+        """Wake with an exception instance. False if the wait is decided already. The hub's own thread."""
+        if self.c.state != WAIT_WAITING:
+            return False
+        self.value = exception
+        return wait_hold_and_wake(&self.c, OUTCOME_THROWN)
+
+    def wake(self, value=None):
+        """Wake the greenlet: its park() returns `value`.
+
+        Returns True, or False if the wait was decided by something else already; then nothing is handed over.
+        Does not switch. Raises InvalidThreadUseError from another thread than the hub's.
+        """
+        self.hub.check_thread()
+        return self.wake_with(value)
+
+    def throw(self, exception, value=None, traceback=None):
+        """Wake the greenlet: its park() raises `exception` (a class, an instance, or class, value, traceback).
+
+        Returns True, or False if the wait was decided by something else already. Does not switch.
+        Raises InvalidThreadUseError from another thread than the hub's.
+        """
+        self.hub.check_thread()
+        return self.throw_with(make_exception(exception, value, traceback))
+
+    def park(self, timeout=None, ref=True):
+        """Switch away until woken; return the value, or raise the exception, it is woken with.
+
+        `timeout` is in seconds; None waits for ever. If it passes first, TimeoutError is raised.
+        `ref=False`: the timeout does not keep the loop alive. A wait can be parked on once.
+        """
+        cdef WaitingHub hub = self.hub
+        cdef int result
+        hub.check_thread()
+        if self.c.state == WAIT_OVER or self.c.parked:
+            raise RuntimeError(f"{self!r} has been parked on already; make a new one for each wait")
+        if hub.slot_of_current() is not self.c.slot:
+            raise InvalidSwitchError(f"{self!r} belongs to {self.greenlet!r}; only that greenlet can park on it")
+        if timeout is None:
+            result = hub.park(self)
+        else:
+            result = hub.park_until(self, due_after(seconds_of(timeout)), ref)
+        if result == 0 and self.c.outcome == OUTCOME_TIMED_OUT:
+            raise TimeoutError(f"nothing woke {self!r} within {timeout} seconds")
+        return hub.deliver(self, result)
+
+    @property
+    def greenlet(self):
+        """The greenlet that waits, or None when the wait is over."""
+        if self.c.state == WAIT_OVER or self.c.greenlet == NULL:
+            return None
+        return <object> self.c.greenlet
+
+    @property
+    def decided(self):
+        """Whether something has woken it (bool)."""
+        return self.c.state != WAIT_WAITING
+
+    @property
+    def parked(self):
+        """Whether its greenlet is switched out on it now (bool)."""
+        return self.c.parked
+
+    def __repr__(self):
+        state = ("waiting", "decided", "over")[<int> self.c.state]
+        what = "" if self.what is None else f" for {self.what!r}"
+        return f"<{type(self).__name__} at {id(self):#x} {state}{what}>"
+
+
+
+@final
+cdef class Slot:
+    """The slot of a greenlet that is not a HubGreenlet; found in its __dict__, and kept for as long as that lives."""
+    cdef slot_t slot
+
+    def __dealloc__(self):
+        drop_pending(&self.slot)
+
+
+def no_more_needed(slot):
+    """The greenlet that the slot was for is gone (internal)."""
+
+
+@final
+cdef class ThrowJob(Job):
+    """Throws into a greenlet that is suspended in a switch of its own making, not parked."""
+
+    cdef int run(self) except -1:
+        cdef slot_t *slot
+        cdef object exception = self.exception
+        target, self.target = self.target, None
+        Py_DECREF(self)  # the ready queue's
+        if target.dead:
+            return 0
+        slot = self.hub.slot_of(target)
+        if slot.current != NULL or slot.yielding or running_greenlet() is <PyObject *> target:
+            return self.hub.throw_into(target, exception)
+        return throw_now(target, exception)
+
+
+# --- the hub's part ---------------------------------------------------------------------------------------------
+
+cdef class WaitingHub(CallingHub):
+    """What a hub is to greenlets that wait (internal base class). The scheduler parks them."""
+
+    def __dealloc__(self):
+        drop_pending(&self.main_slot)
+
+    @final
+    cdef Wait new_wait(self, object what):
+        """A wait of the current greenlet."""
+        cdef Wait wait = Wait.__new__(Wait)
+        self.bind_current(wait, what)
+        return wait
+
+    @final
+    cdef int bind_current(self, Wait wait, object what) except -1:
+        cdef PyObject *current = hub_greenlet_current()
+        if current == NULL:
+            no_greenlet()
+        Py_DECREF(<object> current)  # it is running: somebody else owns it
+        return self.bind(wait, current, what)
+
+    @final
+    cdef int bind(self, Wait wait, PyObject *current, object what) except -1:
+        if current is <PyObject *> self:
+            raise BlockingSwitchOutError(
+                f"a blocking function was called on the hub greenlet, {called_on_hub(self.callback)}; "
+                "spawn a greenlet and let that one block"
+            )
+        wait.c.greenlet = current
+        wait.c.ready = &self.loop.core.ready
+        if isinstance(<object> current, HubGreenlet):
+            wait.c.slot = &(<HubGreenlet> current).slot
+        else:
+            wait.c.slot = self.slot_of(<object> current)
+        if self.restricted:
+            self.refuse(current, wait.c.slot)
+        wait.hub = self
+        wait.what = what
+        return 0
+
+    @final
+    cdef int refuse(self, PyObject *current, slot_t *slot) except -1:
+        """Nothing can be waited for now: in a no_switch() section, or because the hub is being destroyed."""
+        cdef PyObject *result
+        if self.restricted == AT_EXIT:
+            if interpreter_ends():
+                raise too_late("the interpreter is shutting down: nothing can be waited for any more")
+            return 0
+        if not self.destroying:
+            raise BlockingSwitchOutError("a blocking function was called in a no_switch() section")
+        if slot.holds_on:
+            return 0
+        if slot.pending != NULL and has_pending(slot):
+            raise take_pending(slot)  # HubDestroyed itself, perhaps, if the greenlet had been granted something
+        if current is not <PyObject *> self.main:
+            slot.refusals += 1
+            if slot.refusals == LAST_TRIES and self.unfinished is not None:
+                self.unfinished.append(<object> current)
+            while slot.refusals >= LAST_TRIES:
+                # It catches whatever it gets. It stays where it is, for good.
+                result = hub_greenlet_switch(<PyObject *> self)
+                if result == NULL:
+                    hub_failed()
+                Py_DECREF(<object> result)
+        raise HubDestroyed(f"{self!r} is being destroyed; nothing can be waited for")
+
+    @final
+    cdef bint hold_on(self, bint yes) except -1:
+        """The hub is being destroyed: let the current greenlet wait all the same, or no longer. It gets HubDestroyed
+        again and again meanwhile. False if that is the main greenlet, which cannot wait.
+        """
+        if self.destroyed or running_greenlet() is <PyObject *> self.main:
+            return False
+        self.slot_of_current().holds_on = yes
+        return True
+
+    @final
+    cdef bint is_late(self) noexcept:
+        """Whether the interpreter clears its modules: no greenlet runs, and a finalizer waits natively if at all."""
+        return self.restricted == AT_EXIT and interpreter_ends()
+
+    def forbid_switching(self, int change):
+        """Count a section in which nothing may wait (`change` 1), or its end (-1) (internal)."""
+        self.restricted += change
+
+    # --- slots ---
+
+    @final
+    cdef slot_t *slot_of_current(self) except NULL:
+        cdef PyObject *current = hub_greenlet_current()
+        if current == NULL:
+            no_greenlet()
+        Py_DECREF(<object> current)
+        return self.slot_of(<object> current)
+
+    @final
+    cdef slot_t *slot_of(self, object target) except NULL:
+        cdef Slot slot
+        if isinstance(target, HubGreenlet):
+            return &(<HubGreenlet> target).slot
+        if target is self.main:
+            return &self.main_slot
+        slot = target.__dict__.get("_hub_slot")
+        if slot is None:
+            slot = Slot()
+            target.__dict__["_hub_slot"] = slot
+            # Waits and alarms point into it, whatever becomes of the dict.
+            weakref.finalize(target, no_more_needed, slot).atexit = False
+        return &slot.slot
+
+    # --- parking ---
+
+    cdef int park(self, Wait wait) noexcept:
+        """Switch away until the wait is decided: what the scheduler does."""
+        return -1
+
+    cdef int park_until(self, Wait wait, uint64_t due, bint ref) except -2:
+        """The same until loop time `due` at the latest."""
+        raise NotImplementedError
+
+    @final
+    cdef object deliver(self, Wait wait, int result):
+        """What park() came back with: the value is returned, the exception raised."""
+        # The exception's traceback will lead to the wait: it must not lead back, as no collector sees that cycle.
+        value, wait.value = wait.value, None
+        if result < 0:
+            hub_failed()
+        if wait.c.outcome == OUTCOME_THROWN:
+            if wait.c.alarm != NULL:
+                raise take_alarm(wait.c.alarm)
+            raise value
+        return value
+
+    @final
+    cdef int postpone(self, Wait wait) except -1:
+        """The exception that decided this wait came too late: it is raised when the greenlet parks next."""
+        cdef slot_t *slot = wait.c.slot
+        cdef alarm_t *alarm = wait.c.alarm
+        exception, wait.value = wait.value, None
+        if alarm != NULL:
+            wait.c.alarm = NULL
+            pend_alarm(alarm)
+        else:
+            pend_exception(slot, exception)
+        return 0
+
+    @final
+    cdef int post(self, Wait wait) except -1:
+        """Wake a wait of this hub from another thread. What it was granted it has already."""
+        if not self.destroyed:
+            self.inbox.append(wait)
+            self.loop.wake_up()
+        return 0
+
+    @final
+    cdef int wake_posted(self, object wait) except -1:
+        wait_hold_and_wake(&(<Wait> wait).c, OUTCOME_VALUE)
+        return 0
+
+    # --- who is parked ---
+
+    def parked_waits(self):
+        """Every wait that a greenlet is parked on now, oldest first: a list of Wait."""
+        cdef wait_t *wait = self.parked
+        cdef list waits = []
+        while wait != NULL:
+            waits.append(<object> wait.node.object)
+            wait = wait.next_parked
+        waits.reverse()
+        return waits
+
+    @final
+    cdef wait_t *principal_wait(self) except? NULL:
+        """What the greenlet that stands for the thread waits on, or NULL."""
+        return NULL if self.principal is None else self.slot_of(self.principal).current
+
+    @final
+    cdef int loop_ends(self) noexcept:
+        """Whoever waits still has nothing on the loop any more: it is closed, or was left to the parent."""
+        cdef wait_t *wait = self.parked
+        while wait != NULL:
+            wait.timer = NULL
+            wait.references = False
+            wait = wait.next_parked
+        return 0
+
+    @final
+    cdef bint nothing_left(self) except -1:
+        """Nothing is ready and nothing can happen. True if somebody was told; False if nobody could be."""
+        cdef wait_t *wait
+        if self.join_wait is not None and self.join_wait.c.state == WAIT_WAITING:
+            return self.join_wait.wake_with(True)
+        if self.principal is None or self.principal.dead:
+            end_process()
+        wait = self.principal_wait()
+        if wait == NULL:
+            return False
+        return (<Wait> wait.node.object).throw_with(self.loop_exit())
+
+    @final
+    cdef object loop_exit(self):
+        try:
+            report = self.format_waits()
+        except Exception as error:
+            report = f"(the report of who waits failed: {error!r})"
+        return LoopExit(hub=self, report=report)
+
+    def format_waits(self):
+        """Who waits for what: a paragraph for each parked greenlet, as LoopExit shows it (str)."""
+        return format_waits(self)
+
+    # --- throwing ---
+
+    def throw_soon(self, target, exception, value=None, traceback=None):
+        """Throw an exception into a greenlet of this hub, as ``kill`` does. Does not switch.
+
+        A greenlet that waits is woken with it; one that was woken by something else already gets it when it
+        blocks next; one that is suspended in a switch of its own making gets it there.
+        """
+        self.check_thread()
+        self.throw_into(target, make_exception(exception, value, traceback))
+
+    def take_back(self, target, exception):
+        """Take back an exception instance that was thrown into a greenlet and not raised there yet.
+
+        Returns whether it was still to be raised. For the greenlet itself: what has woken it cannot be taken back.
+        """
+        self.check_thread()
+        return forget_exception(self.slot_of(target), exception)
+
+    @final
+    cdef int throw_into(self, object target, object exception) except -1:
+        cdef slot_t *slot
+        cdef PyObject *current
+        cdef ThrowJob job
+        if target.dead:
+            return 0
+        slot = self.slot_of(target)
+        if slot.current != NULL and (<Wait> slot.current.node.object).throw_with(exception):
+            return 0
+        current = running_greenlet()
+        if (
+            slot.current != NULL or slot.yielding or current is <PyObject *> target
+            or (self.destroying and target is self.main)
+        ):
+            pend_exception(slot, exception)
+            return 0
+        job = ThrowJob.__new__(ThrowJob)
+        job.hub = self
+        job.target = target
+        job.exception = exception
+        Py_INCREF(job)  # the ready queue's
+        ready_push(&self.loop.core.ready, &job.node)
+        return 0
+
+    @final
+    cdef int throw_alarm(self, alarm_t *alarm) except -1:
+        """On the hub greenlet: an alarm has come for a greenlet that is suspended in a switch of its own making."""
+        target = <object> alarm.greenlet
+        exception = take_alarm(alarm)
+        try:
+            throw_now(target, exception)
+        except BaseException:
+            self.report_error(target)
+        return 0
+
+    @final
+    cdef int alarm_set(self, alarm_t *alarm, object owner, double seconds, bint ref) except -1:
+        """Throw into the current greenlet in `seconds`, unless cancelled before."""
+        cdef uint64_t due = due_after(seconds)
+        cdef PyObject *current
+        self.check_thread()
+        current = hub_greenlet_current()
+        if current == NULL:
+            no_greenlet()
+        Py_DECREF(<object> current)  # it is running: somebody else owns it
+        return alarm_start(alarm, owner, <object> current, self.slot_of(<object> current), self.loop, due, ref)
