@@ -2,9 +2,9 @@
 
 import os
 import signal
-import time
 
 import pytest
+from processes import signal_from_child
 from waiting import until
 
 from greenio import get_hub, getcurrent, sleep, spawn
@@ -141,14 +141,10 @@ def test_an_error_in_the_middle_of_a_callback_of_the_hub(alarm):
 
 
 def test_while_the_process_sleeps(alarm):
-    ran = []
-    alarm(lambda signum, frame: ran.append(getcurrent()))
-    child = os.fork()
-    if child == 0:
-        time.sleep(0.05)
-        os.kill(os.getppid(), signal.SIGUSR1)
-        os._exit(0)
-    spawn(sleep, 0.2).join()
+    ran, woken = [], Event()
+    alarm(lambda signum, frame: (ran.append(getcurrent()), woken.set()))
+    child = signal_from_child(signal.SIGUSR1)
+    assert spawn(woken.wait, 60).get() is True
     os.waitpid(child, 0)
     assert ran == [getcurrent()]
 

@@ -5,6 +5,7 @@ import signal as standard
 import threading
 
 import pytest
+from processes import signal_from_child
 from waiting import some_turns, until, until_waiting
 
 import greenio
@@ -50,11 +51,6 @@ def send(number):
     os.kill(os.getpid(), number)
 
 
-def send_from_child(number, seconds=0.01):
-    """From a process of its own, so that this one may be asleep."""
-    return os.posix_spawn("/bin/sh", ["sh", "-c", f"sleep {seconds}; kill -{int(number)} {os.getpid()}"], os.environ)
-
-
 def test_other_names_are_the_standard_librarys():
     for name in dir(standard):
         if not name.startswith("_") and name not in signal.__all__:
@@ -73,7 +69,7 @@ def pausing(count):
 
 def test_pause_returns_after_a_handler_ran(handled, ticks):
     (waiting,) = pausing(1)
-    pid = send_from_child(ONE)
+    pid = signal_from_child(ONE)
     assert waiting.get(timeout=10) is None
     assert handled == [ONE] and ticks
     os.waitpid(pid, 0)
@@ -94,7 +90,7 @@ def test_pause_does_not_count_what_was_handled_before(handled):
 def test_several_greenlets_pause(handled):
     *waiting, killed = pausing(4)
     killed.kill()
-    pid = send_from_child(ONE)
+    pid = signal_from_child(ONE)
     greenio.joinall(waiting, timeout=5, raise_error=True)
     assert handled == [ONE]
     os.waitpid(pid, 0)
@@ -114,7 +110,7 @@ def test_pause_leaves_the_users_descriptor_in_its_place(handled):
     before = standard.set_wakeup_fd(write_end)
     try:
         (waiting,) = pausing(1)
-        pid = send_from_child(ONE)
+        pid = signal_from_child(ONE)
         waiting.get(timeout=10)
         os.waitpid(pid, 0)
         assert os.read(read_end, 100) == bytes([ONE])
@@ -131,7 +127,7 @@ def test_pause_after_a_fork_during_a_pause(handled):
     child = os.fork()
     if child == 0:
         (own,) = pausing(1)
-        send_from_child(ONE)
+        signal_from_child(ONE)
         own.join(timeout=10)
         os._exit(7 if own.ready() and handled == [ONE] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
@@ -146,7 +142,7 @@ def test_an_error_in_a_handler_during_a_pause_goes_to_the_main_greenlet(handled)
 
     standard.signal(ONE, handler)
     (other,) = pausing(1)
-    pid = send_from_child(ONE)
+    pid = signal_from_child(ONE)
     with pytest.raises(LookupError, match="from the handler"):
         sleep(5)
     os.waitpid(pid, 0)
@@ -157,7 +153,7 @@ def test_an_error_in_a_handler_during_a_pause_goes_to_the_main_greenlet(handled)
 
 
 def test_sigwait_returns_the_signal(blocked, ticks):
-    pid = send_from_child(ONE)
+    pid = signal_from_child(ONE)
     number = signal.sigwait(BOTH)
     assert number is ONE and isinstance(number, standard.Signals) and ticks
     os.waitpid(pid, 0)
@@ -166,7 +162,7 @@ def test_sigwait_returns_the_signal(blocked, ticks):
 
 
 def test_sigwaitinfo_tells_who_sent_it(blocked):
-    pid = send_from_child(TWO)
+    pid = signal_from_child(TWO)
     found = signal.sigwaitinfo(BOTH)
     assert found.si_signo == TWO and found.si_uid == os.getuid()
     os.waitpid(pid, 0)
@@ -175,7 +171,7 @@ def test_sigwaitinfo_tells_who_sent_it(blocked):
 def test_sigtimedwait_waits_no_longer_than_told(blocked, ticks):
     assert signal.sigtimedwait(BOTH, 0) is None and not ticks
     assert signal.sigtimedwait(BOTH, 0.01) is None and ticks
-    pid = send_from_child(ONE)
+    pid = signal_from_child(ONE)
     assert signal.sigtimedwait(BOTH, 10).si_signo == ONE
     os.waitpid(pid, 0)
 

@@ -10,10 +10,19 @@ def child(code=0, after=lambda: sleep(0.01), end=None):
 
     It exits with `code`, or sends itself the signal `end` (int). Returns its number.
     """
-    command = "read line; " + (f"kill -{end} $$" if end else f"exit {code}")
+    return _shell(f"kill -{end} $$" if end else f"exit {code}", after)
+
+
+def signal_from_child(number, after=lambda: sleep(0.01)):
+    """Send a signal to this process when `after()` has returned in a greenlet: it may be asleep. Returns the child."""
+    return _shell(f"kill -{int(number)} {os.getpid()}", after)
+
+
+def _shell(command, after):
     reader, writer = os.pipe()
     actions = [(os.POSIX_SPAWN_DUP2, reader, 0)]
-    pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], {"PATH": "/usr/bin:/bin"}, file_actions=actions)
+    arguments = ["sh", "-c", f"read line; {command}"]
+    pid = os.posix_spawn("/bin/sh", arguments, {"PATH": "/usr/bin:/bin"}, file_actions=actions)
     os.close(reader)
     spawn(lambda: (after(), os.close(writer)))
     return pid

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from hub import Wait
+from processes import signal_from_child
 from waiting import until
 
 from greenio import Timeout, get_hub, getcurrent, signal_handler, sleep, spawn
@@ -48,14 +49,7 @@ def test_an_error_in_a_handler_goes_to_the_main_greenlet(usr1):
     sleep(0)
     timer = get_hub().loop.timer(0.01)
     timer.start(lambda: None)
-    pid = os.getpid()
-    child = os.fork()
-    if child == 0:
-        import time
-
-        time.sleep(0.05)
-        os.kill(pid, usr1)
-        os._exit(0)
+    child = signal_from_child(usr1, after=lambda: sleep(0.02))
     with pytest.raises(LookupError, match="from the handler"):
         sleep(10)
     os.waitpid(child, 0)
