@@ -21,6 +21,10 @@ from greenio.os import closerange, dup2
 from greenio.socket import SO_REUSEADDR, SOL_SOCKET, create_server, fromfd, socket, socketpair, wait_read
 from greenio.threadpool import ThreadPool
 
+#: How long a test waits that fails. The loop looks for what was closed without a word the more seldom, the longer the
+#: machine takes for a look.
+LIMIT = 50
+
 
 def by_thread(function):
     thread = threading.Thread(target=function)
@@ -81,7 +85,7 @@ def closed_with(sock, close):
 
 def is_quiet():
     """Whether the kernel has nothing to report to the loop, after some turns: it would spin otherwise."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         sleep(0.001)
         if not standard_select.select([get_hub().loop.fileno()], [], [], 0)[0]:
@@ -95,7 +99,7 @@ def received_by(sock):
     job = spawn(ours.recv, 1)
     until_waiting(job)
     theirs.send(b"1")
-    assert job.get(timeout=5) == b"1"
+    assert job.get(timeout=LIMIT) == b"1"
 
 
 @pytest.mark.parametrize("how", [*SAID, *UNSAID])
@@ -142,7 +146,7 @@ def test_a_collected_listener():
     job = spawn(listener.accept)
     until_waiting(job)
     first = standard.create_connection(address)
-    accepted = job.get(timeout=5)[0]
+    accepted = job.get(timeout=LIMIT)[0]
     kept = os.dup(listener.fileno())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -181,12 +185,12 @@ def test_waiters_are_told(how, waiting, open_elsewhere):
     sleep(0.001)
     closed_with(ours, {**SAID, **UNSAID}[how])
     if waiting == "watcher":
-        assert get_hub().join(timeout=5), "a watcher of what is closed keeps the loop alive"
+        assert get_hub().join(timeout=LIMIT), "a watcher of what is closed keeps the loop alive"
         assert seen == [1 | 4] and not watcher.active
         watcher.close()
     else:
         with pytest.raises(OSError) as caught:
-            reader.get(timeout=5)
+            reader.get(timeout=LIMIT)
         assert caught.value.errno == errno.EBADF
     if open_elsewhere:
         theirs.send(b"unread")
@@ -232,9 +236,9 @@ def test_the_number_is_used_again_while_somebody_waits():
     until_waiting(old)
     new, plain, other, reader = another_file_under_the_number_of(ours)
     other.send(b"new")
-    assert reader.get(timeout=5) == b"new"
+    assert reader.get(timeout=LIMIT) == b"new"
     with pytest.raises(OSError) as caught:
-        old.get(timeout=5)
+        old.get(timeout=LIMIT)
     assert caught.value.errno == errno.EBADF
     for sock in (new, plain, other, theirs):
         sock.close()
@@ -249,7 +253,7 @@ def test_the_old_file_is_ready_under_a_number_used_again():
     theirs.send(b"old")
     assert is_quiet()
     other.send(b"new")
-    assert reader.get(timeout=5) == b"new" and kept.recv(10) == b"old"
+    assert reader.get(timeout=LIMIT) == b"new" and kept.recv(10) == b"old"
     for sock in (new, plain, other, theirs, kept):
         sock.close()
 
@@ -305,9 +309,9 @@ def test_an_entry_in_the_error_queue(method):
     with standard.socket(standard.AF_INET, standard.SOCK_DGRAM) as peer:
         for text in (b"a", b"b"):
             peer.sendto(text, sock.getsockname())
-        assert len(wait(readers, timeout=5, count=2)) == 2 and is_quiet()
+        assert len(wait(readers, timeout=LIMIT, count=2)) == 2 and is_quiet()
         peer.sendto(b"c", sock.getsockname())
-        found = [reader.get(timeout=5) for reader in readers]
+        found = [reader.get(timeout=LIMIT) for reader in readers]
     assert sorted(each if method == "recv" else each[0] for each in found) == [b"a", b"b", b"c"]
     assert sock.recvmsg(10, 1000, standard.MSG_ERRQUEUE)[1], "it is there still"
     sock.close()
@@ -352,7 +356,7 @@ def test_detached_when_the_number_is_another_threads():
     assert waiting.wait(10)
     ours.detach()
     with pytest.raises(OSError) as caught:
-        old.get(timeout=5)
+        old.get(timeout=LIMIT)
     assert caught.value.errno == errno.EBADF
     other.send(b"new")
     thread.join()
@@ -369,9 +373,9 @@ def test_detached_while_it_is_selected():
     until_waiting(reader, selecting)
     number = ours.detach()
     with pytest.raises(OSError) as caught:
-        reader.get(timeout=5)
+        reader.get(timeout=LIMIT)
     assert caught.value.errno == errno.EBADF
     theirs.send(b"x")
-    assert selecting.get(timeout=5)[0] == [number]
+    assert selecting.get(timeout=LIMIT)[0] == [number]
     os.close(number)
     theirs.close()

@@ -1,4 +1,4 @@
-"""In a mount namespace of its own, with a name server at 127.0.0.77: all resolvers against the standard library.
+"""In a mount namespace of its own, with a name server on loopback: all resolvers against the standard library.
 
 Prints what differs. Must be started as root, by ``unshare --mount``.
 """
@@ -17,7 +17,6 @@ from name_server import REFUSED, SERVFAIL, TRUNCATED, NameServer
 from greenio import config, get_hub, sleep
 from greenio import socket as cooperative
 
-ADDRESS = "127.0.0.77"
 ZONE = {
     "both.test": {"A": ["127.0.0.2", "127.0.0.3"], "AAAA": ["::1"]},
     "four.test": {"A": ["192.0.2.1"]},
@@ -84,19 +83,28 @@ def outcome(module, function, *args):
 
 def serve(ready):
     server = NameServer(ZONE)
-    server.listen_at(ADDRESS, 53)
+    for number in range(77, 200):  # another of these programs may run beside this one
+        try:
+            server.listen_at(f"127.0.0.{number}", 53)
+            break
+        except OSError:
+            continue
     with server:
-        os.write(ready, b"!")
+        os.write(ready, bytes([number]))
         sleep(100)
 
 
-def main():
-    for path, text in (("/etc/resolv.conf", f"nameserver {ADDRESS}\n"), ("/etc/hosts", HOSTS)):
+def look_there(address):
+    """Have this process, and no other, ask the name server at an address, and find HOSTS in /etc/hosts."""
+    for path, text in (("/etc/resolv.conf", f"nameserver {address}\n"), ("/etc/hosts", HOSTS)):
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
             file.write(text)
             file.flush()
             os.chmod(file.name, 0o644)
             subprocess.run(["mount", "--bind", file.name, path], check=True)
+
+
+def main():
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -106,8 +114,10 @@ def main():
             os._exit(0)
     try:
         os.close(write_end)
-        if not os.read(read_end, 1):
-            raise SystemExit(f"no name server at {ADDRESS}")
+        told = os.read(read_end, 1)
+        if not told:
+            raise SystemExit("there is no name server")
+        look_there(f"127.0.0.{told[0]}")
         compare()
     finally:
         os.kill(pid, 9)
