@@ -1,4 +1,4 @@
-"""Events and results: one side says that something has happened, any number of greenlets and threads wait for it.
+"""Events and results: one side reports that something has happened; any number of greenlets and threads wait for it.
 
 Everything here may be used from any thread.
 """
@@ -36,7 +36,7 @@ cdef class Event(Linkable):
         return self.flag
 
     def set(self):
-        """Raise the flag, and wake all who wait. Does not switch."""
+        """Raise the flag, and wake all greenlets and threads that wait. Does not switch."""
         self.raise_flag()
 
     cdef int raise_flag(self) except -1:
@@ -44,7 +44,7 @@ cdef class Event(Linkable):
         return self.tell_all()
 
     def clear(self):
-        """Lower the flag. Whoever was woken already is not concerned. Does not switch."""
+        """Lower the flag. Greenlets that were woken already go on. Does not switch."""
         self.flag = False
 
     def wait(self, timeout=None):
@@ -68,7 +68,7 @@ cdef class Event(Linkable):
         return True
 
     def _at_fork_reinit(self):
-        """For the standard library's threading, which calls it in a forked child: nobody who waited is there."""
+        """For the standard library's threading, which calls it in a forked child. No greenlet that waited is there."""
 
     def __repr__(self):
         state = "set" if self.flag else "unset"
@@ -79,7 +79,7 @@ cdef class Event(Linkable):
 cdef class AsyncResult(Linkable):
     """A value or an exception that comes later: one side sets it, any number of greenlets and threads get it.
 
-    May be used as a link of a greenlet, which then sets it. Setting it again replaces what was there.
+    It may be used as a link of a greenlet, which then sets it. Setting it again replaces the value or exception.
     """
     cdef bint is_ready(self) noexcept:
         return self.is_set
@@ -106,7 +106,7 @@ cdef class AsyncResult(Linkable):
         return () if self.error is None else (type(self.error), self.error, self.error_traceback)
 
     def set(self, value=None):
-        """Set the value, and wake all who wait. Does not switch."""
+        """Set the value, and wake all greenlets and threads that wait. Does not switch."""
         self.result_value = value
         self.error = self.error_traceback = None
         self.is_set = True
@@ -115,9 +115,9 @@ cdef class AsyncResult(Linkable):
     set_result = set
 
     def set_exception(self, exception, exc_info=None):
-        """Set the exception (an instance) that get() is to raise, and wake all who wait. Does not switch.
+        """Set the exception (an instance) that get() is to raise, and wake all that wait. Does not switch.
 
-        `exc_info`, a triple, gives the traceback to raise it with.
+        `exc_info`, a triple, has the traceback to raise it with. Raises TypeError if `exception` is not an exception.
         """
         if not isinstance(exception, BaseException):
             raise TypeError(f"set_exception() needs an exception instance, not {exception!r}")
@@ -133,9 +133,9 @@ cdef class AsyncResult(Linkable):
         return self.result_value
 
     def get(self, block=True, timeout=None):
-        """Return the value or raise the exception; wait for it at most `timeout` seconds. Switches if it waits.
+        """Return the value or raise the exception; wait for it at most `timeout` seconds (float; None for ever).
 
-        Raises Timeout if the timeout passes first, or if it is not there and `block` is false.
+        Raises Timeout if the timeout passes first or, with ``block=False``, if it is not set. Switches if it waits.
         """
         if timeout is not None:
             seconds_of(timeout)
@@ -147,31 +147,31 @@ cdef class AsyncResult(Linkable):
         return self.outcome()
 
     def get_nowait(self):
-        """Return the value or raise the exception; raise Timeout if it is not there. Does not switch."""
+        """Return the value or raise the exception; raise Timeout if it is not set. Does not switch."""
         return self.get(False)
 
     def result(self, timeout=None):
-        """As get(), by the name that `concurrent.futures` has for it. Raises Timeout."""
+        """As get(), under the name that `concurrent.futures` uses. Raises Timeout. Switches if it waits."""
         return self.get(True, timeout)
 
     def wait(self, timeout=None):
         """Wait until it is set, at most `timeout` seconds (float; None for ever). Switches.
 
-        Returns the value; None if there is none, or an exception. Never raises that.
+        Returns the value, or None if there is no value. An exception that was set is not raised.
         """
         self.wait_until_ready(timeout)
         return self.result_value
 
     def cancel(self):
-        """A result cannot be cancelled (False)."""
+        """Does nothing: a result cannot be cancelled. Returns False."""
         return False
 
     def cancelled(self):
-        """A result cannot be cancelled (False)."""
+        """Whether it was cancelled: always False."""
         return False
 
     def __call__(self, source):
-        """As a link: set what the source, a greenlet or another result, has come to."""
+        """As a link: take over the value or the exception of a greenlet or another result. Does not switch."""
         if source.successful():
             self.set(source.value)
         else:

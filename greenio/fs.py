@@ -68,22 +68,28 @@ _read_bytes, _read_text, _write_bytes, _write_text = map(
 
 
 def read_bytes(path):
-    """All of a file, as bytes. Switches."""
+    """Read a file (str or path), and return all of it as bytes. Switches. Raises OSError."""
     return _read_bytes(pathlib.Path(path))
 
 
 def read_text(path, encoding=None, errors=None):
-    """All of a text file, as str. Switches."""
+    """Read a text file (str or path), and return all of it as str. Switches.
+
+    `encoding` and `errors` are those of open(). Raises OSError, and UnicodeDecodeError for text in another encoding.
+    """
     return _read_text(pathlib.Path(path), io.text_encoding(encoding), errors)
 
 
 def write_bytes(path, data):
-    """Make `data` (bytes) all that a file has; return its length. Switches."""
+    """Make `data` (bytes) the contents of a file (str or path). Returns its length. Switches. Raises OSError."""
     return _write_bytes(pathlib.Path(path), data)
 
 
 def write_text(path, data, encoding=None, errors=None, newline=None):
-    """Make `data` (str) all that a text file has; return its length. Switches."""
+    """Make `data` (str) the contents of a text file (str or path). Returns its length. Switches.
+
+    `encoding`, `errors` and `newline` are those of open(). Raises OSError, and UnicodeEncodeError.
+    """
     return _write_text(pathlib.Path(path), data, io.text_encoding(encoding), errors, newline)
 
 

@@ -1,10 +1,10 @@
-"""Greenlet-local data: an object whose attributes every greenlet has for itself.
+"""Greenlet-local data: an object with separate attributes for each greenlet.
 
 Rules
     1. Each local has one dict for each greenlet that has used it. Before an attribute is looked up, set or deleted,
-       the current greenlet's dict is put in the place of the instance's; nothing runs in between.
-    2. A greenlet's dict goes when the greenlet finishes, or is collected: its address is then another's.
-    3. Locals are told apart by what they are, not by what they hold: a subclass may compare them, or have no hash.
+       the current greenlet's dict becomes the instance's; nothing runs in between.
+    2. A greenlet's dict goes when the greenlet finishes or is collected: another may get its address then.
+    3. Locals are told apart by identity, because a subclass may define a comparison, or have no hash.
 """
 
 import weakref
@@ -24,7 +24,7 @@ import_greenlet()
 
 __all__ = ["all_local_dicts_for_greenlet", "local"]
 
-# The id of each -> a weak reference to it; kept here, as modules are cleared when the interpreter ends.
+# The id of each local -> a weak reference to it. In C, because modules are cleared when the interpreter ends.
 cdef dict locals_alive = {}
 cdef object with_arguments = partial
 cdef object weak_reference = weakref.ref
@@ -64,14 +64,14 @@ cdef class Dicts:
             if (<HubGreenlet> greenlet).at_end is None:
                 (<HubGreenlet> greenlet).at_end = {}
             (<HubGreenlet> greenlet).at_end[id(self)] = forget
-        # Also for those of ours: one may go without having finished, and the next greenlet have its address.
+        # Our own greenlets need it too: one may go without having finished, and the next may get its address.
         self.by_greenlet[key] = (made, weak_reference(greenlet, forget))
         self.last = current
         self.last_dict = made
         return made
 
     cdef int forget_current(self, dict made) except -1:
-        """The current greenlet shall not have this dict, if it still has it."""
+        """Take this dict from the current greenlet, if it still has it."""
         cdef PyObject *current = running_greenlet()
         cdef object greenlet
         key = <size_t> current
@@ -120,8 +120,8 @@ class Forget:
 cdef class local:
     """An object with attributes that belong to the current greenlet; as `threading.local`.
 
-    A subclass may have ``__init__``, which is called for each greenlet that uses the object, with the arguments it
-    was made with; and ``__slots__``, whose attributes all greenlets share.
+    A subclass may have ``__init__``, which is called for each greenlet that uses the object, with the arguments that
+    made the object; and ``__slots__``, whose attributes all greenlets share.
     Raises TypeError for arguments without an ``__init__`` to take them.
     """
     cdef dict __dict__
@@ -206,7 +206,7 @@ cdef void drop_dict(local owner, dict value) noexcept:
 
 
 def all_local_dicts_for_greenlet(greenlet):
-    """What a greenlet has in every local: a list of ((class of the local, its id), dict). For debugging."""
+    """The dicts that a greenlet has in all locals: a list of ((class of the local, its id), dict). For debugging."""
     cdef local each
     found = []
     for reference in list(locals_alive.values()):

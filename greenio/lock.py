@@ -1,4 +1,4 @@
-"""Locks of every kind, for greenlets and threads: the module to import them from."""
+"""Locks of every kind, for greenlets and threads. Import them from here; `greenio._sync` has their code."""
 
 from greenio._sync.condition import Barrier, BrokenBarrierError, Condition, RWLock
 from greenio._sync.mutex import Lock, RLock

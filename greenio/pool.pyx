@@ -1,6 +1,6 @@
-"""Groups of greenlets, and pools: groups of limited size.
+"""Groups of greenlets, and pools, which are groups of limited size.
 
-Everything here may be used from any thread; a greenlet that another thread's hub runs may be added.
+Everything here may be used from any thread. A greenlet of another thread's hub may be added.
 """
 
 from greenlet import getcurrent
@@ -29,11 +29,11 @@ class PoolFull(Full):
 cdef class Members(DirectLink):
     """A set of greenlets, and the link by which those that finish leave it (internal base class)."""
     cdef readonly set greenlets
-    cdef readonly set dying      # those that were killed
+    cdef readonly set dying      # members that were killed
     cdef Event empty
-    cdef Semaphore places        # how many more there may be, or None
-    cdef long size_limit         # how many there may be
-    cdef long stuck              # how many of them wait for a place
+    cdef Semaphore places        # counts the free places; or None
+    cdef long size_limit         # the number of places
+    cdef long stuck              # the number of members that wait for a place
     cdef bint plain              # neither add(), start() nor spawn() is overridden
 
     cdef int begin(self, bint plain, object size) except -1:
@@ -48,7 +48,7 @@ cdef class Members(DirectLink):
         return 0
 
     cdef bint take_place(self, object blocking, object timeout) except -1:
-        """Take a place for another member. Whoever is the last member that is not waiting for one must not wait."""
+        """Take a place for another member. Raises RuntimeError if every member would then wait for a place."""
         cdef bint is_member
         if self.places.count > 0 or not blocking or timeout is not None:
             return self.places.take(blocking, timeout)
@@ -65,20 +65,20 @@ cdef class Members(DirectLink):
             self.stuck -= is_member
 
     cdef int check_member(self, object greenlet) except -1:
-        """Refuse what is no greenlet, and does not look like one."""
+        """Raise TypeError for an object that is no greenlet and does not look like one."""
         if not isinstance(greenlet, Greenlet) and not hasattr(greenlet, "rawlink"):
             check_greenlet(greenlet, "add()")
         return 0
 
     cdef int join_members(self, object greenlet) except -1:
-        """A greenlet belongs to it from now on, until it finishes."""
+        """Let a greenlet be a member until it finishes."""
         self.empty.flag = False
         self.greenlets.add(greenlet)
         if isinstance(greenlet, Greenlet):
             (<Greenlet> greenlet).add_link(self)
         elif hasattr(greenlet, "rawlink"):
             greenlet.rawlink(self)
-        # else a bare greenlet: discard() is up to whoever added it
+        # A bare greenlet has no links: the program that added it has to discard() it.
         return 0
 
     cdef int notice(self, object source) except -1:
@@ -93,11 +93,11 @@ cdef class Members(DirectLink):
         return 0
 
     def __call__(self, source):
-        """As a link of what is not a greenlet of ours."""
+        """The link of members that are not greenlets of ours."""
         self.notice(source)
 
     cdef object spawn_plain(self, tuple args):
-        """As spawn(), of a Greenlet, when nothing is overridden."""
+        """spawn() of a Greenlet, if nothing is overridden."""
         cdef Greenlet greenlet = Greenlet.__new__(Greenlet)
         greenlet.setup(args[0], args[1:], None, None)
         if self.places is not None:
@@ -107,9 +107,9 @@ cdef class Members(DirectLink):
         return greenlet
 
     def spawn(self, *args, **kwargs):
-        """Make a greenlet with these arguments, add it, and start it. Returns it. Waits for a place in a full pool.
+        """Make a greenlet with these arguments, add it, start it, and return it. Waits for a place in a full pool.
 
-        Raises RuntimeError if all members of a pool would then wait for a place in it.
+        Switches if it waits. Raises RuntimeError if all members of a pool would then wait for a place in it.
         """
         if self.plain and args and not kwargs and self.greenlet_class is Greenlet:
             return self.spawn_plain(args)
@@ -118,9 +118,9 @@ cdef class Members(DirectLink):
         return greenlet
 
     def map(self, func, iterable):
-        """Call ``func(item)`` in a greenlet each; return the list of the results, in order. Switches.
+        """Call ``func(item)`` for each item, each in a greenlet. Returns the list of results, in order. Switches.
 
-        If one fails, its error is raised, that of the first in order; the others go on.
+        If calls fail, the error of the first in order is raised; the others go on.
         """
         cdef list results
         cdef Greenlet greenlet
@@ -143,12 +143,12 @@ cdef class Members(DirectLink):
 
 
 class Group(Members, Mapping):
-    """A set of greenlets. One that finishes leaves it by itself.
+    """A set of greenlets. A greenlet leaves it by itself when it finishes.
 
-    ``Group(*greenlets)`` begins with these. Iterating goes over a copy.
+    ``Group(*greenlets)`` begins with these. Iteration goes over a copy.
     """
 
-    #: What spawn() makes.
+    #: The class of the greenlets that spawn() makes.
     greenlet_class = Greenlet
 
     def __init__(self, *greenlets):
@@ -172,30 +172,30 @@ class Group(Members, Mapping):
     # --- members ---
 
     def add(self, greenlet):
-        """Let a greenlet belong to the group until it finishes. Does not switch. Raises TypeError for anything else."""
+        """Let a greenlet belong to the group until it finishes. Does not switch. Raises TypeError for other objects."""
         (<Members> self).check_member(greenlet)
         if greenlet not in self.greenlets:
             (<Members> self).join_members(greenlet)
 
     def discard(self, greenlet):
-        """Let a greenlet no longer belong to the group. Does nothing if it does not."""
+        """Remove a greenlet from the group, if it is a member. It goes on. Does not switch."""
         unlink = getattr(greenlet, "unlink", None)
         if unlink is not None:
             unlink(self)
         (<Members> self).notice(greenlet)
 
     def start(self, greenlet):
-        """Add a greenlet that has not been started, and start it."""
+        """Add a greenlet that has not been started, and start it. Does not switch."""
         self.add(greenlet)
         greenlet.start()
 
-    # --- the end of them ---
+    # --- joining and killing ---
 
     def join(self, timeout=None, raise_error=False):
         """Wait until the group is empty, at most `timeout` seconds (float; None for ever). Switches.
 
-        Returns True if it was empty at least once meanwhile. `raise_error`: then raise the first error that one of
-        those which belonged to it at first has ended with.
+        Returns True if it was empty at least once meanwhile, or False. `raise_error`: afterwards raise the error of the
+        first greenlet that has failed, among the members at the time of the call.
         """
         members = list(self.greenlets) if raise_error else ()
         empty = (<Members> self).empty.wait_until_ready(timeout)
@@ -208,9 +208,9 @@ class Group(Members, Mapping):
         return empty
 
     def kill(self, exception=GreenletExit, block=True, timeout=None):
-        """Raise `exception` in all of them, those that are added meanwhile included, and wait for their ends. Switches.
+        """Raise `exception` in all members, and in those that are added meanwhile, and wait until they end. Switches.
 
-        `timeout` in seconds (float; None for ever). Returns None, also if it passes first. ``block=False``: does not
+        `timeout` in seconds (float; None for ever). Returns None, even if it passes first. ``block=False``: does not
         wait or switch.
         """
         timer = Timeout.start_new(timeout)
@@ -224,7 +224,7 @@ class Group(Members, Mapping):
                     break
                 joinall(list(self.greenlets))
                 if self.greenlets:
-                    sleep(0)  # one is still telling of its end: a finalizer waits in the middle of that
+                    sleep(0)  # one is still calling its links: a finalizer waits in the middle of that
         except Timeout as error:
             if error is not timer:
                 raise
@@ -238,9 +238,9 @@ class Group(Members, Mapping):
             (<Members> self).notice(greenlet)  # its thread is gone
 
     def killone(self, greenlet, exception=GreenletExit, block=True, timeout=None):
-        """Raise `exception` in one of them, and wait for its end, at most `timeout` seconds. Switches if it blocks.
+        """Raise `exception` in one member, and wait until it ends, at most `timeout` seconds (float; None for ever).
 
-        Does nothing if it does not belong to the group.
+        Nothing is raised in a greenlet that does not belong to the group. Switches if `block`.
         """
         if greenlet in self.greenlets and greenlet not in self.dying:
             self.dying.add(greenlet)
@@ -249,11 +249,11 @@ class Group(Members, Mapping):
             greenlet.join(timeout)
 
     def full(self):
-        """Whether it has no room for another (bool): a group always has."""
+        """Whether it has no room for another greenlet (bool): False, as a group always has."""
         return False
 
     def wait_available(self, timeout=None):
-        """Wait until there is room: a group always has."""
+        """Wait until there is room: returns at once, as a group always has."""
 
 
 cdef int begin(Members group, object size) except -1:
@@ -262,9 +262,9 @@ cdef int begin(Members group, object size) except -1:
 
 
 class Pool(Group):
-    """A group of at most `size` (int) greenlets: what adds one to a full pool waits until one of them has finished.
+    """A group of at most `size` (int) greenlets. Adding one to a full pool waits until another has finished.
 
-    `size`: None for any number, 0 for a pool that is always full. `greenlet_class`: what spawn() makes.
+    `size`: None for any number, 0 for a pool that is always full. `greenlet_class`: the class that spawn() makes.
     Raises ValueError if `size` is negative.
     """
 
@@ -277,17 +277,17 @@ class Pool(Group):
             self.greenlet_class = greenlet_class
 
     def full(self):
-        """Whether it has no room for another (bool)."""
+        """Whether it has no room for another greenlet (bool)."""
         return self.free_count() <= 0
 
     def free_count(self):
-        """How many more it has room for (int); 1 if any number."""
+        """The number of free places (int); 1 for a pool without a limit."""
         return 1 if self.size is None else max(0, self.size - len(self))
 
     def wait_available(self, timeout=None):
         """Wait until there is room, at most `timeout` seconds (float; None for ever). Switches.
 
-        Returns how many places are free then (int); 1 if any number.
+        Returns the number of places that are free then (int); 1 for a pool without a limit.
         """
         return 1 if self.size is None else (<Members> self).places.wait(timeout)
 
@@ -295,7 +295,7 @@ class Pool(Group):
         """Add a greenlet; wait for a place at most `timeout` seconds (float; None for ever). Switches if it waits.
 
         Raises PoolFull if the timeout passes first or, with ``blocking=False``, if the pool is full; RuntimeError if
-        all members would then wait for a place, without a timeout; TypeError if it is no greenlet.
+        all members would then wait for a place without a timeout; TypeError if `greenlet` is no greenlet.
         """
         (<Members> self).check_member(greenlet)
         if greenlet in self.greenlets:
@@ -310,7 +310,7 @@ class Pool(Group):
             raise
 
     def start(self, greenlet, blocking=True, timeout=None):
-        """Add a greenlet that has not been started, and start it; see add()."""
+        """Add a greenlet that has not been started, and start it. Waits, switches and raises as add() does."""
         self.add(greenlet, blocking, timeout)
         greenlet.start()
 

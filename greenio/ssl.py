@@ -135,7 +135,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         return self._engine.between_records(connection, connection.verify_client_post_handshake)
 
     def shutdown(self, how):
-        """As in the standard library. What recv() and send() can still take or give goes through TLS as before."""
+        """As in the standard library, except that recv() and send() still use TLS where they work. Does not switch."""
         connection = self._sslobj
         if connection is not None:
             self._late_reads = self._late_writes = connection
@@ -198,10 +198,10 @@ plain_create = _standard.SSLSocket._create.__func__
 
 
 def _create_by_kind(cls, sock, *args, **kwargs):
-    # What every context makes its sockets with, also those that have a class of their own for them.
+    # Every context makes its sockets with this, even one that has a socket class of its own.
     ours = isinstance(sock, _socket.socket)
     if not ours and not isinstance(sock, _PlainSocket):
-        # Something that stands for a socket: of the kind that the program has.
+        # An object that stands for a socket: take it for the kind that the program uses.
         ours = _standard_socket.socket is _socket.socket
     if not ours:
         return plain_create(cls, sock, *args, **kwargs)
@@ -211,7 +211,7 @@ def _create_by_kind(cls, sock, *args, **kwargs):
 
 
 class _HandedOver:
-    """A socket whose descriptor goes to another one of ours: it stays non-blocking."""
+    """A socket whose descriptor goes to another of our sockets, and stays non-blocking."""
 
     def __init__(self, sock):
         self._sock = sock
@@ -227,7 +227,7 @@ class _HandedOver:
 
 
 def _cooperative(cls):
-    """The class that is like a subclass of ssl.SSLSocket, and cooperative."""
+    """The cooperative counterpart of a subclass of ssl.SSLSocket: a class that is both."""
     if cls is _standard.SSLSocket:
         return SSLSocket
     made = cls.__dict__.get("_greenio_kind")
@@ -242,9 +242,10 @@ _standard.SSLSocket._create = classmethod(_create_by_kind)
 def get_server_certificate(
     addr, ssl_version=_standard.PROTOCOL_TLS_CLIENT, ca_certs=None, timeout=_GLOBAL_DEFAULT_TIMEOUT
 ):
-    """The certificate of the server at ``(host, port)``, as PEM (str). Switches.
+    """Fetch the certificate of the server at `addr`, ``(host, port)``, as PEM (str). Switches.
 
-    `timeout` in seconds, for connecting and for each wait of the handshake. With `ca_certs`, a file, it is checked.
+    `timeout` in seconds (float; None for ever), for connecting and for each wait of the handshake. `ca_certs`: a file
+    to check the certificate with. Raises OSError, of which ssl.SSLError is one.
     """
     context = SSLContext(ssl_version)
     context.check_hostname = False

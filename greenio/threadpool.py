@@ -429,9 +429,9 @@ class Future(concurrent.futures.Future):
 
 
 class ThreadPoolExecutor(concurrent.futures.Executor):
-    """`concurrent.futures.ThreadPoolExecutor` on a ThreadPool: whoever waits for its futures lets other greenlets run.
+    """`concurrent.futures.ThreadPoolExecutor` on a ThreadPool: waiting for its futures lets other greenlets run.
 
-    `max_workers`: how many threads (int). Cancelling works until a call has begun; shutdown() really waits.
+    `max_workers`: the number of threads (int). Cancelling works until a call has begun; shutdown() really waits.
     ``concurrent.futures.wait`` and ``as_completed`` block the whole thread; ``greenio.wait`` and ``iwait`` do not.
     """
 

@@ -64,9 +64,9 @@ cdef class Timeout(BaseException):
 
     @classmethod
     def start_new(cls, timeout=None, exception=None, ref=True):
-        """Return a started Timeout: a new one of that many seconds, or `timeout` itself if it is a Timeout already.
+        """Return a started Timeout: a new one of `timeout` seconds, or `timeout` itself if it is a Timeout already.
 
-        Does not switch.
+        `exception` and `ref` are for a new one. Does not switch.
         """
         if isinstance(timeout, Timeout):
             if not timeout.pending:
@@ -95,12 +95,12 @@ cdef class Timeout(BaseException):
         return self.alarm.is_set and self.alarm.timer != NULL
 
     cpdef cancel(self):
-        """Stop it, if it runs or has expired without having been raised yet. It may be started again. No switch."""
+        """Stop it if it runs, or has expired but was not raised yet. It may be started again. Does not switch."""
         if self.alarm.is_set:
             alarm_cancel(&self.alarm)
 
     cpdef close(self):
-        """The same as cancel(); the end of every Timeout that was started by hand."""
+        """The same as cancel(). Every Timeout that was started by hand should end with it. Does not switch."""
         if self.alarm.is_set:
             alarm_cancel(&self.alarm)
 
@@ -140,10 +140,10 @@ cdef class Timeout(BaseException):
 
 
 def with_timeout(seconds, function, *args, **kwds):
-    """Call ``function(*args, **kwds)`` and return its result; raise Timeout if it takes longer than `seconds`.
+    """Call ``function(*args, **kwds)`` and return its result; raise Timeout if it takes longer than `seconds` (float).
 
-    With the keyword `timeout_value`, that value is returned instead when this very timeout expires; others pass.
-    Switches when the function does.
+    With the keyword argument `timeout_value`, that value is returned when this very timeout expires; other Timeouts
+    are raised. Switches when the function does.
     """
     timeout = Timeout.start_new(seconds)
     try:

@@ -1,1 +1,1 @@
-"""What only patched programs need: who a thread is, its home, its loop, its signal handlers (internal)."""
+"""For patched programs only: the identity of a thread, its home, its loop, its signal handlers (internal)."""

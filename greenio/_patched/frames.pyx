@@ -1,13 +1,13 @@
-"""Where threads are that are greenlets: for debuggers, for what reports errors, for who looks why a program hangs.
+"""The frames of threads that are greenlets: for debuggers, error reports, and finding out why a program hangs.
 
-`sys._current_frames()` knows native threads: of each it tells the frame that runs there, whichever greenlet's that is.
-Here each thread of the program has an entry of its own, under the identifier that `threading` has for it: the frame in
-which it waits, or which it runs. Nothing is kept for this; greenlet knows it.
+`sys._current_frames()` knows native threads. For each it has the frame that runs there, of whichever greenlet. Here
+each thread of the program has an entry of its own, under the identifier that `threading` has for it, with the frame
+that it runs or waits in. Nothing is recorded for this; greenlet knows the frames.
 
 Rules
-    1. Between asking CPython and asking greenlet, no other native thread may come in: no Python code runs there.
-    2. Greenlets of other native threads are looked at too. With the GIL that is safe: they do not switch meanwhile.
-    3. A greenlet that is no thread of the program's has an entry only while it runs.
+    1. No other native thread may run between asking CPython and asking greenlet, so no Python code runs there.
+    2. Greenlets of other native threads are looked at too. The GIL makes that safe: they do not switch meanwhile.
+    3. A greenlet that is not a thread of the program has an entry only while it runs.
 """
 
 from greenlet import getcurrent
@@ -34,9 +34,9 @@ cdef object native_exceptions = native.original("sys", "_current_exceptions")
 def current_frames():
     """As sys._current_frames(): the topmost frames of all threads, by their identifiers (dict of int to frame).
 
-    Those of threads that are greenlets too, also where they live in another native thread. A greenlet that is no
-    thread is there if it is the current one, under its get_ident(), or runs in another native thread, under a number
-    of its own. A thread that has not begun, or has ended, is not there. Does not switch.
+    Threads that are greenlets have entries too, in whichever native thread they live. A greenlet that is no thread has
+    one if it is the current greenlet, under its get_ident(), or if it runs in another native thread, under a number of
+    its own. A thread that has not begun, or has ended, has none. Does not switch.
     """
     cdef Scheduler hub
     cdef list hubs = existing_hubs()
@@ -68,7 +68,7 @@ def current_frames():
 
 
 cdef bint runs_now(object greenlet):
-    """Whether it runs in its native thread, if it is not suspended in a frame."""
+    """Whether a greenlet that is not suspended in a frame runs in its native thread."""
     return hub_greenlet_is_active(<PyObject *> greenlet)
 
 
@@ -78,17 +78,17 @@ cdef object native_ident_of(object greenlet):
 
 
 cdef object number_of(object frame):
-    """A number for who runs it, the same for as long as its function runs: no greenlet has that, nor any thread."""
+    """A number for the greenlet that runs a frame: it stays while the function runs, and is no other identifier."""
     while frame.f_back is not None:
         frame = frame.f_back
     return id(frame)
 
 
 def current_exceptions():
-    """As sys._current_exceptions(): what each thread handles, by identifiers. Does not switch.
+    """As sys._current_exceptions(): the exception that each thread handles, by identifier. Does not switch.
 
-    Nothing tells what greenlets handle that are suspended: of those in one native thread, who runs has an entry.
-    The current one has it under its get_ident().
+    The exceptions that suspended greenlets handle are not known. Of the greenlets in one native thread, only the one
+    that runs has an entry; the current greenlet has it under its get_ident().
     """
     cdef dict exceptions = native_exceptions()
     cdef unsigned long here = PyThread_get_thread_ident()

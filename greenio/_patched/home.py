@@ -1,17 +1,18 @@
-"""Where threads that are greenlets live.
+"""The native threads in which greenlets that are threads live.
 
-A thread runs until its function returns, whoever started it. A greenlet lives no longer than the hub of its native
-thread, and cannot move to another one. So the hub of a native thread that may end is no place for it.
+A thread runs until its function returns, whatever started it. A greenlet lives no longer than the hub of its native
+thread, and cannot move to another one. So it cannot live on the hub of a native thread that may end.
 
 Rules
-    1. What the main native thread starts lives there: that hub stays until the program ends.
-    2. What any other native thread starts, one of a pool or a C library say, lives in a native thread of ours, the
-       home; and so does what is started there. It runs even while the main thread is in a call that blocks.
-    3. The home begins when somebody is to live there. It ends when nobody does any more, and nothing is left to do.
-    4. A thread for which more stack was asked, by threading.stack_size(), than the main native thread has lives in a
-       home with that much, whoever starts it.
-    5. In a forked child the native thread that forked goes on. If it is the home, that stays; if it is neither that
-       nor the main one, it may end, and what it starts lives in a new home.
+    1. Threads that the main native thread starts live there: that hub stays until the program ends.
+    2. Any other native thread may be one of a pool, or a C library's. Threads that it starts live in a native thread of
+       ours, the home, and so do threads that those start. They run even while the main thread is in a blocking call.
+    3. A home begins when the first thread is to live there. It ends when none lives there any more and nothing is left
+       to do.
+    4. A thread that asked for more stack than the main native thread has, with threading.stack_size(), lives in a home
+       with that much, wherever it was started.
+    5. In a forked child the native thread that forked goes on. If it is a home, it stays. If it is neither a home nor
+       the main one, it may end, and the threads that it starts live in a new home.
 
 What does not belong here: what such a thread does. See `greenio.thread`.
 """
@@ -35,20 +36,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Home", "count_homes", "home_of_new_threads"]
 
-_homes: dict[int, Home] = {}  # those that take new threads, by the sizes of their stacks in bytes; 0: whatever that is
-_lock = LibraryLock()  # for the number of those who live in a home; finalizers may come back here
+_homes: dict[int, Home] = {}  # homes that take new threads, by the sizes of their stacks in bytes; 0: the default size
+_lock = LibraryLock()  # for the number of threads in a home; finalizers may come back here
 _lasting = threading.main_thread().ident  # the native thread whose hub stays until the program ends
 _running = [0]  # how many native threads are homes
 
 
 class Home:
-    """A native thread, for those whose own may end or is too small. Whoever makes one lives there."""
+    """A native thread for greenlets whose own may end, or has too small a stack. It is made for its first greenlet."""
 
     def __init__(self, stack: int = 0) -> None:
         self.hub: Hub = None  # type: ignore[assignment]  # until the thread runs
         self._stack = stack
         self.native_ident: int | None = None
-        self._count = 1  # of those who live here, or are to
+        self._count = 1  # greenlets that live here, or are about to
         self._empty = Event()
         self._error: BaseException | None = None
         begun = allocate_lock()
@@ -59,7 +60,7 @@ class Home:
             raise RuntimeError("can't start new thread") from self._error
 
     def leave(self) -> None:
-        """Somebody does not live here any more. May be called from any thread. Does not switch."""
+        """A greenlet does not live here any more. May be called from any thread. Does not switch."""
         with _lock:
             self._count -= 1
             if self._count == 0:
@@ -89,9 +90,9 @@ class Home:
     def _wait(self):
         try:
             self._empty.wait()
-            self.hub.join()  # greenlets that those who lived here have left
+            self.hub.join()  # other greenlets that these have left
         except SystemExit:
-            pass  # such a greenlet's: it ends nobody else here
+            pass  # of such a greenlet: it ends no other one here
         except BaseException as error:
             sys.excepthook(type(error), error, error.__traceback__)
 
@@ -103,19 +104,20 @@ class Home:
 
 
 def _large_stack():
-    """How much stack a new thread is to have, in bytes, if that is more than the main native thread's; or 0."""
+    """The stack that a new thread is to have, in bytes, if it is larger than the main native thread's; or 0."""
     size = stack_size()
     if not size:
         return 0
-    stack_size(size)  # as asking has set it to 0
+    stack_size(size)  # asking has set it to 0
     limit = getrlimit(RLIMIT_STACK)[0]
     return 0 if limit == RLIM_INFINITY or size <= limit else size
 
 
 def home_of_new_threads() -> Home | None:
-    """The home where a thread is to live that is started now, and that is to leave() it; None: on the current hub.
+    """The home for a thread that is started now; None if it is to live on the current hub.
 
-    Raises RuntimeError if there is none and none can be made. Does not switch.
+    The thread has to leave() the home at its end. Raises RuntimeError if there is none and none can be made. Does not
+    switch.
     """
     stack = _large_stack()
     if not stack and get_ident() == _lasting:
@@ -137,7 +139,7 @@ def count_homes() -> int:
 def _after_fork_in_child():
     global _lasting, _lock
     if any(home.native_ident == get_ident() for home in _homes.values()):
-        _lasting = get_ident()  # what would end it stays behind
+        _lasting = get_ident()  # nothing here will end it: its end stays behind in the parent
     _homes.clear()
     _lock = LibraryLock()
     _running[0] = 0

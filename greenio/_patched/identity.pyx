@@ -1,9 +1,10 @@
 """Which thread is this? The answer of the standard library's `threading` when greenlets stand in for threads.
 
 Rules
-    1. The main greenlet of a native thread has the identifier of that thread, so that what was noted before patching,
-       the identifier of the main thread above all, stays true. The hub, which calls back for all, counts as it.
-    2. Any other greenlet has one of its own: its address, which no thread has.
+    1. The main greenlet of a native thread has the identifier of that thread. So identifiers that were noted before
+       patching, above all the main thread's, stay true. The hub, which runs callbacks for all greenlets, counts as the
+       main greenlet.
+    2. Any other greenlet has an identifier of its own: its address, which no thread has.
 """
 
 import errno
@@ -31,7 +32,7 @@ __all__ = [
 ]  # fmt: skip
 
 threads = weakref.WeakValueDictionary()  # the greenlets that stand for threads, by their identifiers
-others = weakref.WeakValueDictionary()  # those that `threading` takes for threads that it has not started
+others = weakref.WeakValueDictionary()  # those that `threading` takes for threads, but has not started
 cdef dict foreign = {}  # (id of a greenlet that is not ours, key) -> the weak reference that tells of its end
 
 
@@ -39,9 +40,9 @@ cdef bint stands_for_thread(PyObject *greenlet) noexcept:
     return hub_greenlet_is_main(greenlet) or isinstance(<object> greenlet, Scheduler)
 
 
-@binding(False)  # as an attribute of a class it is what it was: a function, and no method
+@binding(False)  # as an attribute of a class it stays a function and does not become a method
 def get_ident():
-    """The identifier of the current greenlet (int), unique among greenlets and threads that are alive."""
+    """The identifier of the current greenlet (int), unique among living greenlets and threads. Does not switch."""
     cdef PyObject *current = running_greenlet()
     if stands_for_thread(current):
         return PyThread_get_thread_ident()
@@ -49,17 +50,17 @@ def get_ident():
 
 
 def is_native():
-    """Whether the caller is a native thread itself, its main greenlet or its hub, and not a greenlet in one (bool)."""
+    """Whether the current greenlet is the main one of a native thread, or its hub (bool)."""
     return stands_for_thread(running_greenlet())
 
 
 def stands_for(HubGreenlet greenlet not None):
-    """From now on a greenlet stands for a thread of the program's: in_thread() and native_ident() know it."""
+    """From now on a greenlet stands for a thread of the program: in_thread() and native_ident() know it."""
     threads[<size_t> <PyObject *> greenlet] = greenlet
 
 
 def take_for_thread():
-    """`threading` takes the current greenlet for a thread that it has not started: taken_for_threads() has it."""
+    """Add the current greenlet to taken_for_threads(): `threading` takes it for a thread that it has not started."""
     cdef PyObject *current = running_greenlet()
     if not stands_for_thread(current):
         others[<size_t> current] = <object> current
@@ -79,7 +80,7 @@ def in_thread():
     current = <object> running_greenlet()
     if threads.get(<size_t> <PyObject *> current) is not current:
         return False
-    return (<HubGreenlet> current).scheduler.principal is not current  # which it is in a child that it has forked
+    return (<HubGreenlet> current).scheduler.principal is not current  # in a child that it forked, it is the main one
 
 
 def native_ident(ident):
@@ -96,9 +97,10 @@ def native_ident(ident):
 
 
 def at_end(greenlet, key, function):
-    """Call ``function()`` when a greenlet has finished; once for each `key`, the last one given. Does not switch.
+    """Call ``function()`` when a greenlet has finished. Does not switch.
 
-    Of a greenlet that this library did not make, it is called when that is collected.
+    For each `key` (hashable), only the last function given is called, once. For a greenlet that this library did not
+    make, that is when the greenlet is collected.
     """
     cdef HubGreenlet ours
     if isinstance(greenlet, HubGreenlet):
@@ -117,7 +119,7 @@ def at_end(greenlet, key, function):
 
 
 def leave_threads_behind():
-    """In a forked child: who forked is the only one that goes on."""
+    """In a forked child: forget all greenlets but the one that forked, which alone goes on."""
     cdef PyObject *current = running_greenlet()
     for each in (threads, others):
         for ident in list(each):

@@ -1,7 +1,8 @@
-"""What `multiprocessing` needs in order to let greenlets run while it waits for other processes.
+"""Makes `multiprocessing` cooperative: greenlets run while it waits for other processes.
 
-Its pipes are read and written with `greenio.os`. Its locks are semaphores of the system, which nothing tells of: a
-greenlet that waits for one looks again and again, at first after half a millisecond and in the end 50 times a second.
+Its pipes are read and written with `greenio.os`. Its locks are semaphores of the system, which does not report that one
+was released. So a greenlet that waits for one looks again and again, at first after half a millisecond and in the end
+50 times a second.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ def adapt_connection(module: Any) -> None:
         method.__defaults__ = tuple(new if each is original else each for each in method.__defaults__)
 
     class WaitSelector(module._WaitSelector):  # type: ignore[misc,name-defined]  # whatever the module has
-        """What multiprocessing.connection.wait() waits with."""
+        """The selector that multiprocessing.connection.wait() uses."""
 
         def select(self, timeout=None):
-            # The thread of a pool that looks after its processes calls it again and again for as long as there is a
-            # result that another thread is to take, which needs a turn for that.
+            # The thread that looks after a pool's processes calls this again and again while there is a result. Another
+            # thread is to take that result, and needs a turn for it.
             if timeout is None or timeout > 0:
                 sleep(0)
             return super().select(timeout)
@@ -47,7 +48,7 @@ def adapt_connection(module: Any) -> None:
 
 
 def adapt_util(module: Any) -> None:
-    """Let processes that multiprocessing.util starts find listeners as the program has made them."""
+    """Let processes that multiprocessing.util starts find listeners as the program has made them, mostly blocking."""
     original = module.spawnv_passfds
 
     def spawnv_passfds(path, args, passfds):
@@ -58,9 +59,9 @@ def adapt_util(module: Any) -> None:
 
 
 class _SemLock:
-    """One semaphore of the system, for greenlets: in the place of the `_semlock` of a lock, and with all it has.
+    """One semaphore of the system, for greenlets: it replaces the `_semlock` of a lock, and has all its attributes.
 
-    That counts for a native thread. Which of its greenlets holds a recursive one, a lock of ours tells.
+    A recursive semaphore counts by native thread. A lock of ours knows which greenlet of that thread holds it.
     """
 
     def __init__(self, semlock, recursive):
@@ -76,13 +77,13 @@ class _SemLock:
         return self._semlock._count() > 0 and self._last == get_ident()
 
     def _of_greenlets(self):
-        # Who held it in the process that forked this one does not matter here.
+        # Its holder in the process that forked this one does not matter here.
         if self._made_in != os.getpid():
             self._made_in, self._lock = os.getpid(), RLock()
         return self._lock
 
     def acquire(self, block=True, timeout=None):
-        """As multiprocessing's: True, or False if the timeout (seconds, float) passed first. Switches."""
+        """As multiprocessing's. `timeout` in seconds (float). Returns True, or False if it passed first. Switches."""
         timeout = None if timeout is None else max(timeout, 0)
         pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE, timeout)
         if self._recursive:
@@ -108,7 +109,7 @@ class _SemLock:
         return True
 
     def release(self):
-        """As multiprocessing's: raises AssertionError if it is recursive and not the caller's. Does not switch."""
+        """As multiprocessing's: AssertionError if it is recursive and the caller does not hold it. Does not switch."""
         if self._recursive and not self._is_mine():
             raise AssertionError("attempt to release recursive lock not owned by thread")
         self._semlock.release()
@@ -117,7 +118,7 @@ class _SemLock:
 
 
 def adapt_synchronize(module: Any) -> None:
-    """Let the locks of multiprocessing.synchronize let greenlets run while they wait."""
+    """Make the locks of multiprocessing.synchronize cooperative."""
     make_methods = module.SemLock._make_methods
 
     def _make_methods(self):

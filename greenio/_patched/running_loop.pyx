@@ -1,12 +1,12 @@
-"""asyncio in greenlets: each has a running loop, a current task, and what goes with a loop, of its own.
+"""asyncio in greenlets: each greenlet has a running loop, a current task and the settings of a loop of its own.
 
-asyncio keeps the loop that runs, and the task, by thread; and CPython the hooks of asynchronous generators, and whether
-coroutines note where they were made. A greenlet that waits inside of a loop would leave them to all others of its
-thread, which then cannot run a loop of their own and are taken for coroutines; their generators would go to a loop that
-closes before they have ended. So all this is put aside while a greenlet waits, and put back when it goes on. That costs
-nothing in threads in which no greenlet has set any of it.
+asyncio keeps the running loop and the current task by thread. CPython keeps the hooks of asynchronous generators by
+thread, and whether coroutines note where they were made. A greenlet that waits inside a loop would leave all of these
+to the other greenlets of its thread. Those would be taken for coroutines and could not run a loop of their own, and
+their generators would go to a loop that closes too early. So this state is put aside while a greenlet waits, and put
+back when it goes on. That costs nothing in threads in which no greenlet has set any of it.
 
-It is compiled so that no signal handler comes in between: one that raises would leave it half done.
+The module is compiled so that no signal handler runs in the middle: one that raises would leave the work half done.
 """
 
 from functools import partial, wraps
@@ -26,14 +26,14 @@ cdef object set_depth = native.original("sys", "set_coroutine_origin_tracking_de
 
 
 class _Runners:
-    """The greenlets of one thread that run a loop, or have set what goes with one."""
+    """The greenlets of one thread that run a loop, or have set hooks or the depth that go with one."""
 
     def __init__(self):
         self._running = set()  # their ids
-        self._aside = {}  # id of one that waits -> what was put aside: a list, as it may wait while it begins to wait
+        self._aside = {}  # id of one that waits -> states put aside: a list, as it may wait while it begins to wait
 
     def changed(self):
-        """The current greenlet has begun to run a loop, has stopped, or has set something."""
+        """The current greenlet has begun or stopped to run a loop, or has set hooks or the depth."""
         current = getcurrent()
         if _state() is not None:
             if not self._running:
@@ -41,7 +41,7 @@ class _Runners:
             if id(current) not in self._running:
                 self._running.add(id(current))
                 at_end(current, "running loop", partial(self._gone, id(current)))
-        elif id(current) not in self._aside:  # as it is where a signal handler runs a loop in the middle of a wait
+        elif id(current) not in self._aside:  # it is there if a signal handler runs a loop in the middle of a wait
             self._discard(id(current))
 
     def _discard(self, key):
@@ -51,7 +51,7 @@ class _Runners:
                 get_hub().observe_no_more(self._observe)
 
     def _gone(self, key):
-        """A greenlet has ended, or is collected. What it has left set is not for others."""
+        """A greenlet has ended, or is collected. Clear the state that it has left set: it is not for others."""
         state = _state()
         if state is not None and key == id(getcurrent()):
             _clear(state[0])
@@ -77,7 +77,7 @@ class _Runners:
 
 
 cdef object _state():
-    """What the current greenlet has set: (loop, hooks, depth), or None if that is nothing."""
+    """The state of the current greenlet: (loop, hooks, depth), or None if nothing is set."""
     loop = None if asyncio_c is None else asyncio_c._get_running_loop()
     hooks = get_asyncgen_hooks()
     depth = get_coroutine_origin_tracking_depth()
@@ -87,7 +87,7 @@ cdef object _state():
 
 
 cdef object _clear(object loop):
-    """Let nothing be set. Returns the loop's task."""
+    """Clear the state. Returns the loop's current task."""
     task = None
     if loop is not None:
         task = tasks.leave(loop)
@@ -122,7 +122,7 @@ class _Tasks:
 
 
 class _SwappedTasks(_Tasks):
-    """The same where there is no dict of the current tasks any more (CPython 3.14)."""
+    """The same for CPython 3.14, which has no dict of the current tasks any more."""
 
     def leave(self, loop):
         return asyncio_c._swap_current_task(loop, None)
@@ -144,13 +144,13 @@ cdef int changed() except -1:
 
 
 def set_asyncgen_hooks(*args, **kwargs):
-    """As the function of `sys`, for the current greenlet. Raises what that raises. Does not switch."""
+    """As the function of `sys`, with its errors, for the current greenlet. Does not switch."""
     set_hooks(*args, **kwargs)
     changed()
 
 
 def set_coroutine_origin_tracking_depth(depth):
-    """As the function of `sys`, for the current greenlet. Raises what that raises. Does not switch."""
+    """As the function of `sys`, with its errors, for the current greenlet. Does not switch."""
     set_depth(depth)
     changed()
 
@@ -158,7 +158,7 @@ def set_coroutine_origin_tracking_depth(depth):
 def let_others_run(base_events):
     """Let other greenlets run now and then beside a loop of asyncio.base_events whose selector never waits.
 
-    The standard library's selectors see to it themselves.
+    The standard library's selectors do that themselves.
     """
     original = base_events.BaseEventLoop._run_once
 

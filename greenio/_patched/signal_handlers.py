@@ -1,8 +1,8 @@
 """Signal handlers that run on the main greenlet, whichever greenlet the signal interrupts.
 
-CPython calls a handler in the main thread, between two instructions of whatever runs there: with greenlets, of any of
-them, which then gets the handler's exception too. Handlers that are set with `signal()` of this module run on the main
-greenlet, in the middle of its wait, and what they raise is raised there, at once.
+CPython calls a handler in the main thread, between two instructions of the code that runs there. That may be any
+greenlet, and the handler's exception would be raised in it. Handlers that are set with `signal()` of this module run on
+the main greenlet, in the middle of its wait, and their exceptions are raised there, at once.
 
 Python's own, default_int_handler, raises KeyboardInterrupt on the main greenlet anyhow: see hub.signals.
 """
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = ["call_before", "getsignal", "move_to_main", "require_main", "see_to_handler", "signal"]
 
-_before: dict[int, Callable[[], object]] = {}  # a signal -> what is called before its handler is
+_before: dict[int, Callable[[], object]] = {}  # a signal -> the function to call before its handler
 
 
 def call_before(signalnum: int, function: Callable[[], object]) -> None:
-    """Have ``function()`` called before any handler of a signal (int) runs, wherever that is. It must not block."""
+    """Have ``function()`` called before any handler of a signal (int) runs, on any greenlet. It must not block."""
     _before[signalnum] = function
 
 
 class _Wrapped:
-    """A handler that was set with the standard library's signal(), and what is to be called before it."""
+    """A handler that was set with the standard library's signal(), with the function of call_before()."""
 
     __slots__ = ("handler",)
 
@@ -72,7 +72,7 @@ def _belongs_on_main(handler):
 
 
 def see_to_handler(signalnum: int) -> None:
-    """Let what is to be called before a signal's handler be so, whoever has set that. In other threads: nothing."""
+    """Have the function of call_before() called for the present handler of a signal (int). Only in the main thread."""
     handler = _getsignal(signalnum)
     if _belongs_on_main(handler) and not isinstance(handler, _Wrapped):
         with suppress(ValueError):  # in another thread
@@ -84,15 +84,15 @@ def _inside(handler):
 
 
 def require_main(name: str) -> None:
-    """Raise ValueError where the current greenlet stands for a thread: what function `name` does is not for that."""
+    """Raise ValueError if the current greenlet stands for a thread: function `name` (str) is not for threads."""
     if in_thread():
         raise ValueError(f"{name} only works in main thread of the main interpreter")
 
 
 def signal(signalnum: int, handler: Handler) -> Handler:
-    """As signal.signal(): set what is called when the process gets a signal. Returns what was called before.
+    """As signal.signal(): set the handler of a signal (int). Returns the one before. Does not switch.
 
-    The handler runs on the main greenlet; it may block. Raises ValueError in a thread that is not the main one.
+    The handler runs on the main greenlet, and may block. Raises ValueError in a thread that is not the main one.
     """
     require_main("signal")
     if _belongs_on_main(handler):
@@ -101,12 +101,12 @@ def signal(signalnum: int, handler: Handler) -> Handler:
 
 
 def getsignal(signalnum: int) -> Handler:
-    """As signal.getsignal(): what is called when the process gets a signal."""
+    """As signal.getsignal(): the handler of a signal (int), as it was given to signal()."""
     return _inside(_getsignal(signalnum))
 
 
 def move_to_main() -> None:
-    """Let the handlers that are set already run on the main greenlet. For the main thread; others change nothing."""
+    """Let the handlers that are set already run on the main greenlet. Does nothing in other threads."""
     for signalnum in _valid_signals():
         handler = _getsignal(signalnum)
         if _belongs_on_main(handler):

@@ -1,4 +1,4 @@
-"""Condition, Barrier and RWLock: what is built of a lock and a line. Everything here may be used from any thread."""
+"""Condition, Barrier and RWLock: built of a lock and a line. Everything here may be used from any thread."""
 
 import time
 from threading import BrokenBarrierError
@@ -21,9 +21,9 @@ cdef enum:
 
 
 cdef class Condition:
-    """Wait, inside of a lock, for something that others do inside of it; as `threading.Condition`.
+    """Wait, while holding a lock, for a change that others make while they hold it; as `threading.Condition`.
 
-    `lock` is what it is used with: any lock, by default a new `RLock`. It can be read later; it stays the same.
+    `lock` is any lock, by default a new `RLock`. It can be read later; it stays the same.
     """
     cdef object __weakref__
     cdef readonly object lock
@@ -33,11 +33,11 @@ cdef class Condition:
         self.lock = RLock() if lock is None else lock
 
     def acquire(self, *args, **kwargs):
-        """Take the lock; see there."""
+        """Take the lock: calls its acquire(), and returns what that returns."""
         return self.lock.acquire(*args, **kwargs)
 
     def release(self):
-        """Give the lock up; see there."""
+        """Give the lock up: calls its release()."""
         self.lock.release()
 
     def __enter__(self):
@@ -47,7 +47,7 @@ cdef class Condition:
         return self.lock.__exit__(*exc_info)
 
     def _is_owned(self):
-        """Whether the lock is held: by the current greenlet, where the lock knows that (bool)."""
+        """Whether the lock is held: by the current greenlet, if the lock knows its owner (bool)."""
         is_owned = getattr(self.lock, "_is_owned", None)
         if is_owned is not None:
             return is_owned()
@@ -68,10 +68,10 @@ cdef class Condition:
             acquire_restore(state)
 
     cdef int take_back(self, object state) except -1:
-        """Whatever is thrown in meanwhile, the lock is held when wait() returns or raises.
+        """Take the lock again: it is held when wait() returns or raises, whatever is thrown in meanwhile.
 
-        Also while the hub ends: who holds the lock is another that is being ended, or in another thread, and gives it
-        up. Not if that takes about a second.
+        That holds while the hub ends, too: the owner is a greenlet that is being ended as well, or one of another
+        thread, and gives the lock up. After about a second of waiting for that, this gives up.
         """
         cdef object error = None
         cdef Scheduler ending = None
@@ -82,7 +82,7 @@ cdef class Condition:
                     self._acquire_restore(state)
                     break
                 except (BlockingSwitchOutError, InvalidSwitchError):
-                    raise  # nothing can be waited for here any more
+                    raise  # nothing can wait here any more
                 except HubDestroyed as thrown:
                     error = thrown
                     ending = hub_if_any()
@@ -102,7 +102,7 @@ cdef class Condition:
         return 0
 
     def wait(self, timeout=None):
-        """Give the lock up, wait to be notified, at most `timeout` seconds (float; None for ever), and take it again.
+        """Give the lock up, wait for notify(), at most `timeout` seconds (float; None for ever), and take it again.
 
         Returns True, or False if the timeout passed first. Switches. Raises RuntimeError if the lock is not held.
         """
@@ -126,7 +126,10 @@ cdef class Condition:
             self.take_back(state)
 
     def wait_for(self, predicate, timeout=None):
-        """Wait until ``predicate()`` is true, at most `timeout` seconds in all; return what it returned. Switches."""
+        """Wait until ``predicate()`` is true, at most `timeout` seconds in all. Returns its last result. Switches.
+
+        Raises RuntimeError if the lock is not held.
+        """
         end = None if timeout is None else time.monotonic() + seconds_of(timeout)
         result = predicate()
         while not result:
@@ -138,7 +141,7 @@ cdef class Condition:
         return result
 
     def notify(self, n=1):
-        """Wake the first `n` (int) who wait. Does not switch. Raises RuntimeError if the lock is not held."""
+        """Wake the first `n` (int) greenlets in line. Does not switch. Raises RuntimeError if the lock is not held."""
         if not self._is_owned():
             raise RuntimeError(f"{self!r}: notify() is for those who hold the lock")
         for _ in range(count_of(n, "n")):
@@ -146,7 +149,7 @@ cdef class Condition:
                 break
 
     def notify_all(self):
-        """Wake all who wait. Does not switch. Raises RuntimeError if the lock is not held."""
+        """Wake all greenlets that wait. Does not switch. Raises RuntimeError if the lock is not held."""
         self.notify(self.waiters.length)
 
     notifyAll = notify_all
@@ -162,8 +165,8 @@ cdef class Condition:
 class Barrier:
     """Lets `parties` (int) greenlets or threads wait for each other, again and again; as `threading.Barrier`.
 
-    `action` is called by one of them when all are there, before any goes on. `timeout` is the default of wait().
-    Raises ValueError if `parties` is less than 1.
+    When all have come, one of them calls ``action()``, before any goes on. `timeout` (seconds) is the default of
+    wait(). Raises ValueError if `parties` is less than 1.
     """
 
     def __init__(self, parties, action=None, timeout=None):
@@ -174,17 +177,17 @@ class Barrier:
         self._timeout = None if timeout is None else seconds_of(timeout)
         self._condition = Condition(Lock())
         self._arrived = 0
-        # One object for each time the barrier fills: what it came to is "open", "reset" or "broken".
+        # One object for each time the barrier fills. Its outcome will be "open", "reset" or "broken".
         self._round = {"outcome": None}
 
     @property
     def parties(self):
-        """How many must come (int)."""
+        """The number of greenlets or threads that must come (int)."""
         return self._parties
 
     @property
     def n_waiting(self):
-        """How many have come and wait now (int)."""
+        """The number of those that have come and wait now (int)."""
         return self._arrived
 
     @property
@@ -195,9 +198,9 @@ class Barrier:
     def wait(self, timeout=None):
         """Wait until all parties have come, at most `timeout` seconds (float; None: the barrier's). Switches.
 
-        Returns a different number to each, from 0 for the one that came last.
-        Raises BrokenBarrierError if it is or gets broken, by abort(), a timeout, an exception in one of the
-        waiting or in `action`; or if it is reset meanwhile.
+        Returns a different number (int) to each; the last to come gets 0.
+        Raises BrokenBarrierError if the barrier is broken, gets broken, or is reset meanwhile. It is broken by abort(),
+        a timeout, an exception in a greenlet that waits, or an exception in `action`.
         """
         if timeout is None:
             timeout = self._timeout
@@ -233,7 +236,7 @@ class Barrier:
             self._end_round("broken")
 
     def reset(self):
-        """Begin anew. Those who wait get BrokenBarrierError. Does not switch, but waits for the barrier's own lock."""
+        """Begin anew. Greenlets that wait get BrokenBarrierError. Switches only to wait for the barrier's own lock."""
         with self._condition:
             if self.broken:
                 self._round = {"outcome": None}
@@ -241,7 +244,7 @@ class Barrier:
                 self._end_round("reset")
 
     def abort(self):
-        """Break it: those who wait, and who come before reset(), get BrokenBarrierError."""
+        """Break it: greenlets that wait, or come before reset(), get BrokenBarrierError. Switches as reset() does."""
         with self._condition:
             self._break(self._round)
 
@@ -251,17 +254,17 @@ class Barrier:
 
 
 cdef class RWLock:
-    """Many may read at once, or one write. First come, first served: a writer who waits is not overtaken by readers.
+    """A lock for many readers or one writer. First come, first served: readers do not overtake a writer that waits.
 
-    ``with lock.reading(): ...`` and ``with lock.writing(): ...``, or acquire_read() and its like. It may be given up
-    by another greenlet than took it. It cannot be taken twice: a reader who waits to write waits for himself.
+    Use ``with lock.reading(): ...`` and ``with lock.writing(): ...``, or acquire_read() and its like. A greenlet may
+    release it for another one. It cannot be taken twice: a reader that waits to write waits for itself, for ever.
 
-    `readers` is how many read now (int), `writing_now` whether somebody writes (bool).
+    `readers` is the number of readers now (int). `writing_now` says whether there is a writer now (bool).
     """
     cdef object __weakref__
-    cdef readonly long readers    # how many read now
-    cdef readonly bint writing_now  # whether somebody writes now
-    cdef fifo_t waiters           # those who wait to write have `given` set to True
+    cdef readonly long readers    # the number of readers now
+    cdef readonly bint writing_now  # whether there is a writer now
+    cdef fifo_t waiters           # the waits of writers have `given` set to True
 
     cdef bint take(self, bint to_write, object blocking, object timeout) except -1:
         cdef Wait wait
@@ -285,7 +288,7 @@ cdef class RWLock:
             else:
                 self.admit()
             raise
-        # A writer who gives up may have held up the readers behind.
+        # A writer that gives up may have held up the readers behind it.
         self.admit()
         return False
 
@@ -306,7 +309,7 @@ cdef class RWLock:
         return self.admit()
 
     cdef int admit(self) except -1:
-        """Let in whoever may be let in now."""
+        """Let in the greenlets that may enter now."""
         cdef Wait wait
         while not self.writing_now:
             wait = None  # giving it up may run any code: not between the look and the grant
@@ -329,7 +332,7 @@ cdef class RWLock:
         return self.take(False, blocking, timeout)
 
     def release_read(self):
-        """End reading. Does not switch. Raises RuntimeError if nobody reads."""
+        """End reading. Does not switch. Raises RuntimeError if there is no reader."""
         if not self.readers:
             raise RuntimeError(f"{self!r}: nobody reads")
         self.give(False)
@@ -342,17 +345,17 @@ cdef class RWLock:
         return self.take(True, blocking, timeout)
 
     def release_write(self):
-        """End writing. Does not switch. Raises RuntimeError if nobody writes."""
+        """End writing. Does not switch. Raises RuntimeError if there is no writer."""
         if not self.writing_now:
             raise RuntimeError(f"{self!r}: nobody writes")
         self.give(True)
 
     def reading(self):
-        """A context manager: read inside."""
+        """A context manager that holds the lock for reading. Entering it waits as acquire_read() does."""
         return Holding(self.acquire_read, self.release_read)
 
     def writing(self):
-        """A context manager: write inside."""
+        """A context manager that holds the lock for writing. Entering it waits as acquire_write() does."""
         return Holding(self.acquire_write, self.release_write)
 
     def __repr__(self):
@@ -361,7 +364,7 @@ cdef class RWLock:
 
 
 class Holding:
-    """What `RWLock.reading()` and `writing()` return."""
+    """The context manager of `RWLock.reading()` and `writing()`."""
 
     __slots__ = ("enter", "leave")
 

@@ -32,16 +32,16 @@ cdef class Linkable(Waitable):
         return self.take_turn(wait)
 
     cdef int tell_all(self) except -1:
-        """It is ready: wake all who stand in the line, and call the links."""
+        """The object is ready: wake all greenlets in the line, and call the links."""
         line_grant_all(self.line())
         if self.links is not None:
             self.notify_links()
         return 0
 
     def rawlink(self, callback):
-        """Call ``callback(self)``, once, on the hub of the current thread, when this is ready. It must not block.
+        """Call ``callback(self)``, once, on the hub of the current thread, when this object is ready. Does not switch.
 
-        If it is ready now, that is soon. Does not switch. Raises TypeError if it cannot be called.
+        If it is ready now, the call comes soon. The callback must not block. Raises TypeError if it is not callable.
         """
         check_link(callback)
         link = link_on_hub(callback)
@@ -50,7 +50,7 @@ cdef class Linkable(Waitable):
             self.notify_links()
 
     def unlink(self, callback):
-        """Forget a callback that was given to rawlink(). Does nothing if there is none."""
+        """Forget a callback that was given to rawlink(). Does nothing if there is none. Does not switch."""
         entry = find_link(self.links, callback)
         self.links = without_link(self.links, entry)
 

@@ -1,6 +1,6 @@
-"""Locks: one may be inside at once. Everything here may be used from any thread.
+"""Locks: one greenlet at a time holds a lock. Everything here may be used from any thread.
 
-Released while somebody stands in line, a lock belongs to the first in line from then on.
+A lock that is released while greenlets stand in line belongs to the first of them from then on.
 """
 
 from _thread import TIMEOUT_MAX
@@ -23,7 +23,7 @@ __all__ = ["Lock", "RLock", "ThreadLock", "ThreadRLock", "allocate_lock", "name_
 
 
 cdef object none_for_ever(object blocking, object timeout):
-    """The timeout of the standard library's locks, where -1 is for ever, as None or seconds."""
+    """Convert a timeout of the standard library's locks, where -1 means for ever, to None or seconds."""
     if timeout is None:
         return None
     if timeout == -1:
@@ -38,14 +38,14 @@ cdef object none_for_ever(object blocking, object timeout):
 
 
 cdef int refuse_none(object timeout) except -1:
-    """The standard library's locks have no None for ever."""
+    """Raise TypeError for None, which the standard library's locks do not take for ever."""
     if timeout is None:
         raise TypeError("timeout value must be a number of seconds, or -1 for ever, not None")
     return 0
 
 
 cdef str name_of(object kind):
-    """What repr() calls a type: as the standard library does, if it stands for one of that."""
+    """The name of a type for repr(): the standard library's, if the type stands for one of its types."""
     return f"_thread.{kind.__name__}" if kind.__module__ == "_thread" else kind.__name__
 
 
@@ -66,7 +66,7 @@ cdef class Lock(Waitable):
         return self.take_turn(wait)
 
     cdef int give(self) except -1:
-        # When somebody stands in line it stays held: by the first of them.
+        # If greenlets stand in line, the lock stays held: by the first of them.
         if self.waiters.head == NULL or not line_grant(&self.waiters, None):
             self.held = False
         return 0
@@ -74,9 +74,9 @@ cdef class Lock(Waitable):
     def acquire(self, blocking=True, timeout=-1):
         """Take the lock; wait for it at most `timeout` seconds (float; -1 or None for ever). Switches if it waits.
 
-        Returns True, or False if the timeout passed first or, with ``blocking=False``, if it was taken.
-        Raises ValueError for another negative timeout, or one that is not to be waited for; OverflowError for one
-        beyond threading.TIMEOUT_MAX.
+        Returns True, or False if the timeout passed first or, with ``blocking=False``, if the lock was taken.
+        Raises ValueError for any other negative timeout, and for a timeout with ``blocking=False``; OverflowError for
+        one beyond threading.TIMEOUT_MAX.
         """
         if timeout is not -1:
             timeout = none_for_ever(blocking, timeout)
@@ -129,7 +129,7 @@ cdef class Lock(Waitable):
 
 @final
 cdef class ThreadLock(Lock):
-    """What allocate_lock() makes. It cannot be made in any other way before CPython 3.13, as its counterpart there."""
+    """The lock that allocate_lock() makes. As in the standard library, nothing else makes one before CPython 3.13."""
 
     def __init__(self):
         if PY_VERSION_HEX < 0x030D0000:
@@ -139,7 +139,7 @@ cdef class ThreadLock(Lock):
     def acquire(self, blocking=True, timeout=-1):
         """Take the lock; wait for it at most `timeout` seconds (float; -1 for ever). Switches if it waits.
 
-        As of Lock, but raises TypeError where `timeout` is None, as its counterpart does.
+        As Lock.acquire(), but a `timeout` of None is a TypeError, as in the standard library.
         """
         if timeout is -1 and not self.held:
             self.held = True
@@ -152,16 +152,16 @@ cdef class ThreadLock(Lock):
     locked_lock = Lock.locked
 
 
-@binding(False)  # as an attribute of a class it is what it was: a function, and no method
+@binding(False)  # as an attribute of a class it stays a function and does not become a method
 def allocate_lock():
-    """A new Lock, as the function of `_thread` makes one."""
+    """Make a new lock, as the function of `_thread` does. Does not switch."""
     return ThreadLock.__new__(ThreadLock)
 
 
 cdef class RLock(Waitable):
     """A lock that its owner, a greenlet, may take again, as `threading.RLock`.
 
-    `hub` is accepted for compatibility: it belongs to no hub.
+    `hub` is accepted for compatibility: the lock belongs to no hub.
     """
 
     def __init__(self, hub=None):
@@ -188,14 +188,14 @@ cdef class RLock(Waitable):
         return self.take_turn(wait)
 
     cdef int give(self) except -1:
-        """What release() does, for who holds it for sure."""
+        """Release a lock that the current greenlet is known to hold."""
         self.depth -= 1
         if self.depth == 0:
             self.pass_on()
         return 0
 
     cdef int pass_on(self) except -1:
-        """Nobody holds it any more: the next does, or it is free."""
+        """Hand the lock over to the next in line, or leave it free."""
         cdef Wait wait
         if self.waiters.head != NULL:
             wait = line_take(&self.waiters)
@@ -209,17 +209,18 @@ cdef class RLock(Waitable):
         return 0
 
     def acquire(self, blocking=True, timeout=-1):
-        """Take the lock, once more if the greenlet has it; wait for it at most `timeout` seconds. May switch.
+        """Take the lock, once more if the greenlet has it; wait at most `timeout` seconds. Switches if it waits.
 
-        `timeout` is a float; -1 or None for ever. Returns True, or False if the timeout passed first or, with
-        ``blocking=False``, if another greenlet has it.
+        `timeout` is a float; -1 or None means for ever. Returns True, or False if the timeout passed first or, with
+        ``blocking=False``, if another greenlet has the lock. Raises ValueError and OverflowError as Lock.acquire()
+        does.
         """
         return self.take(blocking, none_for_ever(blocking, timeout))
 
     def release(self):
-        """Give the lock up as often as it was taken. Does not switch.
+        """Give the lock up once; it has to be released as often as it was taken. Does not switch.
 
-        Raises RuntimeError if another greenlet, or nobody, holds it.
+        Raises RuntimeError if the current greenlet does not hold it.
         """
         if not self._is_owned():
             raise RuntimeError(f"release of {self!r} by a greenlet that does not hold it")
@@ -240,7 +241,7 @@ cdef class RLock(Waitable):
         return <PyObject *> self.owner is running_greenlet()
 
     def _release_save(self):
-        """For `Condition`: give it up altogether; returns what _acquire_restore() needs."""
+        """For `Condition`: give the lock up altogether. Returns the argument for _acquire_restore()."""
         if not self._is_owned():
             raise RuntimeError(f"release of {self!r} by a greenlet that does not hold it")
         depth = self.depth
@@ -248,12 +249,12 @@ cdef class RLock(Waitable):
         return depth
 
     def _acquire_restore(self, depth):
-        """For `Condition`: take it as often as before."""
+        """For `Condition`: take the lock as often as before."""
         self.take(True, None)
         self.depth = depth
 
     def _recursion_count(self):
-        """How often the current greenlet holds it (int)."""
+        """How often the current greenlet has taken it (int)."""
         return self.depth if self._is_owned() else 0
 
     cdef bint take_now(self, Wait taker) except -1:
@@ -281,24 +282,24 @@ cdef class RLock(Waitable):
 
 
 cdef class ThreadRLock(RLock):
-    """What `threading` makes its reentrant locks of. It takes any arguments, as its counterpart in `_thread`."""
+    """The reentrant lock of a patched `threading`. It takes any arguments, as the standard one does."""
 
     def __init__(self, *args, **kwargs):
         pass
 
     def acquire(self, blocking=True, timeout=-1):
-        """Take the lock, once more if the greenlet has it; wait for it at most `timeout` seconds. May switch.
+        """Take the lock, once more if the greenlet has it; wait at most `timeout` seconds. Switches if it waits.
 
-        As of RLock, but raises TypeError where `timeout` is None, as its counterpart does.
+        As RLock.acquire(), but a `timeout` of None is a TypeError, as in the standard library.
         """
         refuse_none(timeout)
         return self.take(blocking, none_for_ever(blocking, timeout))
 
 
 def name_as_standard():
-    """Let the types of threads' locks have the names of those in whose place they are put.
+    """Give the types of patched threads' locks the names of the standard types that they replace.
 
-    Some programs know the standard library's by them: trio's assertions, what picks locks out of attributes.
+    Some programs know the standard types by name: trio's assertions, and code that looks for locks among attributes.
     """
     name_type(ThreadLock, b"_thread.lock")
     name_type(ThreadRLock, b"_thread.RLock")

@@ -1,7 +1,7 @@
-"""Semaphores: so many may be inside at once. Everything here may be used from any thread.
+"""Semaphores: a limited number of greenlets may be inside at once. Everything here may be used from any thread.
 
-What is released while somebody stands in line belongs to the first in line from then on: a later acquire() does not
-overtake.
+A place that is released while greenlets stand in line belongs to the first of them from then on: a later acquire() does
+not overtake.
 """
 
 from libc.limits cimport LONG_MAX
@@ -19,7 +19,7 @@ __all__ = ["BoundedSemaphore", "DummySemaphore", "Semaphore"]
 cdef class Semaphore(Linkable):
     """A counter that acquire() lowers and release() raises; acquire() waits while it is 0.
 
-    `value` is what it starts with. `hub` is accepted for compatibility: it belongs to no hub.
+    `value` (int) is what the counter starts with. `hub` is accepted for compatibility: it belongs to no hub.
     Raises ValueError if `value` is negative.
     """
 
@@ -32,7 +32,7 @@ cdef class Semaphore(Linkable):
 
     @property
     def counter(self):
-        """How many could acquire it now (int)."""
+        """How many greenlets could acquire it now (int)."""
         return self.count
 
     cdef bint is_ready(self) noexcept:
@@ -71,16 +71,18 @@ cdef class Semaphore(Linkable):
         return 0
 
     def acquire(self, blocking=True, timeout=None):
-        """Take one; wait for it at most `timeout` seconds (float; None for ever). Switches if it waits.
+        """Lower the counter; wait at most `timeout` seconds (float; None for ever) while it is 0. Switches if it waits.
 
-        Returns True, or False if the timeout passed first or, with ``blocking=False``, if there was none.
+        Returns True, or False if the timeout passed first or, with ``blocking=False``, if the counter was 0.
         """
         return self.take(blocking, timeout)
 
     def release(self, n=1):
-        """Give `n` (int) back. Does not switch. Returns the counter, which may grow beyond its initial value.
+        """Raise the counter by `n` (int), and wake as many greenlets. Does not switch. Returns the counter (int).
 
-        Raises ValueError if `n` is less than 1, OverflowError if the counter would not fit into 64 bits.
+        The counter may grow beyond its initial value. Raises ValueError if `n` is less than 1, or, for a
+        BoundedSemaphore, if the counter would grow beyond its initial value; OverflowError if it would not fit into
+        64 bits.
         """
         self.give_checked(count_of(n, "n"))
         return self.count
@@ -95,9 +97,10 @@ cdef class Semaphore(Linkable):
         return self.add(n) if n else 0
 
     def wait(self, timeout=None):
-        """Wait until acquire() would not have to, at most `timeout` seconds; take nothing. Switches.
+        """Wait until the counter is not 0, at most `timeout` seconds (float; None for ever). Switches if it waits.
 
-        Returns the counter, which is 0 if the timeout passed first or somebody was faster.
+        Returns the counter (int), and does not lower it. It is 0 if the timeout passed first, or if another greenlet
+        was faster.
         """
         cdef Wait wait
         if timeout is not None:
@@ -140,7 +143,7 @@ cdef class Semaphore(Linkable):
 
 
 cdef class BoundedSemaphore(Semaphore):
-    """A semaphore whose counter cannot grow beyond its initial value: a release() too many is an error."""
+    """A semaphore whose counter cannot grow beyond its initial value: one release() too many is a ValueError."""
 
     def __init__(self, value=1, hub=None):
         Semaphore.__init__(self, value, hub)
@@ -157,7 +160,7 @@ cdef class BoundedSemaphore(Semaphore):
 
 
 class DummySemaphore:
-    """Has a semaphore's methods and never blocks: for code that wants one where there is no limit."""
+    """Has a semaphore's methods and never blocks: for code that needs one but has no limit."""
 
     def __init__(self, value=None):
         pass
@@ -182,7 +185,7 @@ class DummySemaphore:
         return 1
 
     def rawlink(self, callback):
-        """Does nothing: it never becomes ready, as it always is."""
+        """Does nothing: it never becomes ready, because it always is."""
 
     def unlink(self, callback):
         """Does nothing."""
