@@ -271,7 +271,7 @@ def test_descriptors_that_are_closed_meanwhile():
     ):
         ours, theirs = socketpair()
         waiting = spawn(comparable, wait, ours)
-        until_waiting(waiting)
+        sleep(0)  # it waits now, and not for long
         ours.close()
         outcome = waiting.get(timeout=5)
         # Nothing; or that it is not open any more, in the words of the call.

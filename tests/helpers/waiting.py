@@ -22,7 +22,10 @@ def until(condition):
 
 
 def until_waiting(*greenlets):
-    """Let others run until all of these greenlets of this thread wait, at one time."""
+    """Let others run until all of these greenlets of this thread wait, at one time.
+
+    Not for those that a timeout may have ended before that is seen: after sleep(0) they have begun to wait.
+    """
 
     def wait_now():
         waiting = [wait.greenlet for wait in get_hub().parked_waits()]
