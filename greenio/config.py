@@ -114,7 +114,7 @@ class Config:
         "GREENIO_TRACK_GREENLET_TREE",
         True,
         boolean,
-        "Record for each greenlet who spawned it and where. Costs about a microsecond a greenlet.",
+        "Record for each greenlet its spawner and the place. Costs about a microsecond for each greenlet.",
         _apply_track_tree,
     )
     spawning_stack_limit = Setting(

@@ -1,11 +1,11 @@
-"""What patching tells others: before and after each module, and a way to say no.
+"""Events of patching: before and after each module, with a way to refuse.
 
-Append a function to `subscribers`: it is called with each event. Or let an installed package name one in an entry
-point, of the group that the event's class says: it is loaded, and called with events of that class only. The names
-are gevent's, with and without its prefix.
+A function that is appended to `subscribers` is called with each event. Or an installed package names a function in an
+entry point, of the group that the event's class says: it is loaded, and called with events of that class only. The
+names are gevent's, with and without its prefix.
 
-A function that raises DoNotPatch for one of the events that come before keeps it from happening. What else it raises
-goes to whoever is patching.
+A function that raises DoNotPatch for one of the events before patching prevents it. Other exceptions are raised in the
+call that patches.
 """
 
 import sys

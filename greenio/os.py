@@ -292,8 +292,8 @@ def posix_spawnp(path, argv, env, /, **options):
 def system(command):
     """As os.system(): run a command in a shell; return its wait status (int). Switches.
 
-    SIGINT and SIGQUIT are ignored meanwhile: they are for the command. Where SIGCHLD is ignored, so that nobody learns
-    the status, it is -1. Whoever is killed here waits for the command's end before.
+    SIGINT and SIGQUIT are ignored meanwhile: they are for the command. If SIGCHLD is ignored, the status
+    cannot be had, and is -1. A greenlet that is killed here first waits until the command ends.
     """
     _audit("os.system", command)
     # Nobody else gets the status, not even if the command ends before the next line.

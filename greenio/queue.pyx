@@ -1,13 +1,15 @@
 """Queues between greenlets, and threads. Everything here may be used from any thread.
 
 Theory
-    An item goes from hand to hand: put() gives it to the first who waits to get one, and only if there is nobody
-    into the container. A get() that makes room takes the item of the first who waits to put one.
+    An item goes from hand to hand: put() gives it to the first greenlet that waits to get one. Only if there is none
+    does the item go into the container. A get() that makes room takes the item of the first greenlet that waits to put
+    one.
 
 Rules
-    1. What is called again and again and need not wait lets others run now and then (be_fair()): a get() before it
-       takes an item; what only asks, before it answers; what fails as it must not wait, before it looks a last time.
-    2. Whoever waits to get something does so only while there is nothing, and to put only while it is full.
+    1. Calls that need not wait, and may be made again and again, let others run now and then (be_fair()): a get()
+       before it takes an item; a question before it is answered; a call that fails because it must not wait before it
+       looks a last time.
+    2. Greenlets wait to get only while the queue is empty, and to put only while it is full.
     3. After a call of the container that may have run Python code, everything is looked at again.
 
 What does not belong here: what is done to the items (_sync/containers.pyx), subclasses' hooks and the mutex in which
@@ -264,7 +266,7 @@ cdef class SimpleQueue(ItemLines):
     def maxsize(self):
         """How many items it holds at most (int), as given: 0 or less for any number.
 
-        Assignable: whoever waits to put then may go on.
+        Assignable: greenlets that wait to put then may go on.
         """
         return self.asked_limit
 
@@ -449,7 +451,7 @@ cdef class Queue(SimpleQueue):
     def shutdown(self, immediate=False):
         """Let put() raise ShutDown from now on, and get() when the queue is empty. Does not switch.
 
-        `immediate`: throw away what is in it, and count it as done. Those who wait are woken.
+        `immediate`: throw the items away, and count them as done. Greenlets that wait are woken.
         """
         cdef bint entered = self.container.enter_mutex()
         try:

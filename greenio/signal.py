@@ -5,10 +5,10 @@ are set with `signal` run on the main greenlet (see `greenio._patched.signal_han
 own, see `greenio.signal_handler`.
 
 Theory
-    Signals that are blocked and waited for stay pending until they are taken by the thread that asks, so that none is
-    lost if that greenlet is killed: a signalfd only says when to look.
-    pause() must know that a handler has run. CPython tells so through the descriptor of set_wakeup_fd(); while somebody
-    waits, that is a pipe of this module, and what comes is passed on to the descriptor that was there before.
+    Signals that are blocked and waited for stay pending until the thread that asks takes them. A signalfd only says
+    when to look, so no signal is lost if the greenlet is killed. pause() must know that a handler has run. CPython
+    reports that through the descriptor of set_wakeup_fd(). While a greenlet waits, that is a pipe of this module, and
+    its bytes are passed on to the descriptor that was there before.
 """
 
 import errno as _errno
@@ -83,7 +83,7 @@ def _blocked_as_remembered(sigset):
 
 
 def _nobody_waits():
-    """In a forked child: those who waited for signals have stayed in the parent."""
+    """In a forked child: the greenlets that waited for signals have stayed in the parent."""
     if _waited_for:
         _pthread_sigmask(SIG_UNBLOCK, _waited_for)  # noqa: F405
         _waited_for.clear()
@@ -201,7 +201,7 @@ class _HandlersRun:
             self.event.clear()
 
     def after_fork_in_child(self):
-        """Those who waited have stayed in the parent, and so has their pipe."""
+        """The greenlets that waited have stayed in the parent, and so has their pipe."""
         if self.waiting:
             self.waiting = 0
             current = _set_wakeup_fd(-1)

@@ -365,7 +365,7 @@ class socket(_standard.socket):
     def detach(self):
         """Give the descriptor up without closing it, and return it. Greenlets in a call of this socket's get EBADF.
 
-        Whoever takes it over finds it blocking if this socket had no timeout, as a standard one would leave it.
+        It is blocking if this socket had no timeout, as a standard socket would leave it.
         """
         self._endpoint.leave_open()
         descriptor = super().detach()

@@ -55,7 +55,7 @@ class ThreadResult(AsyncResult):
         if self.hub is None:
             self._finish_here(value, error, None)
             return
-        with suppress(HubDestroyed):  # whoever asked for it is gone
+        with suppress(HubDestroyed):  # the hub that asked for it is gone
             self.hub.run_callback_threadsafe(self._finish_here, value, error, context)
 
     def _finish_here(self, value, error, context):
@@ -73,7 +73,7 @@ class ThreadPool(Mapping):
     """Calls functions in up to `maxsize` (int) threads, while greenlets go on.
 
     Threads are started as they are needed. `idle_task_timeout` (seconds, float): a thread that had nothing to do for
-    that long ends; -1 for never. `hub` is accepted for compatibility: results go to the hub of whoever asks.
+    that long ends; -1 for never. `hub` is accepted for compatibility: results go to the hub of the thread that asks.
     May be used from any thread. After a fork the child's pool is empty: what the parent's threads were doing is
     not done there.
     """
@@ -354,7 +354,7 @@ def _do(pool, result, report, func, args, kwargs):
             sys.setprofile(None)
         if trace is not None:
             sys.settrace(None)
-    if _forks != forks:  # it has forked: whoever waits for it is in the parent
+    if _forks != forks:  # it has forked: the greenlets that wait for it are in the parent
         if error is not None:
             sys.excepthook(type(error), error, error.__traceback__)
         return
@@ -417,7 +417,7 @@ class Future(concurrent.futures.Future):
                 callback(self)
 
         def done(_future):
-            with suppress(HubDestroyed):  # whoever waited is gone
+            with suppress(HubDestroyed):  # the hub that waited is gone
                 hub.run_callback_threadsafe(on_hub)
 
         self.add_done_callback(done)
@@ -466,7 +466,7 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._unfinished += 1
             self._idle.clear()
-            # In here: whoever has just found nothing to do has given its call up before, and is not counted.
+            # With the lock: a thread that has just found nothing to do has finished its call, and is not counted.
             self._waiting.put((future, fn, args, kwargs))
             begin = self._unfinished <= self._max_workers
         if begin:

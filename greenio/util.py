@@ -1,4 +1,4 @@
-"""Who does what: all threads and greenlets as text; and sections that must, or must not, switch."""
+"""All threads and greenlets as text; and sections of code that must, or must not, switch."""
 
 import gc
 import sys

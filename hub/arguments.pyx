@@ -1,4 +1,4 @@
-"""Numbers that public functions are given: seconds, and counts. A wrong one is refused at once, with what to write.
+"""Checks the numbers that public functions are given: seconds, and counts. An error says at once what to write.
 
 What does not belong here: what a function does with a negative number; that differs.
 """

@@ -17,7 +17,7 @@ cdef class Callback(Job):
 cdef class CallingHub(greenlet):
     cdef readonly Loop loop
     cdef readonly object main            # the main greenlet of the thread
-    cdef readonly object principal       # the one that stands for the thread: that one; in a child, who forked; or None
+    cdef readonly object principal       # stands for the thread: the main one; in a child, the one that forked; or None
     cdef readonly unsigned long thread_ident
     cdef list inbox                      # what other threads want done: tuples of function and arguments, and waits
     cdef Job inbox_job

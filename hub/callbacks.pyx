@@ -1,13 +1,13 @@
 """Callbacks: functions that the hub greenlet calls, for its own thread or for others. The ground floor of a hub.
 
-Each is a Job: it stands on the ready queue, and is run when its turn comes. `CallingHub` is what a hub is without its
-greenlets: it belongs to a thread, has a loop, runs callbacks, and is told of errors that nobody catches.
+Each is a Job: it stands on the ready queue, and runs when its turn comes. `CallingHub` is a hub without greenlets: it
+belongs to a thread, has a loop, runs callbacks, and reports errors that nobody catches.
 
 Rules
-    1. A callback must not block. What it raises goes to `handle_error`.
+    1. A callback must not block. Its exceptions go to `handle_error`.
     2. Other threads append to a hub's inbox and wake its loop; nothing else of a hub is theirs to touch.
 
-What does not belong here: the ready queue itself; who waits; watchers, whose callbacks are called each time they fire.
+What does not belong here: the ready queue itself; waits; watchers, whose callbacks are called each time they fire.
 """
 
 import sys

@@ -1,15 +1,15 @@
-"""Descriptors that are closed: whoever waits for one is told, in every thread, before the number is another file's.
+"""Descriptors that are closed: waits for them end, in every thread, before the number is another file's.
 
 Rules
-    1. closing_descriptor() is called before the descriptor is closed, by whoever closes it. It removes the descriptor
-       from the epoll of every hub, as the kernel does not where the file is open elsewhere, and wakes those who wait.
-    2. Two threads may close the same object. The one that comes second closes at once, and then the number may be
-       another file's, while the first is still telling. So nothing is told by number only: what is closed is marked in
-       one step (`close_everywhere`), and those who are told later are known by what was marked.
+    1. Code that closes a descriptor calls closing_descriptor() before. It removes the descriptor from the epoll of
+       every hub, which the kernel does not do if the file is open elsewhere, and wakes the greenlets that wait.
+    2. Two threads may close the same object. The second closes at once, and the number may then be another file's while
+       the first still wakes greenlets. So a number alone is never enough: the watches are marked in one step
+       (`close_everywhere`), and only waits of marked watches are ended later.
     3. Listeners wait for many descriptors with an epoll of their own. They are told in the thread that closes.
     4. In a forked child the listeners, and the epolls, are the parent's.
 
-What does not belong here: how those are found out that close without a word. See Loop.look_after().
+What does not belong here: how descriptors are found that were closed without this call. See Loop.look_after().
 """
 
 
@@ -43,9 +43,9 @@ cdef dict listeners = {}  # descriptor to the list of its Listenings
 
 
 cpdef int closing_descriptor(int fd) except -1:
-    """Descriptor `fd` is about to be closed: wake those who wait for it, in any thread, with OSError(EBADF).
+    """Wake the greenlets that wait for descriptor `fd` (int), in any thread, with OSError(EBADF). Does not switch.
 
-    Does not switch. To be called before it is closed, by whoever closes it.
+    Call it before the descriptor is closed.
     """
     cdef Scheduler hub = existing_hub()
     cdef list those = None
@@ -69,7 +69,7 @@ cpdef int closing_descriptor(int fd) except -1:
 
 
 cdef int tell_others(int fd) except -1:
-    """Have those woken who wait for the descriptor in other threads, as their watches say."""
+    """Have other threads wake the greenlets that wait for the descriptor, as their watches say."""
     cdef Scheduler hub
     cdef watch_t *watch
     for hub in other_hubs():
@@ -89,7 +89,7 @@ cdef int tell(Scheduler hub, int fd, unsigned int generation) except -1:
 
 
 cdef int leaving_descriptor(Scheduler hub, int fd, unsigned int generation) except -1:
-    """An object that waited in `hub` for descriptor `fd` gives it away, open: wake those who wait, with OSError(EBADF).
+    """An object that waited in `hub` for descriptor `fd` gives it away, open: wake its waits with OSError(EBADF).
 
     `generation` is what the descriptor's watch had then. In a later one the number is another file's already, as
     somebody has closed it without a word; that file's readers know nothing of the object.

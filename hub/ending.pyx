@@ -1,26 +1,27 @@
 """How a hub ends: destroy(), on the main greenlet of its thread; and how one waits until nothing is left to do.
 
 The end, step by step; the code has these numbers
-    1. From now on nothing can be waited for here: a greenlet that wants to gets what is pending for it, or
-       HubDestroyed. Else the end might take as long as the longest wait, and make new ones.
-    2. What other threads have asked for is done: a greenlet that was granted something has it before it is told of the
-       end, and can give it back.
+    1. From now on nothing waits here: a greenlet that wants to gets its pending exception, or HubDestroyed. Otherwise
+       the end might take as long as the longest wait, and new waits would begin.
+    2. Requests of other threads are carried out. So a greenlet that was granted something has it before it is told of
+       the end, and can give it back.
     3. Greenlets that a timer would start end without having begun: the timers will not be there.
-    4. Whoever waits is woken with HubDestroyed. An exception is the only way to unwind a stack, so that `finally` runs.
-    5. What is ready is carried out: callbacks run, on the main greenlet; greenlets go on; those that have not begun end
-       with HubDestroyed and never begin. So what they hold goes to the next in line, links are called, and who joins
-       them is told, in other threads too.
+    4. Greenlets that wait are woken with HubDestroyed: only an exception unwinds a stack, so that `finally` runs.
+    5. The ready queue is carried out: callbacks run, on the main greenlet; greenlets go on; those that have not begun
+       end with HubDestroyed and never begin. So what they hold goes to the next in line, links are called, and joins
+       return, in other threads too.
     6. A greenlet that has caught HubDestroyed LAST_TRIES times and waited again is given up: it never goes on, as the
        end must come to an end. It counts as finished, with HubDestroyed, so that nobody waits for it. Its frames stay,
        with what they refer to: nothing but unwinding them drops it.
-    7. All that makes others ready. Steps 2 to 6 are repeated until nobody is, at most LAST_TRIES times.
-    8. The resolver and the thread pool are closed: greenlets may have used them until now. Who waited for them goes on:
-       steps 2 to 7 are done once more.
-    9. The hub is destroyed: what others ask for from now on is refused with HubDestroyed. What they have asked for
-       until this moment is done, once. So no request is lost.
+    7. All that makes others ready. Steps 2 to 6 are repeated until none is, at most LAST_TRIES times.
+    8. The resolver and the thread pool are closed: greenlets may have used them until now. Those that waited for them
+       go on: steps 2 to 7 are done once more.
+    9. The hub is destroyed: later requests of other threads are refused with HubDestroyed. Requests until this moment
+       are carried out, once. So no request is lost.
     10. The loop is closed, and the thread has no hub: the next get_hub() makes a new one.
-    11. destroy() raises what was thrown at the main greenlet and not raised there yet; a Timeout that runs there never
-        expires. A RuntimeWarning names those that were given up. This is last, as it may raise.
+    11. destroy() raises the exception that was thrown at the main greenlet and not raised there yet. A Timeout that
+        runs there never expires. A RuntimeWarning names greenlets that were given up. This is last, because it may
+        raise.
 
 What does not belong here: when a thread's hub is destroyed, and what becomes of hubs when the process ends or forks
 (hub.threads).
@@ -136,7 +137,7 @@ cdef class EndingHub(SignalledHub):
         return HubDestroyed(f"{self!r} is being destroyed")
 
     cdef int end_all(self, list given_up) except -1:
-        """Let everything that is left come to its end. Who does not end is added to `given_up`."""
+        """Let everything that is left come to its end. Greenlets that do not end are added to `given_up`."""
         cdef int _
         for _ in range(LAST_TRIES):
             # 2. What other threads have asked for.

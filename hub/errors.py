@@ -18,7 +18,7 @@ class LoopExit(Exception):
     """The main greenlet waits, and nothing is left that could wake it: the program would hang forever.
 
     The program's fault, nearly always: a value that nobody puts, an event that nobody sets, a greenlet that
-    waits for itself. The text lists every greenlet that waits, on what, where, and who spawned it.
+    waits for itself. The text lists every greenlet that waits, on what, where, and its spawner.
 
     `hub` is the hub that found it out.
     """
@@ -47,7 +47,7 @@ class BlockingSwitchOutError(AssertionError):
 class InvalidSwitchError(AssertionError):
     """A greenlet that waits was switched to directly, by something other than what it waits for.
 
-    The fault of whoever called ``switch()`` on it: a waiting greenlet is woken through its wait.
+    The fault of the code that called ``switch()`` on it: a waiting greenlet is woken through its wait.
     """
 
 

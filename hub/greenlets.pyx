@@ -1,15 +1,15 @@
 """Greenlets that the hub starts: their entry in the ready queue, how they begin, and how they end.
 
-All greenlets that the library makes are of this kind. What the hub has to know of one is part of the object: nothing is
-looked up, and nothing is allocated to start it.
+All greenlets that the library makes are of this kind. The hub's data about a greenlet is part of the object, so nothing
+is looked up, and nothing is allocated to start it.
 
 Rules
     1. The hub greenlet is the parent of each, the place where it is started, and where control goes when it ends.
     2. Its entry, `start_node`, is of kind NODE_START until it has begun, and of kind NODE_YIELD from then on.
-    3. Whoever queues the entry gives the queue a reference.
+    3. Code that queues the entry gives the queue a reference.
     4. A subclass's run() calls begin() first, and finished() last.
 
-What does not belong here: what it runs, its result, and who waits for its end; greenlets that the program made itself.
+What does not belong here: its function, its result, and waits for its end; greenlets that the program made itself.
 """
 
 from cpython.object cimport PyObject
@@ -92,7 +92,7 @@ cdef class HubGreenlet(greenlet):
         return 0
 
     cdef int end_unfinished(self, object exception) except -1:
-        """It will never go on: whoever waits for its end need not wait any longer."""
+        """It will never go on: end the waits for its end."""
         self.finished()
         return 0
 

@@ -7,7 +7,7 @@ from hub.core cimport core_t, handle_t, listener_t, timer_t, watch_t
 from hub.ready cimport node_t
 
 
-# A piece of work for the hub greenlet. Whoever queues a job keeps it alive until it has run or is taken out.
+# A piece of work for the hub greenlet. Code that queues a job keeps it alive until it has run or is taken out.
 cdef class Job:
     cdef node_t node      # its entry in the ready queue
 

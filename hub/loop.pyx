@@ -3,7 +3,7 @@
 This is the only module that calls libuv; its extension module carries libuv and pyuv.
 
 Rules
-    1. A libuv callback here is a C function that runs without the GIL. It puts somebody on the ready queue and
+    1. A libuv callback here is a C function that runs without the GIL. It puts an entry on the ready queue and
        returns. It never touches a Python object, and it never switches.
     2. Timers and descriptor watches (watches.pxd) belong to pools of the loop and are never closed before the loop is.
        None of them keeps the loop alive: `core.references` counts what does, and so a watch may stay
@@ -159,7 +159,7 @@ cdef enum:
     # How many descriptors a loop has: an epoll, two pipes and two wake-up descriptors. One of the pipes is the first
     # loop's only.
     DESCRIPTORS = 7
-    # Nanoseconds between two looks at who has the slot of signal.set_wakeup_fd.
+    # Nanoseconds between two looks at the slot of signal.set_wakeup_fd.
     SLOT_CHECK = 50000000
     # Nanoseconds, at least, between two looks whether the descriptors that are waited for are still there.
     VERIFY_PAUSE = 250000000
@@ -225,8 +225,8 @@ cdef void fire_timers(core_t *core) noexcept nogil:
 cdef bint close_everywhere(int fd, Loop here) noexcept:
     """Descriptor `fd` is about to be closed: take it from the epoll of every loop, and count its watches up.
 
-    Those who wait on `here`, the loop of this thread or None, are woken. Returns whether those of others are still to
-    be told: the `to_tell` of their watches is set.
+    Waits on `here`, the loop of this thread or None, are woken. Returns whether waits on other loops are still to be
+    woken: the `to_tell` of their watches is set.
 
     No Python code runs in here, so no other thread does. It may know that the descriptor is being closed, and close it
     itself; and then the number is another file's.
@@ -246,7 +246,7 @@ cdef bint close_everywhere(int fd, Loop here) noexcept:
 
 
 cdef bint close_generation(Loop loop, int fd, unsigned int generation, bint here) noexcept:
-    """Those who wait for `fd` on that loop are woken as closed, if its watch is still of that generation.
+    """Wake the waits for `fd` on that loop as closed, if its watch is still of that generation.
 
     `here`: the loop is this thread's. Returns whether closed_elsewhere() is to be called. No Python code runs in here.
     """
@@ -377,7 +377,7 @@ cdef object restore_wakeup_fd(int fd):
     try:
         set_wakeup_fd(fd)
     except (OSError, ValueError):
-        # Its owner closed it without saying so: the slot stays empty, as he would find it.
+        # Its owner has closed it: the slot stays empty.
         set_wakeup_fd(-1)
 
 
@@ -591,7 +591,7 @@ cdef class Loop:
         return True
 
     cdef int release_signals(self) except -1:
-        """Give the slot back to the user who had it, with the signals that came while it was displaced."""
+        """Give the slot back to the program, with the signals that came while it was displaced."""
         cdef int fd = self.user_wakeup_fd
         if fd != -2:
             restore_wakeup_fd(fd)
@@ -696,10 +696,10 @@ cdef class Loop:
         return True
 
     def closed_elsewhere(self, int fd, unsigned int generation):
-        """Another thread has closed descriptor `fd`: wake those who waited before that, with EBADF (internal).
+        """Another thread has closed descriptor `fd`: wake the waits from before that, with EBADF (internal).
 
-        That thread has counted the watch's generation up when it closed, not when this one hears of it. That is what
-        tells those who waited then from those who wait for the next file with the same number.
+        That thread counted the watch's generation up when it closed, not when this one hears of it. So waits from
+        before are told from waits for the next file with the same number.
         """
         cdef watch_t *watch = self.watch_if_any(fd)
         if watch == NULL:
@@ -709,7 +709,7 @@ cdef class Loop:
         end_generation(watch, generation)
 
     def wake_readers(self, int fd):
-        """Wake those who wait until descriptor `fd` is readable, as if it were: they find out (internal)."""
+        """Wake the waits until descriptor `fd` is readable, as if it were: they look themselves (internal)."""
         cdef watch_t *watch = self.watch_if_any(fd)
         if watch != NULL:
             while fifo_wake_first(&watch.readers, OUTCOME_READY) != NULL:
@@ -979,7 +979,7 @@ cdef void drop_timers(core_t *core) noexcept nogil:
 
 
 cdef PyObject *greenlet_of(node_t *node) noexcept nogil:
-    """Whom an entry of the ready queue resumes, or NULL."""
+    """The greenlet that an entry of the ready queue resumes, or NULL."""
     if node.kind == NODE_WAIT:
         return (<wait_t *> node).greenlet
     if node.kind == NODE_ALARM:

@@ -45,7 +45,7 @@ def kept_free() -> Iterator[None]:
 def ensure(count: int) -> None:
     """Raise OSError if not as many descriptors as `count` can be opened.
 
-    For callers who would lose some when they find that out in the middle.
+    For callers that would lose some if they found that out in the middle.
     """
     taken: list[int] = []
     try:

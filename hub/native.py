@@ -4,7 +4,7 @@ Patching puts cooperative functions in the place of the standard ones. What the 
 it was, whenever the module that needs it is first imported: such modules take it from here. Those that every program
 has are named; `original()` finds any other.
 
-What does not belong here: who replaces what, which is the business of the library on top.
+What does not belong here: the replacements, which are the business of the library on top.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 # Rules
 #   1. A hub's queue, and the state of the waits that belong to it, are changed by the hub's own thread
 #      only: in a libuv callback without the GIL, or in Python with it.
-#   2. Nothing here touches a reference count in a function marked nogil. What is in the queue is kept alive
+#   2. Nothing here touches a reference count in a function marked nogil. An entry in the queue is kept alive
 #      by a *hold* that the waker took earlier, with the GIL, and that travels with the entry.
 #   3. A wait is decided once. The first wake() finds it WAITING and decides; every later one returns False.
 #   4. `greenlet` and `slot` of a wait may be followed while it is not over. Then the greenlet is parked on it, or a
@@ -341,7 +341,7 @@ cdef inline bint wait_wake(wait_t *wait, wait_outcome outcome) noexcept nogil:
     """Decide the wait, and hand the caller's hold to the ready queue. False if it is decided already."""
     if wait.state != WAIT_WAITING:
         return False
-    hub_check(wait.holds > 0, b"who wakes a wait has a hold to hand to the ready queue")
+    hub_check(wait.holds > 0, b"a waker has a hold to hand to the ready queue")
     wait_move(wait, WAIT_DECIDED)
     wait.outcome = outcome
     ready_push(wait.ready, &wait.node)
@@ -349,7 +349,7 @@ cdef inline bint wait_wake(wait_t *wait, wait_outcome outcome) noexcept nogil:
 
 
 cdef inline bint wait_hold_and_wake(wait_t *wait, wait_outcome outcome) noexcept:
-    """Decide the wait, for somebody who has no hold on it; needs the GIL. False if it is decided already."""
+    """Decide the wait, for a caller that has no hold on it; needs the GIL. False if it is decided already."""
     if wait.state != WAIT_WAITING:
         return False
     wait_hold(wait)

@@ -109,7 +109,7 @@ class _Told:
             self.stream.write(f"… and {more} more like it in {seconds} s: {self.what}\n\n")
             self.stream.flush()
         except (AttributeError, OSError, ValueError):
-            pass  # it cannot be flushed; or nobody reads it any more, who was told of the first
+            pass  # it cannot be flushed; or its reader has gone since the first report
 
 
 def _places(traceback):

@@ -1,4 +1,4 @@
-"""Who waits for what, and what cannot wait: the text of LoopExit and of `hub.format_waits()`, and its parts."""
+"""Reports of waits, and of code that cannot wait: the text of LoopExit and of `hub.format_waits()`, and its parts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def called_on_hub(callback: object) -> str:
 
 
 def format_waits(hub: Any) -> str:
-    """A paragraph for each greenlet parked on `hub`: what it waits on, where, and who spawned it."""
+    """A paragraph (str) for each greenlet parked on `hub`: what it waits on, where, and its spawner."""
     waits = hub.parked_waits()
     if not waits:
         return "No greenlet of this hub waits."

@@ -25,7 +25,7 @@ cdef class Scheduler(WaitingHub):
     cdef bint signals_due                # the main greenlet is to run Python's signal handlers
     cdef tuple observers                 # told when a greenlet lets others run and when it goes on, or None
     cdef PyObject *printing              # CPython's own list of what repr() is in the middle of, in this thread; owned
-    cdef PyObject *switch_to             # whom the greenlet that parks is to switch to, if not the next one; borrowed
+    cdef PyObject *switch_to             # the greenlet to switch to when one parks, if not the next one; borrowed
     cdef bint has_begun                  # its run() has been entered
 
     cdef int need_loop(self, bint on_hub) except -1

@@ -151,7 +151,7 @@ cdef class Scheduler(WaitingHub):
             go_on_printing(self.printing, printed, self, result)
 
         self.parked_length -= 1
-        hub_check(self.parked_length >= 0 and w.parked, b"who comes back was parked")
+        hub_check(self.parked_length >= 0 and w.parked, b"a greenlet that comes back was parked")
         if w.previous_parked != NULL:
             w.previous_parked.next_parked = w.next_parked
         else:

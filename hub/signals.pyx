@@ -1,17 +1,18 @@
-"""Python's signal handlers, and Ctrl-C: on the main greenlet, in the middle of what it waits for.
+"""Python's signal handlers, and Ctrl-C: on the main greenlet, in the middle of its wait.
 
 A process that sleeps in the loop runs no bytecode, and so no handler. The loop wakes up for a signal and queues the job
-that is here, before anybody else.
+in this file, before all other entries.
 
 Rules
     1. Handlers run where they would without greenlets: on the main greenlet. They may wait themselves.
-    2. What a handler raises ends the main greenlet's wait. If something else has woken it already, it goes on with
+    2. A handler's exception ends the main greenlet's wait. If something else has woken it already, it goes on with
        that, and Python runs the handlers before its next instruction.
-    3. If the main greenlet is not parked, handlers run on the hub greenlet, and what they raise is thrown at the main.
-    4. Where a greenlet computes, Python calls a handler in the middle of that. A handler of the program's own runs
-       there. Python's own, default_int_handler, which is Ctrl-C's, must not end whoever happens to compute: the main
-       greenlet gets KeyboardInterrupt, when the one that computes lets others run. If that takes longer than a second,
-       or at the next Ctrl-C, it is raised right there: a program must not become one that cannot be stopped.
+    3. If the main greenlet is not parked, handlers run on the hub greenlet, and their exceptions are thrown at the main
+       one.
+    4. While a greenlet computes, Python calls a handler in the middle of that. A handler of the program's own runs
+       there. Python's own handler for Ctrl-C, default_int_handler, must not end a greenlet that happens to compute. The
+       main greenlet gets KeyboardInterrupt when the computing greenlet lets others run. If that takes longer than a
+       second, or at the next Ctrl-C, it is raised right there: it must always be possible to stop a program.
 
 What does not belong here: the descriptor that CPython writes a signal's number to. The loop has that.
 """
@@ -203,7 +204,7 @@ cdef class SignalJob(SignalHandling):
     cdef bint put_off(self, int number) noexcept:
         """A signal means KeyboardInterrupt: see to it that the main greenlet gets that, soon.
 
-        False if whoever runs now is to get it.
+        False if the greenlet that runs now is to get it.
         """
         cdef Scheduler hub = self.hub
         cdef PyObject *current = running_greenlet()
@@ -244,7 +245,7 @@ cdef bint is_below(PyObject *greenlet, PyObject *hub) noexcept:
 
 
 cdef bint put_off(int number) noexcept:
-    """Python would raise KeyboardInterrupt in whoever runs now. True if the main greenlet gets it instead, soon."""
+    """Python would raise KeyboardInterrupt in the running greenlet. True if the main one gets it instead, soon."""
     cdef Scheduler hub = existing_hub()
     return hub is not None and hub.signals is not None and (<SignalJob> hub.signals).put_off(number)
 

@@ -1,13 +1,13 @@
 """One hub per thread: made on first use, found by other threads, and gone on with in a forked child.
 
 Rules
-    1. A thread's hub is destroyed with the thread, by what the thread's own local data holds.
-    2. In a forked child the hub of the thread that forked goes on, with that greenlet only, what it waits for and its
-       Timeouts, and a new loop. All other hubs have ended there. No descriptor of the parent's hubs is used or kept:
-       where the new loop cannot have its own, the next wait raises OSError.
+    1. A thread's hub is destroyed with the thread, by an object in the thread's own local data.
+    2. In a forked child the hub of the thread that forked goes on, with only the greenlet that forked, its wait and its
+       Timeouts, and a new loop. All other hubs have ended there. No descriptor of the parent's hubs is used or kept: if
+       the new loop cannot have its own, the next wait raises OSError.
     3. When the interpreter ends, the hubs of daemon threads stand still, and the main one's is kept: nothing is
-       destroyed for them. While modules are being cleared, what waits for others raises HubDestroyed; what waits for
-       time or a descriptor does so natively.
+       destroyed for them. While modules are being cleared, waiting for other greenlets raises HubDestroyed; waiting for
+       time or a descriptor happens natively.
 
 What does not belong here: what a hub does while it lives, and how it ends (hub.ending).
 """
@@ -72,7 +72,7 @@ class HubGuard:
 
 
 def forget_dummy():
-    """The thread ends, and `threading` has forgotten it already: code that has run since may have asked who it is.
+    """The thread ends, and `threading` has forgotten it; code that has run since may have asked for the current thread.
 
     The dummy thread that is made then would stay among the living, and complain at the end of the program.
     """

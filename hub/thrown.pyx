@@ -3,7 +3,7 @@
 A kill() that finds a greenlet woken by something else already leaves its exception with the greenlet's slot: it is
 raised when that greenlet parks next. So does an alarm, which Timeout is built on.
 
-What does not belong here: who is parked, and how an exception wakes him. The scheduler is built on this.
+What does not belong here: parked greenlets, and how an exception wakes them. The scheduler is built on this.
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc

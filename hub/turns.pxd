@@ -1,10 +1,10 @@
 # Turns: how long ready greenlets run before the loop looks for I/O. Header only: every function here is inline.
 #
 # Rules
-#   1. Everybody who is ready when the loop looks has a turn before it looks again. To look earlier would only put
+#   1. Every greenlet that is ready when the loop looks has a turn before it looks again. An earlier look would only put
 #      others behind them in the queue, and report each descriptor once more whose greenlet has not run yet.
-#   2. After that, the loop looks when SWITCHES turns are over, or the switch interval is: what is always ready does not
-#      keep timers and sockets waiting.
+#   2. After that, the loop looks when SWITCHES turns are over, or the switch interval is: greenlets that are always
+#      ready do not keep timers and sockets waiting.
 #   3. The clock is read at every eighth turn, and at each one where turns take long.
 #   4. A call that may wait but need not lets others run when they could not for as long as the switch interval.
 #
@@ -22,7 +22,7 @@ cdef enum:
 
 cdef struct turns_t:
     long budget              # switches until the loop looks for I/O
-    long round_over          # what is left of that when all who were ready at the last look have had a turn
+    long round_over          # what is left of that when all that were ready at the last look have had a turn
     long stride              # how often the clock is read meanwhile: 7, or 0 for every switch
     uint64_t interval        # how long the loop may go without looking for I/O, in nanoseconds
     uint64_t looked_at       # when it last did

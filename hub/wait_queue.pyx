@@ -79,7 +79,7 @@ cdef class Waitable:
             raise
 
 
-# --- the one who waits ------------------------------------------------------------------------------------------
+# --- the side that waits ----------------------------------------------------------------------------------------
 
 cdef Wait new_turn(object what, object timeout):
     """A wait of the current greenlet, or thread, to stand in a line with; `timeout` in seconds or None."""
@@ -144,7 +144,7 @@ cdef int stand_in_line(Wait wait) except -2:
             result = hub.park_until(wait, w.due, True)
     finally:
         hub.in_line -= 1
-        hub_check(hub.in_line >= 0, b"who leaves a line was counted when he joined it")
+        hub_check(hub.in_line >= 0, b"a greenlet that leaves a line was counted when it joined")
         if result == -2:
             wait_move(w, WAIT_OVER)  # it could not be parked
         if w.link.fifo != NULL:
@@ -185,7 +185,7 @@ cdef bint await_in_thread(Wait wait) except -1:
     return w.granted_by != NULL
 
 
-# --- the one who hands over -------------------------------------------------------------------------------------
+# --- the side that hands over -----------------------------------------------------------------------------------
 
 cdef inline bint can_be_granted(wait_t *wait, unsigned long forks) noexcept:
     # The state of another hub's wait may change at any moment; then its greenlet takes the grant all the same.
@@ -209,7 +209,7 @@ cdef link_t *first_link(fifo_t *line) noexcept:
 
 
 cdef Wait line_peek(fifo_t *line):
-    """The first in line, who stays there, or None."""
+    """The first wait in line, which stays there, or None."""
     cdef link_t *link = first_link(line)
     return None if link == NULL else <Wait> link.wait.node.object
 
@@ -255,7 +255,7 @@ cdef bint link_grant(link_t *link) except -1:
 
 
 cdef long line_grant_all(fifo_t *line) except -1:
-    """Grant everybody who stands in line at this moment. Returns how many."""
+    """Grant all waits that stand in line at this moment. Returns how many."""
     cdef link_t *link = line.head
     cdef link_t *next
     cdef wait_t *wait

@@ -1,15 +1,15 @@
-"""Waits: what a greenlet is parked on, what wakes it, and what is thrown into it.
+"""Waits: greenlets are parked on them, are woken by them, and get exceptions through them.
 
 A greenlet that blocks makes a `Wait`, hands it to whatever will wake it, and parks on it. `WaitingHub` is the part of a
-hub that knows of waits: it makes them, has a list of those that are parked, and throws exceptions into who waits.
+hub that knows of waits: it makes them, lists those that are parked, and throws exceptions into waiting greenlets.
 
 Rules
     1. The first wake decides a wait. Later ones are told so (False) and keep what they wanted to hand over.
-    2. Only the hub's own thread touches its waits. Others post them to the inbox, after granting what is waited for.
+    2. Only the hub's own thread touches its waits. Other threads post a wait to the inbox, after granting it something.
     3. An exception that loses against another wake is thrown at the greenlet's next park.
     4. Nothing waits on the hub greenlet, in a no_switch() section, or on a hub that is being destroyed.
 
-What does not belong here: parking itself, which is to switch to somebody else (hub.scheduler); lines (hub.wait_queue).
+What does not belong here: parking itself, which switches to another greenlet (hub.scheduler); lines (hub.wait_queue).
 """
 
 import weakref
@@ -335,7 +335,7 @@ cdef class WaitingHub(CallingHub):
         wait_hold_and_wake(&(<Wait> wait).c, OUTCOME_VALUE)
         return 0
 
-    # --- who is parked ---
+    # --- parked waits ---
 
     def parked_waits(self):
         """Every wait that a greenlet is parked on now, oldest first: a list of Wait."""
@@ -354,7 +354,7 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef int loop_ends(self) noexcept:
-        """Whoever waits still has nothing on the loop any more: it is closed, or was left to the parent."""
+        """The loop is closed, or was left to the parent: parked waits have nothing on it any more."""
         cdef wait_t *wait = self.parked
         while wait != NULL:
             wait.timer = NULL
@@ -380,11 +380,11 @@ cdef class WaitingHub(CallingHub):
         try:
             report = self.format_waits()
         except Exception as error:
-            report = f"(the report of who waits failed: {error!r})"
+            report = f"(the report of the waits failed: {error!r})"
         return LoopExit(hub=self, report=report)
 
     def format_waits(self):
-        """Who waits for what: a paragraph for each parked greenlet, as LoopExit shows it (str)."""
+        """The waits, as LoopExit shows them: a paragraph for each parked greenlet (str)."""
         return format_waits(self)
 
     # --- throwing ---

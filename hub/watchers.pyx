@@ -1,8 +1,7 @@
 """Watchers: libuv handles that call a Python function on the hub greenlet. gevent's names and behaviour.
 
 Rules
-    1. A watcher's callback runs on the hub greenlet and must not block. What it raises goes to
-       ``hub.handle_error``.
+    1. A watcher's callback runs on the hub greenlet and must not block. Its exceptions go to ``hub.handle_error``.
     2. A started watcher keeps itself alive; one that was never started, or was stopped, is collected as usual.
     3. A watcher belongs to its loop's thread. Only ``async_.send`` may be called from others.
 

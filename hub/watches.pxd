@@ -1,16 +1,17 @@
-# Descriptor watches: who waits for a descriptor is woken when it is ready, and when it is closed.
+# Descriptor watches: waits for a descriptor are woken when it is ready, and when it is closed.
 # Header only: every function here is inline, and calls libuv, so hub/loop.pyx alone may cimport this.
 #
 # Rules
 #   1. libuv never issues an epoll_ctl for a watch: descriptor_watch.h does.
 #   2. Watches are never closed before the loop is. None keeps the loop alive, so that one may stay registered between
 #      two waits.
-#   3. Whoever closes a descriptor says so before, in whatever thread, and counts the watch's generation up. That ends
-#      the waits of earlier generations. Where it was left out, the kernel is asked (open_watch(), verify()).
+#   3. Code that closes a descriptor announces that before, in whatever thread, and counts the watch's generation up.
+#      That ends the waits of earlier generations. If the announcement is left out, the kernel is asked (open_watch(),
+#      verify()).
 #   4. Functions marked nogil run in callbacks of libuv, too. Others want the GIL. They are for the loop's own thread,
 #      but for find_watch() and close_watch_elsewhere().
 #
-# What does not belong here: when those who wait are looked after, and which other loops know a descriptor (loop.pyx).
+# What does not belong here: when verify() is called, and which other loops know a descriptor (loop.pyx).
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 from libc.errno cimport EBADF, errno
@@ -50,7 +51,7 @@ cdef inline void on_poll(uv_poll_t *handle, int status, int events) noexcept nog
         events = UV_READABLE | UV_WRITABLE
         on_error(watch)
         if watch.events == 0:
-            return  # closed; those who wait are told of that
+            return  # closed; the waits are woken with that
     if events & UV_READABLE and wake(&watch.readers, watch.edge):
         claimed = True
     if events & UV_WRITABLE and wake(&watch.writers, watch.edge):
@@ -67,14 +68,14 @@ cdef inline void on_poll(uv_poll_t *handle, int status, int events) noexcept nog
         watch.unclaimed = 0
     else:
         watch.unclaimed += 1
-    # A socket is nearly always writable: nobody waiting to write means not to ask. For reading, the one who was
-    # just woken will nearly always wait again, so the registration stays unless it keeps firing for nobody.
+    # A socket is nearly always writable, so the kernel is not asked unless there is a wait to write. For reading, the
+    # greenlet just woken will nearly always wait again, so the registration stays unless it keeps firing for nobody.
     if status >= 0 and (watch.unclaimed > 3 or (events & UV_WRITABLE and watch.writers.head == NULL)):
         settle(watch)
 
 
 cdef inline bint wake(fifo_t *fifo, bint everybody) noexcept nogil:
-    """Wake the first who waits, or everybody, as when an event is told only once. Returns whether there was one."""
+    """Wake the first wait, or all, for events that are reported only once. Returns whether there was one."""
     if fifo_wake_first(fifo, OUTCOME_READY) == NULL:
         return False
     while everybody and fifo_wake_first(fifo, OUTCOME_READY) != NULL:
@@ -83,10 +84,10 @@ cdef inline bint wake(fifo_t *fifo, bint everybody) noexcept nogil:
 
 
 cdef inline void on_error(watch_t *watch) noexcept nogil:
-    """An error is pending on the descriptor, and libuv has stopped the handle. Everybody is woken.
+    """An error is pending on the descriptor, and libuv has stopped the handle. All waits are woken.
 
-    Whoever waits gets the error from its own system call. An entry in the socket's error queue (IP_RECVERR) is none for
-    that call, and the kernel reports it for as long as it is there: from now on only what changes is reported.
+    Each greenlet gets the error from its own system call. An entry in the socket's error queue (IP_RECVERR) is no error
+    for that call, but the kernel reports it for as long as it is there: from now on only changes are reported.
     """
     hub_poll_resume(watch.core.uv, &watch.uv, watch.events, watch.edge)
     if watch.listeners == NULL:
@@ -109,7 +110,7 @@ cdef inline void lose(watch_t *watch) noexcept nogil:
     """The kernel does not find the registration of a watch."""
     stop(watch)
     if watch.registered == watch.generation:
-        # Nobody has said that he closes the descriptor. The next turn tells those who wait for it.
+        # It was closed without an announcement. The next turn wakes the waits for it.
         watch.lost = True
         watch.core.renew = True
 
@@ -173,7 +174,7 @@ cdef inline bint is_before(unsigned int generation, unsigned int other) noexcept
 
 
 cdef inline void end_generation(watch_t *watch, unsigned int generation) noexcept nogil:
-    """Tell everybody who waited or listened before `generation` that the descriptor is closed."""
+    """Tell all waits and listeners from before `generation` that the descriptor is closed."""
     cdef listener_t *listener = watch.listeners
     cdef listener_t *next
     end_waits(&watch.readers, generation)
@@ -202,14 +203,14 @@ cdef inline void end_waits(fifo_t *fifo, unsigned int generation) noexcept nogil
 # --- the descriptor is closed -----------------------------------------------------------------------------------
 
 cdef inline void bury(watch_t *watch) noexcept:
-    """The descriptor has no owner any more: tell those who wait. With the GIL."""
+    """The descriptor has no owner any more: wake the waits. With the GIL."""
     watch.lost = False
     watch.generation += 1
     end_generation(watch, watch.generation)
 
 
 cdef inline void close_watch(watch_t *watch) noexcept:
-    """The owner is about to close the descriptor: everybody who waits for it is woken as closed."""
+    """The owner is about to close the descriptor: wake all waits for it as closed."""
     if watch.events:
         unregister(watch)
     bury(watch)
@@ -277,7 +278,7 @@ cdef inline watch_t *open_watch(core_t *core, int fd) except NULL:
     """The watch of a descriptor for a new owner of the number.
 
     If an earlier owner's descriptor was closed behind our back, its registration is worth nothing for the
-    file that has the number now, and those who wait for it are told.
+    file that has the number now, and the waits for it are woken.
     """
     cdef watch_t *watch = get_watch(core, fd)
     if watch.events:
@@ -320,7 +321,7 @@ cdef inline int want_events(watch_t *watch, int events) except -1:
 
 
 cdef inline void update_watch(watch_t *watch) noexcept:
-    """Register for what those who wait and listen now want; those who cannot be served are woken."""
+    """Register for the events that waits and listeners want now; waits that cannot be served are woken."""
     cdef int wanted = wanted_events(watch)
     if watch.events == 0:
         if wanted and not watch.lost:
@@ -334,7 +335,7 @@ cdef inline void update_watch(watch_t *watch) noexcept:
 
 
 cdef inline int report_again(watch_t *watch) noexcept:
-    """What is so is to be reported once more, where only changes are: for whoever waits before he has tried."""
+    """Where only changes are reported, have the state reported once more: for a wait that begins without a try."""
     if hub_poll_modify(watch.core.uv, &watch.uv, watch.events, watch.edge):
         lose(watch)
     return 0
@@ -371,9 +372,9 @@ cdef inline void remove_listener(watch_t *watch, listener_t *listener) noexcept:
 # --- descriptors that were closed without a word ----------------------------------------------------------------
 
 cdef inline int verify(core_t *core, bint all) noexcept:
-    """Find those who wait for a descriptor that was closed behind our back, and tell them.
+    """Find waits for descriptors that were closed behind our back, and wake them.
 
-    Unless `all`, only descriptors that somebody waits for are looked at.
+    Unless `all`, only descriptors with waits are looked at.
     """
     cdef watch_t *watch
     cdef int i

@@ -1,7 +1,7 @@
-"""Calls that may block for ever, each in a thread of its own: the pool's threads are for what comes to an end.
+"""Calls that may block for ever, each in a thread of its own: the pool's threads are for calls that come to an end.
 
 There is no way to interrupt such a call. If the greenlet that waits for it is killed, the thread stays until the call
-returns, and what it then has is given back.
+returns, and its result, such as a lock, is given back then.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ class BufferedReader(OneBuffer, io.BufferedReader):
         return in_turn(self._lock, io.BufferedReader.seek, (self, target, whence))
 
     def close(self):
-        """As io.BufferedReader.close(): waits for who reads. May switch."""
+        """As io.BufferedReader.close(): waits for a reader to finish. May switch."""
         self._alone(close_flushed, self, io.BufferedReader.close, self._raws)
 
 
@@ -169,7 +169,7 @@ class BufferedWriter(OneBuffer, io.BufferedWriter):
         return in_turn(self._lock, io.BufferedWriter.truncate, (self, pos))
 
     def close(self):
-        """As io.BufferedWriter.close(): waits for who writes. May switch."""
+        """As io.BufferedWriter.close(): waits for a writer to finish. May switch."""
         self._alone(close_flushed, self, io.BufferedWriter.close, self._raws)
 
 
@@ -221,12 +221,12 @@ class BufferedRandom(OneBuffer, io.BufferedRandom):
         return in_turn(self._lock, io.BufferedRandom.truncate, (self, pos))
 
     def close(self):
-        """As io.BufferedRandom.close(): waits for who uses it. May switch."""
+        """As io.BufferedRandom.close(): waits until no other greenlet uses it. May switch."""
         self._alone(close_flushed, self, io.BufferedRandom.close, self._raws)
 
 
 class BufferedRWPair(io.BufferedRWPair):
-    """As io.BufferedRWPair. Who reads and who writes do not wait for each other. Its methods switch.
+    """As io.BufferedRWPair. A reader and a writer do not wait for each other. Its methods switch.
 
     `raw` is the raw file that it reads. The two files inside are C's: these locks are all that keeps greenlets apart.
     """
@@ -271,7 +271,7 @@ class BufferedRWPair(io.BufferedRWPair):
         return in_turn(self._writing, io.BufferedRWPair.flush, (self,))
 
     def close(self):
-        """As io.BufferedRWPair.close(): waits for who writes, then for who reads. May switch."""
+        """As io.BufferedRWPair.close(): waits for a writer, then for a reader, to finish. May switch."""
         self._alone(close_flushed, self, io.BufferedRWPair.close, self._raws)
 
     def _alone(self, function, *args):
@@ -302,7 +302,7 @@ class TextIOWrapper(io.TextIOWrapper):
             lock.give()
 
     def close(self):
-        """As io.TextIOWrapper.close(): waits for who uses the buffer below. May switch."""
+        """As io.TextIOWrapper.close(): waits until no other greenlet uses the buffer below. May switch."""
         below = self.buffer
         if isinstance(below, (OneBuffer, BufferedRWPair)):
             below._alone(close_flushed, self, io.TextIOWrapper.close, below._raws)

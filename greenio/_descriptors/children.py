@@ -1,16 +1,19 @@
-"""Waiting for child processes, and forking: what `greenio.os` and `greenio.subprocess` have of it.
+"""Waiting for child processes, and forking, for `greenio.os` and `greenio.subprocess`.
 
-A child that is waited for by its number is watched through a pidfd: from any thread, without a handler for SIGCHLD,
-and without reaping it or anybody else. Where there is none to be had (an old system, a sandbox that refuses it, no
-descriptors left), its state is looked at again and again, at most every 50 ms. Whatever else can be waited for, such
-as "any child" or "any of a group", is waited for by the system itself, in a thread, which does not reap either.
+A wait for a child by its number watches the child through a pidfd: from any thread, without a handler for SIGCHLD, and
+without reaping this child or any other. If no pidfd is to be had (an old system, a sandbox that refuses it, no
+descriptors left), it looks at the child's state again and again, at most every 50 ms. Other waits, such as for "any
+child" or "any of a group", are left to the system itself, in a thread, which does not reap either.
 
-Whoever waits for a child by its number gets its status, as a thread that blocks in waitpid() does, whose eyes are the
-first that see the child end. Here others may be faster: a handler of SIGCHLD that reaps whatever has ended, say. So
-    1. Who waits says so before: `ByNumber`.
-    2. Whoever reaps a child here for which somebody else waits so hands the status over, and has seen nothing.
-    3. Before a handler of SIGCHLD runs, those who wait get what is there: it may call the system's own functions. One
-       that was set with the standard library's signal() is wrapped for that when the main thread next waits.
+A wait for a child by its number gets the child's status. Natively that is so because a thread that blocks in waitpid()
+is the first to see the child end. Here other code may be faster, such as a handler of SIGCHLD that reaps any child that
+has ended. Therefore:
+    1. The wait is announced before it begins: `ByNumber`.
+    2. A call here that reaps a child for which such a wait is announced hands the status over to it, and goes on as if
+       it had seen nothing.
+    3. Before a handler of SIGCHLD runs, announced waits get the statuses that are there, because the handler may call
+       the system's own functions. A handler that was set with the standard library's signal() is wrapped for that when
+       the main thread next waits.
 """
 
 from __future__ import annotations
@@ -102,7 +105,7 @@ def wait_for_exit(pid: int, timeout: float | None = None) -> None:
         _close(pidfd)
 
 
-# --- those who wait for one -------------------------------------------------------------------------------------
+# --- waits for one child ----------------------------------------------------------------------------------------
 
 _by_number: dict[ByNumber, int] = {}  # a ByNumber -> the child's number, in the order in which they began
 _reaping: list[int] = []  # has an item for each call underway that may be reaping a child that another one waits for
@@ -154,7 +157,7 @@ class ByNumber:
 
 
 def _waiting_for(pid):
-    """The first of those who wait for this child and have not got its status, or None."""
+    """The first announced wait for this child that has not got its status, or None."""
     for waiting, number in _by_number.copy().items():
         if number == pid and waiting.found is None:
             return waiting
@@ -162,7 +165,7 @@ def _waiting_for(pid):
 
 
 def _hand_over(pid, found):
-    """Give the status of a child that was reaped to who waits for it; where nobody does any more, keep it."""
+    """Give the status of a child that was reaped to the wait for it; if there is none any more, keep it."""
     waiting = _waiting_for(pid)
     if waiting is None:
         _keep_status(pid, *found)
@@ -171,7 +174,7 @@ def _hand_over(pid, found):
 
 
 def _see_first():
-    """A handler of SIGCHLD is about to run: whoever waits by number gets what is there."""
+    """A handler of SIGCHLD is about to run: give announced waits the statuses that are there."""
     for pid in dict.fromkeys(_by_number.copy().values()):
         _reaping.append(pid)
         try:

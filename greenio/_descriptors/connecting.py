@@ -1,7 +1,7 @@
 """Connecting to the first of a host's addresses that answers: one after the other, or side by side (RFC 8305).
 
-What does not belong here: how a connection is made. The functions are given one that makes it for an address, as
-getaddrinfo() returns them, and that returns a socket or raises.
+What does not belong here: how a connection is made. The functions take a function that connects to an address, as
+getaddrinfo() returns them, and returns a socket or raises.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def side_by_side(
                 winner = result
         return winner, errors
     finally:
-        over = True  # who connects from now on closes its socket
+        over = True  # connections that succeed from now on are closed
         while len(results):
             late = results.get_nowait()  # which does not switch, as there is one
             if not isinstance(late, Exception):

@@ -1,6 +1,6 @@
-"""Buffers that nobody can resize while a call waits: as in the standard library's calls, which have them exported.
+"""Buffers that cannot be resized while a call waits, as in the standard library's calls, which have them exported.
 
-A call that is tried again gets its arguments each time anew. What it was given is held from the first wait to its end.
+A call that is tried again gets its arguments anew each time. So its buffers are held from the first wait to its end.
 """
 
 from __future__ import annotations

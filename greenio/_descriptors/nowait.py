@@ -1,7 +1,7 @@
 """Reading and writing a descriptor without ever blocking the thread, and without its O_NONBLOCK flag.
 
-That flag belongs to the open file, which other processes may share: the shell's terminal, the parent's pipe. Whoever
-sets it changes their reading and writing too, and leaves it set when he is killed. It is never set here.
+That flag belongs to the open file, which other processes may share: the shell's terminal, the parent's pipe. Setting it
+changes their reading and writing too, and a process that is killed would leave it set. It is never set here.
 
     pipes, sockets      the system is asked not to wait, for this one call (RWF_NOWAIT)
     terminals           are opened once more for a write; the flag is that of the new open file
@@ -12,7 +12,7 @@ Where the system does not know RWF_NOWAIT for pipes and sockets (before Linux 6.
 more is written to a pipe than fits for sure. A process that shares a descriptor which was asked first may be faster:
 then the call blocks until there is something more.
 
-What the system would refuse at once, had it been asked, is not waited for: see `_check_ready()`.
+A call that the system would refuse at once does not wait first: see `_check_ready()`.
 """
 
 from __future__ import annotations

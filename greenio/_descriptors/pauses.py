@@ -1,6 +1,6 @@
-"""Looking again and again for what the system does not tell of, in growing pauses.
+"""Looking again and again, in growing pauses, for changes that the system does not report.
 
-For a child process without a pidfd, a semaphore of the system's, a Unix socket's peer whose queue is full.
+For a child process without a pidfd, a semaphore of the system, a peer of a Unix socket with a full queue.
 """
 
 from __future__ import annotations

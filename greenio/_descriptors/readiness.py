@@ -1,6 +1,6 @@
 """Waiting for any descriptor until it can be read or written: gevent's wait_read() and its like.
 
-Nobody says who owns such a descriptor: nothing of ours stays behind on it.
+The owner of such a descriptor is not known, so nothing of ours stays behind on it.
 
 What does not belong here: the waiting of cooperative sockets, which keep a watch of their own (see stream.pyx).
 """
@@ -81,5 +81,5 @@ def wait_readwrite(
 
 
 def cancel_wait(watcher: Watcher | child, error: BaseException | type[BaseException] | None = None) -> None:
-    """Raise `error` (by default OSError(EBADF)) in whoever waits for a watcher with ``hub.wait``. Does not switch."""
+    """Raise `error` (by default OSError(EBADF)) in the greenlet that waits for a watcher with ``hub.wait``."""
     watcher.hub.cancel_wait(watcher, error or OSError(errno.EBADF, "the wait was cancelled"))

@@ -1,18 +1,18 @@
 """The greenlets that use one TLS connection: how they call the TLS library, and when they try again.
 
 Theory
-    A call that would have to wait says for what, and is tried again when the descriptor is ready. The library keeps
-    what it has received and not yet handed on, though, and what one greenlet's call takes from the descriptor may be
-    what another one waits for: data beyond what was asked for, the peer's end of the connection, a message of the
-    handshake. So whoever may have taken something for others lets them try again, as if the descriptor were ready.
+    A call that would have to wait says for what, and is tried again when the descriptor is ready. But the library keeps
+    data that it has received and not yet handed on. So one greenlet's call may take from the descriptor what another
+    one waits for: more data than was asked for, the peer's end of the connection, a message of the handshake. After a
+    call that may have taken something for others, these try again, as if the descriptor were ready.
 
 Rules
-    1. One greenlet at a time is inside of the library, of all threads: a callback in there may switch.
-    2. Who wants input is counted before the call that finds none: another thread that takes some sees to it.
-    3. The library keeps a record that it could not send whole, and wants the same data again: a write comes to its
-       end before the next begins, also when the greenlet that began it was killed or ran out of time. It is given one
-       record at a time, so that there is little to finish.
-    4. A call ends with the connection that it began with: what was meant for TLS is never sent, or taken, without.
+    1. Among all threads, one greenlet at a time is inside the library: a callback in there may switch.
+    2. A call that wants input is counted before it finds none, so that another thread that takes some knows of it.
+    3. The library keeps a record that it could not send whole, and wants the same data again. So a write comes to its
+       end before the next begins, even if the greenlet that began it was killed or ran out of time. The library is
+       given one record at a time, so that there is little to finish.
+    4. A call ends with the connection that it began with: data meant for TLS is never sent, or taken, without TLS.
 
 What does not belong here: what the sockets of greenio.ssl look like.
 """
@@ -47,12 +47,12 @@ cdef class Engine:
     """
 
     cdef Endpoint endpoint
-    cdef RLock inside        # held by who is in the TLS library
-    cdef Lock writing        # held by who writes
+    cdef RLock inside        # held inside the TLS library
+    cdef Lock writing        # held while writing
     cdef object unfinished   # the data (bytes) of a write that was given up with a record half sent, or None
     cdef bint drained        # whether the last read took all there was: the next one waits before it tries
     cdef bint established    # whether no handshake is under way that another one's call may bring to its end
-    cdef bint over           # whether who read has found the end of what the peer sends
+    cdef bint over           # whether a read has found the end of the peer's data
     cdef long ending         # how many are in end(), or have been and came to its end
     cdef long readers        # how many are in read()
     cdef long others         # and how many are in another call that may want input
@@ -97,7 +97,7 @@ cdef class Engine:
         return 0
 
     cdef int look_whether_established(self, connection) except -1:
-        """After a call that may have ended the handshake by the way: let those who wait for that try again."""
+        """After a call that may also have ended the handshake: let the greenlets that wait for that try again."""
         if not self.established and self.readers + self.others > 1 and connection.version() is not None:
             self.established = True
             self.endpoint.try_again()
@@ -146,7 +146,7 @@ cdef class Engine:
             self.changed()
             if (
                 (ragged and error.args[0] == SSL_ERROR_EOF)
-                # The library makes an error of it where close_notify has been sent, too. Who reads did not send it.
+                # The library makes an error of it if close_notify has been sent, too. The reader did not send it.
                 or (self.ending and error.args[0] == SSL_ERROR_ZERO_RETURN)
             ):
                 return b"" if buffer is None else 0
@@ -298,8 +298,8 @@ cdef class Engine:
     def end(self, connection):
         """Send close_notify and wait for the peer's; return the socket. Others may write to an end, and read.
 
-        The library gives a connection up when it comes upon data here. So as long as somebody reads, it is he who
-        finds the peer's close_notify.
+        The library gives a connection up when it finds data here. So while a greenlet reads, that one finds the peer's
+        close_notify.
         """
         cdef uint64_t due = 0
         cdef bint sent = False

@@ -1,8 +1,8 @@
 """MSG_WAITALL with the calls that return more than data: they are made again until all of it is there.
 
-As in the system an end or an error in the middle ends the call with what is done by then, and the next one is told; so
-does what comes with something beside it, such as descriptors. A greenlet that is killed gets its exception; what it
-has received is in its buffers, or lost, as with a signal handler that raises.
+As in the system, an end or an error in the middle ends the call with the data that came before, and the next call
+reports it. Data that comes with something else, such as descriptors, ends the call as well. A greenlet that is killed
+gets its exception. The data that it has received is in its buffers, or lost, as with a signal handler that raises.
 
 What does not belong here: recv() and recv_into(), which are compiled (see endpoint.pyx).
 """

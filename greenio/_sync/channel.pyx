@@ -1,4 +1,4 @@
-"""Channel: a queue that holds nothing. What is put goes from hand to hand. It may be used from any thread.
+"""Channel: a queue that holds nothing. Items go from hand to hand. It may be used from any thread.
 
 It is `greenio.queue.Channel` to programs. What does not belong here: queues that hold items.
 """
@@ -56,7 +56,7 @@ cdef class Channel(Waitable):
         return True
 
     def put(self, item, block=True, timeout=None):
-        """Hand an item to somebody; wait for him at most `timeout` seconds (float; None for ever). Switches.
+        """Hand an item to a get(); wait for one at most `timeout` seconds (float; None for ever). Switches.
 
         Raises Full if the timeout passes first or, with ``block=False``, if nobody waits to get one.
         """
@@ -78,7 +78,7 @@ cdef class Channel(Waitable):
         self.put(item, False)
 
     def get(self, block=True, timeout=None):
-        """Take an item from somebody; wait for him at most `timeout` seconds (float; None for ever). Switches.
+        """Take an item from a put(); wait for one at most `timeout` seconds (float; None for ever). Switches.
 
         Raises Empty if the timeout passes first or, with ``block=False``, if nobody waits to put one.
         """

@@ -5,7 +5,7 @@ from hub.waits cimport Wait
 from hub.wait_queue cimport Waitable
 
 
-# Granted to whoever waits, in place of an item or for one: the exception that came of it, or None for a shutdown.
+# Granted to a wait instead of an item, or instead of room for one: with an exception, or None for a shutdown.
 cdef class Failure:
     cdef object error
 

@@ -1,9 +1,9 @@
-"""What queues keep their items in, and the lines at it: the plain container, which is changed in C, in one go.
+"""The containers that queues keep their items in, with their lines: the plain one, which C code changes in one go.
 
 Theory
-    A queue has three lines, of those who get, put and peek, and a container, which does all that is done to the items.
-    What runs Python code in the middle needs more: hooked.pyx. A queue changes from a plain container to a hooked one
-    when a program asks for its mutex.
+    A queue has three lines, for get, put and peek, and a container, which alone works on the items. A container that
+    runs Python code in the middle needs more: hooked.pyx. A queue changes from a plain container to a hooked one when a
+    program asks for its mutex.
 """
 
 from _thread import TIMEOUT_MAX
@@ -28,7 +28,7 @@ cdef double LONGEST = TIMEOUT_MAX
 
 
 cdef class Failure:
-    """Granted to whoever waits, in place of an item or for one (internal)."""
+    """Granted to a wait instead of an item, or instead of room for one (internal)."""
 
 
 cdef Failure failure_of(object error):
@@ -124,7 +124,7 @@ cdef class Container:
         return True
 
     cdef int admit(self, ItemLines queue) except -1:
-        """Take the items of those who wait to put, as many as there is room for."""
+        """Take the items of the greenlets that wait to put, as many as there is room for."""
         cdef Wait wait
         while queue.limit < 0 or <long> len(self.items) < queue.limit:
             wait = line_take(&queue.putters)
@@ -169,7 +169,7 @@ cdef class Container:
         return True
 
     cdef int shut_down(self, ItemLines queue, bint entered) except -1:
-        """Wake those who wait for what will not come. `entered`: what enter_mutex() said; it is left."""
+        """Wake greenlets whose waits are in vain. `entered`: the result of enter_mutex(); the mutex is left."""
         if len(self.items) == 0:
             queue.refuse_all()
         return 0

@@ -1,17 +1,18 @@
-"""A queue's container that is used by way of Python code, in turns.
+"""A queue's container that runs Python code, by one greenlet at a time.
 
 Theory
-    A subclass that overrides _init, _put, _get or _qsize, a PriorityQueue, whose items are compared, and a queue whose
-    `mutex` was asked for run Python code in the middle. Whoever uses such a container takes its turn first, and serves
-    those who wait in the lines when leaving.
+    Three kinds of queue run Python code in the middle of a call: a subclass that overrides _init, _put, _get or _qsize;
+    a PriorityQueue, which compares its items; and a queue whose `mutex` was asked for. A call takes the container's
+    turn first. Before it gives the turn up, it serves the greenlets that wait in the lines.
 
 Rules
-    1. Who finds the turn taken by another thread waits for a moment; who finds it taken below, in a finalizer, leaves
-       the item for the owner of the turn.
-    2. What a hook raises belongs to whose put(), get() or peek() it was called for, and that is over then; nobody else
-       waits longer for it. What is no Exception may have been meant for the one who runs: that one gets it as well.
-    3. With a mutex, that is the turn, in which programs may do what they do with the standard library's. Who waits
-       stands in the lines as ever; they are served when the mutex is given up.
+    1. A call that finds the turn taken by another thread waits for a moment. A call that finds it taken by its own
+       thread, in a finalizer, leaves its item for the owner of the turn.
+    2. An exception of a hook belongs to the put(), get() or peek() that it was called for, which ends with it; no other
+       call waits longer because of it. One that is no Exception, such as KeyboardInterrupt, may have been meant for the
+       greenlet that runs: that greenlet gets it as well.
+    3. If there is a mutex, it is the turn. Programs may hold it as they do with the standard library's. Greenlets wait
+       in the lines all the same; they are served when the mutex is released.
 """
 
 import weakref
@@ -33,7 +34,7 @@ import_greenlet()
 
 
 cdef class QueueMutex(Lock):
-    """The mutex of a queue: whoever gives it up serves those who wait for the queue (internal)."""
+    """The mutex of a queue: releasing it serves the greenlets that wait for the queue (internal)."""
 
     cdef int give(self) except -1:
         cdef ItemLines queue = self.queue()
@@ -105,7 +106,7 @@ cdef class HookedContainer(Container):
         return self.busy_thread == <unsigned long> get_ident()
 
     cdef int leave(self, ItemLines queue) except -1:
-        """Do what can be done for those who wait, and give the turn up."""
+        """Serve the greenlets in the lines as far as possible, and give the turn up."""
         if self.mutex is not None:
             self.busy = False
             return self.mutex.give()
@@ -163,9 +164,9 @@ cdef class HookedContainer(Container):
         return 0
 
     cdef int serve_in_turn(self, ItemLines queue) except -1:
-        """With the mutex held, do what can be done for those who wait."""
+        """With the mutex held, serve the greenlets in the lines as far as possible."""
         if self.busy:
-            return 0  # whoever is will do it
+            return 0  # the owner of the turn will do it
         if self.has_work(queue):
             self.begin_turn()
             try:
@@ -174,7 +175,7 @@ cdef class HookedContainer(Container):
                 self.busy = False
         return 0
 
-    # --- those who wait ---
+    # --- the lines ---
 
     cdef bint has_work(self, ItemLines queue) except -1:
         if self.left_over:
@@ -195,7 +196,7 @@ cdef class HookedContainer(Container):
         return False
 
     cdef bint fail_getter(self, ItemLines queue, error) except -1:
-        """Give the first of those who wait to get what was raised for it. Whether it is for that one alone."""
+        """Raise an error in the first greenlet that waits to get. Whether it is for that one alone."""
         return line_grant(&queue.getters, failure_of(error)) and isinstance(error, Exception)
 
     cdef bint fail_putter(self, error, Wait putter) except -1:
@@ -207,7 +208,7 @@ cdef class HookedContainer(Container):
         return isinstance(error, Exception)
 
     cdef int serve(self, ItemLines queue) except -1:
-        """Do what can be done for those who wait. With the turn."""
+        """With the turn taken, serve the greenlets in the lines as far as possible."""
         cdef Wait wait
         for_us = None
         while True:
@@ -349,6 +350,6 @@ cdef class HookedContainer(Container):
         return True
 
     cdef int shut_down(self, ItemLines queue, bint entered) except -1:
-        if entered or self.enter(True):  # if it is taken below, whoever has it will do it
+        if entered or self.enter(True):  # if this thread has the turn already, its owner will do it
             self.leave(queue)
         return 0

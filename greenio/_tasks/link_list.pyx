@@ -1,12 +1,12 @@
-"""The links of an object: what is to be called, once, when it has finished or is ready.
+"""The links of an object: functions that are called, once, when it has finished or is ready.
 
 Rules
-    1. A link runs on a hub, soon, and never where its object finishes; but for a DirectLink, which must not run
+    1. A link runs on a hub, soon, and never where its object finishes. Only a DirectLink does, which must not run
        anything else.
-    2. What a link raises is its own: it is reported, and the others are called.
-    3. Links are found by `==`, which may run Python code; what changes the list runs none.
+    2. An exception in a link is reported, and the other links are called.
+    3. Links are found by `==`, which may run Python code. Changing the list runs none.
 
-Who has links keeps None for none, a single link, or a list of them; most have one at most.
+An object keeps its links as None, a single link, or a list of them; most have one at most.
 """
 
 from hub.callbacks cimport CallingHub

@@ -23,8 +23,8 @@ __all__ = ["fork", "getswitchinterval", "idle", "reinit", "setswitchinterval", "
 class signal_handler:
     """Call ``handler(*args, **kwargs)`` in a new greenlet whenever the process gets signal `signalnum`.
 
-    Python's own handler for that signal is displaced until ``cancel()``. The handler may block. What it raises
-    goes to ``hub.handle_error``. `ref` says whether the handler keeps the loop alive (bool; False at first).
+    Python's own handler for that signal is displaced until ``cancel()``. The handler may block. Its exceptions go
+    to ``hub.handle_error``. `ref` says whether the handler keeps the loop alive (bool; False at first).
     Does not switch. Raises TypeError if the handler cannot be called, ValueError or OSError for a signal that
     cannot be handled.
     """
@@ -52,11 +52,11 @@ class signal_handler:
         self.watcher.ref = value
 
     def cancel(self) -> None:
-        """Stop handling the signal; what handled it before does so again. Calling it again does nothing."""
+        """Stop handling the signal; the handler from before is back. Calling it again does nothing. Does not switch."""
         self.watcher.close()
 
     def handle(self) -> None:
-        """Call the handler, and give what it raises to ``hub.handle_error``."""
+        """Call the handler, and pass its exceptions to ``hub.handle_error``."""
         try:
             self.handler(*self.args, **self.kwargs)
         except BaseException as error:
@@ -66,15 +66,15 @@ class signal_handler:
 def fork() -> int:
     """Fork the process, as os.fork() does. Returns 0 in the child, the child's id in the parent. Does not switch.
 
-    In the child the greenlet that forked goes on, with a new loop; as with threads, no other greenlet does.
+    In the child only the greenlet that forked goes on, with a new loop. Raises OSError.
     """
     return _fork()
 
 
 def reinit(hub: Hub | None = None) -> None:
-    """Nothing needs doing after a fork: that is automatic, however the process was forked. Returns None.
+    """Does nothing: the hub does its part after every fork. Returns None.
 
-    Kept for programs written for gevent, which call it in a child.
+    It is there for programs written for gevent, which call it in a child.
     """
 
 

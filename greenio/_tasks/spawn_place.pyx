@@ -1,7 +1,7 @@
 """Where a greenlet was made: the frames that led to its spawn, and how much of that is recorded.
 
-What is recorded is two words a frame; it becomes text only when asked for. The recording itself stands in
-spawn_place.pxd, so that it is part of whoever spawns.
+A record has two words for each frame, which become text only when somebody asks. The recording itself stands in
+spawn_place.pxd, so that it is compiled into the functions that spawn.
 """
 
 __all__ = ["SpawnFrame", "set_spawning_stack_limit", "set_track_tree"]
@@ -17,7 +17,7 @@ def set_spawning_stack_limit(int value):
 
 
 def set_track_tree(bint value):
-    """Whether new greenlets record who spawned them, and where (config.track_greenlet_tree)."""
+    """Set whether new greenlets record their spawner and the place (config.track_greenlet_tree)."""
     global track_tree
     track_tree = value
 
