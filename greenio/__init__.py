@@ -84,7 +84,8 @@ except ModuleNotFoundError as _error:
 # isort: split
 
 from greenlet import GreenletExit, getcurrent
-from hub import __version__, get_hub, sleep
+from hub import __version__ as __version__
+from hub import get_hub, sleep
 from hub.at_exit import keep_package
 from hub.hub import set_factory
 

@@ -3,6 +3,8 @@
 Subclasses say how to listen and how to accept: see greenio.server.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
@@ -17,10 +19,40 @@ from greenio.greenlet import Greenlet
 from greenio.socket import socket
 from greenio.timeout import Timeout
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, Literal, Protocol
+
+    from typing_extensions import Self
+
+    from greenio.socket import AddressFamily
+
+    Address = tuple[Any, ...] | str | int  # what people write: see parse_address()
+
+    class Listener(Protocol):
+        """A listening socket: one of ours, or any other."""
+
+        def accept(self) -> tuple[Any, Any]: ...
+        def fileno(self) -> int: ...
+        def getsockname(self) -> Any: ...
+
+    class Pool(Protocol):
+        """What starts handlers, and knows how many there are."""
+
+        def spawn(self, *args: Any, **kwargs: Any) -> Any: ...
+        def full(self) -> bool: ...
+        def wait_available(self) -> object: ...
+        def join(self, timeout: float | None = None) -> object: ...
+        def kill(self, *, block: bool = True, timeout: float | None = None) -> object: ...
+
+    Spawn = Literal["default"] | int | Pool | Callable[..., object] | None
+
 __all__ = ["BaseServer", "parse_address"]
 
 
-def parse_address(address):
+def parse_address(address: Address) -> tuple[AddressFamily, tuple[Any, ...]]:
     """Return ``(family, (host, port))`` for what people write: a tuple, "host:port", ":port", "[::1]:80", or a port.
 
     Raises ValueError for anything else.
@@ -62,25 +94,30 @@ class BaseServer:
     """
 
     #: Seconds before accepting again after an error such as EMFILE; doubled each time, up to `max_delay`.
-    min_delay = 0.01
-    max_delay = 1
+    min_delay: float = 0.01
+    max_delay: float = 1
     #: How many clients are accepted before other greenlets get their turn.
-    max_accept = 100
+    max_accept: int = 100
     #: Seconds that stop() gives running handlers, if it knows them, before they are killed.
-    stop_timeout = 1
+    stop_timeout: float = 1
     #: Errors of the listener that end the server.
-    fatal_errors = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
+    fatal_errors: tuple[int, ...] = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 
-    handle = None
+    handle: Callable[..., object] | None = None
 
-    def __init__(self, listener, handle=None, spawn="default"):
-        self.socket = None
-        self.address = None
-        self.family = None
+    def __init__(
+        self,
+        listener: Address | Listener,
+        handle: Callable[..., object] | None = None,
+        spawn: Spawn = "default",
+    ) -> None:
+        self.socket: socket | None = None
+        self.address: Any = None
+        self.family: AddressFamily | int | None = None
         self._owns_socket = True
-        self._acceptor = None
+        self._acceptor: Greenlet | None = None
         self._stopped = False
-        self._finished = []
+        self._finished: list[Wait] = []
         self.delay = self.min_delay
         self.set_spawn(spawn)
         self.set_handle(handle)
@@ -88,34 +125,37 @@ class BaseServer:
 
     # --- settings ---
 
-    def set_listener(self, listener):
+    def set_listener(self, listener: Address | Listener) -> None:
         """Say where to listen: an address, or a socket that listens already. Raises TypeError or ValueError."""
         if hasattr(listener, "accept"):
             if hasattr(listener, "do_handshake"):
                 raise TypeError(f"a server listens on a plain socket, not on a TLS one: {listener!r}")
-            self.family = listener.family
-            self.address = listener.getsockname()
-            self.socket = listener
+            sock: Any = listener
+            self.family = sock.family
+            self.address = sock.getsockname()
             self._owns_socket = False
-            if not isinstance(listener, socket):
+            if not isinstance(sock, socket):
                 # Non-blocking waiting needs one of ours; the caller's object keeps its own descriptor.
-                self.socket = socket(listener.family, listener.type, listener.proto, fileno=os.dup(listener.fileno()))
+                sock = socket(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))
                 self._owns_socket = True
-            self.socket.settimeout(None)
+            self.socket = sock
+            sock.settimeout(None)
         else:
             self.family, self.address = parse_address(listener)
 
-    def set_spawn(self, spawn):
+    def set_spawn(self, spawn: Spawn) -> None:
         """Say how handlers are started: see the class. Raises TypeError or ValueError."""
-        self.pool = None
-        self._limit = None
-        self._handlers = set()
-        self._room = None
+        self.pool: Pool | None = None
+        self._limit: int | None = None
+        self._handlers: set[Greenlet] = set()
+        self._room: Wait | None = None
+        self._spawn: Callable[..., object] | None
         if spawn == "default":
             self._spawn = Greenlet.spawn
         elif hasattr(spawn, "spawn"):
-            self.pool = spawn
-            self._spawn = spawn.spawn
+            pool: Any = spawn
+            self.pool = pool
+            self._spawn = pool.spawn
         elif isinstance(spawn, int) and not isinstance(spawn, bool):
             if spawn <= 0:
                 raise ValueError(f"a server must be allowed at least one handler at a time, not {spawn}")
@@ -126,7 +166,7 @@ class BaseServer:
         else:
             raise TypeError(f"spawn must be 'default', a number, a callable, a pool or None, not {spawn!r}")
 
-    def set_handle(self, handle):
+    def set_handle(self, handle: Callable[..., object] | None) -> None:
         """Say what handles a client; None leaves it to the method `handle`. Raises TypeError."""
         if handle is not None:
             if not callable(handle):
@@ -146,7 +186,7 @@ class BaseServer:
         if self._room is not None and not self.full():
             self._room.wake()
 
-    def full(self):
+    def full(self) -> bool:
         """Whether as many handlers run as may (bool)."""
         if self.pool is not None:
             return self.pool.full()
@@ -162,7 +202,7 @@ class BaseServer:
         finally:
             self._room = None
 
-    def do_handle(self, *args):
+    def do_handle(self, *args: Any) -> None:
         """Start a handler for what was accepted."""
         if self._spawn is None:
             self._run_handler(*args)
@@ -175,23 +215,23 @@ class BaseServer:
 
     def _run_handler(self, *args):
         try:
-            self.handle(*args)
+            self.handle(*args)  # type: ignore[misc]  # not None: start() has seen to that
         finally:
             self.do_close(*args)
 
-    def do_close(self, *args):
+    def do_close(self, *args: Any) -> None:
         """Give back what was accepted; called when its handler has ended, however it did."""
 
     # --- accepting ---
 
-    def init_socket(self):
+    def init_socket(self) -> None:
         """Make the listening socket, if there is none. Called by start()."""
 
-    def do_read(self):
+    def do_read(self) -> tuple[Any, ...] | None:
         """Accept one client that is there already: the arguments of its handler, or None."""
         raise NotImplementedError
 
-    def is_fatal_error(self, error):
+    def is_fatal_error(self, error: OSError) -> bool:
         """Whether an OSError of the listener ends the server (bool)."""
         return error.errno in self.fatal_errors
 
@@ -234,13 +274,13 @@ class BaseServer:
         self.delay = min(self.max_delay, delay * 2)
         sleep(delay)
 
-    def start_accepting(self):
+    def start_accepting(self) -> None:
         """Begin to accept. Does not switch."""
         if self._acceptor is None:
             self._acceptor = Greenlet.spawn(self._accept_forever)
             self._acceptor.name = f"acceptor of {self!r}"
 
-    def stop_accepting(self):
+    def stop_accepting(self) -> None:
         """Accept no more; handlers go on. Does not wait."""
         acceptor, self._acceptor = self._acceptor, None
         if acceptor is not None and acceptor is not getcurrent():
@@ -249,26 +289,26 @@ class BaseServer:
     # --- starting and stopping ---
 
     @property
-    def started(self):
+    def started(self) -> bool:
         """Whether it accepts (bool)."""
         return self._acceptor is not None
 
     @property
-    def closed(self):
+    def closed(self) -> bool:
         """Whether it was closed: it has no listener any more (bool)."""
         return self._stopped and self.socket is None
 
     @property
-    def server_host(self):
+    def server_host(self) -> str | None:
         """The address it listens on (str), or None."""
         return self.address[0] if isinstance(self.address, tuple) else None
 
     @property
-    def server_port(self):
+    def server_port(self) -> int | None:
         """The port it listens on (int), or None."""
         return self.address[1] if isinstance(self.address, tuple) else None
 
-    def start(self):
+    def start(self) -> None:
         """Listen and accept. Does nothing if it does already. Does not switch.
 
         Raises OSError if it cannot listen, TypeError if nothing is there to handle a client.
@@ -285,7 +325,7 @@ class BaseServer:
             self.close()
             raise
 
-    def close(self):
+    def close(self) -> None:
         """Stop listening and accepting. Handlers go on. Does not wait."""
         self._stopped = True
         try:
@@ -298,7 +338,7 @@ class BaseServer:
             for wait in finished:
                 wait.wake()
 
-    def stop(self, timeout=None):
+    def stop(self, timeout: float | None = None) -> None:
         """Stop listening; wait for the handlers, if their number is bounded, then kill those left. Switches.
 
         `timeout` in seconds, by default `stop_timeout`. Handlers of an unbounded server are left alone.
@@ -313,7 +353,7 @@ class BaseServer:
             with contextlib.suppress(Timeout):
                 killall(list(self._handlers), block=True, timeout=1)
 
-    def serve_forever(self, stop_timeout=None):
+    def serve_forever(self, stop_timeout: float | None = None) -> None:
         """Start, and wait until it is stopped or closed. Switches. Leaving by an exception stops it."""
         if not self.started:
             self.start()
@@ -329,11 +369,11 @@ class BaseServer:
         finally:
             Greenlet.spawn(self.stop, stop_timeout).join()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.stop()
 
     def __repr__(self) -> str:

@@ -3,26 +3,53 @@
 ``python -m greenio.config`` prints them.
 """
 
+from __future__ import annotations
+
 import os
+
+from hub.generic import Generic, T
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, overload
+
+    from _typeshed import SupportsWrite
+    from hub.hub import Hub
+    from typing_extensions import Self
 
 __all__ = ["Config", "config"]
 
 
-class Setting:
+class Setting(Generic[T]):
     """One setting: a descriptor that reads its environment variable on first use."""
 
-    def __init__(self, environment_key, default, convert, description, apply=None):
+    def __init__(
+        self,
+        environment_key: str,
+        default: T,
+        convert: Callable[[Any], T],
+        description: str,
+        apply: Callable[[T], object] | None = None,
+    ) -> None:
         self.environment_key = environment_key
         self.default = default
         self.convert = convert
         self.__doc__ = self.description = description
         self.apply = apply
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: type[Config], name: str) -> None:
         self.name = name
         owner.settings[name] = self
 
-    def __get__(self, instance, owner=None):
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: type[Config] | None = None) -> Self: ...
+        @overload
+        def __get__(self, instance: Config, owner: type[Config] | None = None) -> T: ...
+
+    def __get__(self, instance: Config | None, owner: type[Config] | None = None) -> Any:
         if instance is None:
             return self
         values = instance.__dict__.setdefault("values", {})
@@ -37,14 +64,14 @@ class Setting:
                     raise ValueError(f"{self.environment_key}={text!r}: {error}") from None
         return values[self.name]
 
-    def __set__(self, instance, value):
+    def __set__(self, instance: Config, value: T | str) -> None:
         value = self.convert(value)
         instance.__dict__.setdefault("values", {})[self.name] = value
         if self.apply is not None:
             self.apply(value)
 
 
-def boolean(text):
+def boolean(text: object) -> bool:
     """True or False out of what people write in environment variables."""
     if not isinstance(text, str):
         return bool(text)
@@ -62,7 +89,7 @@ def _apply_track_tree(value):
     set_track_tree(value)
 
 
-def positive(text):
+def positive(text: str | float) -> int:
     """A number greater than 0."""
     value = int(text)
     if value <= 0:
@@ -70,7 +97,7 @@ def positive(text):
     return value
 
 
-def seconds(text):
+def seconds(text: str | float | None) -> float | None:
     """A time in seconds, greater than 0 (float); None for "" or "none"."""
     if text is None or (isinstance(text, str) and text.strip().lower() in ("", "none")):
         return None
@@ -80,7 +107,7 @@ def seconds(text):
     return value
 
 
-def comma_separated(text):
+def comma_separated(text: str | Iterable[str] | None) -> list[str] | None:
     """A list of strings, out of one with commas; None for "" and for an empty list."""
     if text is None:
         return None
@@ -88,7 +115,7 @@ def comma_separated(text):
     return [part.strip() for part in parts if part.strip()] or None
 
 
-def resolver_choice(value):
+def resolver_choice(value: str | Callable[[Hub], Any]) -> str | Callable[[Hub], Any]:
     """What makes a resolver: a name that greenio knows, a dotted path, or a callable."""
     if isinstance(value, str):
         value = value.strip()
@@ -108,16 +135,16 @@ def _apply_stack_limit(value):
 class Config:
     """The settings; ``greenio.config`` is the one instance."""
 
-    settings: dict[str, Setting] = {}
+    settings: dict[str, Setting[Any]] = {}
 
-    track_greenlet_tree = Setting(
+    track_greenlet_tree: Setting[bool] = Setting(
         "GREENIO_TRACK_GREENLET_TREE",
         True,
         boolean,
         "Record for each greenlet its spawner and the place. Costs about a microsecond for each greenlet.",
         _apply_track_tree,
     )
-    spawning_stack_limit = Setting(
+    spawning_stack_limit: Setting[int] = Setting(
         "GREENIO_SPAWNING_STACK_LIMIT",
         10,
         positive,
@@ -125,21 +152,21 @@ class Config:
         _apply_stack_limit,
     )
 
-    resolver = Setting(
+    resolver: Setting[str | Callable[[Hub], Any]] = Setting(
         "GREENIO_RESOLVER",
         "thread",
         resolver_choice,
         "What looks names up: thread (the system's resolver, in threads), ares (needs pycares), dnspython, or the "
         "dotted path of a class that is called with the hub. Read when a hub first looks a name up.",
     )
-    resolver_timeout = Setting(
+    resolver_timeout: Setting[float | None] = Setting(
         "GREENIO_RESOLVER_TIMEOUT",
         None,
         seconds,
         "How many seconds a lookup may take before it fails with gaierror(EAI_AGAIN). "
         "None: as long as the resolver tries.",
     )
-    resolver_nameservers = Setting(
+    resolver_nameservers: Setting[list[str] | None] = Setting(
         "GREENIO_RESOLVER_NAMESERVERS",
         None,
         comma_separated,
@@ -148,24 +175,26 @@ class Config:
         "first looks a name up.",
     )
 
-    def set(self, name, value):
+    def set(self, name: str, value: Any) -> None:
         """Set a setting by name. Raises AttributeError for one that does not exist."""
         if name not in self.settings:
             raise AttributeError(f"there is no setting {name!r}; there are {', '.join(sorted(self.settings))}")
         setattr(self, name, value)
 
-    def __setattr__(self, name, value):
-        if name not in self.settings:
-            raise AttributeError(f"there is no setting {name!r}; there are {', '.join(sorted(self.settings))}")
-        super().__setattr__(name, value)
+    if not TYPE_CHECKING:  # type checkers know the settings, too
 
-    def apply(self):
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name not in self.settings:
+                raise AttributeError(f"there is no setting {name!r}; there are {', '.join(sorted(self.settings))}")
+            super().__setattr__(name, value)
+
+    def apply(self) -> None:
         """Tell those concerned what the environment says. Called once, on import."""
         for name, setting in self.settings.items():
             if setting.apply is not None:
                 setting.apply(getattr(self, name))
 
-    def print_help(self, file=None):
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
         """Print every setting with its environment variable, its value and what it does."""
         for name, setting in sorted(self.settings.items()):
             print(f"{name} ({setting.environment_key}) = {getattr(self, name)!r}\n    {setting.description}", file=file)

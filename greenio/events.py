@@ -8,7 +8,15 @@ A function that raises DoNotPatch for one of the events before patching prevents
 call that patches.
 """
 
+from __future__ import annotations
+
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any, ClassVar
 
 __all__ = [
     "DidPatchAllEvent", "DidPatchBuiltinModulesEvent", "DidPatchModuleEvent", "DoNotPatch", "PatchEvent",
@@ -17,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: Functions that are called with each event.
-subscribers: list = []
+subscribers: list[Callable[[PatchEvent], object]] = []
 
 
 class DoNotPatch(BaseException):
@@ -28,9 +36,9 @@ class PatchEvent:
     """Something is patched: `source`, the module that has what is put in place, and `target`, the module it goes to."""
 
     #: The group of entry points that are called with events of this class, or None.
-    ENTRY_POINT_NAME: str | None = None
+    ENTRY_POINT_NAME: ClassVar[str | None] = None
 
-    def __init__(self, source=None, target=None):
+    def __init__(self, source: ModuleType | None = None, target: ModuleType | None = None) -> None:
         self.source = source
         self.target = target
 
@@ -47,7 +55,7 @@ class WillPatchModuleEvent(WillPatchEvent):
 
     ENTRY_POINT_NAME = "greenio.plugins.monkey.will_patch_module"
 
-    def __init__(self, module_name, source, target, items):
+    def __init__(self, module_name: str, source: ModuleType, target: ModuleType, items: list[str]) -> None:
         super().__init__(source, target)
         self.module_name = module_name
         self.target_item_names = items
@@ -58,13 +66,13 @@ class DidPatchModuleEvent(PatchEvent):
 
     ENTRY_POINT_NAME = "greenio.plugins.monkey.did_patch_module"
 
-    def __init__(self, module_name, source, target):
+    def __init__(self, module_name: str, source: ModuleType, target: ModuleType) -> None:
         super().__init__(source, target)
         self.module_name = module_name
 
 
 class _AllMixin:
-    def __init__(self, patch_all_arguments, patch_all_kwargs):
+    def __init__(self, patch_all_arguments: dict[str, bool], patch_all_kwargs: dict[str, Any]) -> None:
         super().__init__()
         #: The arguments that patch_all() knows, with their values (dict).
         self.patch_all_arguments = patch_all_arguments
@@ -77,7 +85,7 @@ class WillPatchAllEvent(_AllMixin, WillPatchEvent):
 
     ENTRY_POINT_NAME = "greenio.plugins.monkey.will_patch_all"
 
-    def will_patch_module(self, module_name):
+    def will_patch_module(self, module_name: str) -> bool:
         """Whether patch_all() was told to patch this module (bool)."""
         return bool(self.patch_all_arguments.get(module_name))
 
@@ -100,13 +108,13 @@ GeventWillPatchAllEvent, GeventDidPatchAllEvent = WillPatchAllEvent, DidPatchAll
 GeventDidPatchBuiltinModulesEvent = DidPatchBuiltinModulesEvent
 
 
-def notify(event):
+def notify(event: PatchEvent) -> None:
     """Tell the subscribers of an event."""
     for subscriber in list(subscribers):
         subscriber(event)
 
 
-def notify_and_call_entry_points(event):
+def notify_and_call_entry_points(event: PatchEvent) -> None:
     """Tell the subscribers of an event, and the functions that installed packages name for its class."""
     notify(event)
     group = event.ENTRY_POINT_NAME
@@ -118,7 +126,7 @@ def notify_and_call_entry_points(event):
         entry_point.load()(event)
 
 
-_named: dict = {}  # a folder -> what of ours its entry points name
+_named: dict[str, Any] = {}  # a folder -> what of ours its entry points name
 
 
 def _is_named_anywhere(group):

@@ -4,6 +4,8 @@ O_NONBLOCK is never set on a descriptor that is given: others may share the open
 `greenio._descriptors.nowait`.
 """
 
+from __future__ import annotations
+
 import errno
 import io
 import os
@@ -24,6 +26,19 @@ from greenio._descriptors.holding import Held
 from greenio._descriptors.nowait import always_ready, readv_now, writev_now
 from greenio.lock import RLock
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+    from types import TracebackType
+    from typing import IO, Any
+
+    from typing_extensions import Buffer, Self
+
+    from greenio.threadpool import ThreadPool
+
+    File = str | bytes | PathLike[Any] | int | IO[Any]  # what can be opened, or is a file already
+
 __all__ = [
     "FileObject", "FileObjectBlock", "FileObjectClosed", "FileObjectPosix", "FileObjectThread", "PipeIO",
     "open_own_pipe", "open_pipe",
@@ -36,7 +51,7 @@ _READ, _WRITE = 1, 2
 class FileObjectClosed(OSError, ValueError):
     """A file object was used after it was closed. Its `errno` is EBADF."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(errno.EBADF, "Bad file descriptor (the file object was closed)")
 
 
@@ -52,7 +67,7 @@ class PipeIO(io.RawIOBase):
     _fileno = -1
     _closefd = False
 
-    def __init__(self, fileno, mode="r", closefd=True, own=False):
+    def __init__(self, fileno: int, mode: str = "r", closefd: bool = True, own: bool = False) -> None:
         super().__init__()
         self._closefd = closefd
         self._reads = "r" in mode or "+" in mode
@@ -65,22 +80,22 @@ class PipeIO(io.RawIOBase):
             always_ready(fileno)  # raises what is wrong with the descriptor
         self._fileno = self.name = fileno
 
-    def fileno(self):
+    def fileno(self) -> int:
         """The descriptor (int)."""
         self._check()
         return self._fileno
 
-    def readable(self):
+    def readable(self) -> bool:
         """Whether it was opened for reading (bool)."""
         self._check()
         return self._reads
 
-    def writable(self):
+    def writable(self) -> bool:
         """Whether it was opened for writing (bool)."""
         self._check()
         return self._writes
 
-    def seekable(self):
+    def seekable(self) -> bool:
         """Whether it has a position (bool)."""
         try:
             os.lseek(self.fileno(), 0, os.SEEK_CUR)
@@ -90,11 +105,11 @@ class PipeIO(io.RawIOBase):
             return False
         return True
 
-    def seek(self, offset, whence=os.SEEK_SET):
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Set the position; return it."""
         return os.lseek(self.fileno(), offset, whence)
 
-    def truncate(self, size=None, /):
+    def truncate(self, size: int | None = None, /) -> int:
         """As io.FileIO's: a pipe has no size, which raises OSError."""
         if not self.writable():
             raise io.UnsupportedOperation("File not open for writing")
@@ -102,12 +117,12 @@ class PipeIO(io.RawIOBase):
         os.ftruncate(self._fileno, size)
         return size
 
-    def isatty(self):
+    def isatty(self) -> bool:
         """Whether it is a terminal (bool)."""
         return _isatty(self.fileno())
 
     @property
-    def closefd(self):
+    def closefd(self) -> bool:
         """Whether closing it closes the descriptor (bool)."""
         return self._closefd
 
@@ -119,7 +134,7 @@ class PipeIO(io.RawIOBase):
         if self._ending or self.closed:
             raise FileObjectClosed()
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: Buffer) -> int | None:
         """Read into a buffer what there is; return how much (int), 0 at the end. Switches while there is nothing.
 
         None if there is nothing and the program has made the pipe non-blocking.
@@ -128,7 +143,7 @@ class PipeIO(io.RawIOBase):
         self._check()
         if not self._reads:
             raise io.UnsupportedOperation("not readable")
-        if not len(buffer):
+        if not len(buffer):  # type: ignore[arg-type]  # buffers of items have a length
             return 0
         held = None
         try:
@@ -146,7 +161,7 @@ class PipeIO(io.RawIOBase):
             if held is not None:
                 held.release()
 
-    def write(self, data):
+    def write(self, data: Buffer) -> int | None:
         """Write all of the data, as the system does for a blocking descriptor; return how much that is (int). Switches.
 
         In a buffered file: what can be written, for what is not written is kept there. If the program has made the
@@ -187,13 +202,13 @@ class PipeIO(io.RawIOBase):
             if self.closed or not self._ending:
                 raise
 
-    def end_reading(self):
+    def end_reading(self) -> None:
         """Let nobody read any more: who waits for something to read, in any thread, gets OSError(EBADF)."""
         self._ending = True
         if self._reads and not self.closed:
             closing_descriptor(self._fileno)
 
-    def close(self):
+    def close(self) -> None:
         """Close it, and the descriptor unless ``closefd=False``."""
         if self.closed:
             return
@@ -234,7 +249,16 @@ def _check_mode(mode, buffering, encoding, errors, newline):
         raise ValueError("can't have unbuffered text I/O")
 
 
-def open_pipe(fileno, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, own=False):
+def open_pipe(
+    fileno: int,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    own: bool = False,
+) -> IO[Any]:
     """As the builtin open(), of a descriptor (int) that can be waited for. Its methods switch.
 
     `own`: nobody else shares the open file; see `PipeIO`.
@@ -242,12 +266,13 @@ def open_pipe(fileno, mode="r", buffering=-1, encoding=None, errors=None, newlin
     _check_mode(mode, buffering, encoding, errors, newline)
     if buffering == 1 and "b" in mode:
         warnings.warn("line buffering is for text: the default buffer size is used", RuntimeWarning, stacklevel=2)
-    raw = PipeIO(fileno, mode, closefd, own)
+    raw: Any = PipeIO(fileno, mode, closefd, own)
     try:
         if buffering == 0:
             return raw
         raw._in_buffer = True
         size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
+        made: Any
         if raw.readable() and raw.writable():
             made = buffered.BufferedRandom(raw, size) if raw.seekable() else buffered.BufferedRWPair(raw, raw, size)
         else:
@@ -261,7 +286,7 @@ def open_pipe(fileno, mode="r", buffering=-1, encoding=None, errors=None, newlin
         raise
 
 
-def open_own_pipe(fileno, mode="r", buffering=-1):
+def open_own_pipe(fileno: int, mode: str = "r", buffering: int = -1) -> IO[Any]:
     """As open_pipe(), of a pipe that this process has just made."""
     return open_pipe(fileno, mode, buffering, own=True)
 
@@ -275,25 +300,25 @@ class _Wrapper:
         | {"write", "writelines", "flush", "seek", "tell", "truncate", "fileno"}
     )
 
-    def __init__(self, inside):
+    def __init__(self, inside: Any) -> None:
         self.io = inside
 
     @property
-    def fileio(self):
+    def fileio(self) -> Any:
         """The raw file inside of the buffered and the text file."""
         inside = self.io
         for layer in ("buffer", "raw"):
             inside = getattr(inside, layer, inside)
         return inside
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name == "io":
             raise AttributeError(name)
         if name in self._METHODS and self.io.closed:
             raise FileObjectClosed()
         return getattr(self.io, name)
 
-    def writeall(self, data):
+    def writeall(self, data: str | Buffer) -> None:
         """Write all of the data, however often that takes."""
         if isinstance(data, str):
             self.write(data)
@@ -302,10 +327,10 @@ class _Wrapper:
         while data:
             data = data[self.write(data) :]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return self
 
-    def __next__(self):
+    def __next__(self) -> Any:
         line = self.readline()
         if not line:
             raise StopIteration
@@ -313,12 +338,12 @@ class _Wrapper:
 
     next = __next__
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if self.io.closed:
             raise FileObjectClosed()
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -354,16 +379,16 @@ class FileObjectPosix(_Wrapper):
 
     def __init__(
         self,
-        fobj,
-        mode="r",
-        buffering=-1,
-        closefd=True,
-        encoding=None,
-        errors=None,
-        newline=None,
-        bufsize=None,
-        close=None,
-    ):
+        fobj: int | IO[Any],
+        mode: str = "r",
+        buffering: int = -1,
+        closefd: bool = True,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        bufsize: int | None = None,
+        close: bool | None = None,
+    ) -> None:
         buffering, closefd = _legacy(buffering, closefd, bufsize, close)
         _check_mode(mode, buffering, encoding, errors, newline)
         fileno, closefd = _take_over(fobj, closefd)
@@ -374,7 +399,7 @@ class FileObjectPosix(_Wrapper):
                 _close(fileno)
             raise
 
-    def close(self):
+    def close(self) -> None:
         """Write out what is still to be written and close it. Switches.
 
         Greenlets, of any thread, that wait for something to read get OSError(EBADF). Who writes from a buffer comes
@@ -395,23 +420,23 @@ class FileObjectBlock(_Wrapper):
 
     def __init__(
         self,
-        fobj,
-        mode="r",
-        buffering=-1,
-        closefd=True,
-        encoding=None,
-        errors=None,
-        newline=None,
-        bufsize=None,
-        close=None,
-    ):
+        fobj: File,
+        mode: str = "r",
+        buffering: int = -1,
+        closefd: bool = True,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        bufsize: int | None = None,
+        close: bool | None = None,
+    ) -> None:
         buffering, self._closefd = _legacy(buffering, closefd, bufsize, close)
         if not hasattr(fobj, "read") and not hasattr(fobj, "write"):
             fobj = open(fobj, mode, buffering, encoding, errors, newline, self._closefd)  # noqa: SIM115
             self._closefd = True
         super().__init__(fobj)
 
-    def close(self):
+    def close(self) -> None:
         """Write out what is still to be written and close it, unless ``closefd=False``."""
         if not self.io.closed:
             (self.io.close if self._closefd else self.io.flush)()
@@ -430,18 +455,18 @@ class FileObjectThread(_Wrapper):
 
     def __init__(
         self,
-        fobj,
-        mode="r",
-        buffering=-1,
-        closefd=True,
-        encoding=None,
-        errors=None,
-        newline=None,
-        lock=True,
-        threadpool=None,
-        bufsize=None,
-        close=None,
-    ):
+        fobj: File,
+        mode: str = "r",
+        buffering: int = -1,
+        closefd: bool = True,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        lock: Any = True,
+        threadpool: ThreadPool | None = None,
+        bufsize: int | None = None,
+        close: bool | None = None,
+    ) -> None:
         buffering, self._closefd = _legacy(buffering, closefd, bufsize, close)
         self._threadpool = threadpool
         self._lock = RLock() if lock is True else (lock or None)
@@ -457,13 +482,13 @@ class FileObjectThread(_Wrapper):
         with self._lock:
             return pool.apply(function, args, kwargs)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         found = super().__getattr__(name)
         if name not in self._IN_THREAD:
             return found
         return lambda *args, **kwargs: self._apply(found, *args, **kwargs)
 
-    def close(self):
+    def close(self) -> None:
         """Write out what is still to be written and close the file, unless ``closefd=False``. Switches."""
         if not self.io.closed:
             self._apply(self.io.close if self._closefd else self.io.flush)
@@ -472,7 +497,7 @@ class FileObjectThread(_Wrapper):
 _OF_THREADS = {"lock", "threadpool"}
 
 
-def FileObject(fobj, mode="r", *args, **kwargs):
+def FileObject(fobj: File, mode: str = "r", *args: Any, **kwargs: Any) -> FileObjectPosix | FileObjectThread:
     """A FileObjectThread for a regular file, else a FileObjectPosix; see there for the arguments.
 
     `fobj`: a path, a descriptor (int) or a file object.

@@ -1,11 +1,22 @@
 """StreamServer: a TCP or Unix stream server with a greenlet for each connection."""
 
+from __future__ import annotations
+
 import os
 import socket as _standard
 
 from greenio._descriptors import endpoint as _endpoint
 from greenio.baseserver import BaseServer
 from greenio.socket import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import _RetAddress
+    from collections.abc import Callable
+    from typing import Any
+
+    from greenio.baseserver import Address, Listener, Spawn
+    from greenio.socket import AddressFamily
 
 __all__ = ["StreamServer"]
 
@@ -24,11 +35,17 @@ class StreamServer(BaseServer):
     """
 
     #: The system's queue of connections that are not accepted yet.
-    backlog = 128
+    backlog: int = 128
     #: Whether the address may be taken over from connections that linger after an earlier server.
-    reuse_addr = 1
+    reuse_addr: int = 1
 
-    def __init__(self, listener, handle=None, backlog=None, spawn="default"):
+    def __init__(
+        self,
+        listener: Address | Listener,
+        handle: Callable[[socket, Any], object] | None = None,
+        backlog: int | None = None,
+        spawn: Spawn = "default",
+    ) -> None:
         if backlog is not None:
             if hasattr(listener, "accept"):
                 raise TypeError("backlog goes with an address; a socket that is passed in listens already")
@@ -36,7 +53,9 @@ class StreamServer(BaseServer):
         super().__init__(listener, handle=handle, spawn=spawn)
 
     @classmethod
-    def get_listener(cls, address, backlog=None, family=None):
+    def get_listener(
+        cls, address: tuple[Any, ...], backlog: int | None = None, family: AddressFamily | int | None = None
+    ) -> socket:
         """Make a listening socket for ``(host, port)``. Raises OSError, naming the address, if that is impossible."""
         sock = socket(_standard.AF_INET if family is None else family, _standard.SOCK_STREAM)
         try:
@@ -55,7 +74,7 @@ class StreamServer(BaseServer):
             raise
         return sock
 
-    def init_socket(self):
+    def init_socket(self) -> None:
         """Listen, if it does not yet."""
         if self.socket is None:
             self.socket = self.get_listener(self.address, self.backlog, self.family)
@@ -63,7 +82,7 @@ class StreamServer(BaseServer):
             self.address = self.socket.getsockname()
         self._accepted = (self.socket.family, self.socket.type, self.socket.proto)
 
-    def do_read(self):
+    def do_read(self) -> tuple[socket, _RetAddress] | None:
         """Accept one connection that is there already: ``(socket, address)``, or None.
 
         Raises RuntimeError if the server does not listen yet, or any more.
@@ -86,10 +105,10 @@ class StreamServer(BaseServer):
         # Called with each argument by itself, a handler runs in the interpreter's loop that is here already: what the
         # greenlet has on the C stack, which is copied when it is switched to, is a sixth smaller.
         try:
-            self.handle(sock, address)
+            self.handle(sock, address)  # type: ignore[misc]  # not None: start() has seen to that
         finally:
             self.do_close(sock, address)
 
-    def do_close(self, sock, *args):
+    def do_close(self, sock: socket, *args: Any) -> None:
         """Close the connection; called when its handler has ended."""
         sock.close()

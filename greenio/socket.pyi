@@ -21,12 +21,14 @@ from typing import Any, SupportsIndex, overload
 
 from typing_extensions import Buffer
 
+from greenio._descriptors.endpoint import Endpoint
 from greenio._descriptors.readiness import cancel_wait as cancel_wait
 from greenio._descriptors.readiness import wait_read as wait_read
 from greenio._descriptors.readiness import wait_readwrite as wait_readwrite
 from greenio._descriptors.readiness import wait_write as wait_write
 
 class socket(_standard.socket):
+    _endpoint: Endpoint
     def __init__(
         self, family: AddressFamily | int = -1, type: SocketKind | int = -1, proto: int = -1, fileno: int | None = None
     ) -> None: ...

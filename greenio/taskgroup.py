@@ -4,15 +4,25 @@ After the task groups of trio (https://trio.readthedocs.io/en/stable/reference-c
 and asyncio (https://docs.python.org/3/library/asyncio-task.html#task-groups).
 """
 
+from __future__ import annotations
+
 import sys
 
-from greenlet import GreenletExit, getcurrent
+from greenlet import GreenletExit, getcurrent, greenlet
 from hub.current import get_hub
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError
 from hub.scheduler import sleep
 
 from greenio._tasks.link_list import DirectCall
 from greenio.greenlet import Greenlet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Any, Literal
+
+    from typing_extensions import Self
 
 __all__ = ["BaseExceptionGroup", "ExceptionGroup", "TaskGroup"]
 
@@ -23,7 +33,7 @@ else:
     class BaseExceptionGroup(BaseException):
         """What CPython has from 3.11 on: several exceptions, raised together. `message`, `exceptions`."""
 
-        def __init__(self, message, exceptions):
+        def __init__(self, message: str, exceptions: Sequence[BaseException]) -> None:
             super().__init__(message, exceptions)
             self.message = message
             self.exceptions = tuple(exceptions)
@@ -50,16 +60,16 @@ class TaskGroup:
     `greenlet_class`: what spawn() makes. Children may spawn more into the group while the block, or a child, runs.
     """
 
-    def __init__(self, greenlet_class=Greenlet):
+    def __init__(self, greenlet_class: type[Greenlet] = Greenlet) -> None:
         self.greenlet_class = greenlet_class
-        self._children = set()
-        self._errors = []
-        self._parent = None
-        self._interrupt = None
+        self._children: set[Greenlet] = set()
+        self._errors: list[BaseException] = []
+        self._parent: greenlet | None = None  # while there is a block
+        self._interrupt: BaseException | None = None
         self._state = "new"
         self._on_end = DirectCall(self._child_ended)
 
-    def spawn(self, function, *args, **kwargs):
+    def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:
         """Run ``function(*args, **kwargs)`` in a child of the group. Returns its greenlet. Does not switch.
 
         Raises RuntimeError before the block has begun, after it has ended, and when the group is being cancelled.
@@ -73,12 +83,12 @@ class TaskGroup:
         child.start()
         return child
 
-    def cancel(self):
+    def cancel(self) -> None:
         """Kill the children, those spawned so far. The block goes on. Does not switch."""
         for child in list(self._children):
             child.kill(block=False)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if self._state != "new":
             raise RuntimeError(f"{self!r} was used already; make a new one for each block")
         self._parent = getcurrent()
@@ -86,7 +96,9 @@ class TaskGroup:
         self._state = "open"
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Literal[False]:
         if getcurrent() in self._children:
             raise RuntimeError(f"{self!r}: a child of it would wait for itself")
         interrupted = error is not None and error is self._interrupt
@@ -96,7 +108,7 @@ class TaskGroup:
             self._state = "joining"
         passing = self._join(None if interrupted else error)
         self._state = "over"
-        if self._interrupt is not None:
+        if self._interrupt is not None and self._parent is not None:
             self._hub.take_back(self._parent, self._interrupt)  # if it was not raised, it never will be
         self._parent = None
         if passing is not None and not isinstance(passing, Exception):
@@ -110,12 +122,12 @@ class TaskGroup:
             self._errors.insert(0, passing)
         if self._errors:
             errors, self._errors = self._errors, []
-            group = ExceptionGroup if all(isinstance(each, Exception) for each in errors) else BaseExceptionGroup
+            group: Any = ExceptionGroup if all(isinstance(each, Exception) for each in errors) else BaseExceptionGroup
             try:
                 raise group("errors in a TaskGroup", errors) from None
             finally:
                 del errors, passing, error
-        return interrupted
+        return interrupted  # type: ignore[return-value]  # never: a child has failed then
 
     def _join(self, passing):
         """Wait for all children, whatever is thrown in meanwhile. Returns what is to be raised besides their errors."""
@@ -133,7 +145,6 @@ class TaskGroup:
                 if thrown is not self._interrupt and passing is None:
                     passing = thrown
                 self._abort()
-                thrown = None
         return passing
 
     def _abort(self):

@@ -4,6 +4,8 @@ A thread here is a greenlet: it is started by the hub, and lets others run when 
 place of the originals, on which `threading` is built.
 """
 
+from __future__ import annotations
+
 import sys
 from _thread import error
 from contextvars import Context
@@ -22,6 +24,11 @@ from greenio.event import Event
 from greenio.greenlet import Greenlet
 from greenio.local import local
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, NoReturn
+
 __all__ = [
     "LockType", "RLock", "ThreadGreenlet", "allocate_lock", "error", "exit", "get_ident", "local", "start_new_thread",
 ]  # fmt: skip
@@ -36,7 +43,7 @@ class ThreadGreenlet(Greenlet):
     exception goes to sys.unraisablehook. `greenio._patched.home` says on which hub it runs: start_elsewhere() it.
     """
 
-    def __init__(self, function, args, kwargs):
+    def __init__(self, function: Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         home = home_of_new_threads()
         try:
             hub = get_hub() if home is None else home.hub
@@ -60,7 +67,8 @@ class ThreadGreenlet(Greenlet):
         except greenlet.GreenletExit:
             raise
         except BaseException as error:
-            error.__traceback__ = error.__traceback__.tb_next  # without this frame
+            traceback: Any = error.__traceback__
+            error.__traceback__ = traceback.tb_next  # without this frame
             message = "Exception ignored in thread started by"
             if sys.version_info >= (3, 13):  # which says it all in the message
                 tell_unraisable(error, f"{message} {function!r}")
@@ -80,7 +88,9 @@ def _count():
     return _running + native.original("_thread", "_count")() - ours
 
 
-def start_new_thread(function, args, kwargs=None, /):
+def start_new_thread(
+    function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, /
+) -> int:
     """Run ``function(*args, **kwargs)`` in a new greenlet, soon. Returns its identifier (int). Does not switch.
 
     Raises TypeError for arguments that are not a callable, a tuple and a dict.
@@ -111,7 +121,7 @@ def _start(made):
 start_new = start_new_thread
 
 
-def exit():
+def exit() -> NoReturn:
     """End the current thread: raises SystemExit."""
     raise SystemExit
 
@@ -130,7 +140,7 @@ class _Sentinel:
         self._ended = Event()
         self._held = False  # whether somebody has got it since, and not given it back
         # Who did not get it, for an exception came, and has not asked about it since: greenlets, as numbers are reused.
-        self._interrupted = WeakSet()
+        self._interrupted: WeakSet[greenlet.greenlet] = WeakSet()
 
     def acquire(self, blocking=True, timeout=-1):
         if not self._taken:
@@ -187,7 +197,7 @@ class _ThreadHandle:
         self._done = Event()
         self._forks = _forks
 
-    def is_done(self):
+    def is_done(self) -> bool:
         """Whether the thread has ended (bool)."""
         return self._done.is_set() or (self._forks != _forks and self.ident != get_ident())
 
@@ -197,7 +207,7 @@ class _ThreadHandle:
         _awaited.discard(self)
         self._done.set()
 
-    def join(self, timeout=None):
+    def join(self, timeout: float | None = None) -> None:
         """Wait until the thread has ended, at most `timeout` seconds (float; None or less than 0: for ever). Switches.
 
         Raises RuntimeError if it was not started, or is the current one.
@@ -214,7 +224,9 @@ class _ThreadHandle:
         return f"<{type(self).__name__} object: ident={self.ident}>"
 
 
-def start_joinable_thread(function, handle=None, daemon=True):
+def start_joinable_thread(
+    function: Callable[[], object], handle: _ThreadHandle | None = None, daemon: bool = True
+) -> _ThreadHandle:
     """Run ``function()`` in a new greenlet, soon. Returns its handle, which may be given. Does not switch.
 
     The interpreter waits at its end for threads that are not `daemon`.
@@ -248,7 +260,7 @@ def _ended(handle):
     handle._set_done()
 
 
-_awaited: set = set()  # handles of the threads that the interpreter waits for at its end
+_awaited: set[_ThreadHandle] = set()  # handles of the threads that the interpreter waits for at its end
 _forks = 0  # how many forks lie between this process and the one that imported the library
 
 

@@ -4,6 +4,8 @@ The module itself is the standard library's, on other foundations: `Thread`, `Ti
 rest are its own code. This has the exceptions: threads that were not started by it, and those that are to be native.
 """
 
+from __future__ import annotations
+
 import os
 import threading as _standard
 from functools import partial
@@ -21,16 +23,25 @@ from greenio.lock import Lock
 from greenio.thread import _Sentinel, _ThreadHandle
 from greenio.thread import _shutdown as _wait_for_greenlets
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
 __all__ = [
     "Event", "LibraryThread", "Lock", "NativeCondition", "NativeEvent", "NativeThread", "RLock", "get_ident", "local",
     "main_native_thread",
 ]  # fmt: skip
 
+_internals: Any = _standard  # what it has for itself
+
 # How often a native thread is asked whether it has ended, in seconds.
 _LOOK = 0.01
 
 
-def main_native_thread():
+def main_native_thread() -> _standard.Thread:
     """The main thread, as a threading.Thread."""
     return _standard.main_thread()
 
@@ -45,7 +56,7 @@ class _DummyThread(_standard._DummyThread):
         at_end(greenlet.getcurrent(), "dummy thread", lambda: _forget(ident, self))
 
 
-def know_who_forks():
+def know_who_forks() -> None:
     """Let `threading` know the greenlet that forks, which is the main thread in the child.
 
     One that it does not know it takes for the native main thread there, which has another identifier.
@@ -58,8 +69,8 @@ def _nothing_to_delete(thread):
 
 
 def _forget(ident, thread):
-    if _standard._active.get(ident) is thread:
-        del _standard._active[ident]
+    if _internals._active.get(ident) is thread:
+        del _internals._active[ident]
 
 
 # --- the end of the interpreter -----------------------------------------------------------------------------------
@@ -84,7 +95,7 @@ def _is_native_and_runs(thread):
     return thread is not _standard.main_thread() and thread.is_alive() and not isinstance(thread._handle, _ThreadHandle)
 
 
-class _ShutdownLocks(set):
+class _ShutdownLocks(set):  # type: ignore[type-arg]  # of locks
     """The locks that threads hold which the interpreter waits for: for `threading` of CPython 3.12 and before.
 
     Those of native threads are waited for without keeping greenlets from running.
@@ -114,21 +125,21 @@ class _Watched:
         return hash(self._lock)
 
 
-def wait_for_native_threads_too():
+def wait_for_native_threads_too() -> None:
     """Let the interpreter wait for native threads at its end as it does for greenlets."""
     if hasattr(_standard, "_shutdown_locks"):
-        _standard._shutdown_locks = _ShutdownLocks(_standard._shutdown_locks)
+        _internals._shutdown_locks = _ShutdownLocks(_internals._shutdown_locks)
         os.register_at_fork(after_in_child=_wait_in_child_too)
 
 
 def _wait_in_child_too():
-    _standard._shutdown_locks = _ShutdownLocks(_standard._shutdown_locks)
+    _internals._shutdown_locks = _ShutdownLocks(_internals._shutdown_locks)
 
 
 # --- native threads, and what they wait with ----------------------------------------------------------------------
 
 
-class _Natively(dict):
+class _Natively(dict):  # type: ignore[type-arg]  # of names
     """The globals of `threading`, in which threads and locks are native whatever has been put in place of them."""
 
     _NAMES = (
@@ -145,9 +156,9 @@ class _Natively(dict):
         return vars(_standard)[name]
 
 
-def natively(function, **names):
+def natively(function: Function, **names: object) -> Function:
     """A function of `threading` that makes native threads and locks, and uses `names` for what goes by them."""
-    made = FunctionType(
+    made: Any = FunctionType(
         function.__code__, _Natively(names), function.__name__, function.__defaults__, function.__closure__
     )
     made.__kwdefaults__ = function.__kwdefaults__
@@ -161,12 +172,13 @@ class NativeThread(_standard.Thread):
     What blocks in it blocks it alone: in it, patched functions use a hub of its own. join() lets greenlets run.
     """
 
-    __init__ = natively(_standard.Thread.__init__)
+    if not TYPE_CHECKING:  # the types are those that it inherits
+        __init__ = natively(_standard.Thread.__init__)
     start = natively(_standard.Thread.start)
     if hasattr(_standard.Thread, "_set_tstate_lock"):
         _set_tstate_lock = natively(_standard.Thread._set_tstate_lock)
 
-    def join(self, timeout=None):
+    def join(self, timeout: float | None = None) -> None:
         """Wait until the thread has ended, at most `timeout` seconds (float). Switches, and looks every 10 ms."""
         join_native(self, timeout)
 
@@ -174,23 +186,30 @@ class NativeThread(_standard.Thread):
 class NativeCondition(_standard.Condition):
     """A threading.Condition that blocks the native thread while it waits, and all greenlets in it."""
 
-    __init__ = natively(_standard.Condition.__init__)
+    if not TYPE_CHECKING:  # the types are those that it inherits
+        __init__ = natively(_standard.Condition.__init__)
     wait = natively(_standard.Condition.wait)
 
 
 class NativeEvent(_standard.Event):
     """A threading.Event that blocks the native thread while it is waited for, and all greenlets in it."""
 
-    __init__ = natively(_standard.Event.__init__, Condition=NativeCondition)
+    if not TYPE_CHECKING:  # the types are those that it inherits
+        __init__ = natively(_standard.Event.__init__, Condition=NativeCondition)
 
 
 class LibraryThread(NativeThread):
     """A NativeThread of a library, of which the program knows nothing: start() does not let greenlets run."""
 
-    __init__ = natively(_standard.Thread.__init__, Event=NativeEvent)
+    if not TYPE_CHECKING:  # the types are those that it inherits
+        __init__ = natively(_standard.Thread.__init__, Event=NativeEvent)
 
 
-def join_native(thread, timeout=None, join=_standard.Thread.join):
+def join_native(
+    thread: _standard.Thread,
+    timeout: float | None = None,
+    join: Callable[[_standard.Thread, float | None], None] = _standard.Thread.join,
+) -> None:
     """Wait for a native thread without keeping greenlets from running. Raises what Thread.join() raises."""
     main = thread is _standard.main_thread()
     if main and _standard.current_thread() is thread:
@@ -205,11 +224,11 @@ def join_native(thread, timeout=None, join=_standard.Thread.join):
         join(thread, 0)
 
 
-def adopt_running_threads():
+def adopt_running_threads() -> None:
     """Let join() of the native threads that run already let greenlets run, of the main one too."""
     for thread in _standard.enumerate():
         if not isinstance(_handle_of(thread), (_Sentinel, _ThreadHandle)):
-            thread.join = partial(join_native, thread)
+            thread.join = partial(join_native, thread)  # type: ignore[method-assign]
 
 
 def _handle_of(thread):

@@ -8,6 +8,8 @@ Theory
     they have done what is in the queue.
 """
 
+from __future__ import annotations
+
 import atexit
 import concurrent.futures
 import os
@@ -20,6 +22,7 @@ from hub.arguments import count_of, seconds_of
 from hub.current import count_idle_thread, get_hub, get_hub_if_exists, hub_if_any
 from hub.errors import HubDestroyed
 from hub.forks import in_child
+from hub.generic import T
 from hub.native import LibraryLock, get_ident, start_new_thread
 from hub.native import local as native_local
 
@@ -29,13 +32,24 @@ from greenio._tasks.imap import Mapping
 from greenio.event import AsyncResult, Event
 from greenio.queue import Empty, SimpleQueue
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from collections.abc import Mapping as _Mapping
+    from typing import Any, ParamSpec, TypeVar
+
+    from hub.hub import Hub
+
+    P = ParamSpec("P")
+    S = TypeVar("S")
+
 __all__ = ["ThreadPool", "ThreadPoolExecutor", "ThreadResult"]
 
-_pools: weakref.WeakSet = weakref.WeakSet()
-_executors: weakref.WeakSet = weakref.WeakSet()
+_pools: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
+_executors: weakref.WeakSet[ThreadPoolExecutor] = weakref.WeakSet()
 
 # One entry for each thread of all pools.
-_pool_threads: list = []
+_pool_threads: list[int] = []
 
 # How many forks lie between this process and the one that imported the library.
 _forks = 0
@@ -47,10 +61,10 @@ _END = object()
 class ThreadResult(AsyncResult):
     """What ThreadPool.spawn() returns: the result of a call in a thread."""
 
-    def __init__(self, hub):
+    def __init__(self, hub: Hub | None) -> None:
         self.hub = hub
 
-    def finish(self, value, error, context):
+    def finish(self, value: Any, error: BaseException | None, context: object) -> None:
         """The call has come to an end. Called in the thread."""
         if self.hub is None:
             self._finish_here(value, error, None)
@@ -65,7 +79,7 @@ class ThreadResult(AsyncResult):
             self.set(value)
         else:
             self.set_exception(error)
-            if context is not None:
+            if context is not None and self.hub is not None:
                 self.hub.report(context, error)
 
 
@@ -78,7 +92,7 @@ class ThreadPool(Mapping):
     not done there.
     """
 
-    def __init__(self, maxsize, hub=None, idle_task_timeout=-1):
+    def __init__(self, maxsize: int, hub: Hub | None = None, idle_task_timeout: float = -1) -> None:
         self._idle_timeout = None if seconds_of(idle_task_timeout) < 0 else idle_task_timeout
         self._maxsize = self._check(maxsize)
         self._begin()
@@ -98,10 +112,10 @@ class ThreadPool(Mapping):
         return maxsize
 
     def _begin(self):
-        self.task_queue = SimpleQueue()
+        self.task_queue: SimpleQueue[Any] = SimpleQueue()
         self._free = Semaphore(self._maxsize)
         self._owed = 0  # places that a smaller maxsize takes away when they become free
-        self._threads = set()
+        self._threads: set[int] = set()
         self._starting = 0  # threads that are not among them yet
         self._to_end = 0  # threads that are told to end
         self._unfinished = 0
@@ -116,7 +130,7 @@ class ThreadPool(Mapping):
     def __bool__(self) -> bool:
         return True
 
-    def __contains__(self, greenlet):
+    def __contains__(self, greenlet: object) -> bool:
         """Whether the current thread, whatever greenlet is asked for, is one of the pool's."""
         return get_ident() in self._threads
 
@@ -129,12 +143,12 @@ class ThreadPool(Mapping):
     # --- threads ---
 
     @property
-    def maxsize(self):
+    def maxsize(self) -> int:
         """How many threads there may be (int). Assignable."""
         return self._maxsize
 
     @maxsize.setter
-    def maxsize(self, value):
+    def maxsize(self, value: int) -> None:
         difference = self._check(value) - self._maxsize
         self._maxsize = value
         if difference > 0:
@@ -149,12 +163,12 @@ class ThreadPool(Mapping):
         self.adjust()
 
     @property
-    def size(self):
+    def size(self) -> int:
         """How many threads there are (int). Assignable, up to `maxsize`: threads are started or told to end."""
         return len(self._threads) + self._starting - self._to_end
 
     @size.setter
-    def size(self, value):
+    def size(self, value: int) -> None:
         if not 0 <= value <= self._maxsize:
             raise ValueError(f"the size must be between 0 and maxsize={self._maxsize}, and is {value!r}")
         while self.size < value:
@@ -162,7 +176,7 @@ class ThreadPool(Mapping):
         while self.size > value:
             self._end_thread()
 
-    def adjust(self):
+    def adjust(self) -> None:
         """Start or end threads: as many as there are tasks, and no more than `maxsize`."""
         while self.size > self._maxsize:
             self._end_thread()
@@ -246,7 +260,7 @@ class ThreadPool(Mapping):
         if last:
             self._done.set()
 
-    def spawn(self, func, *args, **kwargs):
+    def spawn(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> ThreadResult:
         """Call ``func(*args, **kwargs)`` in a thread. Returns its result to come, a ThreadResult.
 
         If all threads are busy, waits until one is free: then it switches. What the call raises is raised by the
@@ -256,7 +270,9 @@ class ThreadPool(Mapping):
             raise TypeError(f"a thread must be given a callable, not {func!r}")
         return self._submit(ThreadResult(hub_if_any()), True, func, args, kwargs)
 
-    def apply(self, func, args=None, kwds=None):
+    def apply(
+        self, func: Callable[..., T], args: Iterable[Any] | None = None, kwds: _Mapping[str, Any] | None = None
+    ) -> T:
         """Call ``func(*args, **kwds)`` in a thread, wait, and return what it returns or raise what it raises. Switches.
 
         Called in one of the pool's own threads, it calls the function right there.
@@ -265,7 +281,7 @@ class ThreadPool(Mapping):
             return func(*(args or ()), **(kwds or {}))
         return self._submit(ThreadResult(hub_if_any()), False, func, args or (), kwds or {}).get()
 
-    def map(self, func, iterable):
+    def map(self, func: Callable[[S], T], iterable: Iterable[S]) -> list[T]:
         """Call ``func(item)`` in threads for each item; return the list of the results, in order. Switches.
 
         If one fails, its error is raised, that of the first in order; the others go on.
@@ -276,20 +292,20 @@ class ThreadPool(Mapping):
         jobs = [self._submit(ThreadResult(hub), False, func, (item,), {}) for item in iterable]
         return [job.get() for job in jobs]
 
-    def full(self):
+    def full(self) -> bool:
         """Whether all threads are busy (bool)."""
         return self._free.locked()
 
     # --- the end ---
 
-    def join(self, timeout=None):
+    def join(self, timeout: float | None = None) -> bool:
         """Wait until all tasks are finished, at most `timeout` seconds (float; None for ever). Switches.
 
         Returns True, or False if the timeout passed first.
         """
         return self._done.wait(timeout)
 
-    def kill(self):
+    def kill(self) -> None:
         """End all threads; each finishes its task first. Does not wait. The pool may be used again."""
         self.size = 0
 
@@ -367,7 +383,7 @@ def _do(pool, result, report, func, args, kwargs):
     count_idle_thread(1)
 
 
-def count_threads():
+def count_threads() -> int:
     """How many threads all pools of the process have (int)."""
     return len(_pool_threads)
 
@@ -387,23 +403,23 @@ in_child(_after_fork_in_child)
 # --- the standard library's interface ---------------------------------------------------------------------------
 
 
-class Future(concurrent.futures.Future):
+class Future(concurrent.futures.Future[T]):
     """A future whose result() and exception() let other greenlets run, and that wait() and wait_any() accept."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self._condition = Condition()
-        self._links = {}
+        self._condition: Any = Condition()
+        self._links: dict[Callable[[Any], object], list[list[bool]]] = {}
 
-    def ready(self):
+    def ready(self) -> bool:
         """Whether it is done (bool)."""
         return self.done()
 
-    def successful(self):
+    def successful(self) -> bool:
         """Whether it has a value (bool)."""
         return self.done() and not self.cancelled() and self.exception() is None
 
-    def rawlink(self, callback):
+    def rawlink(self, callback: Callable[[Any], object]) -> None:
         """Call ``callback(self)`` on the hub of the current thread when it is done. It must not block."""
         hub = get_hub()
         links = self._links.setdefault(callback, [])
@@ -422,7 +438,7 @@ class Future(concurrent.futures.Future):
 
         self.add_done_callback(done)
 
-    def unlink(self, callback):
+    def unlink(self, callback: Callable[[Any], object]) -> None:
         """Forget a callback that was given to rawlink()."""
         for entry in self._links.pop(callback, ()):
             entry[0] = False
@@ -435,7 +451,13 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
     ``concurrent.futures.wait`` and ``as_completed`` block the whole thread; ``greenio.wait`` and ``iwait`` do not.
     """
 
-    def __init__(self, max_workers=None, thread_name_prefix="", initializer=None, initargs=()):
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        thread_name_prefix: str = "",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+    ) -> None:
         if max_workers is None:
             max_workers = min(32, (os.cpu_count() or 1) + 4)
         if count_of(max_workers, "max_workers") <= 0:
@@ -444,7 +466,7 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
             raise TypeError("initializer must be a callable")
         self._max_workers = max_workers
         self._pool = ThreadPool(max_workers)
-        self._waiting = SimpleQueue()  # calls that no thread has begun
+        self._waiting: SimpleQueue[Any] = SimpleQueue()  # calls that no thread has begun
         self._shutdown = False
         self._idle = Event()
         self._idle.set()
@@ -455,12 +477,12 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
         self._initialized = native_local()
         _executors.add(self)
 
-    def submit(self, fn, /, *args, **kwargs):
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call ``fn(*args, **kwargs)`` in a thread. Returns its future at once. Does not switch.
 
         Raises RuntimeError after shutdown().
         """
-        future = Future()
+        future: Future[T] = Future()
         with self._lock:
             if self._shutdown:
                 raise RuntimeError("cannot schedule new futures after shutdown")
@@ -507,7 +529,7 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
         else:
             future.set_result(value)
 
-    def shutdown(self, wait=True, *, cancel_futures=False):
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls. `wait`: until those that were submitted have finished; switches.
 
         `cancel_futures`: cancel those that have not begun.
@@ -537,7 +559,7 @@ class _Runner:
 
     hub = None
 
-    def finish(self, value, error, context):
+    def finish(self, value: object, error: BaseException | None, context: object) -> None:
         if error is not None:
             sys.excepthook(type(error), error, error.__traceback__)
 

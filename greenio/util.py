@@ -1,5 +1,7 @@
 """All threads and greenlets as text; and sections of code that must, or must not, switch."""
 
+from __future__ import annotations
+
 import gc
 import sys
 import threading
@@ -8,27 +10,38 @@ import traceback
 
 import greenlet
 from hub.current import get_hub
+from hub.generic import E, Generic, T
 from hub.hub import Hub
 
 from greenio.greenlet import Greenlet
 from greenio.local import all_local_dicts_for_greenlet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+    from typing import Any
+
+    from _typeshed import SupportsWrite
+    from greenlet import greenlet as _greenlet
+    from typing_extensions import Self
 
 __all__ = ["GreenletTree", "assert_switches", "format_run_info", "no_switch", "print_run_info", "wrap_errors"]
 
 _HEADING = "*" * 80
 
 
-class wrap_errors:
+class wrap_errors(Generic[E, T]):
     """Call a function and return the exceptions of given classes that it raises, instead of raising them.
 
     `errors`: an exception class, or a tuple of them.
     """
 
-    def __init__(self, errors, func):
+    def __init__(self, errors: type[E] | tuple[type[E], ...], func: Callable[..., T]) -> None:
         self._errors = errors
         self._func = func
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> T | E:
         try:
             return self._func(*args, **kwargs)
         except self._errors as error:
@@ -40,14 +53,19 @@ class wrap_errors:
     def __repr__(self) -> str:
         return repr(self._func)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._func, name)
 
 
 # --- what runs --------------------------------------------------------------------------------------------------
 
 
-def format_run_info(thread_stacks=True, greenlet_stacks=True, limit=None, current_thread_ident=None):
+def format_run_info(
+    thread_stacks: bool = True,
+    greenlet_stacks: bool = True,
+    limit: int | None = None,
+    current_thread_ident: int | None = None,
+) -> list[str]:
     """All threads with their stacks, and all greenlets as a tree with theirs: a list of lines (str).
 
     `limit`: how many frames of each stack (int; None for all).
@@ -67,7 +85,12 @@ def format_run_info(thread_stacks=True, greenlet_stacks=True, limit=None, curren
     return lines
 
 
-def print_run_info(thread_stacks=True, greenlet_stacks=True, limit=None, file=None):
+def print_run_info(
+    thread_stacks: bool = True,
+    greenlet_stacks: bool = True,
+    limit: int | None = None,
+    file: SupportsWrite[str] | None = None,
+) -> None:
     """Print format_run_info() to `file`, by default standard error."""
     print("\n".join(format_run_info(thread_stacks, greenlet_stacks, limit)), file=file or sys.stderr)
 
@@ -83,26 +106,31 @@ class GreenletTree:
     """
 
     #: What format() shows unless told otherwise.
-    DEFAULT_DETAILS = {"running_stacks": True, "running_stack_limit": None, "spawning_stacks": True, "locals": True}
+    DEFAULT_DETAILS: dict[str, Any] = {
+        "running_stacks": True,
+        "running_stack_limit": None,
+        "spawning_stacks": True,
+        "locals": True,
+    }
 
-    def __init__(self, greenlet):
+    def __init__(self, greenlet: _greenlet) -> None:
         self.greenlet = greenlet
-        self.child_trees = []
+        self.child_trees: list[GreenletTree] = []
         self.root = True
 
-    def add_child(self, tree):
+    def add_child(self, tree: GreenletTree) -> None:
         """Make another tree a branch of this one."""
         self.child_trees.append(tree)
         tree.root = False
 
     @property
-    def is_current_tree(self):
+    def is_current_tree(self) -> bool:
         """Whether the current greenlet is part of it (bool)."""
         current = greenlet.getcurrent()
         return self.greenlet is current or any(tree.is_current_tree for tree in self.child_trees)
 
     @classmethod
-    def forest(cls):
+    def forest(cls) -> list[Self]:
         """The trees of all greenlets of all threads: a list of GreenletTree. Expensive: looks at every object."""
         trees = {}
         for each in gc.get_objects():
@@ -123,18 +151,18 @@ class GreenletTree:
         return [tree for tree in trees.values() if tree.root]
 
     @classmethod
-    def current_tree(cls):
+    def current_tree(cls) -> Self:
         """The tree of the current greenlet (a GreenletTree)."""
         return next(tree for tree in cls.forest() if tree.is_current_tree)
 
-    def format(self, details=True):
+    def format(self, details: bool | Mapping[str, Any] = True) -> str:
         """The tree as text (str). `details`: a dict as DEFAULT_DETAILS, or whether to show any."""
         return "\n".join(self.format_lines(details))
 
     def __str__(self) -> str:
         return self.format(False)
 
-    def format_lines(self, details=True):
+    def format_lines(self, details: bool | Mapping[str, Any] = True) -> list[str]:
         """The tree as a list of lines (str); see format()."""
         if not details:
             shown = {}
@@ -201,16 +229,16 @@ class no_switch:
     hub, ``greenlet.switch()``, are not noticed.
     """
 
-    def __init__(self):
-        self._hubs = []  # one for each block that it is used for
+    def __init__(self) -> None:
+        self._hubs: list[Hub] = []  # one for each block that it is used for
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         hub = get_hub()
         hub.forbid_switching(1)
         self._hubs.append(hub)
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: type[BaseException] | BaseException | TracebackType | None) -> None:
         if not self._hubs:
             raise RuntimeError("no_switch() is left without having been entered")
         self._hubs.pop().forbid_switching(-1)
@@ -224,14 +252,14 @@ class assert_switches:
     For the greenlet of the block: what others do while it waits does not count. Raises nothing when the block raises.
     """
 
-    def __init__(self, max_blocking_time=None, hub_only=False):
+    def __init__(self, max_blocking_time: float | None = None, hub_only: bool = False) -> None:
         self.max_blocking_time = max_blocking_time
         self.hub_only = hub_only
-        self._hub = None
+        self._hub: Hub | None = None
         self._longest = 0.0
         self._gave_way = False
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._owner = greenlet.getcurrent()
         self._since = time.monotonic()
         self._hub = get_hub()
@@ -247,7 +275,7 @@ class assert_switches:
                 self._gave_way = True
                 self._longest = max(self._longest, now - self._since)
 
-    def __exit__(self, kind, value, tb):
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         if self._hub is None:
             raise RuntimeError("assert_switches() is left without having been entered")
         hub, self._hub = self._hub, None

@@ -3,8 +3,8 @@
 Layers, from the bottom; each module knows only those named before it:
 
     libuv as it is used here, and what needs nothing of ours
-            protocols, errors, arguments, interpreter, native, forks, unraisable, low_descriptors, pyuv_source,
-            greenlet_api, libuv
+            protocols, generic, errors, arguments, interpreter, native, forks, unraisable, low_descriptors,
+            pyuv_source, greenlet_api, libuv
     the ready queue, and what a wait is in C
             ready
     the loop: timers, descriptor watches, handles

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from greenlet import getcurrent
 from hub.arguments import count_of
+from hub.generic import Generic, T
 
 from greenio._sync.semaphore import Semaphore
 from greenio.greenlet import Greenlet
@@ -11,7 +12,7 @@ from greenio.queue import SimpleQueue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from collections.abc import Mapping as _Mapping
     from typing import Any, TypeVar
 
@@ -20,21 +21,6 @@ if TYPE_CHECKING:
     from greenio.event import AsyncResult
 
     S = TypeVar("S")
-    T = TypeVar("T")
-
-    class _Results(Greenlet, Iterator[T]): ...
-
-else:
-
-    class _Results(Greenlet):
-        """Generic for type checkers; a subscript is the class itself."""
-
-        __slots__ = ()
-
-        def __class_getitem__(cls, kind):
-            return cls
-
-    T = object
 
 __all__ = ["IMap", "IMapUnordered", "Mapping"]
 
@@ -155,7 +141,7 @@ class _PassOn:
             Greenlet.spawn(self.callback, source.value)
 
 
-class IMapUnordered(_Results[T]):
+class IMapUnordered(Greenlet, Generic[T]):
     """What imap_unordered() returns: an iterator, and the greenlet that begins the calls."""
 
     def __init__(

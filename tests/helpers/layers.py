@@ -7,8 +7,8 @@ imports, and these lists, against it. A package stands for the module of its `__
 #: Layers of `hub`: what the layer is, and its modules.
 HUB = [
     ("libuv as it is used here, and what needs nothing of ours", [
-        "protocols", "errors", "arguments", "interpreter", "native", "forks", "unraisable", "low_descriptors",
-        "pyuv_source", "greenlet_api", "libuv",
+        "protocols", "generic", "errors", "arguments", "interpreter", "native", "forks", "unraisable",
+        "low_descriptors", "pyuv_source", "greenlet_api", "libuv",
     ]),
     ("the ready queue, and what a wait is in C", ["ready"]),
     ("the loop: timers, descriptor watches, handles", ["core", "watches", "loop", "pyuv"]),
