@@ -308,19 +308,27 @@ cdef inline void wait_release(wait_t *wait) noexcept:
 
 # --- states, for checks -----------------------------------------------------------------------------------------
 
-cdef inline bint is_undecided(wait_t *wait) noexcept nogil:
-    return wait.outcome == OUTCOME_NONE and wait.alarm == NULL and not wait.node.queued and not wait.node.carried
+cdef inline bint is_sound(wait_t *wait) noexcept nogil:
+    return wait.state != WAIT_WAITING or (
+        wait.outcome == OUTCOME_NONE and wait.alarm == NULL and not wait.node.queued and not wait.node.carried
+    )
+
+
+cdef inline bint may_be(wait_t *wait, wait_state state) noexcept nogil:
+    return state != WAIT_OVER or not wait.parked
+
+
+cdef inline bint is_in_one_place(alarm_t *alarm) noexcept nogil:
+    cdef int places = (alarm.timer != NULL) + alarm.node.queued + alarm.is_pending
+    return places <= (1 if alarm.is_set else 0) and (alarm.wait == NULL or alarm.node.queued)
 
 
 cdef inline alarm_state get_alarm_state(alarm_t *alarm) noexcept nogil:
-    """What an alarm's flags say that it does now. It is in one place at most."""
-    cdef bint runs = alarm.timer != NULL
-    cdef int places = runs + alarm.node.queued + alarm.is_pending
-    hub_check(places <= (1 if alarm.is_set else 0), b"an alarm that is set is in one place, and a free one is in none")
-    hub_check(alarm.wait == NULL or alarm.node.queued, b"an alarm that has decided a wait is in the ready queue")
+    """What an alarm's flags say that it does now."""
+    hub_check(is_in_one_place(alarm), b"an alarm is in one place, in none if it is free, and queued if it ends a wait")
     if not alarm.is_set:
         return ALARM_FREE
-    if runs:
+    if alarm.timer != NULL:
         return ALARM_RUNNING
     if alarm.node.queued:
         return ALARM_QUEUED
@@ -332,8 +340,8 @@ cdef inline alarm_state get_alarm_state(alarm_t *alarm) noexcept nogil:
 cdef inline void wait_move(wait_t *wait, wait_state state) noexcept nogil:
     """Let the wait's state move on."""
     hub_check(wait.state < state, b"the state of a wait only moves on")
-    hub_check(wait.state != WAIT_WAITING or is_undecided(wait), b"a wait that is not decided has no outcome")
-    hub_check(state != WAIT_OVER or not wait.parked, b"a greenlet is parked on no wait that is over")
+    hub_check(is_sound(wait), b"a wait that is not decided has no outcome, and is in no ready queue")
+    hub_check(may_be(wait, state), b"a greenlet is parked on no wait that is over")
     wait.state = state
 
 

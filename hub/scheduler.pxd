@@ -64,18 +64,27 @@ cpdef int be_fair() except -1
 cdef inline Scheduler current_hub():
     """The hub of the current thread, made on first use."""
     cdef PyObject *hub = hub_of_thread()
-    return <Scheduler> (new_hub() if hub == NULL else hub)
+    if hub == NULL:
+        hub = new_hub()
+    return <Scheduler> hub
 
 
 cdef inline Scheduler existing_hub():
     """The hub of the current thread, or None."""
     cdef PyObject *hub = hub_of_thread()
-    return None if hub == NULL else <Scheduler> hub
+    if hub == NULL:
+        return None
+    return <Scheduler> hub
 
 
 cdef inline Scheduler hub_if_any():
     """The hub of the current thread, or None for a thread that has none and can do without: not the main one."""
-    return current_hub() if hub_of_thread() != NULL or is_main_thread() else None
+    cdef PyObject *hub = hub_of_thread()
+    if hub != NULL:
+        return <Scheduler> hub
+    if is_main_thread():
+        return <Scheduler> new_hub()
+    return None
 
 
 cdef inline bint is_current(CallingHub hub) noexcept:
