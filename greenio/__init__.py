@@ -17,7 +17,8 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
     settings; signals and forks of a program; gevent's names
             config, _tasks.program, hub
     looking again; calls that may block for ever; handlers; a wait for a descriptor
-            _descriptors.pauses, _descriptors.holding, _descriptors.blocking, _descriptors.endpoint,
+            _descriptors.pauses, _descriptors.holding, _descriptors.blocking, _descriptors.bare,
+            _descriptors.endpoint, _descriptors.addresses, _descriptors.transfer, _descriptors.accepting,
             _descriptors.readiness, _descriptors.nowait, _patched.signal_handlers, _descriptors.children,
             _descriptors.shell, _descriptors.signalfd
     files and locks of files; many descriptors at once

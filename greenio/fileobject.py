@@ -21,7 +21,7 @@ from hub.closing import closing_descriptor
 from hub.scheduler import be_fair
 
 from greenio._descriptors import buffered
-from greenio._descriptors.endpoint import wait_descriptor
+from greenio._descriptors.bare import wait_descriptor
 from greenio._descriptors.holding import Held
 from greenio._descriptors.nowait import always_ready, readv_now, writev_now
 from greenio.lock import RLock

@@ -45,6 +45,8 @@ from hub.closing import ranges_of_the_programs as _ranges_of_the_programs
 from hub.scheduler import be_fair as _be_fair
 
 from greenio._descriptors import nowait as _nowait
+from greenio._descriptors.accepting import give_all_away as _give_all_away
+from greenio._descriptors.accepting import is_listener as _is_listener
 from greenio._descriptors.children import ByNumber as _ByNumber
 from greenio._descriptors.children import (
     fork_and_watch,
@@ -57,8 +59,6 @@ from greenio._descriptors.children import (
     waitid,
     waitpid,
 )  # fmt: skip
-from greenio._descriptors.endpoint import give_all_away as _give_all_away
-from greenio._descriptors.endpoint import is_listener as _is_listener
 from greenio._descriptors.readiness import wait_read as _wait_read
 from greenio._descriptors.shell import heed_interrupts as _heed_interrupts
 from greenio._descriptors.shell import start as _start_in_shell

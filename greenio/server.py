@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket as _standard
 
-from greenio._descriptors import endpoint as _endpoint
+from greenio._descriptors import accepting as _accepting
 from greenio.baseserver import BaseServer
 from greenio.socket import socket
 
@@ -89,7 +89,7 @@ class StreamServer(BaseServer):
         """
         if self.socket is None:
             raise RuntimeError(f"{self!r} does not listen: start() makes it")
-        accepted = _endpoint.accept_ready(self.socket)
+        accepted = _accepting.accept_ready(self.socket)
         if accepted is None:
             return None
         fd, address = accepted

@@ -29,10 +29,12 @@ from hub import get_hub
 from hub.closing import check_is_the_programs, closing_descriptor
 from hub.native import original
 
+from greenio._descriptors import accepting as _accepting
 from greenio._descriptors import buffered as io  # noqa: F401  (for makefile)
 from greenio._descriptors import connecting as _connecting
 from greenio._descriptors import datagram as _datagram
 from greenio._descriptors import endpoint as _endpoint
+from greenio._descriptors import transfer as _transfer
 from greenio._descriptors import whole as _whole
 from greenio._descriptors.pauses import until_there_is_room
 from greenio._descriptors.readiness import cancel_wait, wait_read, wait_readwrite, wait_write  # noqa: F401  (offered here too)
@@ -100,16 +102,16 @@ class socket(_standard.socket):
     __del__ = _endpoint.finalize
 
     # The hot ones are compiled.
-    recv = _endpoint.recv
-    recv_into = _endpoint.recv_into
-    send = _endpoint.send
-    sendall = _endpoint.sendall
+    recv = _transfer.recv
+    recv_into = _transfer.recv_into
+    send = _transfer.send
+    sendall = _transfer.sendall
     recvfrom = _datagram.recvfrom
     sendto = _datagram.sendto
 
     def accept(self):
         """Wait for a connection; return ``(socket, address)``. Switches."""
-        fd, address = _endpoint.accept_descriptor(self)
+        fd, address = _accepting.accept_descriptor(self)
         sock = socket(self.family, self.type, self.proto, fileno=fd)
         sock._endpoint.inherit_limits(self._endpoint)
         return sock, address
@@ -388,7 +390,7 @@ def _give_away_what_is_sent(data):
     """Descriptors among the ancillary data of a message are for another program, perhaps."""
     for each in data if isinstance(data, (list, tuple)) else ():
         if isinstance(each, tuple) and each[:2] == (_standard.SOL_SOCKET, _standard.SCM_RIGHTS):
-            _endpoint.give_all_away()
+            _accepting.give_all_away()
             return
 
 

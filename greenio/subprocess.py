@@ -20,9 +20,9 @@ from types import FunctionType, SimpleNamespace
 from greenlet import getcurrent
 from hub import get_hub
 
+from greenio._descriptors.accepting import give_away
 from greenio._descriptors.buffered import TextIOWrapper
 from greenio._descriptors.children import ByNumber, wait_for_exit
-from greenio._descriptors.endpoint import give_away
 from greenio.fileobject import FileObjectClosed, open_own_pipe
 from greenio.greenlet import Greenlet
 from greenio.selectors import PollSelector

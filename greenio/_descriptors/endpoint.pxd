@@ -9,7 +9,6 @@ from hub.loop cimport Loop
 from hub.scheduler cimport Scheduler
 
 cdef enum:
-    SCRATCH = 65536
     READ = 1
     WRITE = 2
 
@@ -60,14 +59,7 @@ cdef class Endpoint:
     cpdef int fair(self) except -1
     cdef int again(self, int error, int events, int flags, uint64_t *due) except -1
     cdef int begin_receive(self, int flags, uint64_t *due) except -1
-    cdef Py_ssize_t receive(self, char *buffer, Py_ssize_t length, int flags) except -1
     cdef bint is_for_all(self, int flags) noexcept
-    cdef Py_ssize_t receive_all(self, char *buffer, Py_ssize_t length, int flags) except -1
-    cdef Py_ssize_t peek_all(self, char *buffer, Py_ssize_t length, int flags) except -1
 
-
-# Receives go through it into bytes objects of the right size. Every thread with the GIL may use it, from the call that
-# fills it to the copy.
-cdef char *scratch_buffer() noexcept
 
 cdef Endpoint endpoint_of(object self)

@@ -25,7 +25,7 @@ from os import close, fstat, isatty, preadv, pwritev, readlink, readv, strerror,
 from os import open as open_descriptor
 from select import poll
 
-from greenio._descriptors.endpoint import is_listener
+from greenio._descriptors.accepting import is_listener
 from greenio._descriptors.holding import Held
 from greenio._descriptors.readiness import wait_read, wait_write
 

@@ -11,7 +11,7 @@ import errno
 
 from hub import Wait, get_hub
 
-from greenio._descriptors.endpoint import wait_descriptor
+from greenio._descriptors.bare import wait_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ As in the system, an end or an error in the middle ends the call with the data t
 reports it. Data that comes with something else, such as descriptors, ends the call as well. A greenlet that is killed
 gets its exception. The data that it has received is in its buffers, or lost, as with a signal handler that raises.
 
-What does not belong here: recv() and recv_into(), which are compiled (see endpoint.pyx).
+What does not belong here: recv() and recv_into(), which are compiled (see transfer.pyx).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from socket import MSG_PEEK
 
 from greenio._descriptors.holding import Held
+from greenio._descriptors.transfer import wait_for_peek
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def recvmsg_into(
 def _wait_for_peek(endpoint, buffers, flags, nbytes=0):
     if flags & MSG_PEEK:
         size = sum(memoryview(buffer).nbytes for buffer in buffers)
-        endpoint.wait_for_peek(min(nbytes or size, size), flags)
+        wait_for_peek(endpoint, min(nbytes or size, size), flags)
 
 
 def _all_of(endpoint, receive, buffers, result, flags):

@@ -12,7 +12,7 @@ import os
 from hub import native, sleep
 
 from greenio import os as _os
-from greenio._descriptors.endpoint import give_all_away
+from greenio._descriptors.accepting import give_all_away
 from greenio._descriptors.pauses import Pauses
 from greenio._patched.identity import get_ident
 from greenio.lock import RLock

@@ -28,7 +28,8 @@ EXPORTED = {
         "await_final_turn", "await_turn", "line_grant", "line_grant_all", "line_join", "line_peek", "line_take",
         "line_wake", "line_withdraw", "link_grant", "new_turn", "wait_is_over",
     ],
-    "greenio._descriptors.endpoint": ["endpoint_of", "scratch_buffer"],
+    "greenio._descriptors.endpoint": ["endpoint_of"],
+    "greenio._descriptors.transfer": ["scratch_buffer"],
     "greenio._sync.containers": ["check_seconds", "failure_of"],
     "greenio._tasks.link_list": [
         "check_link", "count_links", "find_link", "link_on_hub", "schedule_link", "tell_links", "with_link",

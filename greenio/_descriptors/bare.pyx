@@ -1,0 +1,43 @@
+"""Waiting for a bare descriptor: a number, of which it is not known who owns it, and when it is closed."""
+
+from libc.errno cimport EBADF
+from libc.stdint cimport uint64_t
+
+from hub.arguments cimport seconds_of
+from hub.core cimport watch_t
+from hub.loop cimport due_after
+from hub.ready cimport OUTCOME_CLOSED, OUTCOME_TIMED_OUT
+from hub.scheduler cimport Scheduler, current_hub
+
+__all__ = ["wait_descriptor"]
+
+
+def wait_descriptor(int fd, int events, timeout, timeout_exc, check=None):
+    """Wait until descriptor `fd` is readable (1), writable (2); the shared part of wait_read and wait_write.
+
+    `check()` raises if the caller has been told that it is closed, or is about to be. From that call on it is noticed
+    here.
+    """
+    cdef Scheduler hub = current_hub()
+    cdef watch_t *watch = hub.loop.watch_open(fd)
+    cdef unsigned int generation = watch.generation
+    cdef unsigned long epoch = hub.loop.core.epoch
+    cdef uint64_t due
+    cdef int outcome
+    if watch.edge:
+        hub.loop.watch_again(watch)
+    try:
+        due = 0 if timeout is None else due_after(seconds_of(timeout))
+        if check is not None:
+            check()
+        outcome = hub.wait_descriptor(watch, generation, events, due, NULL, f"descriptor {fd}")
+    finally:
+        # Nobody told us who owns this descriptor: nothing of ours stays behind on it.
+        if epoch == hub.loop.core.epoch:
+            watch.unclaimed = 1000
+            hub.loop.watch_update(watch)
+            watch.unclaimed = 0
+    if outcome == OUTCOME_TIMED_OUT:
+        raise timeout_exc
+    if outcome == OUTCOME_CLOSED:
+        raise OSError(EBADF, f"descriptor {fd} was closed while this greenlet waited for it")
