@@ -33,7 +33,7 @@ GREENIO = [
     ]),
     ("which thread is this; data that a greenlet has for itself", ["_patched.identity", "local", "time"]),
     ("where greenlets and threads meet", [
-        "_sync.linkable", "event", "_sync.naming", "_sync.mutex", "_sync.condition", "_sync.semaphore", "lock",
+        "_sync.linkable", "event", "_sync.naming", "_sync.mutex", "_sync.condition", "_sync.semaphore", "lock", "mutex",
         "_sync.containers", "_sync.hooked", "_sync.channel", "queue",
     ]),
     ("many of them under one roof", [

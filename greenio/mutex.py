@@ -1,0 +1,5 @@
+"""Lock and RLock alone, as `greenio.lock` has them among its other locks."""
+
+from greenio._sync.mutex import Lock, RLock
+
+__all__ = ["Lock", "RLock"]
