@@ -10,8 +10,8 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
     which thread is this; data that a greenlet has for itself
             _patched.identity, local, time
     where greenlets and threads meet
-            _sync.linkable, event, _sync.naming, _sync.mutex, _sync.condition, _sync.semaphore, lock, mutex, _sync.containers,
-            _sync.hooked, _sync.channel, queue
+            _sync.linkable, event, _sync.naming, _sync.mutex, _sync.condition, _sync.semaphore, lock, mutex,
+            _sync.containers, _sync.hooked, _sync.channel, queue
     many of them under one roof
             _tasks.waiting, _tasks.choosing, _tasks.imap, pool, threadpool, util
     settings; signals and forks of a program; gevent's names

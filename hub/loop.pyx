@@ -149,6 +149,13 @@ cdef extern from *:
     int hub_signal_start(uv_signal_t *handle, uv_signal_cb callback, int number)
     void hub_signal_stop(uv_signal_t *handle, int number)
 
+cdef extern from "<time.h>" nogil:
+    int CLOCK_THREAD_CPUTIME_ID
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec *time)
+
 cpyuv = PyInit__cpyuv()
 cdef core_t *living = NULL  # of the loops of all threads; with the GIL
 look_after_others = None  # finds out what else has been closed: hub.closing says
@@ -163,7 +170,7 @@ cdef enum:
     SLOT_CHECK = 50000000
     # Nanoseconds, at least, between two looks whether the descriptors that are waited for are still there.
     VERIFY_PAUSE = 250000000
-    # How much longer the pause is than what a look takes.
+    # How much longer the pause is than what a look takes: of this thread's own time, as others may have the processor.
     VERIFY_SHARE = 400
 
 # Seconds beyond which a timer is as good as never (about 126 years); keeps the arithmetic in 64 bits.
@@ -182,6 +189,13 @@ def set_look_after_others(function):
 cdef uint64_t now_ns() noexcept nogil:
     """The monotonic clock that the timers go by, in nanoseconds."""
     return hub_now()
+
+
+cdef uint64_t worked_ns() noexcept nogil:
+    """How long this thread has had a processor, in nanoseconds."""
+    cdef timespec worked
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked)
+    return <uint64_t> worked.tv_sec * 1000000000 + <uint64_t> worked.tv_nsec
 
 
 cdef uint64_t nanoseconds_of(double seconds) except? 0:
@@ -688,11 +702,11 @@ cdef class Loop:
                 self.look_again(self.verify_pause - (now - self.verified))
             return False
         self.verified = now
-        begin = now_ns()
+        begin = worked_ns()
         verify(self.core, False)
         if look_after_others is not None:
             look_after_others()
-        self.verify_pause = max(<uint64_t> VERIFY_PAUSE, (now_ns() - begin) * VERIFY_SHARE)
+        self.verify_pause = max(<uint64_t> VERIFY_PAUSE, (worked_ns() - begin) * VERIFY_SHARE)
         return True
 
     def closed_elsewhere(self, int fd, unsigned int generation):
