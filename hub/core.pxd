@@ -70,6 +70,8 @@ cdef struct watch_t:
     bint edge             # registered for changes only: what is so is not told again
     bint lost             # found to be closed behind our back; those who wait are still to be told
     bint to_tell          # another thread has closed it, and has still to tell those who wait
+    watch_t *next_to_verify
+    bint is_to_verify     # whether it is in the core's list of those
     int unclaimed         # how often it fired with nobody there, since somebody waited
     fifo_t readers
     fifo_t writers
@@ -114,6 +116,7 @@ cdef struct core_t:
     uint64_t now          # the loop time: when it last looked for I/O
     watch_t **watches     # by descriptor
     int watches_length
+    watch_t *to_verify    # those that are registered or lost, and some that were: for verify()
     uv_async_t wakeup     # another thread's way to end uv_run
     uv_prepare_t before_sleep  # keeps a turn from sleeping when somebody is ready
     uv_timer_t alarm_clock  # ends a sleep when a timer is due; only where the libuv is the system's

@@ -844,7 +844,7 @@ cdef class Loop:
         core.epoch += 1
         # Not to be found by other threads any more: their memory goes below.
         PyMem_RawFree(core.watches)
-        core.watches = NULL
+        core.watches = core.to_verify = NULL
         core.watches_length = 0
         if self.owns_signals:
             self.leave_slot(core.signal_write)
@@ -968,7 +968,7 @@ cdef class Loop:
         core.probe = core.signal_read = core.signal_write = -1
         core.epoch += 1
         core.uv = NULL
-        core.watches = NULL
+        core.watches = core.to_verify = NULL
         core.watches_length = 0
         return 0
 

@@ -303,6 +303,7 @@ cdef inline int want_events(watch_t *watch, int events) except -1:
         if watch.lost:
             bury(watch)
             raise_errno(-EBADF, f"descriptor {watch.fd} cannot be waited for")
+        note_to_verify(watch)
         error = hub_poll_register(watch.core.uv, &watch.uv, watch.fd, events, on_poll)
         watch.registered = watch.generation
     else:
@@ -325,6 +326,7 @@ cdef inline void update_watch(watch_t *watch) noexcept:
     cdef int wanted = wanted_events(watch)
     if watch.events == 0:
         if wanted and not watch.lost:
+            note_to_verify(watch)
             watch.registered = watch.generation
             if hub_poll_register(watch.core.uv, &watch.uv, watch.fd, wanted, on_poll):
                 wake_all(watch, OUTCOME_READY)
@@ -376,12 +378,10 @@ cdef inline int verify(core_t *core, bint all) noexcept:
 
     Unless `all`, only descriptors with waits are looked at.
     """
+    cdef watch_t **link = &core.to_verify
     cdef watch_t *watch
-    cdef int i
-    for i in range(core.watches_length):
-        watch = core.watches[i]
-        if watch == NULL:
-            continue
+    while link[0] != NULL:
+        watch = link[0]
         if watch.events and (all or wanted_events(watch)):
             if watch.registered != watch.generation:
                 stop(watch)  # another thread has taken it from the kernel, and closes it
@@ -389,7 +389,20 @@ cdef inline int verify(core_t *core, bint all) noexcept:
                 lose(watch)
         if watch.lost:
             bury(watch)
+        if watch.events:
+            link = &watch.next_to_verify
+        else:
+            link[0] = watch.next_to_verify
+            watch.is_to_verify = False
     return 0
+
+
+cdef inline void note_to_verify(watch_t *watch) noexcept:
+    """A watch is about to be registered. The loop may have had many thousand: verify() does not look at all of them."""
+    if not watch.is_to_verify:
+        watch.is_to_verify = True
+        watch.next_to_verify = watch.core.to_verify
+        watch.core.to_verify = watch
 
 
 cdef inline int renew_epoll(core_t *core) noexcept:
