@@ -2,21 +2,21 @@
 
 Layers, from the bottom, above `hub`; each module knows only those named before it:
 
-    Timeout, and what it is used for
+    Timeout, and deadlines made of it
             timeout, _tasks.deadline
     Greenlet, and the links to it
             _tasks.raw, _tasks.link_list, _tasks.links, _tasks.spawn_place, _tasks.idents, greenlet, _tasks.spawning,
             taskgroup
-    which thread is this; data that a greenlet has for itself
+    the identity of a thread; data of each greenlet
             _patched.identity, local, time
-    where greenlets and threads meet
+    events, locks and queues
             _sync.linkable, event, _sync.naming, _sync.mutex, _sync.condition, _sync.semaphore, lock, mutex,
             _sync.containers, _sync.hooked, _sync.channel, queue
-    many of them under one roof
+    several greenlets at once: waiting, pools, reports
             _tasks.waiting, _tasks.choosing, _tasks.imap, pool, threadpool, util
     settings; signals and forks of a program; gevent's names
             config, _tasks.program, hub
-    looking again; calls that may block for ever; handlers; a wait for a descriptor
+    waiting for a descriptor or a child; calls that block; signal handlers
             _descriptors.pauses, _descriptors.holding, _descriptors.blocking, _descriptors.bare,
             _descriptors.endpoint, _descriptors.addresses, _descriptors.transfer, _descriptors.accepting,
             _descriptors.readiness, _descriptors.nowait, _patched.signal_handlers, _descriptors.children,
@@ -33,10 +33,10 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             subprocess, os, signal
     servers
             baseserver, server
-    what patching puts in place, and whom it tells
+    the replacements that patching uses, and its events
             _patched.home, _patched.frames, _patched.running_loop, thread, threading, _patched.multiprocessing,
             events
-    what the package offers at its top
+    the names at the top of the package
             __init__
     other packages, and patching: nothing else imports them
             contrib, contrib.debugpy, contrib.kombu, contrib.psycopg, contrib.psycopg2, contrib.pycares,

@@ -56,11 +56,11 @@ class FileObjectClosed(OSError, ValueError):
 
 
 class PipeIO(io.RawIOBase):
-    """A raw file on a descriptor that can be waited for: a pipe, a terminal, a socket. Quacks like io.FileIO.
+    """A raw file, with the methods of io.FileIO, on a descriptor that can be waited for: a pipe, a terminal, a socket.
 
-    `own`: it is a pipe that this process has just made. If it is non-blocking later, the program wants it so: what
-    would have to wait returns None.
-    Greenlets, of any thread, that wait when it is closed get OSError(EBADF).
+    `own`: it is a pipe that this process has just made. If it is non-blocking later, the program has made it so, and
+    calls that would have to wait return None.
+    Closing it raises OSError(EBADF) in the greenlets of any thread that wait for it.
     """
 
     # What is collected may be half made.
@@ -198,12 +198,12 @@ class PipeIO(io.RawIOBase):
         try:
             wait_descriptor(self._fileno, _WRITE, None, None, self._check)
         except OSError:
-            # end_reading() wakes everybody who waits; it is not meant for who writes.
+            # end_reading() wakes all greenlets that wait; it is not meant for writers.
             if self.closed or not self._ending:
                 raise
 
     def end_reading(self) -> None:
-        """Let nobody read any more: who waits for something to read, in any thread, gets OSError(EBADF)."""
+        """End reading: greenlets that wait for data, in any thread, get OSError(EBADF)."""
         self._ending = True
         if self._reads and not self.closed:
             closing_descriptor(self._fileno)
@@ -400,13 +400,13 @@ class FileObjectPosix(_Wrapper):
             raise
 
     def close(self) -> None:
-        """Write out what is still to be written and close it. Switches.
+        """Write out the buffered data, and close the file. Switches.
 
-        Greenlets, of any thread, that wait for something to read get OSError(EBADF). Who writes from a buffer comes
-        to an end first; who writes without one gets OSError(EBADF).
-        An exception that is thrown at the greenlet that closes, a Timeout say, is raised at once: while it waits for
-        one who writes, the file stays open, and can be written and closed as before; while it writes out itself, the
-        file is closed, and what is not written is lost.
+        Greenlets of any thread that wait for data get OSError(EBADF). A greenlet that writes from a buffer comes to an
+        end first; one that writes without a buffer gets OSError(EBADF).
+        An exception that is thrown into the greenlet that closes, such as a Timeout, is raised at once. While it waits
+        for a writer, the file stays open, and can be written and closed as before. While it writes the data out itself,
+        the file is closed, and unwritten data is lost.
         """
         self.fileio.end_reading()
         self.io.close()
@@ -437,7 +437,7 @@ class FileObjectBlock(_Wrapper):
         super().__init__(fobj)
 
     def close(self) -> None:
-        """Write out what is still to be written and close it, unless ``closefd=False``."""
+        """Write out the buffered data, and close the file, unless ``closefd=False``. Blocks the thread."""
         if not self.io.closed:
             (self.io.close if self._closefd else self.io.flush)()
 
@@ -489,7 +489,7 @@ class FileObjectThread(_Wrapper):
         return lambda *args, **kwargs: self._apply(found, *args, **kwargs)
 
     def close(self) -> None:
-        """Write out what is still to be written and close the file, unless ``closefd=False``. Switches."""
+        """Write out the buffered data, and close the file, unless ``closefd=False``. Switches."""
         if not self.io.closed:
             self._apply(self.io.close if self._closefd else self.io.flush)
 
@@ -498,9 +498,11 @@ _OF_THREADS = {"lock", "threadpool"}
 
 
 def FileObject(fobj: File, mode: str = "r", *args: Any, **kwargs: Any) -> FileObjectPosix | FileObjectThread:
-    """A FileObjectThread for a regular file, else a FileObjectPosix; see there for the arguments.
+    """Make a cooperative file object: FileObjectThread for a regular file, FileObjectPosix for anything else.
 
-    `fobj`: a path, a descriptor (int) or a file object.
+    `fobj`: a path, a descriptor (int) or a file object. `mode` and the other arguments are those of that class; `lock`
+    and `threadpool` are for a FileObjectThread. Opening a path switches, and so do the methods while
+    they wait. Raises OSError if `fobj` cannot be opened, or is a closed descriptor, and ValueError for a wrong mode.
     """
     if isinstance(fobj, (str, bytes, os.PathLike)):
         made = FileObjectThread(fobj, mode, *args, **kwargs)

@@ -1,7 +1,7 @@
-"""The standard library's `_thread` for greenlets: what starts threads, locks, and tells them apart.
+"""The standard library's `_thread` for greenlets: it starts threads, makes locks, and tells threads apart.
 
-A thread here is a greenlet: it is started by the hub, and lets others run when it blocks. Patching puts these in the
-place of the originals, on which `threading` is built.
+A thread here is a greenlet: the hub starts it, and it lets others run when it blocks. Patching replaces the originals,
+on which `threading` is built, with the functions here.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ LockType = lock = ThreadLock
 class ThreadGreenlet(Greenlet):
     """A greenlet that runs a thread's function.
 
-    Like a thread, it begins with an empty context (`contextvars`), SystemExit ends it without a word, and any other
-    exception goes to sys.unraisablehook. `greenio._patched.home` says on which hub it runs: start_elsewhere() it.
+    Like a thread, it begins with an empty context (`contextvars`). SystemExit ends it silently; any other exception
+    goes to sys.unraisablehook. It runs on the hub that `greenio._patched.home` chooses, so start it with
+    start_elsewhere().
     """
 
     def __init__(self, function: Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -70,7 +71,7 @@ class ThreadGreenlet(Greenlet):
             traceback: Any = error.__traceback__
             error.__traceback__ = traceback.tb_next  # without this frame
             message = "Exception ignored in thread started by"
-            if sys.version_info >= (3, 13):  # which says it all in the message
+            if sys.version_info >= (3, 13):  # its message names the function
                 tell_unraisable(error, f"{message} {function!r}")
             else:
                 tell_unraisable(error, message, function)
@@ -82,7 +83,7 @@ _running = 0  # how many of them have begun and not ended
 
 
 def _count():
-    """How many threads there are (int), greenlets and native ones; those of the library are not the program's."""
+    """The number of threads of the program (int), greenlets and native ones; the library's own do not count."""
     pools = sys.modules.get("greenio.threadpool")
     ours = count_homes() + (pools.count_threads() if pools else 0)
     return _running + native.original("_thread", "_count")() - ours
@@ -114,7 +115,7 @@ def _start(made):
     try:
         made.start_elsewhere()
     except BaseException:
-        made.kill(block=False)  # it lives nowhere
+        made.kill(block=False)  # it has no hub to run on
         raise
 
 
@@ -129,17 +130,18 @@ def exit() -> NoReturn:
 exit_thread = exit
 
 
-# --- what `threading` is told of the end of a thread --------------------------------------------------------------
+# --- how `threading` learns of the end of a thread ----------------------------------------------------------------
 
 
 class _Sentinel:
-    """What a thread holds for as long as it runs; then everybody who waits for it gets it, at once."""
+    """A lock that a thread holds while it runs. When the thread ends, every acquire() that waits gets it at once."""
 
     def __init__(self):
         self._taken = False
         self._ended = Event()
-        self._held = False  # whether somebody has got it since, and not given it back
-        # Who did not get it, for an exception came, and has not asked about it since: greenlets, as numbers are reused.
+        self._held = False  # whether an acquire() has got it since the end, and it was not released
+        # The greenlets whose acquire() an exception has ended, until they call locked(). Not their identifiers, as
+        # these are reused.
         self._interrupted: WeakSet[greenlet.greenlet] = WeakSet()
 
     def acquire(self, blocking=True, timeout=-1):
@@ -164,8 +166,8 @@ class _Sentinel:
         self._held = False
 
     def locked(self):
-        # `threading` asks when an exception has ended a join(). It takes yes for the answer that it got the lock before
-        # that, releases it, and counts the thread as ended.
+        # `threading` calls this when an exception has ended a join(). If the answer is yes, it takes the lock for its
+        # own, releases it, and counts the thread as ended.
         current = greenlet.getcurrent()
         if current in self._interrupted:
             self._interrupted.discard(current)
@@ -208,9 +210,9 @@ class _ThreadHandle:
         self._done.set()
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until the thread has ended, at most `timeout` seconds (float; None or less than 0: for ever). Switches.
+        """Wait until the thread has ended, at most `timeout` seconds (float; None or negative: for ever). Switches.
 
-        Raises RuntimeError if it was not started, or is the current one.
+        Raises RuntimeError if the thread was not started, or is the current one.
         """
         if self.is_done():
             return
@@ -227,9 +229,10 @@ class _ThreadHandle:
 def start_joinable_thread(
     function: Callable[[], object], handle: _ThreadHandle | None = None, daemon: bool = True
 ) -> _ThreadHandle:
-    """Run ``function()`` in a new greenlet, soon. Returns its handle, which may be given. Does not switch.
+    """Run ``function()`` in a new greenlet, soon. Returns its handle: `handle`, or a new one. Does not switch.
 
-    The interpreter waits at its end for threads that are not `daemon`.
+    The interpreter waits at its end for threads that are not `daemon`. Raises TypeError for an object that is no
+    function or no handle, and RuntimeError if the handle was used before.
     """
     if not callable(function):
         raise TypeError("thread function must be callable")
@@ -265,7 +268,7 @@ _forks = 0  # how many forks lie between this process and the one that imported 
 
 
 def _shutdown():
-    """Wait for all greenlets that are threads and not daemons. Switches."""
+    """Wait until all greenlets that are threads, but not daemons, have ended. Switches."""
     while _awaited:
         next(iter(_awaited)).join()
 

@@ -1,7 +1,7 @@
-"""What `threading` needs beside the functions of `greenio.thread` when its threads are greenlets.
+"""The parts of a patched `threading` that are not in `greenio.thread`.
 
-The module itself is the standard library's, on other foundations: `Thread`, `Timer`, `Condition`, `Barrier` and the
-rest are its own code. This has the exceptions: threads that were not started by it, and those that are to be native.
+`threading` itself stays the standard library's, on other foundations: `Thread`, `Timer`, `Condition`, `Barrier` and the
+rest are its own code. This file has the exceptions: threads that `threading` has not started, and native threads.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 
 _internals: Any = _standard  # what it has for itself
 
-# How often a native thread is asked whether it has ended, in seconds.
+# Seconds between two looks whether a native thread has ended.
 _LOOK = 0.01
 
 
@@ -57,15 +57,16 @@ class _DummyThread(_standard._DummyThread):
 
 
 def know_who_forks() -> None:
-    """Let `threading` know the greenlet that forks, which is the main thread in the child.
+    """Let `threading` know the greenlet that forks, before it does: it is the main thread in the child.
 
-    One that it does not know it takes for the native main thread there, which has another identifier.
+    In the child, `threading` would take a greenlet that it does not know for the native main thread, which has another
+    identifier.
     """
     os.register_at_fork(before=_standard.current_thread)
 
 
 def _nothing_to_delete(thread):
-    """In the place of what forgets a dummy thread when a native thread ends: _DummyThread does it."""
+    """Does nothing. The original forgets a dummy thread when a native thread ends; here _DummyThread does that."""
 
 
 def _forget(ident, thread):
@@ -79,7 +80,7 @@ def _forget(ident, thread):
 def _shutdown():
     """Wait for all threads that are not daemons: for `threading` of CPython 3.13 and later. Switches.
 
-    Greenlets run for as long as there are native ones, which may wait for them.
+    Greenlets go on running while there are native threads, which may wait for them.
     """
     while True:
         _wait_for_greenlets()
@@ -96,9 +97,9 @@ def _is_native_and_runs(thread):
 
 
 class _ShutdownLocks(set):  # type: ignore[type-arg]  # of locks
-    """The locks that threads hold which the interpreter waits for: for `threading` of CPython 3.12 and before.
+    """The locks of the threads that the interpreter waits for at its end: for `threading` of CPython 3.12 and before.
 
-    Those of native threads are waited for without keeping greenlets from running.
+    Waiting for the lock of a native thread lets greenlets run.
     """
 
     def __iter__(self):
@@ -106,7 +107,7 @@ class _ShutdownLocks(set):  # type: ignore[type-arg]  # of locks
 
 
 class _Watched:
-    """A native lock. Whoever waits for it lets greenlets run, and looks every 10 ms."""
+    """A native lock. acquire() lets greenlets run while it waits, and looks every 10 ms."""
 
     def __init__(self, lock):
         self._lock = lock
@@ -126,7 +127,7 @@ class _Watched:
 
 
 def wait_for_native_threads_too() -> None:
-    """Let the interpreter wait for native threads at its end as it does for greenlets."""
+    """Let greenlets run while the interpreter waits, at its end, for native threads."""
     if hasattr(_standard, "_shutdown_locks"):
         _internals._shutdown_locks = _ShutdownLocks(_internals._shutdown_locks)
         os.register_at_fork(after_in_child=_wait_in_child_too)
@@ -136,11 +137,11 @@ def _wait_in_child_too():
     _internals._shutdown_locks = _ShutdownLocks(_internals._shutdown_locks)
 
 
-# --- native threads, and what they wait with ----------------------------------------------------------------------
+# --- native threads, and native ways to wait ----------------------------------------------------------------------
 
 
 class _Natively(dict):  # type: ignore[type-arg]  # of names
-    """The globals of `threading`, in which threads and locks are native whatever has been put in place of them."""
+    """The globals of `threading`, with native threads and locks instead of their replacements."""
 
     _NAMES = (
         "Lock", "_allocate_lock", "_start_new_thread", "_set_sentinel", "_start_joinable_thread", "_ThreadHandle",
@@ -152,12 +153,12 @@ class _Natively(dict):  # type: ignore[type-arg]  # of names
         self.update(names, RLock=native.RLock)
 
     def __missing__(self, name):
-        # If it is not there, the builtins are asked next.
+        # A KeyError makes Python look among the builtins.
         return vars(_standard)[name]
 
 
 def natively(function: Function, **names: object) -> Function:
-    """A function of `threading` that makes native threads and locks, and uses `names` for what goes by them."""
+    """A copy of a function of `threading` that makes native threads and locks. `names` replace other globals."""
     made: Any = FunctionType(
         function.__code__, _Natively(names), function.__name__, function.__defaults__, function.__closure__
     )
@@ -167,9 +168,10 @@ def natively(function: Function, **names: object) -> Function:
 
 
 class NativeThread(_standard.Thread):
-    """A threading.Thread that is a native thread, also where threads are greenlets otherwise.
+    """A threading.Thread that is a native thread, even if threads are patched.
 
-    What blocks in it blocks it alone: in it, patched functions use a hub of its own. join() lets greenlets run.
+    A call that blocks in it blocks this thread alone. Patched functions use a hub of its own in it. join() lets
+    greenlets run.
     """
 
     if not TYPE_CHECKING:  # the types are those that it inherits
@@ -184,7 +186,7 @@ class NativeThread(_standard.Thread):
 
 
 class NativeCondition(_standard.Condition):
-    """A threading.Condition that blocks the native thread while it waits, and all greenlets in it."""
+    """A threading.Condition whose wait() blocks the native thread, with all its greenlets."""
 
     if not TYPE_CHECKING:  # the types are those that it inherits
         __init__ = natively(_standard.Condition.__init__)
@@ -192,14 +194,14 @@ class NativeCondition(_standard.Condition):
 
 
 class NativeEvent(_standard.Event):
-    """A threading.Event that blocks the native thread while it is waited for, and all greenlets in it."""
+    """A threading.Event whose wait() blocks the native thread, with all its greenlets."""
 
     if not TYPE_CHECKING:  # the types are those that it inherits
         __init__ = natively(_standard.Event.__init__, Condition=NativeCondition)
 
 
 class LibraryThread(NativeThread):
-    """A NativeThread of a library, of which the program knows nothing: start() does not let greenlets run."""
+    """A NativeThread for a library's own work: start() does not let greenlets run."""
 
     if not TYPE_CHECKING:  # the types are those that it inherits
         __init__ = natively(_standard.Thread.__init__, Event=NativeEvent)
@@ -210,12 +212,13 @@ def join_native(
     timeout: float | None = None,
     join: Callable[[_standard.Thread, float | None], None] = _standard.Thread.join,
 ) -> None:
-    """Wait for a native thread without keeping greenlets from running. Raises what Thread.join() raises."""
+    """Wait for a native thread, at most `timeout` seconds (float; None for ever). Raises as Thread.join(). Switches."""
     main = thread is _standard.main_thread()
     if main and _standard.current_thread() is thread:
         raise RuntimeError("cannot join current thread")
     if not main:
-        # What the standard function would raise, it raises at once. Greenlets of the main thread it takes for that.
+        # The standard function raises its errors at once. Not for the main thread: it takes any greenlet of it for that
+        # thread itself.
         join(thread, 0)
     pauses = Pauses(_LOOK, _LOOK, timeout)
     while thread.is_alive() and pauses.pause():
@@ -225,7 +228,7 @@ def join_native(
 
 
 def adopt_running_threads() -> None:
-    """Let join() of the native threads that run already let greenlets run, of the main one too."""
+    """Make join() cooperative for native threads that run already, including the main one."""
     for thread in _standard.enumerate():
         if not isinstance(_handle_of(thread), (_Sentinel, _ThreadHandle)):
             thread.join = partial(join_native, thread)  # type: ignore[method-assign]

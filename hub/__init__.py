@@ -2,22 +2,22 @@
 
 Layers, from the bottom; each module knows only those named before it:
 
-    libuv as it is used here, and what needs nothing of ours
+    libuv's functions, and helpers that import nothing of ours
             protocols, generic, errors, arguments, interpreter, native, forks, unraisable, low_descriptors,
             pyuv_source, greenlet_api, libuv
-    the ready queue, and what a wait is in C
+    the ready queue, and the C half of a wait
             ready
     the loop: timers, descriptor watches, handles
             core, watches, loop, pyuv
     exceptions thrown into greenlets; the timeouts of sockets
             thrown, deadlines
-    memory for greenlets; what stays at the end; how errors are told
+    memory for greenlets; the end of the interpreter; reports of errors
             stacks, at_exit, report, repeats
     a hub, floor by floor: its thread, callbacks, greenlets and waits
             current, callbacks, greenlets, waits
-    parks greenlets, wakes them, runs the loop
+    the scheduler, which parks greenlets, wakes them and runs the loop
             turns, printing, scheduler
-    what else a hub does; one per thread, and its end
+    signals; one hub for each thread; the end of a hub
             signals, threads, ending
     descriptors that are closed; standing in line
             closing, wait_queue

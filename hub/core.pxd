@@ -1,8 +1,8 @@
-# What a loop consists of in C: its timers, descriptor watches and handles. Header only: there is nothing but data here.
+# A loop's data in C: its timers, descriptor watches and handles. Header only: there is nothing but data here.
 #
-# What libuv's callbacks get to see, as they run without the GIL.
+# It is all that libuv's callbacks use, because they run without the GIL.
 #
-# What does not belong here: anything that is done with it. That stands beside its rules, in watches.pxd, loop.pyx.
+# What does not belong here: functions. They stand beside their rules, in watches.pxd and loop.pyx.
 
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
@@ -46,7 +46,7 @@ cdef enum:
     LISTEN_CLOSED = 4  # among the events of a listener: the descriptor is being closed, and it listens no more
 
 
-# Somebody who wants to hear of every event on a descriptor (an io watcher), not of the next one only.
+# What is told of every event on a descriptor, not of the next one only: an io watcher, for instance.
 cdef struct listener_t:
     listener_t *next
     listener_t *previous
@@ -57,7 +57,7 @@ cdef struct listener_t:
     bint listening        # whether it is in the watch's list
 
 
-# The one watch of a descriptor on a loop, with everybody who waits for it. Kept for as long as the loop lives:
+# The one watch of a descriptor on a loop, with all waits for it. Kept for as long as the loop lives:
 # `generation` tells one owner of the number from the next: it counts the closings, also those in other threads, at the
 # moment in which they are announced.
 cdef struct watch_t:
@@ -67,9 +67,9 @@ cdef struct watch_t:
     unsigned int generation
     int events            # registered with the kernel now; 0 when not registered
     unsigned int registered  # the generation in which that was done: in a later one it is gone from the kernel
-    bint edge             # registered for changes only: what is so is not told again
-    bint lost             # found to be closed behind our back; those who wait are still to be told
-    bint to_tell          # another thread has closed it, and has still to tell those who wait
+    bint edge             # registered for changes only: a state is not reported again
+    bint lost             # found to be closed behind our back; its waits are still to be woken
+    bint to_tell          # another thread has closed it, and has still to wake the waits
     watch_t *next_to_verify
     bint is_to_verify     # whether it is in the core's list of those
     int unclaimed         # how often it fired with nobody there, since somebody waited

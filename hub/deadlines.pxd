@@ -27,7 +27,7 @@ cdef struct deadline_t:
     uint64_t fires        # the loop time it fires at
     uint64_t due          # the deadline of the wait
     wait_t *wait          # the wait it is for now, or NULL
-    bint is_left          # its owner or its timer has let go of it: who comes second frees it
+    bint is_left          # its owner or its timer has let go of it: the second to do so frees it
 
 
 cdef inline void expire(wait_t *wait) noexcept nogil:
@@ -68,7 +68,7 @@ cdef inline deadline_t *deadline_new() except NULL:
 
 
 cdef inline void deadline_stop(deadline_t *deadline, Loop loop) noexcept:
-    """It will not be needed again, but whoever waits with it still has it. The loop's own thread."""
+    """It will not be needed again, but its owner still has it. The loop's own thread."""
     if deadline != NULL and deadline.timer != NULL:
         if deadline.epoch == loop.core.epoch:
             loop.timer_give(deadline.timer)

@@ -59,7 +59,7 @@ flagged_listeners = WeakValueDictionary()
 cdef int accept_now(Endpoint endpoint, address_t *peer) except -2:
     """accept4(): a descriptor, or -1 and an error number in `errno`. Does not wait."""
     if endpoint.seconds < 0:
-        # Each time: whoever has this file as well may have made it a blocking one again.
+        # Each time, as another process with this file may have made it blocking again.
         if not endpoint.flagged:
             endpoint.flagged = True
             status = os.fstat(endpoint.fd)

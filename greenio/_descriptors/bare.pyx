@@ -32,7 +32,7 @@ def wait_descriptor(int fd, int events, timeout, timeout_exc, check=None):
             check()
         outcome = hub.wait_descriptor(watch, generation, events, due, NULL, f"descriptor {fd}")
     finally:
-        # Nobody told us who owns this descriptor: nothing of ours stays behind on it.
+        # The owner of this descriptor is unknown, so nothing of ours stays behind on it.
         if epoch == hub.loop.core.epoch:
             watch.unclaimed = 1000
             hub.loop.watch_update(watch)

@@ -305,7 +305,7 @@ cdef class Endpoint:
     def wait_until(self, int events, uint64_t deadline):
         """Wait until readable (1) or writable (2), or raise TimeoutError at the deadline (0 for never). Switches.
 
-        For those who have tried, and were told that they would block.
+        For calls that have tried, and would have blocked.
         """
         self.wait(events, deadline, True)
 
@@ -347,7 +347,7 @@ cdef class Endpoint:
                 held.release()
 
     def try_again(self):
-        """Wake those who wait for something to read, in any thread, as if there were: it may have come elsewhere."""
+        """Wake the readers, in any thread, as if there were data: another call may have taken it already."""
         if self.hub is not None and self.fd >= 0:
             self.wake_readers_of(self.hub)
             if self.others is not None:
@@ -376,7 +376,7 @@ cdef class Endpoint:
         return fd
 
     def leave_open(self):
-        """The descriptor is given away: wake everybody who waits for it with this object, with EBADF."""
+        """The descriptor is given away: wake the greenlets that wait for it with this object, with EBADF."""
         cdef int fd = self.take_descriptor()
         cdef dict others = self.others
         if fd < 0:
@@ -389,7 +389,7 @@ cdef class Endpoint:
                 leaving_descriptor(hub, fd, generation)
 
     def forget(self):
-        """The descriptor is about to be closed: wake everybody who waits for it, with EBADF."""
+        """The descriptor is about to be closed: wake all greenlets that wait for it, with EBADF."""
         cdef int fd = self.take_descriptor()
         if fd < 0:
             return
@@ -428,7 +428,7 @@ cdef Endpoint other_endpoint_of(object self):
 
 
 def finalize(self):
-    """Closed by nobody, but collected: those who wait for the number are told before it is another file's."""
+    """A socket is collected without having been closed: wake the greenlets that wait for its number before it goes."""
     cdef PyObject *found = greenio_slot_get(self)
     if found != NULL:
         if (<Endpoint> found).fd < 0:

@@ -26,17 +26,19 @@ __all__ = ["IMap", "IMapUnordered", "Mapping"]
 
 
 class Mapping:
-    """The mapping methods; a base class. Whoever has them has ``spawn(function, *args, **kwargs)``.
+    """A base class with the mapping methods. Its subclasses have ``spawn(function, *args, **kwargs)``.
 
-    What spawn() returns has `get`, `rawlink`, `successful`, `value` and `exception`, as greenlets and results have.
+    The result of spawn() has `get`, `rawlink`, `successful`, `value` and `exception`, as greenlets and results have.
     """
 
     def apply(
         self, func: Callable[..., T], args: Iterable[Any] | None = None, kwds: _Mapping[str, Any] | None = None
     ) -> T:
-        """Call ``func(*args, **kwds)`` in the pool, wait, and return what it returns, or raise what it raises.
+        """Call ``func(*args, **kwds)`` in the pool and wait for it. Switches.
 
-        Called by a member of a pool that is full, it calls the function right there. Switches.
+        Returns the function's result, or raises its exception.
+
+        In a member of a full pool, it calls the function right there.
         """
         args, kwds = args or (), kwds or {}
         if self._is_member() and not self._may_wait():
@@ -76,9 +78,9 @@ class Mapping:
         return job
 
     def map(self, func: Callable[[S], T], iterable: Iterable[S]) -> list[T]:
-        """Call ``func(item)`` in the pool for each item; return the list of the results, in order. Switches.
+        """Call ``func(item)`` in the pool for each item. Returns the list of results, in order. Switches.
 
-        If one fails, its error is raised, that of the first in order; the others go on.
+        If calls fail, the error of the first in order is raised; the others go on.
         """
         return [job.get() for job in [self.spawn(func, item) for item in iterable]]
 
@@ -100,9 +102,9 @@ class Mapping:
     def imap(self, func: Callable[..., T], *iterables: Iterable[Any], maxsize: int | None = None) -> IMap[T]:
         """Iterate over ``func(*items)``, called in the pool, in order; the iterables are read as places become free.
 
-        An error of a call is raised where its result would come. `maxsize`: how many results may lie ready, unread
-        (None for any number); until they are read no more calls are begun. The iterator is a greenlet: kill it to
-        stop early.
+        The error of a call is raised in the place of its result. `maxsize`: how many results may lie ready, unread
+        (int; None for any number); no more calls begin until they are read. The iterator is a greenlet: kill it to stop
+        early. Iterating switches.
         """
         return IMap.spawn(self.spawn, func, zip(*iterables, strict=False), maxsize)
 
@@ -113,7 +115,7 @@ class Mapping:
         return IMapUnordered.spawn(self.spawn, func, zip(*iterables, strict=False), maxsize)
 
     def full(self) -> bool:
-        """Whether there is no room for another (bool)."""
+        """Whether there is no room for another call (bool)."""
         return False
 
     if TYPE_CHECKING:
@@ -142,7 +144,7 @@ class _PassOn:
 
 
 class IMapUnordered(Greenlet, Generic[T]):
-    """What imap_unordered() returns: an iterator, and the greenlet that begins the calls."""
+    """The result of imap_unordered(): an iterator, and the greenlet that begins the calls."""
 
     def __init__(
         self,
@@ -216,7 +218,7 @@ class IMapUnordered(Greenlet, Generic[T]):
 
 
 class IMap(IMapUnordered[T]):
-    """What imap() returns: as IMapUnordered, in order."""
+    """The result of imap(): as IMapUnordered, in order."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -1,24 +1,24 @@
 """The order of the modules, from the bottom: each imports only from those that are named before it.
 
-`docs/design.md`, `hub/__init__.py` and `greenio/__init__.py` list them in this order; tests/test_layers.py holds the
+`docs/design.md`, `hub/__init__.py` and `greenio/__init__.py` list them in this order; tests/test_layers.py checks the
 imports, and these lists, against it. A package stands for the module of its `__init__`.
 """
 
 #: Layers of `hub`: what the layer is, and its modules.
 HUB = [
-    ("libuv as it is used here, and what needs nothing of ours", [
+    ("libuv's functions, and helpers that import nothing of ours", [
         "protocols", "generic", "errors", "arguments", "interpreter", "native", "forks", "unraisable",
         "low_descriptors", "pyuv_source", "greenlet_api", "libuv",
     ]),
-    ("the ready queue, and what a wait is in C", ["ready"]),
+    ("the ready queue, and the C half of a wait", ["ready"]),
     ("the loop: timers, descriptor watches, handles", ["core", "watches", "loop", "pyuv"]),
     ("exceptions thrown into greenlets; the timeouts of sockets", ["thrown", "deadlines"]),
-    ("memory for greenlets; what stays at the end; how errors are told", ["stacks", "at_exit", "report", "repeats"]),
+    ("memory for greenlets; the end of the interpreter; reports of errors", ["stacks", "at_exit", "report", "repeats"]),
     ("a hub, floor by floor: its thread, callbacks, greenlets and waits", [
         "current", "callbacks", "greenlets", "waits",
     ]),
-    ("parks greenlets, wakes them, runs the loop", ["turns", "printing", "scheduler"]),
-    ("what else a hub does; one per thread, and its end", ["signals", "threads", "ending"]),
+    ("the scheduler, which parks greenlets, wakes them and runs the loop", ["turns", "printing", "scheduler"]),
+    ("signals; one hub for each thread; the end of a hub", ["signals", "threads", "ending"]),
     ("descriptors that are closed; standing in line", ["closing", "wait_queue"]),
     ("gevent's watchers, with Python callbacks", ["watchers", "event_loop"]),
     ("Hub: all of that in one class", ["hub"]),
@@ -26,21 +26,21 @@ HUB = [
 
 #: Layers of `greenio`, which may import all of `hub`.
 GREENIO = [
-    ("Timeout, and what it is used for", ["timeout", "_tasks.deadline"]),
+    ("Timeout, and deadlines made of it", ["timeout", "_tasks.deadline"]),
     ("Greenlet, and the links to it", [
         "_tasks.raw", "_tasks.link_list", "_tasks.links", "_tasks.spawn_place", "_tasks.idents", "greenlet",
         "_tasks.spawning", "taskgroup",
     ]),
-    ("which thread is this; data that a greenlet has for itself", ["_patched.identity", "local", "time"]),
-    ("where greenlets and threads meet", [
+    ("the identity of a thread; data of each greenlet", ["_patched.identity", "local", "time"]),
+    ("events, locks and queues", [
         "_sync.linkable", "event", "_sync.naming", "_sync.mutex", "_sync.condition", "_sync.semaphore", "lock", "mutex",
         "_sync.containers", "_sync.hooked", "_sync.channel", "queue",
     ]),
-    ("many of them under one roof", [
+    ("several greenlets at once: waiting, pools, reports", [
         "_tasks.waiting", "_tasks.choosing", "_tasks.imap", "pool", "threadpool", "util",
     ]),
     ("settings; signals and forks of a program; gevent's names", ["config", "_tasks.program", "hub"]),
-    ("looking again; calls that may block for ever; handlers; a wait for a descriptor", [
+    ("waiting for a descriptor or a child; calls that block; signal handlers", [
         "_descriptors.pauses", "_descriptors.holding", "_descriptors.blocking", "_descriptors.bare",
         "_descriptors.endpoint", "_descriptors.addresses", "_descriptors.transfer", "_descriptors.accepting",
         "_descriptors.readiness", "_descriptors.nowait", "_patched.signal_handlers", "_descriptors.children",
@@ -59,11 +59,11 @@ GREENIO = [
     ]),
     ("processes and signals", ["subprocess", "os", "signal"]),
     ("servers", ["baseserver", "server"]),
-    ("what patching puts in place, and whom it tells", [
+    ("the replacements that patching uses, and its events", [
         "_patched.home", "_patched.frames", "_patched.running_loop", "thread", "threading", "_patched.multiprocessing",
         "events",
     ]),
-    ("what the package offers at its top", [""]),
+    ("the names at the top of the package", [""]),
     ("other packages, and patching: nothing else imports them", [
         "contrib", "contrib.debugpy", "contrib.kombu", "contrib.psycopg", "contrib.psycopg2", "contrib.pycares",
         "contrib.zmq", "monkey.tables", "monkey.imports", "monkey.replacing", "monkey.patching", "monkey.adapters",
