@@ -35,7 +35,7 @@ def main():
     for each in workers:
         each.join()
     ended = len(workers)
-    print(ended, type(threading.Lock()).__module__, flush=True)  # another
+    print(ended, monkey.is_module_patched("threading"), flush=True)  # another
 
 
 def fork():
