@@ -93,7 +93,11 @@ def _shutdown():
 
 
 def _is_native_and_runs(thread):
-    return thread is not _standard.main_thread() and thread.is_alive() and not isinstance(thread._handle, _ThreadHandle)
+    return (
+        thread is not _standard.main_thread()
+        and thread.is_alive()
+        and not isinstance(_handle_of(thread), _ThreadHandle)
+    )
 
 
 class _ShutdownLocks(set):  # type: ignore[type-arg]  # of locks
@@ -235,4 +239,9 @@ def adopt_running_threads() -> None:
 
 
 def _handle_of(thread):
-    return getattr(thread, "_handle", None) or getattr(thread, "_tstate_lock", None)
+    """What the standard library joins a thread by: CPython 3.14 and later, 3.13, and before."""
+    for name in ("_os_thread_handle", "_handle", "_tstate_lock"):
+        handle = getattr(thread, name, None)
+        if handle is not None:
+            return handle
+    return None

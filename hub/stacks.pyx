@@ -30,7 +30,7 @@ cdef extern from *:
     #define HUB_CHUNK_SIZE 16384
     #define HUB_SMALL_SIZE 1536  /* room for about ten frames of plain functions */
 
-    #if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030E0000 && !defined(Py_GIL_DISABLED)
+    #if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x03100000 && !defined(Py_GIL_DISABLED)
     #define HUB_SMALL_CHUNKS 1
     #else
     #define HUB_SMALL_CHUNKS 0

@@ -1,5 +1,6 @@
 """Calls that need not wait, made again and again, let others run."""
 
+import contextlib
 import errno
 import os
 import select
@@ -138,6 +139,13 @@ def test_who_is_killed_before_a_poll_loses_no_edge(pair):
     assert len(found) == len(written) > 1
 
 
+def drained(client):
+    """Read until the other end is closed. From OpenSSL 3.6 on that can be a BrokenPipeError, as natively."""
+    with contextlib.suppress(BrokenPipeError):
+        while client.recv(65536):
+            pass
+
+
 def test_tls_lets_others_run(pair, server_context, client_context):
     left, right = pair
     job = spawn(server_context.wrap_socket, left, server_side=True)
@@ -146,7 +154,7 @@ def test_tls_lets_others_run(pair, server_context, client_context):
         client.sendall(b"x" * 16_000)
         reader.get()
         run_beside(lambda: server.recv(1), 15_000)
-        drain = spawn(lambda: [None for _ in iter(lambda: client.recv(65536), b"")])
+        drain = spawn(drained, client)
         run_beside(lambda: server.send(b"x"))
         server.close()
         drain.get()

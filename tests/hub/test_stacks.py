@@ -10,8 +10,8 @@ from greenio import joinall, killall, sleep, spawn
 needs_chunks = pytest.mark.skipif(sys.version_info < (3, 11), reason="CPython 3.10 has no data-stack chunks")
 is_on = stacks.statistics()["limit"] > 0
 needs_small = pytest.mark.skipif(
-    not (is_on and (3, 11) <= sys.version_info < (3, 14)),
-    reason="small blocks are for CPython 3.11 to 3.13, and off with HUB_STACK_CACHE=0",
+    not (is_on and (3, 11) <= sys.version_info < (3, 16)),
+    reason="small blocks are for CPython 3.11 to 3.15, and off with HUB_STACK_CACHE=0",
 )
 
 

@@ -57,4 +57,5 @@ def main():
     ticking.kill()
 
 
-main()
+if __name__ == "__main__":  # a process that is spawned imports this file
+    main()
