@@ -2,7 +2,7 @@
 
 import os
 
-from greenio import sleep, spawn
+from greenio import get_hub, sleep, spawn
 
 
 def child(code=0, after=lambda: sleep(0.01), end=None):
@@ -24,5 +24,6 @@ def _shell(command, after):
     arguments = ["sh", "-c", f"read line; {command}"]
     pid = os.posix_spawn("/bin/sh", arguments, {"PATH": "/usr/bin:/bin"}, file_actions=actions)
     os.close(reader)
-    spawn(lambda: (after(), os.close(writer)))
+    # The hub closes it, in C: no greenlet is there for a signal's handler to run in, however soon the signal comes.
+    spawn(lambda: (after(), get_hub().run_callback(os.close, writer)))
     return pid
