@@ -57,6 +57,7 @@ class Run:
                     self.failures.append((seed, kind))
                     print(f"seed {seed}: {kind}\n{indented(output, self.options.lines)}", flush=True)
                     if self.options.logs:
+                        Path(self.options.logs).mkdir(parents=True, exist_ok=True)
                         Path(self.options.logs, f"{seed}.txt").write_text(f"{kind}\n{output}")
 
     def run_one(self, seed):
