@@ -29,7 +29,9 @@ class IdentRegistry:
 
     def give(self, ident: int, push: Callable[[list[int], int], None] = heapq.heappush) -> None:
         """The number is no longer in use."""
-        push(self.free, ident)
+        free = getattr(self, "free", None)
+        if free is not None:  # the collector may have cleared the registry, with its hub, before the greenlet
+            push(free, ident)
 
 
 def ident_registry(hub: Hub) -> IdentRegistry:

@@ -760,3 +760,11 @@ def test_a_generator_of_a_killed_greenlet_ends_in_its_context():
     sleep(0)
     greenlet.kill()
     assert ends == [True] and isinstance(greenlet.value, GreenletExit) and greenlet.value.__traceback__ is None
+
+
+def test_a_number_goes_back_to_a_registry_that_the_collector_has_cleared():
+    assert Greenlet().minimal_ident >= 0
+    registry = type(get_hub().ident_registry)()
+    number = registry.take()
+    registry.__dict__.clear()  # as the collector does to what goes with a hub
+    registry.give(number)
