@@ -49,7 +49,8 @@ def describe(error):
 
 def until_tick():
     """Seconds until the next beat."""
-    return tick - time.monotonic() % tick
+    length = tick  # once: another thread may change it meanwhile
+    return length - time.monotonic() % length
 
 
 def seconds(value):
