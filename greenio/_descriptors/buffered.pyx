@@ -27,11 +27,8 @@ cdef int take_holding(RLock lock, args) except -1:
     """Take a lock; nobody can resize the buffers among the arguments while it is waited for."""
     if lock.take(False, None):
         return 0
-    held = Held(args)
-    try:
+    with Held(args):
         lock.take(True, None)
-    finally:
-        held.release()
     return 0
 
 

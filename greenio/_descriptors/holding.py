@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from typing_extensions import Self
+
 __all__ = ["Held"]
 
 
 class Held:
-    """Holds the buffers among arguments, and in lists among them, until `release()` (internal).
+    """Holds the buffers among arguments, and in lists among them, until `release()` or the end of a `with` (internal).
 
     args: the arguments (tuple) for the next tries; their lists are copies, which nobody changes.
     """
@@ -39,6 +41,12 @@ class Held:
             return each
         held = [self._hold(inside) for inside in each]
         return tuple(held) if isinstance(each, tuple) else held
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """Let the buffers go."""

@@ -190,12 +190,9 @@ cdef class Engine:
         if not self.writing.take(False, None):
             if endpoint.seconds == 0:
                 raise SSLWantWriteError(SSL_ERROR_WANT_WRITE, "another greenlet is writing")
-            held = Held((data,))
-            try:
+            with Held((data,)):
                 if not self.writing.take(True, None if endpoint.seconds < 0 else endpoint.seconds):
                     raise TimeoutError("The write operation timed out")
-            finally:
-                held.release()
         self.others += 1
         return 0
 

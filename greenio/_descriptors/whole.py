@@ -37,14 +37,11 @@ def recvfrom_into(
     endpoint: Endpoint, receive: Callable[..., Any], buffer: Buffer, nbytes: int, flags: int
 ) -> tuple[int, Any]:
     """As socket.recvfrom_into(), which ``receive()`` is like. Switches while not all is there."""
-    held = Held([buffer])
-    try:
+    with Held([buffer]):
         _wait_for_peek(endpoint, [buffer], flags, nbytes)
         first = receive(buffer, nbytes, flags)
         with memoryview(buffer) as view, view.cast("B") as whole, whole[: nbytes or None] as wanted:
             return _all_of(endpoint, lambda rest: receive(rest[0], 0, flags), [wanted], first, flags)
-    finally:
-        held.release()
 
 
 def recvmsg(
@@ -60,14 +57,11 @@ def recvmsg_into(
     endpoint: Endpoint, receive: Callable[..., Any], buffers: Sequence[Buffer], ancbufsize: int, flags: int
 ) -> tuple[int, list[Any], int, Any]:
     """As socket.recvmsg_into(), which ``receive()`` is like. Switches while not all is there."""
-    held = Held([buffers])
-    try:
+    with Held([buffers]) as held:
         (buffers,) = held.args
         _wait_for_peek(endpoint, buffers, flags)
         first = receive(buffers, ancbufsize, flags)
         return _all_of(endpoint, lambda rest: receive(rest, ancbufsize, flags), buffers, first, flags)
-    finally:
-        held.release()
 
 
 def _wait_for_peek(endpoint, buffers, flags, nbytes=0):
