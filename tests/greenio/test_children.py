@@ -6,6 +6,7 @@ import threading
 from contextlib import suppress
 
 import pytest
+from misuse import raise_alike
 from processes import child
 from waiting import until, until_waiting
 
@@ -142,11 +143,7 @@ def test_waiting_needs_no_pidfd(monkeypatch, ticks):
     ],
 )  # fmt: skip
 def test_misuse_is_told_as_by_the_standard_library(name, arguments):
-    with pytest.raises(Exception) as expected:
-        getattr(standard, name)(*arguments)
-    with pytest.raises(type(expected.value)) as caught:
-        getattr(os, name)(*arguments)
-    assert getattr(caught.value, "errno", None) == getattr(expected.value, "errno", None)
+    raise_alike(getattr(standard, name), getattr(os, name), arguments)
 
 
 # --- whose status it is ---------------------------------------------------------------------------------------------

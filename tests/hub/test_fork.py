@@ -159,7 +159,6 @@ def test_hooks_of_the_program_use_the_library_in_the_child(run_script, registere
     assert run_script("hooks_of_forks.py", registered) == "hook\nended with 0\n"
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
 def test_in_the_last_steps_of_a_thread(monkeypatch):
     """When its hub is being destroyed, what holds the hub in the thread's local data is gone already."""
     statuses, unraisable = [], []
