@@ -180,29 +180,60 @@ def by_number(pid):
     return os.waitpid(pid, 0)
 
 
-def test_a_handler_that_reaps_gets_nothing_that_is_waited_for(reaper):
+@pytest.fixture
+def gate(tmp_path):
+    """Commands that end when they may: not before somebody waits, as whoever is first gets the status natively too."""
+
+    class Gate:
+        path = tmp_path / "open"
+
+        def command(self, status):
+            return f"until [ -e {self.path} ]; do sleep 0.01; done; exit {status}"
+
+        def open_for(self, *jobs):
+            until_waiting(*jobs)
+            self.path.touch()
+            results = [job.get() for job in jobs]
+            self.path.unlink()
+            return results
+
+    return Gate()
+
+
+def test_a_handler_that_reaps_gets_nothing_that_is_waited_for(reaper, gate):
     assert os.system("exit 3") == 3 << 8
-    assert [subprocess.call(["sh", "-c", f"sleep 0.01; exit {code}"]) for code in (4, 5)] == [4, 5]
-    assert os.popen("sleep 0.01; exit 6").close() == 6 << 8
-    pid = child(7)
-    assert os.waitpid(pid, 0) == (pid, 7 << 8)
-    pid = child(8)
-    assert os.waitid(standard.P_PID, pid, standard.WEXITED).si_status == 8
+    for code in (4, 5):
+        assert gate.open_for(spawn(subprocess.call, gate.command(code), shell=True)) == [code]
+    assert gate.open_for(spawn(os.popen(gate.command(6)).close)) == [6 << 8]
+    may_end = Event()
+    pid = child(7, after=may_end.wait)
+    waiting = spawn(os.waitpid, pid, 0)
+    until_waiting(waiting)
+    may_end.set()
+    assert waiting.get() == (pid, 7 << 8)
+    may_end.clear()
+    pid = child(8, after=may_end.wait)
+    waiting = spawn(os.waitid, standard.P_PID, pid, standard.WEXITED)
+    until_waiting(waiting)
+    may_end.set()
+    assert waiting.get().si_status == 8
     assert reaper == []
 
 
-def test_a_handler_that_reaps_beside_greenlets(reaper):
-    jobs = [spawn(os.system, f"sleep 0.01; exit {code}") for code in range(5)]
-    processes = [spawn(subprocess.call, ["sh", "-c", f"sleep 0.01; exit {code}"]) for code in range(5)]
-    assert [job.get() for job in jobs] == [code << 8 for code in range(5)]
-    assert [job.get() for job in processes] == list(range(5)) and reaper == []
+def test_a_handler_that_reaps_beside_greenlets(reaper, gate):
+    jobs = [spawn(os.system, gate.command(code)) for code in range(5)]
+    processes = [spawn(subprocess.call, gate.command(code), shell=True) for code in range(5)]
+    assert gate.open_for(*jobs, *processes) == [code << 8 for code in range(5)] + list(range(5))
+    assert reaper == []
 
 
-def test_a_handler_that_reaps_beside_a_thread(reaper):
+def test_a_handler_that_reaps_beside_a_thread(reaper, gate):
     codes = []
-    thread = threading.Thread(target=lambda: codes.append(subprocess.call(["sh", "-c", "sleep 0.05; exit 4"])))
+    thread = threading.Thread(target=lambda: codes.append(subprocess.call(gate.command(4), shell=True)))
     with children.ByNumber():  # the main thread has seen to the handler
         thread.start()
+        until(lambda: children._by_number)
+        gate.path.touch()
         until(lambda: not thread.is_alive())
     thread.join()
     assert codes == [4] and reaper == []
