@@ -137,6 +137,7 @@ cdef struct wait_t:
     PyObject *greenlet     # owned while holds > 0, else borrowed (a parked greenlet's stack owns the wait): see rule 4
     int holds              # how many wakers hold it
     alarm_t *alarm         # the alarm that decided it, or NULL
+    bint carried_again     # whether it has stood in the ready queue itself after that alarm
     link_t link            # its place in one fifo
     link_t *granted_by     # the place in a line at which something was handed over to it, or NULL
     wait_t *next_granted   # used while a whole line is being woken

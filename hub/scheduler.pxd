@@ -36,6 +36,8 @@ cdef class Scheduler(WaitingHub):
         self, watch_t *watch, unsigned int generation, int events, uint64_t due, deadline_t *deadline, object what
     ) except -1
     cdef int wait_descriptor_late(self, int fd, int events, uint64_t due) except -1
+    cdef void carry_again(self, wait_t *below) noexcept
+    cdef void yield_again(self, wait_t *above) noexcept
     cdef int set_pending(self, slot_t *slot) noexcept
     cdef int set_invalid_switch(self, Wait wait) noexcept
     cdef int tell(self, bint returned) noexcept

@@ -161,16 +161,40 @@ cdef class Scheduler(WaitingHub):
         w.parked = False
         w.slot.current = below
         wait_move(w, WAIT_OVER)
-        if w.alarm != NULL:
-            if w.alarm.wait is w:
-                w.alarm.wait = NULL  # it is still in the ready queue
-        elif w.node.carried:
+        if below != NULL:
+            self.carry_again(below)
+        elif w.slot.yielding:
+            self.yield_again(w)
+        if w.alarm != NULL and w.alarm.wait is w:
+            w.alarm.wait = NULL  # it is still in the ready queue
+        if w.node.carried and (w.alarm == NULL or w.carried_again):
             wait_release(w)  # the ready queue's hold
         if result == 1:
             return 0
         if result == 0:
             self.set_invalid_switch(wait)
         return -1
+
+    cdef void carry_again(self, wait_t *below) noexcept:
+        """A finalizer ends that parked while its greenlet switched away on `below`.
+
+        If that was carried out meanwhile, it is put into the ready queue once more: the switch away goes on now, and
+        nobody would switch back.
+        """
+        if not below.node.carried:
+            return
+        below.node.carried = False
+        if below.alarm != NULL and not below.carried_again:
+            wait_hold(below)  # the alarm stood in the queue for it, and held nothing
+            below.carried_again = True
+        ready_push_front(&self.loop.core.ready, &below.node)
+
+    cdef void yield_again(self, wait_t *above) noexcept:
+        """The same, if the greenlet switched away to let others run once."""
+        cdef node_t *below = &(<HubGreenlet> above.greenlet).start_node
+        if below.carried:
+            below.carried = False
+            ready_push_front(&self.loop.core.ready, below)
 
     cdef int set_pending(self, slot_t *slot) noexcept:
         exception = take_pending(slot)
@@ -248,9 +272,11 @@ cdef class Scheduler(WaitingHub):
         if current == NULL:
             return self.yield_nowhere()
         Py_DECREF(<object> current)  # it is running: somebody else owns it
-        if not isinstance(<object> current, HubGreenlet) or self.restricted or (<HubGreenlet> current).slot.yielding:
+        if not isinstance(<object> current, HubGreenlet) or self.restricted:
             return self.yield_by_wait(what)
         greenlet = <HubGreenlet> current
+        if greenlet.slot.yielding or greenlet.slot.current != NULL:
+            return self.yield_by_wait(what)  # a finalizer, while this greenlet switches away
         if greenlet.slot.pending != NULL and has_pending(&greenlet.slot):
             raise take_pending(&greenlet.slot)
         greenlet.slot.yielding = True

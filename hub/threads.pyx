@@ -87,12 +87,22 @@ def forget_dummy():
 def make_hub():
     """Make the hub of the current thread (internal)."""
     hub = hub_class()
+    if get_hub_if_exists() is not None:
+        end_unused(hub)  # a finalizer that ran meanwhile needed a hub, and has made the thread's
+        return
     locals_of_thread.guard = HubGuard(hub)
     set_hub_of_thread(hub)
     hubs[id(hub)] = hub
     if exiting:
         keep_to_the_end(hub)
     return hub
+
+
+cdef int end_unused(Scheduler hub) except -1:
+    """Nobody has seen this hub, and nobody will use it."""
+    hub.destroying = hub.destroyed = True
+    hub.loop.close()
+    return 0
 
 
 cdef int keep_to_the_end(Scheduler hub) except -1:

@@ -362,3 +362,18 @@ class TestLoopExit:
 
 def caught_name():
     return "it_tells_who_waits_for_what_where_and_who_spawned_it"
+
+
+# --- in the middle of a switch --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "result_of_a_greenlet", "result_while_others_run_once", "let_others_run_once", "a_sleep", "a_lock", "a_timeout",
+        "twice", "a_hub_while_a_hub_is_made",
+    ],
+)  # fmt: skip
+def test_a_finalizer_that_waits_while_its_greenlet_switches_away(run_script, what):
+    """What the greenlet waits for may come meanwhile."""
+    assert run_script("finalizers_in_switches.py", what) == "done\n"
