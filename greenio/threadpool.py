@@ -388,6 +388,11 @@ def count_threads() -> int:
     return len(_pool_threads)
 
 
+def living_pools() -> list[ThreadPool]:
+    """The pools of the process: a list of ThreadPool."""
+    return list(_pools)
+
+
 def _after_fork_in_child():
     global _forks
     _forks += 1

@@ -8,11 +8,11 @@ from greenlet import getcurrent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
     from typing import Any
 
-__all__ = ["called_on_hub", "format_waits", "safely", "where"]
+__all__ = ["called_on_hub", "format_wait", "format_waits", "safely", "where"]
 
 # Where a greenlet waits is a line of the program, not of the library that waits for it.
 _OWN_PACKAGES = ("hub", "greenio")
@@ -52,11 +52,12 @@ def format_waits(hub: Any) -> str:
     if not waits:
         return "No greenlet of this hub waits."
     lines = [f"{len(waits)} greenlet{'s wait' if len(waits) > 1 else ' waits'}:"]
-    lines += [line for wait in waits for line in _paragraph(hub, wait)]
+    lines += [line for wait in waits for line in format_wait(hub, wait)]
     return "\n".join(lines)
 
 
-def _paragraph(hub, wait):
+def format_wait(hub: Any, wait: Any) -> Iterator[str]:
+    """The lines (str) of such a paragraph: of one wait on `hub`."""
     greenlet = wait.greenlet
     if greenlet is None:
         return

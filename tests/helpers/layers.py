@@ -63,6 +63,7 @@ GREENIO = [
         "_patched.home", "_patched.frames", "_patched.running_loop", "thread", "threading", "_patched.multiprocessing",
         "events",
     ]),
+    ("what tests need of a program", ["_testing.leftovers", "_testing.limits", "testing", "_testing.plugin"]),
     ("the names at the top of the package", [""]),
     ("other packages, and patching: nothing else imports them", [
         "contrib", "contrib.debugpy", "contrib.kombu", "contrib.psycopg", "contrib.psycopg2", "contrib.pycares",

@@ -1,0 +1,1 @@
+"""What `greenio.testing` and the pytest plugin are made of (internal)."""

@@ -1,0 +1,479 @@
+"""greenio.testing and the pytest plugin: limits of time, and what is left behind."""
+
+import contextlib
+import os
+import threading
+import time
+from textwrap import dedent
+
+import pytest
+from greenlet import getcurrent
+from hub import get_hub
+from waiting import in_thread, until_waiting
+
+from greenio import Timeout, sleep, spawn
+from greenio.socket import socketpair
+from greenio.testing import LeftBehind, TimeLimit, TimeLimitExceeded, nothing_left_behind
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def session(pytester):
+    """Run a file of tests in a fresh process, with these options of the plugin; return pytester's result."""
+
+    def run(tests, *options, conftest=""):
+        # What the tests call is quick, but for the 10 seconds that a signal has to be handled.
+        pytester.makeconftest("import greenio._testing.limits as limits\nlimits.GRACE = 0.5\n" + dedent(conftest))
+        return run_plain(tests, *options)
+
+    def run_plain(tests, *options):
+        pytester.makepyfile(dedent(tests))
+        plugins = ("-p", "pytest_greenio", "-p", "no:hypothesispytest", "-p", "no:cacheprovider")
+        return pytester.runpytest_subprocess(*plugins, *options, timeout=60)
+
+    run.plain = run_plain
+    return run
+
+
+# --- leftovers, as a block --------------------------------------------------------------------------------------
+
+
+def test_a_block_that_leaves_nothing_passes():
+    with nothing_left_behind():
+        spawn(sleep, 0.001).join()
+        first, second = socketpair()
+        first.close(), second.close()
+        with Timeout(10), get_hub().loop.timer(10):
+            in_thread(sleep, 0)
+
+
+def test_what_ends_by_itself_does_not_count():
+    with nothing_left_behind():
+        spawn(sleep, 0.01)
+        threading.Thread(target=time.sleep, args=(0.01,)).start()
+
+
+def test_a_greenlet_is_named_with_its_place():
+    with pytest.raises(LeftBehind, match=r"waits on sleep\(\)\n.*\n +spawned at .*:\d+ in test_a_greenlet_is_named"):
+        with nothing_left_behind():
+            job = spawn(sleep, 1000)
+    job.kill()
+
+
+def test_a_greenlet_that_is_always_ready_is_named():
+    def work():
+        while True:
+            sleep(0)
+
+    with pytest.raises(LeftBehind, match=r"ready to run, 1 more than before\n.*\n +spawned at .*test_testing.py"):
+        with nothing_left_behind():
+            job = spawn(work)
+    job.kill()
+
+
+def test_a_greenlet_of_one_that_was_there_does_not_count():
+    def serve():
+        sleep(0.001)
+        handlers.append(spawn(sleep, 1000))
+        sleep(1000)
+
+    handlers = []
+    server = spawn(serve)
+    until_waiting(server)
+    with nothing_left_behind():
+        until_waiting(*handlers or [server])
+        sleep(0.01)
+    for each in (server, *handlers):
+        each.kill()
+
+
+def test_a_timeout_is_named():
+    with pytest.raises(LeftBehind, match="Timeouts that run.*\n.*<Timeout at .* seconds=1000"):
+        with nothing_left_behind():
+            timeout = Timeout.start_new(1000)
+    timeout.cancel()
+
+
+def test_a_handle_is_named():
+    with pytest.raises(LeftBehind, match="handles of the loop, 1 more than before.*\n.*<timer watcher .* stopped>"):
+        with nothing_left_behind():
+            watcher = get_hub().loop.timer(1000)
+    watcher.close()
+
+
+def test_a_thread_is_named():
+    release = threading.Event()
+    with pytest.raises(LeftBehind, match=r"threads:\n +<Thread\(the sleeper, started"):
+        with nothing_left_behind():
+            thread = threading.Thread(target=release.wait, name="the sleeper")
+            thread.start()
+    release.set()
+    thread.join()
+
+
+def test_the_threads_of_a_pool_are_named(threadpool):
+    from greenio.threadpool import ThreadPool
+
+    with pytest.raises(LeftBehind, match=r"threads:\n +those of <ThreadPool at"):
+        with nothing_left_behind():
+            threadpool.apply(int)  # the hub's own: it stays
+            pool = ThreadPool(1)
+            pool.apply(int)
+    pool.kill()
+
+
+def test_a_descriptor_is_named_with_its_owner():
+    with pytest.raises(LeftBehind, match=r"descriptors:\n +\d+: socket:\[\d+\]\n +of <greenio.socket.socket fd="):
+        with nothing_left_behind():
+            pair = socketpair()
+    for each in pair:
+        each.close()
+
+
+def test_only_what_is_asked_for_counts():
+    with nothing_left_behind("threads", "descriptors"):
+        job = spawn(sleep, 1000)
+        until_waiting(job)
+    job.kill()
+    with pytest.raises(ValueError, match="'greenlet' is no kind of leftovers; there are: hub, greenlets, "):
+        with nothing_left_behind("greenlet"):
+            pass
+
+
+def test_the_error_of_a_block_comes_first():
+    with pytest.raises(ZeroDivisionError):
+        with nothing_left_behind():
+            job = spawn(sleep, 1000)
+            1 / 0  # noqa: B018
+    job.kill()
+
+
+# --- limits, as a block -----------------------------------------------------------------------------------------
+
+
+def test_a_limit_that_is_not_passed_is_not_noticed():
+    with TimeLimit(60) as limit:
+        sleep(0.001)
+    assert not limit.expired
+
+
+def test_a_limit_ends_a_wait_and_tells_of_the_stacks():
+    def somebody_else():
+        sleep(1000)
+
+    job = spawn(somebody_else)
+    with pytest.raises(TimeLimitExceeded, match="^the block took longer than 0.05 seconds$") as caught:
+        with TimeLimit(0.05):
+            sleep(1000)
+    assert "somebody_else" in caught.value.stacks and "test_a_limit_ends_a_wait" in caught.value.stacks
+    job.kill()
+
+
+def test_a_limit_ends_a_computation():
+    with pytest.raises(TimeLimitExceeded):
+        with TimeLimit(0.05):
+            while True:
+                pass
+
+
+def test_a_limit_ends_a_call_that_blocks_the_thread():
+    with pytest.raises(TimeLimitExceeded):
+        with TimeLimit(0.05):
+            time.sleep(1000)
+
+
+def test_a_limit_ends_a_computation_in_another_greenlet(quiet):
+    def compute():
+        while True:
+            pass
+
+    job = spawn(compute)
+    with pytest.raises(TimeLimitExceeded):
+        with TimeLimit(0.05):
+            job.join()
+    job.join()
+    assert isinstance(job.exception, TimeLimitExceeded)
+
+
+def test_a_limit_that_was_swallowed_is_raised_at_the_end():
+    with pytest.raises(TimeLimitExceeded):
+        with TimeLimit(0.05):
+            with contextlib.suppress(BaseException):
+                sleep(1000)
+
+
+def test_limits_may_be_nested():
+    with TimeLimit(60) as outer:
+        with pytest.raises(TimeLimitExceeded):
+            with TimeLimit(0.05, "the inner block"):
+                sleep(1000)
+    assert not outer.expired
+    with pytest.raises(TimeLimitExceeded, match="the outer block"):
+        with TimeLimit(0.05, "the outer block"):
+            with TimeLimit(60):
+                sleep(1000)
+
+
+def test_limits_are_for_the_main_thread():
+    def limit():
+        with TimeLimit(1):
+            pass
+
+    with pytest.raises(RuntimeError, match="in the main thread only"):
+        in_thread(limit)
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match="more than 0 seconds"):
+            TimeLimit(wrong)
+
+
+def test_a_limit_in_a_greenlet_is_raised_there():
+    def work():
+        with TimeLimit(0.05):
+            sleep(1000)
+
+    job = spawn(work)
+    job.reports_errors = False
+    with pytest.raises(TimeLimitExceeded):
+        job.get()
+    assert getcurrent().parent is None
+
+
+def test_a_limit_leaves_no_handler_behind():
+    import signal
+
+    before = {number: signal.getsignal(number) for number in range(signal.SIGRTMIN, signal.SIGRTMAX + 1)}
+    with TimeLimit(60):
+        assert {number: signal.getsignal(number) for number in before} != before
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_a_forked_child_is_not_limited(tmp_path):
+    with TimeLimit(60):
+        pid = os.fork()
+        if pid == 0:
+            with TimeLimit(60):
+                os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
+
+# --- the plugin -------------------------------------------------------------------------------------------------
+
+
+def test_nothing_happens_unless_it_is_asked_for(session):
+    result = session.plain("""
+        import sys, threading
+
+        def test_nothing():
+            assert not {"greenio", "hub"} & sys.modules.keys()
+            assert threading.active_count() == 1
+
+        def test_leak():
+            global file
+            file = open("/dev/null")
+        """)
+    result.assert_outcomes(passed=2)
+
+
+def test_what_a_test_leaves_behind_is_its_error(session):
+    result = session(
+        """
+        import threading, unittest
+        import pytest
+        from greenio import sleep, spawn
+        from greenio.event import Event
+
+        kept = []
+
+        def test_clean():
+            spawn(sleep, 0.001)
+
+        def test_greenlet():
+            kept.append(spawn(Event().wait, 1000))
+
+        def test_thread():
+            threading.Thread(target=threading.Event().wait, daemon=True, name="forgotten").start()
+
+        class TestCase(unittest.TestCase):
+            def test_case(self):
+                kept.append(open("/dev/null"))
+
+        def test_fails_first():
+            kept.append(spawn(Event().wait, 1000))
+            assert False
+
+        def test_clean_again():
+            pass
+
+        @pytest.mark.greenio_leaves("greenlets")
+        def test_may():
+            kept.append(spawn(Event().wait, 1000))
+
+        @pytest.mark.greenio_leaves("greenlets")
+        def test_may_not():
+            kept.append(spawn(Event().wait, 1000))
+            kept.append(open("/dev/null"))
+
+        @pytest.mark.greenio_leaves
+        def test_may_all():
+            kept.append(spawn(Event().wait, 1000))
+            kept.append(open("/dev/null"))
+
+        @pytest.mark.greenio_leaves("sockets")
+        def test_wrong():
+            pass
+
+        @pytest.fixture(scope="module")
+        def server():
+            kept.append(open("/dev/null"))
+            job = spawn(Event().wait, 1000)
+            yield
+            job.kill()
+
+        @pytest.fixture
+        def client(server):
+            kept.append(open("/dev/null"))
+
+        def test_with_server(server):
+            pass
+
+        def test_with_client(client):
+            pass
+        """,
+        "--greenio-leaks",
+    )
+    result.assert_outcomes(passed=11, failed=1, errors=6)
+    result.stdout.fnmatch_lines([
+        "*ERROR at teardown of test_greenlet*", "*greenlets that wait:", "*spawned at *in test_greenlet",
+        "*ERROR at teardown of test_thread*", "*<Thread(forgotten*", "*started at *in test_thread",
+        "*ERROR at teardown of TestCase.test_case*", "descriptors:", "*: /dev/null", "*of <_io.TextIOWrapper*",
+        "*ERROR at teardown of test_may_not*",
+        "*ERROR at teardown of test_wrong*", "*'sockets' is no kind of leftovers*",
+        "*ERROR at teardown of test_with_client*",
+        "*FAILURES*", "*test_fails_first*", "*Captured left behind teardown*", "*in test_fails_first",
+    ])  # fmt: skip
+
+
+def test_leftovers_of_patched_programs_and_of_coroutines(session):
+    result = session(
+        """
+        import asyncio, threading, time
+
+        kept = []
+
+        def test_thread():
+            threading.Thread(target=time.sleep, args=(1000,), daemon=True, name="forgotten").start()
+
+        async def test_coroutine():
+            await asyncio.sleep(0.001)
+
+        async def test_coroutine_that_leaves_something():
+            kept.append(open("/dev/null"))
+        """,
+        "--greenio-leaks",
+        conftest="""
+        from greenio import monkey
+        monkey.patch_all()
+        import asyncio, inspect
+
+        def pytest_pyfunc_call(pyfuncitem):
+            if inspect.iscoroutinefunction(pyfuncitem.obj):
+                asyncio.run(pyfuncitem.obj())
+                return True
+        """,
+    )
+    result.assert_outcomes(passed=3, errors=2)
+    result.stdout.fnmatch_lines([
+        "*ERROR at teardown of test_thread*", "*<Thread(forgotten*", "*started at *in test_thread",
+        "*ERROR at teardown of test_coroutine_that_leaves_something*", "*: /dev/null",
+    ])  # fmt: skip
+
+
+def test_tests_that_are_too_slow_fail_and_tell_of_the_stacks(session):
+    result = session(
+        """
+        import asyncio, time, unittest
+        import pytest
+        from greenio import sleep, spawn
+
+        def somebody():
+            sleep(1000)
+
+        def test_sleeps():
+            job = spawn(somebody)
+            try:
+                sleep(1000)
+            finally:
+                job.kill()
+
+        def test_blocks():
+            time.sleep(1000)
+
+        class TestCase(unittest.TestCase):
+            def test_case(self):
+                sleep(1000)
+
+        @pytest.fixture
+        def slow():
+            sleep(1000)
+
+        def test_setup(slow):
+            pass
+
+        @pytest.fixture
+        def slow_to_end():
+            yield
+            sleep(1000)
+
+        def test_teardown(slow_to_end):
+            pass
+
+        @pytest.mark.greenio_timeout(None)
+        def test_unlimited():
+            sleep(0.15)
+
+        @pytest.mark.greenio_timeout("soon")
+        def test_wrong():
+            pass
+
+        def test_goes_on():
+            pass
+
+        def test_coroutine():
+            asyncio.run(asyncio.sleep(1000))
+        """,
+        "-o", "greenio_timeout=0.1", "--timeout=60",
+    )  # fmt: skip
+    result.assert_outcomes(passed=3, failed=4, errors=4)  # that of the wrong number at setup and at teardown
+    result.stdout.fnmatch_lines([
+        "*ERROR at setup of test_setup*", "*setup of *test_setup took longer than 0.1 seconds",
+        "*ERROR at teardown of test_teardown*", "*teardown of *test_teardown took longer than 0.1 seconds",
+        "*ERROR at setup of test_wrong*", "*test_wrong: greenio_timeout is a number of seconds, not 'soon'",
+        "*test_sleeps*", "*call of *test_sleeps took longer than 0.1 seconds",
+        "*Captured greenlets and threads call*", "*Spawned at:", "*in test_sleeps",
+        "*test_blocks*", "*TestCase.test_case*", "*test_coroutine*",
+    ])  # fmt: skip
+    result.stdout.fnmatch_lines(["*in somebody"])
+    result.stdout.no_fnmatch_line("*/_pytest/runner.py*")
+
+
+@pytest.mark.parametrize("library", ["CDLL", "PyDLL"])
+def test_a_call_into_c_that_cannot_be_ended_ends_the_process(session, library):
+    """PyDLL keeps the GIL."""
+    result = session(
+        f"""
+        import ctypes
+        import pytest
+
+        @pytest.mark.greenio_timeout(0.1)
+        def test_deadlock():
+            mutex = ctypes.create_string_buffer(128)
+            lock = ctypes.{library}(None).pthread_mutex_lock
+            lock(mutex)
+            lock(mutex)
+        """
+    )
+    assert result.ret == 1
+    result.stderr.fnmatch_lines(["*in test_deadlock"])
+    if library == "CDLL":
+        result.stderr.fnmatch_lines(["call of *test_deadlock took longer than 0.1 seconds, and cannot be ended"])
