@@ -1,4 +1,5 @@
-"""How a hub ends: destroy(), on the main greenlet of its thread; and how one waits until nothing is left to do.
+"""How a hub ends: Hub.destroy(), on the main greenlet of its thread. And Hub.join(), which waits until nothing is left
+to do.
 
 The end, step by step; the code has these numbers
     1. From now on nothing waits here: a greenlet that wants to gets its pending exception, or HubDestroyed. Otherwise
@@ -41,173 +42,159 @@ from hub.loop cimport Job
 from hub.ready cimport (
     NODE_ALARM, NODE_START, OUTCOME_TIMED_OUT, node_t, ready_pop, ready_push_front, ready_t, slot_t,
 )
-from hub.scheduler cimport is_current, resume_of
-from hub.signals cimport SignalledHub
+from hub.scheduler cimport Scheduler, is_current, resume_of
 from hub.threads cimport forget_hub
 from hub.thrown cimport alarm_cancel, take_pending
 from hub.waits cimport LAST_TRIES, ThrowJob, Wait
 
-__all__ = ["EndingHub"]
+__all__ = ["destroy", "join"]
 
 import_greenlet()
 
 
-cdef class EndingHub(SignalledHub):
-    """What of a hub concerns its end (internal base class)."""
+def join(Scheduler hub, timeout):
+    """What Hub.join() does (internal)."""
+    cdef Wait wait
+    cdef PyObject *current
+    hub.check_thread()
+    current = running_greenlet()
+    if current is not <PyObject *> hub.main:
+        raise BlockingSwitchOutError("hub.join() can be called from the main greenlet only")
+    if timeout is not None and seconds_of(timeout) < 0:
+        timeout = 0
+    wait = hub.new_wait("hub.join()")
+    hub.join_wait = wait
+    try:
+        return wait.park(timeout, False)
+    except TimeoutError:
+        if wait.c.outcome == OUTCOME_TIMED_OUT:
+            return False
+        raise
+    finally:
+        hub.join_wait = None
 
-    def join(self, timeout=None):
-        """Wait until nothing is left to do: no greenlet is ready, and no timer, socket or handle is waited for.
 
-        Main greenlet only. `timeout` in seconds, None for ever. Returns True when everything is done, False
-        when the timeout passed first.
-        """
-        cdef Wait wait
-        cdef PyObject *current
-        self.check_thread()
-        current = running_greenlet()
-        if current is not <PyObject *> self.main:
-            raise BlockingSwitchOutError("hub.join() can be called from the main greenlet only")
-        if timeout is not None and seconds_of(timeout) < 0:
-            timeout = 0
-        wait = self.new_wait("hub.join()")
-        self.join_wait = wait
-        try:
-            return wait.park(timeout, False)
-        except TimeoutError:
-            if wait.c.outcome == OUTCOME_TIMED_OUT:
-                return False
-            raise
-        finally:
-            self.join_wait = None
+def destroy(Scheduler hub):
+    """What Hub.destroy() does (internal)."""
+    cdef PyObject *current
+    cdef list given_up = []
+    if hub.destroyed:
+        return
+    hub.check_thread()
+    current = running_greenlet()
+    if current is not <PyObject *> hub.main:
+        raise BlockingSwitchOutError("hub.destroy() can be called from the main greenlet only")
+    if hub.loop.core.running:
+        raise BlockingSwitchOutError("hub.destroy() cannot be called from a callback of the loop")
+    if hub.destroying:
+        return  # in a callback of the end itself
+    # 1. Nothing can be waited for.
+    hub.destroying = True
+    hub.restricted += 1
+    hub.unfinished = []
+    end_all(hub, given_up)
+    # 8. What greenlets may have used until now.
+    try:
+        hub.on_destroy()
+    except BaseException as error:
+        hub.report(hub, error)
+    end_all(hub, given_up)
+    # 9. What others ask for is refused from now on, and done if it was asked for before.
+    hub.destroyed = True
+    hub.unfinished = None
+    hub.inbox_job.run()
+    carry_out(hub)
+    # 10. No loop, and no hub.
+    hub.loop_ends()
+    hub.loop.close()
+    if is_current(hub):
+        forget_hub()
+    # 11. What may raise.
+    try:
+        raise_pending(hub)
+    finally:
+        if given_up:
+            warn_of(given_up)
 
-    def destroy(self, destroy_loop=None):
-        """End every greenlet of this hub with HubDestroyed, close the loop, and forget the hub.
 
-        Those that have not begun never will. One that catches HubDestroyed again and again is given up, with a
-        RuntimeWarning. The next get_hub() of the thread makes a new hub. Call it from the main greenlet of the hub's
-        thread, when the thread is done; it is called by itself when a thread ends. Calling it again does nothing.
-        `destroy_loop` is accepted for compatibility: the loop always goes with its hub.
-        Raises BlockingSwitchOutError anywhere else, and what was thrown at the main greenlet and not raised there yet.
-        Switches to the greenlets that it ends.
-        """
-        cdef PyObject *current
-        cdef list given_up = []
-        if self.destroyed:
-            return
-        self.check_thread()
-        current = running_greenlet()
-        if current is not <PyObject *> self.main:
-            raise BlockingSwitchOutError("hub.destroy() can be called from the main greenlet only")
-        if self.loop.core.running:
-            raise BlockingSwitchOutError("hub.destroy() cannot be called from a callback of the loop")
-        if self.destroying:
-            return  # in a callback of the end itself
-        # 1. Nothing can be waited for.
-        self.destroying = True
-        self.restricted += 1
-        self.unfinished = []
-        self.end_all(given_up)
-        # 8. What greenlets may have used until now.
-        try:
-            self.on_destroy()
-        except BaseException as error:
-            self.report(self, error)
-        self.end_all(given_up)
-        # 9. What others ask for is refused from now on, and done if it was asked for before.
-        self.destroyed = True
-        self.unfinished = None
-        self.inbox_job.run()
-        self.carry_out()
-        # 10. No loop, and no hub.
-        self.loop_ends()
-        self.loop.close()
-        if is_current(self):
-            forget_hub()
-        # 11. What may raise.
-        try:
-            self.raise_pending()
-        finally:
-            if given_up:
-                warn_of(given_up)
+cdef object the_end(Scheduler hub):
+    return HubDestroyed(f"{hub!r} is being destroyed")
 
-    def on_destroy(self):
-        """What else ends with the hub, when its greenlets have, and before its loop does (internal)."""
 
-    cdef object the_end(self):
-        return HubDestroyed(f"{self!r} is being destroyed")
+cdef int end_all(Scheduler hub, list given_up) except -1:
+    """Let everything that is left come to its end. Greenlets that do not end are added to `given_up`."""
+    cdef int _
+    for _ in range(LAST_TRIES):
+        # 2. What other threads have asked for.
+        if hub.inbox:
+            hub.inbox_job.run()
+        # 3. Greenlets that a timer would start.
+        for greenlet in list(hub.to_start_later or ()):
+            (<HubGreenlet> greenlet).end_unstarted(the_end(hub))
+        # 4. Greenlets that wait.
+        for parked in hub.parked_waits():
+            (<Wait> parked).throw_with(the_end(hub))
+        # 5. What is ready.
+        carry_out(hub)
+        # 6. Greenlets that waited again and again.
+        while hub.unfinished:
+            greenlet = hub.unfinished.pop()
+            given_up.append(greenlet)
+            if isinstance(greenlet, HubGreenlet):
+                (<HubGreenlet> greenlet).end_unfinished(the_end(hub))
+        # 7. Until nobody is left.
+        if hub.loop.core.ready.head == NULL and not hub.inbox and hub.parked == NULL:
+            break
+    return 0
 
-    cdef int end_all(self, list given_up) except -1:
-        """Let everything that is left come to its end. Greenlets that do not end are added to `given_up`."""
-        cdef int _
-        for _ in range(LAST_TRIES):
-            # 2. What other threads have asked for.
-            if self.inbox:
-                self.inbox_job.run()
-            # 3. Greenlets that a timer would start.
-            for greenlet in list(self.to_start_later or ()):
-                (<HubGreenlet> greenlet).end_unstarted(self.the_end())
-            # 4. Greenlets that wait.
-            for parked in self.parked_waits():
-                (<Wait> parked).throw_with(self.the_end())
-            # 5. What is ready.
-            self.carry_out()
-            # 6. Greenlets that waited again and again.
-            while self.unfinished:
-                greenlet = self.unfinished.pop()
-                given_up.append(greenlet)
-                if isinstance(greenlet, HubGreenlet):
-                    (<HubGreenlet> greenlet).end_unfinished(self.the_end())
-            # 7. Until nobody is left.
-            if self.loop.core.ready.head == NULL and not self.inbox and self.parked == NULL:
-                break
-        return 0
 
-    cdef int carry_out(self) except -1:
-        """From the main greenlet, carry out what is ready at this moment."""
-        cdef ready_t *ready = &self.loop.core.ready
-        cdef long left = ready.length
-        cdef node_t *node
-        cdef PyObject *target
-        cdef PyObject *result
-        while left > 0:
-            left -= 1
-            node = ready_pop(ready)
-            if node == NULL:
-                break
-            if node.kind <= NODE_ALARM:
-                if resume_of(node, &target) == NULL:
-                    continue
-                result = hub_greenlet_switch(target)
-                # It comes back here when the greenlet ends or is given up: its parent, the hub, ends at once.
-                if result == NULL:
-                    self.hub_goes_on()
-                else:
-                    Py_DECREF(<object> result)
-            elif node.kind == NODE_START:
-                greenlet = <object> node.object
-                ready_push_front(ready, node)
-                (<HubGreenlet> greenlet).end_unstarted(self.the_end())
+cdef int carry_out(Scheduler hub) except -1:
+    """From the main greenlet, carry out what is ready at this moment."""
+    cdef ready_t *ready = &hub.loop.core.ready
+    cdef long left = ready.length
+    cdef node_t *node
+    cdef PyObject *target
+    cdef PyObject *result
+    while left > 0:
+        left -= 1
+        node = ready_pop(ready)
+        if node == NULL:
+            break
+        if node.kind <= NODE_ALARM:
+            if resume_of(node, &target) == NULL:
+                continue
+            result = hub_greenlet_switch(target)
+            # It comes back here when the greenlet ends or is given up: its parent, the hub, ends at once.
+            if result == NULL:
+                hub.hub_goes_on()
             else:
-                job = <object> node.object
-                if isinstance(job, (Callback, ThrowJob)) or job is self.inbox_job:  # not a watcher's
-                    try:
-                        (<Job> job).run()
-                    except BaseException as error:
-                        self.report(job, error)
-        return 0
+                Py_DECREF(<object> result)
+        elif node.kind == NODE_START:
+            greenlet = <object> node.object
+            ready_push_front(ready, node)
+            (<HubGreenlet> greenlet).end_unstarted(the_end(hub))
+        else:
+            job = <object> node.object
+            if isinstance(job, (Callback, ThrowJob)) or job is hub.inbox_job:  # not a watcher's
+                try:
+                    (<Job> job).run()
+                except BaseException as error:
+                    hub.report(job, error)
+    return 0
 
-    cdef int raise_pending(self) except -1:
-        """Raise what was to be raised in the main greenlet when it waited next: the last one, in the context of the
-        others."""
-        cdef slot_t *slot = &self.main_slot
-        while slot.pending != NULL and slot.pending.alarm != NULL:
-            alarm_cancel(slot.pending.alarm)
-        if slot.pending != NULL:
-            try:
-                raise take_pending(slot)
-            finally:
-                self.raise_pending()
-        return 0
+
+cdef int raise_pending(Scheduler hub) except -1:
+    """Raise what was to be raised in the main greenlet when it waited next: the last one, in the context of the
+    others."""
+    cdef slot_t *slot = &hub.main_slot
+    while slot.pending != NULL and slot.pending.alarm != NULL:
+        alarm_cancel(slot.pending.alarm)
+    if slot.pending != NULL:
+        try:
+            raise take_pending(slot)
+        finally:
+            raise_pending(hub)
+    return 0
 
 
 cdef int warn_of(list given_up) except -1:

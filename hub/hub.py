@@ -1,7 +1,8 @@
 """The hub: one per thread, the greenlet that everything else runs under.
 
 Its compiled parts stand in modules below, each a class that adds to the one before: `CallingHub`, `WaitingHub`,
-`Scheduler`, `SignalledHub`, `EndingHub`. This adds what is not hot: error handling, and gevent's names.
+`Scheduler`. What is not hot is added here: error handling, the end, and gevent's names. No class stands in between, as
+greenlet looks through all of them at each switch to the hub, for its own.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ import sys
 import traceback
 from itertools import count
 
-from hub import callbacks, signals, threads
+from hub import callbacks, ending, signals, threads
 from hub.current import get_hub, get_hub_if_exists, interpreter_ends
-from hub.ending import EndingHub
 from hub.errors import BlockingSwitchOutError, ConcurrentObjectUseError, HubDestroyed
 from hub.event_loop import EventLoop
 from hub.repeats import Repeats
 from hub.report import safely
-from hub.scheduler import sleep
+from hub.scheduler import Scheduler, sleep
 from hub.waits import Wait
 
 TYPE_CHECKING = False
@@ -41,7 +41,7 @@ def set_factory(name: str, factory: Callable[[Hub], Any]) -> None:
     _factories[name] = factory
 
 
-class Hub(EndingHub):
+class Hub(Scheduler):
     """The greenlet that runs the event loop of one thread, starts greenlets and runs callbacks.
 
     ``get_hub()`` returns the current thread's. It is never called or switched to directly by most programs.
@@ -97,6 +97,31 @@ class Hub(EndingHub):
                 raise HubDestroyed(f"the interpreter is shutting down: no {name} can be made")
             made = self.__dict__[f"_{name}"] = _factories[name](self)
         return made
+
+    # --- the end ---
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is left to do: no greenlet is ready, and no timer, socket or handle is waited for.
+
+        Main greenlet only. `timeout` in seconds, None for ever. Returns True when everything is done, False when the
+        timeout passed first. Switches. Raises BlockingSwitchOutError on any other greenlet, and InvalidThreadUseError
+        in another thread.
+        """
+        return ending.join(self, timeout)
+
+    def destroy(self, destroy_loop: Any = None) -> None:
+        """End every greenlet of this hub with HubDestroyed, close the loop, and forget the hub.
+
+        Greenlets that have not begun never will. One that catches HubDestroyed again and again is given up, with a
+        RuntimeWarning. The next get_hub() of the thread makes a new hub. A thread calls this by itself when it ends.
+        A program may call it on the main greenlet of the hub's thread. A second call does nothing. `destroy_loop` is
+        accepted for compatibility: the loop always goes with its hub.
+
+        Switches to the greenlets that it ends. Raises BlockingSwitchOutError on any other greenlet,
+        InvalidThreadUseError in another thread, and any exception that was thrown at the main greenlet and not raised
+        there yet.
+        """
+        ending.destroy(self)
 
     def on_destroy(self) -> None:
         """The hub is about to close its loop: its resolver, and the threads of its pool, end (internal)."""

@@ -34,7 +34,7 @@ from hub.scheduler cimport Scheduler, SignalHandling, existing_hub
 from hub.thrown cimport pend_exception
 from hub.waits cimport AT_EXIT, Wait
 
-__all__ = ["SignalledHub", "after_fork_in_child", "handle_signals"]
+__all__ = ["after_fork_in_child", "call_on_main", "handle_signals"]
 
 cdef extern from *:
     """
@@ -253,50 +253,45 @@ cdef bint put_off(int number) noexcept:
 hub_replace_int_handler(default_int_handler, put_off)
 
 
-# --- the hub's part ---------------------------------------------------------------------------------------------
+def call_on_main(Scheduler hub, function):
+    """Call ``function()`` on the main greenlet at once, in the middle of its wait: a signal handler (internal).
 
-cdef class SignalledHub(Scheduler):
-    """What a hub is to signal handlers (internal base class)."""
-
-    def call_on_main(self, function):
-        """Call ``function()`` on the main greenlet at once, in the middle of its wait: a signal handler (internal).
-
-        The current greenlet is held up, at any point of what it does, and goes on when the function has returned. If
-        the function waits, others run meanwhile. What it raises ends the main greenlet's wait, and that goes on first.
-        In the main greenlet, or if that does not wait, it is called right here.
-        """
-        cdef SignalJob job = <SignalJob?> self.signals
-        cdef wait_t *main = self.principal_wait()
-        cdef PyObject *current = running_greenlet()
-        cdef PyObject *switched
-        cdef Wait held_up
-        cdef int result
-        self.check_thread()
-        if (
-            current is <PyObject *> self.principal or main == NULL or not main.parked
-            or main is job.handled_in
-            or job.function is not None or self.restricted not in (0, AT_EXIT) or self.loop.core.running
-        ):
-            function()
-            return
-        job.function = function
-        self.signals_due = True
-        if current is <PyObject *> self:
-            job.held_up_hub = True
-            switched = hub_greenlet_switch(<PyObject *> self.principal)
-            job.held_up_hub = False
-            if switched == NULL:
-                hub_failed()
-            Py_DECREF(<object> switched)
-            return
-        held_up = self.new_wait("the signal handler that runs on the main greenlet")
-        wait_hold(&held_up.c)
-        wait_move(&held_up.c, WAIT_DECIDED)
-        held_up.c.outcome = OUTCOME_VALUE
-        ready_push_front(&self.loop.core.ready, &held_up.c.node)
-        self.switch_to = <PyObject *> self.principal
-        result = self.park(held_up)
-        self.deliver(held_up, result)
+    The current greenlet is held up, at any point of what it does, and goes on when the function has returned. If the
+    function waits, others run meanwhile. What it raises ends the main greenlet's wait, and that goes on first. In the
+    main greenlet, or if that does not wait, it is called right here.
+    """
+    cdef SignalJob job = <SignalJob?> hub.signals
+    cdef wait_t *main = hub.principal_wait()
+    cdef PyObject *current = running_greenlet()
+    cdef PyObject *switched
+    cdef Wait held_up
+    cdef int result
+    hub.check_thread()
+    if (
+        current is <PyObject *> hub.principal or main == NULL or not main.parked
+        or main is job.handled_in
+        or job.function is not None or hub.restricted not in (0, AT_EXIT) or hub.loop.core.running
+    ):
+        function()
+        return
+    job.function = function
+    hub.signals_due = True
+    if current is <PyObject *> hub:
+        job.held_up_hub = True
+        switched = hub_greenlet_switch(<PyObject *> hub.principal)
+        job.held_up_hub = False
+        if switched == NULL:
+            hub_failed()
+        Py_DECREF(<object> switched)
+        return
+    held_up = hub.new_wait("the signal handler that runs on the main greenlet")
+    wait_hold(&held_up.c)
+    wait_move(&held_up.c, WAIT_DECIDED)
+    held_up.c.outcome = OUTCOME_VALUE
+    ready_push_front(&hub.loop.core.ready, &held_up.c.node)
+    hub.switch_to = <PyObject *> hub.principal
+    result = hub.park(held_up)
+    hub.deliver(held_up, result)
 
 
 def after_fork_in_child(Scheduler hub):

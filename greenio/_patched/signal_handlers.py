@@ -17,6 +17,7 @@ from signal import signal as _set_signal
 from signal import valid_signals as _valid_signals
 
 from hub import get_hub_if_exists
+from hub.signals import call_on_main
 
 from greenio._patched.identity import in_thread
 
@@ -64,7 +65,7 @@ class _OnMain(_Wrapped):
         hub = get_hub_if_exists()
         if hub is None or hub.destroyed:
             return self.handler(signalnum, frame)
-        return hub.call_on_main(lambda: self.handler(signalnum, frame))
+        return call_on_main(hub, lambda: self.handler(signalnum, frame))
 
 
 def _belongs_on_main(handler):
