@@ -107,20 +107,17 @@ cdef class HookedContainer(Container):
 
     cdef int leave(self, ItemLines queue) except -1:
         """Serve the greenlets in the lines as far as possible, and give the turn up."""
-        if self.mutex is not None:
-            self.busy = False
-            return self.mutex.give()
-        try:
-            self.serve(queue)
-        finally:
-            self.busy = False
-        # Somebody may have come after the last look.
-        while self.has_work(queue) and self.enter(True):
+        while True:
             try:
-                self.serve(queue)
+                if self.mutex is None:  # its give() serves them
+                    self.serve(queue)
             finally:
                 self.busy = False
-        return 0
+                if self.mutex is not None:  # a hook may have asked for it just now
+                    self.mutex.give()
+            # Somebody may have come after the last look.
+            if self.mutex is not None or not self.has_work(queue) or not self.enter(True):
+                return 0
 
     cdef int refuse_below(self, ItemLines queue) except -1:
         if self.busy and self.busy_greenlet is running_greenlet():

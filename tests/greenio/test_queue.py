@@ -867,6 +867,21 @@ def test_a_subclass_uses_the_mutex_in_its_methods():
     assert getter.get() == 1 and made.get() == 2 and made.empty() and not made.mutex.locked()
 
 
+def test_a_subclass_asks_for_its_mutex_when_a_getter_is_served():
+    class Asking(Queue):
+        def _get(self):
+            assert self.mutex.locked()
+            return super()._get()
+
+    made = Asking()
+    getter = spawn(made.get)
+    sleep(0)
+    made.put(1)
+    assert getter.get() == 1 and not made.mutex.locked()
+    made.put_nowait(2)
+    assert made.get_nowait() == 2
+
+
 def test_the_mutex_between_threads():
     made, got = Queue(2), []
 
