@@ -14,6 +14,7 @@ import pytest
 from hub import LoopExit, get_hub
 from name_server import DEAF, REFUSED, SERVFAIL, SILENT, TRUNCATED, NameServer
 from places import SCRIPTS
+from processes import in_child
 from waiting import in_thread, until
 
 from greenio import Timeout, config, joinall, sleep, spawn
@@ -322,21 +323,13 @@ def test_a_fork_while_names_are_asked_for(server, which):
     job = spawn(gethostbyname, "slow.test")
     while not server.asked:
         sleep(0)
-    read_end, write_end = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            with NameServer({"slow.test": {"A": ["192.0.2.99"]}}) as own:
-                config.resolver_nameservers = own.address
-                os.write(write_end, gethostbyname("slow.test").encode())
-        except BaseException as error:
-            os.write(write_end, repr(error).encode())
-        finally:
-            os._exit(0)
-    os.close(write_end)
-    with open(read_end) as told:
-        assert told.read() == "192.0.2.99"
-    os.waitpid(pid, 0)
+
+    def ask():
+        with NameServer({"slow.test": {"A": ["192.0.2.99"]}}) as own:
+            config.resolver_nameservers = own.address
+            return gethostbyname("slow.test")
+
+    assert in_child(ask) == "'192.0.2.99'"
     event.set()
     assert job.get() == "192.0.2.1"
 

@@ -1,12 +1,12 @@
 """The default resolver's threads: lookups that hang, that are shared, given up, forked and destroyed."""
 
 import _socket
-import os
 import socket as standard
 import threading
 from contextlib import contextmanager
 
 import pytest
+from processes import in_child
 from waiting import until
 
 from greenio import Timeout, config, get_hub, joinall, sleep, spawn
@@ -167,19 +167,13 @@ def test_killed_waiters_leave_nothing(system):
 
 def test_a_fork_while_names_are_looked_up(system):
     job = started(spawn(getaddrinfo, "hanging", 80), system)
-    read_end, write_end = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            system.released = threading.Event()
-            system.released.set()
-            os.write(write_end, repr(getaddrinfo("hanging", 80) == FOUND).encode())
-        finally:
-            os._exit(0)
-    os.close(write_end)
-    with open(read_end) as told:
-        assert told.read() == "True"
-    os.waitpid(pid, 0)
+
+    def look_up():
+        system.released = threading.Event()
+        system.released.set()
+        return getaddrinfo("hanging", 80) == FOUND
+
+    assert in_child(look_up) == "True"
     system.released.set()
     assert job.get() == FOUND
 

@@ -1,4 +1,4 @@
-"""Child processes for tests, made without greenio."""
+"""Child processes for tests: shells that greenio has not made, and forks."""
 
 import os
 
@@ -27,3 +27,23 @@ def _shell(command, after):
     # The hub closes it, in C: no greenlet is there for a signal's handler to run in, however soon the signal comes.
     spawn(lambda: (after(), get_hub().run_callback(os.close, writer)))
     return pid
+
+
+def in_child(function):
+    """Run a function in a forked child. Returns the repr() of what it returned, or the name and text of its error."""
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.write(write_end, repr(function()).encode())
+            status = 0
+        except BaseException as error:
+            os.write(write_end, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(status)
+    os.close(write_end)
+    with open(read_end) as told:
+        text = told.read()
+    os.waitpid(pid, 0)
+    return text

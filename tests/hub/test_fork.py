@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from hub import Wait
+from processes import in_child
 from waiting import until
 
 from greenio import get_hub, reinit, sleep, spawn
@@ -14,26 +15,6 @@ from greenio import get_hub, reinit, sleep, spawn
 @pytest.mark.parametrize("how", ["main", "greenlet", "os"])
 def test_child_and_parent_go_on(run_script, how):
     assert run_script("fork_child_goes_on.py", how) == "7 b'parent' True True\n"
-
-
-def in_child(function):
-    """Run a function in a forked child; return what it wrote."""
-    read_end, write_end = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            os.write(write_end, repr(function()).encode())
-            status = 0
-        except BaseException as error:
-            os.write(write_end, f"{type(error).__name__}: {error}".encode())
-        finally:
-            os._exit(status)
-    os.close(write_end)
-    with open(read_end) as told:
-        text = told.read()
-    os.waitpid(pid, 0)
-    return text
 
 
 def test_the_hub_stays_the_same_object():
