@@ -118,6 +118,9 @@ class Popen(_standard.Popen):
 
     # --- as gevent's, to be waited for with other things ---
 
+    # Not links of greenio._tasks.link_list: nothing tells of the process's end by itself. Each link has a greenlet that
+    # waits for it, so that a process without links costs nothing.
+
     def ready(self):
         """Whether it has ended (bool)."""
         return self.poll() is not None

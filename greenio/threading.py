@@ -235,7 +235,7 @@ def adopt_running_threads() -> None:
     """Make join() cooperative for native threads that run already, including the main one."""
     for thread in _standard.enumerate():
         if not isinstance(_handle_of(thread), (_Sentinel, _ThreadHandle)):
-            thread.join = partial(join_native, thread)  # type: ignore[method-assign]
+            thread.join = partial(join_native, thread)  # type: ignore[method-assign]  # of this thread only
 
 
 def _handle_of(thread):

@@ -425,7 +425,11 @@ class Future(concurrent.futures.Future[T]):
         return self.done() and not self.cancelled() and self.exception() is None
 
     def rawlink(self, callback: Callable[[Any], object]) -> None:
-        """Call ``callback(self)`` on the hub of the current thread when it is done. It must not block."""
+        """Call ``callback(self)`` on the hub of the current thread when it is done. It must not block.
+
+        Does not switch.
+        """
+        # Not links of greenio._tasks.link_list: a thread without a hub calls these, and they hold the loop until then.
         hub = get_hub()
         links = self._links.setdefault(callback, [])
         entry = [True]
@@ -444,7 +448,7 @@ class Future(concurrent.futures.Future[T]):
         self.add_done_callback(done)
 
     def unlink(self, callback: Callable[[Any], object]) -> None:
-        """Forget a callback that was given to rawlink()."""
+        """Forget a callback that was given to rawlink(). Does nothing if there is none. Does not switch."""
         for entry in self._links.pop(callback, ()):
             entry[0] = False
 

@@ -1,5 +1,6 @@
 import io
-from io import DEFAULT_BUFFER_SIZE, text_encoding
+from _io import text_encoding  # which typeshed's io does not have before CPython 3.11
+from io import DEFAULT_BUFFER_SIZE
 
 __all__ = [
     "DEFAULT_BUFFER_SIZE",
