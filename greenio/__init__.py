@@ -32,7 +32,8 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
     processes and signals
             subprocess, os, signal
     servers
-            baseserver, server
+            _servers.addresses, _servers.listening, _servers.handlers, _servers.unix_paths, _servers.datagrams,
+            _servers.tls, baseserver, server
     the replacements that patching uses, and its events
             _patched.home, _patched.frames, _patched.running_loop, thread, threading, _patched.multiprocessing,
             events

@@ -5,19 +5,22 @@ Subclasses say how to listen and how to accept: see greenio.server.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
+import resource
 import socket as _standard
+import warnings
 
 from greenlet import getcurrent
 from hub import Wait, get_hub, sleep
-from hub.arguments import seconds_of
+from hub.arguments import count_of, seconds_of
 
-from greenio._tasks.waiting import joinall, killall
+from greenio._servers.addresses import inherited_socket, parse_address
+from greenio._servers.handlers import Handlers
+from greenio._servers.unix_paths import UnixPath
+from greenio.event import Event
 from greenio.greenlet import Greenlet
 from greenio.socket import socket
-from greenio.timeout import Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +30,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from greenio._servers.addresses import Address
     from greenio.socket import AddressFamily
-
-    Address = tuple[Any, ...] | str | int  # what people write: see parse_address()
 
     class Listener(Protocol):
         """A listening socket: one of ours, or any other."""
@@ -52,43 +54,28 @@ if TYPE_CHECKING:
 __all__ = ["BaseServer", "parse_address"]
 
 
-def parse_address(address: Address) -> tuple[AddressFamily, tuple[Any, ...]]:
-    """Return ``(family, (host, port))`` for what people write: a tuple, "host:port", ":port", "[::1]:80", or a port.
+class Draining(Event):
+    """Whether a server is ending: an Event that is also true or false by itself (`if server.draining:`)."""
 
-    Raises ValueError for anything else.
-    """
-    if isinstance(address, tuple):
-        if len(address) < 2:
-            raise ValueError(f"an address must be (host, port), not {address!r}")
-        host, port = address[:2]
-        if not isinstance(port, int):
-            raise ValueError(f"the port of an address must be a number, not {port!r}")
-        if isinstance(host, str) and ":" in host:
-            return _standard.AF_INET6, address
-        return _standard.AF_INET, (host, port)
-    if isinstance(address, int) and not isinstance(address, bool):
-        return _standard.AF_INET6 if _standard.has_ipv6 else _standard.AF_INET, ("", address)
-    if isinstance(address, str):
-        host, colon, port = address.rpartition(":")
-        if not colon:
-            host, port = "", address
-        if port.isdecimal() and int(port) < 65536:
-            if host.startswith("[") and host.endswith("]"):
-                return _standard.AF_INET6, (host[1:-1], int(port))
-            if not host:
-                return parse_address(int(port))
-            return _standard.AF_INET, (host, int(port))
-    raise ValueError(f"cannot listen on {address!r}: give (host, port), 'host:port', ':port', '[host]:port' or a port")
+    def __bool__(self) -> bool:
+        return self.is_set()
 
 
 class BaseServer:
     """A server that accepts in one greenlet and handles each client in another.
 
-    `listener`: an address (see parse_address) or a listening socket, which is then used as it is.
+    `listener`: where it listens. An address: ``(host, port)``, "host:port", ":port", "[::1]:port", a port (all
+    addresses), "unix:/path", "unix:@name" (Linux' abstract namespace). A descriptor that was inherited: "fd://3", or
+    "systemd" and "systemd:NAME" for what systemd has passed. Or a listening socket, which is then used as it is.
     `handle`: called with what was accepted; a subclass may define the method `handle` instead.
     `spawn`: how a handler is started. "default": a Greenlet each. A number: at most so many at a time, and no more
     is accepted until one ends. A callable: ``spawn(handler, *args)``. An object with a method `spawn` (a Pool).
     None: in the accepting greenlet, one after the other.
+    `reuse_port`: whether other sockets of the same user may listen there as well (bool): the system spreads clients
+    among them. Not for Unix sockets.
+    `max_connections`: how many handlers there may be (int); beyond it nothing is accepted until one ends, and clients
+    wait in the system. By default four fifths of the descriptors that the process may have when it starts to listen.
+    `mode`: the permissions of a Unix socket's file (int).
 
     In a ``with`` statement, leaving stops it.
     """
@@ -98,10 +85,14 @@ class BaseServer:
     max_delay: float = 1
     #: How many clients are accepted before other greenlets get their turn.
     max_accept: int = 100
-    #: Seconds that stop() gives running handlers, if it knows them, before they are killed.
+    #: Seconds that stop() gives running handlers before they are killed.
     stop_timeout: float = 1
+    #: Seconds that killed handlers have to end.
+    kill_timeout: float = 1
     #: Errors of the listener that end the server.
     fatal_errors: tuple[int, ...] = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
+    #: The type of the listening socket.
+    _kind = _standard.SOCK_STREAM
 
     handle: Callable[..., object] | None = None
 
@@ -110,14 +101,29 @@ class BaseServer:
         listener: Address | Listener,
         handle: Callable[..., object] | None = None,
         spawn: Spawn = "default",
+        *,
+        reuse_port: bool = False,
+        max_connections: int | None = None,
+        mode: int = 0o600,
     ) -> None:
         self.socket: socket | None = None
         self.address: Any = None
         self.family: AddressFamily | int | None = None
+        #: Whether it is ending: an Event that handlers may wait for, with a truth value.
+        self.draining = Draining()
+        self.reuse_port = reuse_port
+        if max_connections is not None and count_of(max_connections, "max_connections") <= 0:
+            raise ValueError(f"a server must be allowed at least one connection at a time, not {max_connections}")
+        self.max_connections = max_connections
+        self.mode = mode
         self._owns_socket = True
+        self._path: UnixPath | None = None
         self._acceptor: Greenlet | None = None
         self._stopped = False
         self._finished: list[Wait] = []
+        self._ends = 0  # how many calls of stop() and close() are under way
+        self._over = Event()  # set when the last of them is done
+        self._handlers = Handlers(self.do_close)
         self.delay = self.min_delay
         self.set_spawn(spawn)
         self.set_handle(handle)
@@ -126,8 +132,16 @@ class BaseServer:
     # --- settings ---
 
     def set_listener(self, listener: Address | Listener) -> None:
-        """Say where to listen: an address, or a socket that listens already. Raises TypeError or ValueError."""
-        if hasattr(listener, "accept"):
+        """Say where to listen: see the class. Raises TypeError or ValueError. Does not switch."""
+        if self.reuse_port and (hasattr(listener, "accept") or str(listener).startswith(("unix:", "fd:", "systemd"))):
+            raise ValueError("reuse_port goes with host and port: a socket that is passed in is bound already")
+        inherited = inherited_socket(listener, self._kind)
+        if inherited is not None:
+            self.socket = inherited
+            self.family = inherited.family
+            self.address = inherited.getsockname()
+            self._owns_socket = True
+        elif hasattr(listener, "accept"):
             if hasattr(listener, "do_handshake"):
                 raise TypeError(f"a server listens on a plain socket, not on a TLS one: {listener!r}")
             sock: Any = listener
@@ -144,10 +158,9 @@ class BaseServer:
             self.family, self.address = parse_address(listener)
 
     def set_spawn(self, spawn: Spawn) -> None:
-        """Say how handlers are started: see the class. Raises TypeError or ValueError."""
+        """Say how handlers are started: see the class. Raises TypeError or ValueError. Does not switch."""
         self.pool: Pool | None = None
         self._limit: int | None = None
-        self._handlers: set[Greenlet] = set()
         self._room: Wait | None = None
         self._spawn: Callable[..., object] | None
         if spawn == "default":
@@ -160,14 +173,14 @@ class BaseServer:
             if spawn <= 0:
                 raise ValueError(f"a server must be allowed at least one handler at a time, not {spawn}")
             self._limit = spawn
-            self._spawn = self._spawn_limited
+            self._spawn = Greenlet.spawn
         elif spawn is None or callable(spawn):
             self._spawn = spawn
         else:
             raise TypeError(f"spawn must be 'default', a number, a callable, a pool or None, not {spawn!r}")
 
     def set_handle(self, handle: Callable[..., object] | None) -> None:
-        """Say what handles a client; None leaves it to the method `handle`. Raises TypeError."""
+        """Say what handles a client; None leaves it to the method `handle`. Raises TypeError. Does not switch."""
         if handle is not None:
             if not callable(handle):
                 raise TypeError(f"a handler must be callable, not {handle!r}")
@@ -175,25 +188,24 @@ class BaseServer:
 
     # --- handlers ---
 
-    def _spawn_limited(self, function, *args):
-        greenlet = Greenlet.spawn(function, *args)
-        self._handlers.add(greenlet)
-        greenlet.rawlink(self._handler_ended)
-        return greenlet
-
-    def _handler_ended(self, greenlet):
-        self._handlers.discard(greenlet)
-        if self._room is not None and not self.full():
-            self._room.wake()
-
     def full(self) -> bool:
-        """Whether as many handlers run as may (bool)."""
-        if self.pool is not None:
-            return self.pool.full()
-        return self._limit is not None and len(self._handlers) >= self._limit
+        """Whether as many handlers run as may (bool). Does not switch."""
+        if self.pool is not None and self.pool.full():
+            return True
+        return self._most is not None and len(self._handlers.running) >= self._most
+
+    #: How many handlers there may be: of `spawn`, `max_connections` and the process's descriptors the least.
+    _most: int | None = None
+
+    def _count_places(self):
+        most = self.max_connections
+        if most is None:
+            descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            most = None if descriptors == resource.RLIM_INFINITY else max(1, descriptors * 4 // 5)
+        self._most = min((each for each in (most, self._limit) if each is not None), default=None)
 
     def _wait_for_room(self):
-        if self.pool is not None:
+        if self.pool is not None and self.pool.full():
             self.pool.wait_available()
             return
         self._room = Wait(f"{self!r} to have room for another handler")
@@ -203,21 +215,29 @@ class BaseServer:
             self._room = None
 
     def do_handle(self, *args: Any) -> None:
-        """Start a handler for what was accepted."""
+        """Start a handler for what was accepted. Switches if `spawn` does."""
         if self._spawn is None:
             self._run_handler(*args)
         else:
             try:
-                self._spawn(self._run_handler, *args)
+                started = self._spawn(self._run_handler, *args)
             except BaseException:
                 self.do_close(*args)
                 raise
+            self._handlers.spawned(started, args)
 
     def _run_handler(self, *args):
+        self._handlers.begun()
         try:
             self.handle(*args)  # type: ignore[misc]  # not None: start() has seen to that
         finally:
+            self._handler_ended()
             self.do_close(*args)
+
+    def _handler_ended(self):
+        self._handlers.ended()
+        if self._room is not None and not self.full():
+            self._room.wake()
 
     def do_close(self, *args: Any) -> None:
         """Give back what was accepted; called when its handler has ended, however it did."""
@@ -227,12 +247,21 @@ class BaseServer:
     def init_socket(self) -> None:
         """Make the listening socket, if there is none. Called by start()."""
 
+    def _bind(self, sock):
+        """Bind a new socket to this server's address; its file belongs to this server. Raises OSError."""
+        if self.family == _standard.AF_UNIX and not self.address.startswith("\0"):
+            path = UnixPath(self.address, self.mode)
+            path.bind(sock)
+            self._path = path
+        else:
+            sock.bind(self.address)
+
     def do_read(self) -> tuple[Any, ...] | None:
-        """Accept one client that is there already: the arguments of its handler, or None."""
+        """Accept one client that is there already: the arguments of its handler, or None. Does not switch."""
         raise NotImplementedError
 
     def is_fatal_error(self, error: OSError) -> bool:
-        """Whether an OSError of the listener ends the server (bool)."""
+        """Whether an OSError of the listener ends the server (bool). Does not switch."""
         return error.errno in self.fatal_errors
 
     def _accept_forever(self):
@@ -250,7 +279,7 @@ class BaseServer:
                     return
                 get_hub().report(self, error)
                 if self.is_fatal_error(error):
-                    self.close()
+                    self._close_listener()
                     return
                 self._back_off()
 
@@ -267,6 +296,8 @@ class BaseServer:
                 self.do_handle(*arguments)
             except Exception as error:
                 get_hub().report((self, arguments), error)
+            if self.socket is None:
+                return True
         return True
 
     def _back_off(self):
@@ -281,9 +312,10 @@ class BaseServer:
             self._acceptor.name = f"acceptor of {self!r}"
 
     def stop_accepting(self) -> None:
-        """Accept no more; handlers go on. Does not wait."""
+        """Accept no more; handlers go on. Does not switch."""
         acceptor, self._acceptor = self._acceptor, None
-        if acceptor is not None and acceptor is not getcurrent():
+        # One that is a handler, too, ends when it finds no listener.
+        if acceptor is not None and acceptor is not getcurrent() and acceptor not in self._handlers.running:
             acceptor.kill(block=False)
 
     # --- starting and stopping ---
@@ -309,7 +341,7 @@ class BaseServer:
         return self.address[1] if isinstance(self.address, tuple) else None
 
     def start(self) -> None:
-        """Listen and accept. Does nothing if it does already. Does not switch.
+        """Listen and accept. Does nothing if it does already. Does not switch, or only to make a Unix socket's file.
 
         Raises OSError if it cannot listen, TypeError if nothing is there to handle a client.
         """
@@ -319,42 +351,107 @@ class BaseServer:
             )
         self.init_socket()
         self._stopped = False
+        self.draining.clear()
+        self._count_places()
         try:
             self.start_accepting()
         except BaseException:
             self.close()
             raise
 
-    def close(self) -> None:
-        """Stop listening and accepting. Handlers go on. Does not wait."""
+    def _close_listener(self):
+        """Stop listening and accepting, and let serve_forever() go on. Does not switch."""
         self._stopped = True
+        self.draining.set()
         try:
             self.stop_accepting()
         finally:
             sock, self.socket = self.socket, None
+            path, self._path = self._path, None
+            if path is not None:
+                path.remove()
             if sock is not None and self._owns_socket:
                 sock.close()
             finished, self._finished = self._finished, []
             for wait in finished:
                 wait.wake()
 
-    def stop(self, timeout: float | None = None) -> None:
-        """Stop listening; wait for the handlers, if their number is bounded, then kill those left. Switches.
+    def close(self) -> None:
+        """Stop listening and accepting, and end all handlers at once: none runs when it returns. Switches.
 
-        `timeout` in seconds, by default `stop_timeout`. Handlers of an unbounded server are left alone.
+        A handler that calls it goes on itself. On the hub, as in a callback, it does not wait for the handlers.
         """
-        timeout = self.stop_timeout if timeout is None else seconds_of(timeout)
-        self.close()
-        if self.pool is not None:
-            self.pool.join(timeout=timeout)
-            self.pool.kill(block=True, timeout=1)
-        elif self._handlers:
-            joinall(list(self._handlers), timeout=timeout)
-            with contextlib.suppress(Timeout):
-                killall(list(self._handlers), block=True, timeout=1)
+        self._ends += 1
+        try:
+            self._close_listener()
+            self._kill_handlers()
+        finally:
+            self._end_is_over()
+
+    def stop(self, timeout: float | None = None, *, drain: float | None = None) -> int:
+        """Stop listening; let the handlers come to their ends, and kill those left. Returns how many (int). Switches.
+
+        `timeout`: how many seconds they have (float); by default `stop_timeout`. If handlers are started in a pool,
+        everything in that pool is waited for and then killed.
+        `drain`: the same, with care for clients. Connections that wait to be accepted are, if there is room. Those that
+        are idle are closed at once (a subclass knows which). `draining` is set, so that handlers end early.
+        A handler that calls it does not wait for itself. Raises TypeError if both are given.
+        """
+        if drain is not None and timeout is not None:
+            raise TypeError("give stop() either timeout or drain")
+        seconds = seconds_of(drain) if drain is not None else None
+        if seconds is None:
+            seconds = self.stop_timeout if timeout is None else seconds_of(timeout)
+        self._ends += 1
+        try:
+            if drain is not None and self.started:
+                self.draining.set()
+                self._accept_waiting()
+            self._close_listener()
+            if drain is not None:
+                self.close_idle()
+            elif self.pool is not None:
+                self.pool.join(timeout=seconds)
+            self._handlers.wait(seconds if self.pool is None or drain is not None else 0)
+            killed = self._kill_handlers()
+            if self.pool is not None and drain is None:
+                self.pool.kill(block=True, timeout=self.kill_timeout)
+            return killed
+        finally:
+            self._end_is_over()
+
+    def _accept_waiting(self):
+        """Accept those who have connected already: to them it would look as if the server had hung up."""
+        try:
+            while self.socket is not None and not self.full() and self._accept_some():
+                pass
+        except OSError as error:
+            get_hub().report(self, error)
+
+    def close_idle(self) -> None:
+        """End the handlers that have nothing to do just now. Called when draining begins; does nothing by itself."""
+
+    def _kill_handlers(self):
+        killed = self._handlers.kill(self.kill_timeout)
+        left = [greenlet for greenlet in killed if greenlet in self._handlers.running]
+        if left and getcurrent() is not get_hub():
+            warnings.warn(
+                f"{self!r} has ended, and {len(left)} of its handlers have not: {left[0]!r}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        return len(killed)
+
+    def _end_is_over(self):
+        self._ends -= 1
+        if not self._ends:
+            self._over.set()
 
     def serve_forever(self, stop_timeout: float | None = None) -> None:
-        """Start, and wait until it is stopped or closed. Switches. Leaving by an exception stops it."""
+        """Start, and wait until it is stopped or closed. Switches. Leaving by an exception stops it.
+
+        `stop_timeout`: seconds that handlers have to end then (float), unless whoever stops it has said how many.
+        """
         if not self.started:
             self.start()
         try:
@@ -367,7 +464,11 @@ class BaseServer:
                     if wait in self._finished:
                         self._finished.remove(wait)
         finally:
-            Greenlet.spawn(self.stop, stop_timeout).join()
+            if self._ends:
+                self._over.clear()
+                self._over.wait()
+            else:
+                Greenlet.spawn(self.stop, stop_timeout).join()
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,4 +1,4 @@
-"""StreamServer: a TCP or Unix stream server with a greenlet for each connection."""
+"""Servers with a greenlet for each client: StreamServer for TCP, TLS and Unix sockets, DatagramServer for UDP."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import socket as _standard
 
 from greenio._descriptors import accepting as _accepting
+from greenio._servers import datagrams as _datagrams
+from greenio._servers.listening import bound_socket
 from greenio.baseserver import BaseServer
 from greenio.socket import socket
 
@@ -15,17 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from greenio.baseserver import Address, Listener, Spawn
+    from greenio._servers.addresses import Address
+    from greenio.baseserver import Listener, Spawn
     from greenio.socket import AddressFamily
+    from greenio.ssl import SSLContext
 
-__all__ = ["StreamServer"]
+__all__ = ["DatagramServer", "StreamServer"]
 
 
 class StreamServer(BaseServer):
     """Accepts connections and calls ``handle(socket, address)`` for each in a greenlet of its own.
 
     The socket is closed when the handler ends. `backlog` is how many connections the system may hold ready for
-    acceptance (int; only for an address, not for a socket). The rest is as in BaseServer.
+    acceptance (int; only for an address, not for a socket). With `ssl_context` (an SSLContext), or with gevent's
+    arguments `certfile`, `keyfile`, `cert_reqs`, `ca_certs`, `ciphers`, `ssl_version`, the handler gets a TLS socket.
+    The handshake is made in its greenlet before, and takes `handshake_timeout` seconds at most. The rest is as in
+    BaseServer.
 
         def handle(sock, address):
             while data := sock.recv(65536):
@@ -38,6 +45,8 @@ class StreamServer(BaseServer):
     backlog: int = 128
     #: Whether the address may be taken over from connections that linger after an earlier server.
     reuse_addr: int = 1
+    #: Seconds for a client's TLS handshake; None for ever.
+    handshake_timeout: float | None = 10
 
     def __init__(
         self,
@@ -45,45 +54,60 @@ class StreamServer(BaseServer):
         handle: Callable[[socket, Any], object] | None = None,
         backlog: int | None = None,
         spawn: Spawn = "default",
+        *,
+        reuse_port: bool = False,
+        max_connections: int | None = None,
+        mode: int = 0o600,
+        ssl_context: SSLContext | None = None,
+        **ssl_args: Any,
     ) -> None:
         if backlog is not None:
             if hasattr(listener, "accept"):
                 raise TypeError("backlog goes with an address; a socket that is passed in listens already")
             self.backlog = backlog
-        super().__init__(listener, handle=handle, spawn=spawn)
+        if ssl_args:
+            from greenio._servers.tls import context_of  # TLS takes long to import
+
+            ssl_context = context_of(ssl_args, ssl_context)
+        #: The context of TLS connections to come, or None. May be replaced while it serves.
+        self.ssl_context = ssl_context
+        self.ssl_args = ssl_args
+        super().__init__(
+            listener, handle=handle, spawn=spawn, reuse_port=reuse_port, max_connections=max_connections, mode=mode
+        )
+
+    @property
+    def ssl_enabled(self) -> bool:
+        """Whether connections use TLS (bool)."""
+        return self.ssl_context is not None
+
+    # --- listening ---
 
     @classmethod
     def get_listener(
-        cls, address: tuple[Any, ...], backlog: int | None = None, family: AddressFamily | int | None = None
+        cls, address: Any, backlog: int | None = None, family: AddressFamily | int | None = None
     ) -> socket:
-        """Make a listening socket for ``(host, port)``. Raises OSError, naming the address, if that is impossible."""
-        sock = socket(_standard.AF_INET if family is None else family, _standard.SOCK_STREAM)
-        try:
-            if cls.reuse_addr:
-                sock.setsockopt(_standard.SOL_SOCKET, _standard.SO_REUSEADDR, 1)
-            if sock.family == _standard.AF_INET6 and address[0] == "":
-                sock.setsockopt(_standard.IPPROTO_IPV6, _standard.IPV6_V6ONLY, 0)
-            sock.bind(address)
-            sock.listen(cls.backlog if backlog is None else backlog)
-        except OSError as error:
-            sock.close()
-            error.strerror = f"{error.strerror}: {address!r}"
-            raise
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        """Make a listening socket for an address. Raises OSError, naming it, if that is impossible. Does not switch."""
+        backlog = cls.backlog if backlog is None else backlog
+        return bound_socket(address, family, _standard.SOCK_STREAM, backlog, cls.reuse_addr)
 
     def init_socket(self) -> None:
-        """Listen, if it does not yet."""
+        """Listen, if it does not yet. Called by start()."""
         if self.socket is None:
-            self.socket = self.get_listener(self.address, self.backlog, self.family)
+            if self.reuse_port or self.family == _standard.AF_UNIX:
+                self.socket = bound_socket(
+                    self.address, self.family, self._kind, self.backlog, self.reuse_addr, self.reuse_port, self._bind
+                )
+            else:
+                self.socket = self.get_listener(self.address, self.backlog, self.family)
             self._owns_socket = True
             self.address = self.socket.getsockname()
         self._accepted = (self.socket.family, self.socket.type, self.socket.proto)
 
+    # --- a connection ---
+
     def do_read(self) -> tuple[socket, _RetAddress] | None:
-        """Accept one connection that is there already: ``(socket, address)``, or None.
+        """Accept one connection that is there already: ``(socket, address)``, or None. Does not switch.
 
         Raises RuntimeError if the server does not listen yet, or any more.
         """
@@ -104,11 +128,95 @@ class StreamServer(BaseServer):
     def _run_handler(self, sock, address):
         # Called with each argument by itself, a handler runs in the interpreter's loop that is here already: what the
         # greenlet has on the C stack, which is copied when it is switched to, is a sixth smaller.
+        self._handlers.begun()
         try:
-            self.handle(sock, address)  # type: ignore[misc]  # not None: start() has seen to that
+            if self.ssl_context is None:
+                self.handle(sock, address)  # type: ignore[misc]  # not None: start() has seen to that
+            else:
+                self.wrap_socket_and_handle(sock, address)
         finally:
+            self._handler_ended()
             self.do_close(sock, address)
 
+    def wrap_socket_and_handle(self, client_socket: socket, address: Any) -> None:
+        """Make the TLS connection of an accepted socket, have it handled, and end it. Switches."""
+        from greenio._servers import tls
+
+        context: Any = self.ssl_context
+        try:
+            connection = tls.handshake(context, client_socket, self.handshake_timeout, self.ssl_args)
+        except OSError as error:
+            self.handshake_failed(address, error)
+            return
+        try:
+            self.handle(connection, address)  # type: ignore[misc]
+        finally:
+            tls.end_politely(connection)
+
+    def handshake_failed(self, address: Any, error: OSError) -> None:
+        """A client did not make its TLS handshake: called with its address and the error (TimeoutError: it was late).
+
+        Does nothing: whoever tries a port causes such errors. A subclass may count or log them. The connection is
+        closed afterwards.
+        """
+
     def do_close(self, sock: socket, *args: Any) -> None:
-        """Close the connection; called when its handler has ended."""
+        """Close the connection; called when its handler has ended. Does not switch."""
         sock.close()
+
+
+class DatagramServer(BaseServer):
+    """Receives datagrams and calls ``handle(data, address)`` for each in a greenlet of its own.
+
+    Datagrams are received whole, up to 65,535 bytes. sendto() answers: on a machine with several addresses, an answer
+    to `address` comes from the one that the client has asked. The rest is as in BaseServer.
+
+        def handle(data, address):
+            server.sendto(data, address)
+
+        server = DatagramServer(("127.0.0.1", 7000), handle)
+        server.serve_forever()
+    """
+
+    #: Whether the address may be taken over from an earlier server.
+    reuse_addr: int | None = None
+    _kind = _standard.SOCK_DGRAM
+    _told = False  # where datagrams come in
+
+    @classmethod
+    def get_listener(cls, address: Any, family: AddressFamily | int | None = None) -> socket:
+        """Make a socket bound to an address. Raises OSError, naming it, if that is impossible. Does not switch."""
+        return bound_socket(address, family, _standard.SOCK_DGRAM, None, cls.reuse_addr)
+
+    def init_socket(self) -> None:
+        """Bind a socket, if there is none. Called by start()."""
+        if self.socket is None:
+            if self.reuse_port or self.family == _standard.AF_UNIX:
+                self.socket = bound_socket(
+                    self.address, self.family, self._kind, None, self.reuse_addr, self.reuse_port, self._bind
+                )
+            else:
+                self.socket = self.get_listener(self.address, self.family)
+            self._owns_socket = True
+            self.address = self.socket.getsockname()
+        self._told = _datagrams.ask_for_places(self.socket)
+
+    def do_read(self) -> tuple[bytes, Any] | None:
+        """Receive one datagram that is there already: ``(data, address)``, or None. Does not switch.
+
+        Raises RuntimeError if the server does not listen yet, or any more.
+        """
+        if self.socket is None:
+            raise RuntimeError(f"{self!r} does not listen: start() makes it")
+        return _datagrams.receive(self.socket, self._told)
+
+    def sendto(self, data: Any, *args: Any) -> int:
+        """``sendto(data[, flags], address)``: send a datagram from the server's socket. Returns its size (int).
+
+        Raises RuntimeError if the server does not listen, and what socket.sendto() raises. Switches.
+        """
+        if self.socket is None:
+            raise RuntimeError(f"{self!r} does not listen: start() makes it")
+        if len(args) not in (1, 2):
+            raise TypeError(f"sendto() takes data, flags if any, and an address, not {len(args) + 1} arguments")
+        return _datagrams.send(self.socket, data, args[0] if len(args) == 2 else 0, args[-1])

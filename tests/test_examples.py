@@ -24,8 +24,8 @@ TESTED = {
     "pipeline.py",
     "producer_consumer.py",
     "task_group.py",
-    "tls_echo.py",
-    "udp_echo.py",
+    "tls_server.py",
+    "udp_server.py",
     "worker_pool.py",
 }
 
@@ -215,7 +215,7 @@ def example(name, *args):
 
 def test_the_tls_echo_survives_a_client_without_tls():
     options = ["--cert", CERTIFICATE, "--key", KEY, "--port", 0]
-    with example("tls_echo.py", *options) as (port, process):
+    with example("tls_server.py", *options) as (port, process):
         context = ssl.create_default_context(cafile=CERTIFICATE)
         with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
             with context.wrap_socket(plain, server_hostname="localhost") as client:
@@ -231,7 +231,7 @@ def test_the_tls_echo_survives_a_client_without_tls():
 
 
 def test_the_udp_echo_answers_and_counts():
-    with example("udp_echo.py", "--port", 0) as (port, process):
+    with example("udp_server.py", "--port", 0) as (port, process):
         with socket.socket(type=socket.SOCK_DGRAM) as client:
             client.settimeout(30)
             client.sendto(b"hello", ("127.0.0.1", port))

@@ -8,8 +8,10 @@ import socket as standard
 import pytest
 from waiting import some_turns, until
 
-from greenio import Timeout, get_hub, joinall, sleep, spawn
+from greenio import Greenlet, Timeout, get_hub, joinall, kill, sleep, spawn
 from greenio.baseserver import parse_address
+from greenio.event import Event
+from greenio.pool import Pool
 from greenio.server import StreamServer
 from greenio.socket import create_connection, socket
 
@@ -164,12 +166,226 @@ class TestLimits:
         assert ended == [1] and client.recv(1) == b""
         client.close()
 
+    def test_no_more_connections_than_may_be(self):
+        with StreamServer(("127.0.0.1", 0), echo, max_connections=2) as server:
+            clients = [create_connection(server.address, timeout=30) for _ in range(3)]
+            until(server.full)
+            for client in clients:
+                client.sendall(b"x")
+            assert [client.recv(1) for client in clients[:2]] == [b"x"] * 2
+            some_turns()
+            assert server.full()
+            clients[0].close()
+            assert clients[2].recv(1) == b"x"  # it has waited in the system
+            for client in clients[1:]:
+                client.close()
+
+    def test_a_fifth_of_the_descriptors_is_left_to_others(self):
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
+        try:
+            with StreamServer(("127.0.0.1", 0), echo) as server:
+                clients = [standard.create_connection(server.address) for _ in range(20)]
+                until(lambda: len(server._handlers) == 20)
+                assert server._most == 160
+                for client in clients:
+                    client.close()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    @pytest.mark.parametrize(
+        ("given", "error"), [(0, ValueError), (-1, ValueError), ("5", TypeError), (1.5, TypeError)]
+    )
+    def test_bad_numbers_of_connections_are_refused(self, given, error):
+        with pytest.raises(error):
+            StreamServer(("127.0.0.1", 0), echo, max_connections=given)
+
     @pytest.mark.parametrize(
         ("spawn", "error"), [(0, ValueError), (-1, ValueError), ("five", TypeError), (1.5, TypeError)]
     )
     def test_bad_limits_are_refused(self, spawn, error):
         with pytest.raises(error):
             StreamServer(("127.0.0.1", 0), echo, spawn=spawn)
+
+
+def my_spawn(function, *args):
+    return spawn(function, *args)
+
+
+def silent_spawn(function, *args):
+    """Tells nobody what it has spawned."""
+    spawn(function, *args)
+
+
+SPAWNS = ["default", 5, my_spawn, silent_spawn, "pool", None]
+
+
+@pytest.fixture(params=SPAWNS, ids=str)
+def spawning(request):
+    return Pool(5) if request.param == "pool" else request.param
+
+
+class Waiting:
+    """A handler that waits for one message, and answers it in capitals."""
+
+    def __init__(self):
+        self.begun, self.ended, self.answered = [], [], []
+
+    def __call__(self, sock, address):
+        self.begun.append(address)
+        try:
+            if message := sock.recv(100):
+                sock.sendall(message.upper())
+                self.answered.append(message)
+        finally:
+            self.ended.append(address)
+
+
+@pytest.fixture
+def serving(spawning):
+    """A started server with one client, whose handler waits: (server, client, handler)."""
+    handler = Waiting()
+    with StreamServer(("127.0.0.1", 0), handler, spawn=spawning) as server:
+        with create_connection(server.address, timeout=30) as client:
+            until(lambda: handler.begun)
+            yield server, client, handler
+
+
+class TestEnds:
+    def test_stop_kills_what_has_not_ended(self, serving):
+        server, client, handler = serving
+        assert server.stop(timeout=0) == 1
+        assert len(handler.ended) == 1 and client.recv(1) == b""
+        no_connection(server)
+
+    def test_stop_waits_for_handlers_that_run(self, serving):
+        server, client, handler = serving
+        stopping = spawn(server.stop, timeout=30)
+        until(lambda: server.closed)
+        assert server.draining and not handler.ended
+        client.sendall(b"late")
+        assert client.recv(100) == b"LATE" and stopping.get() == 0
+
+    def test_draining_waits_for_handlers_that_run(self, serving):
+        server, client, handler = serving
+        stopping = spawn(server.stop, drain=30)
+        server.draining.wait()
+        client.sendall(b"late")
+        assert client.recv(100) == b"LATE" and stopping.get() == 0
+
+    def test_what_is_left_when_draining_ends_is_killed(self, serving):
+        server, client, handler = serving
+        assert server.stop(drain=0.001) == 1
+        assert len(handler.ended) == 1 and client.recv(1) == b""
+
+    def test_after_close_no_handler_runs(self, serving):
+        server, client, handler = serving
+        server.close()
+        assert len(handler.ended) == 1 and client.recv(1) == b""
+
+    def test_a_second_stop_may_be_in_a_hurry(self, serving):
+        server, client, handler = serving
+        draining = spawn(server.stop, drain=1000)
+        server.draining.wait()
+        assert server.stop(timeout=0) == 1 and draining.get() == 0 and len(handler.ended) == 1
+
+    def test_serve_forever_returns_after_draining(self, serving):
+        server, client, handler = serving
+        forever = spawn(server.serve_forever, 0)
+        until(lambda: server._finished)
+        stopping = spawn(server.stop, drain=30)
+        some_turns()
+        assert not forever.dead
+        client.sendall(b"late")
+        assert client.recv(100) == b"LATE" and stopping.get() == 0
+        forever.get()
+
+    def test_a_handler_may_ask_and_wait(self):
+        asked = []
+
+        def handle(sock, address):
+            asked.append(bool(server.draining))
+            server.draining.wait()
+            asked.append(bool(server.draining))
+
+        server = StreamServer(("127.0.0.1", 0), handle)
+        server.start()
+        with create_connection(server.address, timeout=30):
+            until(lambda: asked)
+            assert server.stop(drain=30) == 0 and asked == [False, True]
+        with server:
+            assert not server.draining
+
+    def test_those_who_have_connected_are_served_when_it_drains(self):
+        handler = Waiting()
+        server = StreamServer(("127.0.0.1", 0), handler)
+        server.start()
+        clients = [standard.create_connection(server.address) for _ in range(3)]  # nobody has accepted yet
+        for client in clients:
+            client.sendall(b"hello")
+        assert server.stop(drain=30) == 0 and len(handler.answered) == 3
+        for client in clients:
+            assert client.recv(100) == b"HELLO"
+            client.close()
+
+    @pytest.mark.parametrize("ends", ["stop", "close"])
+    def test_a_handler_that_has_not_begun(self, ends):
+        """It never runs, and its connection is closed."""
+        spawned = []
+
+        def later(function, *args):
+            spawned.append(Greenlet(function, *args))
+            return spawned[-1]
+
+        server = StreamServer(("127.0.0.1", 0), lambda sock, address: sock.sendall(b"x"), spawn=later)
+        server.start()
+        with create_connection(server.address, timeout=30) as client:
+            until(lambda: spawned)
+            server.stop(timeout=0) if ends == "stop" else server.close()
+            assert client.recv(1) == b""
+        assert not server._handlers.running
+
+    def test_a_handler_that_is_killed_in_its_pool_before_it_begins(self):
+        pool = Pool(5)
+        with StreamServer(("127.0.0.1", 0), lambda sock, address: sock.sendall(b"x"), spawn=pool) as server:
+            pool.add(starting := Greenlet(server._run_handler, taken := socket(), None))
+            server._handlers.spawned(starting, (taken, None))
+            kill(starting)
+            until(lambda: taken.fileno() < 0)
+            assert not server._handlers.running
+
+    def test_a_handler_that_will_not_end_is_named(self):
+        refused = []
+        given_up = Event()
+
+        def handle(sock, address):
+            while not given_up.is_set():
+                try:
+                    given_up.wait()
+                except BaseException:
+                    refused.append(1)
+
+        server = StreamServer(("127.0.0.1", 0), handle)
+        server.kill_timeout = 0.001
+        server.start()
+        with create_connection(server.address, timeout=30):
+            until(lambda: len(server._handlers))
+            some_turns()
+            with pytest.warns(RuntimeWarning, match="1 of its handlers have not"):
+                assert server.stop(timeout=0) == 1
+            assert refused
+            given_up.set()
+            until(lambda: not len(server._handlers))
+
+    def test_the_hub_may_close_it(self, serving):
+        server, client, handler = serving
+        get_hub().run_callback(server.close)
+        until(lambda: handler.ended)
+        assert server.closed
+
+    def test_either_timeout_or_drain(self):
+        with StreamServer(("127.0.0.1", 0), echo) as server, pytest.raises(TypeError, match="either"):
+            server.stop(1, drain=1)
 
 
 class TestErrors:

@@ -1,6 +1,6 @@
 """An echo server that speaks TLS.
 
-python examples/tls_echo.py --cert cert.pem --key key.pem [--port 7443]
+python examples/tls_server.py --cert cert.pem --key key.pem [--port 7443]
 
 A certificate to try it with:
 openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 30 -subj /CN=localhost
@@ -12,6 +12,15 @@ from greenio import ssl
 from greenio.server import StreamServer
 
 
+class EchoServer(StreamServer):
+    def handle(self, sock, address):
+        while data := sock.recv(65536):
+            sock.sendall(data)
+
+    def handshake_failed(self, address, error):
+        print(f"{address[0]}:{address[1]}: {error}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Echo over TLS.")
     parser.add_argument("--cert", required=True, help="the certificate, a PEM file")
@@ -21,15 +30,7 @@ def main():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(options.cert, options.key)
 
-    def echo(sock, address):
-        try:
-            with context.wrap_socket(sock, server_side=True) as connection:
-                while data := connection.recv(65536):
-                    connection.sendall(data)
-        except OSError as error:  # ssl.SSLError is one
-            print(f"{address[0]}:{address[1]}: {error}", flush=True)
-
-    server = StreamServer(("127.0.0.1", options.port), echo)
+    server = EchoServer(("127.0.0.1", options.port), ssl_context=context)
     server.start()
     port = server.server_port
     print(f"TLS echo server on 127.0.0.1:{port}; try: openssl s_client -connect 127.0.0.1:{port}", flush=True)

@@ -1,0 +1,124 @@
+"""Where a server listens, as people write it: hosts and ports, paths of Unix sockets, descriptors that are inherited.
+
+What does not belong here: making listeners of these. greenio.server does, and _servers.unix_paths for paths.
+"""
+
+from __future__ import annotations
+
+import os
+import socket as _standard
+
+from greenio.socket import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from greenio.socket import AddressFamily
+
+    Address = tuple[Any, ...] | str | int  # what people write: see parse_address()
+
+__all__ = ["inherited_socket", "parse_address"]
+
+#: The first descriptor that systemd passes to a service.
+#: See https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html
+FIRST_OF_SYSTEMD = 3
+
+
+def parse_address(address: Address) -> tuple[AddressFamily, Any]:
+    """Return ``(family, address)`` for what people write. The address is as the socket module has it.
+
+    Accepted are a tuple ``(host, port)``, "host:port", ":port", "[::1]:80", a port, "unix:/path", and "unix:@name" for
+    a Unix socket in the abstract namespace. Raises ValueError for anything else.
+    """
+    if isinstance(address, tuple):
+        if len(address) < 2:
+            raise ValueError(f"an address must be (host, port), not {address!r}")
+        host, port = address[:2]
+        if not isinstance(port, int):
+            raise ValueError(f"the port of an address must be a number, not {port!r}")
+        if isinstance(host, str) and ":" in host:
+            return _standard.AF_INET6, address
+        return _standard.AF_INET, (host, port)
+    if isinstance(address, int) and not isinstance(address, bool):
+        return _standard.AF_INET6 if _standard.has_ipv6 else _standard.AF_INET, ("", address)
+    if isinstance(address, str):
+        if address.startswith("unix:"):
+            return _standard.AF_UNIX, _unix_address(address)
+        host, colon, port = address.rpartition(":")
+        if not colon:
+            host, port = "", address
+        if port.isdecimal() and int(port) < 65536:
+            if host.startswith("[") and host.endswith("]"):
+                return _standard.AF_INET6, (host[1:-1], int(port))
+            if not host:
+                return parse_address(int(port))
+            return _standard.AF_INET, (host, int(port))
+    raise ValueError(
+        f"cannot listen on {address!r}: give (host, port), 'host:port', ':port', '[host]:port', a port, 'unix:/path', "
+        f"'unix:@name', 'fd://3' or 'systemd'"
+    )
+
+
+def _unix_address(written):
+    path = written.removeprefix("unix:").removeprefix("//")
+    if path.startswith("@") and len(path) > 1:
+        return "\0" + path[1:]
+    if path.startswith("/"):
+        return path
+    raise ValueError(f"cannot listen on {written!r}: give a whole path, 'unix:/path', or a name, 'unix:@name'")
+
+
+def inherited_socket(written: object, kind: int) -> socket | None:
+    """The socket that "fd://3" or "systemd" stands for; None if `written` is anything else.
+
+    "fd://3" is descriptor 3. "systemd" is the one descriptor that systemd has passed to this process; of several,
+    "systemd:NAME" is the one with that name (``FileDescriptorName=``). `kind`: which type of socket it must be, such as
+    SOCK_STREAM. The socket owns the descriptor from then on, and children do not inherit it.
+    Raises ValueError if there is no such descriptor, or if it is no socket of that kind. Does not switch.
+    """
+    if not isinstance(written, str):
+        return None
+    if written.startswith("fd://"):
+        number = written.removeprefix("fd://")
+        if not number.isdecimal():
+            raise ValueError(f"cannot listen on {written!r}: give the number of a descriptor, such as 'fd://3'")
+        descriptor = int(number)
+    elif written == "systemd" or written.startswith("systemd:"):
+        descriptor = _descriptor_of_systemd(written)
+    else:
+        return None
+    try:
+        sock = socket(fileno=descriptor)
+    except OSError as error:
+        raise ValueError(f"cannot listen on {written!r}: {error.strerror or error}") from None
+    problem = None
+    if sock.type != kind:
+        problem = f"it is a socket of another type, {sock.type!r}"
+    elif kind == _standard.SOCK_STREAM and not sock.getsockopt(_standard.SOL_SOCKET, _standard.SO_ACCEPTCONN):
+        problem = "it is a socket that does not listen"
+    if problem is not None:
+        sock.detach()
+        raise ValueError(f"cannot listen on {written!r}: {problem}")
+    os.set_inheritable(descriptor, False)
+    return sock
+
+
+def _descriptor_of_systemd(written):
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        raise ValueError(
+            f"cannot listen on {written!r}: no descriptor was passed to this process (LISTEN_PID is not {os.getpid()})"
+        )
+    count = os.environ.get("LISTEN_FDS", "")
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    numbers = range(FIRST_OF_SYSTEMD, FIRST_OF_SYSTEMD + (int(count) if count.isdecimal() else 0))
+    named = dict(zip(numbers, names, strict=False))
+    name = written.removeprefix("systemd").removeprefix(":")
+    found = [number for number in numbers if not name or named.get(number) == name]
+    if len(found) != 1:
+        known = ", ".join(f"{number} ({named.get(number) or 'no name'})" for number in numbers) or "none"
+        raise ValueError(
+            f"cannot listen on {written!r}: {len(found)} descriptors are meant; this process was passed: {known}. "
+            f"Write 'systemd:NAME', or 'fd://NUMBER'"
+        )
+    return found[0]

@@ -1,0 +1,105 @@
+"""The handlers of a server: how many there are, waiting until they have ended, ending them.
+
+Theory
+    A handler is known from when it is spawned: it may be ended before it begins, and then what it was to handle is
+    given back here. One that somebody else's function has started, and of which that function returns no greenlet, is
+    known from when it begins. A handler that runs in another native thread is counted, and cannot be ended.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from time import monotonic
+
+from greenlet import getcurrent
+from hub import get_hub
+
+from greenio._tasks.waiting import killall
+from greenio.event import Event
+from greenio.greenlet import Greenlet
+from greenio.timeout import Timeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["Handlers"]
+
+
+class Handlers:
+    """The handlers that run, or are about to. ``give_back(*args)`` is called for one that is ended before it begins."""
+
+    def __init__(self, give_back: Callable[..., object]) -> None:
+        # Greenlet -> what it is to handle (tuple), or None once it has begun.
+        self.running: dict[Any, tuple[Any, ...] | None] = {}
+        self._give_back = give_back
+        self._few_left: Event | None = None
+
+    def __len__(self) -> int:
+        return len(self.running)
+
+    def spawned(self, greenlet: object, args: tuple[Any, ...]) -> None:
+        """A function that starts handlers has returned this. Does not switch."""
+        if isinstance(greenlet, Greenlet) and not greenlet.dead and self.running.setdefault(greenlet, args) is not None:
+            greenlet.rawlink(self._ended_unbegun)
+
+    def begun(self) -> None:
+        """A handler begins, in the current greenlet. Does not switch."""
+        self.running[getcurrent()] = None
+
+    def ended(self) -> None:
+        """The handler in the current greenlet has ended. Does not switch."""
+        self.forget(getcurrent())
+
+    def forget(self, greenlet: object) -> None:
+        """The handler in that greenlet has ended, or will not begin. Does not switch."""
+        self.running.pop(greenlet, None)
+        if self._few_left is not None and len(self.running) < 2:
+            self._few_left.set()
+
+    def _ended_unbegun(self, greenlet):
+        args = self.running.get(greenlet)
+        if args is not None:
+            self.forget(greenlet)
+            self._give_back(*args)
+
+    def others(self) -> list[Any]:
+        """All but the current greenlet (list of greenlets)."""
+        current = getcurrent()
+        return [greenlet for greenlet in self.running.copy() if greenlet is not current]
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until all but the current greenlet have ended, at most `seconds` (float). Returns whether so.
+
+        Switches.
+        """
+        end = monotonic() + seconds
+        while self.others():
+            left = end - monotonic()
+            if left <= 0:
+                return False
+            if self._few_left is None or self._few_left.is_set():
+                self._few_left = Event()
+            self._few_left.wait(left)
+        return True
+
+    def kill(self, seconds: float) -> list[Any]:
+        """End all but the current greenlet, and wait for that, at most `seconds` (float).
+
+        Returns those it has found running (list of greenlets). Switches, unless it is called on the hub: then it does
+        not wait.
+        """
+        others = self.others()
+        for greenlet in others:
+            args = self.running.get(greenlet)
+            if args is not None:
+                self.forget(greenlet)
+                self._give_back(*args)
+        ours = [greenlet for greenlet in others if isinstance(greenlet, Greenlet)]
+        if getcurrent() is get_hub():
+            killall(ours, block=False)
+            return others
+        with suppress(Timeout):
+            killall(ours, timeout=seconds)
+        return others

@@ -1,0 +1,67 @@
+"""The TLS arguments of servers, and the handshake with a client."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from greenio.ssl import CERT_NONE, PROTOCOL_TLS_SERVER, SSLContext
+from greenio.timeout import Timeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from greenio.socket import socket
+    from greenio.ssl import SSLSocket
+
+__all__ = ["context_of", "end_politely", "handshake"]
+
+#: What goes to wrap_socket() for each connection; the rest is about the context.
+OF_CONNECTIONS = ("do_handshake_on_connect", "suppress_ragged_eofs")
+
+
+def context_of(arguments: dict[str, Any], context: SSLContext | None) -> SSLContext:
+    """The context that the old arguments of ssl.wrap_socket() describe, unless one is given. Takes them out.
+
+    They are certfile, keyfile, cert_reqs, ca_certs, ciphers and ssl_version. Raises TypeError for others, ValueError
+    without a certificate, OSError for a file that cannot be read. Does not switch.
+    """
+    about_context = {name: arguments.pop(name) for name in sorted(set(arguments) - set(OF_CONNECTIONS))}
+    if context is not None:
+        if about_context:
+            raise TypeError(f"{next(iter(about_context))!r} does not go with ssl_context: say it to the context")
+        return context
+    certfile, keyfile = about_context.pop("certfile", None), about_context.pop("keyfile", None)
+    context = SSLContext(about_context.pop("ssl_version", None) or PROTOCOL_TLS_SERVER)
+    verify = about_context.pop("cert_reqs", CERT_NONE)
+    authorities, ciphers = about_context.pop("ca_certs", None), about_context.pop("ciphers", None)
+    about_context.pop("server_side", None)
+    if about_context:
+        raise TypeError(f"a server has no argument {next(iter(about_context))!r}")
+    if not certfile:
+        raise ValueError("a TLS server needs a certificate: give ssl_context=, or certfile= and keyfile=")
+    context.load_cert_chain(certfile, keyfile)
+    if authorities:
+        context.load_verify_locations(authorities)
+    context.verify_mode = verify
+    if ciphers:
+        context.set_ciphers(ciphers)
+    return context
+
+
+def handshake(context: SSLContext, sock: socket, seconds: float | None, arguments: dict[str, Any]) -> SSLSocket:
+    """Make a TLS connection of a client's socket, which is used up. Switches.
+
+    Raises OSError if the handshake fails; of that, TimeoutError if it takes longer than `seconds` (float, or None).
+    """
+    with Timeout(seconds, False):
+        return context.wrap_socket(sock, server_side=True, **arguments)
+    raise TimeoutError(f"the client has not made its TLS handshake within {seconds} s")
+
+
+def end_politely(connection: SSLSocket) -> None:
+    """Tell the peer that no more data comes, if that can be done at once, and close. Does not switch."""
+    with suppress(OSError, ValueError):  # it has ended otherwise, or there is no room for the message
+        connection.settimeout(0)
+        connection.unwrap()
+    connection.close()

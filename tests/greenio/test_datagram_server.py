@@ -1,0 +1,160 @@
+"""DatagramServer: datagrams of all sizes, answers from the address that was asked, limits, ends."""
+
+import os
+import socket as standard
+
+import pytest
+from waiting import some_turns, until
+
+from greenio import get_hub, spawn
+from greenio.event import Event
+from greenio.pool import Pool
+from greenio.server import DatagramServer
+from greenio.socket import AF_INET, AF_INET6, SOCK_DGRAM, socket
+
+
+@pytest.fixture
+def client():
+    with socket(AF_INET, SOCK_DGRAM) as sock:
+        sock.settimeout(30)
+        yield sock
+
+
+class Echo(DatagramServer):
+    """Answers in capitals."""
+
+    def handle(self, data, address):
+        self.sendto(data.upper(), address)
+
+
+def test_many_datagrams_are_answered(client):
+    with Echo(("127.0.0.1", 0)) as server:
+        for number in range(50):
+            client.sendto(b"hello %d" % number, server.address)
+        assert {client.recv(100) for _ in range(50)} == {b"HELLO %d" % number for number in range(50)}
+
+
+@pytest.mark.parametrize("size", [0, 1, 8192, 8193, 65507])
+def test_they_come_whole(client, size):
+    with Echo(("127.0.0.1", 0)) as server:
+        client.sendto(b"x" * size, server.address)
+        assert client.recv(70000) == b"X" * size
+
+
+@pytest.mark.parametrize("asked", ["127.0.0.1", "127.0.0.2", "127.1.2.3"])
+def test_the_answer_comes_from_the_address_that_was_asked(client, asked):
+    with Echo(("0.0.0.0", 0)) as server:
+        client.sendto(b"hello", (asked, server.server_port))
+        assert client.recvfrom(100) == (b"HELLO", (asked, server.server_port))
+
+
+def test_the_address_may_be_kept_and_used_later(client):
+    kept = []
+    with DatagramServer(("0.0.0.0", 0), lambda data, address: kept.append(address)) as server:
+        client.sendto(b"hello", ("127.0.0.3", server.server_port))
+        until(lambda: kept)
+        assert kept == [("127.0.0.1", client.getsockname()[1])]
+        assert hash(kept[0]) == hash(tuple(kept[0]))
+        server.sendto(b"later", 0, kept[0])
+        assert client.recvfrom(100) == (b"later", ("127.0.0.3", server.server_port))
+        server.sendto(b"plain", tuple(kept[0]))
+        assert client.recv(100) == b"plain"
+
+
+@pytest.mark.skipif(not standard.has_ipv6 or not os.path.exists("/proc/net/if_inet6"), reason="the machine has no IPv6")
+@pytest.mark.parametrize(("family", "asked"), [(AF_INET6, "::1"), (AF_INET, "127.0.0.5")])
+def test_all_addresses_of_both_families(family, asked):
+    with Echo(":0") as server, socket(family, SOCK_DGRAM) as client:
+        client.settimeout(30)
+        try:
+            client.sendto(b"hello", (asked, server.server_port))
+        except OSError as error:
+            pytest.skip(f"the machine has no address {asked}: {error}")
+        data, address = client.recvfrom(100)
+        assert (data, address[0]) == (b"HELLO", asked)
+
+
+def test_a_bounded_server(client):
+    running, most, go_on = [], [], Event()
+
+    def handle(data, address):
+        running.append(1)
+        most.append(len(running))
+        go_on.wait()
+        running.pop()
+
+    with DatagramServer(("127.0.0.1", 0), handle, spawn=2) as server:
+        for _ in range(6):
+            client.sendto(b"x", server.address)
+        until(lambda: len(running) == 2)
+        some_turns()
+        go_on.set()
+        until(lambda: len(most) == 6)
+    assert max(most) == 2
+
+
+@pytest.mark.parametrize("spawning", ["default", "pool", None, spawn], ids=str)
+def test_ways_to_spawn(client, spawning):
+    with Echo(("127.0.0.1", 0), spawn=Pool(3) if spawning == "pool" else spawning) as server:
+        client.sendto(b"hello", server.address)
+        assert client.recv(100) == b"HELLO"
+
+
+def test_a_socket_that_is_passed_in(client):
+    with socket(AF_INET, SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        with Echo(f"fd://{os.dup(bound.fileno())}") as server:
+            client.sendto(b"hello", server.address)
+            assert client.recv(100) == b"HELLO"
+
+
+def test_a_failing_handler_is_reported_and_the_server_goes_on(client, errors):
+    def handle(data, address):
+        if data == b"fail":
+            raise KeyError("in the handler")
+        server.sendto(b"fine", address)
+
+    with DatagramServer(("127.0.0.1", 0), handle) as server:
+        client.sendto(b"fail", server.address)
+        client.sendto(b"go on", server.address)
+        assert client.recv(100) == b"fine"
+    assert "KeyError: 'in the handler'" in errors.getvalue()
+
+
+def test_an_answer_to_a_client_that_has_gone(client):
+    """The system tells of that at the next call; the server goes on."""
+    with Echo(("127.0.0.1", 0)) as server:
+        with socket(AF_INET, SOCK_DGRAM) as gone:
+            gone.sendto(b"hello", server.address)
+        some_turns()
+        client.sendto(b"hello", server.address)
+        assert client.recv(100) == b"HELLO"
+
+
+def test_stop_waits_for_handlers(client):
+    go_on, done = Event(), []
+
+    def handle(data, address):
+        go_on.wait()
+        done.append(data)
+
+    server = DatagramServer(("127.0.0.1", 0), handle)
+    server.start()
+    client.sendto(b"x", server.address)
+    until(lambda: server._handlers.running)
+    stopping = spawn(server.stop, drain=30)
+    until(lambda: server.closed)
+    go_on.set()
+    assert stopping.get() == 0 and done == [b"x"]
+
+
+def test_wrong_use_is_told_at_once(client):
+    server = DatagramServer(("127.0.0.1", 0), print)
+    for call in (server.do_read, lambda: server.sendto(b"x", ("127.0.0.1", 1))):
+        with pytest.raises(RuntimeError, match="does not listen"):
+            call()
+    with server, pytest.raises(TypeError, match="sendto"):
+        server.sendto(b"x")
+    with pytest.raises(OSError, match="Address already in use: "), Echo(("127.0.0.1", 0)) as first:
+        DatagramServer(first.address, print).start()
+    assert get_hub().loop.statistics()["references"] == 0

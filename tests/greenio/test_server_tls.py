@@ -1,0 +1,161 @@
+"""StreamServer with TLS: its arguments, the handshake and its limit, the end of a connection."""
+
+import ssl as standard_ssl
+from contextlib import suppress
+
+import pytest
+from places import CERTIFICATE, KEY
+from waiting import until
+
+from greenio import spawn, ssl
+from greenio.server import StreamServer
+from greenio.socket import create_connection
+
+
+def echo(sock, address):
+    while data := sock.recv(1000):
+        sock.sendall(data)
+
+
+def ask(server, context, message=b"hello"):
+    with create_connection(server.address, timeout=30) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as sock:
+            sock.sendall(message)
+            return sock.recv(1000)
+
+
+class Failures(StreamServer):
+    """Keeps the errors of handshakes."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.failures = []
+
+    def handshake_failed(self, address, error):
+        self.failures.append(error)
+
+
+def test_a_context_of_ours(server_context, client_context):
+    with StreamServer(("127.0.0.1", 0), echo, ssl_context=server_context) as server:
+        assert server.ssl_enabled and ask(server, client_context) == b"hello"
+
+
+def test_a_context_of_the_standard_library(client_context):
+    context = standard_ssl.SSLContext(standard_ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE, KEY)
+    with StreamServer(("127.0.0.1", 0), echo, ssl_context=context) as server:
+        assert ask(server, client_context) == b"hello"
+
+
+def test_certificates_in_files(client_context):
+    with StreamServer(("127.0.0.1", 0), echo, certfile=CERTIFICATE, keyfile=KEY) as server:
+        assert ask(server, client_context) == b"hello"
+
+
+def test_a_client_that_must_have_a_certificate(client_context):
+    asks = {"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": CERTIFICATE}
+    with Failures(("127.0.0.1", 0), echo, certfile=CERTIFICATE, keyfile=KEY, **asks) as server:
+        with pytest.raises(OSError):
+            ask(server, client_context)
+        until(lambda: server.failures)
+        client_context.load_cert_chain(CERTIFICATE, KEY)
+        assert ask(server, client_context) == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"keyfile": KEY}, ValueError, "needs a certificate"),
+        ({"certfile": "/nowhere"}, OSError, "No such file"),
+        ({"certifile": CERTIFICATE}, TypeError, "no argument 'certifile'"),
+        ({"certfile": CERTIFICATE, "ssl_context": 1}, TypeError, "does not go with ssl_context"),
+    ],
+)
+def test_wrong_arguments_are_told_at_once(arguments, error, match):
+    with pytest.raises(error, match=match):
+        StreamServer(("127.0.0.1", 0), echo, **arguments)
+
+
+def test_a_client_that_speaks_no_tls(server_context, client_context, errors):
+    with Failures(("127.0.0.1", 0), echo, ssl_context=server_context) as server:
+        with create_connection(server.address, timeout=30) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            with suppress(ConnectionResetError):
+                while plain.recv(1000):
+                    pass
+        until(lambda: server.failures)
+        assert isinstance(server.failures[0], ssl.SSLError)
+        assert ask(server, client_context) == b"hello"
+    assert errors.getvalue() == ""
+
+
+def test_a_client_that_is_late(server_context, client_context):
+    """It holds up nobody, and is gone when its time is over."""
+    server = Failures(("127.0.0.1", 0), echo, ssl_context=server_context)
+    with server:
+        server.handshake_timeout = 0.2
+        with create_connection(server.address, timeout=30) as silent:
+            assert ask(server, client_context) == b"hello"
+            assert silent.recv(1) == b""
+    assert isinstance(server.failures[0], TimeoutError) and not server._handlers.running
+
+
+def test_a_handler_that_ends_tells_the_client(server_context, client_context):
+    """With TLS' own message, so that it knows that nothing was cut off."""
+
+    def handle(sock, address):
+        sock.sendall(b"all")
+
+    with StreamServer(("127.0.0.1", 0), handle, ssl_context=server_context) as server:
+        with create_connection(server.address, timeout=30) as plain:
+            with client_context.wrap_socket(
+                plain, server_hostname="localhost", suppress_ragged_eofs=False
+            ) as connection:
+                assert connection.recv(1000) == b"all" and connection.recv(1000) == b""
+
+
+def test_a_new_context_is_for_connections_to_come(server_context, client_context):
+    with StreamServer(("127.0.0.1", 0), echo, ssl_context=server_context) as server:
+        assert ask(server, client_context) == b"hello"
+        server.ssl_context = None
+        with create_connection(server.address, timeout=30) as plain:
+            plain.sendall(b"plain")
+            assert plain.recv(100) == b"plain"
+
+
+def test_an_end_amid_a_handshake(server_context):
+    server = Failures(("127.0.0.1", 0), echo, ssl_context=server_context)
+    server.start()
+    with create_connection(server.address, timeout=30) as silent:
+        until(lambda: server._handlers.running)
+        assert server.stop(timeout=0) == 1 and silent.recv(1) == b""
+    assert server.failures == []
+
+
+def test_an_application_that_takes_tls_off(server_context, client_context):
+    def handle(sock, address):
+        sock.sendall(b"tls")
+        plain = sock.unwrap()
+        plain.sendall(b"plain")
+
+    with StreamServer(("127.0.0.1", 0), handle, ssl_context=server_context) as server:
+        with create_connection(server.address, timeout=30) as plain:
+            connection = client_context.wrap_socket(plain, server_hostname="localhost")
+            assert connection.recv(100) == b"tls"
+            after = spawn(connection.unwrap).get()
+            assert after.recv(100) == b"plain"
+            connection.close()
+
+
+def test_addresses_of_clients(server_context, client_context):
+    seen = []
+
+    def handle(sock, address):
+        seen.append(address)
+
+    with StreamServer(("127.0.0.1", 0), handle, ssl_context=server_context) as server:
+        with create_connection(server.address, timeout=30) as plain:
+            address = plain.getsockname()
+            client_context.wrap_socket(plain, server_hostname="localhost").close()
+        until(lambda: seen)
+    assert seen == [address]
