@@ -44,6 +44,7 @@ MODULES = [
     "hub.stacks",
     "hub.threads",
     "hub.thrown",
+    "hub.timers",
     "hub.wait_queue",
     "hub.waits",
     "hub.watchers",

@@ -1,9 +1,9 @@
 # See greenlet.pyx.
 
-from hub.core cimport timer_t
 from hub.ready cimport fifo_t
 from hub.greenlets cimport HubGreenlet
 from hub.scheduler cimport Scheduler
+from hub.timers cimport kept_timer_t
 
 from greenio._tasks.spawn_place cimport stack_t
 
@@ -25,8 +25,7 @@ cdef class Greenlet(HubGreenlet):
     cdef object error_traceback     # its traceback when it was raised
     cdef fifo_t joiners             # waits in join() and get()
     cdef object links               # None, one link, or a list of links
-    cdef timer_t *start_timer       # the running timer of start_later, or NULL
-    cdef unsigned long start_epoch  # of the loop when it was started
+    cdef kept_timer_t start_timer   # of start_later(), while it runs
     cdef object spawner             # weak reference to the greenlet that made this one, or None
     cdef stack_t *stack             # where it was made: the recorded frames, or NULL
     cdef object tree_locals         # dict shared by all greenlets of a spawn tree, or None until asked for

@@ -28,13 +28,13 @@ from hub.errors import HubDestroyed
 from hub.greenlet_api cimport import_greenlet, running_greenlet
 from hub.arguments cimport seconds_of
 from hub.callbacks cimport CallingHub
-from hub.core cimport timer_t
-from hub.loop cimport due_after, timer_to_pool
+from hub.core cimport core_of
 from hub.ready cimport *
 from hub.greenlets cimport HubGreenlet
 from hub.scheduler cimport Scheduler, current_hub, is_current
 from hub.waits cimport Wait
 from hub.thrown cimport make_exception
+from hub.timers cimport due_after, is_of, keep_timer, timer_give, timer_start, timer_t, timer_take, timer_to_pool
 from hub.wait_queue cimport await_turn, line_grant_all, line_join, new_turn
 
 cdef extern from *:
@@ -57,8 +57,8 @@ cdef set spawn_callbacks = set()
 
 cdef void on_start_timer(timer_t *timer) noexcept nogil:
     """The time of start_later() has come. The reference that the timer had goes to the ready queue."""
-    timer.core.references -= 1
-    ready_push(&timer.core.ready, <node_t *> timer.target)
+    core_of(timer).references -= 1
+    ready_push(&core_of(timer).ready, <node_t *> timer.target)
     timer_to_pool(timer)
 
 
@@ -204,13 +204,12 @@ cdef class Greenlet(HubGreenlet):
         self.state = STATE_STARTING
         if spawn_callbacks:
             self.call_spawn_callbacks()
-        timer = hub.loop.timer_take()
+        timer = timer_take(&hub.loop.core.timers)
         Py_INCREF(self)  # the timer's; it goes to the ready queue
-        self.start_timer = timer
-        self.start_epoch = hub.loop.core.epoch
+        keep_timer(&self.start_timer, timer)
         timer.target = &self.start_node
         timer.fire = on_start_timer
-        hub.loop.timer_start(timer, due)
+        timer_start(timer, due)
         hub.loop.core.references += 1
         if hub.to_start_later is None:
             hub.to_start_later = set()
@@ -243,8 +242,8 @@ cdef class Greenlet(HubGreenlet):
             if self.state == STATE_FINISHED:
                 return  # killed before
         self.state = STATE_RUNNING
-        if self.start_timer != NULL:
-            self.start_timer = NULL
+        if self.start_timer.timer != NULL:
+            self.start_timer.timer = NULL
             self.scheduler.to_start_later.discard(self)
         self.target = None
         try:
@@ -303,15 +302,15 @@ cdef class Greenlet(HubGreenlet):
 
     cdef bint cancel_start(self) noexcept:
         cdef CallingHub hub = self.scheduler
-        cdef timer_t *timer = self.start_timer
-        self.start_timer = NULL
+        cdef timer_t *timer = self.start_timer.timer
+        self.start_timer.timer = NULL
         if timer != NULL and hub.to_start_later is not None:
             hub.to_start_later.discard(self)
         if self.start_node.queued:
             return self.unschedule_start()
         # A timer that has fired has put the entry into the queue; that was looked at first.
-        if self.state == STATE_STARTING and timer != NULL and self.start_epoch == hub.loop.core.epoch:
-            hub.loop.timer_give(timer)
+        if self.state == STATE_STARTING and timer != NULL and is_of(&self.start_timer, &hub.loop.core.timers):
+            timer_give(timer)
             hub.loop.core.references -= 1
             Py_DECREF(self)
             return True

@@ -92,7 +92,7 @@ cdef class Timeout(BaseException):
     @property
     def pending(self):
         """Whether it runs: it was started, and has neither expired nor been cancelled (bool)."""
-        return self.alarm.is_set and self.alarm.timer != NULL
+        return self.alarm.is_set and self.alarm.timer.timer != NULL
 
     cpdef cancel(self):
         """Stop it if it runs, or has expired but was not raised yet. It may be started again. Does not switch."""
@@ -115,7 +115,7 @@ cdef class Timeout(BaseException):
         return value is self and self.exception is False
 
     def __repr__(self):
-        state = "" if self.alarm.is_set and self.alarm.timer != NULL else " (stopped)"
+        state = "" if self.alarm.is_set and self.alarm.timer.timer != NULL else " (stopped)"
         exception = "" if self.exception is None else f" exception={self.exception!r}"
         return f"<{type(self).__name__} at {id(self):#x} seconds={self.seconds}{exception}{state}>"
 

@@ -5,9 +5,9 @@ Layers, from the bottom; each module knows only those named before it:
     libuv's functions, and helpers that import nothing of ours
             protocols, generic, errors, arguments, interpreter, native, forks, unraisable, low_descriptors,
             pyuv_source, greenlet_api, libuv
-    the ready queue, and the C half of a wait
-            ready
-    the loop: timers, descriptor watches, handles
+    timers; the ready queue, and the C half of a wait
+            timers, ready
+    the loop: descriptor watches, handles
             core, watches, loop, pyuv
     exceptions thrown into greenlets; the timeouts of sockets
             thrown, deadlines

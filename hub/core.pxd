@@ -1,45 +1,19 @@
-# A loop's data in C: its timers, descriptor watches and handles. Header only: there is nothing but data here.
+# A loop's data in C: its timers, descriptor watches and handles. Header only.
 #
 # It is all that libuv's callbacks use, because they run without the GIL.
 #
-# What does not belong here: functions. They stand beside their rules, in watches.pxd and loop.pyx.
+# What does not belong here: functions that change any of this. They stand beside their rules, in timers.pxd,
+# watches.pxd and loop.pyx.
 
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
 from hub.libuv cimport uv_async_t, uv_handle_t, uv_loop_t, uv_poll_t, uv_prepare_t, uv_stat_t, uv_timer_t
 from hub.ready cimport fifo_t, node_t, ready_t
-
-cdef extern from "timer_heap.h" nogil:
-    ctypedef struct hub_heap_node:
-        size_t place
-    ctypedef struct hub_heap_entry:
-        hub_heap_node *node
-    ctypedef struct hub_heap:
-        hub_heap_entry *entries
-        size_t length
+from hub.timers cimport timer_t, timers_t
 
 cdef struct core_t
-cdef struct timer_t
-cdef struct timer_block_t
 cdef struct handle_t
-
-ctypedef void (*timer_function)(timer_t *) noexcept nogil
-
-
-# A timer out of the loop's pool. It never keeps the loop alive by itself: see core_t.references.
-cdef struct timer_t:
-    hub_heap_node node    # first: its place among the running ones
-    core_t *core
-    timer_function fire   # called when it fires; runs without the GIL
-    void *target          # for `fire`
-    timer_t *next_free    # the pool's list
-
-
-# Timers are made so many at a time.
-cdef struct timer_block_t:
-    timer_block_t *next
-    timer_t timers[64]
 
 
 cdef enum:
@@ -78,6 +52,13 @@ cdef struct watch_t:
     listener_t *listeners
 
 
+# A watch that may be kept for longer than its loop has it. watch_of() says whether it is still there.
+cdef struct kept_watch_t:
+    watch_t *watch           # NULL when there is none
+    unsigned long epoch      # of the loop when the watch was opened
+    unsigned int generation  # the watch's then: in a later one, the descriptor is closed
+
+
 # The C half of a Handle: outlives the object until libuv has called the close callback.
 cdef struct handle_t:
     handle_t *next        # all of a loop
@@ -99,20 +80,16 @@ cdef struct handle_t:
 
 # What the C callbacks need to know of a loop. It lives as long as the Loop object.
 cdef struct core_t:
+    timers_t timers       # first: core_of() relies on it
     core_t *next_core     # all of this process
     core_t *previous_core
     uv_loop_t *uv         # NULL once the loop is destroyed
-    unsigned long epoch   # counts forks and the end: a pooled timer or watch from before must not be touched
     handle_t *handles     # every open Handle
     handle_t *orphans     # Handles whose object was collected; closed at the next turn, by the loop's thread
     long handles_open     # all whose memory libuv may still use
     ready_t ready         # the ready queue of the loop's hub
     long references       # parked waits and alarms that keep the loop alive
     long dropped          # how many of these are gone: other threads count here, with the GIL
-    hub_heap timers       # the running ones
-    timer_block_t *timer_blocks  # memory of all timers
-    size_t timers_made
-    timer_t *free_timers  # timers that are not in use
     uint64_t now          # the loop time: when it last looked for I/O
     watch_t **watches     # by descriptor
     int watches_length
@@ -130,3 +107,18 @@ cdef struct core_t:
     bint running          # inside uv_run
     bint renew            # the epoll may hold what no number leads to: it is to be made anew
     int probe             # a descriptor of ours to make poll handles on
+
+
+cdef inline core_t *core_of(timer_t *timer) noexcept nogil:
+    return <core_t *> timer.timers
+
+
+cdef inline void keep_watch(kept_watch_t *kept, watch_t *watch) noexcept nogil:
+    kept.watch = watch
+    kept.epoch = watch.core.timers.epoch
+    kept.generation = watch.generation
+
+
+cdef inline watch_t *watch_of(kept_watch_t *kept, core_t *core) noexcept nogil:
+    """The watch, or NULL if there is none, or none any more: after a fork, for instance."""
+    return kept.watch if kept.epoch == core.timers.epoch else NULL

@@ -8,9 +8,12 @@ from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uint64_t
 
-from hub.core cimport timer_t
-from hub.loop cimport Loop, now_ns, timer_restart, timer_to_pool
+from hub.loop cimport Loop
 from hub.ready cimport OUTCOME_TIMED_OUT, WAIT_WAITING, fifo_remove, wait_t, wait_wake
+from hub.timers cimport (
+    is_of, keep_timer, kept_timer_t, now_ns, timer_give, timer_of, timer_start, timer_t, timer_take, timer_to_pool,
+    timers_t,
+)
 
 
 cdef extern from *:
@@ -22,8 +25,7 @@ cdef extern from *:
 
 
 cdef struct deadline_t:
-    timer_t *timer        # running, or NULL
-    unsigned long epoch   # of the loop when the timer was taken
+    kept_timer_t timer    # while it runs
     uint64_t fires        # the loop time it fires at
     uint64_t due          # the deadline of the wait
     wait_t *wait          # the wait it is for now, or NULL
@@ -47,10 +49,10 @@ cdef inline void on_deadline(timer_t *timer) noexcept nogil:
     cdef wait_t *wait = deadline.wait
     if wait != NULL and now_ns() < deadline.due:
         deadline.fires = deadline.due
-        timer_restart(timer, deadline.due)
+        timer_start(timer, deadline.due)
         return
     timer_to_pool(timer)
-    deadline.timer = NULL
+    deadline.timer.timer = NULL
     if hub_leave(&deadline.is_left):
         PyMem_RawFree(deadline)
     # From now on its owner may free it.
@@ -67,19 +69,40 @@ cdef inline deadline_t *deadline_new() except NULL:
     return deadline
 
 
+cdef inline int deadline_begin(deadline_t *deadline, timers_t *timers, wait_t *wait, uint64_t due) except -1:
+    """Let the wait end at a loop time. The loop's own thread."""
+    cdef timer_t *timer = timer_of(&deadline.timer, timers)
+    if timer == NULL:
+        timer = timer_take(timers)
+        keep_timer(&deadline.timer, timer)
+        deadline.is_left = False
+        timer.target = deadline
+        timer.fire = on_deadline
+        deadline.fires = due
+        timer_start(timer, due)
+    elif deadline.fires > due:
+        deadline.fires = due
+        timer_start(timer, due)
+    deadline.due = due
+    deadline.wait = wait
+    return 0
+
+
 cdef inline void deadline_stop(deadline_t *deadline, Loop loop) noexcept:
     """It will not be needed again, but its owner still has it. The loop's own thread."""
-    if deadline != NULL and deadline.timer != NULL:
-        if deadline.epoch == loop.core.epoch:
-            loop.timer_give(deadline.timer)
-        deadline.timer = NULL
+    cdef timer_t *timer
+    if deadline != NULL and deadline.timer.timer != NULL:
+        timer = timer_of(&deadline.timer, &loop.core.timers)
+        if timer != NULL:
+            timer_give(timer)
+        deadline.timer.timer = NULL
         deadline.is_left = True
 
 
 cdef inline void deadline_drop(deadline_t *deadline, Loop loop) noexcept:
     """The owner ends. A running timer of another thread's loop is out of reach: it frees the memory when it fires."""
-    if not hub_leave(&deadline.is_left) and deadline.epoch == loop.core.epoch:
+    if not hub_leave(&deadline.is_left) and is_of(&deadline.timer, &loop.core.timers):
         if loop.thread != <unsigned long> PyThread_get_thread_ident():
             return
-        loop.timer_give(deadline.timer)
+        timer_give(deadline.timer.timer)
     PyMem_RawFree(deadline)

@@ -38,13 +38,6 @@
 #define HUB_LONG_SLEEP 20000000
 #define HUB_EPOLL_PWAIT2 441 /* the same on all architectures but alpha; older C libraries have no name for it */
 
-static inline uint64_t hub_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t) now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* Nanoseconds as milliseconds, rounded up. */
 static inline int hub_milliseconds(uint64_t nanoseconds)
 {

@@ -3,8 +3,9 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
-from hub.core cimport core_t, handle_t, listener_t, timer_t, watch_t
+from hub.core cimport core_t, handle_t, listener_t, watch_t
 from hub.ready cimport node_t
+from hub.timers cimport timer_t
 
 
 # A piece of work for the hub greenlet. Code that queues a job keeps it alive until it has run or is taken out.
@@ -51,11 +52,6 @@ cdef class Loop:
     cdef object make(self)
     cdef object make_here(self)
 
-    cdef timer_t *timer_take(self) except NULL
-    cdef int make_timers(self) except -1
-    cdef void timer_give(self, timer_t *timer) noexcept
-    cdef void timer_start(self, timer_t *timer, uint64_t due) noexcept
-
     cdef watch_t *watch_of(self, int fd) except NULL
     cdef watch_t *watch_open(self, int fd) except NULL
     cdef bint look_after(self) except -1
@@ -95,7 +91,3 @@ cdef bint close_everywhere(int fd, Loop here) noexcept
 cdef bint close_generation(Loop loop, int fd, unsigned int generation, bint here) noexcept
 cdef int highest_watched() noexcept
 cdef int next_of_a_loop(int low) noexcept
-cdef uint64_t now_ns() noexcept nogil
-cdef uint64_t due_after(double seconds) except? 0
-cdef void timer_to_pool(timer_t *timer) noexcept nogil
-cdef void timer_restart(timer_t *timer, uint64_t due) noexcept nogil

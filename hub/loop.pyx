@@ -8,9 +8,9 @@ Rules
     2. Timers and descriptor watches (watches.pxd) belong to pools of the loop and are never closed before the loop is.
        None of them keeps the loop alive: `core.references` counts what does, and so a watch may stay
        registered between two waits.
-    3. The loop's time is CLOCK_MONOTONIC in nanoseconds. Its timers are not libuv's, which count milliseconds: they
-       stand in timer_heap.h, and exact_sleep.h ends libuv's sleep in time for the first of them. Those that are due
-       fire after each look for I/O.
+    3. The loop's time is CLOCK_MONOTONIC in nanoseconds. Its timers (timers.pxd) are not libuv's, which count
+       milliseconds: exact_sleep.h ends libuv's sleep in time for the first of them. Those that are due fire after each
+       look for I/O.
 
 What does not belong here: greenlets, parking, Python callbacks. The hub's scheduler is built on this.
 
@@ -20,24 +20,26 @@ this extension module, so that another libuv in the process never mixes with the
 
 import os
 from _signal import set_wakeup_fd
-from _thread import TIMEOUT_MAX
 from os import close as close_descriptor
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF
 from libc.errno cimport EINTR, errno
-from libc.math cimport ceil, isnan
 from libc.string cimport memset
 from posix.unistd cimport read, usleep, write
 
 from hub import low_descriptors
-from hub.core cimport hub_heap, hub_heap_node, timer_block_t
+from hub.core cimport core_of
 from hub.errors import HubDestroyed, InvalidThreadUseError
 from hub.libuv cimport *
 from hub.ready cimport (
     NODE_ALARM, NODE_JOB, NODE_WAIT, NODE_YIELD, OUTCOME_READY, alarm_t, fifo_wake_first, hub_check, ready_pop,
     ready_push, ready_push_front, ready_remove, ready_t, wait_t,
+)
+from hub.timers cimport (
+    HUB_NEVER, due_after, fire_timers, free_timers, hub_heap, hub_heap_due, leave_timers, nanoseconds_of, now_ns,
+    timer_runs, timer_start, timer_stop, timer_take, timer_to_pool,
 )
 from hub.watches cimport (
     add_listener, close_watch, close_watch_elsewhere, end_generation, find_watch, get_watch, hub_poll_register,
@@ -46,18 +48,8 @@ from hub.watches cimport (
 
 __all__ = ["LIBUV_VERSION", "Handle", "Job", "Loop"]
 
-cdef extern from "timer_heap.h" nogil:
-    uint64_t HUB_NEVER
-    int hub_heap_reserve(hub_heap *, size_t count)
-    void hub_heap_set(hub_heap *, hub_heap_node *, uint64_t due)
-    void hub_heap_remove(hub_heap *, hub_heap_node *)
-    hub_heap_node *hub_heap_pop(hub_heap *, uint64_t now)
-    void hub_heap_count(hub_heap *, uint64_t fired, uint64_t now)
-    uint64_t hub_heap_due(const hub_heap *)
-
 cdef extern from "exact_sleep.h" nogil:
     bint HUB_EXACT_SLEEP
-    uint64_t hub_now()
     int hub_milliseconds(uint64_t nanoseconds)
     int hub_run(uv_loop_t *, const hub_heap *, uv_run_mode)
 
@@ -173,10 +165,6 @@ cdef enum:
     # How much longer the pause is than what a look takes: of this thread's own time, as others may have the processor.
     VERIFY_SHARE = 400
 
-# Seconds beyond which a timer is as good as never (about 126 years); keeps the arithmetic in 64 bits.
-cdef double FOREVER = 4e9
-cdef double longest = TIMEOUT_MAX
-
 
 def set_look_after_others(function):
     """Say what Loop.look_after() is to call, too (internal)."""
@@ -186,52 +174,11 @@ def set_look_after_others(function):
 
 # --- time -------------------------------------------------------------------------------------------------------
 
-cdef uint64_t now_ns() noexcept nogil:
-    """The monotonic clock that the timers go by, in nanoseconds."""
-    return hub_now()
-
-
 cdef uint64_t worked_ns() noexcept nogil:
     """How long this thread has had a processor, in nanoseconds."""
     cdef timespec worked
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked)
     return <uint64_t> worked.tv_sec * 1000000000 + <uint64_t> worked.tv_nsec
-
-
-cdef uint64_t nanoseconds_of(double seconds) except? 0:
-    """Nanoseconds, rounded up. OverflowError beyond threading.TIMEOUT_MAX, as in the standard library."""
-    if isnan(seconds):
-        raise ValueError("a time in seconds must be a number, not NaN")
-    if seconds < 0:
-        seconds = 0
-    elif seconds > FOREVER:
-        if seconds > longest:
-            raise OverflowError("timeout value is too large")
-        seconds = FOREVER
-    return <uint64_t> ceil(seconds * 1e9)
-
-
-cdef uint64_t due_after(double seconds) except? 0:
-    """The loop time at which `seconds` from now have passed."""
-    return hub_now() + nanoseconds_of(seconds)
-
-
-cdef void timer_restart(timer_t *timer, uint64_t due) noexcept nogil:
-    """Let a timer fire at another loop time. For callbacks; see Loop.timer_start."""
-    hub_heap_set(&timer.core.timers, &timer.node, due)
-
-
-cdef void fire_timers(core_t *core) noexcept nogil:
-    """Let the timers fire that are due."""
-    cdef timer_t *timer
-    cdef uint64_t fired = 0
-    while True:
-        timer = <timer_t *> hub_heap_pop(&core.timers, core.now)
-        if timer == NULL:
-            break
-        timer.fire(timer)
-        fired += 1
-    hub_heap_count(&core.timers, fired, core.now)
 
 
 # --- libuv callbacks: no GIL, no Python -------------------------------------------------------------------------
@@ -311,8 +258,8 @@ cdef void on_before_sleep(uv_prepare_t *handle) noexcept nogil:
 
 cdef void set_alarm_clock(core_t *core) noexcept nogil:
     """Let libuv wake up when the first timer is due: at the millisecond after it, for want of better."""
-    cdef uint64_t due = hub_heap_due(&core.timers)
-    cdef uint64_t now = hub_now()
+    cdef uint64_t due = hub_heap_due(&core.timers.running)
+    cdef uint64_t now = now_ns()
     if due == HUB_NEVER:
         uv_timer_stop(&core.alarm_clock)
     else:
@@ -334,12 +281,6 @@ cdef void on_look_again(timer_t *timer) noexcept nogil:
     """The loop has woken up and looks around: that is all."""
     (<bint *> timer.target)[0] = False
     timer_to_pool(timer)
-
-
-cdef void timer_to_pool(timer_t *timer) noexcept nogil:
-    timer.target = NULL
-    timer.next_free = timer.core.free_timers
-    timer.core.free_timers = timer
 
 
 cdef bint read_signals(core_t *core) noexcept nogil:
@@ -471,7 +412,7 @@ cdef class Loop:
         if not HUB_EXACT_SLEEP:
             uv_timer_init(core.uv, &core.alarm_clock)
             uv_unref(<uv_handle_t *> &core.alarm_clock)
-        core.now = hub_now()
+        core.now = now_ns()
         self.thread = <unsigned long> PyThread_get_thread_ident()
         self.pyuv_loop = loop
         loop.excepthook = self.pyuv_excepthook
@@ -526,12 +467,12 @@ cdef class Loop:
         core.running = True
         if block:
             with nogil:
-                hub_run(core.uv, &core.timers, UV_RUN_ONCE)
+                hub_run(core.uv, &core.timers.running, UV_RUN_ONCE)
         else:
             # With the GIL: giving it up with a CPU-bound thread beside would cost a switch interval each time.
             uv_run(core.uv, UV_RUN_NOWAIT)
-        core.now = hub_now()
-        fire_timers(core)
+        core.now = now_ns()
+        fire_timers(&core.timers, core.now)
         core.running = False
         return 0
 
@@ -553,12 +494,12 @@ cdef class Loop:
         cdef uint64_t due = self.core.now + nanoseconds
         if self.look_again_runs and self.look_again_at <= due:
             return 0
-        timer = self.timer_take()
+        timer = timer_take(&self.core.timers)
         timer.target = &self.look_again_runs
         timer.fire = on_look_again
         self.look_again_runs = True
         self.look_again_at = due
-        self.timer_start(timer, due)
+        timer_start(timer, due)
         return 0
 
     # --- Python's signal handlers ---
@@ -614,44 +555,6 @@ cdef class Loop:
             if self.core.signal_count:
                 write(fd, self.core.signal_bytes, self.core.signal_count)
         return 0
-
-    # --- timers ---
-
-    cdef timer_t *timer_take(self) except NULL:
-        """A timer that is not running, from the pool."""
-        cdef timer_t *timer = self.core.free_timers
-        if timer == NULL:
-            self.make_timers()
-            timer = self.core.free_timers
-        self.core.free_timers = timer.next_free
-        timer.next_free = NULL
-        return timer
-
-    cdef int make_timers(self) except -1:
-        """Fill the pool, and make room for all timers in the heap, so that starting one cannot fail."""
-        cdef core_t *core = self.core
-        cdef timer_block_t *block
-        cdef int i
-        block = <timer_block_t *> PyMem_RawCalloc(1, sizeof(timer_block_t))
-        if block == NULL or hub_heap_reserve(&core.timers, core.timers_made + 64):
-            PyMem_RawFree(block)
-            raise MemoryError()
-        core.timers_made += 64
-        block.next = core.timer_blocks
-        core.timer_blocks = block
-        for i in reversed(range(64)):
-            block.timers[i].core = core
-            timer_to_pool(&block.timers[i])
-        return 0
-
-    cdef void timer_give(self, timer_t *timer) noexcept:
-        """Stop a timer and put it back into the pool."""
-        hub_heap_remove(&timer.core.timers, &timer.node)
-        timer_to_pool(timer)
-
-    cdef void timer_start(self, timer_t *timer, uint64_t due) noexcept:
-        """Let a timer fire at a loop time (due_after())."""
-        hub_heap_set(&timer.core.timers, &timer.node, due)
 
     # --- descriptors ---
 
@@ -766,7 +669,7 @@ cdef class Loop:
     def update_now(self):
         """Read the clock into the loop's cached time. The loop's own thread only: InvalidThreadUseError."""
         self.check_thread()
-        self.core.now = hub_now()
+        self.core.now = now_ns()
 
     update = update_now
 
@@ -841,7 +744,7 @@ cdef class Loop:
         cdef uv_loop_t *uv = core.uv
         if uv == NULL:
             return
-        core.epoch += 1
+        core.timers.epoch += 1
         # Not to be found by other threads any more: their memory goes below.
         PyMem_RawFree(core.watches)
         core.watches = core.to_verify = NULL
@@ -875,7 +778,7 @@ cdef class Loop:
         for fd in (core.probe, core.signal_read, core.signal_write):
             if fd >= 0:
                 close_descriptor(fd)
-        drop_timers(core)
+        free_timers(&core.timers)
         while ready_pop(&core.ready) != NULL:
             pass
         del self.pyuv_loop.excepthook
@@ -896,8 +799,7 @@ cdef class Loop:
         closed. Returns the timers that were running, linked by `next_free`. begin_in_child() makes a new loop.
         """
         cdef core_t *core = self.core
-        cdef timer_t *timers = NULL
-        cdef timer_t *timer
+        cdef timer_t *timers
         cdef ready_t left
         cdef int i
         cdef node_t *node
@@ -907,12 +809,7 @@ cdef class Loop:
                 core.watches[i].generation += 1
         while core.handles != NULL:
             forget_owner(core.handles)
-        for i in range(<int> core.timers.length):
-            timer = <timer_t *> core.timers.entries[i].node
-            timer.node.place = 0
-            timer.next_free = timers
-            timers = timer
-        core.timers.length = 0
+        timers = leave_timers(&core.timers)
         left = core.ready
         memset(&core.ready, 0, sizeof(core.ready))
         while True:
@@ -966,7 +863,7 @@ cdef class Loop:
                 except OSError:
                     pass
         core.probe = core.signal_read = core.signal_write = -1
-        core.epoch += 1
+        core.timers.epoch += 1
         core.uv = NULL
         core.watches = core.to_verify = NULL
         core.watches_length = 0
@@ -978,18 +875,6 @@ cdef class Loop:
         self.unmade = False
         self.watch_signals()
         return 0
-
-
-cdef void drop_timers(core_t *core) noexcept nogil:
-    cdef timer_block_t *block
-    while core.timer_blocks != NULL:
-        block = core.timer_blocks
-        core.timer_blocks = block.next
-        PyMem_RawFree(block)
-    PyMem_RawFree(core.timers.entries)
-    memset(&core.timers, 0, sizeof(core.timers))
-    core.timers_made = 0
-    core.free_timers = NULL
 
 
 cdef PyObject *greenlet_of(node_t *node) noexcept nogil:
@@ -1030,17 +915,17 @@ cdef void on_handle_timer(timer_t *timer) noexcept nogil:
     cdef uint64_t late
     if state.repeat:
         # It keeps its rhythm, also when it is late; beats that were missed altogether are left out.
-        late = timer.core.now - state.due
+        late = core_of(timer).now - state.due
         state.due += state.repeat * (late // state.repeat + 1)
-        timer_restart(timer, state.due)
+        timer_start(timer, state.due)
     elif state.references:
-        timer.core.references -= 1
+        core_of(timer).references -= 1
     fire(state, 0)
 
 
 cdef void stop_handle_timer(handle_t *state) noexcept nogil:
-    if state.timer.node.place:
-        hub_heap_remove(&state.core.timers, &state.timer.node)
+    if timer_runs(state.timer):
+        timer_stop(state.timer)
         if state.references:
             state.core.references -= 1
 
@@ -1145,7 +1030,7 @@ cdef class Handle(Job):
         cdef int error
         loop.check()
         if kind == UV_TIMER:
-            timer = loop.timer_take()
+            timer = timer_take(&loop.core.timers)
         else:
             uv = <uv_handle_t *> PyMem_RawCalloc(1, uv_handle_size(<uv_handle_type> kind))
         state = <handle_t *> PyMem_RawCalloc(1, sizeof(handle_t))
@@ -1225,7 +1110,7 @@ cdef class Handle(Job):
         self.state.due = due
         self.state.repeat = again
         self.loop.core.references += self.state.references
-        self.loop.timer_start(self.state.timer, due)
+        timer_start(self.state.timer, due)
         self.keep(True)
         return 0
 
@@ -1302,12 +1187,12 @@ cdef class Handle(Job):
     cdef bint handle_is_active(self) noexcept:
         if self.state == NULL:
             return False
-        return self.state.timer.node.place != 0 if self.kind == UV_TIMER else uv_is_active(self.state.uv)
+        return timer_runs(self.state.timer) if self.kind == UV_TIMER else uv_is_active(self.state.uv)
 
     cdef int set_handle_ref(self, bint ref) except -1:
         self.require()
         if self.kind == UV_TIMER:
-            if self.state.timer.node.place:
+            if timer_runs(self.state.timer):
                 self.loop.core.references += ref - self.state.references
             self.state.references = ref
         elif ref:

@@ -18,6 +18,8 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_DECREF
 from libc.stdint cimport uint64_t
 
+from hub.timers cimport kept_timer_t, timer_t
+
 cdef extern from "checks.h" nogil:
     const bint HUB_CHECKS                                # whether this build checks invariants
     void hub_check(bint condition, const char *what)     # ends the process if it does not hold
@@ -98,9 +100,8 @@ cdef struct alarm_t:
     bint is_cancelled    # another thread has cancelled it, after it fired: what is pending is not raised any more
     bint references      # whether it keeps the loop alive while it runs
     PyObject *loop       # owned while the alarm is set: the Loop that its timer is from
-    unsigned long epoch  # of that loop when it was set
     uint64_t due         # the loop time at which it fires
-    void *timer          # the running timer_t, or NULL; gone if the loop's epoch is another one
+    kept_timer_t timer   # while it runs
     PyObject *(*exception)(PyObject *owner) except NULL  # makes the exception to throw; a new reference
 
 
@@ -144,7 +145,7 @@ cdef struct wait_t:
     unsigned long forks    # how many forks ago the program began, when it was made
     bint left_behind       # in a forked child: its greenlet is the parent's
     uint64_t due           # the loop time at which it gives up, or 0 for never
-    void *timer            # the timer_t that is set for that, or NULL
+    timer_t *timer         # what is set for that, or NULL
     bint references        # whether it keeps the loop alive
     int fd                 # the descriptor it waits for
     int events             # what of that: 1 to read, 2 to write, 0 for no descriptor
@@ -320,7 +321,7 @@ cdef inline bint may_be(wait_t *wait, wait_state state) noexcept nogil:
 
 
 cdef inline bint is_in_one_place(alarm_t *alarm) noexcept nogil:
-    cdef int places = (alarm.timer != NULL) + alarm.node.queued + alarm.is_pending
+    cdef int places = (alarm.timer.timer != NULL) + alarm.node.queued + alarm.is_pending
     return places <= (1 if alarm.is_set else 0) and (alarm.wait == NULL or alarm.node.queued)
 
 
@@ -329,7 +330,7 @@ cdef inline alarm_state get_alarm_state(alarm_t *alarm) noexcept nogil:
     hub_check(is_in_one_place(alarm), b"an alarm is in one place, in none if it is free, and queued if it ends a wait")
     if not alarm.is_set:
         return ALARM_FREE
-    if alarm.timer != NULL:
+    if alarm.timer.timer != NULL:
         return ALARM_RUNNING
     if alarm.node.queued:
         return ALARM_QUEUED

@@ -31,17 +31,17 @@ from greenlet import GreenletExit
 
 from hub.arguments cimport seconds_of
 from hub.at_exit import await_descriptor_late, sleep_late
-from hub.core cimport timer_t
 from hub.current cimport end_process, interpreter_ends, is_main_thread, no_greenlet, other_threads
-from hub.deadlines cimport deadline_t, on_deadline, on_descriptor_timer
+from hub.deadlines cimport deadline_begin, deadline_t, on_descriptor_timer
 from hub.errors import InvalidSwitchError
 from hub.greenlet_api cimport *
 from hub.greenlets cimport HubGreenlet
-from hub.loop cimport Loop, due_after, now_ns, timer_restart
+from hub.loop cimport Loop
 from hub.native import get_ident
 from hub.printing cimport go_on_printing, leave_printing, printing_of_thread
 from hub.ready cimport *
 from hub.thrown cimport alarm_come, has_pending, take_pending
+from hub.timers cimport due_after, now_ns, timer_give, timer_start, timer_t, timer_take
 from hub.turns cimport SWITCHES, turns_are_unfair, turns_begin, turns_begin_round, turns_spend
 from hub.waits cimport AT_EXIT, Wait, WaitingHub
 
@@ -213,23 +213,23 @@ cdef class Scheduler(WaitingHub):
     cdef int park_until(self, Wait wait, uint64_t due, bint ref) except -2:
         """As park(), but the outcome is OUTCOME_TIMED_OUT at loop time `due` (due_after()) if nothing came before."""
         cdef wait_t *w = &wait.c
-        cdef timer_t *timer = self.loop.timer_take()
+        cdef timer_t *timer = timer_take(&self.loop.core.timers)
         cdef int result
         wait_hold(w)
         timer.target = w
         timer.fire = on_wait_timer
-        self.loop.timer_start(timer, due)
+        timer_start(timer, due)
         self.loop.core.references += ref
         w.references = ref
         w.due = due
         w.timer = timer
         result = self.park(wait)
-        timer = <timer_t *> w.timer
+        timer = w.timer
         if timer != NULL:
             self.loop.core.references -= w.references
             if timer.target != NULL:
                 wait_release(w)
-            self.loop.timer_give(timer)
+            timer_give(timer)
         return result
 
     @final
@@ -387,7 +387,6 @@ cdef class Scheduler(WaitingHub):
         """
         cdef Wait wait
         cdef wait_t *w
-        cdef unsigned long epoch = self.loop.core.epoch
         cdef timer_t *timer
         cdef int result
         if self.is_late():
@@ -400,27 +399,13 @@ cdef class Scheduler(WaitingHub):
             return OUTCOME_READY  # a regular file: always ready
         if due:
             if deadline != NULL and deadline.wait == NULL:
-                if deadline.timer != NULL and deadline.epoch != epoch:
-                    deadline.timer = NULL
-                if deadline.timer == NULL:
-                    deadline.timer = self.loop.timer_take()
-                    deadline.is_left = False
-                    deadline.epoch = epoch
-                    deadline.timer.target = deadline
-                    deadline.timer.fire = on_deadline
-                    deadline.fires = due
-                    self.loop.timer_start(deadline.timer, due)
-                elif deadline.fires > due:
-                    deadline.fires = due
-                    timer_restart(deadline.timer, due)
-                deadline.due = due
-                deadline.wait = w
+                deadline_begin(deadline, &self.loop.core.timers, w, due)
             else:
                 deadline = NULL
-                timer = self.loop.timer_take()
+                timer = timer_take(&self.loop.core.timers)
                 timer.target = w
                 timer.fire = on_descriptor_timer
-                self.loop.timer_start(timer, due)
+                timer_start(timer, due)
                 w.timer = timer
             w.due = due
         else:
@@ -438,7 +423,7 @@ cdef class Scheduler(WaitingHub):
         if w.references:
             self.loop.core.references -= 1
             if w.timer != NULL:
-                self.loop.timer_give(<timer_t *> w.timer)
+                timer_give(w.timer)
             if w.link.fifo != NULL:
                 fifo_remove(&w.link)
                 wait_release(w)

@@ -29,7 +29,7 @@ from hub.current import get_hub_if_exists, set_hub_maker
 from hub.deadlines cimport on_descriptor_timer
 from hub.forks import in_child
 from hub.greenlet_api cimport *
-from hub.core cimport timer_t, watch_t
+from hub.core cimport watch_t
 from hub.greenlets cimport HubGreenlet
 from hub.native import get_ident, local as native_local, saved, sleep as native_sleep
 from hub.ready cimport (
@@ -37,6 +37,7 @@ from hub.ready cimport (
 )
 from hub.scheduler cimport Scheduler, is_current
 from hub.thrown cimport alarms_go_on
+from hub.timers cimport timer_start, timer_t, timer_take
 from hub.turns cimport SWITCHES
 from hub.waits cimport AT_EXIT, Wait
 
@@ -194,18 +195,18 @@ def go_on_in_child(Scheduler hub):
 
 cdef int wait_on(Scheduler hub, wait_t *wait) except -1:
     """In a forked child: what the current greenlet waits for, it waits for on the new loop."""
-    cdef timer_t *timer = <timer_t *> wait.timer
+    cdef timer_t *timer = wait.timer
     cdef watch_t *watch
     cdef bint has_come
     hub.loop.core.references += wait.references
     if timer == NULL and wait.events and wait.due:
         # It was the socket's, which others in the parent wait for, too.
-        timer = hub.loop.timer_take()
+        timer = timer_take(&hub.loop.core.timers)
         timer.target = wait
         timer.fire = on_descriptor_timer
         wait.timer = timer
     if timer != NULL and wait.state == WAIT_WAITING:
-        hub.loop.timer_start(timer, wait.due)
+        timer_start(timer, wait.due)
     if wait.events and wait.link.fifo != NULL:
         fifo_remove(&wait.link)
         try:

@@ -3,9 +3,9 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
-from hub.core cimport timer_t
 from hub.loop cimport Loop
 from hub.ready cimport alarm_t, slot_t, wait_t
+from hub.timers cimport timer_t
 
 
 cdef int pend_exception(slot_t *slot, object exception) except -1

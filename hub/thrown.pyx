@@ -12,16 +12,17 @@ from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint64_t
 
-from hub.core cimport timer_t
+from hub.core cimport core_of
 from hub.greenlet_api cimport (
     hub_failed, hub_greenlet_has_started, hub_greenlet_is_active, hub_greenlet_throw, import_greenlet,
 )
-from hub.loop cimport Loop, timer_to_pool
+from hub.loop cimport Loop
 from hub.ready cimport (
     ALARM_CARRIED, ALARM_FREE, ALARM_RUNNING, NODE_ALARM, OUTCOME_THROWN, WAIT_DECIDED, WAIT_WAITING, alarm_t,
     append_pending, get_alarm_state, hub_check, ready_push, ready_remove, remove_pending, slot_t, throw_t, wait_move,
     wait_t,
 )
+from hub.timers cimport is_of, keep_timer, timer_give, timer_start, timer_t, timer_take, timer_to_pool
 
 __all__: list = []
 
@@ -160,7 +161,7 @@ cdef int alarm_start(
     """
     cdef timer_t *timer
     hub_check(get_alarm_state(alarm) == ALARM_FREE, b"an alarm that is set is not set again")
-    timer = loop.timer_take()
+    timer = timer_take(&loop.core.timers)
     Py_INCREF(target)
     alarm.greenlet = <PyObject *> target
     alarm.slot = slot
@@ -175,13 +176,12 @@ cdef int alarm_start(
     alarm.wait = NULL
     Py_INCREF(loop)
     alarm.loop = <PyObject *> loop
-    alarm.epoch = loop.core.epoch
-    alarm.timer = timer
+    keep_timer(&alarm.timer, timer)
     alarm.due = due
     timer.target = alarm
     timer.fire = on_alarm
     loop.core.references += ref
-    loop.timer_start(timer, due)
+    timer_start(timer, due)
     return 0
 
 
@@ -194,9 +194,9 @@ cdef int alarms_go_on(timer_t *timer, PyObject *target, Loop loop) except -1:
         alarm = <alarm_t *> timer.target
         if timer.fire is on_alarm and not is_cancelled(timer.target):
             if alarm.greenlet is target:
-                alarm.epoch = loop.core.epoch
+                keep_timer(&alarm.timer, timer)
                 loop.core.references += alarm.references
-                loop.timer_start(timer, alarm.due)
+                timer_start(timer, alarm.due)
         timer = next
     return 0
 
@@ -215,14 +215,14 @@ cdef void on_alarm(timer_t *timer) noexcept nogil:
     hub_check(get_alarm_state(alarm) == ALARM_RUNNING, b"an alarm that fires is set, and was not delivered")
     wait = alarm.slot.current
     if alarm.references:
-        timer.core.references -= 1
+        core_of(timer).references -= 1
     timer_to_pool(timer)
-    alarm.timer = NULL
+    alarm.timer.timer = NULL
     if wait != NULL and alarm_decide(alarm, wait):
-        ready_push(&timer.core.ready, &alarm.node)
+        ready_push(&core_of(timer).ready, &alarm.node)
     elif wait == NULL and not alarm.slot.yielding:
         # Suspended in a switch of its own making, or over: alarm_come() finds out, with the GIL.
-        ready_push(&timer.core.ready, &alarm.node)
+        ready_push(&core_of(timer).ready, &alarm.node)
     else:
         pend_alarm(alarm)
 
@@ -300,26 +300,26 @@ cdef void alarm_cancel(alarm_t *alarm) noexcept:
 
     Where another thread cancels it, what has come between is lost with it, and it may be some time until it is free.
     """
-    cdef timer_t *timer = <timer_t *> alarm.timer
+    cdef timer_t *timer = alarm.timer.timer  # once: where it fires, another thread takes it away
     cdef Loop loop
     if timer != NULL:
         loop = <Loop> alarm.loop
-        if alarm.epoch == loop.core.epoch:
+        if is_of(&alarm.timer, &loop.core.timers):
             if loop.thread == <unsigned long> PyThread_get_thread_ident():
                 if alarm.references:
                     loop.core.references -= 1
-                loop.timer_give(timer)
+                timer_give(timer)
             elif not hub_cancel_target(&timer.target, alarm):
                 alarm.is_cancelled = True  # it has just fired: from now on it is its own thread's
                 return
             # else: another thread's timer is out of reach. It will find nobody to tell.
             elif alarm.references:
                 loop.drop_reference()
-        alarm.timer = NULL
+        alarm.timer.timer = NULL
         clear_alarm(alarm)
         return
     loop = <Loop> alarm.loop
-    if alarm.epoch == loop.core.epoch and loop.thread != <unsigned long> PyThread_get_thread_ident():
+    if is_of(&alarm.timer, &loop.core.timers) and loop.thread != <unsigned long> PyThread_get_thread_ident():
         alarm.is_cancelled = True
     elif alarm.is_pending:
         remove_pending(alarm.slot, &alarm.pending)

@@ -14,7 +14,18 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 #include <Python.h>
+
+static inline uint64_t hub_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Not inline: callers on the way to a switch have small frames. */
+#define HUB_OWN_FRAME __attribute__((noinline, unused))
 
 /* What a timer begins with. */
 typedef struct {
@@ -105,7 +116,7 @@ static inline void hub_heap_down(hub_heap *heap, size_t at, hub_heap_entry entry
 }
 
 /* Take a timer out, if it is running. */
-static inline void hub_heap_remove(hub_heap *heap, hub_heap_node *node)
+static HUB_OWN_FRAME void hub_heap_remove(hub_heap *heap, hub_heap_node *node)
 {
     size_t at = node->place - 1;
     hub_heap_entry last;
@@ -123,7 +134,7 @@ static inline void hub_heap_remove(hub_heap *heap, hub_heap_node *node)
 }
 
 /* Let a timer be due at another time, or start it. */
-static inline void hub_heap_set(hub_heap *heap, hub_heap_node *node, uint64_t due)
+static HUB_OWN_FRAME void hub_heap_set(hub_heap *heap, hub_heap_node *node, uint64_t due)
 {
     hub_heap_entry entry = {due, node};
 

@@ -12,7 +12,7 @@
 
 from libc.stdint cimport uint64_t
 
-from hub.loop cimport now_ns
+from hub.timers cimport now_ns
 
 
 # How many switches may pass before the loop looks for I/O, if fewer were ready when it last did.

@@ -28,9 +28,9 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from hub.arguments cimport seconds_of
 from hub.current cimport fork_count
-from hub.loop cimport due_after, now_ns
 from hub.ready cimport *
 from hub.scheduler cimport Scheduler, hub_if_any, is_current
+from hub.timers cimport due_after, now_ns
 from hub.waits cimport Wait, WaitingHub
 
 __all__: list = []

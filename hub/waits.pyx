@@ -24,13 +24,14 @@ from hub.current cimport end_process, hub_of_thread, interpreter_ends, new_hub, 
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError, LoopExit
 from hub.greenlet_api cimport *
 from hub.greenlets cimport HubGreenlet
-from hub.loop cimport Job, due_after
+from hub.loop cimport Job
 from hub.ready cimport *
 from hub.report import called_on_hub, format_waits
 from hub.thrown cimport (
     alarm_start, drop_pending, forget_exception, has_pending, make_exception, pend_alarm, pend_exception, take_alarm,
     take_pending, throw_now,
 )
+from hub.timers cimport due_after
 
 __all__ = ["Wait", "WaitingHub"]
 

@@ -11,7 +11,7 @@ What does not belong here: how waiting greenlets are woken. That needs no watche
 import os
 
 from hub.arguments cimport seconds_of
-from hub.core cimport LISTEN_CLOSED, listener_t, watch_t
+from hub.core cimport LISTEN_CLOSED, keep_watch, kept_watch_t, listener_t, watch_of, watch_t
 from hub.libuv cimport UV_ASYNC, UV_CHECK, UV_FS_POLL, UV_IDLE, UV_PREPARE, UV_SIGNAL, UV_TIMER, uv_stat_t
 from hub.loop cimport Handle
 from hub.ready cimport ready_remove
@@ -320,8 +320,7 @@ cdef class io(Watcher):
     cdef int wanted
     cdef bint pass_events         # whether the events come first among the arguments
     cdef listener_t listener
-    cdef watch_t *watch
-    cdef unsigned long epoch      # of the loop when it was started
+    cdef kept_watch_t watch       # while it is started
     cdef bint references
     cdef bint started
 
@@ -353,27 +352,28 @@ cdef class io(Watcher):
             raise
 
     cdef int begin(self) except -1:
-        self.watch = self.loop.watch_open(self.descriptor)
+        cdef watch_t *watch = self.loop.watch_open(self.descriptor)
         self.listener.node = &self.node
         self.listener.events = self.wanted
         self.listener.fired = 0
-        self.loop.watch_listen(self.watch, &self.listener)
-        self.epoch = self.loop.core.epoch
+        self.loop.watch_listen(watch, &self.listener)
+        keep_watch(&self.watch, watch)
         self.started = True
         self.loop.core.references += self.references
         self.keep(True)
         return 0
 
     cdef int end(self) except -1:
+        cdef watch_t *watch
         if not self.started:
             return 0
         self.started = False
-        if self.epoch == self.loop.core.epoch:
+        watch = watch_of(&self.watch, self.loop.core)
+        if watch != NULL:
             self.loop.core.references -= self.references
-            self.loop.watch_unlisten(self.watch, &self.listener)
+            self.loop.watch_unlisten(watch, &self.listener)
             if self.node.queued:
                 ready_remove(&self.loop.core.ready, &self.node)
-        self.watch = NULL
         self.keep(False)
         return 0
 
@@ -428,14 +428,14 @@ cdef class io(Watcher):
     @ref.setter
     def ref(self, value):
         self.hub.check_thread()
-        if self.started and self.epoch == self.loop.core.epoch:
+        if self.started and watch_of(&self.watch, self.loop.core) != NULL:
             self.loop.core.references += <bint> value - self.references
         self.references = value
 
     @property
     def active(self):
         """Whether it is started and can fire (bool)."""
-        return self.started and self.epoch == self.loop.core.epoch
+        return self.started and watch_of(&self.watch, self.loop.core) != NULL
 
     def describe(self):
         return f" fd={self.descriptor} events={self.events_str}"

@@ -4,10 +4,10 @@ from libc.errno cimport EBADF
 from libc.stdint cimport uint64_t
 
 from hub.arguments cimport seconds_of
-from hub.core cimport watch_t
-from hub.loop cimport due_after
+from hub.core cimport keep_watch, kept_watch_t, watch_of, watch_t
 from hub.ready cimport OUTCOME_CLOSED, OUTCOME_TIMED_OUT
 from hub.scheduler cimport Scheduler, current_hub
+from hub.timers cimport due_after
 
 __all__ = ["wait_descriptor"]
 
@@ -20,20 +20,20 @@ def wait_descriptor(int fd, int events, timeout, timeout_exc, check=None):
     """
     cdef Scheduler hub = current_hub()
     cdef watch_t *watch = hub.loop.watch_open(fd)
-    cdef unsigned int generation = watch.generation
-    cdef unsigned long epoch = hub.loop.core.epoch
+    cdef kept_watch_t kept
     cdef uint64_t due
     cdef int outcome
+    keep_watch(&kept, watch)
     if watch.edge:
         hub.loop.watch_again(watch)
     try:
         due = 0 if timeout is None else due_after(seconds_of(timeout))
         if check is not None:
             check()
-        outcome = hub.wait_descriptor(watch, generation, events, due, NULL, f"descriptor {fd}")
+        outcome = hub.wait_descriptor(watch, kept.generation, events, due, NULL, f"descriptor {fd}")
     finally:
         # The owner of this descriptor is unknown, so nothing of ours stays behind on it.
-        if epoch == hub.loop.core.epoch:
+        if watch_of(&kept, hub.loop.core) != NULL:
             watch.unclaimed = 1000
             hub.loop.watch_update(watch)
             watch.unclaimed = 0

@@ -4,7 +4,7 @@ from libc.stdint cimport uint64_t
 
 from cython cimport final
 from hub.deadlines cimport deadline_t
-from hub.core cimport watch_t
+from hub.core cimport kept_watch_t, watch_t
 from hub.loop cimport Loop
 from hub.scheduler cimport Scheduler
 
@@ -20,9 +20,7 @@ cdef class Endpoint:
     cdef int family                # of its addresses; -1 where nobody needs to know
     cdef Scheduler hub             # the hub that waited first; others may too, but without what is cached here
     cdef Loop loop                 # that hub's
-    cdef unsigned long epoch       # of its loop when `watch` was opened
-    cdef watch_t *watch            # the descriptor's watch on that hub's loop
-    cdef unsigned int generation   # of the watch when it was opened
+    cdef kept_watch_t watch        # the descriptor's watch on that hub's loop
     cdef bint is_stream            # a short receive means drained only for byte streams
     cdef bint is_unix_datagram     # it is writable even if nothing can be sent to the address that is meant
     cdef bint drained              # whether the last receive took all there was

@@ -25,10 +25,10 @@ from libc.stdint cimport uint64_t
 
 from hub.closing cimport closing_descriptor, leaving_descriptor
 from hub.deadlines cimport deadline_drop, deadline_new, deadline_stop, deadline_t
-from hub.core cimport watch_t
-from hub.loop cimport due_after
+from hub.core cimport keep_watch, watch_of, watch_t
 from hub.ready cimport OUTCOME_READY, OUTCOME_TIMED_OUT
 from hub.scheduler cimport Scheduler, be_fair, current_hub, hub_if_any
+from hub.timers cimport due_after
 
 from hub.errors import HubDestroyed
 
@@ -141,23 +141,24 @@ cdef class Endpoint:
         self.seconds = -1 if value is None else value
 
     cdef watch_t *open_watch(self, Scheduler hub) except NULL:
+        cdef watch_t *watch
         if self.hub is not hub:
             if self.hub is not None and not self.hub.destroyed:
                 return self.open_elsewhere(hub)
             self.adopt(hub)
             if self.fd < 0:
                 self.closed()
-        if self.watch == NULL or self.epoch != hub.loop.core.epoch or self.generation != self.watch.generation:
-            self.watch = hub.loop.watch_open(self.fd)
-            self.generation = self.watch.generation
-            self.epoch = hub.loop.core.epoch
-        return self.watch
+        watch = watch_of(&self.watch, hub.loop.core)
+        if watch == NULL or watch.generation != self.watch.generation:
+            watch = hub.loop.watch_open(self.fd)
+            keep_watch(&self.watch, watch)
+        return watch
 
     cdef int adopt(self, Scheduler hub) except -1:
         """From now on that is the hub whose watch is remembered: there was none, or it has ended."""
         deadline_stop(self.reading, self.loop)
         deadline_stop(self.writing, self.loop)
-        self.watch = NULL
+        self.watch.watch = NULL
         self.hub = hub
         self.loop = hub.loop
         if self.others is not None:
@@ -382,8 +383,8 @@ cdef class Endpoint:
         if fd < 0:
             return
         self.others = None
-        if self.watch != NULL and self.epoch == self.hub.loop.core.epoch:
-            leaving_descriptor(self.hub, fd, self.generation)
+        if self.hub is not None and watch_of(&self.watch, self.hub.loop.core) != NULL:
+            leaving_descriptor(self.hub, fd, self.watch.generation)
         if others is not None:
             for hub, generation in others.items():
                 leaving_descriptor(hub, fd, generation)
@@ -397,9 +398,11 @@ cdef class Endpoint:
         self.others = None  # last: a hub may go with it, and then any code runs
 
     def __repr__(self):
+        cdef watch_t *watch
         waits = []
-        if self.watch != NULL and self.hub is not None and self.epoch == self.hub.loop.core.epoch:
-            waits = [f" readers={self.watch.readers.length}", f" writers={self.watch.writers.length}"]
+        watch = NULL if self.hub is None else watch_of(&self.watch, self.hub.loop.core)
+        if watch != NULL:
+            waits = [f" readers={watch.readers.length}", f" writers={watch.writers.length}"]
         return f"<{self.name} fd={self.fd} timeout={self.timeout}{''.join(waits)}>"
 
 

@@ -13,8 +13,7 @@ EXPORTED = {
         "no_greenlet", "other_threads", "set_hub_of_thread",
     ],
     "hub.loop": [
-        "close_everywhere", "close_generation", "due_after", "highest_watched", "next_of_a_loop", "now_ns",
-        "timer_restart", "timer_to_pool",
+        "close_everywhere", "close_generation", "highest_watched", "next_of_a_loop",
     ],
     "hub.scheduler": ["be_fair", "resume_of"],
     "hub.stacks": ["begin_small"],
@@ -24,6 +23,7 @@ EXPORTED = {
         "make_exception", "pend_alarm", "pend_exception", "take_alarm", "take_pending",
         "throw_now",
     ],
+    "hub.timers": ["free_timers", "make_timers", "nanoseconds_of"],
     "hub.wait_queue": [
         "await_final_turn", "await_turn", "line_grant", "line_grant_all", "line_join", "line_peek", "line_take",
         "line_wake", "line_withdraw", "link_grant", "new_turn", "wait_is_over",

@@ -10,8 +10,8 @@ HUB = [
         "protocols", "generic", "errors", "arguments", "interpreter", "native", "forks", "unraisable",
         "low_descriptors", "pyuv_source", "greenlet_api", "libuv",
     ]),
-    ("the ready queue, and the C half of a wait", ["ready"]),
-    ("the loop: timers, descriptor watches, handles", ["core", "watches", "loop", "pyuv"]),
+    ("timers; the ready queue, and the C half of a wait", ["timers", "ready"]),
+    ("the loop: descriptor watches, handles", ["core", "watches", "loop", "pyuv"]),
     ("exceptions thrown into greenlets; the timeouts of sockets", ["thrown", "deadlines"]),
     ("memory for greenlets; the end of the interpreter; reports of errors", ["stacks", "at_exit", "report", "repeats"]),
     ("a hub, floor by floor: its thread, callbacks, greenlets and waits", [

@@ -1,0 +1,165 @@
+# The timers of a loop: a pool of them, and a heap of those that run, by the time at which they fire.
+# Short functions are inline here; the others are in timers.pyx, where they take no room on stacks that are switched.
+#
+# Rules
+#   1. Only the loop's own thread touches its timers.
+#   2. Timers are taken from the pool and given back. To start one cannot fail: the heap has room for all.
+#   3. A timer never keeps the loop alive by itself: core_t.references counts what does.
+#   4. The pool ends with the loop, and in a forked child. A timer that may be kept for longer than that stands in a
+#      kept_timer_t. timer_of() says whether it is still there.
+#   5. Times are nanoseconds of CLOCK_MONOTONIC: see timer_heap.h.
+#
+# What does not belong here: what a timer is for, and how the loop's sleep ends in time (exact_sleep.h).
+
+from libc.stdint cimport uint64_t
+
+cdef extern from "timer_heap.h" nogil:
+    ctypedef struct hub_heap_node:
+        size_t place
+    ctypedef struct hub_heap_entry:
+        hub_heap_node *node
+    ctypedef struct hub_heap:
+        hub_heap_entry *entries
+        size_t length
+    uint64_t HUB_NEVER
+    uint64_t hub_now()
+    void hub_heap_set(hub_heap *, hub_heap_node *, uint64_t due)
+    void hub_heap_remove(hub_heap *, hub_heap_node *)
+    hub_heap_node *hub_heap_pop(hub_heap *, uint64_t now)
+    void hub_heap_count(hub_heap *, uint64_t fired, uint64_t now)
+    uint64_t hub_heap_due(const hub_heap *)
+
+cdef struct timers_t
+cdef struct timer_t
+
+ctypedef void (*timer_function)(timer_t *) noexcept nogil
+
+
+cdef struct timer_t:
+    hub_heap_node node    # first: its place among the running ones
+    timers_t *timers      # those of its loop
+    timer_function fire   # called when it fires; runs without the GIL
+    void *target          # for `fire`
+    timer_t *next_free    # the pool's list
+
+
+# Timers are made so many at a time.
+cdef struct timer_block_t:
+    timer_block_t *next
+    timer_t timers[64]
+
+
+cdef struct timers_t:
+    hub_heap running
+    timer_block_t *blocks  # memory of all timers
+    size_t made
+    timer_t *free          # timers that are not in use
+    unsigned long epoch    # counts forks and the end: timers and watches from before must not be touched
+
+
+# A timer that may be kept for longer than its loop has it: rule 4.
+cdef struct kept_timer_t:
+    timer_t *timer        # NULL when there is none
+    unsigned long epoch   # of the loop when the timer was taken
+
+
+cdef uint64_t nanoseconds_of(double seconds) except? 0
+cdef int make_timers(timers_t *timers) except -1
+cdef void free_timers(timers_t *timers) noexcept
+
+
+# --- the clock --------------------------------------------------------------------------------------------------
+
+cdef inline uint64_t now_ns() noexcept nogil:
+    """The monotonic clock that the timers go by, in nanoseconds."""
+    return hub_now()
+
+
+cdef inline uint64_t due_after(double seconds) except? 0:
+    """The loop time at which `seconds` from now have passed. Raises as nanoseconds_of()."""
+    return hub_now() + nanoseconds_of(seconds)
+
+
+# --- a timer ----------------------------------------------------------------------------------------------------
+
+cdef inline timer_t *timer_take(timers_t *timers) except NULL:
+    """A timer that is not running, from the pool."""
+    cdef timer_t *timer = timers.free
+    if timer == NULL:
+        make_timers(timers)
+        timer = timers.free
+    timers.free = timer.next_free
+    timer.next_free = NULL
+    return timer
+
+
+cdef inline void timer_start(timer_t *timer, uint64_t due) noexcept nogil:
+    """Let a timer fire at a loop time (due_after()). If it runs already, it fires then instead."""
+    hub_heap_set(&timer.timers.running, &timer.node, due)
+
+
+cdef inline void timer_stop(timer_t *timer) noexcept nogil:
+    hub_heap_remove(&timer.timers.running, &timer.node)
+
+
+cdef inline bint timer_runs(timer_t *timer) noexcept nogil:
+    return timer.node.place != 0
+
+
+cdef inline void timer_to_pool(timer_t *timer) noexcept nogil:
+    """Give back a timer that does not run: while it fires, for instance."""
+    timer.target = NULL
+    timer.next_free = timer.timers.free
+    timer.timers.free = timer
+
+
+cdef inline void timer_give(timer_t *timer) noexcept nogil:
+    """Stop a timer and give it back."""
+    timer_stop(timer)
+    timer_to_pool(timer)
+
+
+# --- a timer that is kept ---------------------------------------------------------------------------------------
+
+cdef inline void keep_timer(kept_timer_t *kept, timer_t *timer) noexcept nogil:
+    kept.timer = timer
+    kept.epoch = timer.timers.epoch
+
+
+cdef inline bint is_of(kept_timer_t *kept, timers_t *timers) noexcept nogil:
+    """Whether the timer was taken from this pool, and not before a fork. It may have fired since."""
+    return kept.epoch == timers.epoch
+
+
+cdef inline timer_t *timer_of(kept_timer_t *kept, timers_t *timers) noexcept nogil:
+    """The timer, or NULL if there is none, or none any more."""
+    return kept.timer if is_of(kept, timers) else NULL
+
+
+# --- all of a loop ----------------------------------------------------------------------------------------------
+
+cdef inline void fire_timers(timers_t *timers, uint64_t now) noexcept nogil:
+    """Let the timers fire that are due."""
+    cdef timer_t *timer
+    cdef uint64_t fired = 0
+    while True:
+        timer = <timer_t *> hub_heap_pop(&timers.running, now)
+        if timer == NULL:
+            break
+        timer.fire(timer)
+        fired += 1
+    hub_heap_count(&timers.running, fired, now)
+
+
+cdef inline timer_t *leave_timers(timers_t *timers) noexcept nogil:
+    """In a forked child: stop all timers. Returns those that ran, linked by `next_free`; they can be started again."""
+    cdef timer_t *left = NULL
+    cdef timer_t *timer
+    cdef size_t i
+    for i in range(timers.running.length):
+        timer = <timer_t *> timers.running.entries[i].node
+        timer.node.place = 0
+        timer.next_free = left
+        left = timer
+    timers.running.length = 0
+    return left

@@ -1,0 +1,3 @@
+# Only compiled modules use it, through timers.pxd.
+
+__all__: list[str]
