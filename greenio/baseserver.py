@@ -1,6 +1,8 @@
-"""What all servers share: a listener, a greenlet that accepts, and rules for starting handlers and stopping.
+"""The base of all servers: a listener, a greenlet that accepts, and rules for starting handlers and stopping.
 
 Subclasses say how to listen and how to accept: see greenio.server.
+
+Methods that wait say that they switch; the others do not switch.
 """
 
 from __future__ import annotations

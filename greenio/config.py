@@ -1,6 +1,6 @@
 """Settings, read once from the environment (GREENIO_*), and assignable before they are used.
 
-``python -m greenio.config`` prints them.
+``python -m greenio.config`` prints them. Nothing in this module switches.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ __all__ = ["Config", "config"]
 
 
 class Setting(Generic[T]):
-    """One setting: a descriptor that reads its environment variable on first use."""
+    """One setting: a Python descriptor that reads its environment variable on first use.
+
+    `convert` makes its value out of text, or raises ValueError. `apply` is called with each value that is set.
+    """
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class Setting(Generic[T]):
 
 
 def boolean(text: object) -> bool:
-    """True or False out of what people write in environment variables."""
+    """Convert a word of an environment variable, or any object, to True or False. Raises ValueError for other words."""
     if not isinstance(text, str):
         return bool(text)
     lowered = text.strip().lower()
@@ -90,7 +93,7 @@ def _apply_track_tree(value):
 
 
 def positive(text: str | float) -> int:
-    """A number greater than 0."""
+    """Convert to an int greater than 0. Raises ValueError for others."""
     value = int(text)
     if value <= 0:
         raise ValueError(f"expected a number greater than 0, got {text!r}")
@@ -98,7 +101,7 @@ def positive(text: str | float) -> int:
 
 
 def seconds(text: str | float | None) -> float | None:
-    """A time in seconds, greater than 0 (float); None for "" or "none"."""
+    """Convert to seconds (float) greater than 0, or to None for "" and "none". Raises ValueError for others."""
     if text is None or (isinstance(text, str) and text.strip().lower() in ("", "none")):
         return None
     value = float(text)
@@ -108,7 +111,7 @@ def seconds(text: str | float | None) -> float | None:
 
 
 def comma_separated(text: str | Iterable[str] | None) -> list[str] | None:
-    """A list of strings, out of one with commas; None for "" and for an empty list."""
+    """Convert a text with commas to the list of its parts, without those that are empty; None if none is left."""
     if text is None:
         return None
     parts = text.split(",") if isinstance(text, str) else text
@@ -116,7 +119,7 @@ def comma_separated(text: str | Iterable[str] | None) -> list[str] | None:
 
 
 def resolver_choice(value: str | Callable[[Hub], Any]) -> str | Callable[[Hub], Any]:
-    """What makes a resolver: a name that greenio knows, a dotted path, or a callable."""
+    """Check the setting `resolver`: a name that greenio knows, a dotted path, or a callable; else ValueError."""
     if isinstance(value, str):
         value = value.strip()
         if value in ("thread", "ares", "dnspython") or "." in value.strip("."):
@@ -133,7 +136,10 @@ def _apply_stack_limit(value):
 
 
 class Config:
-    """The settings; ``greenio.config`` is the one instance."""
+    """All settings, as attributes; ``greenio.config`` is the one instance.
+
+    Assigning to another attribute raises AttributeError, a wrong value ValueError.
+    """
 
     settings: dict[str, Setting[Any]] = {}
 
@@ -176,7 +182,7 @@ class Config:
     )
 
     def set(self, name: str, value: Any) -> None:
-        """Set a setting by name. Raises AttributeError for one that does not exist."""
+        """Set a setting by its name (str). Raises AttributeError if there is none of that name."""
         if name not in self.settings:
             raise AttributeError(f"there is no setting {name!r}; there are {', '.join(sorted(self.settings))}")
         setattr(self, name, value)
@@ -189,13 +195,13 @@ class Config:
             super().__setattr__(name, value)
 
     def apply(self) -> None:
-        """Tell those concerned what the environment says. Called once, on import."""
+        """Let the settings of the environment take effect. Called once, on import."""
         for name, setting in self.settings.items():
             if setting.apply is not None:
                 setting.apply(getattr(self, name))
 
     def print_help(self, file: SupportsWrite[str] | None = None) -> None:
-        """Print every setting with its environment variable, its value and what it does."""
+        """Print every setting to `file`, by default standard output: its variable, its value and its description."""
         for name, setting in sorted(self.settings.items()):
             print(f"{name} ({setting.environment_key}) = {getattr(self, name)!r}\n    {setting.description}", file=file)
 

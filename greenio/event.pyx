@@ -1,6 +1,6 @@
 """Events and results: one side reports that something has happened; any number of greenlets and threads wait for it.
 
-Everything here may be used from any thread.
+Everything here may be used from any thread. Methods that wait say that they switch; the others do not switch.
 """
 
 import warnings

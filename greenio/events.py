@@ -1,11 +1,11 @@
 """Events of patching: before and after each module, with a way to refuse.
 
-A function that is appended to `subscribers` is called with each event. Or an installed package names a function in an
-entry point, of the group that the event's class says: it is loaded, and called with events of that class only. The
-names are gevent's, with and without its prefix.
+A function that is appended to `subscribers` is called with each event. An installed package may also name a function in
+an entry point, in the group that the event's class says. It is called with events of that class only. The names are
+gevent's, with and without its prefix.
 
 A function that raises DoNotPatch for one of the events before patching prevents it. Other exceptions are raised in the
-call that patches.
+call that patches. Nothing in this module switches, unless a subscriber does.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class DoNotPatch(BaseException):
 
 
 class PatchEvent:
-    """Something is patched: `source`, the module that has what is put in place, and `target`, the module it goes to."""
+    """Something is patched. `source`: the module with the replacements. `target`: the module that they are put into."""
 
     #: The group of entry points that are called with events of this class, or None.
     ENTRY_POINT_NAME: ClassVar[str | None] = None
@@ -51,7 +51,7 @@ class WillPatchEvent(PatchEvent):
 
 
 class WillPatchModuleEvent(WillPatchEvent):
-    """A module is about to be patched: `module_name`, and `target_item_names`, what is replaced in it."""
+    """A module is about to be patched: `module_name` (str). `target_item_names`: the names to replace (list of str)."""
 
     ENTRY_POINT_NAME = "greenio.plugins.monkey.will_patch_module"
 
@@ -62,7 +62,7 @@ class WillPatchModuleEvent(WillPatchEvent):
 
 
 class DidPatchModuleEvent(PatchEvent):
-    """A module was patched: `module_name`."""
+    """A module was patched. `module_name` (str)."""
 
     ENTRY_POINT_NAME = "greenio.plugins.monkey.did_patch_module"
 
@@ -91,7 +91,7 @@ class WillPatchAllEvent(_AllMixin, WillPatchEvent):
 
 
 class DidPatchBuiltinModulesEvent(_AllMixin, PatchEvent):
-    """patch_all() has patched the standard library: now others may patch what is theirs."""
+    """patch_all() has patched the standard library: now other packages may patch themselves."""
 
     ENTRY_POINT_NAME = "greenio.plugins.monkey.did_patch_builtins"
 
@@ -109,13 +109,13 @@ GeventDidPatchBuiltinModulesEvent = DidPatchBuiltinModulesEvent
 
 
 def notify(event: PatchEvent) -> None:
-    """Tell the subscribers of an event."""
+    """Call the subscribers with an event."""
     for subscriber in list(subscribers):
         subscriber(event)
 
 
 def notify_and_call_entry_points(event: PatchEvent) -> None:
-    """Tell the subscribers of an event, and the functions that installed packages name for its class."""
+    """Call the subscribers with an event, and the functions that installed packages name for its class."""
     notify(event)
     group = event.ENTRY_POINT_NAME
     if group is None or not _is_named_anywhere(group):
@@ -126,13 +126,13 @@ def notify_and_call_entry_points(event: PatchEvent) -> None:
         entry_point.load()(event)
 
 
-_named: dict[str, Any] = {}  # a folder -> what of ours its entry points name
+_named: dict[str, Any] = {}  # a folder -> the texts of its entry points that name a group of ours
 
 
 def _is_named_anywhere(group):
     """Whether an installed package names an entry point of the group (bool).
 
-    `importlib.metadata` tells as well, and takes longer to import than everything else here together.
+    `importlib.metadata` could tell, but importing it takes longer than all the rest of patching.
     """
     from os import scandir
 

@@ -3,7 +3,7 @@
 A lock that is free is taken at once. Else the system waits for it in a thread, in its own line of waiters. If the
 greenlet that wanted it is killed, and the thread gets it after all, it is released again.
 
-What `fcntl()` does with F_SETLKW blocks the thread, as ever.
+`fcntl()` with F_SETLKW still blocks the thread.
 """
 
 from fcntl import *  # noqa: F403  (this module offers everything that the standard one does)

@@ -1,7 +1,10 @@
 """File objects that let other greenlets run: pipes, terminals and the like by waiting, regular files in a thread.
 
-O_NONBLOCK is never set on a descriptor that is given: others may share the open file. See
+O_NONBLOCK is never set on a descriptor that the program passes in: other processes may share the open file. See
 `greenio._descriptors.nowait`.
+
+Reading, writing and flushing switch, and so does closing a file with data that is not written yet. The other methods
+do not switch. Those of FileObjectBlock block the thread.
 """
 
 from __future__ import annotations
@@ -292,7 +295,7 @@ def open_own_pipe(fileno: int, mode: str = "r", buffering: int = -1) -> IO[Any]:
 
 
 class _Wrapper:
-    """Hands on to `io`, the file object inside."""
+    """A file object that hands calls on to another, `io`."""
 
     #: What raises FileObjectClosed when the file object is closed.
     _METHODS = frozenset(
@@ -319,7 +322,7 @@ class _Wrapper:
         return getattr(self.io, name)
 
     def writeall(self, data: str | Buffer) -> None:
-        """Write all of the data, however often that takes."""
+        """Write all of the data (str or bytes-like), in as many steps as that takes. Returns None."""
         if isinstance(data, str):
             self.write(data)
             return
@@ -331,6 +334,7 @@ class _Wrapper:
         return self
 
     def __next__(self) -> Any:
+        """Read a line. Raises StopIteration at the end of the file."""
         line = self.readline()
         if not line:
             raise StopIteration

@@ -70,12 +70,13 @@ cdef class Greenlet(HubGreenlet):
 
     It runs in a copy of the context (`contextvars`) of the greenlet that made it; ``context=`` chooses another.
     When the function raises GreenletExit, that instance is the greenlet's value, and it counts as successful.
-    What else it raises is kept in `exception`, and reported to ``hub.handle_error`` unless `reports_errors` is false.
+    Any other exception is kept in `exception`, and reported to ``hub.handle_error`` unless `reports_errors` is false.
 
-    `value` is what the function returned; None until then, or if it failed.
-    `args` is what it is called with (a tuple), `kwargs` the same by name (a dict); empty when it has ended.
+    `value`: the function's result; None until the function has returned, and if it fails.
+    `args`: the function's arguments (a tuple), `kwargs`: those that have names (a dict); empty when it has ended.
 
-    In a ``with`` statement, leaving joins it; leaving by an exception kills it with that exception first.
+    Leaving a ``with`` statement joins the greenlet. An exception in the block is first raised in the greenlet too.
+    Methods that wait say that they switch; the others do not switch.
     """
 
     def __cinit__(self, *args, **kwargs):
@@ -107,7 +108,7 @@ cdef class Greenlet(HubGreenlet):
         return 0
 
     cdef int need_init(self) except -1:
-        """Refuse to go on with one of a subclass whose __init__() does not call this one's."""
+        """Refuse to go on if a subclass's __init__() has not called this class's."""
         if self.scheduler is None:
             raise RuntimeError(f"Greenlet.__init__() was not called by that of {type(self).__qualname__}")
         return 0
@@ -122,9 +123,9 @@ cdef class Greenlet(HubGreenlet):
         return 0
 
     def __dealloc__(self):
-        # One of which greenlet could not make its part has NULL in place of None.
+        # If memory ran out while greenlet made its part of the object, there is NULL in place of None.
         if <PyObject *> self.ident != NULL and self.ident is not None and self.scheduler is not None:
-            # Not by way of this module, which may have been cleared at the end of the interpreter.
+            # Not through this module's globals, which may be gone at the end of the interpreter.
             registry = self.scheduler.__dict__.get("ident_registry")
             if registry is not None:
                 registry.give(self.ident)
@@ -137,7 +138,7 @@ cdef class Greenlet(HubGreenlet):
         """Make a greenlet of this class with these arguments, and start it. Returns it. Does not switch."""
         cdef Greenlet greenlet
         if cls is Greenlet and not kwargs and args:
-            # By far the most frequent form, without building the arguments of a call twice.
+            # The most frequent form by far: the arguments of the call are not built twice.
             greenlet = Greenlet.__new__(Greenlet)
             greenlet.setup(args[0], args[1:], None, None)
         else:
@@ -147,7 +148,7 @@ cdef class Greenlet(HubGreenlet):
 
     @classmethod
     def spawn_later(cls, seconds, *args, **kwargs):
-        """Make a greenlet, to be started `seconds` (float) from now. Returns it. Does not switch.
+        """Make a greenlet that starts `seconds` (float) from now. Returns it. Does not switch.
 
         Raises TypeError if there is no function to run.
         """
@@ -159,7 +160,10 @@ cdef class Greenlet(HubGreenlet):
         return greenlet
 
     def start(self):
-        """Schedule the greenlet to run. Only the first start counts. Does not switch."""
+        """Schedule the greenlet to run. Only the first start counts. Does not switch.
+
+        Raises InvalidThreadUseError in another thread than its hub's.
+        """
         if self.state != STATE_NEW:
             return
         self.need_init()
@@ -170,11 +174,11 @@ cdef class Greenlet(HubGreenlet):
         self.schedule_start()
 
     def initialize_elsewhere(self, hub, run, args, kwargs, context):
-        """__init__() for a hub of whatever thread, which start_elsewhere() tells (internal)."""
+        """__init__() for the hub of any thread. start_elsewhere() starts it (internal)."""
         self.setup_on(hub, run, args, kwargs, context)
 
     def start_elsewhere(self):
-        """start() in whatever thread. Raises HubDestroyed if its hub is gone (internal)."""
+        """start() from any thread. Raises HubDestroyed if its hub is gone (internal)."""
         if self.state != STATE_NEW:
             return
         if is_current(self.scheduler):
@@ -185,7 +189,7 @@ cdef class Greenlet(HubGreenlet):
         self.scheduler.run_callback_threadsafe(self.start_here)
 
     def start_here(self):
-        """What start_elsewhere() does, in the greenlet's own thread (internal)."""
+        """The part of start_elsewhere() that runs in the greenlet's own thread (internal)."""
         if self.state == STATE_STARTING:  # it may have been killed meanwhile
             self.schedule_start()
 
@@ -216,18 +220,18 @@ cdef class Greenlet(HubGreenlet):
         hub.to_start_later.add(self)
 
     def call_spawn_callbacks(self):
-        """Tell those who asked with add_spawn_callback() (internal)."""
+        """Call the functions that add_spawn_callback() was given (internal)."""
         for callback in list(spawn_callbacks):
             callback(self)
 
     @staticmethod
     def add_spawn_callback(callback):
-        """From now on call ``callback(greenlet)`` whenever a greenlet is started."""
+        """Call ``callback(greenlet)`` from now on whenever a greenlet is started. Does not switch."""
         spawn_callbacks.add(callback)
 
     @staticmethod
     def remove_spawn_callback(callback):
-        """No longer call it. Does nothing if it was not added."""
+        """Call `callback` no longer. Does nothing if it was not added. Does not switch."""
         spawn_callbacks.discard(callback)
 
     @binding(False)
@@ -250,7 +254,7 @@ cdef class Greenlet(HubGreenlet):
             if function is None:
                 function = self._run
             if type(function) is MethodType:
-                # Without a method's own frame there is less on the C stack to be copied at each switch.
+                # Called as a function, it leaves less on the C stack, which is copied at each switch.
                 arguments = (function.__self__, *arguments)
                 function = function.__func__
             if self.keywords is None:
@@ -268,7 +272,7 @@ cdef class Greenlet(HubGreenlet):
         """What the greenlet does, for subclasses to override. The greenlet's arguments are passed."""
 
     cdef int finish(self, object value, object error) except -1:
-        """The greenlet has its result: keep it, report it, wake those who wait."""
+        """The greenlet has its result: keep it, report it, and wake the greenlets that wait for it."""
         if self.state == STATE_FINISHED:
             return 0  # it was given up when its hub was destroyed
         self.state = STATE_FINISHED
@@ -308,7 +312,7 @@ cdef class Greenlet(HubGreenlet):
             hub.to_start_later.discard(self)
         if self.start_node.queued:
             return self.unschedule_start()
-        # A timer that has fired has put the entry into the queue; that was looked at first.
+        # Here the timer has not fired: it would have put the entry into the queue.
         if self.state == STATE_STARTING and timer != NULL and is_of(&self.start_timer, &hub.loop.core.timers):
             timer_give(timer)
             hub.loop.core.references -= 1
@@ -360,12 +364,12 @@ cdef class Greenlet(HubGreenlet):
 
     @property
     def exception(self):
-        """What it raised (an exception instance), or None."""
+        """The exception (an instance) with which the function ended, or None."""
         return self.error
 
     @property
     def exc_info(self):
-        """(type, instance, traceback) of what it raised, or an empty tuple."""
+        """(type, instance, traceback) of `exception`, or an empty tuple."""
         if self.error is None:
             return ()
         return (type(self.error), self.error, self.error_traceback)
@@ -373,13 +377,13 @@ cdef class Greenlet(HubGreenlet):
     # --- waiting for it ---
 
     cdef bint wait_for_end(self, object timeout) except -1:
-        """Wait until it has finished, at most `timeout` seconds. False if that passed first. From any thread."""
+        """Wait until it has finished, at most `timeout` seconds. False if they passed first. From any thread."""
         cdef Wait wait
         self.need_init()
         if timeout is not None:
             seconds_of(timeout)
         if self.scheduler.destroyed and self.state != STATE_FINISHED:
-            # It was never started; or, in a forked child, it is the parent's, in another thread.
+            # It was never started; or this is a forked child, and it ran in another thread of the parent.
             self.end_unfinished(HubDestroyed(f"the hub of {self!r} was destroyed"))
         if self.state == STATE_FINISHED:
             return True
@@ -392,14 +396,17 @@ cdef class Greenlet(HubGreenlet):
         return await_turn(wait)
 
     def join(self, timeout=None):
-        """Wait until it has finished, or for `timeout` seconds (float; None for ever). Returns None. Switches."""
+        """Wait until it has finished, at most `timeout` seconds (float; None for ever). Returns None. Switches.
+
+        From any thread. Raises RuntimeError if the greenlet would wait for itself.
+        """
         self.wait_for_end(timeout)
 
     def get(self, block=True, timeout=None):
-        """Return what the function returned, or raise what it raised; wait for that if need be. Switches.
+        """Wait until it has finished. Returns the function's result, or raises its exception. Switches if it waits.
 
-        `timeout` in seconds; when it passes first, or with ``block=False`` when it has not finished, Timeout is
-        raised.
+        `timeout` in seconds (float; None for ever). Raises Timeout if that passes first or, with ``block=False``, if
+        the greenlet has not finished.
         """
         if timeout is not None:
             seconds_of(timeout)
@@ -413,12 +420,12 @@ cdef class Greenlet(HubGreenlet):
         raise self.error.with_traceback(self.error_traceback)
 
     def kill(self, exception=GreenletExit, block=True, timeout=None):
-        """Raise `exception` (a class, an instance, or a triple) in the greenlet.
+        """Raise `exception` (a class, an instance, or a triple) in the greenlet. Returns None.
 
-        If it waits, it is woken with it; if it was woken by something else already, it gets it when it waits next;
-        if it has not begun, it never will. Killing a finished greenlet does nothing.
+        A greenlet that waits is woken with it. A greenlet that something else has just woken gets it when it waits
+        next. A greenlet that has not begun never begins. Killing a finished greenlet does nothing.
         `block`: wait for its end, at most `timeout` seconds (float; None for ever). It may catch the exception and
-        go on. Returns None. Switches if it blocks. May be called from any thread.
+        go on. Switches if it waits. May be called from any thread.
         """
         self.need_init()
         cdef CallingHub hub = self.scheduler
@@ -440,7 +447,7 @@ cdef class Greenlet(HubGreenlet):
             self.wait_for_end(timeout)
 
     def throw_or_die(self, error):
-        """What kill() does, in the greenlet's own thread (internal)."""
+        """The part of kill() that runs in the greenlet's own thread (internal)."""
         self.need_init()
         self.scheduler.check_thread()
         if self.state == STATE_NEW or self.state == STATE_STARTING:
@@ -449,7 +456,7 @@ cdef class Greenlet(HubGreenlet):
             self.scheduler.throw_into(self, error)
 
     def throw(self, *args):
-        """Switch to the greenlet and raise in it at once. For code on the hub; others use kill()."""
+        """Switch to the greenlet at once and raise an exception there, as greenlet does it. Programs use kill()."""
         self.need_init()
         if self.state == STATE_NEW or self.state == STATE_STARTING:
             self.scheduler.check_thread()
@@ -489,13 +496,17 @@ cdef class Greenlet(HubGreenlet):
         return tell_links(links, self, self.scheduler)
 
     def rawlink(self, callback):
-        """Call ``callback(greenlet)`` on the hub when it has finished; at once, soon, if it has. It must not block."""
+        """Call ``callback(greenlet)`` on the hub when it has finished; soon, if it has already. Does not switch.
+
+        The callback must not block. Raises TypeError if it is not callable.
+        """
         self.add_link(callback)
 
     def link(self, callback, SpawnedLink=None):
-        """Call ``callback(greenlet)`` in a greenlet of its own when it has finished.
+        """Call ``callback(greenlet)`` in a greenlet of its own when it has finished. Does not switch.
 
-        `callback` may be an AsyncResult, which then gets the value or the exception.
+        `callback` may be an AsyncResult, which then gets the value or the exception. Raises TypeError if it is not
+        callable.
         """
         self.add_link((SpawnedLink or SpawnedAlways)(callback))
 
@@ -508,7 +519,7 @@ cdef class Greenlet(HubGreenlet):
         self.add_link((SpawnedLink or SpawnedOnException)(callback))
 
     def unlink(self, callback):
-        """Forget a link that was made with any of these. Does nothing if there is none."""
+        """Forget a link that was made with any of these methods. Does nothing if there is none."""
         self.remove_link(callback)
 
     def unlink_all(self):
@@ -564,14 +575,14 @@ cdef class Greenlet(HubGreenlet):
         return frames_of(self.stack)
 
     def format_spawn(self):
-        """`file:line in function` of the place where it was made, or an empty string (str)."""
+        """The place where it was made, as `file:line in function` (str); empty if it is not known."""
         frame = self.spawning_stack
         if frame is None:
             return ""
         return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
     def describe_call(self):
-        """What it runs, for the repr (str)."""
+        """The call that it runs, for the repr (str) (internal)."""
         if self.target is None:
             return ""
         function = getattr(self.target, "__name__", None) or repr(self.target)
@@ -588,7 +599,7 @@ cdef class Greenlet(HubGreenlet):
 
 
 cdef object without_frames(object exit):
-    """A GreenletExit as the value of a greenlet: it does not keep alive what the frames it passed had in them."""
+    """A GreenletExit as the value of a greenlet: without the frames that it has passed, and the objects in them."""
     exit.__traceback__ = exit.__context__ = None
     return exit
 

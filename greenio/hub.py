@@ -1,4 +1,7 @@
-"""The hub and what is close to it, under gevent's names. The engine itself is the package `hub`."""
+"""The hub and what is close to it, under gevent's names. The engine itself is the package `hub`.
+
+Functions and methods that wait say that they switch; the others do not switch.
+"""
 
 from greenlet import GreenletExit, getcurrent
 from hub.hub import Hub, Waiter, get_hub, sleep

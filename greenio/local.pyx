@@ -1,4 +1,4 @@
-"""Greenlet-local data: an object with separate attributes for each greenlet.
+"""Greenlet-local data: an object with separate attributes for each greenlet. Nothing here switches.
 
 Rules
     1. Each local has one dict for each greenlet that has used it. Before an attribute is looked up, set or deleted,

@@ -1,4 +1,7 @@
-"""Locks of every kind, for greenlets and threads. Import them from here; `greenio._sync` has their code."""
+"""Locks of every kind, for greenlets and threads. Import them from here; `greenio._sync` has their code.
+
+Methods that wait say that they switch; the others do not switch.
+"""
 
 from greenio._sync.condition import Barrier, BrokenBarrierError, Condition, RWLock
 from greenio._sync.mutex import Lock, RLock

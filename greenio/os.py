@@ -1,8 +1,10 @@
-"""The standard library's `os`, with cooperative forms of what blocks: reading and writing pipes, waiting for children.
+"""The standard library's `os`, where calls that block let other greenlets run: on pipes, on terminals, for children.
 
-Pipes, sockets and terminals are waited for, whether or not they are non-blocking; that flag is never changed. Regular
-files are always ready: their calls block for as long as the disk takes; tp_read() and tp_write() do them in a thread,
-and `greenio.fs` is for them.
+A pipe, socket or terminal is waited for if it is blocking. Its O_NONBLOCK flag is left alone: other processes may share
+it. Calls on regular files block for as long as the disk takes, as such files are always ready. `greenio.fs`, tp_read()
+and tp_write() make them in a thread.
+
+Functions that wait say that they switch; the others do not switch.
 """
 
 import subprocess as _subprocess
@@ -80,7 +82,7 @@ __all__ = [
 
 
 def _waits(fd):
-    """Whether a call on this descriptor may have to wait. If it is none, it need not: the call itself says so."""
+    """Whether a call on this descriptor may have to wait. Not if it is no descriptor: the call itself says that."""
     try:
         return isinstance(fd, int) and fd >= 0 and _get_blocking(fd) and not _nowait.always_ready(fd)
     except OSError:
@@ -130,17 +132,17 @@ def eventfd_read(fd):
 
 
 def lockf(fd, command, length, /):
-    """As os.lockf(): lock or unlock a part of a file. Switches while another process has it locked (F_LOCK)."""
+    """As os.lockf(): lock or unlock a part of a file. With F_LOCK, switches while another process has it locked."""
     if command != _F_LOCK:
         return _lockf(fd, command, length)
-    # From where the file is now; it may be elsewhere when the lock is released again.
+    # The lock begins where the file's position is now. That may be elsewhere when the lock is released.
     return _wait_for_lock(fd, _LOCK_EX, length, _lseek(fd, 0, _SEEK_CUR))
 
 
 def close(fd):
     """As os.close(). Greenlets that wait for the descriptor, in any thread, get OSError(EBADF).
 
-    One of the event loop's own counts as not open: OSError(EBADF).
+    Raises OSError(EBADF) for a descriptor of the event loop's own too.
     """
     _check_is_the_programs(fd)
     if isinstance(fd, int) and 0 <= fd < 1 << 31:
@@ -151,7 +153,7 @@ def close(fd):
 def closerange(fd_low, fd_high, /):
     """As os.closerange(). Greenlets that wait for one of the descriptors, in any thread, get OSError(EBADF).
 
-    Those that the event loop has for itself are left open.
+    The event loop's own descriptors are left open.
     """
     if isinstance(fd_low, int) and isinstance(fd_high, int):
         _closing_range(fd_low, fd_high)
@@ -162,19 +164,22 @@ def closerange(fd_low, fd_high, /):
 
 
 def dup2(fd, fd2, inheritable=True):
-    """As os.dup2(). Greenlets that wait for what `fd2` was, in any thread, get OSError(EBADF).
+    """As os.dup2(). Greenlets that wait for the old file of `fd2`, in any thread, get OSError(EBADF).
 
-    One of the event loop's own is not replaced: OSError(EBADF).
+    Raises OSError(EBADF) if `fd2` is a descriptor of the event loop's own.
     """
     _check_is_the_programs(fd2)
     if isinstance(fd, int) and isinstance(fd2, int) and fd != fd2 and 0 <= fd2 < 1 << 31:
-        _fstat(fd)  # what is no descriptor closes none
+        _fstat(fd)  # raises if it is no descriptor, as then `fd2` is not closed
         _closing_descriptor(fd2)
     return _dup2(fd, fd2, inheritable)
 
 
 def make_nonblocking(fd):
-    """Set O_NONBLOCK on a descriptor. Returns True if it was not set, else None. Others may share the open file."""
+    """Set O_NONBLOCK on a descriptor. Returns True if it was not set, else None.
+
+    The flag is the open file's, which other processes may share.
+    """
     if _get_blocking(fd):
         _set_blocking(fd, False)
         return True
@@ -182,7 +187,7 @@ def make_nonblocking(fd):
 
 
 def nb_read(fd, n):
-    """Read up to `n` (int) bytes from a non-blocking descriptor. Switches while there is nothing."""
+    """Read up to `n` (int) bytes from a non-blocking descriptor. Switches while there is nothing to read."""
     while True:
         try:
             return _read(fd, n)
@@ -191,7 +196,7 @@ def nb_read(fd, n):
 
 
 def nb_write(fd, buf):
-    """Write what can be written to a non-blocking descriptor; return how much (int). Switches while nothing can be."""
+    """Write to a non-blocking descriptor as much as fits; return how much (int). Switches while nothing fits."""
     while True:
         try:
             return _write(fd, buf)
@@ -212,7 +217,7 @@ def tp_write(fd, buf):
 def sendfile(out_fd, in_fd, offset, count):
     """As os.sendfile(). Switches while nothing can be written.
 
-    An error after something was sent is left to the next call.
+    After an error that comes when something was sent already, returns how much; the next call raises the error.
     """
     if not isinstance(count, int) or count < 0 or not _waits(out_fd):
         while True:
@@ -228,7 +233,7 @@ def sendfile(out_fd, in_fd, offset, count):
                 _check_sending(out_fd, in_fd, start)
                 if not _is_listener(out_fd):  # which refuses at once
                     _wait_write(out_fd)
-            # No more than fits for sure.
+            # No more than certainly fits.
             now = _sendfile(out_fd, in_fd, start, min(count - sent, _PIPE_BUF))
             if now == 0:
                 break
@@ -236,7 +241,7 @@ def sendfile(out_fd, in_fd, offset, count):
     except OSError:
         if not sent:
             raise
-        # The next call is told.
+        # The next call gets the error.
     return sent
 
 
@@ -245,7 +250,7 @@ def _check_sending(out_fd, in_fd, offset):
     if _S_ISSOCK(_fstat(out_fd).st_mode) or (offset is not None and offset < 0):
         _sendfile(out_fd, in_fd, offset, 0)
         return
-    # Of a pipe the system waits for room even where there is nothing to send.
+    # For a pipe the system waits for room even if there is nothing to send.
     _writev(out_fd, [])
     if offset is None:
         _readv(in_fd, [])
@@ -255,17 +260,17 @@ def _check_sending(out_fd, in_fd, offset):
 
 # --- other programs ---------------------------------------------------------------------------------------------
 #
-# They find listeners that they get as the program has made them: see give_all_away().
+# A listener that another program inherits is made blocking again first: see give_all_away().
 
 
 def execv(path, argv, /):
-    """As os.execv()."""
+    """As os.execv(). Does not switch."""
     _give_all_away()
     _execv(path, argv)
 
 
 def execve(path, argv, env):
-    """As os.execve()."""
+    """As os.execve(). Does not switch."""
     _give_all_away()
     _execve(path, argv, env)
 
@@ -275,13 +280,13 @@ if _execve in _supports_fd:
 
 
 def posix_spawn(path, argv, env, /, **options):
-    """As os.posix_spawn()."""
+    """As os.posix_spawn(). Does not switch."""
     _give_all_away()
     return _posix_spawn(path, argv, env, **options)
 
 
 def posix_spawnp(path, argv, env, /, **options):
-    """As os.posix_spawnp()."""
+    """As os.posix_spawnp(). Does not switch."""
     _give_all_away()
     return _posix_spawnp(path, argv, env, **options)
 
@@ -292,11 +297,11 @@ def posix_spawnp(path, argv, env, /, **options):
 def system(command):
     """As os.system(): run a command in a shell; return its wait status (int). Switches.
 
-    SIGINT and SIGQUIT are ignored meanwhile: they are for the command. If SIGCHLD is ignored, the status
-    cannot be had, and is -1. A greenlet that is killed here first waits until the command ends.
+    SIGINT and SIGQUIT are ignored meanwhile: they are for the command. Where SIGCHLD is ignored, the system keeps no
+    status, and -1 is returned. A greenlet that is killed here waits until the command has ended.
     """
     _audit("os.system", command)
-    # Nobody else gets the status, not even if the command ends before the next line.
+    # No other wait takes the status, even if the command ends before the next line.
     with _ByNumber() as waiting:
         waiting.begin(_start_in_shell, _fsencode(command))
         try:
@@ -322,6 +327,7 @@ def popen(cmd, mode="r", buffering=-1):
     end = {"stdout": _subprocess.PIPE} if mode == "r" else {"stdin": _subprocess.PIPE}
     process = _Popen(cmd, shell=True, text=True, bufsize=buffering, **end)
     pipe = process.stdout if mode == "r" else process.stdin
-    # The subprocess module keeps a process that nobody waits for: not with the pipe, for whose end it may wait itself.
+    # The subprocess module keeps a process that nobody waits for. It must not keep the pipe too: the process may wait
+    # until that is closed.
     process.stdout = process.stdin = None
     return _PipeOfCommand(pipe, process)

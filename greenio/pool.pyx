@@ -23,7 +23,7 @@ __all__ = ["Group", "Pool", "PoolFull"]
 
 
 class PoolFull(Full):
-    """A pool has no room for another greenlet, and was told not to wait, or waited too long."""
+    """Raised by a pool that has no room for another greenlet, and was told not to wait, or waited too long."""
 
 
 cdef class Members(DirectLink):
@@ -93,7 +93,7 @@ cdef class Members(DirectLink):
         return 0
 
     def __call__(self, source):
-        """The link of members that are not greenlets of ours."""
+        """Let a member leave: the link of members that are not a Greenlet."""
         self.notice(source)
 
     cdef object spawn_plain(self, tuple args):
@@ -130,7 +130,7 @@ cdef class Members(DirectLink):
         results = []
         for item in iterable:
             results.append(self.spawn_plain((func, item)))
-            # Greenlets that have finished make room for the next, in memory too.
+            # Results take the place of greenlets that have finished, so that their memory is free.
             while done < len(results):
                 greenlet = <Greenlet> results[done]
                 if greenlet.state != STATE_FINISHED or greenlet.error is not None:
@@ -145,7 +145,8 @@ cdef class Members(DirectLink):
 class Group(Members, Mapping):
     """A set of greenlets. A greenlet leaves it by itself when it finishes.
 
-    ``Group(*greenlets)`` begins with these. Iteration goes over a copy.
+    ``Group(*greenlets)`` begins with these. Iteration goes over a copy. Methods that wait say that they switch; the
+    others do not switch.
     """
 
     #: The class of the greenlets that spawn() makes.
@@ -194,8 +195,8 @@ class Group(Members, Mapping):
     def join(self, timeout=None, raise_error=False):
         """Wait until the group is empty, at most `timeout` seconds (float; None for ever). Switches.
 
-        Returns True if it was empty at least once meanwhile, or False. `raise_error`: afterwards raise the error of the
-        first greenlet that has failed, among the members at the time of the call.
+        Returns True if it was empty at least once meanwhile, else False. `raise_error`: raise then the error of a
+        greenlet that was a member at the call and has failed.
         """
         members = list(self.greenlets) if raise_error else ()
         empty = (<Members> self).empty.wait_until_ready(timeout)
@@ -208,10 +209,10 @@ class Group(Members, Mapping):
         return empty
 
     def kill(self, exception=GreenletExit, block=True, timeout=None):
-        """Raise `exception` in all members, and in those that are added meanwhile, and wait until they end. Switches.
+        """Raise `exception` in all members, and wait until the group is empty. Switches. Returns None.
 
-        `timeout` in seconds (float; None for ever). Returns None, even if it passes first. ``block=False``: does not
-        wait or switch.
+        Greenlets that are added meanwhile get it too. `timeout` in seconds (float; None for ever): how long it waits.
+        ``block=False``: it does not wait, and does not switch.
         """
         timer = Timeout.start_new(timeout)
         try:
@@ -224,7 +225,7 @@ class Group(Members, Mapping):
                     break
                 joinall(list(self.greenlets))
                 if self.greenlets:
-                    sleep(0)  # one is still calling its links: a finalizer waits in the middle of that
+                    sleep(0)  # one is still calling its links, in the middle of which a finalizer waits
         except Timeout as error:
             if error is not timer:
                 raise
@@ -265,7 +266,7 @@ class Pool(Group):
     """A group of at most `size` (int) greenlets. Adding one to a full pool waits until another has finished.
 
     `size`: None for any number, 0 for a pool that is always full. `greenlet_class`: the class that spawn() makes.
-    Raises ValueError if `size` is negative.
+    Raises ValueError if `size` is negative. Methods that wait say that they switch; the others do not switch.
     """
 
     def __init__(self, size=None, greenlet_class=None):

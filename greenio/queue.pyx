@@ -1,5 +1,7 @@
 """Queues between greenlets, and threads. Everything here may be used from any thread.
 
+Methods that wait say that they switch. So may those that answer a question or fail at once: see the first rule.
+
 Theory
     An item goes from hand to hand: put() gives it to the first greenlet that waits to get one. Only if there is none
     does the item go into the container. A get() that makes room takes the item of the first greenlet that waits to put

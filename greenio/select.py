@@ -2,12 +2,14 @@
 
 Everything else is the standard library's `select`.
 
-An epoll descriptor can itself be waited for. `epoll` here waits for its own; `select` and `poll` ask the system first
-whether something is ready, and if not, register what they wait for with an epoll of their own for the time of the call.
-What they return is always the system's answer.
+The descriptor of an epoll can itself be waited for. `epoll` here waits for its own. `select` and `poll` first ask the
+system whether something is ready. If not, they register their descriptors with an epoll that they make for the time of
+the call. Their result is always the system's answer.
 
-A descriptor that is closed in this process while it is waited for ends the wait: select raises OSError(EBADF), poll
+What happens when a descriptor is closed in this process, while a call waits for it: select raises OSError(EBADF), poll
 returns POLLNVAL for it, and epoll drops it.
+
+Functions that wait say that they switch; the others do not switch.
 """
 
 import errno
@@ -37,9 +39,9 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
 
 
 def _judge(timeout, wait, least=-_SIMPLE_TIMEOUT_MOST):
-    """Let the system's call raise what it has to say about a timeout: ``wait(descriptor)``, which is always ready.
+    """Let the system's call refuse a timeout: ``wait(descriptor)``, for a descriptor that is always ready.
 
-    It has nothing to say about numbers from `least` on that are not very large.
+    Numbers from `least` on that are not very large are never refused.
     """
     if timeout is None or (type(timeout) in (int, float) and least <= timeout <= _SIMPLE_TIMEOUT_MOST):
         return
@@ -52,7 +54,7 @@ def _judge(timeout, wait, least=-_SIMPLE_TIMEOUT_MOST):
 
 
 class _Waiting:
-    """One call that waits for many descriptors: it is told when one of them is closed."""
+    """A call that waits for many descriptors, as a listener that is told when one of them is closed."""
 
     def __init__(self, endpoint, descriptors):
         self.endpoint = endpoint
@@ -88,8 +90,8 @@ def _epoll_if_any():
 def _wait(descriptors, ready, closed, timeout):
     """Call `ready()`, the system's own call without waiting, until it returns something or `timeout` seconds are over.
 
-    `descriptors`: a dict of descriptor to epoll events. Returns the last answer; when some of them are closed
-    meanwhile, what ``closed(set of them)`` says.
+    `descriptors`: a dict of descriptor to epoll events. Returns the last answer of `ready()` or, if some of the
+    descriptors are closed meanwhile, the result of ``closed(set of them)``.
     """
     end = None if timeout is None else time.monotonic() + timeout
     waiting = _epoll_if_any()
@@ -98,7 +100,7 @@ def _wait(descriptors, ready, closed, timeout):
     try:
         for descriptor, events in descriptors.items() if waiting is not None else ():
             try:
-                # Edge-triggered: an event that the system's call does not count as ready is told once.
+                # Edge-triggered: an event that `ready()` does not count is told only once.
                 waiting.register(descriptor, events | _standard.EPOLLET)
                 call.registered(descriptor, waiting)
             except OSError as failure:
@@ -128,7 +130,7 @@ def _wait(descriptors, ready, closed, timeout):
                     raise
                 continue
             if waiting is not None:
-                waiting.poll(0, max(1, len(descriptors)))  # the edges are seen
+                waiting.poll(0, max(1, len(descriptors)))  # so that it tells of the next edges only
     finally:
         call.end()
         if waiting is not None:
@@ -136,10 +138,10 @@ def _wait(descriptors, ready, closed, timeout):
 
 
 def _wait_readable(endpoint, seconds):
-    """Wait for an epoll descriptor, at most so many seconds (None for ever): TimeoutError.
+    """Wait for an epoll descriptor, at most so many seconds (None for ever). Raises TimeoutError when they are over.
 
-    The system lets one file be in so many epolls only that are in others: 500. Beyond that, or without an endpoint
-    because there is no room for an epoll, a moment passes.
+    A file may be in at most 500 epolls that are in others. Beyond that, or without an endpoint because there was no
+    room for an epoll, it only sleeps for a moment.
     """
     try:
         if endpoint is not None:
@@ -156,7 +158,7 @@ def _descriptor(source):
 
 
 def _kept(sources):
-    """What can be gone through more than once: a list is left as it is, and may change meanwhile."""
+    """The sources, as a list if they could be iterated over only once. A list stays, and may change meanwhile."""
     return sources if isinstance(sources, (list, tuple)) or not hasattr(sources, "__iter__") else list(sources)
 
 
@@ -164,7 +166,8 @@ def select(rlist, wlist, xlist, timeout=None):
     """As select.select(): lists of what is ready to be read, to be written, and in an exceptional state. Switches.
 
     `timeout` in seconds (float; None for ever); 0 only looks.
-    What need not wait switches too, before it looks, if others could not run for as long as the switch interval.
+    A call that need not wait also switches, before it looks, if others could not run for the length of the switch
+    interval.
     """
     _judge(timeout, lambda ready: _select([ready], [], [], timeout), 0)
     # The system is asked more than once: an iterator would be used up.
@@ -195,16 +198,17 @@ def select(rlist, wlist, xlist, timeout=None):
 
 
 def poll():
-    """As select.poll(): an object with `register`, `modify`, `unregister` and `poll`."""
+    """As select.poll(): an object with `register`, `modify`, `unregister` and `poll`, of which only `poll` switches."""
     made = Poll.__new__(Poll)
     made._begin()
     return made
 
 
 class Poll:
-    """What poll() returns; it cannot be made in any other way.
+    """An object that poll() makes; it cannot be made in any other way.
 
-    What changes while a greenlet is in ``poll()`` counts from the next ``poll()`` on. Only one may be in it at a time.
+    Changes that are made while a greenlet is in ``poll()`` hold from the next ``poll()`` on. Only one greenlet at a
+    time may be in it. No other method switches.
     """
 
     def __init__(self):
@@ -221,19 +225,20 @@ class Poll:
         self._registered[_descriptor(fd)] = eventmask
 
     def modify(self, fd, eventmask):
-        """Change what is waited for. Raises OSError(ENOENT) if it was not registered."""
+        """Wait for other events on a descriptor. Raises OSError(ENOENT) if it was not registered."""
         self._poll.modify(fd, eventmask)
         self._registered[_descriptor(fd)] = eventmask
 
     def unregister(self, fd):
-        """Do not wait for it any more. Raises KeyError if it was not registered."""
+        """Do not wait for a descriptor any more. Raises KeyError if it was not registered."""
         self._poll.unregister(fd)
         del self._registered[_descriptor(fd)]
 
     def poll(self, timeout=None):
-        """Wait at most `timeout` MILLISECONDS (float; None or less than 0 for ever). Switches, as select().
+        """Wait at most `timeout` MILLISECONDS (float; None or less than 0 for ever). Switches, as select() does.
 
-        Returns a list of (descriptor, event) of what is ready.
+        Returns a list of (descriptor, event) for the descriptors that are ready. Raises RuntimeError if another
+        greenlet is in it.
         """
         _be_fair()
         if self._is_polling:
@@ -272,7 +277,7 @@ def _epoll_one(descriptor, timeout):
 
 
 class _Registered:
-    """What is registered with an epoll. It drops what is closed in this process, also if others have the file open."""
+    """The descriptors that an epoll has. It drops those that this process closes, even if others have the file open."""
 
     def __init__(self, epoll):
         self.epoll = epoll
@@ -294,14 +299,14 @@ class _Registered:
 
 
 class epoll:
-    """As select.epoll(): an object that keeps what it waits for in the kernel."""
+    """As select.epoll(): an object that keeps its descriptors in the kernel. Only its poll() switches."""
 
     def __init__(self, sizehint=-1, flags=0):
         self._adopt(_epoll(sizehint, flags))
 
     @classmethod
     def fromfd(cls, fd):
-        """An epoll object on a descriptor that is one already."""
+        """Make an epoll object of the descriptor (int) of an epoll that exists."""
         made = cls.__new__(cls)
         made._adopt(_epoll.fromfd(fd))
         return made
@@ -325,7 +330,7 @@ class epoll:
         return self._epoll.fileno()
 
     def close(self):
-        """Close it. Greenlets that wait in poll(), of any thread, get OSError(EBADF)."""
+        """Close it. Greenlets that wait in its poll(), in any thread, get OSError(EBADF)."""
         if not self._epoll.closed:
             self._registered.clear()
             self._endpoint.forget()
@@ -337,18 +342,18 @@ class epoll:
         self._registered.add(_descriptor(fd))
 
     def modify(self, fd, eventmask):
-        """Change what is waited for."""
+        """Wait for other events on a descriptor. Raises OSError(ENOENT) if it was not registered."""
         self._epoll.modify(fd, eventmask)
 
     def unregister(self, fd):
-        """Do not wait for it any more."""
+        """Do not wait for a descriptor any more. Raises OSError(ENOENT) if it was not registered."""
         self._epoll.unregister(fd)
         self._registered.discard(_descriptor(fd))
 
     def poll(self, timeout=None, maxevents=-1):
-        """Wait at most `timeout` seconds (float; None or less than 0 for ever). Switches, as select().
+        """Wait at most `timeout` seconds (float; None or less than 0 for ever). Switches, as select() does.
 
-        Returns a list of (descriptor, event) of what is ready, at most `maxevents`.
+        Returns a list of (descriptor, event) for the descriptors that are ready, at most `maxevents` (int; -1: all).
         """
         _judge(timeout, lambda ready: _epoll_one(ready, timeout))
         _be_fair()
@@ -366,7 +371,7 @@ class epoll:
                 return self._epoll.poll(0, maxevents)
             found = self._epoll.poll(0, maxevents)
             if found:
-                return found  # else another greenlet was faster
+                return found  # if not, another greenlet was faster
 
     def __enter__(self):
         if self._epoll.closed:

@@ -1,4 +1,7 @@
-"""Servers with a greenlet for each client: StreamServer for TCP, TLS and Unix sockets, DatagramServer for UDP."""
+"""Servers with a greenlet for each client: StreamServer for TCP, TLS and Unix sockets, DatagramServer for UDP.
+
+Methods that wait say that they switch; the others do not switch.
+"""
 
 from __future__ import annotations
 

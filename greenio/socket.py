@@ -1,10 +1,12 @@
 """Cooperative sockets: the standard library's `socket` module, whose calls let other greenlets run while they wait.
 
-`socket` here is a subclass of the standard one. Its descriptor is non-blocking where the standard library makes it so;
-the timeout is kept beside. What never waits is inherited, or re-exported as it is.
+`socket` here is a subclass of the standard one. Its descriptor is blocking, or not, as the standard library makes it.
+The timeout is kept beside the descriptor. Functions and methods that never wait are inherited, or offered as they are.
 
-Whatever may have to wait is called so that it does not, with MSG_DONTWAIT among its flags, or, where it knows no flags,
-in `_at_once()`.
+A system call that may have to wait is made so that it does not: with MSG_DONTWAIT among its flags or, if it takes no
+flags, in `_at_once()`. When it says that it would have to wait, the greenlet does.
+
+Functions that wait say that they switch; the others do not switch.
 """
 
 import errno
@@ -58,7 +60,8 @@ class socket(_standard.socket):
     """A socket whose methods let other greenlets run while they wait. Arguments as in the standard library.
 
     Timeouts mean what they mean there: None waits for ever, 0 never waits. Several greenlets may wait on one
-    socket, in either direction. Closing it wakes them with ``OSError(EBADF)``.
+    socket, in either direction. Closing it wakes them with ``OSError(EBADF)``. Methods that wait say that they switch;
+    the others do not switch.
     """
 
     __slots__ = ["_endpoint"]
@@ -78,17 +81,17 @@ class socket(_standard.socket):
             self._set_flag()
 
     def _set_flag(self):
-        """Make the descriptor non-blocking if there is a timeout: of which the standard methods know nothing more."""
+        """Make the descriptor non-blocking if there is a timeout. The standard methods need to know no more of it."""
         _basic.setblocking(self, self._endpoint.timeout is None)
         self._endpoint.flagged = False
 
     def _at_once(self, function, *args):
-        """Call ``function(*args)``, which would wait if the descriptor were blocking, so that it does not."""
+        """Call ``function(*args)``, which waits if the descriptor is blocking, so that it does not wait."""
         endpoint = self._endpoint
         if endpoint.flagged or endpoint.timeout is not None:
             return function(*args)
         if self.fileno() < 0:
-            return function(*args)  # which says so, in its way
+            return function(*args)  # which raises that error
         endpoint.trying += 1
         try:
             _basic.setblocking(self, False)
@@ -101,7 +104,7 @@ class socket(_standard.socket):
 
     __del__ = _endpoint.finalize
 
-    # The hot ones are compiled.
+    # Those that are called most are compiled.
     recv = _transfer.recv
     recv_into = _transfer.recv_into
     send = _transfer.send
@@ -121,9 +124,10 @@ class socket(_standard.socket):
         return super().bind(self._resolved(address))
 
     def connect(self, address):
-        """Connect; the standard library's errors. Switches while the connection is being made.
+        """Connect to an address. Switches while the connection is being made, and while the host's name is looked up.
 
-        A greenlet that is killed meanwhile leaves the socket as it is: connecting, or not connected.
+        Raises the standard library's errors. A greenlet that is killed meanwhile leaves the socket as it is:
+        connecting, or not connected.
         """
         address = self._resolved(address)
         try:
@@ -137,7 +141,7 @@ class socket(_standard.socket):
             raise OSError(error, os.strerror(error))
 
     def connect_ex(self, address):
-        """Connect; return 0 or an error number instead of raising OSError. Switches."""
+        """As connect(), but returns 0, or an error number (int) where connect() raises OSError. Switches."""
         address = self._resolved(address)
         error = self._at_once(_basic.connect_ex, self, address)
         if self._endpoint.timeout == 0:
@@ -150,7 +154,7 @@ class socket(_standard.socket):
             return failure.errno
 
     def _finish_connecting(self, address, error):
-        """Wait until a connection that is being made, as `error` tells, is there; return 0 or an error number."""
+        """Wait until a connection is made. `error` is connect()'s error number; returns 0 or another error number."""
         if error == errno.EAGAIN and self.family == _standard.AF_UNIX:
             error = self._connect_to_busy(address)
         elif error in (errno.EINPROGRESS, errno.EALREADY):
@@ -160,12 +164,12 @@ class socket(_standard.socket):
                 return errno.EINPROGRESS
             error = self.getsockopt(_standard.SOL_SOCKET, _standard.SO_ERROR)
             if error and self._endpoint.timeout is None:
-                # The system keeps for the next call that this one was aborted: it did not wait.
+                # The call did not wait. So the system keeps the news that it was aborted for the next call: this one.
                 self._at_once(_basic.connect_ex, self, address)
         return error
 
     def _connect_to_busy(self, address):
-        """Try again until the listener's queue has room, of which the system does not tell."""
+        """Try again until the listener's queue has room. The system does not tell when it has."""
         pauses = until_there_is_room(self._endpoint.timeout)
         while pauses.pause():
             error = self._at_once(_basic.connect_ex, self, address)
@@ -174,7 +178,7 @@ class socket(_standard.socket):
         raise TimeoutError("timed out")
 
     def _resolved(self, address):
-        """The address with a numeric host, so that nothing is looked up, and waited for, inside of a system call."""
+        """The address with a numeric host, so that no system call looks a name up, and waits for that."""
         if self.family not in (_standard.AF_INET, _standard.AF_INET6) or not isinstance(address, tuple):
             return address
         if len(address) < 2 or not isinstance(address[0], str) or not isinstance(address[1], int):
@@ -185,13 +189,13 @@ class socket(_standard.socket):
         try:
             found = get_hub().resolver.getaddrinfo(host, None, self.family, self.type, self.proto)
         except UnicodeError:
-            return address  # no name at all
+            return address  # not a name
         return (found[0][4][0], *address[1:])
 
     def _retry(self, events, function, args, flags_at, missing=()):
         """Call ``function(*args)`` until it does not have to wait.
 
-        `flags_at`: where in `args` the flags are. `missing`: what stands before them if it is not given.
+        `flags_at`: the index of the flags in `args`. `missing`: defaults for the arguments before them.
         """
         if not args:
             return function()  # which says what is wrong
@@ -210,7 +214,7 @@ class socket(_standard.socket):
         return isinstance(flags, int) and -_INT <= flags < _INT and self._endpoint.waits_for_all(flags)
 
     def _recvfrom(self, *args):
-        """recvfrom() where the compiled one does not know the kind of address, or something is wrong."""
+        """recvfrom() where the compiled one does not know the kind of address, or an argument is wrong."""
         if self._waits_for_all(args, 1) and isinstance(args[0], int) and args[0] > 0:
             return _whole.recvfrom(self._endpoint, self._recvfrom_into, *args)
         return self._retry(_READ, super().recvfrom, args, 1)
@@ -246,7 +250,7 @@ class socket(_standard.socket):
         return self._recvmsg_into(*args)
 
     def _sendto(self, *args):
-        """sendto() where the address is not plain and numeric. Switches also while the host's name is looked up."""
+        """sendto() where the address is not plain and numeric. It also switches while the host's name is looked up."""
         if len(args) > 1:
             args = (*args[:-1], self._resolved(args[-1]))
         if len(args) == 2:
@@ -273,7 +277,7 @@ class socket(_standard.socket):
             function = partial(super().sendmsg_afalg, flags=flags, **kwargs)
             return self._endpoint.retry(_WRITE, function, *_repeatable(args))
 
-    # The standard method, with the buffered files of ours. They switch.
+    # The standard method, with buffered files of ours. Their methods switch.
     makefile = FunctionType(
         _standard.socket.makefile.__code__, globals(), "makefile", _standard.socket.makefile.__defaults__
     )
@@ -281,7 +285,7 @@ class socket(_standard.socket):
     makefile.__doc__ = _standard.socket.makefile.__doc__
 
     def sendfile(self, file, offset=0, count=None):
-        """Send a file; return the number of bytes sent. As in the standard library, with os.sendfile(). Switches."""
+        """As in the standard library: send a file, and return the number of bytes sent (int). Switches."""
         self._check_sendfile_params(file, offset, count)
         if self._endpoint.timeout == 0:
             raise ValueError("non-blocking sockets are not supported")
@@ -306,7 +310,7 @@ class socket(_standard.socket):
                 except OSError:
                     if sent:
                         raise
-                    return self._sendfile_use_send(file, offset, count)  # not a file that the system can send
+                    return self._sendfile_use_send(file, offset, count)  # the system cannot send such a file
                 if now == 0:
                     break
                 sent += now
@@ -318,7 +322,7 @@ class socket(_standard.socket):
     # --- timeouts ---
 
     def settimeout(self, value):
-        """Seconds (float) that a call may take; None for ever; 0: raise BlockingIOError instead of waiting."""
+        """Set how many seconds a call may take (float). None: for ever. 0: raise BlockingIOError instead of waiting."""
         if (
             type(value) in (float, int)
             and _SIMPLE_TIMEOUT_LEAST <= value <= _SIMPLE_TIMEOUT_MOST
@@ -331,7 +335,7 @@ class socket(_standard.socket):
             self._let_judge(super().settimeout, value)
 
     def _let_judge(self, setter, value):
-        """Have the standard library's method take a value, or raise what it raises, and keep the result beside."""
+        """Have the standard library's method take a value, or refuse it, and keep the timeout that comes of it."""
         setter(value)
         self._endpoint.timeout = super().gettimeout()
         self._set_flag()
@@ -343,7 +347,7 @@ class socket(_standard.socket):
     timeout = property(gettimeout)
 
     def setblocking(self, flag):
-        """True: settimeout(None). False: settimeout(0)."""
+        """True is settimeout(None), False is settimeout(0)."""
         self._let_judge(super().setblocking, flag)
 
     def getblocking(self):
@@ -353,7 +357,7 @@ class socket(_standard.socket):
     # --- options ---
 
     def setsockopt(self, *args):
-        """As in the standard library. SO_RCVTIMEO and SO_SNDTIMEO count for a socket without a timeout."""
+        """As in the standard library. SO_RCVTIMEO and SO_SNDTIMEO hold for a socket that has no timeout."""
         super().setsockopt(*args)
         if args[0] == _standard.SOL_SOCKET:
             self._endpoint.limits_unknown = True
@@ -365,9 +369,10 @@ class socket(_standard.socket):
         super()._real_close()
 
     def detach(self):
-        """Give the descriptor up without closing it, and return it. Greenlets in a call of this socket's get EBADF.
+        """Give the descriptor up without closing it, and return it (int).
 
-        It is blocking if this socket had no timeout, as a standard socket would leave it.
+        Greenlets in a call of this socket get OSError(EBADF). The descriptor is blocking if the socket had no timeout,
+        as in the standard library.
         """
         self._endpoint.leave_open()
         descriptor = super().detach()
@@ -387,7 +392,7 @@ _endpoint.keep_endpoints_in(socket)
 
 
 def _give_away_what_is_sent(data):
-    """Descriptors among the ancillary data of a message are for another program, perhaps."""
+    """Make listeners blocking again if a message carries descriptors: another program may get them."""
     for each in data if isinstance(data, (list, tuple)) else ():
         if isinstance(each, tuple) and each[:2] == (_standard.SOL_SOCKET, _standard.SCM_RIGHTS):
             _accepting.give_all_away()
@@ -395,7 +400,7 @@ def _give_away_what_is_sent(data):
 
 
 def _repeatable(args):
-    """The arguments with a list for each iterator, which can be gone through once only: a call may be tried again."""
+    """The arguments with a list in place of each iterator: a call that is tried again would find it used up."""
     return tuple(list(each) if isinstance(each, Iterator) else each for each in args)
 
 
@@ -410,7 +415,7 @@ def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
     ]
 
 
-# The members of the standard enumerations, which are quicker found so than by calling them.
+# The members of the standard enumerations: looking them up is quicker than calling the enumerations.
 _FAMILIES = {int(member): member for member in _standard.AddressFamily}
 _KINDS = {int(member): member for member in _standard.SocketKind}
 
@@ -441,7 +446,7 @@ getfqdn.__doc__ = _standard.getfqdn.__doc__
 
 
 def _wrap(plain):
-    """A socket of ours for the descriptor of a standard one, which gives it up."""
+    """A socket of ours that takes the descriptor of a standard one over."""
     timeout = plain.gettimeout()
     ours = socket(plain.family, plain.type, plain.proto, fileno=plain.detach())
     ours.settimeout(timeout)
@@ -484,12 +489,13 @@ def create_connection(
     all_errors=False,
     happy_eyeballs_delay=None,
 ):
-    """Connect to ``(host, port)``, trying each of the host's addresses in turn. Switches.
+    """Connect to ``(host, port)``, trying each of the host's addresses in turn. Returns the socket. Switches.
 
-    `timeout` in seconds bounds each try. Raises the last try's error, or with `all_errors` all of them in an
-    ExceptionGroup (before CPython 3.11 that of `greenio.taskgroup`).
-    `happy_eyeballs_delay` (seconds, float; 0.25 is usual): do not wait longer than that for one address before the next
-    is tried beside it, IPv6 and IPv4 in turn; the first that connects is taken. See RFC 8305
+    `timeout` (seconds, float; None for ever) bounds each try, and stays the socket's. `source_address`: the address to
+    connect from. Raises the last try's error, or with `all_errors` all of them in an ExceptionGroup (before CPython
+    3.11 the one of `greenio.taskgroup`).
+    `happy_eyeballs_delay` (seconds, float; 0.25 is usual): when a try takes longer than that, the next address is tried
+    beside it, IPv6 and IPv4 in turn, and the first that connects is taken. See RFC 8305
     (https://www.rfc-editor.org/rfc/rfc8305).
     """
     host, port = address

@@ -1,5 +1,7 @@
 """TLS that lets other greenlets run: the standard library's `ssl`, on cooperative sockets.
 
+Methods that send or receive say that they switch; the others do not switch.
+
 There is one SSLContext class, the standard library's, and any context will do. What its `wrap_socket()` makes depends
 on the socket: of one of `greenio.socket` an `SSLSocket` of this module, of any other the standard library's. A context
 with a socket class of its own, as other libraries have, makes one that is of that class and cooperative.

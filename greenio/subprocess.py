@@ -1,12 +1,13 @@
 """Processes: the standard library's `subprocess`, whose waiting lets other greenlets run.
 
-Starting a process is the standard library's own code, vfork and all; it keeps the thread for as long as the program
-takes to start. How its end is waited for is in `greenio._descriptors.children`. Pipes are file objects of
-`greenio.fileobject`.
+A process is started by the standard library's own code, with vfork(). That blocks the thread for as long as the program
+takes to start. `greenio._descriptors.children` waits for its end. Pipes are file objects of `greenio.fileobject`.
 
 The functions that make and wait for processes are the standard ones on another set of globals, in which the selector,
-the file objects and `Popen` are ours: nothing of them is written again here. What is set in the standard module, such
-as `_USE_VFORK`, holds here too.
+the file objects and `Popen` are ours. So no code of theirs is written again here, and settings of the standard module,
+such as `_USE_VFORK`, hold here too.
+
+`run`, `call`, `check_call`, `check_output`, `getoutput` and `getstatusoutput` switch until the process has ended.
 """
 
 import io
@@ -31,14 +32,14 @@ __all__ = sorted({*_standard.__all__, "Popen"})
 
 
 class _Globals(dict):
-    """The standard module's globals, as they are at the time, but for those that are set here."""
+    """The standard module's globals, as they are at the time, behind those that are set here."""
 
     def __missing__(self, name):
         return vars(_standard)[name]
 
 
 class _StandardOs:
-    """The module `os`, with the functions that it had when this module was imported, whatever is patched later."""
+    """The module `os`, with the functions that it had when this module was imported: patching does not reach them."""
 
     close, read, write = map(staticmethod, (os.close, os.read, os.write))
     posix_spawn, waitpid = map(staticmethod, (os.posix_spawn, os.waitpid))
@@ -48,7 +49,7 @@ class _StandardOs:
 
 
 class _PipeSelector(PollSelector):
-    """Of open pipes: one that is closed in the middle of communicate() may be another file's number by then."""
+    """A selector that raises if a pipe is closed in the middle of communicate(): its number may be another file's."""
 
     def select(self, timeout=None):
         ready = super().select(timeout)
@@ -66,7 +67,7 @@ _namespace = _Globals(
 
 
 def _on_ours(function):
-    """A function of the standard module, with ours in place of what it refers to there."""
+    """A function of the standard module, on the globals of this one."""
     made = FunctionType(function.__code__, _namespace, function.__name__, function.__defaults__, function.__closure__)
     made.__kwdefaults__ = function.__kwdefaults__
     made.__doc__ = function.__doc__
@@ -81,9 +82,9 @@ _parameters = _execute_child.__code__.co_varnames
 
 
 class Popen(_standard.Popen):
-    """As subprocess.Popen. wait(), communicate() and the pipes let other greenlets run. From any thread.
+    """As subprocess.Popen. wait(), communicate() and the pipes' methods switch; the other methods do not.
 
-    May be waited for together with other things: `greenio.wait`, `iwait`, `wait_any`.
+    May be used from any thread, and waited for together with other things: `greenio.wait`, `iwait`, `wait_any`.
     """
 
     __init__ = _on_ours(_standard.Popen.__init__)
@@ -98,7 +99,7 @@ class Popen(_standard.Popen):
 
     def _communicate(self, input, endtime, orig_timeout):
         if self._communication_started and self.stdin and not self.stdin.closed:
-            input = self._input  # what the call that timed out has not sent yet, which CPython forgets
+            input = self._input  # the rest, which the call that timed out has not sent, and CPython forgets
         return _communicate(self, input, endtime, orig_timeout)
 
     def _wait(self, timeout):
@@ -109,7 +110,7 @@ class Popen(_standard.Popen):
                 except TimeoutError:
                     raise TimeoutExpired(self.args, timeout) from None
                 waiting.settle()
-                # It has ended: this does not block, and does the rest as ever.
+                # It has ended. This does not block, and does the rest.
                 return super()._wait(None)
         return super()._wait(None)
 
@@ -126,7 +127,7 @@ class Popen(_standard.Popen):
         return self.poll() is not None
 
     def rawlink(self, callback):
-        """Call ``callback(self)`` on the hub, once, when it has ended. It must not block."""
+        """Call ``callback(self)`` on the hub, once, when the process has ended. The callback must not block."""
         job = Greenlet(self._link, callback)
         self.__dict__.setdefault("_links", {}).setdefault(callback, []).append(job)
         job.start()

@@ -31,7 +31,7 @@ if sys.version_info >= (3, 11):
 else:
 
     class BaseExceptionGroup(BaseException):
-        """What CPython has from 3.11 on: several exceptions, raised together. `message`, `exceptions`."""
+        """Several exceptions, raised together, as from CPython 3.11 on: `message` (str), `exceptions` (tuple)."""
 
         def __init__(self, message: str, exceptions: Sequence[BaseException]) -> None:
             super().__init__(message, exceptions)
@@ -50,14 +50,17 @@ class _Interrupt(GreenletExit):
 
 
 class TaskGroup:
-    """``with TaskGroup() as group: group.spawn(function, ...)``: leaving the block waits for all that was spawned.
+    """A group of greenlets, its children, that have all ended when its block ends.
 
-    The first child that fails has the others killed, and interrupts the block. The errors come out of the ``with``
-    statement in an ExceptionGroup. An ordinary error in the block kills the children and comes out in the group too;
-    anything else (GreenletExit, Timeout, KeyboardInterrupt) kills the children and passes as it is.
-    A child that ends with GreenletExit has not failed.
+        with TaskGroup() as group:
+            group.spawn(function, ...)
 
-    `greenlet_class`: what spawn() makes. Children may spawn more into the group while the block, or a child, runs.
+    Leaving the block waits for all children, and so it switches. When a child fails, the others are killed and the
+    block is interrupted. The errors come out of the ``with`` statement in an ExceptionGroup. An ordinary error in the
+    block kills the children, and comes out in that group too. Any other exception in the block (GreenletExit, Timeout,
+    KeyboardInterrupt) kills the children, and comes out as it is. A child that ends with GreenletExit has not failed.
+
+    `greenlet_class`: the class that spawn() makes. More can be spawned into the group while the block or a child runs.
     """
 
     def __init__(self, greenlet_class: type[Greenlet] = Greenlet) -> None:
@@ -70,21 +73,21 @@ class TaskGroup:
         self._on_end = DirectCall(self._child_ended)
 
     def spawn(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Greenlet:
-        """Run ``function(*args, **kwargs)`` in a child of the group. Returns its greenlet. Does not switch.
+        """Run ``function(*args, **kwargs)`` in a child of the group. Returns the child, a greenlet. Does not switch.
 
-        Raises RuntimeError before the block has begun, after it has ended, and when the group is being cancelled.
+        Raises RuntimeError before the block has begun, after it has ended, and when a child or the block has failed.
         """
         if self._state not in ("open", "joining"):
             raise RuntimeError(f"{self!r}: nothing can be spawned into it now")
         child = self.greenlet_class(function, *args, **kwargs)
         self._children.add(child)
-        child.reports_errors = False  # they are raised by the group
+        child.reports_errors = False  # the group raises them
         child.rawlink(self._on_end)
         child.start()
         return child
 
     def cancel(self) -> None:
-        """Kill the children, those spawned so far. The block goes on. Does not switch."""
+        """Kill the children that were spawned so far. The block goes on. Does not switch."""
         for child in list(self._children):
             child.kill(block=False)
 
@@ -112,7 +115,7 @@ class TaskGroup:
             self._hub.take_back(self._parent, self._interrupt)  # if it was not raised, it never will be
         self._parent = None
         if passing is not None and not isinstance(passing, Exception):
-            # It passes as it is: what the children ended with must not be lost all the same.
+            # It comes out as it is, and the children's errors must not be lost.
             for each in self._errors:
                 self._hub.report(self, each)
             if passing is error:
@@ -130,10 +133,13 @@ class TaskGroup:
         return interrupted  # type: ignore[return-value]  # never: a child has failed then
 
     def _join(self, passing):
-        """Wait for all children, whatever is thrown in meanwhile. Returns what is to be raised besides their errors."""
+        """Wait for all children, even if exceptions are thrown in meanwhile.
+
+        `passing` is the exception with which the block ended, or None. Returns that, or the first that was thrown in.
+        """
         while self._children:
             try:
-                # A list: signal handlers and finalizers, which may wait, come between any two steps.
+                # A list: signal handlers and finalizers, which may wait, run between any two steps.
                 for child in list(self._children):
                     child.join()
                     if child in self._children:
@@ -153,7 +159,7 @@ class TaskGroup:
             self.cancel()
 
     def _child_ended(self, child):
-        """A child has finished; called in the child. It is one until all is told: others may run meanwhile."""
+        """A child has finished; called in the child. It stays a child until this has returned: others may run then."""
         try:
             if child.successful():
                 return

@@ -1,7 +1,8 @@
 """The standard library's `_thread` for greenlets: it starts threads, makes locks, and tells threads apart.
 
 A thread here is a greenlet: the hub starts it, and it lets others run when it blocks. Patching replaces the originals,
-on which `threading` is built, with the functions here.
+on which `threading` is built, with the functions here. Functions and methods that wait say that they switch; the others
+do not switch.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 `threading` itself stays the standard library's, on other foundations: `Thread`, `Timer`, `Condition`, `Barrier` and the
 rest are its own code. This file has the exceptions: threads that `threading` has not started, and native threads.
+
+Methods that wait say that they switch, or that they block the native thread. The others do not switch.
 """
 
 from __future__ import annotations

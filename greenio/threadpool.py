@@ -6,6 +6,8 @@ Theory
 
     A thread keeps the queue alive, and not the pool: with a pool that nobody refers to any more, its threads end when
     they have done what is in the queue.
+
+Methods that wait say that they switch; the others do not switch.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ _TOO_LONG = 2.0**63 / 1e9  # seconds, as nanoseconds are counted in 64 bits
 
 
 def pthread_getcpuclockid(thread_id, /):
-    """As time.pthread_getcpuclockid(): the clock of the native thread; for a greenlet of the one that runs it.
+    """As time.pthread_getcpuclockid(): the clock of a native thread; for a greenlet, of the one that runs it.
+
+    Does not switch.
 
     Raises ProcessLookupError if there is no such thread.
     """

@@ -33,13 +33,13 @@ cdef class Timeout(BaseException):
     """Raise an exception in the current greenlet after `seconds`, unless cancelled before.
 
     ``with Timeout(10): ...`` starts and cancels it; ``timeout.start()`` and ``timeout.close()`` do so by hand.
-    It is thrown where the greenlet waits; a greenlet that never waits is not interrupted.
+    It is thrown where the greenlet waits; a greenlet that never waits is not interrupted. No method switches.
 
     `seconds` (float): None never expires; 0 expires as soon as the greenlet waits.
     `exception`: None or a string raises the Timeout itself; an exception class or instance raises that instead;
     False raises the Timeout, and the ``with`` statement of this very Timeout swallows it.
-    Raises TypeError or ValueError if `seconds` is not a number of seconds.
     `ref=False`: a running Timeout does not keep the loop alive. `priority` is accepted for compatibility.
+    Raises TypeError or ValueError if `seconds` is not a number of seconds.
     `seconds`, `exception` and `ref` can be read later; `seconds` as it was given.
 
     Derives from BaseException, so that ``except Exception`` does not take it for an ordinary error. Where several
@@ -95,12 +95,12 @@ cdef class Timeout(BaseException):
         return self.alarm.is_set and self.alarm.timer.timer != NULL
 
     cpdef cancel(self):
-        """Stop it if it runs, or has expired but was not raised yet. It may be started again. Does not switch."""
+        """Stop it, if it runs, or has expired and was not raised yet. It may be started again. Does not switch."""
         if self.alarm.is_set:
             alarm_cancel(&self.alarm)
 
     cpdef close(self):
-        """The same as cancel(). Every Timeout that was started by hand should end with it. Does not switch."""
+        """The same as cancel(). Every start() by hand should be followed by it, in a ``finally``. Does not switch."""
         if self.alarm.is_set:
             alarm_cancel(&self.alarm)
 
@@ -140,10 +140,10 @@ cdef class Timeout(BaseException):
 
 
 def with_timeout(seconds, function, *args, **kwds):
-    """Call ``function(*args, **kwds)`` and return its result; raise Timeout if it takes longer than `seconds` (float).
+    """Call ``function(*args, **kwds)`` for at most `seconds` (float; None for ever). Returns its result.
 
-    With the keyword argument `timeout_value`, that value is returned when this very timeout expires; other Timeouts
-    are raised. Switches when the function does.
+    Raises Timeout when the time is over. If the keyword argument `timeout_value` is given, returns that instead; other
+    Timeouts, with which the function fails, are raised all the same. Switches when the function does.
     """
     timeout = Timeout.start_new(seconds)
     try:

@@ -1,4 +1,7 @@
-"""All threads and greenlets as text; and sections of code that must, or must not, switch."""
+"""All threads and greenlets as text; and sections of code that must, or must not, switch.
+
+Nothing in this module switches, but for functions that wrap_errors() calls.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +35,9 @@ _HEADING = "*" * 80
 
 
 class wrap_errors(Generic[E, T]):
-    """Call a function and return the exceptions of given classes that it raises, instead of raising them.
+    """``wrap_errors(errors, func)``: a function that calls `func`, and returns its exceptions instead of raising them.
 
-    `errors`: an exception class, or a tuple of them.
+    `errors`: the class of these exceptions, or a tuple of classes; others are raised. Switches if `func` does.
     """
 
     def __init__(self, errors: type[E] | tuple[type[E], ...], func: Callable[..., T]) -> None:
@@ -66,9 +69,10 @@ def format_run_info(
     limit: int | None = None,
     current_thread_ident: int | None = None,
 ) -> list[str]:
-    """All threads with their stacks, and all greenlets as a tree with theirs: a list of lines (str).
+    """All threads and all greenlets, with their stacks, as text (list of str). Greenlets are shown as trees.
 
-    `limit`: how many frames of each stack (int; None for all).
+    `thread_stacks`, `greenlet_stacks`: whether to show the stacks (bool). `limit`: how many frames of each (int; None
+    for all). `current_thread_ident`: the thread that is marked as the current one (int).
     """
     lines = [_HEADING, "* Threads", _HEADING]
     names = {thread.ident: thread.name for thread in threading.enumerate()}
@@ -91,7 +95,7 @@ def print_run_info(
     limit: int | None = None,
     file: SupportsWrite[str] | None = None,
 ) -> None:
-    """Print format_run_info() to `file`, by default standard error."""
+    """Print what format_run_info() returns to `file`, by default to standard error. Blocks as that file does."""
     print("\n".join(format_run_info(thread_stacks, greenlet_stacks, limit)), file=file or sys.stderr)
 
 
@@ -100,9 +104,10 @@ def _stack(frame, limit):
 
 
 class GreenletTree:
-    """A greenlet and those it spawned, and so on; the roots are those that no living greenlet has spawned.
+    """A greenlet, the greenlets that it has spawned, and so on. A root is a greenlet that no living one has spawned.
 
-    `greenlet` is the greenlet of this place, `child_trees` what it has spawned, `root` whether it is one.
+    `greenlet`: the greenlet at this place. `child_trees`: the trees of those that it has spawned (list of
+    GreenletTree). `root`: whether it is a root (bool).
     """
 
     #: What format() shows unless told otherwise.
@@ -131,10 +136,10 @@ class GreenletTree:
 
     @classmethod
     def forest(cls) -> list[Self]:
-        """The trees of all greenlets of all threads: a list of GreenletTree. Expensive: looks at every object."""
+        """The trees of all greenlets of all threads (list of GreenletTree). Slow: it looks at every Python object."""
         trees = {}
         for each in gc.get_objects():
-            # Not isinstance(): lazy objects, of Django say, would be made what they stand for.
+            # Not isinstance(): it would make lazy objects, such as Django's, load what they stand for.
             if issubclass(type(each), greenlet.greenlet):
                 trees[each] = cls(each)
         for each in list(trees):
@@ -156,14 +161,14 @@ class GreenletTree:
         return next(tree for tree in cls.forest() if tree.is_current_tree)
 
     def format(self, details: bool | Mapping[str, Any] = True) -> str:
-        """The tree as text (str). `details`: a dict as DEFAULT_DETAILS, or whether to show any."""
+        """The tree as text (str). `details`: whether to show any (bool), or which (a dict as DEFAULT_DETAILS)."""
         return "\n".join(self.format_lines(details))
 
     def __str__(self) -> str:
         return self.format(False)
 
     def format_lines(self, details: bool | Mapping[str, Any] = True) -> list[str]:
-        """The tree as a list of lines (str); see format()."""
+        """The lines of format() (list of str)."""
         if not details:
             shown = {}
         else:
@@ -224,9 +229,9 @@ def _is_main(each):
 class no_switch:
     """``with no_switch(): ...``: an attempt to wait inside raises BlockingSwitchOutError.
 
-    For code that must not be interrupted by other greenlets: a state that is not consistent for a moment. Whatever
-    does not have to wait works: an acquire() of a free lock, a put() into a queue with room. Switches that go by no
-    hub, ``greenlet.switch()``, are not noticed.
+    For code that other greenlets must not interrupt, as its data is not consistent for a moment. Calls that need not
+    wait work: an acquire() of a free lock, a put() into a queue with room. Switches without the hub, by
+    ``greenlet.switch()``, are not noticed.
     """
 
     def __init__(self) -> None:
@@ -247,9 +252,9 @@ class no_switch:
 class assert_switches:
     """``with assert_switches(): ...`` raises AssertionError if the block does not let other greenlets run.
 
-    `max_blocking_time` (seconds, float): raises if it does not let them run for longer than that at a stretch;
-    None: if it never does. `hub_only` is accepted for compatibility: greenlets switch to each other directly here.
-    For the greenlet of the block: what others do while it waits does not count. Raises nothing when the block raises.
+    `max_blocking_time` (seconds, float): raise if the block ever runs for longer than that before it lets others run.
+    None: raise only if it never lets others run. `hub_only` is accepted for compatibility: greenlets switch to each
+    other directly here. The time in which the block waits does not count. An exception of the block is raised as it is.
     """
 
     def __init__(self, max_blocking_time: float | None = None, hub_only: bool = False) -> None:

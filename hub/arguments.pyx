@@ -22,7 +22,7 @@ cpdef double seconds_of(object value) except? -1:
     try:
         seconds = value
     except TypeError:
-        if value is None:  # where None is for ever, nobody asks for a number
+        if value is None:  # where None means for ever, this is not called
             raise TypeError("a time is a number of seconds (int or float), not None") from None
         raise TypeError(f"a time is a number of seconds (int or float, None for no limit), not {value!r}") from None
     if isnan(seconds):

@@ -30,9 +30,9 @@ __all__ = ["Callback", "CallingHub", "take_requests"]
 
 @final
 cdef class Callback(Job):
-    """A function for the hub greenlet to call: what run_callback() returns.
+    """A function for the hub greenlet to call. run_callback() makes it.
 
-    `stop()` takes it back; `pending` says whether it is still to run; true while pending.
+    `stop()` takes it back. `pending` says whether it is still to run, and so does its truth value. Nothing switches.
     """
 
     cdef int run(self) except -1:
@@ -72,7 +72,7 @@ cdef class Callback(Job):
 
 @final
 cdef class InboxJob(Job):
-    """Does what other threads have asked for."""
+    """Carries out what other threads have asked for."""
     cdef CallingHub hub
 
     cdef int run(self) except -1:
@@ -88,7 +88,7 @@ cdef class InboxJob(Job):
                     self.hub.wake_posted(request)
         finally:
             if done < len(requests):
-                # A report failed, too: what else was asked for is still done, in the next turn.
+                # A report failed, too. The other requests are carried out in the next turn.
                 self.hub.inbox = requests[done:] + self.hub.inbox
                 if not self.node.queued:
                     ready_push(&self.hub.loop.core.ready, &self.node)
@@ -132,8 +132,9 @@ cdef class CallingHub(greenlet):
     def run_callback(self, callback, *args):
         """Call ``callback(*args)`` on the hub greenlet, soon, in order. Does not switch.
 
-        The callback must not block. What it raises goes to ``handle_error``.
-        Returns an object with ``stop()`` and ``pending``. The hub's own thread only: InvalidThreadUseError.
+        The callback must not block. Its exceptions go to ``handle_error``. Returns an object with ``stop()`` and
+        ``pending``. Raises InvalidThreadUseError in another thread than the hub's, TypeError if `callback` is not
+        callable.
         """
         cdef Callback job
         self.check_thread()
@@ -150,8 +151,8 @@ cdef class CallingHub(greenlet):
     def run_callback_threadsafe(self, callback, *args):
         """Call ``callback(*args)`` on this hub's greenlet, from any thread. Does not switch or wait.
 
-        The callback must not block. What it raises goes to ``handle_error``.
-        Raises HubDestroyed when the hub is gone.
+        The callback must not block. Its exceptions go to ``handle_error``. Raises HubDestroyed when the hub is gone,
+        TypeError if `callback` is not callable.
         """
         if not callable(callback):
             raise TypeError(f"a callback must be callable, not {callback!r}")
@@ -162,21 +163,20 @@ cdef class CallingHub(greenlet):
         self.loop.wake_up()
 
     def hold_loop(self, int change):
-        """Count one thing more (1), or less (-1), outside of the loop that will call back into it (internal)."""
+        """Count one more (1) or one less (-1) thing outside of the loop that will call back into it (internal)."""
         self.loop.core.references += change
 
     # --- errors ---
 
     def handle_error(self, context, type, value, tb):
-        """What becomes of an exception that nobody caught. `hub.Hub` says."""
+        """Deal with an exception that nobody caught: `hub.Hub` does."""
         raise NotImplementedError
 
     def report(self, context, error):
-        """Tell handle_error() of an exception instance that nobody has caught. Does not raise.
+        """Call handle_error() for an exception instance that nobody has caught. Does not raise, and does not switch.
 
-        `context` is what it came out of: a greenlet, a callback, or any other object. What goes wrong in telling ends
-        nobody, as with threads: it goes to sys.unraisablehook, and what the program should end with (SYSTEM_ERROR) to
-        the main greenlet. An exception that only ends a greenlet (NOT_ERROR) ends the telling.
+        `context`: the greenlet, callback or other object that failed. If handle_error() itself fails, its exception
+        goes to sys.unraisablehook; one of SYSTEM_ERROR goes to the main greenlet, and one of NOT_ERROR nowhere.
         """
         try:
             self.handle_error(context, type(error), error, error.__traceback__)
@@ -191,7 +191,7 @@ cdef class CallingHub(greenlet):
 
     @final
     cdef int report_error(self, object context) except -1:
-        """report() for the exception that is being handled."""
+        """Call report() for the exception that is being handled."""
         self.report(context, sys.exc_info()[1])
         return 0
 

@@ -84,15 +84,15 @@ cdef int tell(Scheduler hub, int fd, unsigned int generation) except -1:
     try:
         hub.run_callback_threadsafe(hub.loop.closed_elsewhere, fd, generation)
     except HubDestroyed:
-        pass  # so they have been told of that
+        pass  # its greenlets have ended with that
     return 0
 
 
 cdef int leaving_descriptor(Scheduler hub, int fd, unsigned int generation) except -1:
     """An object that waited in `hub` for descriptor `fd` gives it away, open: wake its waits with OSError(EBADF).
 
-    `generation` is what the descriptor's watch had then. In a later one the number is another file's already, as
-    somebody has closed it without a word; that file's readers know nothing of the object.
+    `generation` is the watch's when the object waited. In a later one the descriptor has been closed without a word,
+    and its number is another file's: that file's readers wait on.
     """
     if close_generation(hub.loop, fd, generation, is_current(hub)):
         tell(hub, fd, generation + 1)
@@ -115,7 +115,7 @@ def ranges_of_the_programs(low, high):
 
 
 def closing_range(low, high):
-    """closing_descriptor() for each that is waited for, from `low` to below `high`."""
+    """Call closing_descriptor() for each descriptor from `low` to below `high` that somebody waits for."""
     cdef int fd
     for fd in range(max(low, 0), min(high, highest_watched())):
         closing_descriptor(fd)
@@ -125,20 +125,20 @@ def closing_range(low, high):
 
 
 cdef class Listening:
-    """Somebody is to be told before a descriptor is closed: what listen() returns."""
+    """A listener's entry for one descriptor. listen() makes it."""
 
     cdef readonly int fd
     cdef readonly bint over  # the descriptor is closed; the number may be another file's
-    cdef object listener
-    cdef int epoll
-    cdef int registered  # the epoll that it is to be found in, or -1
+    cdef object listener     # whose closing() is called, or None
+    cdef int epoll           # the epoll that the descriptor is removed from then, or -1
+    cdef int registered      # the epoll that has the descriptor, or -1
 
     def is_registered(self, int epoll):
-        """The descriptor is in that epoll from now on, until stop(): so a number that another file has is found out."""
+        """From now on, until stop(), that epoll has the descriptor. So a number that is another file's is found out."""
         self.registered = epoll
 
     cdef bint is_lost(self) noexcept:
-        """Whether the number is another file's by now: then it can be put into the epoll, which has it already."""
+        """Whether the number is another file's by now: then the epoll, which has the old file, takes it once more."""
         cdef epoll_event nothing
         memset(&nothing, 0, sizeof(nothing))
         if self.registered < 0 or epoll_ctl(self.registered, EPOLL_CTL_ADD, self.fd, &nothing) < 0:
@@ -147,7 +147,7 @@ cdef class Listening:
         return True
 
     def stop(self):
-        """Do not tell it any more. Does nothing where it was told."""
+        """Do not tell the listener any more. Does nothing if it was told already."""
         cdef list those = listeners.get(self.fd)
         if those is not None and self in those:
             those.remove(self)
@@ -158,7 +158,8 @@ cdef class Listening:
 def listen(int fd, listener, int epoll=-1):
     """Call ``listener.closing(listening)`` before descriptor `fd` is closed, in the thread that closes it, once.
 
-    `epoll`: a descriptor of one that `fd` is taken from then. The listener may be None. Returns that Listening.
+    `epoll`: the descriptor of an epoll that `fd` is removed from then. The listener may be None.
+    Returns the Listening.
     """
     cdef Listening made = Listening()
     made.fd = fd
@@ -170,12 +171,12 @@ def listen(int fd, listener, int epoll=-1):
 
 
 def listening():
-    """The descriptors that somebody listens for: a list of int."""
+    """The descriptors that have listeners (list of int)."""
     return list(listeners)
 
 
 def look_after_listeners():
-    """Tell those whose descriptors were closed, or replaced, without a word."""
+    """Tell the listeners whose descriptors were closed, or replaced, without a word."""
     cdef int fd
     cdef Listening listening
     for fd in list(listeners):

@@ -1,9 +1,9 @@
-"""The current thread and its process: which hub the thread has, and what a hub has to know of other threads and forks.
+"""The current thread and its process: the thread's hub, and what a hub has to know of other threads and forks.
 
-A thread's hub is made on first use. A variable that each thread has for itself says which it is. Code that has no hub
-at hand finds it here, and code that may run in the hub's own thread only is checked against it.
+A thread's hub is made on first use, and kept in a variable that each thread has for itself. Code that has no hub at
+hand finds it here. Code that may run in the hub's own thread only is checked against it.
 
-What does not belong here: what a hub is, as this is below all that knows; how one is made, and when it ends
+What does not belong here: what a hub is, as the classes of a hub stand above this; how one is made, and when it ends
 (hub.threads).
 """
 
@@ -73,7 +73,7 @@ cdef PyObject *new_hub() except NULL:
 
 
 cdef void set_hub_of_thread(object hub) noexcept:
-    """From now on that is the hub of the current thread, or, for None, there is none."""
+    """Set the hub of the current thread, or for None forget it."""
     global hub_current
     hub_current = NULL if hub is None else <PyObject *> hub
 
@@ -95,7 +95,7 @@ def get_hub_if_exists():
 
 
 def hub_if_any():
-    """The hub of the current thread, or None for a thread that has none and can do without: not the main one."""
+    """The hub of the current thread, or None if it has none. The main thread always gets one, made if need be."""
     return get_hub() if hub_current != NULL or is_main_thread() else None
 
 
@@ -106,14 +106,14 @@ cdef bint is_main_thread() noexcept:
 
 
 cdef bint other_threads() noexcept:
-    """Whether another thread may do something for this one: there is one, and it does not only wait for our work."""
+    """Whether another thread may do something for this one: threads that only wait for our work do not count."""
     return hub_other_threads()
 
 
 def count_idle_thread(int change):
-    """One thread more (1) or less (-1) waits for nothing but work from this library (internal).
+    """Count one more (1) or one less (-1) thread that waits for nothing but work from this library (internal).
 
-    Such threads do not keep a hub waiting that nothing else could wake.
+    A hub that nothing else could wake does not wait for such threads.
     """
     global hub_idle_threads
     hub_idle_threads += change
@@ -136,7 +136,7 @@ cdef int begin_fork() except -1:
 
 
 cdef object end_process():
-    """A forked child whose main greenlet stayed behind has nothing left to do: end it, as its last thread would."""
+    """End a forked child that has nothing left to do, and whose main greenlet stayed behind in the parent."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -153,7 +153,7 @@ cpdef bint interpreter_ends() noexcept:
 
 
 cdef int no_greenlet() except -1:
-    """greenlet does not say which one runs: an error is set."""
+    """Raise why the current greenlet is not known: greenlet has set an error, or the interpreter is ending."""
     if interpreter_ends():
         PyErr_Clear()
         raise too_late("the interpreter is shutting down: nothing can be waited for any more")

@@ -44,9 +44,9 @@ cdef class HubGreenlet(greenlet):
         return hub_greenlet_set_parent(<PyObject *> self, <PyObject *> scheduler)
 
     def switch(self, *args, **kwargs):
-        """Switch to it at once, as greenlet does it. For greenlets that were suspended so; the hub starts the others.
+        """Switch to it at once, as greenlet does it. For a greenlet that was suspended by such a switch.
 
-        Raises InvalidSwitchError if it has not begun.
+        Raises InvalidSwitchError if it has not begun: the hub starts it.
         """
         if self.start_node.kind == NODE_START and not hub_greenlet_has_started(<PyObject *> self):
             raise InvalidSwitchError(f"{self!r} has not begun: start() it, and the hub switches to it")
@@ -82,7 +82,7 @@ cdef class HubGreenlet(greenlet):
         return by_hand
 
     cdef int end_unstarted(self, object exception) except -1:
-        """It is to be started, but its hub ends: let it end with a GreenletExit instance, from the main greenlet."""
+        """Its hub ends before it was started: let it end with a GreenletExit instance, from the main greenlet."""
         if not self.unschedule_start():
             return 0
         # With the hub as its parent, that would be started by it.
@@ -103,10 +103,10 @@ cdef class HubGreenlet(greenlet):
         return 0
 
     cdef void finished(self) noexcept:
-        """The last thing a subclass's run() calls: what was still to be thrown is dropped, `at_end` is called."""
+        """The last thing a subclass's run() calls: drop its pending exceptions, and call the functions of `at_end`."""
         if self.slot.pending != NULL:
             drop_pending(&self.slot)
-        while self.at_end is not None:  # what is called may give it more to call
+        while self.at_end is not None:  # these functions may add others
             at_end, self.at_end = self.at_end, None
             for function in at_end.values():
                 try:

@@ -14,7 +14,8 @@ Rules
     4. Every way out of park() - value, exception, kill, the greenlet being collected - passes the same cleanup.
 
 What does not belong here: links, joins, results and names of greenlets; sockets; locks. The floors of a hub below this
-one are its callbacks (hub.callbacks) and its waits (hub.waits); those above handle signals and end it.
+one are its callbacks (hub.callbacks) and its waits (hub.waits). How it handles signals, and how it ends, is in
+hub.signals and hub.ending.
 
 This file is longer than others because its parts call one another at each switch: a call from one compiled module into
 another goes through a pointer, and is never inlined.
@@ -234,12 +235,12 @@ cdef class Scheduler(WaitingHub):
 
     @final
     cdef int need_loop(self, bint on_hub) except -1:
-        """In a forked child that had not descriptors enough for a loop: try again. Raises OSError."""
+        """In a forked child that had too few descriptors to make a loop: try again. Raises OSError."""
         try:
             self.loop.check()
         except OSError as error:
             if on_hub and (self.principal is None or self.principal.dead):
-                self.report(self, error)  # there is nobody to raise it in
+                self.report(self, error)  # there is no greenlet to raise it in
                 end_process()
             raise
         return 0
@@ -263,8 +264,8 @@ cdef class Scheduler(WaitingHub):
     @final
     cdef int yield_turn(self, object what) except -1:
         """Let the others that are ready run once. A HubGreenlet needs no wait for that: it queues itself."""
-        # greenlet copies the stack at each switch, so this uses little of it. What is seldom needed is not final: C
-        # would put that in here.
+        # greenlet copies the stack at each switch, so this uses little of it. The methods for what is rare are not
+        # final, as C would put their code in here.
         cdef PyObject *current = hub_greenlet_current()
         cdef PyObject *printed = NULL
         cdef HubGreenlet greenlet
@@ -303,7 +304,7 @@ cdef class Scheduler(WaitingHub):
         return 0
 
     cdef int yield_by_wait(self, object what) except -1:
-        """As yield_turn(), for all other greenlets."""
+        """The same as yield_turn(), for all other greenlets."""
         cdef Wait wait = self.new_wait(what)
         if wait.c.slot.pending == NULL or not has_pending(wait.c.slot):
             wait.wake_with(None)
@@ -311,7 +312,7 @@ cdef class Scheduler(WaitingHub):
         return 0
 
     cdef int yield_nowhere(self) except -1:
-        """greenlet does not say which one runs: an error is set. At the end there are no others to let run."""
+        """yield_turn() where greenlet has set an error. When the interpreter ends there are no others to let run."""
         if not self.is_late():
             no_greenlet()
         PyErr_Clear()
@@ -364,12 +365,12 @@ cdef class Scheduler(WaitingHub):
     def observe(self, observer):
         """Call ``observer(False)`` when a greenlet lets others run, ``observer(True)`` when it goes on (internal).
 
-        Several may observe. It must not raise.
+        Several functions may observe. They must not raise.
         """
         self.observers = (self.observers or ()) + (observer,)
 
     def observe_no_more(self, observer):
-        """Do not call the observer any more. Does nothing if it is not called (internal)."""
+        """Do not call the observer any more. Does nothing if it does not observe (internal)."""
         cdef list left = list(self.observers or ())
         if observer in left:
             left.remove(observer)
@@ -569,7 +570,7 @@ cdef class Scheduler(WaitingHub):
         if has_begun:
             greenlet = None
         else:
-            # Its run() is another one, or it did not come as far as its first line, for want of memory say.
+            # Its run() is not ours, or memory ran out before the first line of it.
             self.starting = NULL
             greenlet = <HubGreenlet> target
             Py_DECREF(greenlet)  # the ready queue's
@@ -586,7 +587,8 @@ cdef class Scheduler(WaitingHub):
 
     @final
     cdef bint hub_goes_on(self) except -1:
-        """An exception came up in the hub greenlet: a bare greenlet's, or one to end the hub (False)."""
+        """Report an exception that came up in the hub greenlet, out of a bare greenlet. False for GreenletExit, which
+        ends the hub greenlet."""
         try:
             hub_failed()
         except GreenletExit:
@@ -597,7 +599,7 @@ cdef class Scheduler(WaitingHub):
 
     @final
     cdef PyObject *throw_loop_exit(self) noexcept:
-        """The main greenlet is not parked, so it is suspended in a switch of its own making: throw into that."""
+        """Throw LoopExit into the main greenlet, which is not parked: it is suspended in a switch of its own making."""
         try:
             error = self.loop_exit()
             kind = type(error)
@@ -610,10 +612,10 @@ cdef class Scheduler(WaitingHub):
 
     @final
     cdef int look(self, bint on_hub) except -2:
-        """See, without waiting, what the loop has. Returns 1 if only the hub greenlet may do that now."""
+        """Poll the loop without sleeping. Returns 1 if only the hub greenlet may do that now."""
         cdef Loop loop = self.loop
         if loop.core.running:
-            # Inside a callback of a pyuv handle: the turn that is under way goes on later.
+            # Inside a callback of a pyuv handle: the loop's turn goes on after it.
             self.turns.budget = SWITCHES
             return 0
         if loop.foreign and not on_hub:
@@ -641,7 +643,7 @@ cdef class Scheduler(WaitingHub):
         cdef bint displaced = False
         try:
             if loop.core.running:
-                # In a callback of a pyuv handle that switched away from the hub: only that turn can go on.
+                # A callback of a pyuv handle has switched away from the hub: only the hub can end the loop's turn.
                 if on_hub:
                     raise InvalidSwitchError("the loop was re-entered from one of its own callbacks")
                 return 1
@@ -649,13 +651,13 @@ cdef class Scheduler(WaitingHub):
                 self.need_loop(on_hub)
             if not loop.is_alive():
                 if self.in_line == 0 or self.join_wait is not None or not other_threads():
-                    # A thread that has just ended may have left something.
+                    # A thread that has just ended may have left a request.
                     if self.inbox and not loop.core.inbox.queued:
                         ready_push(&loop.core.ready, loop.core.inbox)
                         return 0
                     return 0 if self.nothing_left() else 2
-                # Another thread may hand over what a greenlet here stands in line for. When the last one has
-                # ended, it is time for a LoopExit.
+                # Another thread may grant something to a greenlet that stands in line here. When the last of those
+                # threads has ended, it is time for a LoopExit.
                 loop.look_again(1000000000)
             if loop.foreign and not on_hub:
                 return 1
@@ -665,7 +667,7 @@ cdef class Scheduler(WaitingHub):
                     if not on_hub:
                         loop.release_signals()
                         return 1
-                    # A signal may have come after the last bytecode, and told only the user's descriptor.
+                    # A signal may have come after the last bytecode, and be told to the program's descriptor only.
                     self.signals.handle_here()
                     if loop.core.ready.head != NULL:
                         loop.release_signals()
@@ -681,21 +683,20 @@ cdef class Scheduler(WaitingHub):
             PyErr_SetObject(type(error), error)
             return -1
 
-    # --- other threads ---
-
-    # --- throwing ---
-
     # --- settings, and what may be asked ---
 
     def setswitchinterval(self, seconds):
-        """How long ready greenlets may run before the loop looks for I/O, in seconds."""
+        """Set how long ready greenlets may run before the loop looks for I/O, in seconds (float). Does not switch.
+
+        Raises ValueError unless that is greater than 0.
+        """
         seconds = seconds_of(seconds)
         if not seconds > 0:
             raise ValueError("the switch interval must be greater than 0 seconds")
         self.turns.interval = <uint64_t> (min(seconds, 1e6) * 1e9)
 
     def statistics(self):
-        """Counts for debugging: a dict of name to int."""
+        """Counts for debugging: a dict of name to int. Does not switch."""
         counts = {"switches": self.turns.switches, "parked": self.parked_length}
         if not self.destroyed:
             counts.update(self.loop.statistics())
@@ -723,7 +724,7 @@ cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:
     if node.kind == NODE_YIELD:
         target[0] = node.object
         node.carried = True
-        # Parked on something else meanwhile, in a finalizer: it will find that it was carried.
+        # In a finalizer it may have parked on something else meanwhile. It finds afterwards that it was carried.
         return node if (<HubGreenlet> node.object).slot.current == NULL else NULL
     if node.kind == NODE_WAIT:
         wait = <wait_t *> node
@@ -754,10 +755,10 @@ cpdef int be_fair() except -1:
 
 
 def sleep(seconds=0, ref=True):
-    """Let others run for `seconds` (float); 0 or less lets them run once, and comes back as soon as it is our turn.
+    """Let others run for `seconds` (float); 0 or less lets those that are ready run once. Returns None. Switches.
 
-    `ref=False`: this sleep alone does not keep the loop alive. Returns None. Switches greenlets.
-    Raises whatever is thrown into the greenlet meanwhile, and BlockingSwitchOutError on the hub greenlet.
+    `ref=False`: this sleep alone does not keep the loop alive. Raises exceptions that are thrown into the greenlet
+    meanwhile, and BlockingSwitchOutError on the hub greenlet.
     """
     # An int 0, the usual yield, is not worth the float object that a conversion goes through.
     current_hub().sleep_for(0 if seconds is 0 else seconds_of(seconds), ref, "sleep()")

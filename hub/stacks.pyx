@@ -4,10 +4,11 @@ Since CPython 3.11 the first Python frame of every greenlet allocates a 16 KiB "
 the greenlet's end unmaps it: most of what running a short greenlet costs. The chunk comes through the arena
 allocator, which C code may wrap (PyObject_SetArenaAllocator, a public function).
 
+Two things are done about that:
     1. The wrapper keeps up to `limit` free chunks of exactly that size and passes everything else on.
-    2. A greenlet of ours starts with a small chunk instead, which is enough while it waits a few calls deep: a
-       parked greenlet then takes some 2.5 KB less. CPython adds a full chunk when the small one overflows.
-       greenlet frees the small chunk through the arena allocator, where its size tells it apart.
+    2. A greenlet of ours starts with a small chunk, which is enough while it waits a few calls deep. So a parked
+       greenlet takes some 2.5 KB less. CPython adds a full chunk when the small one overflows. greenlet frees the small
+       chunk through the arena allocator, which knows it by its size.
 
 Rules
     1. The allocator may be called without the GIL (when a thread's state is freed), so the lists have a lock of

@@ -1,7 +1,7 @@
 """Exceptions thrown into greenlets: those that wait for a greenlet's next park, and alarms, which come at a given time.
 
-A kill() that finds a greenlet woken by something else already leaves its exception with the greenlet's slot: it is
-raised when that greenlet parks next. So does an alarm, which Timeout is built on.
+A kill() may find that something else has woken the greenlet already. Then it leaves its exception in the greenlet's
+slot, and the exception is raised when that greenlet parks next. An alarm does the same. Timeout is built on alarms.
 
 What does not belong here: parked greenlets, and how an exception wakes them. The scheduler is built on this.
 """
@@ -30,8 +30,8 @@ import_greenlet()
 
 cdef extern from *:
     """
-    /* Whose an alarm is whose time has come: its loop takes the timer's target away, without the GIL, or another thread
-       that cancels it puts one of these there. Either finds what the other has done. */
+    /* An alarm may come, in its loop and without the GIL, while another thread cancels it. The loop takes the timer's
+       target away; the other thread puts the address of this in its place. So each finds out whether it was first. */
     static char hub_cancelled;
 
     #define hub_claim_target(place) __atomic_exchange_n((place), NULL, __ATOMIC_ACQ_REL)
@@ -59,7 +59,7 @@ cdef int pend_exception(slot_t *slot, object exception) except -1:
 
 
 cdef object take_pending(slot_t *slot):
-    """The first exception that waits for this greenlet's next park. There is one: has_pending() said so."""
+    """Take the first exception that waits for this greenlet's next park. has_pending() has said that there is one."""
     cdef throw_t *entry = slot.pending
     cdef object exception
     slot.pending = entry.next
@@ -73,7 +73,8 @@ cdef object take_pending(slot_t *slot):
 
 
 cdef bint has_pending(slot_t *slot) noexcept:
-    """Whether an exception waits for this greenlet's next park. May run any code, if another thread cancelled."""
+    """Whether an exception waits for this greenlet's next park. May run any code, where another thread has cancelled
+    an alarm."""
     cdef throw_t *entry
     while slot.pending != NULL:
         entry = slot.pending
@@ -86,6 +87,7 @@ cdef bint has_pending(slot_t *slot) noexcept:
 
 
 cdef void drop_pending(slot_t *slot) noexcept:
+    """Forget every exception that waits for this greenlet's next park."""
     cdef throw_t *entry
     while slot.pending != NULL:
         entry = slot.pending
@@ -100,7 +102,7 @@ cdef void drop_pending(slot_t *slot) noexcept:
 
 
 cdef bint forget_exception(slot_t *slot, object exception) except -1:
-    """Take back an exception that waits for this greenlet's next park. False if it does not."""
+    """Take back an exception that waits for this greenlet's next park. False if it does not wait for that."""
     cdef throw_t *entry = slot.pending
     while entry != NULL:
         if entry.alarm == NULL and entry.exception is <PyObject *> exception:
@@ -142,7 +144,7 @@ cdef int throw_now(object target, object exception) except -1:
         try:
             hub_failed()
         except BaseException as error:
-            # A greenlet that never ran, or did not catch it, ends with what was thrown: that is what was wanted.
+            # A greenlet that never ran, or did not catch the exception, has ended with it, as was intended.
             if error is not exception:
                 raise
     else:
@@ -206,6 +208,7 @@ cdef inline bint is_cancelled(void *target) noexcept nogil:
 
 
 cdef void on_alarm(timer_t *timer) noexcept nogil:
+    """The time of an alarm has come."""
     cdef void *target = hub_claim_target(&timer.target)
     cdef alarm_t *alarm = <alarm_t *> target
     cdef wait_t *wait
@@ -239,7 +242,7 @@ cdef bint alarm_decide(alarm_t *alarm, wait_t *wait) noexcept nogil:
 
 
 cdef void pend_alarm(alarm_t *alarm) noexcept nogil:
-    """Let what the alarm throws be raised at the greenlet's next park."""
+    """Let the alarm's exception be raised at the greenlet's next park."""
     hub_check(get_alarm_state(alarm) == ALARM_CARRIED, b"an alarm is pending once")
     alarm.is_pending = True
     append_pending(alarm.slot, &alarm.pending)
@@ -266,7 +269,7 @@ cdef bint is_over(PyObject *greenlet) noexcept:
 
 
 cdef object take_alarm(alarm_t *alarm):
-    """The alarm is being delivered: what it throws."""
+    """The exception of an alarm that is being delivered. The alarm is free from then on."""
     cdef PyObject *exception
     cdef object result
     hub_check(get_alarm_state(alarm) == ALARM_CARRIED, b"an alarm is delivered once")
@@ -281,6 +284,7 @@ cdef object take_alarm(alarm_t *alarm):
 
 
 cdef void clear_alarm(alarm_t *alarm) noexcept:
+    """Make an alarm free."""
     cdef PyObject *target = alarm.greenlet
     cdef PyObject *loop = alarm.loop
     hub_check(get_alarm_state(alarm) == ALARM_CARRIED, b"an alarm is cleared when nothing refers to it any more")
@@ -289,16 +293,16 @@ cdef void clear_alarm(alarm_t *alarm) noexcept:
     alarm.greenlet = NULL
     alarm.slot = NULL
     alarm.loop = NULL
-    # Any code may run here, and set it again. The last of these may free it.
+    # These may run any code, which may set the alarm again. The last of them may free its memory.
     Py_DECREF(<object> target)
     Py_DECREF(<object> loop)
     Py_DECREF(<object> alarm.node.object)
 
 
 cdef void alarm_cancel(alarm_t *alarm) noexcept:
-    """Cancel an alarm that was not delivered yet. One that has decided a wait already is delivered all the same.
+    """Cancel an alarm that was not delivered yet. An alarm that has decided a wait already is delivered all the same.
 
-    Where another thread cancels it, what has come between is lost with it, and it may be some time until it is free.
+    In another thread than the alarm's it may be only marked: its own thread frees it when it comes to it.
     """
     cdef timer_t *timer = alarm.timer.timer  # once: where it fires, another thread takes it away
     cdef Loop loop
@@ -310,9 +314,9 @@ cdef void alarm_cancel(alarm_t *alarm) noexcept:
                     loop.core.references -= 1
                 timer_give(timer)
             elif not hub_cancel_target(&timer.target, alarm):
-                alarm.is_cancelled = True  # it has just fired: from now on it is its own thread's
+                alarm.is_cancelled = True  # it has just fired: its own thread frees it
                 return
-            # else: another thread's timer is out of reach. It will find nobody to tell.
+            # else: the timer is another thread's, and out of reach. When it fires, it finds that it was cancelled.
             elif alarm.references:
                 loop.drop_reference()
         alarm.timer.timer = NULL

@@ -1,23 +1,23 @@
 """Standing in line: what locks, events, queues and joins have in common.
 
 Theory
-    A line is a queue of waits, first come first served. Whoever has something to hand over - a lock, an item, the
-    news that an event was set - takes the first wait out of the line and *grants* it: from that moment the thing
-    belongs to the greenlet that waits, which is woken when its hub comes to it. Nobody can take it in between.
+    A line is a queue of waits, first come first served. Code that has something to hand over - a lock, an item, the
+    news that an event was set - takes the first wait out of the line and *grants* it. From that moment the thing
+    belongs to the greenlet that waits, though it runs only when its hub comes to it. No other greenlet can take the
+    thing in between.
 
 Rules
-    1. A line, and whether a wait in it has been granted, are changed with the GIL held and by nothing that could run
-       Python code in between: no allocation, no reference given up. That alone makes them safe between threads,
-       and against finalizers that use the very object whose operation they interrupt.
-    2. What could run Python code (making the wait, above all) is done first, and what was found out before that is
-       looked at again afterwards.
-    3. Whoever grants cannot know what else happens to the wait, in its own thread, in that moment. If that is an
-       exception, it is raised, and what was granted is given back; where it cannot be, the exception is raised at the
-       greenlet's next park. A timeout of a wait that was granted something is forgotten.
-    4. A wait is woken by its own thread: through the inbox when another thread grants it. A thread without a hub
-       waits on a lock of its own.
-    5. In a forked child, what other threads and greenlets waited for before the fork is never granted to them: they
-       are gone.
+    1. Lines and grants change with the GIL held, in code that runs no Python in between: it allocates nothing and gives
+       up no reference. That alone makes them safe between threads, and against finalizers that use the very object
+       whose operation they interrupt.
+    2. Work that may run Python code, such as making the wait, is done first. Whatever was found out before that work is
+       looked at again after it.
+    3. A thread that grants cannot know that the wait's own thread is waking it with an exception. In that case the
+       exception is raised, and the grant is given back. If it cannot be given back, the exception is raised at the
+       greenlet's next park. A timeout that comes after the grant is forgotten.
+    4. A wait is woken by its own thread. If another thread grants it, that goes through the inbox. A thread without a
+       hub waits on a lock of its own.
+    5. In a forked child nothing is granted to threads and greenlets that waited before the fork: they are gone.
 
 What does not belong here: what is handed over, and who owns it when nobody stands in line.
 """
@@ -52,7 +52,7 @@ cdef class Waitable:
         raise NotImplementedError
 
     cdef int joined(self) except -1:
-        """Somebody has just joined the line."""
+        """A wait has just joined the line."""
         return 0
 
     cdef object taken(self, Wait taker):
@@ -64,9 +64,9 @@ cdef class Waitable:
         return 0
 
     cdef bint take_turn(self, Wait wait) except -1:
-        """Stand in the line until it is one's turn: True, or False if the timeout passed first.
+        """Stand in the line until there is a grant: True, or False if the timeout passed first.
 
-        take_now() must have been tried with nothing in between. Raises what is thrown in meanwhile.
+        take_now() must have been tried with nothing in between. Raises exceptions that are thrown in meanwhile.
         """
         line_join(self.line(), wait)
         try:
@@ -82,7 +82,7 @@ cdef class Waitable:
 # --- the side that waits ----------------------------------------------------------------------------------------
 
 cdef Wait new_turn(object what, object timeout):
-    """A wait of the current greenlet, or thread, to stand in a line with; `timeout` in seconds or None."""
+    """Make a wait to stand in a line with, for the current greenlet or thread. `timeout` in seconds, or None."""
     cdef Scheduler hub = hub_if_any()
     cdef Wait wait
     if hub is None or (timeout is not None and hub.is_late()):
@@ -104,9 +104,9 @@ cdef void line_join(fifo_t *line, Wait wait) noexcept:
 
 
 cdef bint await_turn(Wait wait) except -1:
-    """Wait for a grant: True, or False if the timeout passed first. Out of the line in any case.
+    """Wait for a grant: True, or False if the timeout passed first. The wait is out of the line then, in any case.
 
-    Raises what is thrown in meanwhile. If `granted_by` is set then, the caller has to give back what it was granted.
+    Raises exceptions that are thrown in meanwhile. If `granted_by` is set then, the caller has to give the grant back.
     """
     cdef int result
     if wait.hub is None:
@@ -118,7 +118,7 @@ cdef bint await_turn(Wait wait) except -1:
 
 
 cdef bint await_final_turn(Wait wait) except -1:
-    """The same where a grant cannot be given back. Only if the greenlet is switched to by force is it lost."""
+    """The same where a grant cannot be given back. It is lost only if the greenlet is switched to by force."""
     cdef int result
     if wait.hub is None:
         return await_in_thread(wait)
@@ -131,7 +131,7 @@ cdef bint await_final_turn(Wait wait) except -1:
 
 
 cdef int stand_in_line(Wait wait) except -2:
-    """Park until there is a grant, or something else: what park() returns."""
+    """Park until there is a grant, or the wait ends in another way. Returns what park() returns."""
     cdef WaitingHub hub = wait.hub
     cdef wait_t *w = &wait.c
     cdef int result = -2
@@ -154,20 +154,20 @@ cdef int stand_in_line(Wait wait) except -2:
 
 
 cdef void line_withdraw(Wait wait) noexcept:
-    """Leave the line without waiting in it, or after that."""
+    """Leave the line. For a wait that was not parked on, or is over."""
     wait_is_over(wait)
     if wait.c.link.fifo != NULL:
         fifo_remove(&wait.c.link)
 
 
 cdef void wait_is_over(Wait wait) noexcept:
-    """It will not be waited for: nothing is granted to it from now on. Also for one that has been."""
+    """Nothing is granted to this wait from now on. It may have been granted something already."""
     if wait.c.state == WAIT_WAITING:
         wait_move(&wait.c, WAIT_OVER)
 
 
 cdef bint await_in_thread(Wait wait) except -1:
-    """The same for a thread without a hub: it blocks."""
+    """await_turn() for a thread without a hub, which blocks."""
     cdef wait_t *w = &wait.c
     cdef double seconds
     try:
@@ -198,6 +198,7 @@ cdef inline bint can_be_granted(wait_t *wait, unsigned long forks) noexcept:
 
 
 cdef link_t *first_link(fifo_t *line) noexcept:
+    """The link of the first wait in line that can be granted, or NULL."""
     cdef link_t *link = line.head
     cdef unsigned long forks
     if link == NULL:
@@ -215,7 +216,10 @@ cdef Wait line_peek(fifo_t *line):
 
 
 cdef Wait line_take(fifo_t *line):
-    """Take the first out of the line, and grant it; or None. Set `given`, and call line_wake() at once."""
+    """Take the first wait out of the line, and grant it. None if there is none.
+
+    The caller sets `given`, and calls line_wake() at once.
+    """
     cdef link_t *link = first_link(line)
     if link == NULL:
         return None
@@ -225,7 +229,7 @@ cdef Wait line_take(fifo_t *line):
 
 
 cdef int line_wake(Wait wait) except -1:
-    """Wake one that was granted. Its own thread does it."""
+    """Wake a wait that was granted, or have its own thread do that."""
     if wait.hub is None:
         wait.thread_lock.release()
     elif is_current(wait.hub):
@@ -236,7 +240,7 @@ cdef int line_wake(Wait wait) except -1:
 
 
 cdef bint line_grant(fifo_t *line, object value) except -1:
-    """Hand `value` over to the first in line. False if there is nobody."""
+    """Grant `value` to the first wait in line. False if there is none."""
     cdef Wait wait = line_take(line)
     if wait is None:
         return False
@@ -246,7 +250,7 @@ cdef bint line_grant(fifo_t *line, object value) except -1:
 
 
 cdef bint link_grant(link_t *link) except -1:
-    """Grant a wait by way of a link that stands in no line. False if it has been decided already."""
+    """Grant a wait through a link that stands in no line. False if the wait has been decided already."""
     if not can_be_granted(link.wait, fork_count()):
         return False
     link.wait.granted_by = link

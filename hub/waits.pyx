@@ -49,11 +49,11 @@ import_greenlet()
 cdef class Wait:
     """One wait of the current greenlet: made, handed to whatever will wake it, and parked on, once.
 
-    ``wait = Wait(what)`` binds to the current greenlet; ``wait.park(timeout)`` switches away until something
-    calls ``wait.wake(value)`` or ``wait.throw(exception)``. Everything that blocks in the library is built on this.
+    ``wait = Wait(what)`` belongs to the current greenlet. ``wait.park(timeout)`` switches away until something calls
+    ``wait.wake(value)`` or ``wait.throw(exception)``. Everything that blocks in the library is built on this.
 
-    `what` is any object; its repr stands in the report of a LoopExit.
-    Raises BlockingSwitchOutError on the hub greenlet, where nothing can wait.
+    `what`: any object, whose repr stands in the report of a LoopExit.
+    Raises BlockingSwitchOutError on the hub greenlet, where nothing can wait. Making a wait does not switch.
     """
 
     def __cinit__(self, what=None):
@@ -101,10 +101,11 @@ cdef class Wait:
         return self.throw_with(make_exception(exception, value, traceback))
 
     def park(self, timeout=None, ref=True):
-        """Switch away until woken; return the value, or raise the exception, it is woken with.
+        """Switch away until something wakes the greenlet. Returns the value of wake(), or raises throw()'s exception.
 
-        `timeout` is in seconds; None waits for ever. If it passes first, TimeoutError is raised.
-        `ref=False`: the timeout does not keep the loop alive. A wait can be parked on once.
+        `timeout` in seconds (float; None for ever): TimeoutError if it passes first. `ref=False`: the timeout does not
+        keep the loop alive. A wait can be parked on once, by its own greenlet. Raises RuntimeError for a second time,
+        InvalidSwitchError in another greenlet, InvalidThreadUseError in another thread.
         """
         cdef WaitingHub hub = self.hub
         cdef int result
@@ -130,7 +131,7 @@ cdef class Wait:
 
     @property
     def decided(self):
-        """Whether something has woken it (bool)."""
+        """Whether something has woken the greenlet (bool)."""
         return self.c.state != WAIT_WAITING
 
     @property
@@ -147,7 +148,7 @@ cdef class Wait:
 
 @final
 cdef class Slot:
-    """The slot of a greenlet that is not a HubGreenlet; found in its __dict__, and kept for as long as that lives."""
+    """The slot of a greenlet that is not a HubGreenlet. It is kept in that greenlet's __dict__."""
     cdef slot_t slot
 
     def __dealloc__(self):
@@ -219,7 +220,8 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef int refuse(self, PyObject *current, slot_t *slot) except -1:
-        """Nothing can be waited for now: in a no_switch() section, or because the hub is being destroyed."""
+        """Raise why nothing can be waited for: a no_switch() section, or a hub that is being destroyed. 0 if that has
+        an exception."""
         cdef PyObject *result
         if self.restricted == AT_EXIT:
             if interpreter_ends():
@@ -236,7 +238,7 @@ cdef class WaitingHub(CallingHub):
             if slot.refusals == LAST_TRIES and self.unfinished is not None:
                 self.unfinished.append(<object> current)
             while slot.refusals >= LAST_TRIES:
-                # It catches whatever it gets. It stays where it is, for good.
+                # It catches every exception. It stays where it is, for good.
                 result = hub_greenlet_switch(<PyObject *> self)
                 if result == NULL:
                     hub_failed()
@@ -245,8 +247,9 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef bint hold_on(self, bint yes) except -1:
-        """The hub is being destroyed: let the current greenlet wait all the same, or no longer. It gets HubDestroyed
-        again and again meanwhile. False if that is the main greenlet, which cannot wait.
+        """Let the current greenlet wait though the hub is being destroyed, or no longer.
+
+        It gets HubDestroyed again and again meanwhile. False for the main greenlet, which cannot wait.
         """
         if self.destroyed or running_greenlet() is <PyObject *> self.main:
             return False
@@ -290,7 +293,7 @@ cdef class WaitingHub(CallingHub):
     # --- parking ---
 
     cdef int park(self, Wait wait) noexcept:
-        """Switch away until the wait is decided: what the scheduler does."""
+        """Switch away until the wait is decided. The scheduler does that."""
         return -1
 
     cdef int park_until(self, Wait wait, uint64_t due, bint ref) except -2:
@@ -299,8 +302,9 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef object deliver(self, Wait wait, int result):
-        """What park() came back with: the value is returned, the exception raised."""
-        # The exception's traceback will lead to the wait: it must not lead back, as no collector sees that cycle.
+        """Return the value, or raise the exception, that a parked wait was decided with. `result` is park()'s."""
+        # The exception's traceback will refer to the wait. So the wait must not refer to the exception: no collector
+        # sees that cycle.
         value, wait.value = wait.value, None
         if result < 0:
             hub_failed()
@@ -312,7 +316,7 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef int postpone(self, Wait wait) except -1:
-        """The exception that decided this wait came too late: it is raised when the greenlet parks next."""
+        """Raise the exception that decided this wait when the greenlet parks next: it came too late for the wait."""
         cdef slot_t *slot = wait.c.slot
         cdef alarm_t *alarm = wait.c.alarm
         exception, wait.value = wait.value, None
@@ -325,7 +329,7 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef int post(self, Wait wait) except -1:
-        """Wake a wait of this hub from another thread. What it was granted it has already."""
+        """Wake a wait of this hub from another thread. It has been granted its thing already."""
         if not self.destroyed:
             self.inbox.append(wait)
             self.loop.wake_up()
@@ -350,7 +354,7 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef wait_t *principal_wait(self) except? NULL:
-        """What the greenlet that stands for the thread waits on, or NULL."""
+        """The wait of the greenlet that stands for the thread, or NULL."""
         return NULL if self.principal is None else self.slot_of(self.principal).current
 
     @final
@@ -365,7 +369,10 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef bint nothing_left(self) except -1:
-        """Nothing is ready and nothing can happen. True if somebody was told; False if nobody could be."""
+        """Nothing is ready and nothing can happen: wake hub.join(), or the main greenlet with a LoopExit.
+
+        False if the main greenlet is not parked.
+        """
         cdef wait_t *wait
         if self.join_wait is not None and self.join_wait.c.state == WAIT_WAITING:
             return self.join_wait.wake_with(True)
@@ -393,16 +400,18 @@ cdef class WaitingHub(CallingHub):
     def throw_soon(self, target, exception, value=None, traceback=None):
         """Throw an exception into a greenlet of this hub, as ``kill`` does. Does not switch.
 
-        A greenlet that waits is woken with it; one that was woken by something else already gets it when it
-        blocks next; one that is suspended in a switch of its own making gets it there.
+        A greenlet that waits is woken with it. A greenlet that something else has just woken gets it when it waits
+        next. A greenlet that is suspended in a switch of its own making gets it there.
+        `exception`: a class, an instance, or class, `value`, `traceback`. Raises InvalidThreadUseError in another
+        thread.
         """
         self.check_thread()
         self.throw_into(target, make_exception(exception, value, traceback))
 
     def take_back(self, target, exception):
-        """Take back an exception instance that was thrown into a greenlet and not raised there yet.
+        """Take back an exception instance that was thrown into a greenlet and not raised there yet. Does not switch.
 
-        Returns whether it was still to be raised. For the greenlet itself: what has woken it cannot be taken back.
+        Returns whether it was still to be raised (bool). An exception that has decided a wait cannot be taken back.
         """
         self.check_thread()
         return forget_exception(self.slot_of(target), exception)
@@ -434,7 +443,7 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef int throw_alarm(self, alarm_t *alarm) except -1:
-        """On the hub greenlet: an alarm has come for a greenlet that is suspended in a switch of its own making."""
+        """On the hub greenlet: throw an alarm's exception into a greenlet that is suspended in a switch of its own."""
         target = <object> alarm.greenlet
         exception = take_alarm(alarm)
         try:

@@ -26,11 +26,12 @@ WRITE = 2
 cdef class Watcher(Handle):
     """What all watchers share: start, stop, close, ref, active, pending, callback, args.
 
-    Usable in a ``with`` statement, which closes it.
+    A ``with`` statement closes it at its end. No method of a watcher switches. All of them raise InvalidThreadUseError
+    in another thread than the loop's, but for ``async_.send()``.
     """
     cdef readonly Scheduler hub
-    cdef readonly object callback  # what is called, or None when stopped
-    cdef readonly object args      # with which arguments
+    cdef readonly object callback  # the function that is called; None when stopped
+    cdef readonly object args      # its arguments (tuple); None when stopped
 
     def __init__(self, loop, bint ref=True, priority=None):
         cdef Scheduler hub
@@ -67,7 +68,7 @@ cdef class Watcher(Handle):
             raise
 
     def stop(self):
-        """Stop watching; the callback and its arguments are forgotten. May be started again."""
+        """Stop watching, and forget the callback and its arguments. The watcher may be started again."""
         self.hub.check_thread()
         self.end()
         self.callback = self.args = None
@@ -76,7 +77,7 @@ cdef class Watcher(Handle):
         return self.stop_handle()
 
     def close(self):
-        """Stop watching for good and give the handle back. Calling it again does nothing."""
+        """Stop watching for good, and give the handle back. A second call does nothing."""
         self.hub.check_thread()
         self.end()
         self.callback = self.args = None
@@ -128,7 +129,7 @@ cdef class Watcher(Handle):
         return None
 
     def describe(self):
-        """What is watched, for the repr (str)."""
+        """What is watched, for the repr (str) (internal)."""
         return ""
 
     def __repr__(self):
@@ -162,12 +163,12 @@ cdef class timer(Watcher):
         return self.start_timer(self.after, self.repeat)
 
     def start(self, callback, *args, update=None):
-        """Call ``callback(*args)`` when the time has come. `update` is accepted for compatibility."""
+        """Call ``callback(*args)`` each time the timer fires. `update` is accepted for compatibility."""
         self.set_callback(callback, args)
         self.begin()
 
     def again(self, callback, *args, update=None):
-        """Start again, from now: after `repeat` seconds for a repeating timer."""
+        """Start again, from now on. A repeating timer fires after `repeat` seconds then, others after `after`."""
         self.set_callback(callback, args)
         self.start_timer(self.repeat if self.repeat else self.after, self.repeat)
 
@@ -194,7 +195,7 @@ cdef class async_(Watcher):
         return self.stop_handle()
 
     def send(self):
-        """Make the watcher fire, from any thread. Several calls before it runs are one."""
+        """Make the watcher fire, from any thread. Several calls before the callback runs count as one."""
         self.notify()
 
     def send_ignoring_arg(self, _ignored):
@@ -258,7 +259,7 @@ cdef class check(Watcher):
 
 
 cdef class idle(Watcher):
-    """Fires at each turn of the loop, and keeps it from sleeping: for what is to run when nothing else does."""
+    """Fires at each turn of the loop, and keeps it from sleeping: for work that is done when there is no other."""
 
     cdef int make(self, bint ref) except -1:
         self.open(self.loop, UV_IDLE)
@@ -269,7 +270,7 @@ cdef class idle(Watcher):
 
 
 cdef class stat(Watcher):
-    """Fires when the file at `path` changes, which is looked at every `interval` seconds (0: the default, 5)."""
+    """Fires when the file at `path` changes. It looks every `interval` seconds (float; 0: the default, 5)."""
     cdef readonly object path
     cdef readonly double interval
 
@@ -289,12 +290,12 @@ cdef class stat(Watcher):
 
     @property
     def attr(self):
-        """The file's state when last looked at: an `os.stat_result`, or None if it was not there."""
+        """The file's state at the last look: an `os.stat_result`, or None if the file was not there."""
         return stat_result(&self.state.stat_now) if self.state != NULL else None
 
     @property
     def prev(self):
-        """The state before that."""
+        """The file's state at the look before."""
         return stat_result(&self.state.stat_before) if self.state != NULL else None
 
     def describe(self):
@@ -339,7 +340,10 @@ cdef class io(Watcher):
         return 0
 
     def start(self, callback, *args, pass_events=False):
-        """Call ``callback(*args)``, or with `pass_events` ``callback(events, *args)``, while it is ready."""
+        """Call ``callback(*args)`` at each turn of the loop in which the descriptor is ready.
+
+        `pass_events`: call ``callback(events, *args)`` instead.
+        """
         if self.started:
             self.hub.check_thread()
             self.end()

@@ -25,7 +25,7 @@ class Deadline:
     """A context manager that ends its block when its time is over (internal base class).
 
     `seconds` (float): None for never. The time begins with the block. It is noticed where the block waits; code that
-    never waits is not interrupted. It can be used once.
+    never waits is not interrupted. It can be used once. Its methods do not switch.
     """
 
     def __init__(self, seconds: float | None) -> None:

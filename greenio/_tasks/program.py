@@ -72,7 +72,7 @@ def fork() -> int:
 
 
 def reinit(hub: Hub | None = None) -> None:
-    """Does nothing: the hub does its part after every fork. Returns None.
+    """Does nothing: the hub does its part after every fork. Returns None. Does not switch.
 
     It is there for programs written for gevent, which call it in a child.
     """
@@ -94,7 +94,8 @@ def idle(priority: int = 0) -> None:
 def setswitchinterval(seconds: float) -> None:
     """Set how long greenlets and callbacks may run before the loop looks for I/O, in seconds (float).
 
-    The same number serves CPython's threads: this calls sys.setswitchinterval too.
+    The same number serves CPython's threads: this calls sys.setswitchinterval() too. Does not switch. Raises ValueError
+    unless it is greater than 0.
     """
     sys.setswitchinterval(seconds_of(seconds))
     hub = get_hub_if_exists()
@@ -103,5 +104,5 @@ def setswitchinterval(seconds: float) -> None:
 
 
 def getswitchinterval() -> float:
-    """The switch interval in seconds (float)."""
+    """The switch interval in seconds (float). Does not switch."""
     return sys.getswitchinterval()

@@ -1,1 +1,4 @@
-"""What other packages need in order to let greenlets run: one module for each, of its name."""
+"""Adapters, which let other packages' calls switch: one module for each package, of its name.
+
+Each has functions that patching calls when the package is imported. They do not switch.
+"""

@@ -13,7 +13,7 @@ stands at the top of a program, or ``python -m greenio.monkey program.py`` runs 
     standard     has the patch functions
     adapters     adapts other packages
 
-Nothing else of the library imports this one.
+Nothing else of the library imports this one. Nothing in it switches.
 """
 
 from __future__ import annotations
