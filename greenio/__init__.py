@@ -60,30 +60,53 @@ def _require_our_hub():
     module = _sys.modules.get("hub")
     if module is None:
         spec = _find_spec("hub")
-        if spec is None or spec.submodule_search_locations is not None:
-            return
-        place = spec.origin
-    elif hasattr(module, "__path__"):
-        return
+        place = spec.origin if spec else None
     else:
-        place = getattr(module, "__file__", None)
-    _refuse_hub(place)
-
-
-def _refuse_hub(place):
+        place = getattr(module, "__file__", None) or "another module"
+    if place is None or _is_our_hub(place):
+        return
+    by = _distribution_of(place)
+    if by:
+        raise ImportError(
+            f"greenio's own package `hub` is hidden by {place}, of the distribution {by!r}: the two cannot be in one "
+            f"environment; uninstall {by}, and install greenio again, or make another environment for it",
+            name="hub",
+        )
     raise ImportError(
-        f"greenio's own package `hub` is hidden by {place or 'another module'}: rename that, greenio needs the name",
-        name="hub",
+        f"greenio's own package `hub` is hidden by {place}: rename that, greenio needs the name", name="hub"
     )
 
 
+def _is_our_hub(place):
+    """Whether the file is the top of our package: one that another distribution put in its place is not."""
+    if not place.endswith("__init__.py"):
+        return place.endswith("__init__.pyc")  # of a program that carries no sources
+    try:
+        with open(place, encoding="utf-8", errors="replace") as file:
+            return file.readline().startswith('"""The engine: an event loop on libuv')
+    except OSError:
+        return True
+
+
+def _distribution_of(place):
+    """The name of the distribution that installed the file, or None."""
+    from importlib.metadata import distributions
+    from pathlib import Path
+
+    place = Path(place).resolve()
+    for found in distributions():
+        name = found.metadata["Name"]
+        if name != "greenio" and any(Path(found.locate_file(file)).resolve() == place for file in _files_of_hub(found)):
+            return name
+    return None
+
+
+def _files_of_hub(distribution):
+    return [file for file in distribution.files or () if file.parts[0] in ("hub", "hub.py")]
+
+
 _require_our_hub()
-try:
-    import hub.scheduler as _scheduler  # noqa: F401  (first: the hub says where it cannot be used)
-except ModuleNotFoundError as _error:
-    if _error.name != "hub.scheduler":
-        raise
-    _refuse_hub(getattr(_sys.modules.get("hub"), "__file__", None))
+import hub.scheduler as _scheduler  # noqa: F401  (first: the hub says where it cannot be used)
 
 # isort: split
 
