@@ -1,5 +1,7 @@
 """What every test gets: a check that it left nothing behind, and the flags of the long-running tests."""
 
+# ruff: noqa: E402  (it says first which greenio is tested)
+
 import gc
 import io
 import os
@@ -9,8 +11,11 @@ import sys
 import threading
 
 import pytest
+from places import CERTIFICATE, KEY, SCRIPTS, take_compiled_packages
+
+take_compiled_packages()
+
 from hub import get_hub, get_hub_if_exists
-from places import CERTIFICATE, KEY, SCRIPTS
 from waiting import until
 
 # A shell starts what it runs in the background with SIGINT ignored, and processes that are started from there inherit
