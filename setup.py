@@ -2,6 +2,10 @@
 
 `hub.loop` carries pyuv and libuv. Their C files are compiled once each into a static library, with the
 flags they need, and linked in with hidden symbols: another libuv in the process never mixes with this one.
+A source distribution carries pyuv's archive, so it can be built without a network.
+
+Everything is compiled on all cores, and what is newer than its sources, and was compiled with the same
+settings, is not compiled again.
 
 Environment variables for those who build:
     HUB_PYUV_SDIST=/path/to/pyuv-1.4.0.tar.gz   use this archive; do not ask a package index
@@ -11,25 +15,38 @@ Environment variables for those who build:
     HUB_DEBUG=1                                 -O1 -g, and checks of the invariants that the headings in hub/ state
 """
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import sys
 import sysconfig
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import greenlet
-from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 from setuptools.errors import CCompilerError
 
 HERE = Path(__file__).parent.absolute()
 SYSTEM_LIBUV = os.environ.get("HUB_SYSTEM_LIBUV") == "1"
 TRACE = os.environ.get("HUB_TRACE") == "1"
 DEBUG = os.environ.get("HUB_DEBUG") == "1"
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # Last on the command line: they overrule what CPython itself was compiled with, but not CFLAGS that are given.
-OPTIMIZATION = [] if os.environ.get("CFLAGS") else ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
+OPTIMIZATION = [] if os.environ.get("CFLAGS") else ["-O1", "-g"] if DEBUG else ["-O2", "-g0"]
+MACROS = [
+    *([("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")] if TRACE else []),
+    *([("HUB_SYSTEM_LIBUV", "1")] if SYSTEM_LIBUV else []),
+    *([("HUB_DEBUG", "1")] if DEBUG else []),
+]
+#: CPU time of a whole build, in seconds, on a machine of the usual kind.
+SECONDS = 60
+# Each function and variable in a section of its own, so that the linker leaves out what nothing uses.
+COMPILE = [*OPTIMIZATION, "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
+LINK = ["-Wl,--gc-sections"]
 
 MODULES = [
     "hub.arguments",
@@ -81,7 +98,11 @@ MODULES = [
     "greenio.timeout",
 ]
 
-HEADERS = [str(path) for path in HERE.glob("hub/*.h")]
+#: A module that Cython writes by itself: what all compiled modules need (functions, arguments, imports) is in it once.
+SHARED = "hub._cython"
+UNSHARED = ["MemoryView"]  # which none of them uses
+
+HEADERS = [str(path.relative_to(HERE)) for path in sorted(HERE.glob("hub/*.h"))]
 
 DIRECTIVES = {
     "language_level": 3,
@@ -115,12 +136,16 @@ REDIRECTED = {
 }
 
 
-def pyuv_source_module():
+def pyuv_path(which):
+    """The path of pyuv's "archive", or of its "unpacked_source": what hub.pyuv_source's function of that name finds."""
     # By path: importing the package `hub` needs the extensions that are about to be built.
     spec = importlib.util.spec_from_file_location("pyuv_source", HERE / "hub" / "pyuv_source.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    try:
+        return getattr(module, which)(HERE)
+    except module.SourceError as error:
+        stop(error)
 
 
 def stop(message):
@@ -128,24 +153,129 @@ def stop(message):
     raise CCompilerError(f"greenio cannot be built: {message}")
 
 
+def tell(message):
+    """Say what takes the time. pip keeps what a build prints to itself, so the terminal is told directly."""
+    print(f"greenio: {message}", flush=True)
+    if not sys.stdout.isatty():
+        with contextlib.suppress(OSError), open("/dev/tty", "w") as terminal:
+            terminal.write(f"\n  greenio: {message}\n")
+
+
+def in_parallel(function, items):
+    """The results of function(item) for each of `items`, in their order, made on all cores."""
+    with ThreadPoolExecutor(CORES) as pool:
+        return list(pool.map(function, items))
+
+
+def outdated(target, sources):
+    """Whether `target` is missing, or older than one of `sources`."""
+    return not target.exists() or any(Path(source).stat().st_mtime > target.stat().st_mtime for source in sources)
+
+
+class Settings:
+    """What files were made with last time: what was made with other settings has to be made again."""
+
+    def __init__(self, path, **settings):
+        self.path = Path(path)
+        self.text = "".join(f"{name} = {value!r}\n" for name, value in settings.items())
+
+    def changed(self):
+        """Whether they differ from those of the last build that came to its end. Forgets those if so."""
+        if self.path.exists() and self.path.read_text() == self.text:
+            return False
+        self.path.unlink(missing_ok=True)
+        return True
+
+    def keep(self):
+        """Remember them: all that they are for has been made."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(self.text)
+
+
 class BuildExtensions(build_ext):
-    """Adds pyuv and libuv to hub.loop, and says plainly what is missing when it cannot compile."""
+    """Compiles the .pyx files, adds pyuv and libuv to hub.loop, and says plainly what is missing if it cannot."""
+
+    def run(self):
+        asked = self.build_lib
+        self.in_place = bool(self.inplace or self.editable_mode)
+        if self.in_place:
+            # Folders that last: for an editable installation setuptools has temporary ones, and would compile all of it
+            # each time. What has been compiled is copied to where the sources are.
+            tag = f"{self.plat_name}-{sys.implementation.cache_tag}"
+            self.build_lib = str(HERE / "build" / f"inplace.{tag}")
+            self.build_temp = str(HERE / "build" / f"inplace.temp.{tag}")
+        super().run()
+        self.build_lib = asked
 
     def build_extensions(self):
-        self.check_tools()
-        self.parallel = self.parallel or os.cpu_count()
         if not sys.platform.startswith("linux"):
             stop(f"the platform {sys.platform!r} is not supported yet; Linux is")
-        pyuv_source = pyuv_source_module()
-        try:
-            source = pyuv_source.unpacked_source(HERE / "build")
-        except pyuv_source.SourceError as error:
-            stop(error)
+        self.check_tools()
+        begun = time.monotonic()
+        # In place, profilers and debuggers find the names of functions.
+        link = LINK if self.in_place or DEBUG or os.environ.get("CFLAGS") else [*LINK, "-Wl,--strip-all"]
+        settings = self.compiler_settings(link)
+        rewrite = self.force
+        self.force = self.force or settings.changed()
+        self.parallel = self.parallel or CORES
+        paths = [self.get_ext_fullpath(extension.name) for extension in self.extensions]
+        missing = sum(self.force or not os.path.exists(path) for path in paths)
+        if missing:
+            seconds = SECONDS * missing / len(self.extensions) / self.parallel
+            tell(f"compiles {missing} modules on {self.parallel} cores, which takes about {seconds:.0f} seconds")
+        self.write_c(rewrite)
+        source = pyuv_path("unpacked_source")
         for extension in self.extensions:
             extension.include_dirs += self.libuv_include_dirs(source)
+            extension.extra_link_args += link
             if extension.name == "hub.loop":
                 self.add_pyuv(extension, source)
+        # The large ones first, so that no core is left with one of them at the end.
+        self.extensions.sort(key=lambda extension: -os.path.getsize(extension.sources[0]))
         super().build_extensions()
+        settings.keep()
+        if missing:
+            tell(f"compiled in {time.monotonic() - begun:.0f} seconds")
+
+    def write_c(self, force):
+        """Let Cython write the C files, beside the .pyx files. They are the same for every CPython and C compiler."""
+        import Cython
+        import greenlet
+        from Cython.Build import cythonize
+
+        settings = Settings(
+            HERE / "build" / "cython.settings",
+            cython=Cython.__version__,
+            directives=DIRECTIVES,
+            shared=[SHARED, UNSHARED],
+        )
+        written = cythonize(
+            list(self.extensions),
+            compiler_directives=DIRECTIVES,
+            shared_utility_qualified_name=SHARED,
+            shared_utility_features_disabled=UNSHARED,
+            nthreads=self.parallel,
+            force=settings.changed() or force,
+            quiet=not self.verbose,
+        )
+        settings.keep()
+        sources = {extension.name: extension.sources for extension in written}
+        for extension in self.extensions:
+            extension.sources = sources[extension.name]
+            extension.include_dirs.append(os.path.dirname(greenlet.__file__))
+
+    def compiler_settings(self, link):
+        import greenlet
+
+        return Settings(
+            Path(self.build_temp) / "compiler.settings",
+            python=sys.version,
+            greenlet=greenlet.__version__,
+            compile=COMPILE,
+            link=link,
+            macros=MACROS,
+            environment={name: os.environ.get(name) for name in ("CFLAGS", "CPPFLAGS", "LDFLAGS")},
+        )
 
     def check_tools(self):
         compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
@@ -167,55 +297,69 @@ class BuildExtensions(build_ext):
         return [] if SYSTEM_LIBUV else [str(source / "deps" / "libuv" / "include")]
 
     def add_pyuv(self, extension, source):
-        libuv = source / "deps" / "libuv"
-        # pyuv is compiled as it is; what our own code warns of stays visible.
-        compat = ["-include", str(HERE / "hub" / "pyuv_compat.h"), "-w"]
-        objects = self.compile_c(source, [source / "src" / "pyuv.c"], source / "src", compat)
+        library = Path(self.build_temp) / self.compiler.library_filename("hub_pyuv")
+        if self.force or outdated(library, [*HEADERS, source / "src" / "pyuv.c"]):
+            library.unlink(missing_ok=True)
+            objects = in_parallel(lambda part: self.compile_c(source, *part), self.pyuv_parts(source))
+            self.compiler.create_static_lib(objects, "hub_pyuv", output_dir=self.build_temp)
         if SYSTEM_LIBUV:
             extension.libraries.append("uv")
         else:
-            files = [libuv / "src" / f"{name}.c" for name in LIBUV_COMMON]
-            files += [libuv / "src" / "unix" / f"{name}.c" for name in LIBUV_UNIX + LIBUV_LINUX]
-            for file in files:
-                redirected = [f"-D{call}={ours}" for call, ours in REDIRECTED.get(file.stem, {}).items()]
-                objects += self.compile_c(source, [file], libuv / "src", ["-std=gnu89", "-w", *redirected])
             extension.libraries += ["dl", "rt", "pthread"]
-        self.compiler.create_static_lib(objects, "hub_pyuv", output_dir=self.build_temp)
-        extension.extra_objects.append(str(Path(self.build_temp) / self.compiler.library_filename("hub_pyuv")))
+        extension.extra_objects.append(str(library))
+        extension.depends = [*extension.depends, str(library)]
         # libuv marks its functions as exported whatever -fvisibility says.
         extension.extra_link_args += ["-Wl,--exclude-libs,libhub_pyuv.a", "-Wl,-Bsymbolic"]
 
-    def compile_c(self, source, files, include_dir, flags):
+    def pyuv_parts(self, source):
+        """For each C file of pyuv and libuv: the file, the folder of its headers, and its flags, the largest first."""
+        # pyuv is compiled as it is; what our own code warns of stays visible.
+        yield source / "src" / "pyuv.c", source / "src", ["-include", str(HERE / "hub" / "pyuv_compat.h"), "-w"]
+        if SYSTEM_LIBUV:
+            return
+        src = source / "deps" / "libuv" / "src"
+        for name in [*(f"unix/{name}" for name in LIBUV_UNIX + LIBUV_LINUX), *LIBUV_COMMON]:
+            redirected = [f"-D{call}={ours}" for call, ours in REDIRECTED.get(Path(name).name, {}).items()]
+            yield src / f"{name}.c", src, ["-std=gnu89", "-w", *redirected]
+
+    def compile_c(self, source, file, include_dir, flags):
+        """Compile one file. Returns the path of what comes of it."""
         include_dirs = [str(include_dir), *self.libuv_include_dirs(source), sysconfig.get_path("include")]
-        return self.compiler.compile(
-            [str(file) for file in files],
+        (compiled,) = self.compiler.compile(
+            [str(file)],
             output_dir=self.build_temp,
             include_dirs=include_dirs,
             macros=[("_LARGEFILE_SOURCE", "1"), ("_FILE_OFFSET_BITS", "64"), ("_GNU_SOURCE", "1")],
-            extra_postargs=["-fPIC", "-fvisibility=hidden", *OPTIMIZATION, *flags],
+            extra_postargs=["-fPIC", *COMPILE, *flags],
         )
+        return compiled
+
+
+class SourceDistribution(sdist):
+    """With pyuv's archive in it."""
+
+    def make_release_tree(self, base_dir, files):
+        super().make_release_tree(base_dir, files)
+        archive = pyuv_path("archive")
+        folder = Path(base_dir) / "vendor"
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(archive, folder / "pyuv-1.4.0.tar.gz")
 
 
 def extensions():
-    macros = [("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")] if TRACE else []
-    if SYSTEM_LIBUV:
-        macros.append(("HUB_SYSTEM_LIBUV", "1"))
-    if DEBUG:
-        macros.append(("HUB_DEBUG", "1"))
-    found = [
+    return [
         Extension(
             name,
-            [name.replace(".", "/") + ".pyx"],
-            include_dirs=[os.path.dirname(greenlet.__file__), "hub"],
+            [name.replace(".", "/") + (".c" if name == SHARED else ".pyx")],
+            include_dirs=["hub"],
             depends=HEADERS,
-            define_macros=[("_GNU_SOURCE", "1"), *macros],
-            extra_compile_args=[*OPTIMIZATION, "-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt"],
+            define_macros=[("_GNU_SOURCE", "1"), *MACROS],
+            extra_compile_args=[*COMPILE, "-fno-semantic-interposition", "-fno-plt"],
             libraries=["rt"] if name == "hub.signals" else [],  # for timers, before glibc 2.34
         )
-        for name in MODULES
+        for name in [*MODULES, SHARED]
     ]
-    return cythonize(found, compiler_directives=DIRECTIVES, nthreads=os.cpu_count() or 1)
 
 
 if __name__ == "__main__":  # not again in the processes that cythonize() starts
-    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})
+    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions, "sdist": SourceDistribution})

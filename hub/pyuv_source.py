@@ -1,8 +1,9 @@
 """Gets pyuv's source distribution, checks it and unpacks it; used by setup.py and nothing else.
 
-pyuv is compiled into the hub's extension from the one archive named here. The archive comes from the
-user's own package index through pip, or from the file that HUB_PYUV_SDIST names. Either way its SHA-256
-must be the one below: a build never compiles C code that nobody here has seen.
+pyuv is compiled into the hub's extension from the one archive named here. A source distribution of greenio
+carries the archive. In a checkout it comes from the user's own package index through pip, or from the file
+that HUB_PYUV_SDIST names. Either way its SHA-256 must be the one below: a build never compiles C code that
+nobody here has seen.
 """
 
 from __future__ import annotations
@@ -28,28 +29,29 @@ class SourceError(Exception):
     """pyuv's source could not be had, or is not the expected file. The message says what to do."""
 
 
-def unpacked_source(build_directory: str | PathLike[str]) -> Path:
+def unpacked_source(top: str | PathLike[str]) -> Path:
     """Return the folder with pyuv's unpacked source, fetching and unpacking it at the first call.
 
-    `build_directory` is where the archive and the unpacked files are kept between builds.
-    Raises SourceError.
+    `top` is the folder with greenio's setup.py. Its folder `build` keeps the archive and the unpacked files between
+    builds. Raises SourceError.
     """
-    build_directory = Path(build_directory).absolute()
-    folder = build_directory / f"pyuv-{VERSION}"
+    build = Path(top).absolute() / "build"
+    folder = build / f"pyuv-{VERSION}"
     finished = folder / ".unpacked"
     if not finished.exists():
-        archive = _archive(build_directory)
+        found = archive(top)
         shutil.rmtree(folder, ignore_errors=True)
-        with tarfile.open(archive) as tar:
+        with tarfile.open(found) as tar:
             if hasattr(tarfile, "data_filter"):
-                tar.extractall(build_directory, filter="data")
+                tar.extractall(build, filter="data")
             else:
-                tar.extractall(build_directory)
+                tar.extractall(build)
         finished.touch()
     return folder
 
 
-def _archive(build_directory):
+def archive(top: str | PathLike[str]) -> Path:
+    """Return the path of pyuv's archive, which has been checked, fetching it if `top` has none. Raises SourceError."""
     named = os.environ.get("HUB_PYUV_SDIST")
     if named:
         path = Path(named)
@@ -57,10 +59,15 @@ def _archive(build_directory):
             raise SourceError(f"HUB_PYUV_SDIST={named}: there is no such file; give the path of {ARCHIVE}")
         _check(path)
         return path
-    path = build_directory / ARCHIVE
+    path = Path(top).absolute() / "vendor" / ARCHIVE
+    if path.is_file():
+        _check(path)
+        return path
+    build = Path(top).absolute() / "build"
+    path = build / ARCHIVE
     if path.is_file() and _sha256(path) == SHA256:
         return path
-    _download(build_directory)
+    _download(build)
     _check(path)
     return path
 

@@ -20,7 +20,7 @@ def no_index(monkeypatch):
 
 def failure(tmp_path):
     with pytest.raises(SourceError) as caught:
-        unpacked_source(tmp_path / "build")
+        unpacked_source(tmp_path)
     text = str(caught.value)
     assert "\n" not in text and "HUB_PYUV_SDIST" in text
     return text
@@ -54,4 +54,13 @@ def test_what_was_unpacked_is_used_again(no_index, tmp_path):
     folder = tmp_path / "build" / f"pyuv-{pyuv_source.VERSION}"
     folder.mkdir(parents=True)
     (folder / ".unpacked").touch()
-    assert unpacked_source(tmp_path / "build") == folder
+    assert unpacked_source(tmp_path) == folder
+
+
+def test_the_archive_that_a_source_distribution_carries_is_checked_and_used(no_index, monkeypatch, tmp_path):
+    carried = tmp_path / "vendor" / pyuv_source.ARCHIVE
+    carried.parent.mkdir()
+    carried.write_bytes(b"something else")
+    assert "is not the pyuv" in failure(tmp_path)
+    monkeypatch.setattr(pyuv_source, "SHA256", hashlib.sha256(b"something else").hexdigest())
+    assert pyuv_source.archive(tmp_path) == carried

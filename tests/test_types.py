@@ -26,6 +26,7 @@ MODULES = sorted(
         module.name
         for package in (hub, greenio)
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        if module.name != "hub._cython"  # written by Cython, and for its modules only
     ]
 )
 # They have everything that the standard modules of the same names have.

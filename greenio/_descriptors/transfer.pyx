@@ -15,6 +15,7 @@ What does not belong here: addresses (datagram.pyx), waiting (endpoint.pyx).
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_XDECREF
@@ -133,9 +134,8 @@ cdef Py_ssize_t peek_all(Endpoint endpoint, char *buffer, Py_ssize_t length, int
 def wait_for_peek(Endpoint endpoint, Py_ssize_t length, int flags):
     """Wait until so many bytes are there to be looked at, or no more will come. Switches."""
     unwanted = bytearray(length)
-    cdef char[:] view = unwanted
     if length:
-        peek_all(endpoint, &view[0], length, flags)
+        peek_all(endpoint, PyByteArray_AS_STRING(unwanted), length, flags)
 
 
 def recv(self, Py_ssize_t bufsize, int flags=0, /):
