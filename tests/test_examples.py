@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import select
 import signal
 import socket
 import ssl
@@ -13,6 +14,9 @@ from places import CERTIFICATE, CHECKOUT, KEY
 
 EXAMPLES = CHECKOUT / "examples"
 TESTED = {
+    "chat_server.py",
+    "crawler.py",
+    "database_worker.py",
     "dns_lookup.py",
     "parallel_commands.py",
     "patched_requests.py",
@@ -247,3 +251,100 @@ def test_patched_requests_fetch_all_files():
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "10/10" in result.stdout and "5 at a time" in result.stdout
+
+
+def test_the_crawler_visits_every_page_and_keeps_its_limits():
+    result = run("crawler.py", "--timeout", 60, "--per-host", 3)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[-2] == "72 pages, 4 failed, 6 attempts repeated"
+    assert int(re.fullmatch(r"at most (\d) requests at a time at one host", lines[-1])[1]) <= 3
+    assert result.stdout.count("/11: Remote end closed connection without response") == 2
+    assert result.stdout.count("/99: HTTP Error 404: Not Found") == 2
+
+
+def test_the_crawler_gives_up_a_host_that_never_answers():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        result = run("crawler.py", f"http://127.0.0.1:{silent.getsockname()[1]}/", "--timeout", 0.1)
+    assert "/: the block took longer than 0.1 seconds" in result.stdout
+    assert result.stdout.splitlines()[-1] == "0 pages, 1 failed, 2 attempts repeated"
+
+
+def test_the_crawler_visits_no_more_pages_than_it_may():
+    result = run("crawler.py", "--pages", 5)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-2] == "5 pages, 0 failed, 0 attempts repeated"
+
+
+class Chatter:
+    """A client of the chat server."""
+
+    def __init__(self, port, name):
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.lines = self.sock.makefile("r")
+        assert self.lines.readline() == "your name?\n"
+        self.say(name)
+        assert self.lines.readline() == f"* {name} is in hall\n"
+
+    def say(self, line):
+        self.sock.sendall(f"{line}\n".encode())
+
+    def hears(self, *lines):
+        assert [self.lines.readline() for _ in lines] == [f"{line}\n" for line in lines]
+
+    def close(self):
+        self.lines.close()
+        self.sock.close()
+
+
+def test_the_chat_has_rooms_and_ends_cleanly():
+    with example("chat_server.py", "--port", 0) as (port, process):
+        ann = Chatter(port, "ann")
+        bob = Chatter(port, "bob")
+        ann.hears("* bob is in hall")
+        ann.say("hello")
+        bob.hears("ann: hello")
+        bob.say("/join kitchen")
+        bob.hears("* bob is in kitchen")
+        ann.hears("* bob has left hall")
+        bob.say("nobody hears this")
+        bob.say("/join hall")
+        ann.hears("* bob is in hall")
+        process.send_signal(signal.SIGTERM)
+        ann.hears("* the server stops")
+        assert bob.lines.read() == "* bob is in hall\n* the server stops\n" and ann.lines.read() == ""
+        assert process.communicate(timeout=30)[0] == "ended\n" and process.returncode == 0
+        ann.close()
+        bob.close()
+
+
+def test_a_client_that_does_not_read_is_thrown_out_of_the_chat():
+    with example("chat_server.py", "--port", 0) as (port, process):
+        slow, other = Chatter(port, "slow"), Chatter(port, "other")
+        line = "x" * 4000
+        while not select.select([other.sock], [], [], 0)[0]:
+            other.say(line)
+        other.hears("* slow has left hall")
+        assert process.stdout.readline() == "slow reads too slowly\n"
+        slow.close()
+        other.close()
+
+
+def test_the_database_worker_does_every_job(tmp_path):
+    result = run("database_worker.py", "--database", tmp_path / "jobs.db", "--jobs", 30)
+    assert result.returncode == 0, result.stderr
+    counts = re.fullmatch(r"(\d+) done, (\d+) failed, 0 running, 0 waiting", result.stdout.splitlines()[-1])
+    assert sum(map(int, counts.groups())) == 30
+
+
+def test_the_database_worker_leaves_the_rest_for_the_next_time(tmp_path):
+    arguments = ["--database", str(tmp_path / "jobs.db"), "--workers", "1"]
+    command = [sys.executable, "-u", str(EXAMPLES / "database_worker.py"), *arguments, "--jobs", "200"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.read(1)  # the line that tells how far it is
+        process.send_signal(signal.SIGTERM)
+        rest = process.communicate(timeout=30)[0].splitlines()[-1]
+    assert process.returncode == 1
+    waiting = re.search(r"(\d+) done, (\d+) failed, 0 running, (\d+) waiting", rest).groups()
+    assert sum(map(int, waiting)) == 200 and int(waiting[2]) > 0
+    assert run("database_worker.py", *arguments, "--jobs", 1, "--workers", 20).returncode == 0

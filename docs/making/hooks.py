@@ -1,8 +1,8 @@
 """What MkDocs calls while it makes the site (see `hooks` in mkdocs.yml).
 
 Pages that stand elsewhere in the repository, or are made of something else, become pages of the site: CONTRIBUTING.md
-and CHANGES.md, each example, each module of the reference. Links to such files are turned to their pages, so that the
-same link works in the repository and on the site.
+and CHANGES.md, each example, each module of the reference. Tables of gevent's names are filled in. Links to files of
+the repository are turned to their pages, so that the same link works in the repository and on the site.
 """
 
 import ast
@@ -10,12 +10,15 @@ import posixpath
 import re
 from pathlib import Path
 
+import coming_from_gevent
 import reference
 from mkdocs.structure.files import File
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 #: Files outside docs/ that are pages of the site.
 PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGES.md": "changes.md", "tests/README.md": "tests.md"}
+#: A sentence that the section takes the place of.
+SECTION = re.compile(r"^The section \*(.+)\* in (\S+\.md) has the list\.$", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 
 
@@ -41,9 +44,21 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Turn links to files of the repository to their pages."""
+    """Fill in the tables of gevent's names, and turn links to files of the repository to their pages."""
     source = page.file.src_uri
+    markdown = SECTION.sub(lambda found: section(found[1], found[2]), markdown)
+    for mark, table in coming_from_gevent.TABLES.items():
+        if mark in markdown:
+            markdown = markdown.replace(mark, table())
     return LINK.sub(lambda found: f"]({turned(found[1], source)}{found[2] or ''})", markdown)
+
+
+def section(title, name):
+    """The text of a section of a file, without its heading."""
+    text = (CHECKOUT / name).read_text().partition(f"\n## {title}\n")[2]
+    if not text:
+        raise RuntimeError(f"{name} has no section {title!r}")
+    return text.partition("\n## ")[0].strip()
 
 
 def turned(link, source):

@@ -17,6 +17,7 @@ MODULES = {
     "Events, locks, queues": {
         "greenio.event": "`Event` and `AsyncResult`",
         "greenio.lock": "locks of every kind",
+        "greenio.mutex": "`Lock` and `RLock` alone",
         "greenio.queue": "queues and `Channel`",
     },
     "Sockets and servers": {

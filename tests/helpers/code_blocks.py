@@ -10,11 +10,16 @@ that a reader does not see say more:
     <!-- not run: why -->           the next block is not run
 """
 
+import json
 import re
+import subprocess
+import sys
 from dataclasses import dataclass, field
 
+from places import SCRIPTS
+
 PART = re.compile(
-    r"<!-- (?P<comment>[^>]*?)\s*-->|^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^(?P=indent)```$",
+    r"<!-- (?P<comment>.*?)\s*-->|^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^(?P=indent)```$",
     re.DOTALL | re.MULTILINE,
 )
 
@@ -56,3 +61,20 @@ def programs(path, name):
                 found[-1].blocks.append([line + 1, code, None])
             run = True
     return [program for program in found if program.blocks]
+
+
+def run(program, folder, environment=None):
+    """Run a program in a process of its own, and look at what it prints. `environment`: by default this process's."""
+    document = program.name.partition(":")[0]
+    result = subprocess.run(
+        [sys.executable, SCRIPTS / "code_blocks.py", document, folder],
+        input=json.dumps([block[:2] for block in program.blocks]),
+        capture_output=True, text=True, timeout=100, check=False, cwd=folder, env=environment,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    printed = ""
+    for (line, _, wanted), text in zip(program.blocks, result.stdout.split("\x1e\n"), strict=False):
+        printed += text
+        if wanted is not None:
+            assert printed == wanted, f"{document}, line {line}"
+            printed = ""

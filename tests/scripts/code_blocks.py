@@ -6,14 +6,19 @@ for ever has one client and stops; a port that a document names becomes a free o
 """
 
 import json
+import os
 import re
 import sys
 
+PROCESS = os.getpid()
+
 
 def serve_one(server, stop_timeout=None):
-    """In place of serve_forever(): one client, then the end."""
+    """In place of serve_forever(): one client, then the end. A forked child serves as it would."""
     import greenio.socket
 
+    if os.getpid() != PROCESS:
+        return serve_forever(server, stop_timeout)
     server.start()
     with greenio.socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as client:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -26,6 +31,8 @@ def serve_one(server, stop_timeout=None):
 def prepare():
     from greenio.baseserver import BaseServer
 
+    global serve_forever
+    serve_forever = BaseServer.serve_forever
     BaseServer.serve_forever = serve_one
 
 
