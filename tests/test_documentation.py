@@ -1,11 +1,14 @@
 """The documents: their code runs and prints what they say, their tables have what is there, the site has every page."""
 
+import ast
 import builtins
+import contextlib
 import importlib
 import inspect
 import pkgutil
 import re
 import sys
+import textwrap
 
 import code_blocks
 import pytest
@@ -36,6 +39,18 @@ def folder(tmp_path):
 @pytest.mark.parametrize("program", [each for each in PROGRAMS if not each.needs], ids=lambda program: program.name)
 def test_the_code_in_a_document_runs(program, folder):
     code_blocks.run(program, folder)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES.get)
+def test_code_in_a_document_stands_in_a_block_that_is_run(path):
+    """Not merely indented: those blocks are for commands and output."""
+    text = re.sub(r"^( *)```.*?^\1```$", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    for block in re.findall(r"\n\n((?:    [^\n]*\n|\n(?=    ))+)", text):
+        with contextlib.suppress(SyntaxError):
+            tree = ast.parse(textwrap.dedent(block))
+            names = all(isinstance(each, ast.Expr) and isinstance(each.value, ast.Name) for each in tree.body)
+            assert not tree.body or names, f"{NAMES[path]}: put this between ```python and ```:\n{block}"
 
 
 def test_the_navigation_has_every_page():

@@ -114,11 +114,14 @@ def test_clients_when_nobody_listens(name):
 
 def test_the_echo_load_tells_its_figures():
     with echo_server() as (_, port):
-        result = run("echo_load.py", "--port", port, "--connections", 20, "--size", 3000, "--seconds", 0.3)
+        for seconds in (0.3, 3, 30):  # a busy machine may answer nothing in the first
+            result = run("echo_load.py", "--port", port, "--connections", 20, "--size", 3000, "--seconds", seconds)
+            if "no request was answered" not in result.stdout:
+                break
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert re.match(
-        r"\d+ requests of 3000 bytes over 20 connections in 0\.\d+ seconds: \d+ requests/s\n", result.stdout
+        r"\d+ requests of 3000 bytes over 20 connections in \d+\.\d+ seconds: \d+ requests/s\n", result.stdout
     )
     assert re.search(r"p50 [\d.]+  p90 [\d.]+  p99 [\d.]+  max [\d.]+\n", result.stdout)
 

@@ -14,6 +14,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass, field
 
 from places import SCRIPTS
@@ -45,7 +46,7 @@ def programs(path, name):
             if comment == "a program of its own":
                 found.append(Program(f"{name}:{line}"))
             elif word == "setup":
-                found[-1].blocks.append([line + 1, rest, None])
+                found[-1].blocks.append([line + 1, textwrap.dedent(rest), None])
             elif comment == "prints":
                 prints = True
             elif word == "needs":
