@@ -90,7 +90,7 @@ static int hub_epoll_exact(int epoll, struct epoll_event *events, int length, ui
     return epoll_wait(epoll, events, length, hub_milliseconds(nanoseconds));
 }
 
-int hub_epoll_wait(int epoll, struct epoll_event *events, int length, int timeout)
+static int hub_epoll_sleep(int epoll, struct epoll_event *events, int length, int timeout)
 {
     uint64_t end, now, left;
     int count;
@@ -115,6 +115,20 @@ int hub_epoll_wait(int epoll, struct epoll_event *events, int length, int timeou
         }
         /* A signal that was handled has written to a descriptor that is watched: look what there is. */
     } while (count == 0 || (count < 0 && errno == EINTR));
+    return count;
+}
+
+int hub_epoll_wait(int epoll, struct epoll_event *events, int length, int timeout)
+{
+    static const char lost[] =
+        "greenio: the program has closed a descriptor of the event loop, perhaps with os.closerange(); it ends here. "
+        "greenio.os.closerange() leaves those open.\n";
+    int count = hub_epoll_sleep(epoll, events, length, timeout);
+    if (count < 0 && (errno == EBADF || errno == EINVAL)) {
+        ssize_t told = write(STDERR_FILENO, lost, sizeof lost - 1); /* libuv aborts now, without a word */
+        (void) told;
+        errno = EBADF;
+    }
     return count;
 }
 
