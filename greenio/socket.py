@@ -158,14 +158,17 @@ class socket(_standard.socket):
         if error == errno.EAGAIN and self.family == _standard.AF_UNIX:
             error = self._connect_to_busy(address)
         elif error in (errno.EINPROGRESS, errno.EALREADY):
-            try:
-                self._endpoint.wait_for(_WRITE)
-            except BlockingIOError:  # SO_SNDTIMEO
-                return errno.EINPROGRESS
-            error = self.getsockopt(_standard.SOL_SOCKET, _standard.SO_ERROR)
-            if error and self._endpoint.timeout is None:
-                # The call did not wait. So the system keeps the news that it was aborted for the next call: this one.
-                self._at_once(_basic.connect_ex, self, address)
+            while True:
+                try:
+                    self._endpoint.wait_for(_WRITE)
+                except BlockingIOError:  # SO_SNDTIMEO
+                    return errno.EINPROGRESS
+                if self._endpoint.timeout is not None:
+                    return self.getsockopt(_standard.SOL_SOCKET, _standard.SO_ERROR)
+                # For the system the call goes on, until the next one is told of its result: as a blocking call would be.
+                error = self._at_once(_basic.connect_ex, self, address)
+                if error != errno.EALREADY:
+                    return 0 if error == errno.EISCONN else error
         return error
 
     def _connect_to_busy(self, address):

@@ -392,3 +392,17 @@ def test_the_signatures_take_what_the_standard_ones_take():
             expected = inspect.signature(theirs_is).parameters
             assert list(inspect.signature(ours_is).parameters)[: len(expected)] == list(expected), name
     assert sys.modules["socket"] is standard
+
+
+@pytest.mark.parametrize("timeout", [None, 30])
+def test_a_socket_that_is_connected_connects_once(timeout):
+    """Also to the system: what a second connect() returns tells whether the first was one that did not wait."""
+    results = []
+    with standard.create_server(("127.0.0.1", 0)) as first, standard.create_server(("127.0.0.1", 0)) as second:
+        for module in (standard, cooperative):
+            with module.socket() as sock:
+                sock.settimeout(timeout)
+                sock.connect(first.getsockname())
+                addresses = (first.getsockname(), second.getsockname())
+                results.append([*map(sock.connect_ex, addresses), sock.getpeername() == first.getsockname()])
+    assert results[0] == results[1]
