@@ -141,8 +141,13 @@ cdef class local:
         locals_alive[id(self)] = weak_reference(self, with_arguments(locals_alive.pop, id(self)))
 
     def __dealloc__(self):
+        cdef PyObject **place = _PyObject_GetDictPtr(self)
+        cdef PyObject *last = place[0]
         if self.dicts is not None:
             self.dicts.owner = NULL
+        # Cython would empty it, and somebody may have kept it.
+        place[0] = NULL
+        Py_XDECREF(last)
 
     cdef dict enter(self):
         """Put the current greenlet's dict in place, and return it."""

@@ -251,3 +251,11 @@ def test_an_address_that_is_used_again_brings_nothing_of_its_last_owner():
     for _ in range(100):
         joinall([spawn(lambda: seen.append(getattr(data, "user", None))) for _ in range(10)])
     assert set(seen) == {None}
+
+
+def test_a_dict_that_somebody_has_kept_stays_as_it_is():
+    data = local()
+    data.number = 2
+    kept = vars(data)
+    del data
+    assert kept == {"number": 2}
