@@ -12,10 +12,12 @@ import os
 import resource
 import socket as _standard
 import warnings
+from time import monotonic
 
-from greenlet import getcurrent
+from greenlet import GreenletExit, getcurrent
 from hub import Wait, get_hub, sleep
 from hub.arguments import count_of, seconds_of
+from hub.errors import HubDestroyed
 
 from greenio._servers.addresses import inherited_socket, parse_address
 from greenio._servers.handlers import Handlers
@@ -95,6 +97,8 @@ class BaseServer:
     fatal_errors: tuple[int, ...] = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
     #: The type of the listening socket.
     _kind = _standard.SOCK_STREAM
+    #: How many clients the system may hold ready.
+    _most_waiting = 4096
 
     handle: Callable[..., object] | None = None
 
@@ -210,16 +214,17 @@ class BaseServer:
         if self.pool is not None and self.pool.full():
             self.pool.wait_available()
             return
-        self._room = Wait(f"{self!r} to have room for another handler")
+        room = self._room = Wait(f"{self!r} to have room for another handler")
         try:
-            self._room.park()
+            room.park()
         finally:
-            self._room = None
+            if self._room is room:
+                self._room = None
 
     def do_handle(self, *args: Any) -> None:
         """Start a handler for what was accepted. Switches if `spawn` does."""
         if self._spawn is None:
-            self._run_handler(*args)
+            self._handle_here(args)
         else:
             try:
                 started = self._spawn(self._run_handler, *args)
@@ -227,6 +232,18 @@ class BaseServer:
                 self.do_close(*args)
                 raise
             self._handlers.spawned(started, args)
+
+    def _handle_here(self, args):
+        """Run a handler in the greenlet that accepts, which goes on however the handler ends."""
+        try:
+            self._run_handler(*args)
+        except HubDestroyed:
+            raise
+        except GreenletExit:
+            if self.draining:
+                raise
+        except BaseException as error:
+            get_hub().report((self, args), error)
 
     def _run_handler(self, *args):
         self._handlers.begun()
@@ -267,7 +284,7 @@ class BaseServer:
         return error.errno in self.fatal_errors
 
     def _accept_forever(self):
-        while self.socket is not None:
+        while self.socket is not None and self._acceptor is getcurrent():
             try:
                 if self.full():
                     self._wait_for_room()
@@ -277,7 +294,7 @@ class BaseServer:
                 else:
                     sleep(0)
             except OSError as error:
-                if self.socket is None or self.socket.fileno() < 0:
+                if self.socket is None:
                     return
                 get_hub().report(self, error)
                 if self.is_fatal_error(error):
@@ -294,13 +311,16 @@ class BaseServer:
             if arguments is None:
                 return False
             self.delay = self.min_delay
-            try:
-                self.do_handle(*arguments)
-            except Exception as error:
-                get_hub().report((self, arguments), error)
-            if self.socket is None:
+            self._start_handler(arguments)
+            if self.socket is None or self._acceptor is None:
                 return True
         return True
+
+    def _start_handler(self, arguments):
+        try:
+            self.do_handle(*arguments)
+        except Exception as error:
+            get_hub().report((self, arguments), error)
 
     def _back_off(self):
         delay = self.delay
@@ -372,11 +392,16 @@ class BaseServer:
             path, self._path = self._path, None
             if path is not None:
                 path.remove()
-            if sock is not None and self._owns_socket:
-                sock.close()
+            if sock is not None:
+                self._give_up(sock)
             finished, self._finished = self._finished, []
             for wait in finished:
                 wait.wake()
+
+    def _give_up(self, sock):
+        """The server does not listen on this socket any more. Does not switch."""
+        if self._owns_socket:
+            sock.close()
 
     def close(self) -> None:
         """Stop listening and accepting, and end all handlers at once: none runs when it returns. Switches.
@@ -395,8 +420,9 @@ class BaseServer:
 
         `timeout`: how many seconds they have (float); by default `stop_timeout`. If handlers are started in a pool,
         everything in that pool is waited for and then killed.
-        `drain`: the same, with care for clients. Connections that wait to be accepted are, if there is room. Those that
-        are idle are closed at once (a subclass knows which). `draining` is set, so that handlers end early.
+        `drain`: the same, with care for clients. `draining` is set, so that handlers end early. Connections that are
+        idle are closed at once (a subclass knows which). Clients that have connected and wait to be accepted are, as
+        soon as there is room.
         A handler that calls it does not wait for itself. Raises TypeError if both are given.
         """
         if drain is not None and timeout is not None:
@@ -406,15 +432,18 @@ class BaseServer:
             seconds = self.stop_timeout if timeout is None else seconds_of(timeout)
         self._ends += 1
         try:
+            end = monotonic() + seconds
             if drain is not None and self.started:
                 self.draining.set()
-                self._accept_waiting()
-            self._close_listener()
-            if drain is not None:
                 self.close_idle()
-            elif self.pool is not None:
+                accepting = Greenlet.spawn(self._accept_waiting)
+                accepting.join(seconds)
+                if accepting not in self._handlers.running:
+                    accepting.kill()
+            self._close_listener()
+            if drain is None and self.pool is not None:
                 self.pool.join(timeout=seconds)
-            self._handlers.wait(seconds if self.pool is None or drain is not None else 0)
+            self._handlers.wait(end - monotonic())
             killed = self._kill_handlers()
             if self.pool is not None and drain is None:
                 self.pool.kill(block=True, timeout=self.kill_timeout)
@@ -423,10 +452,22 @@ class BaseServer:
             self._end_is_over()
 
     def _accept_waiting(self):
-        """Accept those who have connected already: to them it would look as if the server had hung up."""
+        """Accept those who have connected already, as there is room: to them the server would seem to hang up.
+
+        New ones come meanwhile, so there is an end to it: no more than the system holds ready.
+        """
+        self.stop_accepting()
+        left = self._most_waiting
         try:
-            while self.socket is not None and not self.full() and self._accept_some():
-                pass
+            while left > 0 and self.socket is not None:
+                if self.full():
+                    self._wait_for_room()
+                    continue
+                arguments = self.do_read()
+                if arguments is None:
+                    return
+                left -= 1
+                self._start_handler(arguments)
         except OSError as error:
             get_hub().report(self, error)
 
@@ -445,6 +486,7 @@ class BaseServer:
         return len(killed)
 
     def _end_is_over(self):
+        """One of the calls that end the server is done, and so are the handlers. Does not switch."""
         self._ends -= 1
         if not self._ends:
             self._over.set()

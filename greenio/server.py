@@ -103,6 +103,7 @@ class StreamServer(BaseServer):
                 )
             else:
                 self.socket = self.get_listener(self.address, self.backlog, self.family)
+            self._most_waiting = self.backlog + 1
             self._owns_socket = True
             self.address = self.socket.getsockname()
         self._accepted = (self.socket.family, self.socket.type, self.socket.proto)
@@ -185,6 +186,7 @@ class DatagramServer(BaseServer):
     reuse_addr: int | None = None
     _kind = _standard.SOCK_DGRAM
     _told = False  # where datagrams come in
+    _answering: socket | None = None  # what handlers answer on while the server ends
 
     @classmethod
     def get_listener(cls, address: Any, family: AddressFamily | int | None = None) -> socket:
@@ -216,10 +218,25 @@ class DatagramServer(BaseServer):
     def sendto(self, data: Any, *args: Any) -> int:
         """``sendto(data[, flags], address)``: send a datagram from the server's socket. Returns its size (int).
 
-        Raises RuntimeError if the server does not listen, and what socket.sendto() raises. Switches.
+        While the server is being stopped, handlers may still answer. Raises RuntimeError if the server does not listen,
+        and what socket.sendto() raises. Switches.
         """
-        if self.socket is None:
+        sock = self.socket or self._answering
+        if sock is None:
             raise RuntimeError(f"{self!r} does not listen: start() makes it")
         if len(args) not in (1, 2):
             raise TypeError(f"sendto() takes data, flags if any, and an address, not {len(args) + 1} arguments")
-        return _datagrams.send(self.socket, data, args[0] if len(args) == 2 else 0, args[-1])
+        return _datagrams.send(sock, data, args[0] if len(args) == 2 else 0, args[-1])
+
+    def _give_up(self, sock):
+        if self._ends and self._handlers.running:
+            self._answering = sock
+        else:
+            super()._give_up(sock)
+
+    def _end_is_over(self):
+        super()._end_is_over()
+        sock = self._answering
+        if sock is not None and not self._ends:
+            self._answering = None
+            super()._give_up(sock)

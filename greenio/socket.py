@@ -165,7 +165,7 @@ class socket(_standard.socket):
                     return errno.EINPROGRESS
                 if self._endpoint.timeout is not None:
                     return self.getsockopt(_standard.SOL_SOCKET, _standard.SO_ERROR)
-                # For the system the call goes on, until the next one is told of its result: as a blocking call would be.
+                # For the system the call is over when the next one is told of its result, as a blocking one would be.
                 error = self._at_once(_basic.connect_ex, self, address)
                 if error != errno.EALREADY:
                     return 0 if error == errno.EISCONN else error

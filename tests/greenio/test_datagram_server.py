@@ -148,6 +148,52 @@ def test_stop_waits_for_handlers(client):
     assert stopping.get() == 0 and done == [b"x"]
 
 
+@pytest.mark.parametrize("arguments", [{"timeout": 30}, {"drain": 30}], ids=str)
+@pytest.mark.parametrize("own", [False, True])
+def test_handlers_answer_while_the_server_ends(client, arguments, own):
+    go_on = Event()
+    bound = socket(AF_INET, SOCK_DGRAM)
+    bound.bind(("127.0.0.1", 0))
+
+    def handle(data, address):
+        go_on.wait()
+        server.sendto(data.upper(), address)
+
+    server = DatagramServer(("127.0.0.1", 0), handle)
+    if own:
+        server.socket, server._owns_socket, server.address = bound, False, bound.getsockname()
+    server.start()
+    for _ in range(5):
+        client.sendto(b"hello", server.address)
+    until(lambda: len(server._handlers) == 5)
+    stopping = spawn(server.stop, **arguments)
+    server.draining.wait()
+    go_on.set()
+    assert [client.recv(100) for _ in range(5)] == [b"HELLO"] * 5
+    assert stopping.get() == 0 and (bound.fileno() >= 0)
+    bound.close()
+    with pytest.raises(RuntimeError, match="does not listen"):
+        server.sendto(b"late", client.getsockname())
+
+
+def test_datagrams_that_wait_are_handled_when_it_drains(client):
+    go_on, handled = Event(), []
+
+    def handle(data, address):
+        go_on.wait()
+        handled.append(data)
+
+    server = DatagramServer(("127.0.0.1", 0), handle, spawn=2)
+    server.start()
+    for _ in range(10):
+        client.sendto(b"x", server.address)
+    until(lambda: len(server._handlers) == 2)
+    stopping = spawn(server.stop, drain=30)
+    server.draining.wait()
+    go_on.set()
+    assert stopping.get() == 0 and len(handled) == 10
+
+
 def test_wrong_use_is_told_at_once(client):
     server = DatagramServer(("127.0.0.1", 0), print)
     for call in (server.do_read, lambda: server.sendto(b"x", ("127.0.0.1", 1))):

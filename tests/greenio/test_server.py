@@ -4,11 +4,12 @@ import errno
 import os
 import resource
 import socket as standard
+from contextlib import suppress
 
 import pytest
 from waiting import some_turns, until
 
-from greenio import Greenlet, Timeout, get_hub, joinall, kill, sleep, spawn
+from greenio import Greenlet, GreenletExit, Timeout, get_hub, joinall, kill, sleep, spawn
 from greenio.baseserver import parse_address
 from greenio.event import Event
 from greenio.pool import Pool
@@ -328,6 +329,35 @@ class TestEnds:
             assert client.recv(100) == b"HELLO"
             client.close()
 
+    @pytest.mark.parametrize("limits", [{"spawn": 1}, {"spawn": None}, {"max_connections": 2}, {"spawn": 3}], ids=str)
+    def test_clients_that_wait_are_served_as_there_is_room(self, limits):
+        """Those who have connected are served when it drains, and not more of them at a time than ever."""
+        handler = Waiting()
+        server = StreamServer(("127.0.0.1", 0), handler, **limits)
+        server.start()
+        clients = [create_connection(server.address, timeout=30) for _ in range(8)]
+        until(lambda: handler.begun)
+        stopping = spawn(server.stop, drain=30)
+        server.draining.wait()
+        for client in clients:
+            client.sendall(b"hello")
+        assert [client.recv(100) for client in clients] == [b"HELLO"] * 8
+        assert stopping.get() == 0 and len(handler.answered) == 8
+        for client in clients:
+            client.close()
+
+    def test_draining_ends_while_clients_wait_for_room(self):
+        handler = Waiting()
+        server = StreamServer(("127.0.0.1", 0), handler, spawn=1)
+        server.start()
+        clients = [create_connection(server.address, timeout=30) for _ in range(3)]
+        until(lambda: handler.begun)
+        assert server.stop(drain=0.01) == 1
+        for client in clients:
+            with suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+            client.close()
+
     @pytest.mark.parametrize("ends", ["stop", "close"])
     def test_a_handler_that_has_not_begun(self, ends):
         """It never runs, and its connection is closed."""
@@ -400,6 +430,19 @@ class TestErrors:
             assert ask(server) == b"fine"
         assert "KeyError: 'in the handler'" in errors.getvalue()
 
+    @pytest.mark.parametrize("error", [Timeout(1), GreenletExit(), GeneratorExit(), KeyError()], ids=repr)
+    def test_a_handler_in_the_accepting_greenlet_fails(self, errors, error):
+        def handle(sock, address):
+            if sock.recv(100) == b"fail":
+                raise error
+            sock.sendall(b"fine")
+
+        with StreamServer(("127.0.0.1", 0), handle, spawn=None) as server:
+            for _ in range(2):
+                assert ask(server, b"fail") == b""
+            assert ask(server) == b"fine"
+        assert (type(error).__name__ in errors.getvalue()) is not isinstance(error, GreenletExit)
+
     def test_a_failing_spawn_closes_the_connection(self, errors):
         def my_spawn(function, *args):
             raise RuntimeError("cannot spawn")
@@ -436,14 +479,20 @@ class TestErrors:
             client.close()
             assert ask(server) == b"hello"
 
-    def test_the_listener_is_closed_behind_its_back(self, errors):
-        server = StreamServer(("127.0.0.1", 0), echo)
+    @pytest.mark.parametrize("own", [False, True])
+    def test_the_listener_is_closed_behind_its_back(self, errors, own):
+        """The server says so, and ends."""
+        listener = socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        server = StreamServer(listener if own else ("127.0.0.1", 0), echo)
         serving = spawn(server.serve_forever)
         until(lambda: server.started)
-        server.socket.close()
         some_turns()
-        server.close()
+        (listener if own else server.socket).close()
         serving.get(timeout=30)
+        assert server.closed and "was closed while" in errors.getvalue()
+        listener.close()
 
     def test_the_port_is_taken(self):
         with StreamServer(("127.0.0.1", 0), echo) as first:
