@@ -531,6 +531,7 @@ cdef class Loop:
         A user's descriptor is put back by release_signals(), and gets the signals that came meanwhile, and no others.
         """
         cdef uint64_t now
+        cdef bint first = self.signals_checked == 0
         self.core.signal_count = 0
         if self.user_wakeup_fd == -2:
             now = self.core.now
@@ -540,6 +541,9 @@ cdef class Loop:
             self.signals_checked = now
         previous = set_wakeup_fd(self.core.signal_write, warn_on_full_buffer=False)
         if previous == self.core.signal_write or previous == -1:
+            if previous == -1 and not first:
+                # Nobody was told of signals that came while the slot was empty (asyncio empties it in forked children).
+                handle_signals_next(self.core)
             self.user_wakeup_fd = -2
             return False
         self.user_wakeup_fd = previous

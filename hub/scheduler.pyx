@@ -669,9 +669,10 @@ cdef class Scheduler(WaitingHub):
                         return 1
                     # A signal may have come after the last bytecode, and be told to the program's descriptor only.
                     self.signals.handle_here()
-                    if loop.core.ready.head != NULL:
+                if loop.core.ready.head != NULL:
+                    if displaced:
                         loop.release_signals()
-                        return 0
+                    return 0
             if loop.look_after() and other_threads():
                 loop.look_again(CLOSED_ELSEWHERE)
             loop.poll(True)

@@ -276,9 +276,9 @@ cdef class RLock(Waitable):
 
     def __repr__(self):
         state = "unlocked" if self.owner is None else "locked"
-        owner = "" if self.owner is None else f" owner={self.owner!r} count={self.depth}"
+        owner = "" if self.owner is None else f" owner={self.owner!r}"
         name = name_of(type(self))
-        return f"<{state} {name} object{owner} at {id(self):#x}, {self.waiters.length} waiting>"
+        return f"<{state} {name} object{owner} count={self.depth} at {id(self):#x}, {self.waiters.length} waiting>"
 
 
 cdef class ThreadRLock(RLock):

@@ -392,7 +392,7 @@ def test_rlock_belongs_to_its_greenlet():
             assert not lock.acquire(False)
 
         spawn(other).get()
-    assert not lock.locked() and "<unlocked RLock object at 0x" in repr(lock)
+    assert not lock.locked() and "<unlocked RLock object count=0 at 0x" in repr(lock)
     with pytest.raises(RuntimeError):
         lock.release()
     lock.acquire()

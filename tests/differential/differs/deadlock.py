@@ -15,8 +15,9 @@ def give_up(number, frame):
 lock = threading.Lock()
 lock.acquire()
 signal.signal(signal.SIGALRM, give_up)
-signal.setitimer(signal.ITIMER_REAL, 0.05)
+signal.setitimer(signal.ITIMER_REAL, 0.5)
 try:
     lock.acquire()
 except Exception as error:
+    signal.setitimer(signal.ITIMER_REAL, 0)
     print(type(error).__name__)

@@ -36,9 +36,10 @@ def _fails(function, kind, text=""):
 
 
 def _another_process_gets(lock):
-    """Whether another process can acquire it now."""
-    queue = multiprocessing.SimpleQueue()
-    process = multiprocessing.Process(target=lambda: queue.put(lock.acquire(False)))
+    """Whether another process can acquire it now. A forked one: others take no locks that are not given to them."""
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    process = context.Process(target=lambda: queue.put(lock.acquire(False)))
     process.start()
     got = queue.get()
     process.join()
