@@ -7,7 +7,9 @@ An outcome is the exit status, what was printed, and of what stands on standard 
 margin: of a traceback its type and message. Addresses are left out. A program is any file in programs/ whose name does
 not begin with an underscore; its output is the same in every run, natively. What it needs, it says in a line:
 
-    # needs: CPython 3.12
+    # needs: CPython 3.12 to 3.13
+
+or "3.12", if later ones will do.
 """
 
 import difflib
@@ -48,8 +50,8 @@ def programs(folder=PROGRAMS):
 
 def unmet_need(path):
     """What the program says it needs and this interpreter is not, or None."""
-    found = re.search(r"^# needs: CPython (3)\.(\d+)$", path.read_text(), re.MULTILINE)
-    if found and sys.version_info < tuple(map(int, found.groups())):
+    found = re.search(r"^# needs: CPython 3\.(\d+)(?: to 3\.(\d+))?$", path.read_text(), re.MULTILINE)
+    if found and not int(found[1]) <= sys.version_info[1] <= int(found[2] or 99):
         return found[0].removeprefix("# needs: ")
     return None
 

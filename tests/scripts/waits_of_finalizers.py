@@ -10,12 +10,12 @@ if "natively" not in sys.argv:
 
     monkey.patch_all()
 
-import os  # noqa: E402
-import queue  # noqa: E402
-import select  # noqa: E402
-import socket  # noqa: E402
-import threading  # noqa: E402
-import time  # noqa: E402
+import os
+import queue
+import select
+import socket
+import threading
+import time
 
 if "unused" not in sys.argv:
     time.sleep(0)

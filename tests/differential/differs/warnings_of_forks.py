@@ -1,5 +1,5 @@
 """The warning of a fork beside threads."""
-# needs: CPython 3.12
+# needs: CPython 3.12 to 3.13
 # natively: DeprecationWarning
 # patched: no warning
 
