@@ -52,6 +52,9 @@ cdef str name_of(object kind):
 cdef class Lock(Waitable):
     """A lock that any greenlet or thread may release, as `threading.Lock`."""
 
+    def __init__(self):
+        pass  # it takes no arguments
+
     cdef bint take(self, object blocking, object timeout) except -1:
         cdef Wait wait
         if not self.held:
@@ -282,10 +285,11 @@ cdef class RLock(Waitable):
 
 
 cdef class ThreadRLock(RLock):
-    """The reentrant lock of a patched `threading`. It takes any arguments, as the standard one does."""
+    """The reentrant lock of a patched `threading`. Before CPython 3.15 it takes any arguments, as the standard one."""
 
     def __init__(self, *args, **kwargs):
-        pass
+        if PY_VERSION_HEX >= 0x030F0000 and (args or kwargs):
+            raise TypeError(f"{type(self).__name__}() takes no arguments")
 
     def acquire(self, blocking=True, timeout=-1):
         """Take the lock, once more if the greenlet has it; wait at most `timeout` seconds. Switches if it waits.

@@ -167,15 +167,6 @@ def test_after_unwrap_both_ends_are_plain(pair):
         client.unwrap()
 
 
-def test_a_ragged_end(pair):
-    client, server = pair
-    client.shutdown(standard_socket.SHUT_RDWR)
-    assert server.recv(10) == b""
-    server.suppress_ragged_eofs = False
-    with pytest.raises(ssl.SSLEOFError):
-        server.recv(10)
-
-
 def test_closed_in_another_greenlet(pair):
     client, _ = pair
     reading = spawn(client.recv, 10)

@@ -15,6 +15,7 @@ class Locks(lock_tests.LockTests):
 
 class RLocks(lock_tests.RLockTests):
     locktype = staticmethod(lock.RLock)
+    test_constructor_noargs = None  # it takes a hub, as in gevent
 
 
 class Events(lock_tests.EventTests):
