@@ -36,7 +36,7 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             _servers.tls, baseserver, server
     the replacements that patching uses, and its events
             _patched.home, _patched.frames, _patched.running_loop, thread, threading, _patched.multiprocessing,
-            events
+            _patched.interpreters, events
     what tests need of a program
             _testing.leftovers, _testing.limits, testing, _testing.plugin
     the names at the top of the package

@@ -150,5 +150,7 @@ class Popen(_standard.Popen):
 
 
 _namespace["Popen"] = Popen
+if hasattr(_standard, "_communicate_io_posix"):  # from CPython 3.15 on, apart from _communicate()
+    _namespace["_communicate_io_posix"] = _on_ours(_standard._communicate_io_posix)
 for _name in ("call", "check_call", "check_output", "run", "getstatusoutput", "getoutput"):
     _namespace[_name] = globals()[_name] = _on_ours(getattr(_standard, _name))

@@ -1,5 +1,6 @@
 """The standard library's `time`, with a sleep() that lets other greenlets run."""
 
+from sys import version_info as _version_info
 from time import *  # noqa: F403  (this module offers everything that the standard one does)
 from time import pthread_getcpuclockid as _pthread_getcpuclockid
 
@@ -10,6 +11,7 @@ from greenio._patched.identity import native_ident as _native_ident
 
 __all__ = ["pthread_getcpuclockid", "sleep"]
 
+_NUMBER = "__float__" if _version_info >= (3, 15) else "__index__"  # what has this counts as a number
 _TOO_LONG = 2.0**63 / 1e9  # seconds, as nanoseconds are counted in 64 bits
 
 
@@ -26,10 +28,10 @@ def pthread_getcpuclockid(thread_id, /):
 def sleep(seconds, /):
     """Let others run for `seconds` (float). Returns None. Switches.
 
-    Raises as the standard library does: TypeError if `seconds` is neither a float nor a whole number, ValueError if it
-    is negative or not a number, OverflowError if it is 292 years or more.
+    Raises as the standard library does: TypeError if `seconds` is no number (before CPython 3.15: neither a float nor a
+    whole number), ValueError if it is negative or NaN, OverflowError if it is 292 years or more.
     """
-    if type(seconds) is not float and not isinstance(seconds, (int, float)) and not hasattr(seconds, "__index__"):
+    if type(seconds) is not float and not isinstance(seconds, (int, float)) and not hasattr(type(seconds), _NUMBER):
         raise TypeError(f"a time is a number of seconds (int or float), not {seconds!r}")
     seconds = _seconds_of(seconds)
     if seconds < 0:

@@ -31,9 +31,10 @@ Only `loop` calls libuv. Nothing here imports `greenio`.
 
 import os as _os
 
-from hub.interpreter import require_main
+from hub.interpreter import import_at_once, require_main
 
 require_main()
+import_at_once()
 
 try:
     from hub import stacks

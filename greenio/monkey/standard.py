@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib import import_module
 
 from hub.native import saved
@@ -123,7 +124,13 @@ def patch_thread(
     if logging:
         when_imported("logging", locks.renew_logging)
     when_imported("concurrent.futures.thread", locks.renew_executors)
+    for name, adapt in (("concurrent.interpreters", "adapt"), ("concurrent.futures.interpreter", "adapt_executors")):
+        when_imported(name, partial(_adapt_interpreters, adapt))
     return replaced
+
+
+def _adapt_interpreters(function, module):
+    getattr(import_module("greenio._patched.interpreters"), function)(module)
 
 
 _THREADING = {

@@ -63,6 +63,78 @@ def test_monitoring_sees_each_greenlet_run(run):
     assert run("-c", MONITORED) == "['0', '1', '2']\n"
 
 
+INJECTED = """
+import subprocess, sys, __main__
+child = subprocess.Popen([sys.executable, "-c", '''
+import threading, time
+from greenio import monkey
+monkey.patch_all()
+stop = []
+def work():
+    print("up", flush=True)
+    while not stop: time.sleep(0.001)
+thread = threading.Thread(target=work, name="worker")
+thread.start()
+thread.join()
+'''], stdout=subprocess.PIPE, text=True)
+child.stdout.readline()
+with open("injected.py", "w") as file:
+    file.write("import threading as t, __main__; print([each.name for each in t.enumerate()]); __main__.stop.append(1)")
+try:
+    sys.remote_exec(child.pid, "injected.py")
+except PermissionError:
+    child.kill()
+    print("may not")
+else:
+    print(child.communicate()[0], end="")
+"""
+
+
+@pytest.mark.skipif(not hasattr(sys, "remote_exec"), reason="sys.remote_exec() is there from CPython 3.14 on")
+def test_a_script_is_run_in_a_patched_process(run):
+    said = run("-c", INJECTED)
+    if said == "may not\n":
+        pytest.skip("sys.remote_exec() is not permitted here")
+    assert said == "['MainThread', 'worker']\n"
+
+
+PRINTED_TASKS = """
+import asyncio, subprocess, sys, threading
+from greenio import monkey
+monkey.patch_all()
+stop = []
+async def wait_for_it():
+    while not stop: await asyncio.sleep(0.001)
+def run(name):
+    async def main():
+        asyncio.current_task().set_name("main of " + name)
+        await asyncio.create_task(wait_for_it(), name="task of " + name)
+    asyncio.run(main())
+threads = [threading.Thread(target=run, args=(name,)) for name in ("a", "b")]
+for each in threads: each.start()
+command = [sys.executable, "-m", "asyncio", "ps", str(__import__("os").getpid())]
+result = subprocess.run(command, capture_output=True, text=True)
+stop.append(1)
+for each in threads: each.join()
+told = [name for name in ("main of a", "task of a", "main of b", "task of b") if name in result.stdout]
+print(result.stderr.splitlines()[-1] if result.returncode else told)
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="`python -m asyncio ps` is there from CPython 3.14 on")
+def test_tasks_of_all_greenlets_are_listed_from_outside(run):
+    said = run("-c", PRINTED_TASKS)
+    if "ermi" in said or "ermission" in said:
+        pytest.skip(f"not permitted here: {said}")
+    assert said == "['main of a', 'task of a', 'main of b', 'task of b']\n"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="lazy imports are there from CPython 3.15 on")
+@pytest.mark.parametrize("mode", ["all", "normal"])
+def test_a_patched_program_may_import_everything_lazily(run, mode):
+    assert run("-X", f"lazy_imports={mode}", "-m", "greenio.monkey", "script.py") == "end\n"
+
+
 DUMPED = """
 import faulthandler, os, sys, threading
 from greenio import monkey
