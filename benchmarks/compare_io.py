@@ -58,10 +58,11 @@ def start(library, kind):
     return server
 
 
-def measure(row, rounds, seconds):
-    """CPU microseconds for each message: {library: median}."""
+def measure(row, rounds, seconds, libraries=None):
+    """CPU microseconds for each message: {library: median}. `libraries`: by default those of the table."""
     _, kind, client, connections, size = ROWS[row]
-    libraries = [*SERVERS, "plain"] if kind in ("echo", "udp") and PLAIN.exists() else SERVERS
+    if libraries is None:
+        libraries = [*SERVERS, "plain"] if kind in ("echo", "udp") and PLAIN.exists() else SERVERS
     servers = {library: start(library, kind) for library in libraries}
     clients, figures = {}, {library: [] for library in libraries}
     try:
@@ -84,7 +85,7 @@ def measure(row, rounds, seconds):
             server.stdout.close()
 
 
-def idle_memory(library):
+def idle_memory(library, connections=IDLE):
     """Resident bytes of an accepted connection whose greenlet waits in recv()."""
 
     def resident(pid):
@@ -97,9 +98,9 @@ def idle_memory(library):
         socks = [socket.create_connection(address) for _ in range(10)]
         settle(server.pid)
         before = resident(server.pid)
-        socks += [socket.create_connection(address) for _ in range(IDLE)]
+        socks += [socket.create_connection(address) for _ in range(connections)]
         settle(server.pid)
-        used = (resident(server.pid) - before) / IDLE
+        used = (resident(server.pid) - before) / connections
         server.terminate()
         for sock in socks:
             sock.close()

@@ -1,17 +1,20 @@
 """One server of one library, in a process of its own: prints its port, and serves until it is ended with SIGTERM.
 
-    python benchmarks/servers.py greenio|gevent|protocol|streams echo|tls|churn|udp|idle
+    python benchmarks/servers.py greenio|gevent|protocol|streams|asyncio|threads echo|tls|churn|udp|idle
 
-`protocol` and `streams` are uvloop: asyncio's Protocol, and asyncio's StreamReader and StreamWriter.
-load.py has the clients, compare_io.py the table.
+`protocol` and `streams` are uvloop: asyncio's Protocol, and asyncio's StreamReader and StreamWriter. `asyncio` is the
+same streams on its own loop, `threads` a thread for each connection; these have no `tls` and no `udp`.
+load.py has the clients, compare_io.py and compare_ways.py the tables.
 """
 
 import asyncio
 import contextlib
 import importlib
 import resource
+import socket
 import ssl
 import sys
+import threading
 from pathlib import Path
 
 CERTIFICATES = Path(__file__).parent.parent / "tests" / "certificates"
@@ -138,12 +141,33 @@ async def serve_coroutines(library, kind):
     await server.serve_forever()
 
 
+# --- threads ----------------------------------------------------------------------------------------------------
+
+
+def serve_threads(kind):
+    """A thread for each connection."""
+    handle = echo_once if kind == "churn" else echo
+
+    def serve(sock, address):
+        with sock:
+            handle(sock, address)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        announce(listener.getsockname()[1])
+        while True:
+            threading.Thread(target=serve, args=listener.accept(), daemon=True).start()
+
+
 def main():
     library, kind = sys.argv[1:]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if library in ("greenio", "gevent"):
         serve_greenlets(library, kind)
+    elif library == "threads":
+        serve_threads(kind)
+    elif library == "asyncio":
+        asyncio.run(serve_coroutines("streams", kind))
     else:
         importlib.import_module("uvloop").run(serve_coroutines(library, kind))
 

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import runpy
 import sys
 import textwrap
 
@@ -133,6 +134,14 @@ def test_every_name_of_gevent_has_its_place():
 
 def test_what_is_told_to_users_of_gevent_is_there():
     assert [name for name in sorted(coming_from_gevent.told_of()) if not coming_from_gevent.has(name)] == []
+
+
+def test_the_picture_of_speed_is_drawn_from_the_figures():
+    drawing = runpy.run_path(str(CHECKOUT / "docs" / "draw_speed.py"))
+    if not drawing["FIGURES"].exists():
+        pytest.skip("the benchmark was not run yet")
+    drawn = drawing["draw"](drawing["FIGURES"].read_text())
+    assert drawing["PICTURE"].read_text() == drawn, "draw it anew: python docs/draw_speed.py"
 
 
 def test_docstrings_of_compiled_modules_are_found():
