@@ -424,8 +424,8 @@ cdef class Greenlet(HubGreenlet):
 
         A greenlet that waits is woken with it. A greenlet that something else has just woken gets it when it waits
         next. A greenlet that has not begun never begins. Killing a finished greenlet does nothing.
-        `block`: wait for its end, at most `timeout` seconds (float; None for ever). It may catch the exception and
-        go on. Switches if it waits. May be called from any thread.
+        `block`: wait for its end, at most `timeout` seconds (float; None for ever). It may catch the exception and go
+        on. In a greenlet that kills itself it is raised at once. Switches if it waits. May be called from any thread.
         """
         self.need_init()
         cdef CallingHub hub = self.scheduler
@@ -444,7 +444,10 @@ cdef class Greenlet(HubGreenlet):
         else:
             self.throw_or_die(error)
         if block and self.state != STATE_FINISHED:
-            self.wait_for_end(timeout)
+            if <PyObject *> self is running_greenlet():
+                (<Scheduler> hub).yield_turn("its own end")  # which raises it
+            else:
+                self.wait_for_end(timeout)
 
     def throw_or_die(self, error):
         """The part of kill() that runs in the greenlet's own thread (internal)."""

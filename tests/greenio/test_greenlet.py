@@ -302,6 +302,15 @@ class TestKill:
         g.kill()
         assert g.value == "went on"
 
+    def test_a_greenlet_that_kills_itself_ends_at_once(self):
+        passed = []
+
+        def work():
+            getcurrent().kill()
+            passed.append(1)
+
+        assert isinstance(spawn(work).get(timeout=5), GreenletExit) and not passed
+
     def test_a_greenlet_that_kills_itself_ends_at_its_next_wait(self):
         def work():
             getcurrent().kill(block=False)
