@@ -96,7 +96,8 @@ def _distribution_of(place):
     place = Path(place).resolve()
     for found in distributions():
         name = found.metadata["Name"]
-        if name != "greenio" and any(Path(found.locate_file(file)).resolve() == place for file in _files_of_hub(found)):
+        files = [Path(str(found.locate_file(file))).resolve() for file in _files_of_hub(found)]
+        if name != "greenio" and place in files:
             return name
     return None
 
