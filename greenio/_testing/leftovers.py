@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from greenlet import getcurrent
 from hub.closing import ranges_of_the_programs
 from hub.current import get_hub, get_hub_if_exists
+from hub.errors import HubDestroyed
 from hub.report import format_wait, safely, where
 from hub.scheduler import sleep
 from hub.watchers import Watcher, io
@@ -246,7 +247,7 @@ def _tell_descriptors(descriptors):
         kind = type(each)
         # Not each object that has a fileno(): asking may do anything.
         if str(kind.__module__).partition(".")[0] in _OWNERS and hasattr(kind, "fileno"):
-            with suppress(Exception):
+            with suppress(Exception, HubDestroyed):  # a loop that has ended
                 owners.setdefault(each.fileno(), []).append(safely(repr, each))
     for fd, name in descriptors.items():
         yield f"  {fd}: {name}"

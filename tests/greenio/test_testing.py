@@ -131,6 +131,19 @@ def test_a_descriptor_is_named_with_its_owner():
         each.close()
 
 
+def test_a_loop_that_has_ended_owns_no_descriptor():
+    ended = []
+    thread = threading.Thread(target=lambda: (sleep(0.001), ended.append(get_hub().loop)))
+    thread.start()
+    thread.join()
+    with pytest.raises(LeftBehind, match="of <greenio.socket.socket fd="):
+        with nothing_left_behind():
+            pair = socketpair()
+    for each in pair:
+        each.close()
+    assert len(ended) == 1
+
+
 def test_only_what_is_asked_for_counts():
     with nothing_left_behind("threads", "descriptors"):
         job = spawn(sleep, 1000)
