@@ -66,7 +66,7 @@ def test_a_greenlet_that_is_always_ready_is_named():
         while True:
             sleep(0)
 
-    with pytest.raises(LeftBehind, match=r"ready to run, 1 more than before\n.*\n +spawned at .*test_testing.py"):
+    with pytest.raises(LeftBehind, match=r"ready to run, 1 more than before\n(.*\n)+ +spawned at .*test_testing"):
         with nothing_left_behind():
             job = spawn(work)
     job.kill()
