@@ -506,8 +506,8 @@ def test_the_lowest_descriptors_are_the_programs(run_script, how, told):
     assert run_script("low_descriptors.py", how).startswith(told)
 
 
-def test_a_program_that_closes_the_loops_descriptors_is_told():
+def test_a_program_that_closes_the_loops_descriptors_is_told(tmp_path):
     """With the system's own call; libuv ends the process then."""
     program = "import greenio, os; greenio.sleep(0.001); os.closerange(3, 99); greenio.sleep(0.001)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == -signal.SIGABRT and "closed a descriptor of the event loop" in done.stderr
