@@ -437,12 +437,13 @@ cdef class Greenlet(HubGreenlet):
             error = exception_of_triple(exception)
         else:
             error = make_exception(exception, None, None)
-        if hub.destroyed:
-            self.end_unfinished(error)
-        elif hub is not current_hub():
-            hub.run_callback_threadsafe(self.throw_or_die, error)
-        else:
+        if not hub.destroyed and hub is current_hub():
             self.throw_or_die(error)
+        else:
+            try:
+                hub.run_callback_threadsafe(self.throw_or_die, error)
+            except HubDestroyed:
+                self.end_unfinished(error)
         if block and self.state != STATE_FINISHED:
             if <PyObject *> self is running_greenlet():
                 (<Scheduler> hub).yield_turn("its own end")  # which raises it

@@ -27,6 +27,7 @@ from hub.at_exit import keep_modules
 from hub.current cimport begin_fork, set_hub_of_thread
 from hub.current import get_hub_if_exists, set_hub_maker
 from hub.deadlines cimport on_descriptor_timer
+from hub.errors import HubDestroyed
 from hub.forks import in_child
 from hub.greenlet_api cimport *
 from hub.core cimport watch_t
@@ -266,6 +267,7 @@ def end_program():
     """
     global exiting
     still = []
+    expected = 0
     others = other_hubs()
     exiting = True
     keep_modules()
@@ -277,9 +279,13 @@ def end_program():
     elif get_hub_if_exists() is not None:
         keep_to_the_end(get_hub_if_exists())
     for hub in others:
-        hub.run_callback_threadsafe(stand_still, still)
+        try:
+            hub.run_callback_threadsafe(stand_still, still)
+        except HubDestroyed:
+            continue  # its thread ends just now
+        expected += 1
     end = time.monotonic() + 0.1
-    while len(still) < len(others) and time.monotonic() < end:
+    while len(still) < expected and time.monotonic() < end:
         native_sleep(0.001)
 
 

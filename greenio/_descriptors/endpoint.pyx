@@ -358,7 +358,7 @@ cdef class Endpoint:
     cdef int wake_readers_of(self, hub) except -1:
         if hub is hub_if_any():
             hub.loop.wake_readers(self.fd)
-        elif not hub.destroyed:
+        else:
             with suppress(HubDestroyed):
                 hub.run_callback_threadsafe(hub.loop.wake_readers, self.fd)
         return 0

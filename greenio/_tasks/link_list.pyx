@@ -10,6 +10,7 @@ An object keeps its links as None, a single link, or a list of them; most have o
 """
 
 from hub.callbacks cimport CallingHub
+from hub.errors import HubDestroyed
 from hub.scheduler cimport current_hub, is_current
 
 __all__ = ["DirectCall", "DirectLink"]
@@ -129,8 +130,9 @@ cdef int schedule_link(CallingHub hub, object link, object source) except -1:
     call.link, call.source = link, source
     if is_current(hub):
         hub.run_callback(call)
-    elif not hub.destroyed:
-        hub.run_callback_threadsafe(call)
     else:
-        current_hub().run_callback(call)
+        try:
+            hub.run_callback_threadsafe(call)
+        except HubDestroyed:
+            current_hub().run_callback(call)
     return 0

@@ -1,10 +1,12 @@
 """Making greenlets with one call: spawn, spawn_later, spawn_raw; and ending one: kill."""
 
+from contextlib import suppress
+
 from greenlet import GreenletExit
 from greenlet import greenlet as AnyGreenlet
 
 from greenio.greenlet cimport Greenlet
-from hub.errors import InvalidThreadUseError
+from hub.errors import HubDestroyed, InvalidThreadUseError
 from hub.greenlets cimport HubGreenlet
 from hub.scheduler cimport Scheduler, current_hub, is_current
 from hub.threads import hub_of
@@ -56,8 +58,9 @@ def kill(greenlet, exception=GreenletExit):
                 raise InvalidThreadUseError(f"{greenlet!r} belongs to another thread, which has no hub to wake it")
         if is_current(hub):
             kill_bare(greenlet, exception)
-        elif not hub.destroyed:
-            hub.run_callback_threadsafe(kill_bare, greenlet, exception)
+        else:
+            with suppress(HubDestroyed):  # the greenlet has ended with it
+                hub.run_callback_threadsafe(kill_bare, greenlet, exception)
 
 
 def check_greenlet(value, what):

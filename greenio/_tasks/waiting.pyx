@@ -4,12 +4,13 @@ What does not belong here: choosing one of several operations without consuming 
 """
 
 from collections import deque
+from contextlib import suppress
 
 from cpython.object cimport PyObject
 
 from greenlet import GreenletExit
 from hub.arguments cimport count_of
-from hub.errors import InvalidThreadUseError
+from hub.errors import HubDestroyed, InvalidThreadUseError
 
 from greenio._tasks.link_list cimport DirectLink
 from greenio.greenlet cimport STATE_FINISHED, Greenlet
@@ -90,7 +91,8 @@ cdef class Gathering(DirectLink):
         if is_current(self.hub):
             self.notice(source)
         else:
-            self.hub.run_callback_threadsafe(self, source)
+            with suppress(HubDestroyed):  # the greenlet that waits has ended with it
+                self.hub.run_callback_threadsafe(self, source)
 
     cdef int wait_until(self, long needed) except -1:
         """Wait until so many are finished and not handed out. Returns 0 if the time is over."""

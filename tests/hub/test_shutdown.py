@@ -19,6 +19,10 @@ def test_greenlets_still_run_at_exit(run_script):
     assert run_script("shutdown.py", "atexit") == "begun\nat exit\n"
 
 
+def test_a_thread_ends_while_the_program_does(run_script):
+    assert run_script("thread_ends_at_exit.py") == "a thread has ended\n"
+
+
 def test_finalizers_at_the_end_of_the_interpreter(run_script):
     assert run_script("used_by_finalizers.py") == "finalized\n"
 

@@ -135,7 +135,8 @@ def debugging(*arguments, output):
             said = process.communicate(timeout=LIMIT)
             assert (process.returncode, *said) == (0, output, "")
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(process.pid, signal.SIGKILL)
             if client is not None:
                 client.close()  # ends the adapter too, which the debugger has started: it has the same pipes
             print(*process.communicate(timeout=LIMIT), file=sys.stderr)
