@@ -34,6 +34,11 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
     servers
             _servers.addresses, _servers.listening, _servers.handlers, _servers.unix_paths, _servers.datagrams,
             _servers.tls, baseserver, server
+    the WSGI server
+            _wsgi.errors, _wsgi.limits, _wsgi.parser, _wsgi.request, _wsgi.response, _wsgi.stream, _wsgi.body,
+            _wsgi.networks, _wsgi.forwarded, _wsgi.proxy_protocol, _wsgi.files, _wsgi.client, _wsgi.environ,
+            _wsgi.log, _wsgi.reading, _wsgi.answering, _wsgi.handler, _wsgi.server, _wsgi.loading, _wsgi.command,
+            wsgi, pywsgi
     the replacements that patching uses, and its events
             _patched.home, _patched.frames, _patched.running_loop, thread, threading, _patched.multiprocessing,
             _patched.interpreters, events

@@ -30,6 +30,7 @@ TESTED = {
     "task_group.py",
     "tls_server.py",
     "udp_server.py",
+    "wsgi_flask.py",
     "worker_pool.py",
 }
 
@@ -351,3 +352,20 @@ def test_the_database_worker_leaves_the_rest_for_the_next_time(tmp_path):
     waiting = re.search(r"(\d+) done, (\d+) failed, 0 running, (\d+) waiting", rest).groups()
     assert sum(map(int, waiting)) == 200 and int(waiting[2]) > 0
     assert run("database_worker.py", *arguments, "--jobs", 1, "--workers", 20).returncode == 0
+
+
+def test_flask_is_served_and_ends_by_ctrl_c():
+    pytest.importorskip("flask")
+    command = [sys.executable, str(EXAMPLES / "wsgi_flask.py"), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            port = int(re.search(r":(\d+)$", server.stdout.readline().strip())[1])
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+                client.sendall(b"GET /hello/world HTTP/1.0\r\n\r\n")
+                answer = b"".join(iter(lambda: client.recv(65536), b""))
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b'"hello":"world"' in answer
+            server.send_signal(signal.SIGINT)
+            _, told = server.communicate(timeout=30)
+            assert server.returncode == 0 and "Traceback" not in told
+        finally:
+            server.kill()

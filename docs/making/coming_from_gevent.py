@@ -52,7 +52,6 @@ ELSEWHERE = {
     "gevent.monkey.api": "`greenio.monkey`",
     "gevent.monkey.api.patch_item": "`greenio.monkey.patch_module`, for a module of your own",
     "gevent.monkey.api.remove_item": "nothing: patching removes nothing",
-    "gevent.pywsgi": "a server that works with threads, in a patched program: Werkzeug's, for instance",
     "gevent.resolver.blocking": "nothing: no resolver blocks",
     "gevent.resolver.cares": "pycares",
     "gevent.resolver_ares": "`greenio.resolver.ares`",
@@ -71,6 +70,7 @@ ELSEWHERE = {
 #: The same for members of classes: {class: {member: text}}; "*" there stands for all that are not named.
 MEMBERS = {
     "Channel": {"getters, putters": "nothing: `repr()` tells who waits"},
+    "Environ, SecureEnviron, WSGISecureEnviron": {"iteritems": "`items()`"},
     "FileObject, FileObjectBlock, FileObjectPosix, FileObjectThread": {
         "default_bufsize": "`io.DEFAULT_BUFFER_SIZE`",
     },
@@ -107,6 +107,9 @@ MEMBERS = {
     "ThreadResult": {
         "async_watcher, context, destroy_in_main_thread, handle_error, receiver": "nothing: parts of gevent's pool",
     },
+    "WSGIHandler": {
+        "MessageClass, headers, read_requestline": "nothing: llhttp reads requests. Their fields are in `environ`",
+    },
     "Waiter": {"greenlet, value": "`ready()` and `get()`"},
     "assert_switches": {"tracer": "nothing: it uses none"},
     "signal, signal_handler": {"greenlet_class": "nothing: handlers run in a `Greenlet`"},
@@ -128,6 +131,8 @@ OF_INSTANCES = {
     "allocate_lock": ["acquire", "locked", "release"],
     "poll": ["modify", "poll", "register", "unregister"],
     "ThreadPool": ["task_queue"],
+    "WSGIHandler": ["application", "environ", "response_headers"],
+    "WSGIServer": ["error_log", "log"],
 }
 
 #: What to use instead of gevent's settings. Those of the same name are the same.

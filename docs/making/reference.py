@@ -27,6 +27,8 @@ MODULES = {
         "greenio.selectors": "as `selectors`",
         "greenio.server": "`StreamServer`",
         "greenio.baseserver": "what servers have in common",
+        "greenio.wsgi": "a WSGI server",
+        "greenio.pywsgi": "the same under gevent's name",
         "greenio.resolver": "how names are looked up",
     },
     "Files, processes, signals": {

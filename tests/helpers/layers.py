@@ -62,6 +62,12 @@ GREENIO = [
         "_servers.addresses", "_servers.listening", "_servers.handlers", "_servers.unix_paths", "_servers.datagrams",
         "_servers.tls", "baseserver", "server",
     ]),
+    ("the WSGI server", [
+        "_wsgi.errors", "_wsgi.limits", "_wsgi.parser", "_wsgi.request", "_wsgi.response", "_wsgi.stream", "_wsgi.body",
+        "_wsgi.networks", "_wsgi.forwarded", "_wsgi.proxy_protocol", "_wsgi.files", "_wsgi.client", "_wsgi.environ",
+        "_wsgi.log", "_wsgi.reading", "_wsgi.answering", "_wsgi.handler", "_wsgi.server", "_wsgi.loading",
+        "_wsgi.command", "wsgi", "pywsgi",
+    ]),
     ("the replacements that patching uses, and its events", [
         "_patched.home", "_patched.frames", "_patched.running_loop", "thread", "threading", "_patched.multiprocessing",
         "_patched.interpreters", "events",
@@ -77,13 +83,14 @@ GREENIO = [
 
 #: Modules that look at another's place at a call, and not when they are imported: a lazy import upwards.
 LATE = {
-    ("greenio", "greenio.resolver"), ("greenio", "greenio.threadpool"),
+    ("greenio", "greenio.resolver"), ("greenio", "greenio.threadpool"), ("greenio._wsgi.command", "greenio.monkey"),
 }  # fmt: skip
 
 #: Files outside `greenio` that import its internal modules: tests of what no public call reaches, or of the types.
 USERS_OF_INTERNAL_MODULES = {
     "fork_child_ends.py", "homes.py", "modules.py", "test_buffered.py", "test_children.py", "test_os.py",
     "test_refused_at_once.py", "test_resolver.py", "test_signal_handlers.py", "test_subprocess.py",
+    "test_wsgi_limits.py",
 }  # fmt: skip
 
 

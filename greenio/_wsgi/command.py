@@ -1,0 +1,333 @@
+"""``python -m greenio.wsgi module:application``: serves an application from the command line.
+
+Rules
+    1. What is wrong with the arguments, the application or the address is told in one line, and the status is 1.
+    2. SIGTERM and Ctrl-C let the requests that are under way come to their ends, a second one ends at once. Neither
+       leaves a traceback.
+
+What does not belong here: several processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal as _standard
+import sys
+import time
+
+from hub import get_hub, sleep
+
+from greenio._wsgi.limits import Limits
+from greenio._wsgi.loading import CannotLoad, changed_source, load, sources
+from greenio._wsgi.log import COMBINED
+from greenio._wsgi.server import WSGIServer
+from greenio.event import Event
+from greenio.greenlet import Greenlet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+__all__ = ["main"]
+
+_LOOK_EVERY = 0.5  # seconds, for sources that have changed
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m greenio.wsgi", description="Serve a WSGI application over HTTP.", allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("application", help="module:name, or module:make() for a function that returns the application")
+    add(
+        "-b",
+        "--bind",
+        action="append",
+        metavar="ADDRESS",
+        help="where to listen: HOST:PORT, :PORT, [HOST]:PORT, unix:/path, unix:@name, fd://3, systemd "
+        "(default 127.0.0.1:8000); may be given several times",
+    )
+    add("--patch", action="store_true", help="patch the standard library before the application is imported")
+    add("--reload", action="store_true", help="start anew when a source file has changed")
+    add("--check", action="store_true", help="load the application and the certificates, and end")
+    add("--debug", action="store_true", help="show tracebacks in the pages for errors")
+    add("--chdir", metavar="FOLDER", help="go to this folder first")
+    add("--certfile", help="the certificate for TLS, with those above it; read again on SIGHUP")
+    add("--keyfile", help="its private key")
+    add("--access-log", metavar="FILE", help="where to write requests to; - is standard output")
+    add("--access-log-format", metavar="FORMAT", default=COMBINED, help="a text with gunicorn's atoms, or json")
+    add("--script-name", metavar="PATH", help="the path below which the application is")
+    add("--forwarded-from", metavar="NETWORKS", help="proxies whose X-Forwarded-For, -Proto and -Host are believed")
+    add("--proxy-protocol", metavar="NETWORKS", help="balancers that speak the PROXY protocol")
+    add("--cancel-when-gone", action="store_true", help="end the application's work when its client has gone")
+    add(
+        "--drain",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long requests under way may take at the end (default 30)",
+    )
+    add(
+        "--pre-drain",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to go on accepting at the end, while balancers forget us (default 0)",
+    )
+    add("--backlog", type=int, default=2048, help="how many connections may wait to be accepted (default 2048)")
+    add("--max-connections", type=int, metavar="NUMBER", help="how many connections there may be")
+    limits = parser.add_argument_group("limits", "in seconds and bytes; none turns one off")
+    defaults = Limits()
+    for name in Limits.names:
+        shown = getattr(defaults, name)
+        limits.add_argument(f"--{name.replace('_', '-')}", type=_limit, default=argparse.SUPPRESS, metavar="N",
+                            help=f"default {'none' if shown is None else shown}")  # fmt: skip
+    return parser
+
+
+def _limit(text):
+    if text == "none":
+        return None
+    return float(text) if "." in text else int(text)
+
+
+class _Stop(Exception):
+    """The command ends with a line on standard error and the status 1."""
+
+
+class _Command:
+    def __init__(self, options, arguments):
+        self.options = options
+        self.arguments = arguments  # of the command line, for a new start
+        self.servers = []
+        self.context: Any = None
+        self.over = Event()
+        self.ends_at_once = False
+
+    def load(self):
+        options = self.options
+        if options.chdir:
+            os.chdir(options.chdir)
+        sys.path.insert(0, os.getcwd())
+        if options.patch:
+            from greenio import monkey
+
+            monkey.patch_all()
+        application = load(options.application)
+        if options.certfile:
+            # After patching, as the application is.
+            from greenio import ssl
+
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.load_certificate()
+        elif options.keyfile:
+            raise _Stop("--keyfile goes with --certfile")
+        return application
+
+    def load_certificate(self):
+        try:
+            self.context.load_cert_chain(self.options.certfile, self.options.keyfile)
+        except OSError as error:
+            raise _Stop(f"the certificate cannot be loaded: {error.strerror or error}") from None
+
+    def make_servers(self, application):
+        options = self.options
+        given = {name: getattr(options, name) for name in Limits.names if hasattr(options, name)}
+        log = _open_log(options.access_log)
+        for address in options.bind or ["127.0.0.1:8000"]:
+            try:
+                server = WSGIServer(
+                    address,
+                    application,
+                    backlog=None if address.startswith(("fd:", "systemd")) else options.backlog,
+                    log=log,
+                    access_log_format=options.access_log_format,
+                    ssl_context=self.context,
+                    script_name=options.script_name,
+                    forwarded_from=options.forwarded_from,
+                    proxy_protocol=options.proxy_protocol,
+                    cancel_when_gone=options.cancel_when_gone,
+                    max_connections=options.max_connections,
+                    debug=options.debug,
+                    **given,
+                )
+                self.servers.append(server)
+            except (OSError, TypeError, ValueError) as error:
+                raise _Stop(str(error)) from None
+
+    def start(self):
+        for server in self.servers:
+            try:
+                server.start()
+            except ImportError as error:
+                raise _Stop(str(error)) from None
+            except OSError as error:
+                raise _Stop(f"cannot listen: {error.strerror or error}") from None
+            _say(f"listening on {_url_of(server)} (process {os.getpid()})")
+
+    def serve(self):
+        """Listen, and serve until a signal says otherwise."""
+        hub = get_hub()
+        # Before it says that it listens: whoever reads that may send a signal at once.
+        handled = {_standard.SIGINT: self.end, _standard.SIGTERM: self.end, _standard.SIGHUP: self.hang_up}
+        watchers = []
+        reloading = None
+        try:
+            for number, handler in handled.items():
+                watchers.append(hub.loop.signal(number))
+                watchers[-1].start(handler)
+            self.start()
+            if self.options.reload:
+                reloading = Greenlet.spawn(self.reload_when_changed)
+            self.over.wait()
+            _say("ending")
+            if self.options.pre_drain > 0 and not self.ends_at_once:
+                self.over.clear()
+                self.over.wait(self.options.pre_drain)
+            self.drain()
+        finally:
+            for watcher in watchers:
+                watcher.close()
+            if reloading is not None:
+                reloading.kill()
+
+    def drain(self):
+        stopping = [Greenlet.spawn(server.stop, drain=self.options.drain) for server in self.servers]
+        while not all(each.ready() for each in stopping):
+            if self.ends_at_once:
+                for server in self.servers:
+                    server.close()
+            sleep(0.02)
+        killed = sum(each.value or 0 for each in stopping)
+        if killed:
+            _say(f"{killed} requests were not answered in time")
+
+    def end(self):
+        if self.over.is_set() or any(server.draining for server in self.servers):
+            self.ends_at_once = True
+        self.over.set()
+
+    def hang_up(self):
+        if self.context is None:
+            return
+        try:
+            self.load_certificate()
+            _say("the certificate was loaded again")
+        except _Stop as problem:
+            _say(f"{problem}; the old one stays")
+
+    def reload_when_changed(self):
+        before = sources()
+        while (path := changed_source(before)) is None:
+            sleep(_LOOK_EVERY)
+            # Modules that were imported meanwhile.
+            before = {**sources(), **before}
+        _say(f"{path} has changed: starting anew")
+        for server in self.servers:
+            server.stop(drain=self.options.drain)
+        self.start_anew()
+
+    def start_anew(self):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(sys.executable, [sys.executable, *_interpreter_options(), "-m", "greenio.wsgi", *self.arguments])
+
+
+def _interpreter_options():
+    return [f"-W{each}" for each in sys.warnoptions]
+
+
+def _open_log(path):
+    if path is None:
+        return None
+    if path == "-":
+        return sys.stdout
+    try:
+        # One line, one write: others may write to the same file.
+        return open(path, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise _Stop(f"the access log cannot be opened: {error.strerror}: {path!r}") from None
+
+
+def _url_of(server):
+    scheme = "https" if server.ssl_enabled else "http"
+    address = server.address
+    if not isinstance(address, tuple):
+        name = os.fsdecode(address)
+        return f"unix:@{name[1:]}" if name.startswith("\0") else f"unix:{name}"
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"{scheme}://{host}:{address[1]}"
+
+
+def _say(text):
+    print(f"greenio.wsgi: {text}", file=sys.stderr, flush=True)
+
+
+def _load_when_it_can_be(command):
+    """The application; with --reload, after its sources were mended."""
+    while True:
+        try:
+            return command.load()
+        except CannotLoad as problem:
+            if not command.options.reload:
+                raise
+            _say(str(problem))
+            sys.stderr.write(problem.details)
+            before = {**sources(), **_files_in(problem.__cause__), **_file_of(command.options.application)}
+        while changed_source(before) is None:
+            time.sleep(_LOOK_EVERY)
+        command.start_anew()
+
+
+def _file_of(application):
+    """The file of a module that could not be imported, so that a change of it is seen."""
+    path = os.path.join(os.getcwd(), *application.partition(":")[0].split(".")) + ".py"
+    try:
+        return {path: os.stat(path).st_mtime_ns}
+    except OSError:
+        return {path: -1}
+
+
+def _files_in(error):
+    """The files of an error's traceback, and that of a syntax error."""
+    found = {}
+    paths = [getattr(error, "filename", None)]
+    trace = getattr(error, "__traceback__", None)
+    while trace is not None:
+        paths.append(trace.tb_frame.f_code.co_filename)
+        trace = trace.tb_next
+    for path in paths:
+        if isinstance(path, str) and os.path.isfile(path):
+            found[path] = os.stat(path).st_mtime_ns
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve as the arguments say (sys.argv's by default); return the process's exit status. Switches."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    options: Any = _parser().parse_args(arguments)
+    command = _Command(options, arguments)
+    try:
+        application = _load_when_it_can_be(command)
+        if options.check:
+            command.make_servers(application)
+            _say(f"{options.application} can be served")
+            return 0
+        command.make_servers(application)
+        command.serve()
+    except CannotLoad as problem:
+        if options.debug:
+            sys.stderr.write(problem.details)
+        _say(str(problem))
+        return 1
+    except _Stop as problem:
+        _say(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for server in command.servers:
+            server.close()
+    return 0

@@ -1,0 +1,228 @@
+"""WSGIHandler: a connection, from its first request to its end. One request after the other, in order.
+
+Theory
+    A head is cut out of what has come, read and judged. The application is called, and its answer written as it is
+    made. What it has left of the body is read for it. Then the connection is ready for the next head, or closed.
+
+Rules
+    1. A request that is refused is answered, and nothing behind it is: the connection closes.
+    2. Nothing of the next request is looked at before the answer to this one is written.
+    3. The iterable that an application returns is closed, once, whatever happens.
+    4. A crash of the application is told once, and the client sees nothing of it but that there was one.
+
+What does not belong here: reading requests (reading.py), writing answers (answering.py), the time that single reads and
+writes may take (stream.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from datetime import datetime
+
+from greenlet import GreenletExit, getcurrent
+
+from greenio._wsgi.answering import Answers
+from greenio._wsgi.body import NOTHING
+from greenio._wsgi.client import GoneWatch
+from greenio._wsgi.errors import BodyError, ClientGone, Refused, RequestTimeout
+from greenio._wsgi.log import printable
+from greenio._wsgi.parser import BAD_REQUEST
+from greenio._wsgi.request import is_method
+from greenio.timeout import Timeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+    from greenio.socket import socket
+
+__all__ = ["WSGIHandler"]
+
+_FAILED = "The server could not answer the request."
+
+
+class WSGIHandler(Answers):
+    """Serves one connection. Subclasses, as WSGIServer's `handler_class`, may replace any method.
+
+    `environ`, `status`, `code`, `response_headers`, `response_length`, `headers_sent`, `close_connection`,
+    `time_start`, `time_finish` and the like tell of the request that is being answered; `socket`, `client_address` and
+    `server` of the connection.
+    """
+
+    #: Errors of the connection that are the client's affair, and are not reported.
+    ignored_socket_errors: tuple[int, ...] = (errno.EPIPE, errno.ECONNRESET)
+    protocol_version = "HTTP/1.1"
+
+    ApplicationError = AssertionError
+
+    time_start = 0.0
+    time_finish = 0.0
+
+    _lingers = False
+    _watch: GoneWatch | None = None
+
+    def __init__(self, sock: socket, address: Any, server: Any, rfile: Any = None) -> None:
+        super().__init__(sock, address, server)
+        self.response_headers = []
+
+    # --- the connection ---
+
+    def handle(self) -> None:
+        """Answer the requests of the connection until it is over. Switches. The caller closes the socket."""
+        try:
+            while self.handle_one_request():
+                pass
+        finally:
+            # These refer to one another.
+            self._parser.forget()
+            self.environ = {}
+            self.result = None
+            if self._lingers or (not self._failed and self.stream.has_more()):
+                self.stream.linger()
+
+    def handle_one_request(self) -> bool:
+        """Read a request and answer it; return whether there may be another. Switches."""
+        try:
+            if not self.read_request():
+                return False
+        except Refused as refused:
+            self._refuse(refused)
+            return False
+        except OSError:
+            return False  # the client has failed, or is silent
+        self.handle_one_response()
+        return not self.close_connection
+
+    # --- requests that are refused ---
+
+    def _refuse(self, refused):
+        """Answer a request that does not reach the application."""
+        status = refused.status
+        if status.startswith("501") and not is_method(self._head):
+            status = BAD_REQUEST
+        self.time_start = time.time()
+        self._answer_error(status, refused.reason)
+        self._lingers = not self._failed
+        self.time_finish = time.time()
+        if self.server.log is not None:
+            self.log_request()
+
+    # --- answering ---
+
+    def handle_one_response(self) -> None:
+        """Call the application for the request that was read, and answer it. Switches."""
+        server = self.server
+        self.status = self.result = None
+        self.headers_sent = False
+        self.response_length = 0
+        logs = server.log is not None
+        if logs:
+            self.time_start = time.time()
+        self.environ = self.get_environ()
+        timeout = None
+        if server.limits.request_timeout is not None:
+            timeout = Timeout.start_new(server.limits.request_timeout, RequestTimeout)
+        if server.cancel_when_gone:
+            self._watch = GoneWatch(self.client, self.socket.fileno(), getcurrent())
+        try:
+            try:
+                self.run_application()
+            finally:
+                if timeout is not None:
+                    timeout.cancel()
+                if self._watch is not None:
+                    self._watch.stop()
+                    self._watch = None
+                self._close_result()
+        except BaseException as error:
+            self.close_connection = True
+            self._application_failed(error)
+        body = self.wsgi_input
+        if body is not NOTHING:
+            self._end_body(body)
+        if logs:
+            self.time_finish = time.time()
+            self.log_request()
+        self.environ = {}
+
+    def get_environ(self) -> dict[str, Any]:
+        """The environment that the application is called with (dict)."""
+        return self.environ
+
+    def run_application(self) -> None:
+        """Call the application and send what it returns. Switches."""
+        self.result = self.application(self.environ, self.start_response)
+        self.process_result()
+
+    def _close_result(self):
+        result, self.result = self.result, None
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
+
+    def _end_body(self, body):
+        """What the application has not read is read, or the connection closes."""
+        if body.failure is not None:
+            self.close_connection = True
+            if not self.headers_sent and not self._failed:
+                self._answer_error(body.failure.status, body.failure.reason)
+            self._lingers = not self._failed
+        elif not body.drain():
+            self.close_connection = True
+            self._lingers = not self._failed
+        body.end()
+
+    # --- failures ---
+
+    def _application_failed(self, error):
+        if self._failed or isinstance(error, ClientGone):
+            # Nobody is there to be answered.
+            self._failed = True
+            if isinstance(error, (OSError, ClientGone, BodyError)):
+                return
+        elif isinstance(error, BodyError) and self.wsgi_input.failure is not None:
+            return  # answered when the body ends
+        elif isinstance(error, RequestTimeout):
+            if not self.headers_sent:
+                self._answer_error("503 Service Unavailable", "The answer takes too long.")
+            return
+        if isinstance(error, GreenletExit):
+            raise error
+        self.handle_error(type(error), error, error.__traceback__)
+        if not isinstance(error, (Exception, Timeout)):
+            raise error
+
+    def handle_error(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Report an error of the application, and answer 500 if no answer has begun. Switches."""
+        lines = "".join(traceback.format_exception(kind, value, trace))
+        self.server.write_error(f"{self._describe_request()}\n{lines}")
+        if not self.headers_sent and not self._failed:
+            self._answer_error("500 Internal Server Error", lines if self.server.debug else _FAILED)
+
+    def log_error(self, message: str, *args: object) -> None:
+        """Write a line to the server's error log."""
+        text = message % args if args else message
+        self.server.write_error(f"{self._describe_request()}: {text}\n")
+
+    def _describe_request(self):
+        return f"{self.client_address!r}, {self.requestline!r}"
+
+    # --- the access log ---
+
+    def log_request(self) -> None:
+        """Write the request to the access log."""
+        self.server.write_access(self)
+
+    def format_request(self) -> str:
+        """The request as a line of the access log, where no other format is set (str)."""
+        now = datetime.now().replace(microsecond=0)
+        address = self.client_address
+        host = address[0] if isinstance(address, tuple) else address or "-"
+        took = f"{self.time_finish - self.time_start:.6f}" if self.time_finish else "-"
+        line, code, length = printable(self.requestline), self.code or "-", self.response_length or "-"
+        return f'{host} - - [{now}] "{line}" {code} {length} {took}'

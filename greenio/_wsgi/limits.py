@@ -1,0 +1,102 @@
+"""Limits: how much a client may send, and how long it may take. They are arguments of WSGIServer.
+
+Each is on by default. None turns one off; sizes are in bytes, times in seconds.
+"""
+
+from __future__ import annotations
+
+from hub.arguments import seconds_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["LINGER", "LINGER_PAUSE", "Limits"]
+
+#: Seconds for which a connection is read from after its last answer, so that the answer arrives (RFC 9112, 9.6).
+LINGER = 10.0
+#: Seconds of silence after which that is over.
+LINGER_PAUSE = 2.0
+
+_UNLIMITED = 1 << 62
+
+_TIMES = {
+    # The whole head of a request, from its first byte; a new connection's first, from its acceptance.
+    "header_timeout": 10.0,
+    # Between two requests. Longer than proxies keep their connections (60 s), so that it is they who close them.
+    "idle_timeout": 75.0,
+    # One wait for the next bytes of a body.
+    "body_timeout": 30.0,
+    # How long nothing of an answer may be taken.
+    "write_timeout": 60.0,
+    # The whole work of the application: off, for there are answers that are meant to take long.
+    "request_timeout": None,
+}
+
+_SIZES = {
+    "max_request_line": 8192,
+    "max_header_bytes": 65536,
+    "max_headers": 100,
+    "max_body": 1 << 30,
+    # Bytes a second that a body must come with on the average, after its first `body_timeout`.
+    "min_body_rate": 1024,
+    # What the chunks of a body may carry besides data: extensions and trailers.
+    "max_chunk_extensions": 4096,
+    # How much of what comes behind a request is held while the request is answered.
+    "max_pipelined": 65536,
+    # How much of a body that the application has not read is read for it, so that the connection can be used again.
+    "drain_body": 65536,
+}
+
+
+class Limits:
+    """The limits of one server, as attributes.
+
+    Raises TypeError for a limit that does not exist, ValueError or TypeError for one that is no number.
+    """
+
+    header_timeout: float | None
+    idle_timeout: float | None
+    body_timeout: float | None
+    write_timeout: float | None
+    request_timeout: float | None
+    max_request_line: int
+    max_header_bytes: int
+    max_headers: int
+    max_body: int
+    min_body_rate: int
+    max_chunk_extensions: int
+    max_pipelined: int
+    drain_body: int
+
+    #: The names of all limits.
+    names = (*_TIMES, *_SIZES)
+
+    def __init__(self, **limits: Any) -> None:
+        for name, default in _TIMES.items():
+            value = limits.pop(name, default)
+            if value is not None:
+                # A time of 0 would mean to a socket that it must not wait at all.
+                value = max(0.001, _time_of(name, value))
+            setattr(self, name, value)
+        for name, default in _SIZES.items():
+            value = limits.pop(name, default)
+            setattr(self, name, _UNLIMITED if value is None else _size_of(name, value))
+        self.max_pipelined = min(max(self.max_pipelined, 1024), 1 << 20)
+        if limits:
+            raise TypeError(f"a WSGI server has no argument {next(iter(limits))!r}")
+
+
+def _time_of(name, value):
+    seconds = seconds_of(value)
+    if seconds < 0:
+        raise ValueError(f"{name} must not be negative: {value}")
+    return seconds
+
+
+def _size_of(name, value):
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a number (int) or None, not {value!r}")
+    if value < 0:
+        raise ValueError(f"{name} must not be negative: {value}")
+    return value

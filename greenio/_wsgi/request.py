@@ -1,0 +1,164 @@
+"""What the head of a request means: its target, its framing, whether the connection goes on. What is wrong is refused.
+
+Rules
+    1. RFC 9112 where it says that a server must, or may, refuse: a client that is unclear is not understood.
+    2. llhttp has judged the bytes of the head already: parser.py. Here is what it leaves to its user.
+
+What does not belong here: names and values of single fields (parser.py), bodies (body.py).
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from greenio._wsgi.errors import Refused
+from greenio._wsgi.parser import BAD_REQUEST
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from greenio._wsgi.limits import Limits
+
+__all__ = ["CHUNKED", "check_host", "is_method", "settle"]
+
+#: The length of a body that says of itself where it ends.
+CHUNKED = -1
+
+_HOST = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9\-._~]+)?\])(?::[0-9]{0,5})?")
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CODING = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")}
+# Hosts that have been found valid.
+_hosts: set[str] = set()
+_MOST_HOSTS = 1024
+
+
+def is_method(text: bytes) -> bool:
+    """Whether a request that begins with this could be one, with a method that is not known (bool)."""
+    return _TOKEN.fullmatch(text.split(b" ", 1)[0]) is not None
+
+
+def check_host(host: str) -> None:
+    """Raise Refused if this is no value of a Host field."""
+    if not _HOST.fullmatch(host):
+        raise Refused(BAD_REQUEST, "the Host field is invalid")
+    if len(_hosts) < _MOST_HOSTS and len(host) < 256:
+        _hosts.add(host)
+
+
+def settle(head: bytes, environ: dict[str, Any], limits: Limits, script_name: str) -> tuple[bool, bool, int]:
+    """Complete the environment of a request whose fields are in it, and judge it.
+
+    Returns (whether it is HTTP/1.1, whether the connection may go on, the length of the body or CHUNKED).
+    Raises Refused.
+    """
+    line = head[: head.find(b"\r\n")]
+    if len(line) > limits.max_request_line:
+        raise Refused("414 URI Too Long", "the request line is too long")
+    if len(head) - len(line) > limits.max_header_bytes:
+        raise Refused("431 Request Header Fields Too Large", "the fields are too large")
+    # The shortest field has four bytes.
+    if len(head) > 4 * limits.max_headers and head.count(b"\r\n") - 2 > limits.max_headers:
+        raise Refused("431 Request Header Fields Too Large", "there are too many fields")
+    try:
+        method, target, version = line.split(b" ")
+    except ValueError:
+        raise Refused(BAD_REQUEST, "the request line has not three parts") from None
+    host = environ.get("HTTP_HOST")
+    if version == b"HTTP/1.1":
+        is_11 = keep_alive = True
+        environ["SERVER_PROTOCOL"] = "HTTP/1.1"
+        if host is None:
+            raise Refused(BAD_REQUEST, "there is no Host field")
+    elif version == b"HTTP/1.0":
+        is_11 = keep_alive = False
+        environ["SERVER_PROTOCOL"] = "HTTP/1.0"
+    else:
+        _refuse_version(method, version)
+    if host is not None and host not in _hosts:
+        check_host(host)
+    environ["REQUEST_METHOD"] = _METHODS.get(method) or _other_method(method)
+    text = target.decode("latin-1")
+    environ["RAW_URI"] = environ["REQUEST_URI"] = text
+    if "#" in text or not text.startswith("/"):
+        text = _other_target(text, method, environ)
+    path, _, environ["QUERY_STRING"] = text.partition("?")
+    if "%" in path:
+        path = unquote_to_bytes(path).decode("latin-1")
+    if script_name:
+        if not path.startswith(script_name) or path[len(script_name) : len(script_name) + 1] not in ("", "/"):
+            raise Refused("404 Not Found", "there is nothing at this path")
+        path = path[len(script_name) :]
+    environ["PATH_INFO"] = path
+    connection = environ.get("HTTP_CONNECTION")
+    if connection is not None:
+        keep_alive = _goes_on(connection, keep_alive)
+    length = 0
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        _check_coding(environ["HTTP_TRANSFER_ENCODING"], is_11)
+        length = CHUNKED
+    elif "CONTENT_LENGTH" in environ:
+        length = _length_of(environ["CONTENT_LENGTH"])
+        if length > limits.max_body:
+            raise Refused("413 Content Too Large", "the body is too large")
+    return is_11, keep_alive, length
+
+
+def _refuse_version(method, version):
+    if version.startswith(b"HTTP/2") and method != b"PRI":
+        raise Refused("505 HTTP Version Not Supported", "this server speaks HTTP/1.1 and 1.0")
+    raise Refused(BAD_REQUEST, "the version is neither HTTP/1.1 nor HTTP/1.0")
+
+
+def _other_method(method):
+    if method == b"CONNECT":
+        raise Refused("501 Not Implemented", "this server is no proxy")
+    return method.decode("latin-1")
+
+
+def _other_target(text, method, environ):
+    """The path and query of a target that is not just a path."""
+    if "#" in text:
+        raise Refused(BAD_REQUEST, "the target has a fragment")
+    if text == "*":
+        if method != b"OPTIONS":
+            raise Refused(BAD_REQUEST, "the target * is for OPTIONS")
+        return text
+    if method == b"CONNECT":
+        _other_method(method)
+    found = _ABSOLUTE.fullmatch(text)
+    if found is None:
+        raise Refused(BAD_REQUEST, "the target is neither a path nor a URL")
+    host, rest = found.groups()
+    check_host(host)
+    if not host or host.startswith(":"):
+        raise Refused(BAD_REQUEST, "the target's URL has no host")
+    # It takes precedence over the Host field (RFC 9112, 3.2.2).
+    environ["HTTP_HOST"] = host
+    return rest if rest.startswith("/") else f"/{rest}"
+
+
+def _goes_on(connection, keep_alive):
+    options = [each.strip(" \t") for each in connection.lower().split(",")]
+    if "close" in options:
+        return False
+    return keep_alive or "keep-alive" in options
+
+
+def _check_coding(value, is_11):
+    codings = [each.strip(" \t") for each in value.lower().split(",")]
+    if not is_11:
+        raise Refused(BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding")
+    if codings[-1] != "chunked" or "chunked" in codings[:-1] or not all(map(_CODING.fullmatch, codings)):
+        raise Refused(BAD_REQUEST, "the Transfer-Encoding is invalid")
+    if len(codings) > 1:
+        raise Refused("501 Not Implemented", "chunked is the only Transfer-Encoding that is known")
+
+
+def _length_of(value):
+    if not (value.isascii() and value.isdigit()) or len(value) > 4000:
+        raise Refused(BAD_REQUEST, "the Content-Length is invalid")
+    return int(value)

@@ -1,0 +1,255 @@
+"""WSGIServer: serves a WSGI application over HTTP/1.1 and 1.0.
+
+What does not belong here: connections (handler.py), the command line (command.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket as _standard
+import sys
+
+import hub
+
+from greenio._wsgi.environ import SecureEnviron, WSGISecureEnviron
+from greenio._wsgi.files import FileWrapper
+from greenio._wsgi.handler import WSGIHandler
+from greenio._wsgi.limits import Limits
+from greenio._wsgi.log import formatter_of
+from greenio._wsgi.networks import Networks
+from greenio._wsgi.parser import need_httptools
+from greenio._wsgi.proxy_protocol import NotSpoken, read_client
+from greenio.server import StreamServer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, ClassVar
+
+    from greenio._servers.addresses import Address
+    from greenio.baseserver import Listener, Spawn
+    from greenio.socket import socket
+
+    Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+__all__ = ["LoggingLogAdapter", "WSGIServer"]
+
+# Levels of the module logging, which is imported by programs that use it.
+_INFO, _ERROR = 20, 40
+
+
+class LoggingLogAdapter:
+    """A file for a log: each line that is written goes to a logger of the standard library.
+
+    `logger`: a logging.Logger. `level`: how its records are ranked (int). Other attributes are the logger's.
+    """
+
+    __slots__ = ("_level", "_logger")
+
+    def __init__(self, logger: logging.Logger, level: int = 20) -> None:
+        self._logger = logger
+        self._level = level
+
+    def write(self, message: str) -> None:
+        """Log a line."""
+        if message and message != "\n":
+            self._logger.log(self._level, "%s", message.rstrip("\n"))
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Log several lines."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._logger, name)
+
+
+class WSGIServer(StreamServer):
+    """Serves a WSGI application.
+
+    `listener`, `backlog`, `spawn` and the arguments of TLS: as in StreamServer.
+    `application`: ``application(environ, start_response)`` (PEP 3333).
+    `log`: where each request is written to: a file, a logging.Logger, or None for nowhere; by default, sys.stderr.
+    `error_log`: the same for errors of the application; also `environ["wsgi.errors"]`.
+    `handler_class`: a subclass of WSGIHandler. `environ`: what each environment has besides (dict).
+    `script_name`: the path below which the application is; by default the variable SCRIPT_NAME of the process.
+    `access_log_format`: how a request is written: a text with gunicorn's atoms, "json", or a callable that is called
+    with a dict and returns a line, or None; by default, gevent's line.
+    `forwarded_from`: proxies whose X-Forwarded-For, -Proto and -Host are believed: addresses and networks, "unix" for
+    peers on Unix sockets, "*" for all. `proxy_protocol`: the same for balancers that speak the PROXY protocol.
+    `cancel_when_gone`: whether the application gets ClientGone where it waits when its client has gone.
+    `debug`: whether the pages for errors show a traceback.
+    All other arguments are limits, which `limits` has as attributes.
+    """
+
+    handler_class: type[WSGIHandler] = WSGIHandler
+    environ_class: type[dict[str, Any]] | None = None
+    #: Whether the environments are of `secure_environ_class`, which keeps most of their contents out of their repr().
+    #: Otherwise they are of `environ_class`; by default plain dictionaries, as PEP 3333 asks for.
+    secure_environ: bool = False
+    secure_environ_class: ClassVar[type[SecureEnviron]] = WSGISecureEnviron
+    base_env: ClassVar[Mapping[str, Any]] = {
+        "GATEWAY_INTERFACE": "CGI/1.1",
+        "SERVER_SOFTWARE": f"greenio/{hub.__version__} Python/{sys.version_info[0]}.{sys.version_info[1]}",
+        "SCRIPT_NAME": "",
+        "wsgi.version": (1, 0),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "wsgi.file_wrapper": FileWrapper,
+    }
+
+    def __init__(
+        self,
+        listener: Address | Listener,
+        application: Application | None = None,
+        backlog: int | None = None,
+        spawn: Spawn = "default",
+        log: Any = "default",
+        error_log: Any = "default",
+        handler_class: type[WSGIHandler] | None = None,
+        environ: Mapping[str, Any] | None = None,
+        *,
+        access_log_format: Any = None,
+        script_name: str | None = None,
+        forwarded_from: str | Iterable[str] | None = None,
+        proxy_protocol: str | Iterable[str] | None = None,
+        cancel_when_gone: bool = False,
+        debug: bool = False,
+        **others: Any,
+    ) -> None:
+        limits = {name: others.pop(name) for name in Limits.names if name in others}
+        self.limits = Limits(**limits)
+        StreamServer.__init__(self, listener, backlog=backlog, spawn=spawn, **others)
+        if application is not None:
+            self.application = application
+        if handler_class is not None:
+            self.handler_class = handler_class
+        self.cancel_when_gone = cancel_when_gone
+        self.debug = debug
+        script_name = os.environ.get("SCRIPT_NAME", "") if script_name is None else script_name
+        self.script_name = script_name.rstrip("/")
+        if self.script_name and not self.script_name.startswith("/"):
+            raise ValueError(f"script_name must begin with a slash: {script_name!r}")
+        self.forwarded_from = None if forwarded_from is None else Networks(forwarded_from)
+        self.proxy_protocol = None if proxy_protocol is None else Networks(proxy_protocol)
+        self._format = None if access_log_format is None else formatter_of(access_log_format)
+        self.log = _as_log(log, _INFO)
+        self.error_log = _as_log(error_log, _ERROR)
+        self._connections: set[WSGIHandler] = set()
+        self.set_environ(environ)
+
+    application: Application
+
+    # --- the environment ---
+
+    def set_environ(self, environ: Mapping[str, Any] | None = None) -> None:
+        """Say what each environment has besides what the server and the request put into it."""
+        kind = self.environ_class
+        if kind is None:
+            kind = self.secure_environ_class if self.secure_environ else dict
+        self.environ = kind(self.base_env)
+        self.environ["SCRIPT_NAME"] = self.script_name
+        self.environ["wsgi.errors"] = sys.stderr if self.error_log is None else self.error_log
+        self.environ["wsgi.url_scheme"] = "https" if self.ssl_enabled else "http"
+        if environ is not None:
+            self.environ.update(environ)
+
+    def get_environ(self) -> dict[str, Any]:
+        """A new environment, with what all requests have (dict)."""
+        return self.environ.copy()
+
+    def update_environ(self) -> None:
+        """Put the server's own name and port into the environments. Called by start()."""
+        address = self.address
+        if isinstance(address, tuple):
+            host, port = address[:2]
+            if host in ("", "0.0.0.0", "::"):
+                host = _standard.gethostname()
+        else:
+            host, port = "localhost", 443 if self.environ["wsgi.url_scheme"] == "https" else 80
+        self.environ.setdefault("SERVER_NAME", str(host))
+        self.environ.setdefault("SERVER_PORT", str(port))
+
+    def describe_client(self, address: Any) -> tuple[str, str]:
+        """REMOTE_ADDR and REMOTE_PORT of a client at that address."""
+        return (address[0], str(address[1])) if isinstance(address, tuple) and len(address) > 1 else ("", "")
+
+    # --- serving ---
+
+    def init_socket(self) -> None:
+        """Listen, if it does not yet. Raises ImportError, with what to install, if httptools is missing."""
+        need_httptools()
+        super().init_socket()
+        if self.socket is not None and self.socket.family in (_standard.AF_INET, _standard.AF_INET6):
+            # Connections take it over from their listener.
+            with contextlib.suppress(OSError):
+                self.socket.setsockopt(_standard.IPPROTO_TCP, _standard.TCP_NODELAY, 1)
+        self.update_environ()
+
+    def wrap_socket_and_handle(self, client_socket: socket, address: Any) -> None:
+        """Make the TLS connection of an accepted socket, have it handled, and end it. Switches."""
+        if self.proxy_protocol is not None and self.proxy_protocol.has_peer(address):
+            try:
+                address = read_client(client_socket, address, self.handshake_timeout)
+            except (NotSpoken, OSError):
+                return
+        super().wrap_socket_and_handle(client_socket, address)
+
+    def handle(self, sock: socket, address: Any) -> None:
+        """Serve one connection. Switches."""
+        if self.ssl_context is None and self.proxy_protocol is not None and self.proxy_protocol.has_peer(address):
+            try:
+                address = read_client(sock, address, self.limits.header_timeout)
+            except (NotSpoken, OSError):
+                return
+        handler = self.handler_class(sock, address, self)
+        self._connections.add(handler)
+        try:
+            handler.handle()
+        finally:
+            self._connections.discard(handler)
+
+    def close_idle(self) -> None:
+        """Close the connections that wait for a request. Does not switch."""
+        for handler in list(self._connections):
+            if handler.idle and not handler.stream.has_more():
+                handler.socket.close()
+
+    def set_max_accept(self) -> None:
+        """Accept one client at a time where other processes accept from the same listener."""
+        if self.environ.get("wsgi.multiprocess"):
+            self.max_accept = 1
+
+    # --- what is told ---
+
+    def write_access(self, handler: WSGIHandler) -> None:
+        """Write a request to the access log."""
+        if self.log is not None:
+            line = handler.format_request() if self._format is None else self._format(handler)
+            if line is not None:
+                with contextlib.suppress(OSError):
+                    self.log.write(f"{line}\n")
+
+    def write_error(self, text: str) -> None:
+        """Write to the error log."""
+        if self.error_log is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self.error_log.write(text)
+                self.error_log.flush()
+
+
+def _as_log(log, level):
+    if isinstance(log, str) and log == "default":
+        return sys.stderr
+    # Whoever has a Logger has imported its module.
+    logging = sys.modules.get("logging")
+    if logging is not None and isinstance(log, logging.Logger):
+        return LoggingLogAdapter(log, level)
+    return log

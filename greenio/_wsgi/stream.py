@@ -1,0 +1,145 @@
+"""Stream: a connection's bytes. What has come and is not used yet, and how long may be waited for more.
+
+Rules
+    1. A time limit of None means for ever. It is set on the socket's endpoint, which keeps its timers from one wait to
+       the next: that costs no work on the loop.
+    2. A limit on writing counts from the last progress, not from the beginning of an answer.
+    3. No more is received before what has come is used, so what is held is bounded by one receive.
+
+What does not belong here: what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import socket as _standard
+import time
+
+from greenio._wsgi.limits import LINGER, LINGER_PAUSE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from greenio.socket import socket
+
+__all__ = ["Stream"]
+
+#: How much is given to the socket at a time: what may take one `write_timeout` where it is encrypted.
+_BLOCK = 65536
+#: From here on, two parts of an answer are written one after the other instead of being copied together.
+_LARGE = 131072
+_MORE = _standard.MSG_MORE
+
+
+class Stream:
+    """The bytes of one connection."""
+
+    __slots__ = ("data", "endpoint", "is_tls", "position", "recv", "send", "size", "sock", "write_timeout")
+
+    def __init__(self, sock: socket, write_timeout: float | None, size: int) -> None:
+        self.sock = sock
+        self.endpoint: Any = sock._endpoint
+        self.recv, self.send = sock.recv, sock.send
+        self.is_tls = hasattr(sock, "do_handshake")
+        self.write_timeout = write_timeout
+        self.size = size
+        self.data = b""  # what was received last
+        self.position = 0  # up to where that was used
+
+    # --- receiving ---
+
+    def receive(self, timeout: float | None) -> bytes:
+        """Receive more; b"" at the end. What was received before must have been used. Switches.
+
+        Raises TimeoutError after so many seconds, or another OSError.
+        """
+        self.endpoint.timeout = timeout
+        data = self.data = self.recv(self.size)
+        self.position = 0
+        return data
+
+    def rest(self) -> int:
+        """How many bytes have come and are not used."""
+        return len(self.data) - self.position
+
+    def take(self, most: int) -> bytes:
+        """Use up to so many bytes of what has come; return them."""
+        data, position = self.data, self.position
+        if not position and len(data) <= most:
+            self.data = b""
+            return data
+        data = data[position : position + most]
+        self.position = position + len(data)
+        return data
+
+    # --- sending ---
+
+    def write(self, data: bytes) -> None:
+        """Send all of it. Switches while the peer does not take it. Raises OSError, also TimeoutError."""
+        self.endpoint.timeout = self.write_timeout
+        if len(data) <= _BLOCK:
+            sent = self.send(data)
+            if sent == len(data):
+                return
+        else:
+            sent = 0
+        view = memoryview(data)
+        while sent < len(data):
+            sent += self.send(view[sent : sent + (_BLOCK if self.is_tls else len(data))])
+
+    def write_parts(self, head: bytes, data: bytes, tail: bytes = b"") -> None:
+        """Send three things in a row, at once if that can be. Switches."""
+        if len(data) < _LARGE:
+            self.write(b"%b%b%b" % (head, data, tail) if tail else head + data)
+            return
+        if head:
+            self.write_more(head)
+        self.write(data)
+        if tail:
+            self.write(tail)
+
+    def write_more(self, data: bytes) -> None:
+        """Send something to which more is to be added at once: the system may wait for that. Switches."""
+        self.endpoint.timeout = self.write_timeout
+        sent = 0
+        if not self.is_tls:
+            sent = self.send(data, _MORE)
+        if sent < len(data):
+            self.write(data[sent:])
+
+    def write_file(self, file: Any, offset: int, count: int) -> int:
+        """Send a part of a file; return how many bytes that were: fewer, if the file is shorter. Switches."""
+        done = 0
+        while done < count:
+            self.endpoint.timeout = self.write_timeout
+            most = min(count - done, 1 << 20)
+            sent = self.sock.sendfile(file, offset + done, most)
+            done += sent
+            if sent < most:
+                break
+        return done
+
+    # --- the end ---
+
+    def has_more(self) -> bool:
+        """Whether something has come that nobody has used, which a close() would answer with a reset."""
+        if self.rest():
+            return True
+        try:
+            return bool(_standard.socket.recv(self.sock, 1, _standard.MSG_PEEK | _standard.MSG_DONTWAIT))
+        except (OSError, ValueError):
+            return False
+
+    def linger(self) -> None:
+        """Say that nothing more will be sent, and take what still comes, for a while (RFC 9112, 9.6). Switches."""
+        try:
+            self.sock.shutdown(_standard.SHUT_WR)
+            end = time.monotonic() + LINGER
+            while (left := end - time.monotonic()) > 0:
+                if not self.receive(min(left, LINGER_PAUSE)):
+                    return
+        except OSError:
+            return  # whatever it was, the connection is closed next
+        finally:
+            self.data = b""
+            self.position = 0

@@ -1,0 +1,25 @@
+"""gevent's name for greenio.wsgi: programs that are written for gevent.pywsgi import their names from here."""
+
+from __future__ import annotations
+
+from greenio.wsgi import (
+    Environ,
+    Input,
+    LoggingLogAdapter,
+    SecureEnviron,
+    WSGIHandler,
+    WSGISecureEnviron,
+    WSGIServer,
+    format_date_time,
+)
+
+__all__ = [
+    "Environ",
+    "Input",
+    "LoggingLogAdapter",
+    "SecureEnviron",
+    "WSGIHandler",
+    "WSGISecureEnviron",
+    "WSGIServer",
+    "format_date_time",
+]

@@ -1,0 +1,267 @@
+"""python -m greenio.wsgi: finding an application, serving it, ending by signals, errors in one line."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+
+import pytest
+from places import CERTIFICATE, KEY
+
+APPLICATION = """
+import os, time
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        print("begun", flush=True)
+        time.sleep(0.3)
+    if environ["PATH_INFO"] == "/crash":
+        raise LookupError("secret")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [(%r + environ["SCRIPT_NAME"]).encode()]
+def make():
+    return application
+number = 5
+def failing():
+    raise LookupError("told")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "web.py").write_text(APPLICATION % "hello")
+    (tmp_path / "broken.py").write_text("import web\n1 / 0\n")
+    (tmp_path / "wrong.py").write_text("def (\n")
+    return tmp_path
+
+
+def command(*arguments):
+    return [sys.executable, "-X", "faulthandler", "-m", "greenio.wsgi", *map(str, arguments)]
+
+
+def run(folder, *arguments):
+    return subprocess.run(
+        command(*arguments),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+class Running:
+    def __init__(self, process):
+        self.process = process
+        self.lines = []
+        self.url = self.until(r"listening on (\S+) \(process \d+\)")[1]
+
+    def until(self, pattern):
+        """Read what it tells on standard error up to a line."""
+        while True:
+            line = self.process.stderr.readline()
+            assert line, f"it ended: {self.lines}"
+            self.lines.append(line)
+            if found := re.search(pattern, line):
+                return found
+
+    def connect(self):
+        if self.url.startswith("unix:"):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(30)
+            sock.connect(self.url[5:])
+            return sock
+        return socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=30)
+
+    def get(self, path="/"):
+        with self.connect() as sock:
+            sock.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            return b"".join(iter(lambda: sock.recv(65536), b""))
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        out, told = self.process.communicate(timeout=60)
+        return out, "".join(self.lines) + told
+
+
+@contextlib.contextmanager
+def serving(folder, *arguments, application="web:application", bind="127.0.0.1:0"):
+    process = subprocess.Popen(
+        command(application, "-b", bind, *arguments),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Running(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_and_ends_without_a_traceback(folder, number):
+    with serving(folder) as server:
+        assert server.get().endswith(b"\r\n\r\nhello")
+        out, told = server.end(number)
+    assert (
+        server.process.returncode == 0
+        and out == ""
+        and told.endswith("greenio.wsgi: ending\n")
+        and told.count("\n") == 2
+    )
+
+
+@pytest.mark.parametrize("application", ["web:application", "web:make()", "web"])
+def test_ways_to_name_an_application(folder, application):
+    result = run(folder, application, "--check")
+    assert (result.returncode, result.stderr) == (0, f"greenio.wsgi: {application} can be served\n")
+
+
+@pytest.mark.parametrize(
+    ("application", "text"),
+    [
+        ("nothing:app", "there is no module 'nothing'"),
+        ("web:nothing", "the module 'web' has no 'nothing'"),
+        ("broken:app", "'broken' cannot be imported: ZeroDivisionError: division by zero"),
+        ("wrong:app", "'wrong' cannot be imported: SyntaxError: "),
+        ("web:number", "'number' of 'web' is no application: it cannot be called"),
+        ("web:failing()", "failing() of 'web' has failed: LookupError: told"),
+        ("a/b.py", "'a/b.py' is not of the form module:application"),
+    ],
+)
+def test_a_bad_application_is_one_line(folder, application, text):
+    result = run(folder, application)
+    assert result.returncode == 1 and result.stdout == ""
+    assert result.stderr.startswith(f"greenio.wsgi: {text}") and result.stderr.count("\n") == 1
+
+
+def test_a_port_in_use_is_one_line(folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run(folder, "web", "-b", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert result.returncode == 1 and result.stderr.count("\n") == 1
+    assert result.stderr.startswith("greenio.wsgi: cannot listen: Address already in use: ('127.0.0.1', ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-b", "nonsense"], ["--certfile", "/nothing"], ["--keyfile", "/nothing"], ["--forwarded-from", "x"],
+        ["--access-log-format", "%(x)s"], ["--script-name", "x"], ["--access-log", "/nothing/x"], ["--max-body", "-1"],
+    ],
+)  # fmt: skip
+def test_bad_arguments_are_one_line(folder, arguments):
+    result = run(folder, "web", *arguments)
+    assert result.returncode == 1 and result.stderr.count("\n") == 1 and result.stderr.startswith("greenio.wsgi: ")
+
+
+def test_without_httptools_it_says_what_to_install(folder):
+    (folder / "httptools.py").write_text("raise ImportError('hidden')\n")
+    result = run(folder, "web", "-b", "127.0.0.1:0")
+    assert result.returncode == 1
+    assert result.stderr == "greenio.wsgi: greenio.wsgi needs httptools to serve: pip install 'greenio[wsgi]'\n"
+    code = (
+        "import greenio.wsgi\n"
+        "try: greenio.wsgi.WSGIServer(('127.0.0.1', 0), print).start()\n"
+        "except ImportError as error: print(error)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert result.stdout == "greenio.wsgi needs httptools to serve: pip install 'greenio[wsgi]'\n"
+
+
+def test_requests_under_way_are_answered_at_the_end(folder):
+    with serving(folder, "--patch") as server, server.connect() as sock:
+        sock.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert server.process.stdout.readline() == "begun\n"
+        server.process.send_signal(signal.SIGTERM)
+        answer = b"".join(iter(lambda: sock.recv(65536), b""))
+        assert b"Connection: close" in answer and answer.endswith(b"hello")
+        assert server.process.wait(60) == 0
+
+
+def test_a_second_signal_ends_it_at_once(folder):
+    (folder / "web.py").write_text(APPLICATION.replace("0.3", "1000") % "hello")
+    with serving(folder, "--patch") as server, server.connect() as sock:
+        sock.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert server.process.stdout.readline() == "begun\n"
+        server.process.send_signal(signal.SIGTERM)
+        server.until("ending")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(60) == 0
+
+
+def test_it_goes_on_accepting_while_balancers_forget_it(folder):
+    with serving(folder, "--pre-drain", "1000") as server:
+        server.process.send_signal(signal.SIGTERM)
+        server.until("ending")
+        assert server.get().endswith(b"hello")
+        _, told = server.end()
+        assert server.process.returncode == 0 and "Traceback" not in told
+
+
+def test_a_crash_shows_the_client_nothing(folder):
+    with serving(folder) as server:
+        assert b"secret" not in server.get("/crash")
+        _, told = server.end()
+    assert told.count("Traceback") == 1
+    with serving(folder, "--debug") as server:
+        assert b"LookupError: secret" in server.get("/crash")
+
+
+def test_options_reach_the_server(folder):
+    with serving(folder, "--access-log", "-", "--script-name", "/app", "--max-request-line", "100") as server:
+        assert server.get("/app").endswith(b"hello/app")
+        assert b" 414 " in server.get("/" + "a" * 100)
+        out, _ = server.end()
+    assert '"GET /app HTTP/1.0" 200 9 "-" "-"' in out
+
+
+def test_a_unix_socket_listens(folder):
+    with serving(folder, bind=f"unix:{folder}/socket") as server:
+        assert server.get().endswith(b"hello")
+        server.end()
+    assert not (folder / "socket").exists()
+
+
+def test_https_with_certificates_that_are_read_again(folder):
+    certificate = folder / "cert.pem"
+    certificate.write_bytes(CERTIFICATE.read_bytes())
+    context = ssl.create_default_context(cafile=CERTIFICATE)
+    with serving(folder, "--certfile", certificate, "--keyfile", KEY) as server:
+        assert server.url.startswith("https://")
+        for word in ("loaded again", "the old one stays"):
+            with server.connect() as plain, context.wrap_socket(plain, server_hostname="localhost") as sock:
+                sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                assert b"".join(iter(lambda: sock.recv(65536), b"")).endswith(b"hello")
+            server.process.send_signal(signal.SIGHUP)
+            server.until(word)
+            certificate.write_text("nonsense")
+        server.end()
+    assert server.process.returncode == 0
+
+
+def test_changed_sources_are_loaded_anew(folder):
+    with serving(folder, "--reload") as server:
+        assert server.get().endswith(b"hello")
+        rewrite(folder / "web.py", "def (\n")
+        server.until("has changed")
+        server.until("cannot be imported")
+        rewrite(folder / "web.py", APPLICATION % "goodbye")
+        server.url = server.until(r"listening on (\S+)")[1]
+        assert server.get().endswith(b"goodbye")
+        server.end()
+    assert server.process.returncode == 0
+
+
+def rewrite(path, text):
+    path.write_text(text)
+    later = time.time() + 10
+    os.utime(path, (later, later))

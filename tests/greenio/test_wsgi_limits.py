@@ -1,0 +1,259 @@
+"""greenio.wsgi: limits. How much a client may send, how long it may take, and what is held for it meanwhile."""
+
+from contextlib import ExitStack
+
+import pytest
+from raw_http import GET, LAST, answers_in, ask, ask_one, connect, post, receive_all, receive_until, serving
+from waiting import until
+
+from greenio import joinall, sleep, spawn
+from greenio._wsgi.stream import Stream
+from greenio.socket import socketpair
+from greenio.wsgi import BodyError, Limits, WSGIHandler, WSGIServer
+
+
+def hello(environ, start_response):
+    start_response("200 OK", [])
+    return [b"hello"]
+
+
+def reading(environ, start_response):
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [])
+    return [b"%d" % len(body)]
+
+
+def with_line(line):
+    return b"GET / HTTP/1.1\r\nHost: a\r\n" + line + b"\r\n\r\n"
+
+
+class TestSizes:
+    def test_lines_of_requests(self):
+        with serving(hello) as server:
+            longest = b"/" + b"a" * (8192 - len(b"GET / HTTP/1.1"))
+            assert ask_one(server, GET.replace(b"/ ", longest + b" ", 1)).code == 200
+            assert ask_one(server, GET.replace(b"/ ", longest + b"a ", 1)).code == 414
+            # Also where it never ends.
+            assert ask_one(server, b"GET /" + b"a" * 100_000).code == 414
+
+    def test_all_fields_together(self):
+        with serving(hello) as server:
+            assert ask_one(server, with_line(b"A: " + b"b" * 65_000)).code == 200
+            assert ask_one(server, with_line(b"A: " + b"b" * 66_000)).code == 431
+            assert ask_one(server, GET[:-2] + b"A: " + b"b" * 1_000_000).code == 431
+
+    def test_the_number_of_fields(self):
+        with serving(hello) as server:
+            assert ask_one(server, with_line(b"\r\n".join([b"a:b"] * 99))).code == 200
+            assert ask_one(server, with_line(b"\r\n".join([b"a:b"] * 100))).code == 431
+
+    def test_the_size_of_bodies(self):
+        with serving(reading, max_body=1000) as server:
+            assert ask_one(server, post(b"x" * 1000)).body == b"1000"
+            assert ask_one(server, post(b"x" * 1001)).code == 413
+            chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            assert ask_one(server, chunked + (b"64\r\n" + b"x" * 100 + b"\r\n") * 20 + b"0\r\n\r\n").code == 413
+
+    def test_a_body_that_is_too_large_is_refused_before_the_application(self):
+        called = []
+        with serving(lambda *args: called.append(1), max_body=10) as server:
+            assert ask_one(server, post(b"x" * 11)).code == 413
+        assert not called
+
+    @pytest.mark.parametrize(
+        "what", [b"0" * 5000 + b"3\r\nabc\r\n0\r\n\r\n", b"3\r\nabc\r\n0\r\nA: " + b"b" * 5000 + b"\r\n\r\n"]
+    )
+    def test_what_chunks_carry_beside_data(self, what):
+        with serving(reading) as server:
+            assert (
+                ask_one(server, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + what).code == 400
+            )
+
+    def test_small_chunks_are_no_extensions(self):
+        chunks = b"1\r\na\r\n" * 20_000 + b"0\r\n\r\n"
+        with serving(reading) as server:
+            answer = ask_one(server, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+        assert answer.body == b"20000"
+
+    def test_limits_may_be_off(self):
+        everything = dict.fromkeys(Limits.names)
+        with serving(reading, **everything) as server:
+            assert ask_one(server, with_line(b"A: " + b"b" * 200_000)).code == 200
+            assert ask_one(server, GET.replace(b"/ ", b"/" + b"a" * 50_000 + b" ", 1)).code == 200
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"max_body": "1"}, {"max_body": -1}, {"max_headers": 1.5}, {"idle_timeout": -1}, {"idle_timeout": "a"}],
+    )
+    def test_wrong_ones_are_refused_at_once(self, wrong):
+        with pytest.raises((TypeError, ValueError)):
+            WSGIServer(("127.0.0.1", 0), hello, **wrong)
+
+    def test_one_that_does_not_exist(self):
+        with pytest.raises(TypeError, match="max_bodies"):
+            WSGIServer(("127.0.0.1", 0), hello, max_bodies=1)
+        with pytest.raises(TypeError, match="max_bodies"):
+            Limits(max_bodies=1)
+
+    def test_they_can_be_read(self):
+        limits = WSGIServer(("127.0.0.1", 0), hello, max_body=5).limits
+        assert (limits.max_body, limits.header_timeout, limits.idle_timeout, limits.request_timeout) == (
+            5,
+            10,
+            75,
+            None,
+        )
+
+
+class TestTimes:
+    def test_a_head_that_does_not_come(self):
+        with serving(hello, header_timeout=0.05) as server, connect(server) as sock:
+            assert receive_all(sock) == b""
+
+    def test_a_head_that_comes_in_drops(self):
+        with serving(hello, header_timeout=0.1) as server, connect(server) as sock:
+            dribbling = spawn(dribble, sock, b"GET / HTTP/1.1\r\nX: " + b"a" * 10_000)
+            (answer,) = answers_in(receive_all(sock))
+            dribbling.kill()
+        assert answer.code == 408
+
+    def test_a_second_head_that_comes_in_drops(self):
+        with serving(hello, header_timeout=0.1) as server, connect(server) as sock:
+            sock.sendall(GET)
+            receive_until(sock, b"hello")
+            dribbling = spawn(dribble, sock, b"GET / HTTP/1.1\r\nX: " + b"a" * 10_000)
+            assert answers_in(receive_all(sock))[0].code == 408
+            dribbling.kill()
+
+    def test_connections_that_wait_for_a_request(self):
+        with serving(hello, idle_timeout=0.05, header_timeout=30) as server, connect(server) as sock:
+            sock.sendall(GET)
+            receive_until(sock, b"hello")
+            assert receive_all(sock) == b""
+
+    def test_a_body_that_does_not_come(self):
+        caught = []
+
+        def application(environ, start_response):
+            try:
+                environ["wsgi.input"].read()
+            except BodyError as error:
+                caught.append(error.status)
+                raise
+
+        with serving(application, body_timeout=0.05) as server, connect(server) as sock:
+            sock.sendall(post(b"abc")[:-1])
+            assert answers_in(receive_all(sock))[0].code == 408
+        assert caught == ["408 Request Timeout"]
+
+    def test_a_body_that_comes_in_drops(self):
+        with serving(reading, body_timeout=0.1) as server, connect(server) as sock:
+            sock.sendall(post(b"")[:-4].replace(b"Length: 0", b"Length: 100000") + b"\r\n\r\n")
+            dribbling = spawn(dribble, sock, b"a" * 10_000)
+            assert answers_in(receive_all(sock))[0].code == 408
+            dribbling.kill()
+
+    def test_a_reader_that_stops(self):
+        ended = []
+
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            try:
+                while True:
+                    yield b"x" * 100_000
+            finally:
+                ended.append(1)
+
+        with serving(application, write_timeout=0.1) as server, connect(server) as sock:
+            sock.sendall(GET)
+            until(lambda: ended)
+
+    def test_the_time_of_a_write_begins_anew_with_each_progress(self):
+        first, second = socketpair()
+        with first, second:
+            stream = Stream(first, 30, 65536)
+            given, timeouts = [], []
+
+            def send_some(data):
+                timeouts.append(stream.endpoint.timeout)
+                given.append(bytes(data[:100_000]))
+                return len(given[-1])
+
+            stream.send = send_some
+            stream.write(b"x" * 950_000)
+        assert len(given) == 10 and b"".join(given) == b"x" * 950_000 and set(timeouts) == {30}
+
+
+def dribble(sock, data):
+    try:
+        for at in range(len(data)):
+            sock.sendall(data[at : at + 1])
+            sleep(0.002)
+    except OSError:
+        pass
+
+
+class TestWhatIsBounded:
+    """Numbers 109 to 111 of the corpus."""
+
+    def test_a_thousand_that_dribble_do_not_keep_others_out(self):
+        class Counted(WSGIHandler):
+            def handle(self):
+                begun.append(1)
+                super().handle()
+
+        begun = []
+        with serving(hello, header_timeout=1.5, handler_class=Counted) as server, ExitStack() as socks:
+            ends = []
+            for _ in range(1000):
+                sock = socks.enter_context(connect(server))
+                sock.sendall(b"GET / HTTP/1.1\r\nX: ")
+                ends.append(spawn(receive_all, sock))
+            until(lambda: len(begun) == 1000)
+            assert ask_one(server, LAST).body == b"hello"
+            joinall(ends)
+            assert all(answers_in(each.value)[0].code == 408 for each in ends)
+
+    def test_an_application_is_not_far_ahead_of_a_reader_that_has_stopped(self):
+        given = []
+
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            while len(given) < 4800:
+                given.append(1)
+                yield b"x" * 65_536
+
+        with serving(application, write_timeout=0.3) as server, connect(server) as sock:
+            sock.setsockopt(1, 8, 65_536)
+            sock.sendall(GET)
+            until(lambda: not server._connections)
+        # What the system takes for its buffers is all.
+        assert len(given) * 65_536 < 12 << 20
+
+    def test_requests_that_come_together_are_held_as_far_as_they_fit(self):
+        served = []
+
+        def application(environ, start_response):
+            served.append(1)
+            start_response("200 OK", [])
+            return [b"x" * 10_000]
+
+        with serving(application, write_timeout=0.3) as server, connect(server) as sock:
+            sending = spawn(sock.sendall, GET * 10_000)
+            sending.reports_errors = False
+            until(lambda: served)
+            until(lambda: not server._connections)
+            sending.kill()
+        assert len(served) < 2000
+
+    def test_ten_thousand_that_come_together_are_answered(self):
+        with serving(hello) as server, connect(server) as sock:
+            sending = spawn(sock.sendall, GET * 2000 + LAST)
+            assert receive_all(sock).count(b"hello") == 2001
+            sending.get()
+
+
+def test_draining_is_bounded():
+    with serving(hello, drain_body=100) as server:
+        assert len(ask(server, post(b"x" * 100) + LAST)) == 2
+        assert len(ask(server, post(b"x" * 101) + LAST)) == 1
