@@ -268,6 +268,8 @@ def _say(text):
 def _load_when_it_can_be(command):
     """The application; with --reload, after its sources were mended."""
     while True:
+        # Looked at before it is read: a change while it is read is seen.
+        own = _file_of(command.options.application, command.options.chdir or "")
         try:
             return command.load()
         except CannotLoad as problem:
@@ -275,15 +277,15 @@ def _load_when_it_can_be(command):
                 raise
             _say(str(problem))
             sys.stderr.write(problem.details)
-            before = {**sources(), **_files_in(problem.__cause__), **_file_of(command.options.application)}
+            before = {**sources(), **_files_in(problem.__cause__), **own}
         while changed_source(before) is None:
             time.sleep(_LOOK_EVERY)
         command.start_anew()
 
 
-def _file_of(application):
+def _file_of(application, folder):
     """The file of a module that could not be imported, so that a change of it is seen."""
-    path = os.path.join(os.getcwd(), *application.partition(":")[0].split(".")) + ".py"
+    path = os.path.join(os.getcwd(), folder, *application.partition(":")[0].split(".")) + ".py"
     try:
         return {path: os.stat(path).st_mtime_ns}
     except OSError:

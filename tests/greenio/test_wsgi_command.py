@@ -262,6 +262,9 @@ def test_changed_sources_are_loaded_anew(folder):
 
 
 def rewrite(path, text):
-    path.write_text(text)
+    """Exchange a file at one stroke: a reader finds the old or the new one, whose time of change is another."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
     later = time.time() + 10
-    os.utime(path, (later, later))
+    os.utime(new, (later, later))
+    new.replace(path)
