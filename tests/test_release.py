@@ -36,6 +36,17 @@ def test_documents_and_errors_name_extras_that_exist():
     assert {path: names - extras() for path, names in found.items() if names - extras()} == {}
 
 
+def test_every_folder_with_modules_is_published():
+    section = PROJECT.partition("\npackages = [\n")[2].partition("\n]")[0]
+    folders = {
+        path.parent
+        for top in ("greenio", "hub")
+        for path in (CHECKOUT / top).rglob("*.py*")
+        if "__pycache__" not in path.parts
+    }
+    assert set(re.findall(r'"([^"]+)"', section)) == {".".join(each.relative_to(CHECKOUT).parts) for each in folders}
+
+
 def test_the_readme_and_the_documentation_name_the_same_resolvers():
     readme, documentation = (
         set(re.findall(r"'greenio\[([\w-]+)\]'", (CHECKOUT / name).read_text())) for name in ("README.md", "docs/io.md")
