@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import socket as _standard
 import time
+from _socket import socket as _basic
 
 from greenio._wsgi.limits import LINGER, LINGER_PAUSE
 
@@ -126,7 +127,8 @@ class Stream:
         if self.rest():
             return True
         try:
-            return bool(_standard.socket.recv(self.sock, 1, _standard.MSG_PEEK | _standard.MSG_DONTWAIT))
+            # Not the socket's own recv(), which waits.
+            return bool(_basic.recv(self.sock, 1, _standard.MSG_PEEK | _standard.MSG_DONTWAIT))
         except (OSError, ValueError):
             return False
 

@@ -10,7 +10,7 @@ from waiting import some_turns, until
 
 from greenio import GreenletExit, Timeout, sleep, spawn
 from greenio.event import Event
-from greenio.wsgi import BodyError, ClientGone, RequestTimeout
+from greenio.wsgi import BodyError, ClientGone, RequestTimeout, WSGIServer
 
 EVIL = "a\r\nSet-Cookie: b"
 
@@ -159,11 +159,8 @@ class TestCrashes:
             assert b"500" not in receive_all(sock)
         assert "LookupError: told" in log.getvalue()
 
-    @pytest.mark.parametrize("error", [Timeout, GreenletExit, SystemExit, KeyboardInterrupt])
+    @pytest.mark.parametrize("error", [Timeout, GreenletExit])
     def test_what_is_no_ordinary_error(self, error, errors):
-        def application(environ, start_response):
-            raise error
-
         def once(environ, start_response):
             served.append(1)
             if len(served) > 1:
@@ -173,13 +170,21 @@ class TestCrashes:
 
         served = []
         with serving(once) as server, connect(server) as sock:
-            if error in (SystemExit, KeyboardInterrupt):
-                # These end the program, as from any greenlet.
-                return
             sock.sendall(GET)
             data = receive_all(sock)
             assert not data if error is GreenletExit else b"500" in data
             assert ask_one(server, GET).body == b"a"
+
+    @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+    def test_what_ends_the_program(self, error):
+        # As from any greenlet: it is raised where the main greenlet waits, here in serve_forever().
+        def application(environ, start_response):
+            raise error(3)
+
+        with pytest.raises(error), WSGIServer(("127.0.0.1", 0), application, log=None, error_log=None) as server:
+            with connect(server) as sock:
+                sock.sendall(GET)
+                server.serve_forever()
 
     @pytest.mark.parametrize("where", ["call", "first block", "second block", "nowhere", "close"])
     def test_the_iterable_is_closed_once(self, where):

@@ -177,6 +177,12 @@ def test_without_httptools_it_says_what_to_install(folder):
     assert result.stdout == "greenio.wsgi needs httptools to serve: pip install 'greenio[wsgi]'\n"
 
 
+def test_a_patched_server_closes_at_the_end_of_an_answer_as_well(folder):
+    with serving(folder, "--patch") as server:
+        assert server.get().endswith(b"hello")
+        server.end()
+
+
 def test_requests_under_way_are_answered_at_the_end(folder):
     with serving(folder, "--patch") as server, server.connect() as sock:
         sock.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
