@@ -10,8 +10,13 @@ if TYPE_CHECKING:
 
 __all__ = ["tell_unraisable"]
 
-# The type is nowhere by name, and Python's own hook takes nothing else.
-_Arguments: Any = next(kind for kind in tuple.__subclasses__() if kind.__name__ == "UnraisableHookArgs")
+
+def _arguments(error: BaseException, message: str | None, source: object) -> Any:
+    """What a hook takes."""
+    # The type is nowhere by name, and Python's own hook takes nothing else. This module lives as long as the process,
+    # and debug builds of CPython end with an abort if the type is still referred to: it is looked up each time.
+    [kind, *_] = (kind for kind in tuple.__subclasses__() if kind.__name__ == "UnraisableHookArgs")
+    return kind((type(error), error, error.__traceback__, message, source))
 
 
 def tell_unraisable(error: BaseException, message: str | None, source: object = None) -> None:
@@ -19,11 +24,7 @@ def tell_unraisable(error: BaseException, message: str | None, source: object = 
 
     What the program's own hook raises goes to Python's own. Does not switch of itself.
     """
-    arguments = _Arguments((type(error), error, error.__traceback__, message, source))
     try:
-        sys.unraisablehook(arguments)
+        sys.unraisablehook(_arguments(error, message, source))
     except Exception as failure:
-        hook = sys.unraisablehook
-        sys.__unraisablehook__(
-            _Arguments((type(failure), failure, failure.__traceback__, "Exception ignored in sys.unraisablehook", hook))
-        )
+        sys.__unraisablehook__(_arguments(failure, "Exception ignored in sys.unraisablehook", sys.unraisablehook))

@@ -251,6 +251,7 @@ def main():
     faulthandler.dump_traceback_later(options.seconds + 3 * world.LIMIT, exit=True)
     # Forks with threads are what is tried here.
     warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
+    warnings.simplefilter("ignore", ResourceWarning)  # sockets are left to the collector; debug builds would tell
     import_all()
     Program(plan, options.seconds).run()
     faulthandler.cancel_dump_traceback_later()

@@ -1,7 +1,11 @@
 """The interpreter ends without noise, whatever is still alive."""
 
+import gc
+import importlib
+import pkgutil
 import sys
 
+import greenio
 import pytest
 
 WAYS = [
@@ -54,3 +58,17 @@ def test_finalizers_of_a_patched_program_wait_as_they_do_natively(run_script, hu
     assert said == run_script("waits_of_finalizers.py", hub, "natively")
     assert said.splitlines()[:3] == ["True", "[b'x', 'no more']", "b'x'"] and said.endswith("\n([], [], [])\n")
     assert ("PythonFinalizationError" in said) == (sys.version_info >= (3, 15))
+
+
+def test_no_module_keeps_a_type_that_cpython_counts_at_its_end():
+    """Debug builds abort when a static type of struct sequences is still referred to; modules live to the end."""
+    for each in pkgutil.iter_modules(greenio.__path__, "greenio."):
+        importlib.import_module(each.name)
+    ours = {id(vars(module)): name for name, module in sys.modules.items() if name.startswith(("hub", "greenio"))}
+    static = [kind for kind in tuple.__subclasses__() if hasattr(kind, "n_fields") and not kind.__flags__ & HEAP_TYPE]
+    assert static
+    for kind in static:
+        assert [ours[id(each)] for each in gc.get_referrers(kind) if id(each) in ours] == []
+
+
+HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
