@@ -53,9 +53,6 @@ cdef extern from "exact_sleep.h" nogil:
     int hub_milliseconds(uint64_t nanoseconds)
     int hub_run(uv_loop_t *, const hub_heap *, uv_run_mode)
 
-cdef extern from "Python.h":
-    void PyObject_GC_UnTrack(PyObject *object)
-
 cdef extern from "worker_threads.h":
     pass  # libuv calls it
 
@@ -397,8 +394,6 @@ cdef class Loop:
         cdef int error
         low_descriptors.ensure(DESCRIPTORS + 2 * self.default)
         loop = cpyuv.Loop()
-        # pyuv frees it with the collector still knowing of it, which then finds freed memory. close() leaves no cycle.
-        PyObject_GC_UnTrack(<PyObject *> loop)
         core.signal_read = core.signal_write = -1
         core.probe = eventfd(0, EFD_CLOEXEC)
         if core.probe < 0:

@@ -36,4 +36,20 @@
 #define PyMem_Realloc PyMem_RawRealloc
 #define PyMem_Free PyMem_RawFree
 
+/* pyuv takes objects apart while the garbage collector still tracks them. A collection in that moment finds an object
+ * without references, and may free it a second time. The name of a deallocator is followed by "(" only in its
+ * definition, which becomes two functions: one that is called, and pyuv's own, which it calls. */
+#define HUB_UNTRACKED(deallocator, argument)         \
+    deallocator##_of_pyuv(argument);                 \
+    static void(deallocator)(argument)               \
+    {                                                \
+        PyObject_GC_UnTrack(self);                   \
+        deallocator##_of_pyuv(self);                 \
+    }                                                \
+    static void deallocator##_of_pyuv(argument)
+#define Handle_tp_dealloc(argument) HUB_UNTRACKED(Handle_tp_dealloc, argument)
+#define Loop_tp_dealloc(argument) HUB_UNTRACKED(Loop_tp_dealloc, argument)
+#define Request_tp_dealloc(argument) HUB_UNTRACKED(Request_tp_dealloc, argument)
+#define StdIO_tp_dealloc(argument) HUB_UNTRACKED(StdIO_tp_dealloc, argument)
+
 #endif

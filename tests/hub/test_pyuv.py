@@ -136,3 +136,7 @@ def test_an_active_handle_keeps_the_loop_alive(uv):
     timer.ref = False
     assert get_hub().join(timeout=5) is True
     closed(timer)
+
+
+def test_the_collector_never_sees_a_handle_that_is_taken_apart(run_script):
+    assert run_script("collected_pyuv.py") == "collected\n"

@@ -5,8 +5,9 @@ import importlib
 import pkgutil
 import sys
 
-import greenio
 import pytest
+
+import greenio
 
 WAYS = [
     "end", "exit", "exit from greenlet", "daemon thread", "daemon threads and main", "thread", "destroyed", "unused",
