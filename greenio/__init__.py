@@ -33,7 +33,7 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             subprocess, os, signal
     servers
             _servers.addresses, _servers.listening, _servers.handlers, _servers.unix_paths, _servers.datagrams,
-            _servers.tls, baseserver, server
+            _servers.tls, _servers.streams, baseserver, server, backdoor
     the WSGI server
             _wsgi.errors, _wsgi.limits, _wsgi.parser, _wsgi.request, _wsgi.response, _wsgi.stream, _wsgi.body,
             _wsgi.networks, _wsgi.forwarded, _wsgi.proxy_protocol, _wsgi.files, _wsgi.client, _wsgi.environ,

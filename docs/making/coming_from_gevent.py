@@ -25,7 +25,6 @@ _MEMORY = "a greenlet that looks at `resource.getrusage()` now and then"
 #: What to use instead of a name of a module, or of a whole module.
 ELSEWHERE = {
     "gevent.ares": "`greenio.resolver.ares`; its channels are pycares' own",
-    "gevent.backdoor": "a `greenio.server.StreamServer` whose handler runs `code.interact()` on the connection",
     "gevent.contextvars": "`contextvars`: each greenlet has a context of its own",
     "gevent.core": "`hub.Hub.loop`, with the watchers of gevent's loop. There is one kind of loop, libuv's",
     "gevent.events.EventLoopBlocked": _WATCHED,

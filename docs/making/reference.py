@@ -26,6 +26,7 @@ MODULES = {
         "greenio.select": "as `select`",
         "greenio.selectors": "as `selectors`",
         "greenio.server": "`StreamServer`",
+        "greenio.backdoor": "prompts in the running program",
         "greenio.baseserver": "what servers have in common",
         "greenio.wsgi": "a WSGI server",
         "greenio.pywsgi": "the same under gevent's name",

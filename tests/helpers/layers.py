@@ -60,7 +60,7 @@ GREENIO = [
     ("processes and signals", ["subprocess", "os", "signal"]),
     ("servers", [
         "_servers.addresses", "_servers.listening", "_servers.handlers", "_servers.unix_paths", "_servers.datagrams",
-        "_servers.tls", "baseserver", "server",
+        "_servers.tls", "_servers.streams", "baseserver", "server", "backdoor",
     ]),
     ("the WSGI server", [
         "_wsgi.errors", "_wsgi.limits", "_wsgi.parser", "_wsgi.request", "_wsgi.response", "_wsgi.stream", "_wsgi.body",
