@@ -263,7 +263,7 @@ class Answers(Requests):
     def _answer_error(self, status, text):
         """Send a page of ours, and nothing after it: the connection closes."""
         self.close_connection = True
-        page = _ERROR_PAGE.format(status=status, text=_escape(text)).encode("latin-1", "replace")
+        page = _ERROR_PAGE.format(status=status, text=_escape(text)).encode("utf-8", "replace")
         self.status, self.code = status, int(status[:3])
         self.response_length = len(page)
         self.headers_sent = True

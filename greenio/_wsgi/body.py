@@ -97,23 +97,25 @@ class Input:
     def readline(self, size: int | None = -1) -> bytes:
         """Read a line with its end, or up to `size` bytes of it. b"" at the end."""
         limit = -1 if size is None or size < 0 else size
-        buffer, searched = self._buffer, 0
-        while True:
-            end = buffer.find(b"\n", searched) + 1
-            if end and (limit < 0 or end <= limit):
-                break
-            if 0 <= limit <= len(buffer):
-                end = limit
-                break
-            searched = len(buffer)
-            self._buffer = buffer
-            piece = self._next()
-            if not piece:
-                end = len(buffer)
-                break
-            buffer += piece
-        self._buffer = buffer[end:]
-        return buffer[:end]
+        pieces, length = [], 0  # a line may be long: its pieces are put together once
+        piece, self._buffer = self._buffer, b""
+        try:
+            while True:
+                end = piece.find(b"\n") + 1 or len(piece)
+                if limit >= 0:
+                    end = min(end, limit - length)
+                pieces.append(piece[:end])
+                length += end
+                if end < len(piece) or length == limit or piece.endswith(b"\n"):
+                    break
+                piece = self._next()
+                if not piece:
+                    break
+        except BaseException:
+            self._buffer = b"".join(pieces)
+            raise
+        self._buffer = piece[end:]
+        return b"".join(pieces)
 
     def readlines(self, hint: int | None = None) -> list[bytes]:
         """Read all lines, or as many as make up `hint` bytes."""
