@@ -155,7 +155,9 @@ class TestEnvironments:
     def test_the_body_is_read_as_a_file(self, seed):
         choose = random.Random(seed)
         pieces = [choose.choice([b"a", b"bc", b"\n", b"de\nf", b"\n\n", b"g" * 70_000]) for _ in range(40)]
-        calls = [(choose.choice(["read", "readline"]), choose.choice([0, 1, 2, 5, 70_001, -1, None])) for _ in range(30)]
+        calls = [
+            (choose.choice(["read", "readline"]), choose.choice([0, 1, 2, 5, 70_001, -1, None])) for _ in range(30)
+        ]
         expected = io.BytesIO(b"".join(pieces))
         differ = []
 
