@@ -8,7 +8,7 @@ Layers, from the bottom; each module knows only those named before it:
     timers; the ready queue, and the C half of a wait
             timers, ready
     the loop: descriptor watches, handles
-            core, watches, loop, pyuv
+            core, watches, handles, loop, pyuv
     exceptions thrown into greenlets; the timeouts of sockets
             thrown, deadlines
     memory for greenlets; the end of the interpreter; reports of errors

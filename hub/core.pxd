@@ -67,6 +67,8 @@ cdef struct handle_t:
     node_t *node          # its entry for the ready queue; NULL when it is gone
     bint started          # whether the Handle keeps itself alive: only then may the entry be queued
     core_t *core
+    int kind              # UV_TIMER, UV_ASYNC, ...
+    int signum            # the signal that is watched now, or 0
     uv_handle_t *uv       # memory of the size that the kind needs; NULL for a timer
     timer_t *timer        # only for a timer
     uint64_t due          # when it fires

@@ -67,14 +67,11 @@ cdef class Loop:
 cdef class Handle(Job):
     cdef Loop loop
     cdef handle_t *state         # NULL when closed
-    cdef int kind                # UV_TIMER, UV_ASYNC, ...
     cdef bint keeps_itself       # whether it has a reference to itself, which it has while it is started
-    cdef int signum              # the signal that is watched now, or 0
 
     cdef int open(self, Loop loop, int kind) except -1
     cdef int start_timer(self, double after, double repeat) except -1
     cdef int start_signal(self, int signum) except -1
-    cdef void stop_signal(self) noexcept
     cdef int start_stat(self, bytes path, double interval) except -1
     cdef int start_phase(self) except -1
     cdef int require(self) except -1

@@ -30,8 +30,11 @@ from libc.string cimport memset
 from posix.unistd cimport read, usleep, write
 
 from hub import low_descriptors
-from hub.core cimport core_of
 from hub.errors import HubDestroyed, InvalidThreadUseError
+from hub.handles cimport (
+    begin_phase, begin_signal, begin_stat, begin_timer, close_state, has_reference, is_active, new_state, set_reference,
+    stop_signal, stop_state, stop_timer, unlink_state,
+)
 from hub.libuv cimport *
 from hub.ready cimport (
     NODE_ALARM, NODE_JOB, NODE_WAIT, NODE_YIELD, OUTCOME_READY, alarm_t, fifo_wake_first, hub_check, ready_pop,
@@ -39,7 +42,7 @@ from hub.ready cimport (
 )
 from hub.timers cimport (
     HUB_NEVER, due_after, fire_timers, free_timers, hub_heap, hub_heap_due, leave_timers, nanoseconds_of, now_ns,
-    timer_runs, timer_start, timer_stop, timer_take, timer_to_pool,
+    timer_start, timer_take, timer_to_pool,
 )
 from hub.watches cimport (
     add_listener, close_watch, close_watch_elsewhere, end_generation, find_watch, get_watch, hub_poll_register,
@@ -91,55 +94,6 @@ cdef extern from *:
 cdef extern from "sys/eventfd.h" nogil:
     int eventfd(unsigned int, int)
     int EFD_CLOEXEC
-
-cdef extern from *:
-    """
-    #include <errno.h>
-    #include <signal.h>
-
-    /* How a signal was handled before the first of its watchers was started, in any thread, and how it is since.
-       libuv would leave the default action behind when the last one is stopped. */
-    static struct {
-        int watchers;
-        struct sigaction before;
-        struct sigaction watched;
-    } hub_signals[65];
-
-    static int hub_signal_start(uv_signal_t *handle, uv_signal_cb callback, int number)
-    {
-        struct sigaction now;
-        int error;
-        if (sigaction(number, NULL, &now))
-            return -errno;
-        error = uv_signal_start(handle, callback, number);
-        if (error)
-            return error;
-        if (hub_signals[number].watchers++ == 0) {
-            hub_signals[number].before = now;
-            sigaction(number, NULL, &hub_signals[number].watched);
-        } else if (now.sa_handler != hub_signals[number].watched.sa_handler) {
-            /* The program has set a handler meanwhile. libuv has not noticed. */
-            hub_signals[number].before = now;
-            sigaction(number, &hub_signals[number].watched, NULL);
-        }
-        return 0;
-    }
-
-    static void hub_signal_stop(uv_signal_t *handle, int number)
-    {
-        struct sigaction now;
-        sigaction(number, NULL, &now);
-        uv_signal_stop(handle);
-        if (--hub_signals[number].watchers == 0) {
-            /* Unless the program has set a handler meanwhile. */
-            if (now.sa_handler == hub_signals[number].watched.sa_handler)
-                now = hub_signals[number].before;
-            sigaction(number, &now, NULL);
-        }
-    }
-    """
-    int hub_signal_start(uv_signal_t *handle, uv_signal_cb callback, int number)
-    void hub_signal_stop(uv_signal_t *handle, int number)
 
 cdef extern from "<time.h>" nogil:
     int CLOCK_THREAD_CPUTIME_ID
@@ -461,7 +415,7 @@ cdef class Loop:
         if core.uv == NULL:
             return 0  # there is nothing to look at
         while core.orphans != NULL:
-            close_handle_block(core.orphans)
+            close_state(core.orphans)
         if core.renew:
             renew_epoll(core)
         core.running = True
@@ -756,7 +710,7 @@ cdef class Loop:
         if self.owns_signals:
             self.leave_slot(core.signal_write)
         while core.orphans != NULL:
-            close_handle_block(core.orphans)
+            close_state(core.orphans)
         while core.handles != NULL:
             forget_owner(core.handles)
         for handle in self.pyuv_loop.handles:
@@ -844,7 +798,7 @@ cdef class Loop:
             return 0
         while state != NULL:
             if state.owner != NULL:
-                (<Handle> state.owner).stop_signal()  # which libuv would tell the parent of
+                stop_signal(state)  # which libuv would tell the parent of
                 (<Handle> state.owner).state = NULL
             state = state.next
         self.close_descriptors()
@@ -902,114 +856,19 @@ cdef void close_pooled(uv_handle_t *handle, void *core) noexcept nogil:
         uv_close(handle, free_pooled)
 
 
-# --- handles ----------------------------------------------------------------------------------------------------
-
-cdef void fire(handle_t *state, int status) noexcept nogil:
-    if not state.started:
-        return  # an async handle that nobody listens to: nothing would keep the job alive
-    state.fired = True
-    state.status = status
-    hub_check(state.owner != NULL, b"a handle that is started has its object")
-    if not state.node.queued:
-        ready_push(&state.core.ready, state.node)
-
-
-cdef void on_handle_timer(timer_t *timer) noexcept nogil:
-    cdef handle_t *state = <handle_t *> timer.target
-    cdef uint64_t late
-    if state.repeat:
-        # It keeps its rhythm, also when it is late; beats that were missed altogether are left out.
-        late = core_of(timer).now - state.due
-        state.due += state.repeat * (late // state.repeat + 1)
-        timer_start(timer, state.due)
-    elif state.references:
-        core_of(timer).references -= 1
-    fire(state, 0)
-
-
-cdef void stop_handle_timer(handle_t *state) noexcept nogil:
-    if timer_runs(state.timer):
-        timer_stop(state.timer)
-        if state.references:
-            state.core.references -= 1
-
-
-cdef void on_handle_async(uv_async_t *handle) noexcept nogil:
-    fire(<handle_t *> handle.data, 0)
-
-
-cdef void on_handle_signal(uv_signal_t *handle, int signum) noexcept nogil:
-    fire(<handle_t *> handle.data, signum)
-
-
-cdef void on_handle_prepare(uv_prepare_t *handle) noexcept nogil:
-    fire(<handle_t *> handle.data, 0)
-
-
-cdef void on_handle_check(uv_check_t *handle) noexcept nogil:
-    fire(<handle_t *> handle.data, 0)
-
-
-cdef void on_handle_idle(uv_idle_t *handle) noexcept nogil:
-    fire(<handle_t *> handle.data, 0)
-
-
-cdef void on_handle_stat(uv_fs_poll_t *handle, int status, const uv_stat_t *before,
-                         const uv_stat_t *now) noexcept nogil:
-    cdef handle_t *state = <handle_t *> handle.data
-    cdef bint was_there = state.stat_now.st_nlink != 0
-    state.stat_before = before[0]
-    state.stat_now = now[0]
-    if status < 0 and not was_there:
-        return  # libuv tells of a file that is missing from the start: that is no change
-    fire(state, status)
-
-
-cdef void on_handle_closed(uv_handle_t *handle) noexcept nogil:
-    cdef handle_t *state = <handle_t *> handle.data
-    state.core.handles_open -= 1
-    hub_check(state.core.handles_open >= 0, b"handles are counted")
-    PyMem_RawFree(state.uv)
-    PyMem_RawFree(state)
-
-
-cdef void unlink_handle(handle_t *state) noexcept nogil:
-    cdef core_t *core = state.core
-    if state.previous != NULL:
-        state.previous.next = state.next
-    elif core.handles is state:
-        core.handles = state.next
-    else:
-        core.orphans = state.next
-    if state.next != NULL:
-        state.next.previous = state.previous
-    state.next = state.previous = NULL
-
-
-cdef void close_handle_block(handle_t *state) noexcept nogil:
-    """Close the libuv handle; its memory goes when libuv is done with it. The loop's own thread only."""
-    unlink_handle(state)
-    if state.timer != NULL:
-        stop_handle_timer(state)
-        timer_to_pool(state.timer)
-        state.core.handles_open -= 1
-        hub_check(state.core.handles_open >= 0, b"handles are counted")
-        PyMem_RawFree(state)
-    else:
-        uv_close(state.uv, on_handle_closed)
-
+# --- handles ------------------------------------------------------------------------------------------------------
 
 cdef void forget_owner(handle_t *state) noexcept:
     """The loop ends, or was left behind in a fork: make the object a closed one."""
     cdef Handle owner
     if state.owner != NULL:
         owner = <Handle> state.owner
-        owner.stop_signal()
+        stop_signal(state)
         owner.state = NULL
         if owner.node.queued:
             ready_remove(&state.core.ready, &owner.node)
         owner.keep(False)
-    close_handle_block(state)
+    close_state(state)
 
 
 cdef class Handle(Job):
@@ -1019,7 +878,7 @@ cdef class Handle(Job):
         cdef handle_t *state = self.state
         if state != NULL:
             # Perhaps another thread's garbage collection: leave the closing to the loop's own thread.
-            unlink_handle(state)
+            unlink_state(state)
             state.owner = NULL
             state.node = NULL
             state.next = state.core.orphans
@@ -1028,58 +887,11 @@ cdef class Handle(Job):
             state.core.orphans = state
 
     cdef int open(self, Loop loop, int kind) except -1:
-        cdef handle_t *state
-        cdef uv_handle_t *uv = NULL
-        cdef timer_t *timer = NULL
-        cdef int error
         loop.check()
-        if kind == UV_TIMER:
-            timer = timer_take(&loop.core.timers)
-        else:
-            uv = <uv_handle_t *> PyMem_RawCalloc(1, uv_handle_size(<uv_handle_type> kind))
-        state = <handle_t *> PyMem_RawCalloc(1, sizeof(handle_t))
-        if state == NULL or (uv == NULL and timer == NULL):
-            if timer != NULL:
-                timer_to_pool(timer)
-            PyMem_RawFree(state)
-            PyMem_RawFree(uv)
-            raise MemoryError()
-        if kind == UV_TIMER:
-            timer.target = state
-            timer.fire = on_handle_timer
-            state.timer = timer
-            state.references = True
-            error = 0
-        elif kind == UV_ASYNC:
-            error = uv_async_init(loop.core.uv, <uv_async_t *> uv, on_handle_async)
-        elif kind == UV_SIGNAL:
-            error = uv_signal_init(loop.core.uv, <uv_signal_t *> uv)
-        elif kind == UV_PREPARE:
-            error = uv_prepare_init(loop.core.uv, <uv_prepare_t *> uv)
-        elif kind == UV_CHECK:
-            error = uv_check_init(loop.core.uv, <uv_check_t *> uv)
-        elif kind == UV_IDLE:
-            error = uv_idle_init(loop.core.uv, <uv_idle_t *> uv)
-        else:
-            error = uv_fs_poll_init(loop.core.uv, <uv_fs_poll_t *> uv)
-        if error:
-            PyMem_RawFree(state)
-            PyMem_RawFree(uv)
-            raise_errno(error, f"{type(self).__name__} could not be made")
-        if uv != NULL:
-            uv.data = state
-        state.uv = uv
-        state.core = loop.core
-        state.owner = <PyObject *> self
-        state.node = &self.node
-        loop.core.handles_open += 1
-        state.next = loop.core.handles
-        if state.next != NULL:
-            state.next.previous = state
-        loop.core.handles = state
-        self.state = state
+        self.state = new_state(loop.core, kind, type(self).__name__)
+        self.state.owner = <PyObject *> self
+        self.state.node = &self.node
         self.loop = loop
-        self.kind = kind
         return 0
 
     cdef int require(self) except -1:
@@ -1107,71 +919,37 @@ cdef class Handle(Job):
         cdef uint64_t due = due_after(after)
         cdef uint64_t again = nanoseconds_of(repeat)
         self.require()
-        stop_handle_timer(self.state)
+        stop_timer(self.state)
         self.state.fired = False
         if self.node.queued:
             ready_remove(&self.loop.core.ready, &self.node)  # it has fired, of which nobody was told yet
-        self.state.due = due
-        self.state.repeat = again
-        self.loop.core.references += self.state.references
-        timer_start(self.state.timer, due)
+        begin_timer(self.state, due, again)
         self.keep(True)
         return 0
 
     cdef int start_signal(self, int signum) except -1:
-        cdef int error
         self.require()
-        if self.signum == 0:
-            error = hub_signal_start(<uv_signal_t *> self.state.uv, on_handle_signal, signum)
-            if error:
-                raise_errno(error, f"signal {signum} cannot be watched")
-            self.signum = signum
+        begin_signal(self.state, signum)
         self.keep(True)
         return 0
 
-    cdef void stop_signal(self) noexcept:
-        if self.signum:
-            hub_signal_stop(<uv_signal_t *> self.state.uv, self.signum)
-            self.signum = 0
-
     cdef int start_stat(self, bytes path, double interval) except -1:
-        cdef int error
-        cdef unsigned int milliseconds = max(1, <unsigned int> (min(interval, 4e6) * 1000 + 0.5))
         self.require()
-        error = uv_fs_poll_start(<uv_fs_poll_t *> self.state.uv, on_handle_stat, path, milliseconds)
-        if error:
-            raise_errno(error, f"{path!r} cannot be watched")
+        begin_stat(self.state, path, max(1, <unsigned int> (min(interval, 4e6) * 1000 + 0.5)))
         self.keep(True)
         return 0
 
     cdef int start_phase(self) except -1:
-        """Start a handle that takes no arguments: prepare, check, idle. An async handle is started by being made."""
+        """Start one that takes no arguments: prepare, check, idle, async."""
         self.require()
-        if self.kind == UV_PREPARE:
-            uv_prepare_start(<uv_prepare_t *> self.state.uv, on_handle_prepare)
-        elif self.kind == UV_CHECK:
-            uv_check_start(<uv_check_t *> self.state.uv, on_handle_check)
-        elif self.kind == UV_IDLE:
-            uv_idle_start(<uv_idle_t *> self.state.uv, on_handle_idle)
+        begin_phase(self.state)
         self.keep(True)
         return 0
 
     cdef int stop_handle(self) except -1:
         if self.state == NULL:
             return 0
-        if self.kind == UV_TIMER:
-            stop_handle_timer(self.state)
-        elif self.kind == UV_SIGNAL:
-            self.stop_signal()
-        elif self.kind == UV_PREPARE:
-            uv_prepare_stop(<uv_prepare_t *> self.state.uv)
-        elif self.kind == UV_CHECK:
-            uv_check_stop(<uv_check_t *> self.state.uv)
-        elif self.kind == UV_IDLE:
-            uv_idle_stop(<uv_idle_t *> self.state.uv)
-        elif self.kind == UV_FS_POLL:
-            uv_fs_poll_stop(<uv_fs_poll_t *> self.state.uv)
-        self.state.fired = False
+        stop_state(self.state)
         if self.node.queued:
             ready_remove(&self.loop.core.ready, &self.node)
         self.keep(False)
@@ -1185,30 +963,19 @@ cdef class Handle(Job):
             self.state = NULL
             state.owner = NULL
             state.node = NULL
-            close_handle_block(state)
+            close_state(state)
         return 0
 
     cdef bint handle_is_active(self) noexcept:
-        if self.state == NULL:
-            return False
-        return timer_runs(self.state.timer) if self.kind == UV_TIMER else uv_is_active(self.state.uv)
+        return self.state != NULL and is_active(self.state)
 
     cdef int set_handle_ref(self, bint ref) except -1:
         self.require()
-        if self.kind == UV_TIMER:
-            if timer_runs(self.state.timer):
-                self.loop.core.references += ref - self.state.references
-            self.state.references = ref
-        elif ref:
-            uv_ref(self.state.uv)
-        else:
-            uv_unref(self.state.uv)
+        set_reference(self.state, ref)
         return 0
 
     cdef bint handle_has_ref(self) noexcept:
-        if self.state == NULL:
-            return False
-        return self.state.references if self.kind == UV_TIMER else uv_has_ref(self.state.uv)
+        return self.state != NULL and has_reference(self.state)
 
     cdef int notify(self) except -1:
         self.require()
