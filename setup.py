@@ -49,6 +49,7 @@ COMPILE = [*OPTIMIZATION, "-fvisibility=hidden", "-ffunction-sections", "-fdata-
 LINK = ["-Wl,--gc-sections"]
 
 MODULES = [
+    "hub.all_loops",
     "hub.arguments",
     "hub.callbacks",
     "hub.closing",
@@ -64,6 +65,7 @@ MODULES = [
     "hub.timers",
     "hub.wait_queue",
     "hub.waits",
+    "hub.wakeup_slot",
     "hub.watchers",
     "greenio._descriptors.accepting",
     "greenio._descriptors.bare",

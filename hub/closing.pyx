@@ -5,7 +5,7 @@ Rules
        every hub, which the kernel does not do if the file is open elsewhere, and wakes the greenlets that wait.
     2. Two threads may close the same object. The second closes at once, and the number may then be another file's while
        the first still wakes greenlets. So a number alone is never enough: the watches are marked in one step
-       (`close_everywhere`), and only waits of marked watches are ended later.
+       (close_elsewhere()), and only waits of marked watches are ended later.
     3. Listeners wait for many descriptors with an epoll of their own. They are told in the thread that closes.
     4. In a forked child the listeners, and the epolls, are the parent's.
 
@@ -18,8 +18,8 @@ from libc.string cimport memset
 
 from hub.errors import HubDestroyed
 from hub.forks import in_child
+from hub.all_loops cimport close_elsewhere, close_watch_elsewhere, highest_watched, next_of_a_loop
 from hub.core cimport watch_t
-from hub.loop cimport close_everywhere, close_generation, highest_watched, next_of_a_loop
 from hub.loop import set_look_after_others
 from hub.scheduler cimport Scheduler, existing_hub, is_current
 from hub.threads cimport other_hubs
@@ -49,8 +49,10 @@ cpdef int closing_descriptor(int fd) except -1:
     """
     cdef Scheduler hub = existing_hub()
     cdef list those = None
-    cdef bint others = close_everywhere(fd, None if hub is None else hub.loop)
+    cdef bint others = close_elsewhere(fd, NULL if hub is None else hub.loop.core)
     cdef Listening listening
+    if hub is not None:
+        hub.loop.watch_close(fd)
     if listeners:
         those = listeners.pop(fd, None)
         if those is not None:
@@ -94,7 +96,12 @@ cdef int leaving_descriptor(Scheduler hub, int fd, unsigned int generation) exce
     `generation` is the watch's when the object waited. In a later one the descriptor has been closed without a word,
     and its number is another file's: that file's readers wait on.
     """
-    if close_generation(hub.loop, fd, generation, is_current(hub)):
+    cdef watch_t *watch = hub.loop.watch_if_any(fd)
+    if watch == NULL or watch.generation != generation:
+        return 0  # the number is another file's
+    if is_current(hub):
+        hub.loop.watch_close(fd)
+    elif close_watch_elsewhere(watch):
         tell(hub, fd, generation + 1)
     return 0
 

@@ -96,6 +96,8 @@ cdef struct core_t:
     watch_t **watches     # by descriptor
     int watches_length
     watch_t *to_verify    # those that are registered or lost, and some that were: for verify()
+    uint64_t verified     # the loop time when verify_is_due() last said so
+    uint64_t verify_pause  # nanoseconds until that is done again
     uv_async_t wakeup     # another thread's way to end uv_run
     uv_prepare_t before_sleep  # keeps a turn from sleeping when somebody is ready
     uv_timer_t alarm_clock  # ends a sleep when a timer is due; only where the libuv is the system's

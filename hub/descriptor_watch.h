@@ -20,9 +20,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+#include "epoll_control.h"
 #include "uv.h"
 
 /* `edge`: report what has changed, once, and not what is so. */
@@ -30,15 +30,6 @@ static unsigned int hub_poll_mask(int events, int edge)
 {
     return ((events & UV_READABLE) ? EPOLLIN : 0) | ((events & UV_WRITABLE) ? EPOLLOUT : 0)
            | (edge ? (unsigned int) EPOLLET : 0);
-}
-
-static int hub_poll_control(int epoll, int operation, int fd, unsigned int mask)
-{
-    struct epoll_event event;
-    memset(&event, 0, sizeof event);
-    event.events = mask;
-    event.data.u64 = (unsigned int) fd; /* libuv reads it back as the descriptor */
-    return epoll_ctl(epoll, operation, fd, &event) ? -errno : 0;
 }
 
 /* Let libuv forget the handle. What the kernel has registered is left as it is. */
@@ -113,12 +104,6 @@ static int hub_poll_unregister(uv_loop_t *loop, uv_poll_t *poll)
     int error = hub_poll_control(loop->backend_fd, EPOLL_CTL_DEL, poll->io_watcher.fd, 0);
     hub_poll_forget(poll);
     return error;
-}
-
-/* Take a registration from the kernel only. Any thread may. Returns as hub_poll_unregister(). */
-static int hub_poll_withdraw(uv_loop_t *loop, int fd)
-{
-    return hub_poll_control(loop->backend_fd, EPOLL_CTL_DEL, fd, 0);
 }
 
 /* Whether the kernel finds the registration: 0, or a negative error number. */

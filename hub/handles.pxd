@@ -9,6 +9,7 @@
 # What does not belong here: the Handle object (loop.pyx).
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
 from hub.core cimport core_of, core_t, handle_t
@@ -80,7 +81,7 @@ cdef inline void on_handle_stat(uv_fs_poll_t *handle, int status, const uv_stat_
 # --- opening ----------------------------------------------------------------------------------------------------
 
 cdef inline handle_t *new_state(core_t *core, int kind, str name) except NULL:
-    """A new state of a kind (UV_TIMER, UV_ASYNC, ...). The caller sets its owner and its node. `name`: for the error."""
+    """A new state of a kind (UV_TIMER, ...). The caller sets its owner and node. `name` is for the error's text."""
     cdef handle_t *state
     cdef uv_handle_t *uv = NULL
     cdef timer_t *timer = NULL
@@ -205,6 +206,16 @@ cdef inline bint is_active(handle_t *state) noexcept nogil:
     return timer_runs(state.timer) if state.kind == UV_TIMER else uv_is_active(state.uv)
 
 
+cdef inline int count_handles(core_t *core, PyObject *but) noexcept:
+    """How many a loop has, but for that of the Handle `but`."""
+    cdef handle_t *state = core.handles
+    cdef int count = 0
+    while state != NULL:
+        count += state.owner is not but
+        state = state.next
+    return count
+
+
 cdef inline bint has_reference(handle_t *state) noexcept nogil:
     """Whether it keeps the loop alive while it runs."""
     return state.references if state.kind == UV_TIMER else uv_has_ref(state.uv)
@@ -244,6 +255,18 @@ cdef inline void unlink_state(handle_t *state) noexcept nogil:
     state.next = state.previous = NULL
 
 
+cdef inline void orphan_state(handle_t *state) noexcept nogil:
+    """Its Handle is gone: the loop's own thread closes it in its next turn. Any thread, with the GIL."""
+    cdef core_t *core = state.core
+    unlink_state(state)
+    state.owner = NULL
+    state.node = NULL
+    state.next = core.orphans
+    if state.next != NULL:
+        state.next.previous = state
+    core.orphans = state
+
+
 cdef inline void close_state(handle_t *state) noexcept nogil:
     """Close the libuv handle; its memory goes when libuv is done with it. The loop's own thread only."""
     unlink_state(state)
@@ -255,3 +278,8 @@ cdef inline void close_state(handle_t *state) noexcept nogil:
         PyMem_RawFree(state)
     else:
         uv_close(state.uv, on_handle_closed)
+
+
+cdef inline void close_orphans(core_t *core) noexcept nogil:
+    while core.orphans != NULL:
+        close_state(core.orphans)

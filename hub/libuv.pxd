@@ -56,7 +56,6 @@ cdef extern from "uv.h" nogil:
         void *data
 
     ctypedef enum uv_run_mode:
-        UV_RUN_DEFAULT
         UV_RUN_ONCE
         UV_RUN_NOWAIT
 
@@ -84,15 +83,11 @@ cdef extern from "uv.h" nogil:
     ctypedef void (*uv_walk_cb)(uv_handle_t *, void *) noexcept
 
     const char *uv_version_string()
-    const char *uv_strerror(int)
-    const char *uv_err_name(int)
 
     int uv_run(uv_loop_t *, uv_run_mode)
     int uv_loop_alive(const uv_loop_t *)
     void uv_stop(uv_loop_t *)
     void uv_update_time(uv_loop_t *)
-    uint64_t uv_now(const uv_loop_t *)
-    uint64_t uv_hrtime()
     int uv_backend_fd(const uv_loop_t *)
     void uv_walk(uv_loop_t *, uv_walk_cb, void *)
 
@@ -109,15 +104,11 @@ cdef extern from "uv.h" nogil:
     int uv_timer_stop(uv_timer_t *)
 
     int uv_poll_init(uv_loop_t *, uv_poll_t *, int fd)
-    int uv_poll_start(uv_poll_t *, int events, uv_poll_cb)
-    int uv_poll_stop(uv_poll_t *)
 
     int uv_async_init(uv_loop_t *, uv_async_t *, uv_async_cb)
     int uv_async_send(uv_async_t *)
 
     int uv_signal_init(uv_loop_t *, uv_signal_t *)
-    int uv_signal_start(uv_signal_t *, uv_signal_cb, int signum)
-    int uv_signal_stop(uv_signal_t *)
 
     int uv_prepare_init(uv_loop_t *, uv_prepare_t *)
     int uv_prepare_start(uv_prepare_t *, uv_prepare_cb)

@@ -6,6 +6,7 @@ from libc.stdint cimport uint64_t
 from hub.core cimport core_t, handle_t, listener_t, watch_t
 from hub.ready cimport node_t
 from hub.timers cimport timer_t
+from hub.wakeup_slot cimport WakeupSlot
 
 
 # A piece of work for the hub greenlet. Code that queues a job keeps it alive until it has run or is taken out.
@@ -22,13 +23,7 @@ cdef class Loop:
     cdef readonly bint default   # whether it belongs to the main thread
     cdef bint foreign            # whether user code has seen the pyuv.Loop, and may have handles on it
     cdef bint unmade             # whether it could not be made in a forked child, and is to be when it is needed
-    cdef bint owns_signals       # whether it wakes for Python's signal handlers
-    cdef int user_wakeup_fd      # the user's signal.set_wakeup_fd while ours takes its place; -2: not displaced
-    cdef uint64_t signals_checked  # the loop time when the slot was last looked at
-    cdef bint look_again_runs    # whether a timer will end the next sleep early
-    cdef uint64_t look_again_at  # and when
-    cdef uint64_t verified       # the loop time when those waited for were last looked after
-    cdef uint64_t verify_pause   # nanoseconds until that is done again
+    cdef WakeupSlot slot         # wakes it for Python's signal handlers; None for other threads' loops
     cdef public object own_timer  # a timer of the hub's own, not counted by statistics(), or None (internal)
     cdef object error_handler    # called as error_handler(context, type, value, traceback)
     cdef readonly list fork_watchers  # what is to be told in a forked child
@@ -39,11 +34,7 @@ cdef class Loop:
     cdef int poll(self, bint block) except -1
     cdef int wake_up(self) except -1
     cdef void drop_reference(self) noexcept
-    cdef int look_again(self, uint64_t nanoseconds) except -1
     cdef int watch_signals(self) except -1
-    cdef bint claim_signals(self) except -1
-    cdef int release_signals(self) except -1
-    cdef object leave_slot(self, int ours)
     cdef object close(self)
     cdef timer_t *leave_behind(self, PyObject *current) except? NULL
     cdef int leave_to_parent(self) except -1
@@ -59,6 +50,7 @@ cdef class Loop:
     cdef void watch_update(self, watch_t *watch) noexcept
     cdef int watch_again(self, watch_t *watch) noexcept
     cdef watch_t *watch_if_any(self, int fd) noexcept
+    cdef void watch_close(self, int fd) noexcept
     cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1
     cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept
 
@@ -82,9 +74,3 @@ cdef class Handle(Job):
     cdef int set_handle_ref(self, bint ref) except -1
     cdef bint handle_has_ref(self) noexcept
     cdef int notify(self) except -1
-
-
-cdef bint close_everywhere(int fd, Loop here) noexcept
-cdef bint close_generation(Loop loop, int fd, unsigned int generation, bint here) noexcept
-cdef int highest_watched() noexcept
-cdef int next_of_a_loop(int low) noexcept

@@ -1,109 +1,61 @@
 """The event loop: a pyuv.Loop, driven through libuv's C functions.
 
-This is the only module that calls libuv; its extension module carries libuv and pyuv.
+This is the only module that calls libuv; its extension module carries libuv and pyuv. libuv's functions are hidden in
+it, so that another libuv in the process never mixes with them. What calls them and has a subject of its own stands in
+headers that only this module cimports: watches.pxd, handles.pxd, sleeping.pxd, loop_end.pxd.
 
 Rules
-    1. A libuv callback here is a C function that runs without the GIL. It puts an entry on the ready queue and
-       returns. It never touches a Python object, and it never switches.
-    2. Timers and descriptor watches (watches.pxd) belong to pools of the loop and are never closed before the loop is.
-       None of them keeps the loop alive: `core.references` counts what does, and so a watch may stay
-       registered between two waits.
+    1. A libuv callback is a C function that runs without the GIL. It puts an entry on the ready queue and returns. It
+       never touches a Python object, and it never switches.
+    2. Timers and descriptor watches belong to pools of the loop and are never closed before the loop is. None of them
+       keeps the loop alive: `core.references` counts what does, and so a watch may stay registered between two waits.
     3. The loop's time is CLOCK_MONOTONIC in nanoseconds. Its timers (timers.pxd) are not libuv's, which count
-       milliseconds: exact_sleep.h ends libuv's sleep in time for the first of them. Those that are due fire after each
-       look for I/O.
+       milliseconds. Those that are due fire after each look for I/O.
 
 What does not belong here: greenlets, parking, Python callbacks. The hub's scheduler is built on this.
-
-This file is longer than others because what it carries can be called from nowhere else: libuv's functions are hidden in
-this extension module, so that another libuv in the process never mixes with them.
 """
 
 import os
-from _signal import set_wakeup_fd
 from os import close as close_descriptor
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF
-from libc.errno cimport EINTR, errno
-from libc.string cimport memset
-from posix.unistd cimport read, usleep, write
+from libc.errno cimport errno
 
 from hub import low_descriptors
+from hub.all_loops cimport add_loop, remove_loop
 from hub.errors import HubDestroyed, InvalidThreadUseError
 from hub.handles cimport (
-    begin_phase, begin_signal, begin_stat, begin_timer, close_state, has_reference, is_active, new_state, set_reference,
-    stop_signal, stop_state, stop_timer, unlink_state,
+    begin_phase, begin_signal, begin_stat, begin_timer, close_orphans, close_state, count_handles, has_reference,
+    is_active, new_state, orphan_state, set_reference, stop_signal, stop_state, stop_timer,
 )
 from hub.libuv cimport *
-from hub.ready cimport (
-    NODE_ALARM, NODE_JOB, NODE_WAIT, NODE_YIELD, OUTCOME_READY, alarm_t, fifo_wake_first, hub_check, ready_pop,
-    ready_push, ready_push_front, ready_remove, ready_t, wait_t,
-)
-from hub.timers cimport (
-    HUB_NEVER, due_after, fire_timers, free_timers, hub_heap, hub_heap_due, leave_timers, nanoseconds_of, now_ns,
-    timer_start, timer_take, timer_to_pool,
-)
+from hub.loop_end cimport close_uv, forget_uv, leave_core
+from hub.ready cimport NODE_JOB, OUTCOME_READY, fifo_wake_first, hub_check, ready_pop, ready_remove
+from hub.sleeping cimport hub_run, open_sleep, watch_signal_pipe
+from hub.timers cimport due_after, fire_timers, free_timers, hub_worked, nanoseconds_of, now_ns
 from hub.watches cimport (
-    add_listener, close_watch, close_watch_elsewhere, end_generation, find_watch, get_watch, hub_poll_register,
-    open_watch, remove_listener, renew_epoll, report_again, stop, update_watch, verify, want_events,
+    add_listener, close_watch, closed_in_another_thread, count_watches, find_watch, forget_watches, get_watch,
+    open_probe, open_watch, remove_listener, renew_epoll, report_again, set_verify_pause, update_watch, verify,
+    verify_is_due, want_events,
 )
 
 __all__ = ["LIBUV_VERSION", "Handle", "Job", "Loop"]
 
-cdef extern from "exact_sleep.h" nogil:
-    bint HUB_EXACT_SLEEP
-    int hub_milliseconds(uint64_t nanoseconds)
-    int hub_run(uv_loop_t *, const hub_heap *, uv_run_mode)
+cdef extern from "loop_fields.h" nogil:
+    long hub_active_handles(const uv_loop_t *loop)
+    uv_loop_t *hub_uv_loop(PyObject *loop)
+    void hub_loop_descriptors(const uv_loop_t *loop, int *out)
 
 cdef extern from "worker_threads.h":
     pass  # libuv calls it
 
 cdef extern from *:
-    """
-    /* The layout of pyuv's Loop object (pyuv 1.4.0, src/pyuv.h), as far as its pointer to the uv_loop_t. */
-    typedef struct {
-        PyObject_HEAD
-        PyObject *weakreflist;
-        PyObject *dict;
-        uv_loop_t loop_struct;
-        uv_loop_t *uv_loop;
-    } hub_pyuv_loop;
-    #define hub_uv_loop(object) (((hub_pyuv_loop *) (object))->uv_loop)
-
-    /* The descriptors of a loop that a forked child must not share with its parent. */
-    static void hub_loop_descriptors(uv_loop_t *loop, int out[4])
-    {
-        out[0] = loop->backend_fd;
-        out[1] = loop->async_io_watcher.fd;
-        out[2] = loop->signal_pipefd[0];
-        out[3] = loop->signal_pipefd[1];
-    }
-
-    static long hub_active_handles(uv_loop_t *loop) { return (long) loop->active_handles; }
-
-    """
-    long hub_active_handles(uv_loop_t *loop) nogil
-    uv_loop_t *hub_uv_loop(PyObject *loop)
-    void hub_loop_descriptors(uv_loop_t *loop, int *out) nogil
-
-cdef extern from *:
     "PyObject *PyInit__cpyuv(void);"
     object PyInit__cpyuv()
 
-cdef extern from "sys/eventfd.h" nogil:
-    int eventfd(unsigned int, int)
-    int EFD_CLOEXEC
-
-cdef extern from "<time.h>" nogil:
-    int CLOCK_THREAD_CPUTIME_ID
-    struct timespec:
-        long tv_sec
-        long tv_nsec
-    int clock_gettime(int clock, timespec *time)
-
 cpyuv = PyInit__cpyuv()
-cdef core_t *living = NULL  # of the loops of all threads; with the GIL
 look_after_others = None  # finds out what else has been closed: hub.closing says
 
 LIBUV_VERSION = (<bytes> uv_version_string()).decode()
@@ -112,163 +64,12 @@ cdef enum:
     # How many descriptors a loop has: an epoll, two pipes and two wake-up descriptors. One of the pipes is the first
     # loop's only.
     DESCRIPTORS = 7
-    # Nanoseconds between two looks at the slot of signal.set_wakeup_fd.
-    SLOT_CHECK = 50000000
-    # Nanoseconds, at least, between two looks whether the descriptors that are waited for are still there.
-    VERIFY_PAUSE = 250000000
-    # How much longer the pause is than what a look takes: of this thread's own time, as others may have the processor.
-    VERIFY_SHARE = 400
 
 
 def set_look_after_others(function):
     """Say what Loop.look_after() is to call, too (internal)."""
     global look_after_others
     look_after_others = function
-
-
-# --- time -------------------------------------------------------------------------------------------------------
-
-cdef uint64_t worked_ns() noexcept nogil:
-    """How long this thread has had a processor, in nanoseconds."""
-    cdef timespec worked
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked)
-    return <uint64_t> worked.tv_sec * 1000000000 + <uint64_t> worked.tv_nsec
-
-
-# --- libuv callbacks: no GIL, no Python -------------------------------------------------------------------------
-
-cdef bint close_everywhere(int fd, Loop here) noexcept:
-    """Descriptor `fd` is about to be closed: take it from the epoll of every loop, and count its watches up.
-
-    Waits on `here`, the loop of this thread or None, are woken. Returns whether waits on other loops are still to be
-    woken: the `to_tell` of their watches is set.
-
-    No Python code runs in here, so no other thread does. It may know that the descriptor is being closed, and close it
-    itself; and then the number is another file's.
-    """
-    cdef core_t *core = living
-    cdef watch_t *watch
-    cdef bint others = False
-    while core != NULL:
-        watch = core.watches[fd] if 0 <= fd < core.watches_length else NULL
-        if watch != NULL:
-            if here is not None and core is here.core:
-                close_watch(watch)
-            elif close_watch_elsewhere(watch):
-                watch.to_tell = others = True
-        core = core.next_core
-    return others
-
-
-cdef bint close_generation(Loop loop, int fd, unsigned int generation, bint here) noexcept:
-    """Wake the waits for `fd` on that loop as closed, if its watch is still of that generation.
-
-    `here`: the loop is this thread's. Returns whether closed_elsewhere() is to be called. No Python code runs in here.
-    """
-    cdef watch_t *watch = loop.watch_if_any(fd)
-    if watch == NULL or watch.generation != generation:
-        return False  # the number is another file's
-    if not here:
-        return close_watch_elsewhere(watch)
-    close_watch(watch)
-    return False
-
-
-cdef int next_of_a_loop(int low) noexcept:
-    """The first descriptor from `low` on that a loop, of any thread, has for itself; -1 if there is none."""
-    cdef core_t *core = living
-    cdef int own[7]
-    cdef int found = -1
-    cdef int i
-    while core != NULL:
-        if core.uv != NULL:
-            hub_loop_descriptors(core.uv, own)
-            own[4], own[5], own[6] = core.probe, core.signal_read, core.signal_write
-            for i in range(7):
-                if own[i] >= low and (found < 0 or own[i] < found):
-                    found = own[i]
-        core = core.next_core
-    return found
-
-
-cdef int highest_watched() noexcept:
-    """All descriptors that are watched, in any thread, are below that number."""
-    cdef core_t *core = living
-    cdef int highest = 0
-    while core != NULL:
-        highest = max(highest, core.watches_length)
-        core = core.next_core
-    return highest
-
-
-cdef void on_before_sleep(uv_prepare_t *handle) noexcept nogil:
-    """What fired at the beginning of a turn may have made somebody ready: then the turn must not sleep."""
-    cdef core_t *core = <core_t *> handle.data
-    if core.ready.head != NULL:
-        uv_stop(core.uv)
-    elif not HUB_EXACT_SLEEP:
-        set_alarm_clock(core)
-
-
-cdef void set_alarm_clock(core_t *core) noexcept nogil:
-    """Let libuv wake up when the first timer is due: at the millisecond after it, for want of better."""
-    cdef uint64_t due = hub_heap_due(&core.timers.running)
-    cdef uint64_t now = now_ns()
-    if due == HUB_NEVER:
-        uv_timer_stop(&core.alarm_clock)
-    else:
-        uv_update_time(core.uv)
-        uv_timer_start(&core.alarm_clock, on_alarm_clock, hub_milliseconds(due - now) if due > now else 0, 0)
-
-
-cdef void on_alarm_clock(uv_timer_t *handle) noexcept nogil:
-    pass
-
-
-cdef void on_wakeup(uv_async_t *handle) noexcept nogil:
-    cdef core_t *core = <core_t *> handle.data
-    if core.inbox != NULL and not core.inbox.queued:
-        ready_push(&core.ready, core.inbox)
-
-
-cdef void on_look_again(timer_t *timer) noexcept nogil:
-    """The loop has woken up and looks around: that is all."""
-    (<bint *> timer.target)[0] = False
-    timer_to_pool(timer)
-
-
-cdef bint read_signals(core_t *core) noexcept nogil:
-    """Empty the pipe of signals, after those that were read before. Returns whether there were any."""
-    cdef char beyond[64]
-    cdef size_t room
-    cdef ssize_t count
-    cdef bint found = False
-    while True:
-        room = sizeof(core.signal_bytes) - <size_t> core.signal_count
-        if room > 0:
-            count = read(core.signal_read, core.signal_bytes + core.signal_count, room)
-        else:
-            room = sizeof(beyond)
-            count = read(core.signal_read, beyond, room)  # more than anybody's descriptor would have held
-        if count > 0:
-            found = True
-            if core.signal_count < <int> sizeof(core.signal_bytes):
-                core.signal_count += <int> count
-        if count < <ssize_t> room and not (count < 0 and errno == EINTR):
-            return found
-
-
-cdef void on_signal_pipe(uv_poll_t *handle, int status, int events) noexcept nogil:
-    cdef core_t *core = <core_t *> handle.data
-    read_signals(core)
-    handle_signals_next(core)
-
-
-cdef inline void handle_signals_next(core_t *core) noexcept nogil:
-    # In front: Python's handlers run before any greenlet goes on, so that what they raise does not come up
-    # in whichever greenlet happened to be polling.
-    if core.signals != NULL and not core.signals.queued:
-        ready_push_front(&core.ready, core.signals)
 
 
 cdef class Job:
@@ -280,32 +81,6 @@ cdef class Job:
 
     cdef int run(self) except -1:
         raise NotImplementedError("a Job must say what it does")
-
-
-cdef object restore_wakeup_fd(int fd):
-    try:
-        set_wakeup_fd(fd)
-    except (OSError, ValueError):
-        # Its owner has closed it: the slot stays empty.
-        set_wakeup_fd(-1)
-
-
-cdef void link_core(core_t *core) noexcept:
-    global living
-    core.next_core = living
-    if living != NULL:
-        living.previous_core = core
-    living = core
-
-
-cdef void unlink_core(core_t *core) noexcept:
-    global living
-    if core.previous_core != NULL:
-        core.previous_core.next_core = core.next_core
-    else:
-        living = core.next_core
-    if core.next_core != NULL:
-        core.next_core.previous_core = core.previous_core
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------
@@ -320,17 +95,16 @@ cdef class Loop:
     def __cinit__(self, default=True):
         self.default = default
         self.fork_watchers = []
-        self.user_wakeup_fd = -2
         self.core = <core_t *> PyMem_RawCalloc(1, sizeof(core_t))
         if self.core == NULL:
             raise MemoryError()
-        link_core(self.core)
+        add_loop(self.core)
         self.make()
 
     def __dealloc__(self):
         if self.core == NULL:
             return
-        unlink_core(self.core)
+        remove_loop(self.core)
         if self.core.uv == NULL:
             PyMem_RawFree(self.core)
         # else: not destroyed. Handles are open on it, so its memory is left to the operating system.
@@ -349,23 +123,15 @@ cdef class Loop:
         low_descriptors.ensure(DESCRIPTORS + 2 * self.default)
         loop = cpyuv.Loop()
         core.signal_read = core.signal_write = -1
-        core.probe = eventfd(0, EFD_CLOEXEC)
+        core.probe = open_probe()
         if core.probe < 0:
             raise_errno(-errno, "the event loop could not be made")
         core.uv = hub_uv_loop(<PyObject *> loop)
-        error = uv_async_init(core.uv, &core.wakeup, on_wakeup)
+        error = open_sleep(core)
         if error:
             core.uv = NULL
             close_descriptor(core.probe)
             raise_errno(error, "the event loop could not be made")
-        core.wakeup.data = core
-        uv_prepare_init(core.uv, &core.before_sleep)
-        core.before_sleep.data = core
-        uv_prepare_start(&core.before_sleep, on_before_sleep)
-        uv_unref(<uv_handle_t *> &core.before_sleep)
-        if not HUB_EXACT_SLEEP:
-            uv_timer_init(core.uv, &core.alarm_clock)
-            uv_unref(<uv_handle_t *> &core.alarm_clock)
         core.now = now_ns()
         self.thread = <unsigned long> PyThread_get_thread_ident()
         self.pyuv_loop = loop
@@ -414,8 +180,7 @@ cdef class Loop:
         cdef core_t *core = self.core
         if core.uv == NULL:
             return 0  # there is nothing to look at
-        while core.orphans != NULL:
-            close_state(core.orphans)
+        close_orphans(core)
         if core.renew:
             renew_epoll(core)
         core.running = True
@@ -442,76 +207,15 @@ cdef class Loop:
             self.core.dropped += 1
             uv_async_send(&self.core.wakeup)
 
-    cdef int look_again(self, uint64_t nanoseconds) except -1:
-        """See to it that a sleep which begins now ends after so long, or earlier."""
-        cdef timer_t *timer
-        cdef uint64_t due = self.core.now + nanoseconds
-        if self.look_again_runs and self.look_again_at <= due:
-            return 0
-        timer = timer_take(&self.core.timers)
-        timer.target = &self.look_again_runs
-        timer.fire = on_look_again
-        self.look_again_runs = True
-        self.look_again_at = due
-        timer_start(timer, due)
-        return 0
-
-    # --- Python's signal handlers ---
-
     cdef int watch_signals(self) except -1:
         """Wake up when Python's C signal handler has noted a signal. Main thread of the main interpreter only."""
-        cdef int error
-        error = uv_poll_init(self.core.uv, &self.core.signal_poll, self.core.probe)
-        if error == 0:
-            self.core.signal_poll.data = self.core
-            uv_unref(<uv_handle_t *> &self.core.signal_poll)
-            error = hub_poll_register(
-                self.core.uv, &self.core.signal_poll, self.core.signal_read, UV_READABLE, on_signal_pipe
-            )
+        cdef int error = watch_signal_pipe(self.core)
         if error:
             raise_errno(error, "the loop cannot watch for signals")
-        self.owns_signals = True
-        self.signals_checked = 0
-        self.claim_signals()
-        self.release_signals()
-        return 0
-
-    cdef bint claim_signals(self) except -1:
-        """Make sure that a signal will end the poll to come. True if that displaced a descriptor of the user's.
-
-        Anybody may take the one slot of signal.set_wakeup_fd at any time (asyncio and gunicorn do), so it is
-        looked at again before a sleep. Looking costs two system calls, so it is done at most every SLOT_CHECK
-        nanoseconds; a timer sees to it that a sleep which begins before that is soon interrupted for it.
-        A user's descriptor is put back by release_signals(), and gets the signals that came meanwhile, and no others.
-        """
-        cdef uint64_t now
-        cdef bint first = self.signals_checked == 0
-        self.core.signal_count = 0
-        if self.user_wakeup_fd == -2:
-            now = self.core.now
-            if now - self.signals_checked < SLOT_CHECK:
-                self.look_again(SLOT_CHECK)
-                return False
-            self.signals_checked = now
-        previous = set_wakeup_fd(self.core.signal_write, warn_on_full_buffer=False)
-        if previous == self.core.signal_write or previous == -1:
-            if previous == -1 and not first:
-                # Nobody was told of signals that came while the slot was empty (asyncio empties it in forked children).
-                handle_signals_next(self.core)
-            self.user_wakeup_fd = -2
-            return False
-        self.user_wakeup_fd = previous
-        return True
-
-    cdef int release_signals(self) except -1:
-        """Give the slot back to the program, with the signals that came while it was displaced."""
-        cdef int fd = self.user_wakeup_fd
-        if fd != -2:
-            restore_wakeup_fd(fd)
-            if read_signals(self.core):  # since the poll
-                handle_signals_next(self.core)
-            if self.core.signal_count:
-                write(fd, self.core.signal_bytes, self.core.signal_count)
+        self.slot = WakeupSlot()
+        self.slot.core = self.core
+        self.slot.claim()
+        self.slot.release()
         return 0
 
     # --- descriptors ---
@@ -530,6 +234,12 @@ cdef class Loop:
 
     cdef watch_t *watch_if_any(self, int fd) noexcept:
         return find_watch(self.core, fd)
+
+    cdef void watch_close(self, int fd) noexcept:
+        """The descriptor is about to be closed: wake the waits for it. The loop's own thread."""
+        cdef watch_t *watch = find_watch(self.core, fd)
+        if watch != NULL:
+            close_watch(watch)
 
     cdef int watch_want(self, watch_t *watch, int events) except -1:
         return want_events(watch, events)
@@ -554,34 +264,21 @@ cdef class Loop:
         The kernel says nothing of that. So it is asked, once after Python code has run, and no more than every
         VERIFY_PAUSE nanoseconds or a VERIFY_SHARE-th of the time.
         """
-        cdef uint64_t now = self.core.now
-        cdef uint64_t begin
-        if self.core.watches_length == 0:
+        cdef uint64_t began
+        if not verify_is_due(self.core):
             return False
-        if now - self.verified < self.verify_pause:
-            if not self.look_again_runs or self.look_again_at > self.verified + self.verify_pause:
-                self.look_again(self.verify_pause - (now - self.verified))
-            return False
-        self.verified = now
-        begin = worked_ns()
+        began = hub_worked()
         verify(self.core, False)
         if look_after_others is not None:
             look_after_others()
-        self.verify_pause = max(<uint64_t> VERIFY_PAUSE, (worked_ns() - begin) * VERIFY_SHARE)
+        set_verify_pause(self.core, began)
         return True
 
     def closed_elsewhere(self, int fd, unsigned int generation):
-        """Another thread has closed descriptor `fd`: wake the waits from before that, with EBADF (internal).
-
-        That thread counted the watch's generation up when it closed, not when this one hears of it. So waits from
-        before are told from waits for the next file with the same number.
-        """
+        """Another thread has closed descriptor `fd`: wake the waits from before that, with EBADF (internal)."""
         cdef watch_t *watch = self.watch_if_any(fd)
-        if watch == NULL:
-            return  # the loop was made anew after a fork
-        if watch.events and watch.registered != watch.generation:
-            stop(watch)
-        end_generation(watch, generation)
+        if watch != NULL:  # else the loop was made anew after a fork
+            closed_in_another_thread(watch, generation)
 
     def wake_readers(self, int fd):
         """Wake the waits until descriptor `fd` is readable, as if it were: they look themselves (internal)."""
@@ -599,10 +296,8 @@ cdef class Loop:
         cdef watch_t *watch
         self.check_thread()
         watch = self.watch_if_any(fd)
-        if watch == NULL:
-            return False
-        waited = watch.readers.head != NULL or watch.writers.head != NULL
-        close_watch(watch)
+        waited = watch != NULL and (watch.readers.head != NULL or watch.writers.head != NULL)
+        self.watch_close(fd)
         return waited
 
     # --- what user code may ask ---
@@ -677,21 +372,12 @@ cdef class Loop:
     def statistics(self):
         """Counts for debugging: a dict of name to int."""
         self.check()
-        cdef handle_t *state = self.core.handles
-        handles = watches = registered = 0
-        while state != NULL:
-            handles += state.owner is not <PyObject *> self.own_timer
-            state = state.next
-        for i in range(self.core.watches_length):
-            if self.core.watches[i] != NULL:
-                watches += 1
-                registered += self.core.watches[i].events != 0
         return {
             "ready": self.core.ready.length,
             "references": self.core.references - self.core.dropped,
-            "watches": watches,
-            "watches_registered": registered,
-            "handles": handles,
+            "watches": count_watches(self.core, False),
+            "watches_registered": count_watches(self.core, True),
+            "handles": count_handles(self.core, <PyObject *> self.own_timer),
         }
 
     # --- the end, and forks ---
@@ -699,37 +385,23 @@ cdef class Loop:
     cdef object close(self):
         """Close every handle and give the memory back. The loop must not be running."""
         cdef core_t *core = self.core
-        cdef uv_loop_t *uv = core.uv
-        if uv == NULL:
+        if core.uv == NULL:
             return
         core.timers.epoch += 1
         # Not to be found by other threads any more: their memory goes below.
         PyMem_RawFree(core.watches)
-        core.watches = core.to_verify = NULL
-        core.watches_length = 0
-        if self.owns_signals:
-            self.leave_slot(core.signal_write)
-        while core.orphans != NULL:
-            close_state(core.orphans)
+        forget_watches(core)
+        if self.slot is not None:
+            self.slot.leave()
+            self.slot = None
+        close_orphans(core)
         while core.handles != NULL:
             forget_owner(core.handles)
         for handle in self.pyuv_loop.handles:
             if not handle.closed:
                 handle.close()
-        uv_walk(uv, close_pooled, core)
-        uv_close(<uv_handle_t *> &core.wakeup, NULL)
-        uv_close(<uv_handle_t *> &core.before_sleep, NULL)
-        if not HUB_EXACT_SLEEP:
-            uv_close(<uv_handle_t *> &core.alarm_clock, NULL)
-        for turn in range(1000 + 8):
-            if uv_run(uv, UV_RUN_NOWAIT) == 0:
-                break
-            if turn >= 8:
-                # Handles are closed by now, but a thread of libuv's pool still works for one, or for a pyuv request.
-                with nogil:
-                    usleep(1000)
-        else:
-            Py_INCREF(self.pyuv_loop)  # for ever: that thread will use it
+        if not close_uv(core):
+            Py_INCREF(self.pyuv_loop)  # for ever: a thread of libuv's pool will use it
             core.handles_open = 0
         hub_check(core.handles_open == 0, b"every handle of a loop is closed with it")
         core.uv = NULL
@@ -742,13 +414,6 @@ cdef class Loop:
         del self.pyuv_loop.excepthook
         self.pyuv_loop = None
 
-    cdef object leave_slot(self, int ours):
-        """Take our descriptor out of the slot of signal.set_wakeup_fd, and nobody else's. Whether it was there."""
-        previous = set_wakeup_fd(-1)
-        if previous not in (ours, -1):
-            restore_wakeup_fd(previous)
-        return previous == ours
-
     cdef timer_t *leave_behind(self, PyObject *current) except? NULL:
         """In a forked child, the hub of the thread that forked: leave the libuv loop to the parent.
 
@@ -756,34 +421,12 @@ cdef class Loop:
         kept, because waits that will never be woken still point into it; its descriptors, shared with the parent, are
         closed. Returns the timers that were running, linked by `next_free`. begin_in_child() makes a new loop.
         """
-        cdef core_t *core = self.core
         cdef timer_t *timers
-        cdef ready_t left
-        cdef int i
-        cdef node_t *node
-        for i in range(core.watches_length):
-            if core.watches[i] != NULL:
-                core.watches[i].events = 0
-                core.watches[i].generation += 1
-        while core.handles != NULL:
-            forget_owner(core.handles)
-        timers = leave_timers(&core.timers)
-        left = core.ready
-        memset(&core.ready, 0, sizeof(core.ready))
-        while True:
-            node = ready_pop(&left)
-            if node == NULL:
-                break
-            if greenlet_of(node) is current:
-                ready_push(&core.ready, node)
-        core.handles = core.orphans = NULL
-        core.handles_open = 0
-        if core.uv != NULL:
+        while self.core.handles != NULL:
+            forget_owner(self.core.handles)
+        timers = leave_core(self.core, current)
+        if self.core.uv != NULL:
             self.close_descriptors()
-        core.references = core.dropped = 0
-        core.signal_count = 0
-        core.running = core.renew = False
-        self.look_again_runs = False
         self.default = True  # the child's only thread is the main one
         self.unmade = True
         return timers
@@ -809,10 +452,9 @@ cdef class Loop:
         cdef core_t *core = self.core
         cdef int fds[4]
         Py_INCREF(self.pyuv_loop)  # for ever: its deallocator would use descriptors that are closed here
-        if self.owns_signals and self.leave_slot(core.signal_write) and self.user_wakeup_fd >= 0:
-            restore_wakeup_fd(self.user_wakeup_fd)
-        self.user_wakeup_fd = -2
-        self.owns_signals = False
+        if self.slot is not None:
+            self.slot.leave_in_child()
+            self.slot = None
         hub_loop_descriptors(core.uv, fds)
         for fd in (fds[0], fds[1], fds[2], fds[3], core.probe, core.signal_read, core.signal_write):
             if fd >= 0:
@@ -820,11 +462,7 @@ cdef class Loop:
                     close_descriptor(fd)
                 except OSError:
                     pass
-        core.probe = core.signal_read = core.signal_write = -1
-        core.timers.epoch += 1
-        core.uv = NULL
-        core.watches = core.to_verify = NULL
-        core.watches_length = 0
+        forget_uv(core)
         return 0
 
     cdef int begin_in_child(self) except -1:
@@ -833,27 +471,6 @@ cdef class Loop:
         self.unmade = False
         self.watch_signals()
         return 0
-
-
-cdef PyObject *greenlet_of(node_t *node) noexcept nogil:
-    """The greenlet that an entry of the ready queue resumes, or NULL."""
-    if node.kind == NODE_WAIT:
-        return (<wait_t *> node).greenlet
-    if node.kind == NODE_ALARM:
-        return (<alarm_t *> node).greenlet
-    return node.object if node.kind == NODE_YIELD else NULL
-
-
-cdef void free_pooled(uv_handle_t *handle) noexcept nogil:
-    PyMem_RawFree(handle.data)
-
-
-cdef void close_pooled(uv_handle_t *handle, void *core) noexcept nogil:
-    """Close what belongs to the loop's pools: the handles whose data is the struct that begins with them."""
-    if handle is <uv_handle_t *> &(<core_t *> core).signal_poll:
-        uv_close(handle, NULL)
-    elif handle.data is <void *> handle and not uv_is_closing(handle):
-        uv_close(handle, free_pooled)
 
 
 # --- handles ------------------------------------------------------------------------------------------------------
@@ -878,13 +495,7 @@ cdef class Handle(Job):
         cdef handle_t *state = self.state
         if state != NULL:
             # Perhaps another thread's garbage collection: leave the closing to the loop's own thread.
-            unlink_state(state)
-            state.owner = NULL
-            state.node = NULL
-            state.next = state.core.orphans
-            if state.next != NULL:
-                state.next.previous = state
-            state.core.orphans = state
+            orphan_state(state)
 
     cdef int open(self, Loop loop, int kind) except -1:
         loop.check()

@@ -42,9 +42,10 @@ from hub.native import get_ident
 from hub.printing cimport go_on_printing, leave_printing, printing_of_thread
 from hub.ready cimport *
 from hub.thrown cimport alarm_come, has_pending, take_pending
-from hub.timers cimport due_after, now_ns, timer_give, timer_start, timer_t, timer_take
+from hub.timers cimport due_after, end_sleep_by, now_ns, timer_give, timer_start, timer_t, timer_take
 from hub.turns cimport SWITCHES, turns_are_unfair, turns_begin, turns_begin_round, turns_spend
 from hub.waits cimport AT_EXIT, Wait, WaitingHub
+from hub.wakeup_slot cimport WakeupSlot
 
 __all__ = ["Scheduler", "be_fair", "sleep"]
 
@@ -640,6 +641,7 @@ cdef class Scheduler(WaitingHub):
         and the main greenlet is not parked; -1 with an exception set.
         """
         cdef Loop loop = self.loop
+        cdef WakeupSlot slot  # that of now: a fork in a signal handler gives the loop another
         cdef bint displaced = False
         try:
             if loop.core.running:
@@ -658,26 +660,27 @@ cdef class Scheduler(WaitingHub):
                     return 0 if self.nothing_left() else 2
                 # Another thread may grant something to a greenlet that stands in line here. When the last of those
                 # threads has ended, it is time for a LoopExit.
-                loop.look_again(1000000000)
+                end_sleep_by(&loop.core.timers, loop.core.now + 1000000000)
             if loop.foreign and not on_hub:
                 return 1
-            if loop.owns_signals:
-                displaced = loop.claim_signals()
+            slot = loop.slot
+            if slot is not None:
+                displaced = slot.claim()
                 if displaced:
                     if not on_hub:
-                        loop.release_signals()
+                        slot.release()
                         return 1
                     # A signal may have come after the last bytecode, and be told to the program's descriptor only.
                     self.signals.handle_here()
                 if loop.core.ready.head != NULL:
                     if displaced:
-                        loop.release_signals()
+                        slot.release()
                     return 0
             if loop.look_after() and other_threads():
-                loop.look_again(CLOSED_ELSEWHERE)
+                end_sleep_by(&loop.core.timers, loop.core.now + CLOSED_ELSEWHERE)
             loop.poll(True)
             if displaced:
-                loop.release_signals()
+                slot.release()
             turns_begin_round(&self.turns, loop.core.ready.length, loop.core.now)
             return 0
         except BaseException as error:

@@ -24,6 +24,14 @@ static inline uint64_t hub_now(void)
     return (uint64_t) now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* How long this thread has had a processor. */
+static inline uint64_t hub_worked(void)
+{
+    struct timespec worked;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked);
+    return (uint64_t) worked.tv_sec * 1000000000 + worked.tv_nsec;
+}
+
 /* Not inline: callers on the way to a switch have small frames. */
 #define HUB_OWN_FRAME __attribute__((noinline, unused))
 

@@ -23,6 +23,7 @@ cdef extern from "timer_heap.h" nogil:
         size_t length
     uint64_t HUB_NEVER
     uint64_t hub_now()
+    uint64_t hub_worked()
     void hub_heap_set(hub_heap *, hub_heap_node *, uint64_t due)
     void hub_heap_remove(hub_heap *, hub_heap_node *)
     hub_heap_node *hub_heap_pop(hub_heap *, uint64_t now)
@@ -54,6 +55,7 @@ cdef struct timers_t:
     timer_block_t *blocks  # memory of all timers
     size_t made
     timer_t *free          # timers that are not in use
+    uint64_t sleep_ends    # when one of them ends a sleep, and does nothing else: end_sleep_by(); or 0
     unsigned long epoch    # counts forks and the end: timers and watches from before must not be touched
 
 
@@ -66,6 +68,7 @@ cdef struct kept_timer_t:
 cdef uint64_t nanoseconds_of(double seconds) except? 0
 cdef int make_timers(timers_t *timers) except -1
 cdef void free_timers(timers_t *timers) noexcept
+cdef int end_sleep_by(timers_t *timers, uint64_t due) except -1
 
 
 # --- the clock --------------------------------------------------------------------------------------------------
@@ -162,4 +165,5 @@ cdef inline timer_t *leave_timers(timers_t *timers) noexcept nogil:
         timer.next_free = left
         left = timer
     timers.running.length = 0
+    timers.sleep_ends = 0
     return left

@@ -1,4 +1,4 @@
-"""The memory of timers, and times in seconds as nanoseconds. See timers.pxd."""
+"""The memory of timers, times in seconds as nanoseconds, and the timer that ends a sleep. See timers.pxd."""
 
 from _thread import TIMEOUT_MAX
 
@@ -57,3 +57,21 @@ cdef void free_timers(timers_t *timers) noexcept:
     memset(&timers.running, 0, sizeof(timers.running))
     timers.made = 0
     timers.free = NULL
+
+
+cdef int end_sleep_by(timers_t *timers, uint64_t due) except -1:
+    """See to it that a sleep which begins now has ended at a loop time."""
+    cdef timer_t *timer
+    if timers.sleep_ends and timers.sleep_ends <= due:
+        return 0
+    timer = timer_take(timers)
+    timer.fire = on_sleep_ends
+    timers.sleep_ends = due
+    timer_start(timer, due)
+    return 0
+
+
+cdef void on_sleep_ends(timer_t *timer) noexcept nogil:
+    """The loop has woken up and looks around: that is all."""
+    timer.timers.sleep_ends = 0
+    timer_to_pool(timer)

@@ -9,12 +9,13 @@
 #      That ends the waits of earlier generations. If the announcement is left out, the kernel is asked (open_watch(),
 #      verify()).
 #   4. Functions marked nogil run in callbacks of libuv, too. Others want the GIL. They are for the loop's own thread,
-#      but for find_watch() and close_watch_elsewhere().
+#      but for find_watch().
 #
-# What does not belong here: when verify() is called, and which other loops know a descriptor (loop.pyx).
+# What does not belong here: which other threads' loops know a descriptor (all_loops.pyx).
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawRealloc
 from libc.errno cimport EBADF, errno
+from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from hub.core cimport LISTEN_CLOSED, core_t, listener_t, watch_t
@@ -25,6 +26,7 @@ from hub.ready cimport (
     OUTCOME_CLOSED, OUTCOME_READY, WAIT_WAITING, fifo_remove, fifo_t, fifo_wake_first, link_t, ready_push,
     wait_outcome, wait_wake,
 )
+from hub.timers cimport end_sleep_by, hub_worked
 
 cdef extern from "descriptor_watch.h" nogil:
     void hub_poll_forget(uv_poll_t *)
@@ -34,11 +36,20 @@ cdef extern from "descriptor_watch.h" nogil:
     void hub_poll_resume(uv_loop_t *, uv_poll_t *, int events, bint edge)
     int hub_poll_unregister(uv_loop_t *, uv_poll_t *)
     int hub_poll_verify(uv_loop_t *, uv_poll_t *)
-    int hub_poll_withdraw(uv_loop_t *, int fd)
 
 cdef extern from "fcntl.h" nogil:
     int fcntl(int fd, int command)
     int F_GETFD
+
+cdef extern from "sys/eventfd.h" nogil:
+    int eventfd(unsigned int, int)
+    int EFD_CLOEXEC
+
+cdef enum:
+    # Nanoseconds, at least, between two calls of verify().
+    VERIFY_PAUSE = 250000000
+    # How much longer the pause is than what a call takes: of this thread's own time, as others may have the processor.
+    VERIFY_SHARE = 400
 
 
 # --- libuv's callback: no GIL, no Python ------------------------------------------------------------------------
@@ -216,20 +227,35 @@ cdef inline void close_watch(watch_t *watch) noexcept:
     bury(watch)
 
 
-cdef inline bint close_watch_elsewhere(watch_t *watch) noexcept:
-    """close_watch() for any thread that has the GIL. Returns whether closed_elsewhere() is to be called."""
-    cdef bint refused = False
-    if watch.events and watch.registered == watch.generation:
-        # The loop's own thread may be in the middle of it, and unregister it too: then the epoll is made anew for
-        # nothing. It never registers without the GIL.
-        refused = hub_poll_withdraw(watch.core.uv, watch.fd) != 0
-    watch.generation += 1
-    if refused:
-        watch.core.renew = True
-    return refused or watch.readers.head != NULL or watch.writers.head != NULL or watch.listeners != NULL
+cdef inline void closed_in_another_thread(watch_t *watch, unsigned int generation) noexcept:
+    """As told by that thread, which counted the generation up when it closed: wake the waits from before that."""
+    if watch.events and watch.registered != watch.generation:
+        stop(watch)
+    end_generation(watch, generation)
 
 
 # --- watches of a loop ------------------------------------------------------------------------------------------
+
+cdef inline int open_probe() noexcept:
+    """A descriptor of ours to make poll handles on: see descriptor_watch.h. -1 with errno set if there is none."""
+    return eventfd(0, EFD_CLOEXEC)
+
+
+cdef inline void forget_watches(core_t *core) noexcept nogil:
+    """There are none any more. Handles point to their memory, which is given back with those, if at all."""
+    core.watches = core.to_verify = NULL
+    core.watches_length = 0
+
+
+cdef inline int count_watches(core_t *core, bint registered) noexcept:
+    """How many there are, or how many are registered with the kernel."""
+    cdef int count = 0
+    cdef int fd
+    for fd in range(core.watches_length):
+        if core.watches[fd] != NULL and (core.watches[fd].events != 0 or not registered):
+            count += 1
+    return count
+
 
 cdef inline watch_t *find_watch(core_t *core, int fd) noexcept:
     """The watch of a descriptor, or NULL if there never was one. Any thread that has the GIL."""
@@ -372,6 +398,22 @@ cdef inline void remove_listener(watch_t *watch, listener_t *listener) noexcept:
 
 
 # --- descriptors that were closed without a word ----------------------------------------------------------------
+
+cdef inline bint verify_is_due(core_t *core) except -1:
+    """Before a sleep: whether verify() is to be called now. If not, the sleep ends when it is."""
+    if core.watches_length == 0:
+        return False
+    if core.now - core.verified < core.verify_pause:
+        end_sleep_by(&core.timers, core.verified + core.verify_pause)
+        return False
+    core.verified = core.now
+    return True
+
+
+cdef inline void set_verify_pause(core_t *core, uint64_t began) noexcept:
+    """The look took from hub_worked() `began` until now: the next comes accordingly later."""
+    core.verify_pause = max(<uint64_t> VERIFY_PAUSE, (hub_worked() - began) * VERIFY_SHARE)
+
 
 cdef inline int verify(core_t *core, bint all) noexcept:
     """Find waits for descriptors that were closed behind our back, and wake them.

@@ -6,14 +6,14 @@ stands in a `.pxd` as `inline`, or within the module that calls it. tests/test_l
 
 #: The module, and what it exports.
 EXPORTED = {
+    "hub.all_loops": [
+        "add_loop", "close_elsewhere", "close_watch_elsewhere", "highest_watched", "next_of_a_loop", "remove_loop",
+    ],
     "hub.arguments": ["count_of", "seconds_of"],
     "hub.closing": ["closing_descriptor", "leaving_descriptor"],
     "hub.current": [
         "begin_fork", "end_process", "fork_count", "hub_of_thread", "interpreter_ends", "is_main_thread", "new_hub",
         "no_greenlet", "other_threads", "set_hub_of_thread",
-    ],
-    "hub.loop": [
-        "close_everywhere", "close_generation", "highest_watched", "next_of_a_loop",
     ],
     "hub.scheduler": ["be_fair", "resume_of"],
     "hub.stacks": ["begin_small"],
@@ -23,7 +23,7 @@ EXPORTED = {
         "make_exception", "pend_alarm", "pend_exception", "take_alarm", "take_pending",
         "throw_now",
     ],
-    "hub.timers": ["free_timers", "make_timers", "nanoseconds_of"],
+    "hub.timers": ["end_sleep_by", "free_timers", "make_timers", "nanoseconds_of"],
     "hub.wait_queue": [
         "await_final_turn", "await_turn", "line_grant", "line_grant_all", "line_join", "line_peek", "line_take",
         "line_wake", "line_withdraw", "link_grant", "new_turn", "wait_is_over",

@@ -1,0 +1,3 @@
+# Only compiled modules use it, through all_loops.pxd.
+
+__all__: list[str]

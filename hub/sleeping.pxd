@@ -1,0 +1,90 @@
+# How a loop sleeps, and what ends its sleep: a due timer, a greenlet that is ready, another thread, a signal.
+# Header only: every function here is inline, and calls libuv, so hub/loop.pyx alone may cimport this.
+#
+# Rules
+#   1. libuv calls back without the GIL. The functions it calls put an entry on the ready queue, or stop the turn.
+#   2. The handles here are a loop's own. They are part of its core, and closed with the loop.
+#
+# What does not belong here: waits for descriptors (watches.pxd), and how timers fire (timers.pxd).
+
+from libc.stdint cimport uint64_t
+
+from hub.core cimport core_t
+from hub.libuv cimport (
+    UV_READABLE, uv_async_init, uv_async_t, uv_close, uv_handle_t, uv_loop_t, uv_poll_init, uv_prepare_init,
+    uv_prepare_start, uv_prepare_t, uv_run_mode, uv_stop, uv_timer_init, uv_timer_start, uv_timer_stop, uv_timer_t,
+    uv_unref, uv_update_time,
+)
+from hub.ready cimport ready_push
+from hub.timers cimport HUB_NEVER, hub_heap, hub_heap_due, now_ns
+from hub.wakeup_slot cimport on_signal_pipe
+from hub.watches cimport hub_poll_register
+
+cdef extern from "exact_sleep.h" nogil:
+    bint HUB_EXACT_SLEEP
+    int hub_milliseconds(uint64_t nanoseconds)
+    int hub_run(uv_loop_t *, const hub_heap *, uv_run_mode)
+
+
+cdef inline int open_sleep(core_t *core) noexcept:
+    """Make the handles. Returns 0 or a negative error number: there are not descriptors enough."""
+    cdef int error = uv_async_init(core.uv, &core.wakeup, on_wakeup)
+    if error:
+        return error
+    core.wakeup.data = core
+    uv_prepare_init(core.uv, &core.before_sleep)
+    core.before_sleep.data = core
+    uv_prepare_start(&core.before_sleep, on_before_sleep)
+    uv_unref(<uv_handle_t *> &core.before_sleep)
+    if not HUB_EXACT_SLEEP:
+        uv_timer_init(core.uv, &core.alarm_clock)
+        uv_unref(<uv_handle_t *> &core.alarm_clock)
+    return 0
+
+
+cdef inline int watch_signal_pipe(core_t *core) noexcept:
+    """Let a signal end the sleep of the main thread's loop. Returns 0 or a negative error number."""
+    cdef int error = uv_poll_init(core.uv, &core.signal_poll, core.probe)
+    if error:
+        return error
+    core.signal_poll.data = core
+    uv_unref(<uv_handle_t *> &core.signal_poll)
+    return hub_poll_register(core.uv, &core.signal_poll, core.signal_read, UV_READABLE, on_signal_pipe)
+
+
+cdef inline void close_sleep(core_t *core) noexcept:
+    uv_close(<uv_handle_t *> &core.wakeup, NULL)
+    uv_close(<uv_handle_t *> &core.before_sleep, NULL)
+    if not HUB_EXACT_SLEEP:
+        uv_close(<uv_handle_t *> &core.alarm_clock, NULL)
+
+
+cdef inline void on_wakeup(uv_async_t *handle) noexcept nogil:
+    """Another thread has something for this one, or wants it to look again what keeps the loop alive."""
+    cdef core_t *core = <core_t *> handle.data
+    if core.inbox != NULL and not core.inbox.queued:
+        ready_push(&core.ready, core.inbox)
+
+
+cdef inline void on_before_sleep(uv_prepare_t *handle) noexcept nogil:
+    """What fired at the beginning of a turn may have made a greenlet ready: then the turn must not sleep."""
+    cdef core_t *core = <core_t *> handle.data
+    if core.ready.head != NULL:
+        uv_stop(core.uv)
+    elif not HUB_EXACT_SLEEP:
+        set_alarm_clock(core)
+
+
+cdef inline void set_alarm_clock(core_t *core) noexcept nogil:
+    """Let libuv wake up when the first timer is due: at the millisecond after it, for want of better."""
+    cdef uint64_t due = hub_heap_due(&core.timers.running)
+    cdef uint64_t now = now_ns()
+    if due == HUB_NEVER:
+        uv_timer_stop(&core.alarm_clock)
+    else:
+        uv_update_time(core.uv)
+        uv_timer_start(&core.alarm_clock, on_alarm_clock, hub_milliseconds(due - now) if due > now else 0, 0)
+
+
+cdef inline void on_alarm_clock(uv_timer_t *handle) noexcept nogil:
+    pass
