@@ -195,7 +195,7 @@ def test_requests_under_way_are_answered_at_the_end(folder):
 
 def test_a_second_signal_ends_it_at_once(folder):
     (folder / "web.py").write_text(APPLICATION.replace("0.3", "1000") % "hello")
-    with serving(folder, "--patch") as server, server.connect() as sock:
+    with serving(folder, "--patch", "--drain", "1000") as server, server.connect() as sock:
         sock.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
         assert server.process.stdout.readline() == "begun\n"
         server.process.send_signal(signal.SIGTERM)
