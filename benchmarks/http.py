@@ -16,21 +16,21 @@ import sys
 # This file has the name of a standard module. Nothing in this folder is imported.
 sys.path.pop(0)
 
-import argparse  # noqa: E402
-import contextlib  # noqa: E402
-import importlib.util  # noqa: E402
-import os  # noqa: E402
-import re  # noqa: E402
-import resource  # noqa: E402
-import runpy  # noqa: E402
-import shutil  # noqa: E402
-import signal  # noqa: E402
-import socket  # noqa: E402
-import statistics  # noqa: E402
-import subprocess  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
-from pathlib import Path  # noqa: E402
+import argparse
+import contextlib
+import importlib.util
+import os
+import re
+import resource
+import runpy
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
 
 SERVE = Path(__file__).parent / "http_servers" / "serve.py"
 TOLD = runpy.run_path(str(SERVE), run_name="serve")

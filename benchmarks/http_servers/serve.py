@@ -53,8 +53,9 @@ def gevent(kind, port, log):
     from gevent.pywsgi import WSGIServer
 
     tls = {"certfile": CERTIFICATE, "keyfile": KEY} if kind == "tls" else {}
-    logged = open(log, "a", buffering=1) if kind == "log" else None
-    WSGIServer(("127.0.0.1", port), load(), backlog=1024, log=logged, **tls).serve_forever()
+    with open(log, "a", buffering=1) as file:
+        logged = file if kind == "log" else None
+        WSGIServer(("127.0.0.1", port), load(), backlog=1024, log=logged, **tls).serve_forever()
 
 
 def bjoern(kind, port, log):
