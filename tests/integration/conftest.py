@@ -71,6 +71,12 @@ def find_program(*names, folders=()):
     pytest.skip(f"{names[0]} is not installed")
 
 
+@pytest.fixture(name="find_program")
+def _find_program():
+    """The function of that name: it skips the test if there is no such program."""
+    return find_program
+
+
 def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -170,6 +176,38 @@ def mariadb_port():
         command += ["--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0"]
         with serving(command, port, None, folder):
             yield port
+
+
+NGINX = """
+daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;
+events {{ worker_connections 200; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
+    uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+    upstream application {{ server unix:{folder}/socket; keepalive 4; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://application; proxy_http_version 1.1; proxy_set_header Connection "";
+            proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto https; proxy_request_buffering off;
+        }}
+    }}
+}}
+"""
+
+
+@pytest.fixture
+def nginx():
+    """An nginx before a server that listens on the Unix socket `socket` in a folder: (its URL, the folder)."""
+    program, port = find_program("nginx"), free_port()
+    with data_folder(None) as folder:
+        os.chmod(folder, 0o755)
+        config = Path(folder, "nginx.conf")
+        config.write_text(NGINX.format(folder=folder, port=port))
+        with serving([program, "-p", folder, "-c", str(config)], port, None, folder):
+            yield f"http://127.0.0.1:{port}", folder
 
 
 def wait_until_ready(command):
