@@ -4,7 +4,7 @@ import ssl as standard_ssl
 from contextlib import suppress
 
 import pytest
-from places import CERTIFICATE, KEY
+from places import CERTIFICATE, KEY, OTHER_CERTIFICATE, OTHER_KEY
 from waiting import until
 
 from greenio import spawn, ssl
@@ -50,6 +50,24 @@ def test_a_context_of_the_standard_library(client_context):
 def test_certificates_in_files(client_context):
     with StreamServer(("127.0.0.1", 0), echo, certfile=CERTIFICATE, keyfile=KEY) as server:
         assert ask(server, client_context) == b"hello"
+
+
+def test_certificates_by_the_name_that_a_client_asks_for(server_context):
+    def choose(sock, name, context):
+        if name == "other.example":
+            sock.context = other
+
+    other = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    other.load_cert_chain(OTHER_CERTIFICATE, OTHER_KEY)
+    server_context.sni_callback = choose
+    with StreamServer(("127.0.0.1", 0), echo, ssl_context=server_context) as server:
+        for file, name in ((CERTIFICATE, "localhost"), (OTHER_CERTIFICATE, "other.example")):
+            client = ssl.create_default_context(cafile=file)
+            with create_connection(server.address, timeout=30) as plain:
+                with client.wrap_socket(plain, server_hostname=name) as sock:
+                    assert ("DNS", name) in sock.getpeercert()["subjectAltName"]
+                    sock.sendall(b"hello")
+                    assert sock.recv(1000) == b"hello"
 
 
 def test_a_client_that_must_have_a_certificate(client_context):

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from places import CERTIFICATE, KEY
+from places import CERTIFICATE, KEY, OTHER_CERTIFICATE, OTHER_KEY
 
 APPLICATION = """
 import os, time
@@ -238,18 +238,28 @@ def test_a_unix_socket_listens(folder):
 
 
 def test_https_with_certificates_that_are_read_again(folder):
-    certificate = folder / "cert.pem"
+    certificate, key = folder / "cert.pem", folder / "key.pem"
     certificate.write_bytes(CERTIFICATE.read_bytes())
-    context = ssl.create_default_context(cafile=CERTIFICATE)
-    with serving(folder, "--certfile", certificate, "--keyfile", KEY) as server:
+    key.write_bytes(KEY.read_bytes())
+
+    def get(cafile, name):
+        context = ssl.create_default_context(cafile=cafile)
+        with server.connect() as plain, context.wrap_socket(plain, server_hostname=name) as sock:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return b"".join(iter(lambda: sock.recv(65536), b""))
+
+    with serving(folder, "--certfile", certificate, "--keyfile", key) as server:
         assert server.url.startswith("https://")
-        for word in ("loaded again", "the old one stays"):
-            with server.connect() as plain, context.wrap_socket(plain, server_hostname="localhost") as sock:
-                sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                assert b"".join(iter(lambda: sock.recv(65536), b"")).endswith(b"hello")
-            server.process.send_signal(signal.SIGHUP)
-            server.until(word)
-            certificate.write_text("nonsense")
+        assert get(CERTIFICATE, "localhost").endswith(b"hello")
+        certificate.write_bytes(OTHER_CERTIFICATE.read_bytes())
+        key.write_bytes(OTHER_KEY.read_bytes())
+        server.process.send_signal(signal.SIGHUP)
+        server.until("loaded again")
+        assert get(OTHER_CERTIFICATE, "other.example").endswith(b"hello")
+        certificate.write_text("nonsense")
+        server.process.send_signal(signal.SIGHUP)
+        server.until("the old one stays")
+        assert get(OTHER_CERTIFICATE, "other.example").endswith(b"hello")
         server.end()
     assert server.process.returncode == 0
 

@@ -12,6 +12,9 @@ CHECKOUT = TESTS.parent
 SCRIPTS = TESTS / "scripts"
 CERTIFICATE = TESTS / "certificates" / "cert.pem"
 KEY = TESTS / "certificates" / "key.pem"
+# For other.example, where the first is for localhost.
+OTHER_CERTIFICATE = TESTS / "certificates" / "other_cert.pem"
+OTHER_KEY = TESTS / "certificates" / "other_key.pem"
 
 
 def take_compiled_packages():
