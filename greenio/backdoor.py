@@ -5,6 +5,8 @@
 and `nc -U /run/application.backdoor` shows what the program is doing. There is no password: who can connect can do
 whatever the process can. So it listens on a Unix socket, whose file is its owner's only, or on loopback.
 
+Methods that wait say that they switch; the others do not switch.
+
 What does not belong here: whose the standard streams are (_servers/streams.py).
 """
 
@@ -64,7 +66,10 @@ class BackdoorServer(StreamServer):
         self.banner = banner
 
     def init_socket(self) -> None:
-        """Listen, if it does not yet, and warn if others than users of this machine can connect."""
+        """Listen, if it does not yet, and warn if others than users of this machine can connect.
+
+        Switches as start() does.
+        """
         super().init_socket()
         reason = _who_else(self.family, self.address)
         if reason is not None:

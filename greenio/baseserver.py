@@ -363,8 +363,9 @@ class BaseServer:
         return self.address[1] if isinstance(self.address, tuple) else None
 
     def start(self) -> None:
-        """Listen and accept. Does nothing if it does already. Does not switch, or only to make a Unix socket's file.
+        """Listen and accept. Does nothing if it does already.
 
+        Switches only to look up a host's name, or to make a Unix socket's file.
         Raises OSError if it cannot listen, TypeError if nothing is there to handle a client.
         """
         if self.handle is None and type(self).do_handle is BaseServer.do_handle:

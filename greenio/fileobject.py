@@ -3,8 +3,8 @@
 O_NONBLOCK is never set on a descriptor that the program passes in: other processes may share the open file. See
 `greenio._descriptors.nowait`.
 
-Reading, writing and flushing switch, and so does closing a file with data that is not written yet. The other methods
-do not switch. Those of FileObjectBlock block the thread.
+Methods that read, write or flush switch, and so does closing a file whose data is not written yet. The other methods do
+not switch. All methods of FileObjectThread that use its file switch, and those of FileObjectBlock block the thread.
 """
 
 from __future__ import annotations

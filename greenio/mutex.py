@@ -1,4 +1,7 @@
-"""Lock and RLock alone, as `greenio.lock` has them among its other locks."""
+"""Lock and RLock alone, as `greenio.lock` has them among its other locks.
+
+acquire() switches if it waits; nothing else does.
+"""
 
 from greenio._sync.mutex import Lock, RLock
 

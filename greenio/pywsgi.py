@@ -1,4 +1,7 @@
-"""gevent's name for greenio.wsgi: programs that are written for gevent.pywsgi import their names from here."""
+"""gevent's name for greenio.wsgi: programs that are written for gevent.pywsgi import their names from here.
+
+Methods that wait say that they switch; the others do not switch, unless a log or a file of the program does.
+"""
 
 from __future__ import annotations
 

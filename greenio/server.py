@@ -90,12 +90,15 @@ class StreamServer(BaseServer):
     def get_listener(
         cls, address: Any, backlog: int | None = None, family: AddressFamily | int | None = None
     ) -> socket:
-        """Make a listening socket for an address. Raises OSError, naming it, if that is impossible. Does not switch."""
+        """Make a listening socket for an address. Switches only if a host's name is looked up.
+
+        Raises OSError, naming the address, if that is impossible.
+        """
         backlog = cls.backlog if backlog is None else backlog
         return bound_socket(address, family, _standard.SOCK_STREAM, backlog, cls.reuse_addr)
 
     def init_socket(self) -> None:
-        """Listen, if it does not yet. Called by start()."""
+        """Listen, if it does not yet. Called by start(). Switches as that does."""
         if self.socket is None:
             if self.reuse_port or self.family == _standard.AF_UNIX:
                 self.socket = bound_socket(
@@ -190,11 +193,14 @@ class DatagramServer(BaseServer):
 
     @classmethod
     def get_listener(cls, address: Any, family: AddressFamily | int | None = None) -> socket:
-        """Make a socket bound to an address. Raises OSError, naming it, if that is impossible. Does not switch."""
+        """Make a socket bound to an address. Switches only if a host's name is looked up.
+
+        Raises OSError, naming the address, if that is impossible.
+        """
         return bound_socket(address, family, _standard.SOCK_DGRAM, None, cls.reuse_addr)
 
     def init_socket(self) -> None:
-        """Bind a socket, if there is none. Called by start()."""
+        """Bind a socket, if there is none. Called by start(). Switches as that does."""
         if self.socket is None:
             if self.reuse_port or self.family == _standard.AF_UNIX:
                 self.socket = bound_socket(

@@ -8,6 +8,8 @@
 
     WSGIServer(("127.0.0.1", 8000), application).serve_forever()
 
+Methods that wait say that they switch; the others do not switch, unless a log or a file of the program does.
+
 ``python -m greenio.wsgi module:application`` serves from the command line. httptools is needed: pip install
 'greenio[wsgi]'.
 """

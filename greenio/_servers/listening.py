@@ -25,8 +25,8 @@ def bound_socket(
 ) -> socket:
     """A socket of that family (IPv4 if None) and kind, bound to an address; it listens if there is a `backlog` (int).
 
-    `bind`: does the binding, if it takes more than the system's call. Raises OSError that names the address. Does not
-    switch, unless `bind` does.
+    `bind`: does the binding, if it takes more than the system's call. Raises OSError that names the address. Switches
+    only if a host's name is looked up, or if `bind` does.
     """
     sock = socket(_standard.AF_INET if family is None else family, kind)
     try:

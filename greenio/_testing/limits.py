@@ -62,7 +62,7 @@ class TimeLimit:
     `seconds`: float, of real time. `what` names the block in messages. `error` (the descriptor of a file): where the
     stacks go if the block cannot be ended, and the process ends. `on_expired` is called with the stacks (str) when the
     limit is passed, in another thread. `guard`: see to it with `faulthandler`, too. In the main thread only, or a
-    RuntimeError is raised. Limits nest, those with a guard do not.
+    RuntimeError is raised. Limits nest, those with a guard do not. No method switches.
     """
 
     def __init__(

@@ -184,7 +184,10 @@ class WSGIServer(StreamServer):
     # --- serving ---
 
     def init_socket(self) -> None:
-        """Listen, if it does not yet. Raises ImportError, with what to install, if httptools is missing."""
+        """Listen, if it does not yet. Switches as start() does.
+
+        Raises ImportError, with what to install, if httptools is missing.
+        """
         need_httptools()
         super().init_socket()
         if self.socket is not None and self.socket.family in (_standard.AF_INET, _standard.AF_INET6):
