@@ -7,9 +7,9 @@ import sys
 
 import pytest
 from misuse import raise_alike
-from waiting import some_turns, until, until_waiting
+from waiting import some_turns, until, until_waiting, waiting_in
 
-from greenio import fcntl, sleep, spawn
+from greenio import fcntl, spawn
 
 
 @pytest.fixture
@@ -75,8 +75,7 @@ def test_a_lock_is_waited_for(path, function, holder, ticks):
 
 def test_a_killed_waiter_leaves_no_lock(path, function, holder):
     with open(path, "r+") as file:
-        waiting = spawn(getattr(fcntl, function), file, standard.LOCK_EX)
-        sleep(0.01)
+        waiting = waiting_in(getattr(fcntl, function), file, standard.LOCK_EX)
         waiting.kill()
         holder.let_go()
         until(lambda: not is_locked(path, function))
@@ -87,8 +86,7 @@ def test_a_killed_waiter_leaves_no_lock(path, function, holder):
 
 def test_closed_by_a_killed_waiter(path, function, holder):
     file = open(path, "r+")  # noqa: SIM115
-    waiting = spawn(getattr(fcntl, function), file, standard.LOCK_EX)
-    sleep(0.01)
+    waiting = waiting_in(getattr(fcntl, function), file, standard.LOCK_EX)
     waiting.kill()
     number = file.fileno()
     file.close()

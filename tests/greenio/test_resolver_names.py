@@ -23,7 +23,7 @@ from greenio.event import Event
 from greenio.resolver.ares import make_channel
 from greenio.resolver.hosts import Found, Hosts, _kind, in_order
 from greenio.resolver.names import merged, name_servers
-from greenio.socket import getaddrinfo, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo
+from greenio.socket import getaddrinfo, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo, wait_read
 
 # pycares starts a thread, once and for all, when its first channel is made.
 make_channel().close()
@@ -348,7 +348,7 @@ def test_a_hub_is_destroyed_while_names_are_asked_for(which):
 
     def look_up_and_destroy():
         job = spawn(gethostbyname, "silent.test")
-        sleep(0.01)
+        wait_read(silent.fileno())
         get_hub().destroy()
         return job.dead, silent.recv(512) != b""
 

@@ -1,5 +1,6 @@
 """TLS: both ends, timeouts, kills, the standard library and OpenSSL as peers."""
 
+import contextlib
 import os
 import shutil
 import socket as standard_socket
@@ -8,9 +9,9 @@ import threading
 
 import pytest
 from places import CERTIFICATE, KEY
-from waiting import until_waiting
+from waiting import until, until_waiting
 
-from greenio import Timeout, joinall, sleep, socket, spawn, ssl, subprocess
+from greenio import Timeout, joinall, socket, spawn, ssl, subprocess
 
 
 @pytest.fixture
@@ -283,12 +284,12 @@ def test_openssl_as_a_server(client_context):
     with subprocess.Popen(
         ["openssl", "s_server", *options], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        for _ in range(500):
-            try:
-                plain = socket.create_connection(("127.0.0.1", port), timeout=10)
-                break
-            except ConnectionRefusedError:
-                sleep(0.01)
+
+        def connected():
+            with contextlib.suppress(ConnectionRefusedError):
+                return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+        plain = until(connected)
         with client_context.wrap_socket(plain, server_hostname="localhost") as sock:
             sock.sendall(b"abc\n")
             assert sock.recv(10) == b"cba\n"
@@ -318,8 +319,7 @@ def test_many_handshakes_at_once(client_context, server_context):
                 sock.sendall(sock.recv(10))
 
         def accept():
-            for _ in range(50):
-                spawn(serve, listener.accept()[0])
+            return [spawn(serve, listener.accept()[0]) for _ in range(50)]
 
         def client(number):
             plain = socket.create_connection(listener.getsockname())
@@ -329,5 +329,4 @@ def test_many_handshakes_at_once(client_context, server_context):
 
         accepting = spawn(accept)
         assert [job.get() for job in [spawn(client, number) for number in range(50)]] == list(range(50))
-        accepting.join()
-        sleep(0.01)
+        joinall(accepting.get())

@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from waiting import until, until_waiting
+from waiting import some_turns, until, until_waiting
 
 import greenio
 import greenio.os
@@ -159,7 +159,8 @@ def test_reaped_by_somebody_else():
 def test_others_children_are_left_alone():
     pid = os.posix_spawn("/bin/true", ["true"], {})
     assert run(["true"]).returncode == 0
-    time.sleep(0.01)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    some_turns()
     assert os.waitpid(pid, 0)[0] == pid
 
 

@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 from greenlet import getcurrent
 from hub import get_hub
-from waiting import in_thread, until_waiting
+from waiting import in_thread, until, until_waiting
 
 from greenio import Timeout, sleep, spawn
 from greenio.socket import socketpair
@@ -82,8 +82,7 @@ def test_a_greenlet_of_one_that_was_there_does_not_count():
     server = spawn(serve)
     until_waiting(server)
     with nothing_left_behind():
-        until_waiting(*handlers or [server])
-        sleep(0.01)
+        until(lambda: handlers)
     for each in (server, *handlers):
         each.kill()
 

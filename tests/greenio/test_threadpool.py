@@ -10,7 +10,7 @@ from os import waitstatus_to_exitcode
 
 import pytest
 from hub import get_hub_if_exists
-from waiting import until, until_others_ran, until_waiting
+from waiting import LIMIT, until, until_others_ran, until_waiting
 
 import greenio
 from greenio import Timeout, get_hub, joinall, sleep, spawn
@@ -84,15 +84,16 @@ def test_spawn_waits_while_all_are_busy(pool):
 
 
 def test_a_timeout_abandons_the_result_not_the_task(pool):
-    done = threading.Event()
+    go_on, done = threading.Event(), threading.Event()
 
     def work():
-        time.sleep(0.01)
+        go_on.wait(LIMIT)
         done.set()
 
     with pytest.raises(Timeout):
         with Timeout(0.001):
             pool.apply(work)
+    go_on.set()
     assert pool.join(5) and done.is_set()
 
 

@@ -169,11 +169,11 @@ def handler_ran_at_once():
 
     signal.signal(signal.SIGUSR1, handler)
     parent = os.getpid()
-    if os.fork() == 0:
-        time.sleep(0.05)
-        os.kill(parent, signal.SIGUSR1)
-        os._exit(0)
     try:
+        if os.fork() == 0:
+            time.sleep(0.05)  # the parent is asleep by then, as a rule
+            os.kill(parent, signal.SIGUSR1)
+            os._exit(0)
         sleep(50)
     except LookupError:
         return True

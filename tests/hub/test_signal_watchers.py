@@ -5,6 +5,7 @@ import signal
 import threading
 
 import pytest
+from waiting import some_turns, until
 
 from greenio import get_hub, sleep
 
@@ -28,7 +29,8 @@ def told(hits):
     """Send the signal; who was told."""
     hits.clear()
     os.kill(os.getpid(), signal.SIGUSR1)
-    sleep(0.01)
+    until(lambda: hits)
+    some_turns()
     return sorted(hits)
 
 
@@ -110,7 +112,7 @@ def test_a_child_has_the_handler_and_tells_its_parent_nothing(hits, forks):
         thread = threading.Thread(target=run)
         thread.start()
         thread.join()
-    sleep(0.01)
+    some_turns()
     assert status == [0] and hits == []
     assert told(hits) == ["watcher"]
     one.close()
