@@ -22,7 +22,7 @@ from greenio._tasks.link_list cimport (
     check_link, count_links, find_link, schedule_link, tell_links, with_link, without_link,
 )
 from greenio._tasks.links import SpawnedAlways, SpawnedOnException, SpawnedOnValue
-from greenio._tasks.spawn_place cimport frames_of, stack_free, stack_limit, stack_record, track_tree
+from greenio._tasks.spawn_place cimport format_place, frames_of, stack_free, stack_limit, stack_record, track_tree
 from greenio.timeout import Timeout
 from hub.errors import HubDestroyed
 from hub.greenlet_api cimport import_greenlet, running_greenlet
@@ -33,7 +33,7 @@ from hub.ready cimport *
 from hub.greenlets cimport HubGreenlet
 from hub.scheduler cimport Scheduler, current_hub, is_current
 from hub.waits cimport Wait
-from hub.thrown cimport make_exception
+from hub.thrown cimport exception_of, without_frames
 from hub.timers cimport due_after, is_of, keep_timer, timer_give, timer_start, timer_t, timer_take, timer_to_pool
 from hub.wait_queue cimport await_turn, line_grant_all, line_join, new_turn
 
@@ -433,10 +433,7 @@ cdef class Greenlet(HubGreenlet):
             seconds_of(timeout)
         if self.state == STATE_FINISHED:
             return
-        if isinstance(exception, tuple):
-            error = exception_of_triple(exception)
-        else:
-            error = make_exception(exception, None, None)
+        error = exception_of(exception)
         if not hub.destroyed and hub is current_hub():
             self.throw_or_die(error)
         else:
@@ -464,7 +461,7 @@ cdef class Greenlet(HubGreenlet):
         self.need_init()
         if self.state == STATE_NEW or self.state == STATE_STARTING:
             self.scheduler.check_thread()
-            error = exception_of_triple(args or (GreenletExit,))
+            error = exception_of(args or GreenletExit)
             self.die_before_start(error)
         elif self.state == STATE_RUNNING:
             return HubGreenlet.throw(self, *args)
@@ -580,10 +577,7 @@ cdef class Greenlet(HubGreenlet):
 
     def format_spawn(self):
         """The place where it was made, as `file:line in function` (str); empty if it is not known."""
-        frame = self.spawning_stack
-        if frame is None:
-            return ""
-        return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        return format_place(self.stack)
 
     def describe_call(self):
         """The call that it runs, for the repr (str) (internal)."""
@@ -600,15 +594,3 @@ cdef class Greenlet(HubGreenlet):
         except Exception as error:
             call = f": <repr of the call failed: {error!r}>"
         return f'<{type(self).__name__} "{self.name}" at {id(self):#x}{call}>'
-
-
-cdef object without_frames(object exit):
-    """A GreenletExit as the value of a greenlet: without the frames that it has passed, and the objects in them."""
-    exit.__traceback__ = exit.__context__ = None
-    return exit
-
-
-cdef object exception_of_triple(tuple parts):
-    """The exception instance that `throw(*parts)` means: a class or an instance, a value, a traceback."""
-    parts = (parts + (None, None))[:3]
-    return make_exception(parts[0], parts[1], parts[2])

@@ -14,6 +14,8 @@ cdef bint has_pending(slot_t *slot) noexcept
 cdef void drop_pending(slot_t *slot) noexcept
 cdef bint forget_exception(slot_t *slot, object exception) except -1
 cdef object make_exception(object exception, object value, object traceback)
+cdef object exception_of(object thrown)
+cdef object without_frames(object exception)
 cdef int throw_now(object target, object exception) except -1
 
 cdef int alarm_start(

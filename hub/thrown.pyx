@@ -135,6 +135,20 @@ cdef object make_exception(object exception, object value, object traceback):
     return exception
 
 
+cdef object exception_of(object thrown):
+    """The same for one argument: a class, an instance, or a tuple of up to three, as throw() takes them."""
+    if not isinstance(thrown, tuple):
+        return make_exception(thrown, None, None)
+    exception, value, traceback = (thrown + (None, None))[:3]
+    return make_exception(exception, value, traceback)
+
+
+cdef object without_frames(object exception):
+    """An exception that is to be kept: without the frames that it has passed, and the objects in them."""
+    exception.__traceback__ = exception.__context__ = None
+    return exception
+
+
 cdef int throw_now(object target, object exception) except -1:
     """Throw an exception instance into a greenlet that is suspended in a switch of its own, or has not begun."""
     cdef PyObject *result

@@ -4,6 +4,7 @@ from greenlet import GreenletExit
 
 from hub.greenlets cimport HubGreenlet
 from hub.scheduler cimport Scheduler, current_hub
+from hub.thrown cimport without_frames
 
 __all__ = ["RawGreenlet", "spawn_raw"]
 
@@ -22,7 +23,7 @@ cdef class RawGreenlet(HubGreenlet):
         try:
             return function(*args, **kwargs) if kwargs else function(*args)
         except GreenletExit as exit:
-            exit.__traceback__ = exit.__context__ = None  # nobody asks for them, and they keep frames alive
+            without_frames(exit)
             return exit
         except BaseException as error:
             self.scheduler.report(self, error)

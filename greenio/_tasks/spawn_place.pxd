@@ -81,3 +81,4 @@ cdef bint track_tree
 cdef int stack_limit
 
 cdef object frames_of(stack_t *stack)
+cdef str format_place(stack_t *stack)

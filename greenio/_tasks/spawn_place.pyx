@@ -35,7 +35,11 @@ class SpawnFrame:
         self.f_back = back
 
     def __repr__(self):
-        return f"<frame {self.f_code.co_filename}:{self.f_lineno} in {self.f_code.co_name}>"
+        return f"<frame {place_text(self)}>"
+
+
+cdef str place_text(object frame):
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
 cdef object frames_of(stack_t *stack):
@@ -47,3 +51,9 @@ cdef object frames_of(stack_t *stack):
             line = line_of(stack.places[i].code, stack.places[i].instruction)
             frame = SpawnFrame(<object> stack.places[i].code, line, frame)
     return frame
+
+
+cdef str format_place(stack_t *stack):
+    """The innermost frame as `file:line in function`; empty for none."""
+    frame = frames_of(stack)
+    return "" if frame is None else place_text(frame)

@@ -20,8 +20,8 @@ EXPORTED = {
     "hub.threads": ["forget_hub", "other_hubs"],
     "hub.thrown": [
         "alarm_cancel", "alarm_come", "alarm_start", "alarms_go_on", "drop_pending", "forget_exception", "has_pending",
-        "make_exception", "pend_alarm", "pend_exception", "take_alarm", "take_pending",
-        "throw_now",
+        "exception_of", "make_exception", "pend_alarm", "pend_exception", "take_alarm", "take_pending",
+        "throw_now", "without_frames",
     ],
     "hub.timers": ["end_sleep_by", "free_timers", "make_timers", "nanoseconds_of"],
     "hub.wait_queue": [
@@ -35,5 +35,5 @@ EXPORTED = {
         "check_link", "count_links", "find_link", "link_on_hub", "schedule_link", "tell_links", "with_link",
         "without_link",
     ],
-    "greenio._tasks.spawn_place": ["frames_of", "stack_limit", "track_tree"],
+    "greenio._tasks.spawn_place": ["format_place", "frames_of", "stack_limit", "track_tree"],
 }  # fmt: skip
