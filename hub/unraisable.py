@@ -15,8 +15,8 @@ def _arguments(error: BaseException, message: str | None, source: object) -> Any
     """What a hook takes."""
     # The type is nowhere by name, and Python's own hook takes nothing else. This module lives as long as the process,
     # and debug builds of CPython end with an abort if the type is still referred to: it is looked up each time.
-    [kind, *_] = (kind for kind in tuple.__subclasses__() if kind.__name__ == "UnraisableHookArgs")
-    return kind((type(error), error, error.__traceback__, message, source))
+    kinds: list[Any] = [kind for kind in tuple.__subclasses__() if kind.__name__ == "UnraisableHookArgs"]
+    return kinds[0]((type(error), error, error.__traceback__, message, source))
 
 
 def tell_unraisable(error: BaseException, message: str | None, source: object = None) -> None:
