@@ -1,6 +1,5 @@
 """Names: the results, orders and errors of the standard library, while other greenlets go on."""
 
-import errno
 import itertools
 import socket as standard
 import subprocess
@@ -12,9 +11,8 @@ from waiting import until_others_ran
 
 from greenio import Timeout, config, get_hub, kill, sleep, spawn
 from greenio import socket as cooperative
-from greenio._descriptors.connecting import interleaved
 from greenio.resolver.ares import make_channel
-from greenio.socket import create_connection, create_server, getaddrinfo, socket
+from greenio.socket import create_server, getaddrinfo, socket
 
 # pycares starts a thread, once and for all, when its first channel is made.
 make_channel().close()
@@ -237,105 +235,3 @@ def test_connect_says_what_the_standard_library_says():
     for address in [("x" * 70 + ".invalid", 80), ("127.0.0.1",), ("127.0.0.1", "80"), ("\0", 80), 5, ("::1", 80)]:
         with socket() as ours, standard.socket() as plain:
             assert outcome(ours.connect, address)[0] == outcome(plain.connect, address)[0], address
-
-
-# --- happy eyeballs ---------------------------------------------------------------------------------------------
-
-
-class ManyAddresses:
-    """A name with several addresses."""
-
-    def __init__(self, *addresses):
-        self.addresses = addresses
-
-    def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
-        return [
-            (standard.AF_INET6 if ":" in each[0] else standard.AF_INET, standard.SOCK_STREAM, 6, "", each)
-            for each in self.addresses
-        ]
-
-    def close(self):
-        pass
-
-
-@pytest.fixture
-def listener():
-    with create_server(("127.0.0.1", 0)) as made:
-        yield made.getsockname()
-
-
-@pytest.fixture
-def silent():
-    """An address that never answers: the queue of those who wait to be accepted is full."""
-    with standard.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen(0)
-        fillers = [standard.socket() for _ in range(3)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(server.getsockname())
-        yield server.getsockname()
-        for filler in fillers:
-            filler.close()
-
-
-@pytest.fixture
-def refused():
-    with standard.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        yield unused.getsockname()
-
-
-@pytest.fixture
-def resolves_to():
-    def set_addresses(*addresses):
-        get_hub().resolver = ManyAddresses(*addresses)
-
-    yield set_addresses
-    get_hub().resolver = None
-
-
-@pytest.mark.parametrize("delay", [None, 0.01])
-def test_refused_addresses_are_passed_over(listener, refused, resolves_to, delay):
-    resolves_to(refused, refused, listener)
-    with create_connection(("host", 1), timeout=30, happy_eyeballs_delay=delay) as sock:
-        assert sock.getpeername() == listener and sock.gettimeout() == 30
-
-
-def test_a_silent_address_is_not_waited_for(listener, silent, resolves_to):
-    resolves_to(silent, silent, listener)
-    with create_connection(("host", 1), timeout=60, happy_eyeballs_delay=0.005) as sock:
-        assert sock.getpeername() == listener
-    resolves_to(silent, listener)
-    with create_connection(("host", 1), timeout=0.02, happy_eyeballs_delay=60) as sock:
-        assert sock.getpeername() == listener  # tried when the first had timed out
-
-
-def test_the_error_is_told_when_no_address_answers(refused, resolves_to):
-    resolves_to(refused, refused)
-    with pytest.raises(ConnectionRefusedError):
-        create_connection(("host", 1), happy_eyeballs_delay=0.01)
-    if sys.version_info >= (3, 11):
-        with pytest.raises(ExceptionGroup) as caught:  # noqa: F821  (from CPython 3.11 on)
-            create_connection(("host", 1), all_errors=True, happy_eyeballs_delay=0.01)
-        assert [error.errno for error in caught.value.exceptions] == [errno.ECONNREFUSED] * 2
-    resolves_to()
-    with pytest.raises(OSError, match="empty list"):
-        create_connection(("host", 1), happy_eyeballs_delay=0.01)
-
-
-def test_families_take_turns():
-    def info(family, number):
-        return (family, standard.SOCK_STREAM, 6, "", number)
-
-    six, four = standard.AF_INET6, standard.AF_INET
-    addresses = [info(six, 1), info(six, 2), info(six, 3), info(four, 4), info(four, 5)]
-    assert [found[4] for found in interleaved(addresses)] == [1, 4, 2, 5, 3]
-
-
-def test_killed_while_it_races(silent, resolves_to):
-    resolves_to(silent, silent)
-    job = spawn(create_connection, ("host", 1), happy_eyeballs_delay=0.001)
-    sleep(0.005)
-    job.kill()
-    assert job.dead

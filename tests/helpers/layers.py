@@ -90,8 +90,8 @@ LATE = {
 
 #: Files outside `greenio` that import its internal modules: tests of what no public call reaches, or of the types.
 USERS_OF_INTERNAL_MODULES = {
-    "fork_child_ends.py", "homes.py", "modules.py", "test_buffered.py", "test_children.py", "test_os.py",
-    "test_refused_at_once.py", "test_resolver.py", "test_signal_handlers.py", "test_subprocess.py",
+    "fork_child_ends.py", "homes.py", "modules.py", "test_buffered.py", "test_children.py", "test_connecting.py",
+    "test_os.py", "test_refused_at_once.py", "test_signal_handlers.py", "test_subprocess.py",
     "test_wsgi_limits.py",
 }  # fmt: skip
 
