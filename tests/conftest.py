@@ -6,7 +6,6 @@ import gc
 import io
 import os
 import signal
-import subprocess
 import sys
 import threading
 
@@ -16,6 +15,7 @@ from places import CERTIFICATE, KEY, SCRIPTS, take_compiled_packages
 take_compiled_packages()
 
 from hub import get_hub, get_hub_if_exists
+from processes import run_python
 from waiting import until
 
 # A shell starts what it runs in the background with SIGINT ignored, and processes that are started from there inherit
@@ -104,22 +104,7 @@ def run_script():
     """
 
     def run(name, *args, status=0, stderr=None, timeout=60, env=None):
-        result = subprocess.run(
-            [sys.executable, "-X", "faulthandler", str(SCRIPTS / name), *map(str, args)],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            cwd=SCRIPTS,
-            env={**os.environ, **(env or {})},
-        )
-        told = f"{name} exited with {result.returncode}\n--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
-        assert result.returncode == status, told
-        if stderr is None:
-            assert not result.stderr, told
-        else:
-            assert stderr in result.stderr, told
-        return result.stdout
+        return run_python([SCRIPTS / name, *args], SCRIPTS, status, stderr, timeout, env)
 
     return run
 

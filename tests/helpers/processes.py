@@ -1,8 +1,35 @@
-"""Child processes for tests: shells that greenio has not made, and forks."""
+"""Child processes for tests: programs in Python, shells that greenio has not made, and forks."""
 
 import os
+import subprocess
+import sys
 
 from greenio import get_hub, sleep, spawn
+
+
+def run_python(arguments, cwd, status=0, stderr=None, timeout=60, env=None):
+    """Run Python with these arguments in a fresh process; return what it printed.
+
+    Fails unless it exits with `status`, within `timeout` seconds, and unless `stderr` (a string) is in its
+    standard error, which must be empty when `stderr` is None. `env` is added to the environment.
+    """
+    result = subprocess.run(
+        [sys.executable, "-X", "faulthandler", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+    )
+    program = " ".join(map(str, arguments))
+    told = f"{program} exited with {result.returncode}\n--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
+    assert result.returncode == status, told
+    if stderr is None:
+        assert not result.stderr, told
+    else:
+        assert stderr in result.stderr, told
+    return result.stdout
 
 
 def child(code=0, after=lambda: sleep(0.01), end=None):

@@ -11,12 +11,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from processes import run_python
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
@@ -37,25 +37,8 @@ def run_program():
     """
 
     def run(name, function, *args, status=0, stderr=None, env=None, options=()):
-        result = subprocess.run(
-            [sys.executable, "-X", "faulthandler", str(PROGRAMS / "run.py"), *options, name, function, *map(str, args)],
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-            cwd=PROGRAMS,
-            env={**os.environ, **(env or {})},
-        )
-        told = (
-            f"{function}() of {name}.py ended with {result.returncode}\n"
-            f"--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
-        )
-        assert result.returncode == status, told
-        if stderr is None:
-            assert not result.stderr, told
-        else:
-            assert stderr in result.stderr, told
-        return result.stdout
+        arguments = [PROGRAMS / "run.py", *options, name, function, *args]
+        return run_python(arguments, PROGRAMS, status, stderr, 100, env)
 
     run.folder = PROGRAMS
     return run
