@@ -96,9 +96,9 @@ def give_all_away():
 os.register_at_fork(before=give_all_away)
 
 
-def accept_descriptor(self):
+def accept_descriptor(sock):
     """Wait for a connection; return its descriptor and the peer's address. Switches."""
-    cdef Endpoint endpoint = endpoint_of(self)
+    cdef Endpoint endpoint = endpoint_of(sock)
     cdef address_t peer
     cdef int fd
     cdef uint64_t due = 0
@@ -112,9 +112,9 @@ def accept_descriptor(self):
         endpoint.again(errno, READ, 0, &due)
 
 
-def accept_ready(self):
+def accept_ready(sock):
     """The next connection that is there already, as accept_descriptor() returns it, or None. Does not switch."""
-    cdef Endpoint endpoint = endpoint_of(self)
+    cdef Endpoint endpoint = endpoint_of(sock)
     cdef address_t peer
     cdef int fd
     if endpoint.fd < 0:

@@ -60,4 +60,4 @@ cdef class Endpoint:
     cdef bint is_for_all(self, int flags) noexcept
 
 
-cdef Endpoint endpoint_of(object self)
+cdef Endpoint endpoint_of(object sock)

@@ -414,18 +414,18 @@ def keep_endpoints_in(cls):
         raise TypeError(f"{cls!r} has no slot named _endpoint")
 
 
-cdef Endpoint endpoint_of(object self):
+cdef Endpoint endpoint_of(object sock):
     """The Endpoint of a socket."""
-    cdef PyObject *found = greenio_slot_get(self)
-    return other_endpoint_of(self) if found == NULL else <Endpoint?> <object> found
+    cdef PyObject *found = greenio_slot_get(sock)
+    return other_endpoint_of(sock) if found == NULL else <Endpoint?> <object> found
 
 
-cdef Endpoint other_endpoint_of(object self):
+cdef Endpoint other_endpoint_of(object sock):
     """The Endpoint of what is no socket of ours; one that __init__() did not make counts as closed, as C's does."""
     try:
-        return self._endpoint
+        return sock._endpoint
     except AttributeError:
-        if isinstance(self, StandardSocket):
+        if isinstance(sock, StandardSocket):
             raise OSError(EBADF, os.strerror(EBADF)) from None
         raise
 
