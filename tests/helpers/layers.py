@@ -88,6 +88,9 @@ LATE = {
     ("greenio", "greenio.resolver"), ("greenio", "greenio.threadpool"), ("greenio._wsgi.command", "greenio.monkey"),
 }  # fmt: skip
 
+#: Stubs that name the class on top: their functions return hubs, and programs see those as `Hub`.
+STUBS_THAT_NAME_HUB = {"current.pyi", "threads.pyi", "waits.pyi", "watchers.pyi"}
+
 #: Files outside `greenio` that import its internal modules: tests of what no public call reaches, or of the types.
 USERS_OF_INTERNAL_MODULES = {
     "fork_child_ends.py", "homes.py", "modules.py", "test_buffered.py", "test_children.py", "test_connecting.py",
