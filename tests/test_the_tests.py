@@ -6,6 +6,7 @@ import pytest
 from places import TESTS
 
 FILES = sorted(path for folder in ("", "hub", "greenio") for path in (TESTS / folder).glob("test_*.py"))
+INTEGRATION = sorted((TESTS / "integration").glob("test_*.py"))
 
 
 def test_the_list_of_test_files_is_complete():
@@ -15,7 +16,7 @@ def test_the_list_of_test_files_is_complete():
         assert f"| `{path.name}` | {about} |" in listed
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES + INTEGRATION, ids=lambda path: path.stem)
 def test_names_have_more_than_two_words(path):
     names = [each.name for each in ast.walk(ast.parse(path.read_text())) if isinstance(each, ast.FunctionDef)]
     assert not [name for name in names if name.startswith("test_") and len(name.split("_")) < 4]

@@ -3,7 +3,7 @@
 import pytest
 
 
-def test_boto3(run_program, tmp_path):
+def test_boto3_stores_objects_and_goes_on_after_a_timeout(run_program, tmp_path):
     pytest.importorskip("boto3")
     # Nothing of whoever runs the tests is looked at.
     env = {"AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}

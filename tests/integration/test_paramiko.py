@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("paramiko")
 
 
-def test_many_channels(run_program):
+def test_many_channels_of_one_connection(run_program):
     assert run_program("ssh", "many_channels") == "True\nTrue\nTrue\n"
 
 

@@ -20,7 +20,7 @@ def test_many_queries_at_once(run, library, postgresql):
 
 
 @BOTH
-def test_transactions(run, library, postgresql):
+def test_transactions_of_many_greenlets(run, library, postgresql):
     assert run("transactions", library, postgresql, library=library) == "50\n100000\nDivisionByZero\n"
 
 
@@ -43,7 +43,7 @@ def test_closed_while_another_waits(run, postgresql):
     assert run("closed_by_another", postgresql) == "OperationalError\n"
 
 
-def test_notifications(run, postgresql):
+def test_notifications_are_waited_for(run, postgresql):
     assert run("notifications", postgresql) == "[]\n['0', '1', '2']\nIDLE\n"
 
 
@@ -51,13 +51,13 @@ def test_copy_pipelines_and_cursors(run, postgresql):
     assert run("copying", postgresql) == "True\nTrue\n20100\n"
 
 
-def test_psycopg_pool(run, postgresql):
+def test_the_pool_of_psycopg(run, postgresql):
     pytest.importorskip("psycopg_pool")
     assert run("pooled", postgresql) == "True True\nexhausted\n7\nTrue\n"
 
 
 @BOTH
-def test_sqlalchemy_pool(run, library, postgresql):
+def test_the_pool_of_sqlalchemy(run, library, postgresql):
     pytest.importorskip("sqlalchemy")
     pytest.importorskip("psycopg")
     port = dict(each.split("=") for each in postgresql.split())["port"]

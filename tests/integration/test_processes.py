@@ -39,7 +39,7 @@ def test_process_pool_executor(run, method):
 
 
 @METHODS
-def test_pool(run, method):
+def test_a_pool_of_processes(run, method):
     assert run("pool", method) == "True\n[0, 1, 4, 9, 16] [9]\ntimeout\n25\n"
 
 
@@ -52,5 +52,5 @@ def test_pipes_queues_events_and_locks(run, method):
 
 
 @METHODS
-def test_manager(run, method):
+def test_a_manager_shares_objects(run, method):
     assert run("manager", method) == "190 True\n"

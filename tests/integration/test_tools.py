@@ -24,7 +24,7 @@ def run(*args, cwd):
 
 @pytest.mark.parametrize("way", [(PROGRAM,), ("-m", "greenio.monkey", PROGRAM)], ids=["by itself", "greenio.monkey"])
 @pytest.mark.parametrize("concurrency", ["greenlet", "thread"])
-def test_coverage(tmp_path, concurrency, way):
+def test_coverage_sees_which_lines_ran(tmp_path, concurrency, way):
     pytest.importorskip("coverage", reason="coverage is not installed")
     assert run("-m", "coverage", "run", f"--concurrency={concurrency}", *way, cwd=tmp_path) == "end\n"
     run("-m", "coverage", "json", "--quiet", f"--include={PROGRAM}", "-o", "found.json", cwd=tmp_path)
@@ -54,7 +54,7 @@ def stacks():
 
 
 @pytest.mark.parametrize("what", ["computes", "waits"])
-def test_py_spy(stacks, what):
+def test_py_spy_shows_the_stacks_of_threads(stacks, what):
     with subprocess.Popen(
         [sys.executable, str(PROGRAM), what], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,

@@ -126,7 +126,7 @@ def test_wrk_has_no_errors(find_program, url, path):
     assert "Socket errors" not in done.stdout and "Non-2xx" not in done.stdout
 
 
-def test_http_client(url):
+def test_http_client_keeps_its_connection(url):
     client = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
     for _ in range(2):
         client.request("GET", "/")
@@ -143,7 +143,7 @@ def test_http_client(url):
     client.close()
 
 
-def test_requests(url):
+def test_requests_sends_and_streams(url):
     requests = pytest.importorskip("requests")
     with requests.Session() as session:
         session.trust_env = False
@@ -195,7 +195,7 @@ def test_wsgirefs_validator_finds_nothing():
 
 @pytest.mark.parametrize("framework", ["flask", "django"])
 @pytest.mark.parametrize("patch", [[], ["--patch"]], ids=["unpatched", "patched"])
-def test_frameworks(curl, framework, patch, tmp_path):
+def test_frameworks_serve_their_applications(curl, framework, patch, tmp_path):
     pytest.importorskip(framework)
     upload = tmp_path / "upload.bin"
     upload.write_bytes(bytes(range(256)) * 10_000)
