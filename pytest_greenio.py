@@ -1,7 +1,7 @@
 """The pytest plugin of greenio: docs/testing.md says what it is for.
 
 pytest loads this module wherever greenio is installed. So it does nothing, and imports nothing of greenio, unless the
-tests ask for it by an option, a setting or a marker. It stands outside of the package `greenio` for that reason.
+tests ask for it by an option, a marker or a fixture. It stands outside of the package `greenio` for that reason.
 
 What does not belong here: what it does then. See `greenio._testing.plugin`.
 """
@@ -53,3 +53,12 @@ def start(config, timeout, leaks):
 
     config.stash[STARTED] = True
     plugin.start(config, timeout, leaks)
+
+
+@pytest.fixture
+def greenio_clock():
+    """A greenio.testing.MockClock that is active during the test: time jumps when every greenlet waits."""
+    from greenio.testing import MockClock
+
+    with MockClock() as clock:
+        yield clock

@@ -43,7 +43,7 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             _patched.home, _patched.frames, _patched.running_loop, thread, threading, _patched.multiprocessing,
             _patched.interpreters, events
     what tests need of a program
-            _testing.leftovers, _testing.limits, testing, _testing.plugin
+            _testing.limits, _testing.at_work, _testing.clock, _testing.leftovers, testing, _testing.plugin
     the names at the top of the package
             __init__
     other packages, and patching: nothing else imports them

@@ -15,8 +15,8 @@ Functions that wait say that they switch; the others do not switch.
 import errno
 import os
 import select as _standard
-import time
 from select import *  # noqa: F403  (this module offers everything that the standard one does)
+from time import monotonic as _monotonic
 
 from hub import closing as _closing
 from hub.scheduler import be_fair as _be_fair
@@ -93,7 +93,7 @@ def _wait(descriptors, ready, closed, timeout):
     `descriptors`: a dict of descriptor to epoll events. Returns the last answer of `ready()` or, if some of the
     descriptors are closed meanwhile, the result of ``closed(set of them)``.
     """
-    end = None if timeout is None else time.monotonic() + timeout
+    end = None if timeout is None else _monotonic() + timeout
     waiting = _epoll_if_any()
     endpoint = None if waiting is None else _Endpoint(waiting.fileno(), None, 0, "list of descriptors")
     call = _Waiting(endpoint, descriptors)
@@ -118,7 +118,7 @@ def _wait(descriptors, ready, closed, timeout):
                 return closed(call.closed)
             if answer:
                 return answer
-            left = None if end is None else end - time.monotonic()
+            left = None if end is None else end - _monotonic()
             if left is not None and left <= 0:
                 return answer
             try:
@@ -360,9 +360,9 @@ class epoll:
         found = self._epoll.poll(0, maxevents)
         if found or (timeout is not None and timeout == 0):
             return found
-        end = None if timeout is None or timeout < 0 else time.monotonic() + timeout
+        end = None if timeout is None or timeout < 0 else _monotonic() + timeout
         while True:
-            left = None if end is None else end - time.monotonic()
+            left = None if end is None else end - _monotonic()
             if left is not None and left <= 0:
                 return found
             try:

@@ -18,6 +18,7 @@ import os
 import sys
 import threading
 import weakref
+from _thread import get_native_id
 from contextlib import suppress
 
 from hub.arguments import count_of, seconds_of
@@ -118,6 +119,8 @@ class ThreadPool(Mapping):
         self._free = Semaphore(self._maxsize)
         self._owed = 0  # places that a smaller maxsize takes away when they become free
         self._threads: set[int] = set()
+        self._native_ids: set[int] = set()
+        self._idle: set[int] = set()  # those of them that have no task, or do not know of it yet
         self._starting = 0  # threads that are not among them yet
         self._to_end = 0  # threads that are told to end
         self._unfinished = 0
@@ -207,6 +210,7 @@ class ThreadPool(Mapping):
     def _thread_ends(self, told):
         with self._counts:
             self._threads.discard(get_ident())
+            self._native_ids.discard(get_native_id())
             if told:
                 self._to_end -= 1
             elif len(self.task_queue) and self.size < self._maxsize:
@@ -317,22 +321,27 @@ def _begin_thread(box):
     pool = box.pop()
     with pool._counts:
         pool._threads.add(get_ident())
+        pool._native_ids.add(get_native_id())
         pool._starting -= 1
-    reference, tasks, idle_timeout = weakref.ref(pool), pool.task_queue, pool._idle_timeout
+    reference, tasks, idle_timeout, idle = weakref.ref(pool), pool.task_queue, pool._idle_timeout, pool._idle
     pool = None
-    _work(reference, tasks, idle_timeout)
+    _work(reference, tasks, idle_timeout, idle)
 
 
-def _work(pool, tasks, idle_timeout):
+def _work(pool, tasks, idle_timeout, idle):
     """What a thread of a pool does."""
     told = False
     forks = _forks
+    thread = get_native_id()
     try:
         while True:
+            idle.add(thread)
             try:
                 task = tasks.get(True, idle_timeout)
             except Empty:
                 break
+            finally:
+                idle.discard(thread)
             if task is _END:
                 told = True
                 break
@@ -388,6 +397,24 @@ def _do(pool, result, report, func, args, kwargs):
 def count_threads() -> int:
     """How many threads all pools of the process have (int)."""
     return len(_pool_threads)
+
+
+def native_ids() -> set[int]:
+    """The system's identifiers of the threads of all pools (set of int)."""
+    return {native_id for pool in list(_pools) for native_id in list(pool._native_ids)}
+
+
+def idle_threads() -> set[int] | None:
+    """The native ids of the threads of all pools that wait for a task, or None if one is about to get one."""
+    found = set()
+    for pool in list(_pools):
+        if pool._starting:
+            return None
+        if pool._idle:
+            if pool._unfinished > len(pool._native_ids) - len(pool._idle):
+                return None
+            found.update(list(pool._idle))
+    return found
 
 
 def living_pools() -> list[ThreadPool]:

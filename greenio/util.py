@@ -266,14 +266,14 @@ class assert_switches:
 
     def __enter__(self) -> Self:
         self._owner = greenlet.getcurrent()
-        self._since = time.monotonic()
+        self._since = time.perf_counter()
         self._hub = get_hub()
         self._hub.observe(self._observe)
         return self
 
     def _observe(self, returned):
         if greenlet.getcurrent() is self._owner:
-            now = time.monotonic()
+            now = time.perf_counter()
             if returned:
                 self._since = now
             else:
@@ -287,7 +287,7 @@ class assert_switches:
         hub.observe_no_more(self._observe)
         if kind is not None:
             return
-        self._longest = max(self._longest, time.monotonic() - self._since)
+        self._longest = max(self._longest, time.perf_counter() - self._since)
         if self.max_blocking_time is None:
             if not self._gave_way:
                 raise AssertionError(f"{self._owner!r} did not let other greenlets run")

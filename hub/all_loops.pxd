@@ -2,6 +2,7 @@
 
 from hub.core cimport core_t, watch_t
 
+cdef core_t *first_loop() noexcept
 cdef void add_loop(core_t *core) noexcept
 cdef void remove_loop(core_t *core) noexcept
 cdef bint close_elsewhere(int fd, core_t *here) noexcept

@@ -1,4 +1,4 @@
-"""The loops of all threads, for code that closes a descriptor: which of them watch it, and which numbers are their own.
+"""The loops of all threads. For code that closes a descriptor: which of them watch it, and which numbers are their own.
 
 Rules
     1. All of this is done with the GIL, and without running Python code. So no other thread comes between. It may know
@@ -20,6 +20,11 @@ cdef extern from "loop_fields.h":
     void hub_loop_descriptors(const uv_loop_t *loop, int *out)
 
 cdef core_t *first = NULL  # of the list of them, which is linked by next_core and previous_core
+
+
+cdef core_t *first_loop() noexcept:
+    """The first of them, or NULL; the others follow by next_core."""
+    return first
 
 
 cdef void add_loop(core_t *core) noexcept:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from time import monotonic_ns
 
+from hub import timers
 from hub.native import original, sleep
 
 TYPE_CHECKING = False
@@ -47,14 +48,24 @@ def keep_modules() -> None:
             sys.modules[name] = KeptModule(module)  # type: ignore[assignment]  # no module, on purpose
 
 
-def sleep_late(due: int, now: Callable[[], int] = monotonic_ns, sleep: Callable[[float], object] = sleep) -> None:
-    """Sleep until a time (int, nanoseconds of CLOCK_MONOTONIC): in a finalizer at the end, when nothing else runs."""
+def sleep_late(
+    due: int,
+    clock: Callable[[], int] = timers.monotonic_ns,
+    now: Callable[[], int] = monotonic_ns,
+    sleep: Callable[[float], object] = sleep,
+) -> None:
+    """Sleep until a time (int, nanoseconds of the hubs' clock): in a finalizer at the end, when nothing else runs."""
+    due += now() - clock()  # that clock may stand still
     while (left := due - now()) > 0:
         sleep(min(left / 1e9, 3600))
 
 
 def await_descriptor_late(
-    fd: int, events: int, due: int, now: Callable[[], int] = monotonic_ns, poll: Callable[[], Any] = native_poll
+    fd: int,
+    events: int,
+    due: int,
+    clock: Callable[[], int] = timers.monotonic_ns,
+    poll: Callable[[], Any] = native_poll,
 ) -> bool:
     """Wait until a descriptor is readable (events 1) or writable (2), as sleep_late(); `due` 0 for ever.
 
@@ -62,7 +73,7 @@ def await_descriptor_late(
     """
     asked = poll()
     asked.register(fd, events if events == 1 else 4)  # POLLIN, POLLOUT
-    return bool(asked.poll(max(0, -((now() - due) // 1000000)) if due else None))
+    return bool(asked.poll(max(0, -((clock() - due) // 1000000)) if due else None))
 
 
 keep_package("hub")

@@ -96,7 +96,7 @@ cdef struct core_t:
     watch_t **watches     # by descriptor
     int watches_length
     watch_t *to_verify    # those that are registered or lost, and some that were: for verify()
-    uint64_t verified     # the loop time when verify_is_due() last said so
+    uint64_t verified     # when verify_is_due() last said so, by CLOCK_MONOTONIC
     uint64_t verify_pause  # nanoseconds until that is done again
     uv_async_t wakeup     # another thread's way to end uv_run
     uv_prepare_t before_sleep  # keeps a turn from sleeping when somebody is ready
@@ -111,6 +111,10 @@ cdef struct core_t:
     bint running          # inside uv_run
     bint renew            # the epoll may hold what no number leads to: it is to be made anew
     int probe             # a descriptor of ours to make poll handles on
+    uint64_t looked       # when it last looked for I/O, by CLOCK_MONOTONIC
+    unsigned long native_id  # of its thread
+    int asleep            # whether it sleeps by a clock that stands still: see standing.pxd
+    bint in_vain          # whether it has done so, nothing came, and no greenlet has run since
 
 
 cdef inline core_t *core_of(timer_t *timer) noexcept nogil:

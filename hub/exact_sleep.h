@@ -52,8 +52,10 @@ static inline int hub_milliseconds(uint64_t nanoseconds)
 static __thread struct {
     uv_loop_t *loop;
     const hub_heap *timers;
+    uint64_t ahead; /* how far the timers' clock is ahead of CLOCK_MONOTONIC */
     uint64_t end;
-} hub_sleep = {NULL, NULL, HUB_NEVER};
+    int *asleep; /* set to 0 as soon as there is something, before anybody learns of it; or NULL */
+} hub_sleep = {NULL, NULL, 0, HUB_NEVER, NULL};
 
 int uv__next_timeout(const uv_loop_t *loop);
 
@@ -65,6 +67,8 @@ int hub_next_timeout(const uv_loop_t *loop)
     if (timeout == 0 || loop != hub_sleep.loop)
         return timeout;
     due = hub_heap_due(hub_sleep.timers);
+    if (due != HUB_NEVER)
+        due -= hub_sleep.ahead;
     if (due == HUB_NEVER || (timeout > 0 && hub_now() + timeout * (uint64_t) 1000000 <= due))
         return timeout;
     if (hub_sleep.timers->crowded && due < hub_now() + HUB_CROWD_DELAY)
@@ -124,6 +128,8 @@ int hub_epoll_wait(int epoll, struct epoll_event *events, int length, int timeou
         "greenio: the program has closed a descriptor of the event loop, perhaps with os.closerange(); it ends here. "
         "greenio.os.closerange() leaves those open.\n";
     int count = hub_epoll_sleep(epoll, events, length, timeout);
+    if (count > 0 && hub_sleep.asleep != NULL)
+        __atomic_store_n(hub_sleep.asleep, 0, __ATOMIC_RELEASE);
     if (count < 0 && (errno == EBADF || errno == EINVAL)) {
         ssize_t told = write(STDERR_FILENO, lost, sizeof lost - 1); /* libuv aborts now, without a word */
         (void) told;
@@ -132,22 +138,43 @@ int hub_epoll_wait(int epoll, struct epoll_event *events, int length, int timeou
     return count;
 }
 
-/* One turn of the loop. */
-static int hub_run(uv_loop_t *loop, const hub_heap *timers, uv_run_mode mode)
+/* One turn of the loop. The timers' clock is so far `ahead` of CLOCK_MONOTONIC. */
+static int hub_run(uv_loop_t *loop, const hub_heap *timers, uint64_t ahead)
 {
     int result;
     hub_sleep.loop = loop;
     hub_sleep.timers = timers;
-    result = uv_run(loop, mode);
+    hub_sleep.ahead = ahead;
+    result = uv_run(loop, UV_RUN_ONCE);
     hub_sleep.loop = NULL;
+    return result;
+}
+
+/* One turn of the loop that sleeps for so many nanoseconds at most, whatever timers there are. */
+static int hub_run_for(uv_loop_t *loop, uint64_t nanoseconds, int *asleep)
+{
+    hub_heap_entry entry = {hub_now() + nanoseconds, NULL};
+    hub_heap heap = {&entry, 1};
+    int result;
+    hub_sleep.asleep = asleep;
+    result = hub_run(loop, &heap, 0);
+    hub_sleep.asleep = NULL;
     return result;
 }
 
 #else
 
-static int hub_run(uv_loop_t *loop, const hub_heap *timers, uv_run_mode mode)
+static int hub_run(uv_loop_t *loop, const hub_heap *timers, uint64_t ahead)
 {
-    return uv_run(loop, mode);
+    return uv_run(loop, UV_RUN_ONCE);
+}
+
+static int hub_run_for(uv_loop_t *loop, uint64_t nanoseconds, int *asleep)
+{
+    int result = uv_run(loop, UV_RUN_NOWAIT);
+    if (nanoseconds)
+        usleep(nanoseconds < 1000000 ? nanoseconds / 1000 : 1000);
+    return result;
 }
 
 #endif

@@ -24,7 +24,7 @@ from cpython.ref cimport Py_INCREF, Py_DECREF
 from libc.errno cimport errno
 
 from hub import low_descriptors
-from hub.all_loops cimport add_loop, remove_loop
+from hub.all_loops cimport add_loop, first_loop, remove_loop
 from hub.errors import HubDestroyed, InvalidThreadUseError
 from hub.handles cimport (
     begin_phase, begin_signal, begin_stat, begin_timer, close_orphans, close_state, count_handles, has_reference,
@@ -33,8 +33,9 @@ from hub.handles cimport (
 from hub.libuv cimport *
 from hub.loop_end cimport close_uv, forget_uv, leave_core
 from hub.ready cimport NODE_JOB, OUTCOME_READY, fifo_wake_first, hub_check, ready_pop, ready_remove
-from hub.sleeping cimport hub_run, open_sleep, watch_signal_pipe
-from hub.timers cimport due_after, fire_timers, free_timers, hub_worked, nanoseconds_of, now_ns
+from hub.sleeping cimport hub_run, hub_run_for, open_sleep, watch_signal_pipe
+from hub.standing cimport pass_time_of_work, states_of_loops, wake_loops
+from hub.timers cimport clock, due_after, fire_timers, free_timers, hub_now, hub_worked, nanoseconds_of, now_ns
 from hub.watches cimport (
     add_listener, close_watch, closed_in_another_thread, count_watches, find_watch, forget_watches, get_watch,
     open_probe, open_watch, remove_listener, renew_epoll, report_again, set_verify_pause, update_watch, verify,
@@ -51,11 +52,15 @@ cdef extern from "loop_fields.h" nogil:
 cdef extern from "worker_threads.h":
     pass  # libuv calls it
 
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_native_id() nogil
+
 cdef extern from *:
     "PyObject *PyInit__cpyuv(void);"
     object PyInit__cpyuv()
 
 cpyuv = PyInit__cpyuv()
+sleep_by = None  # what a loop asks when the clock stands still: set_sleep_by()
 look_after_others = None  # finds out what else has been closed: hub.closing says
 
 LIBUV_VERSION = (<bytes> uv_version_string()).decode()
@@ -64,6 +69,27 @@ cdef enum:
     # How many descriptors a loop has: an epoll, two pipes and two wake-up descriptors. One of the pipes is the first
     # loop's only.
     DESCRIPTORS = 7
+    # Nanoseconds after which a sleep by a clock that stands still ends, so that the scheduler looks around.
+    LONGEST_SLEEP = 50000000
+
+
+def set_sleep_by(function):
+    """Say what a loop asks when it would sleep while the clock stands still, or None (internal): see standing.pxd.
+
+    ``function()`` returns for how many nanoseconds it sleeps, by CLOCK_MONOTONIC.
+    """
+    global sleep_by
+    sleep_by = function
+
+
+def loops():
+    """The states of all loops while the clock stands still (internal): see states_of_loops() in standing.pxd."""
+    return states_of_loops(first_loop())
+
+
+def wake_other_loops():
+    """Have the loops of other threads look what time it is (internal)."""
+    wake_loops(first_loop(), PyThread_get_thread_native_id())
 
 
 def set_look_after_others(function):
@@ -132,7 +158,9 @@ cdef class Loop:
             core.uv = NULL
             close_descriptor(core.probe)
             raise_errno(error, "the event loop could not be made")
+        core.looked = hub_now()
         core.now = now_ns()
+        core.native_id = PyThread_get_thread_native_id()
         self.thread = <unsigned long> PyThread_get_thread_ident()
         self.pyuv_loop = loop
         loop.excepthook = self.pyuv_excepthook
@@ -183,16 +211,58 @@ cdef class Loop:
         close_orphans(core)
         if core.renew:
             renew_epoll(core)
+        if block and clock.standing:
+            return self.sleep_by_clock()
         core.running = True
         if block:
             with nogil:
-                hub_run(core.uv, &core.timers.running, UV_RUN_ONCE)
+                hub_run(core.uv, &core.timers.running, clock.ahead)
         else:
             # With the GIL: giving it up with a CPU-bound thread beside would cost a switch interval each time.
             uv_run(core.uv, UV_RUN_NOWAIT)
-        core.now = now_ns()
-        fire_timers(&core.timers, core.now)
+        self.look_at_clock()
         core.running = False
+        return 0
+
+    cdef int look_at_clock(self) noexcept:
+        """The loop has looked for I/O: let the timers fire that are due."""
+        cdef core_t *core = self.core
+        core.looked = hub_now()
+        core.now = clock.standing if clock.standing else core.looked + clock.ahead
+        fire_timers(&core.timers, core.now)
+        return 0
+
+    cdef int sleep_by_clock(self) except -1:
+        """As poll(True), by a clock that stands still: it says how long to sleep, and may have moved: standing.pxd.
+
+        It is asked when a look has found nothing. So a signal that has come by then is handled where it always is, and
+        not in the middle of the clock's Python code, on whatever greenlet this runs.
+        """
+        cdef core_t *core = self.core
+        cdef uint64_t begun = hub_now()
+        cdef uint64_t nanoseconds
+        try:
+            while core.ready.head == NULL and clock.standing and hub_now() - begun < LONGEST_SLEEP:
+                core.asleep = True
+                nanoseconds = 0
+                if core.in_vain:
+                    nanoseconds = sleep_by()
+                    if core.ready.head != NULL:
+                        pass_time_of_work(first_loop())
+                        break  # a signal handler or a finalizer has run there
+                else:
+                    clock.quiet = hub_now()
+                core.running = True
+                with nogil:
+                    hub_run_for(core.uv, nanoseconds, &core.asleep)
+                pass_time_of_work(first_loop())
+                self.look_at_clock()
+                core.running = False
+                core.in_vain = True
+        finally:
+            core.running = core.asleep = False
+            if core.ready.head != NULL:
+                core.in_vain = False
         return 0
 
     cdef int wake_up(self) except -1:
@@ -317,11 +387,12 @@ cdef class Loop:
     def now(self):
         """The loop's cached time in seconds (float), on the monotonic clock."""
         self.check()
-        return self.core.now / 1e9
+        return (self.core.now - clock.ahead) / 1e9
 
     def update_now(self):
         """Read the clock into the loop's cached time. The loop's own thread only: InvalidThreadUseError."""
         self.check_thread()
+        self.core.looked = hub_now()
         self.core.now = now_ns()
 
     update = update_now

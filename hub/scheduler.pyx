@@ -42,7 +42,7 @@ from hub.native import get_ident
 from hub.printing cimport go_on_printing, leave_printing, printing_of_thread
 from hub.ready cimport *
 from hub.thrown cimport alarm_come, has_pending, take_pending
-from hub.timers cimport due_after, end_sleep_by, now_ns, timer_give, timer_start, timer_t, timer_take
+from hub.timers cimport due_after, end_sleep_by, hub_now, timer_give, timer_start, timer_t, timer_take
 from hub.turns cimport SWITCHES, turns_are_unfair, turns_begin, turns_begin_round, turns_spend
 from hub.waits cimport AT_EXIT, Wait, WaitingHub
 from hub.wakeup_slot cimport WakeupSlot
@@ -105,7 +105,7 @@ cdef class Scheduler(WaitingHub):
         self.printing = printing_of_thread()
         self.loop = self.make_loop(is_main_thread())
         self.loop.error_handler = self.report
-        self.turns.looked_at = now_ns()
+        self.turns.looked_at = hub_now()
 
     # --- waits ---
 
@@ -622,7 +622,7 @@ cdef class Scheduler(WaitingHub):
         if loop.foreign and not on_hub:
             return 1
         loop.poll(False)
-        turns_begin_round(&self.turns, loop.core.ready.length, loop.core.now)
+        turns_begin_round(&self.turns, loop.core.ready.length, loop.core.looked)
         return 0
 
     @final
@@ -657,6 +657,7 @@ cdef class Scheduler(WaitingHub):
                     if self.inbox and not loop.core.inbox.queued:
                         ready_push(&loop.core.ready, loop.core.inbox)
                         return 0
+                    loop.core.in_vain = False
                     return 0 if self.nothing_left() else 2
                 # Another thread may grant something to a greenlet that stands in line here. When the last of those
                 # threads has ended, it is time for a LoopExit.
@@ -681,7 +682,7 @@ cdef class Scheduler(WaitingHub):
             loop.poll(True)
             if displaced:
                 slot.release()
-            turns_begin_round(&self.turns, loop.core.ready.length, loop.core.now)
+            turns_begin_round(&self.turns, loop.core.ready.length, loop.core.looked)
             return 0
         except BaseException as error:
             PyErr_SetObject(type(error), error)

@@ -12,7 +12,7 @@ from libc.stdint cimport uint64_t
 from hub.core cimport core_t
 from hub.libuv cimport (
     UV_READABLE, uv_async_init, uv_async_t, uv_close, uv_handle_t, uv_loop_t, uv_poll_init, uv_prepare_init,
-    uv_prepare_start, uv_prepare_t, uv_run_mode, uv_stop, uv_timer_init, uv_timer_start, uv_timer_stop, uv_timer_t,
+    uv_prepare_start, uv_prepare_t, uv_stop, uv_timer_init, uv_timer_start, uv_timer_stop, uv_timer_t,
     uv_unref, uv_update_time,
 )
 from hub.ready cimport ready_push
@@ -23,7 +23,8 @@ from hub.watches cimport hub_poll_register
 cdef extern from "exact_sleep.h" nogil:
     bint HUB_EXACT_SLEEP
     int hub_milliseconds(uint64_t nanoseconds)
-    int hub_run(uv_loop_t *, const hub_heap *, uv_run_mode)
+    int hub_run(uv_loop_t *, const hub_heap *, uint64_t ahead)
+    int hub_run_for(uv_loop_t *, uint64_t nanoseconds, int *asleep)
 
 
 cdef inline int open_sleep(core_t *core) noexcept:

@@ -284,8 +284,8 @@ def end_program():
         except HubDestroyed:
             continue  # its thread ends just now
         expected += 1
-    end = time.monotonic() + 0.1
-    while len(still) < expected and time.monotonic() < end:
+    end = time.perf_counter() + 0.1
+    while len(still) < expected and time.perf_counter() < end:
         native_sleep(0.001)
 
 

@@ -7,7 +7,8 @@
 #   3. A timer never keeps the loop alive by itself: core_t.references counts what does.
 #   4. The pool ends with the loop, and in a forked child. A timer that may be kept for longer than that stands in a
 #      kept_timer_t. timer_of() says whether it is still there.
-#   5. Times are nanoseconds of CLOCK_MONOTONIC: see timer_heap.h.
+#   5. Times are nanoseconds, counted by the hubs' clock: now_ns(). It goes with CLOCK_MONOTONIC, and is ahead of it
+#      once tests have moved it (`greenio.testing`). While they do, it stands still.
 #
 # What does not belong here: what a timer is for, and how the loop's sleep ends in time (exact_sleep.h).
 
@@ -65,6 +66,17 @@ cdef struct kept_timer_t:
     unsigned long epoch   # of the loop when the timer was taken
 
 
+# The clock of all hubs. Code that has the GIL changes it.
+cdef struct clock_t:
+    uint64_t standing     # while it stands still: the time; else 0
+    uint64_t ahead        # how far it is ahead of CLOCK_MONOTONIC when it goes, or behind: modulo 2**64
+    # By CLOCK_MONOTONIC, while it stands still:
+    uint64_t quiet        # since when no loop has had anything to do
+    uint64_t worked       # since when a thread or a child is at work, if a loop sleeps meanwhile; else 0
+
+
+cdef clock_t clock
+
 cdef uint64_t nanoseconds_of(double seconds) except? 0
 cdef int make_timers(timers_t *timers) except -1
 cdef void free_timers(timers_t *timers) noexcept
@@ -75,12 +87,12 @@ cdef int end_sleep_by(timers_t *timers, uint64_t due) except -1
 
 cdef inline uint64_t now_ns() noexcept nogil:
     """The monotonic clock that the timers go by, in nanoseconds."""
-    return hub_now()
+    return clock.standing if clock.standing else hub_now() + clock.ahead
 
 
 cdef inline uint64_t due_after(double seconds) except? 0:
     """The loop time at which `seconds` from now have passed. Raises as nanoseconds_of()."""
-    return hub_now() + nanoseconds_of(seconds)
+    return now_ns() + nanoseconds_of(seconds)
 
 
 # --- a timer ----------------------------------------------------------------------------------------------------

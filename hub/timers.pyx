@@ -1,12 +1,16 @@
-"""The memory of timers, times in seconds as nanoseconds, and the timer that ends a sleep. See timers.pxd."""
+"""The memory of timers, times in seconds as nanoseconds, the timer that ends a sleep, and the clock. See timers.pxd."""
 
 from _thread import TIMEOUT_MAX
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.math cimport ceil, isnan
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-__all__: list = []
+__all__ = [
+    "clock_ahead", "go_on", "monotonic_ns", "move_to", "quiet_since", "somebody_works", "something_happens",
+    "stand_still",
+]  # fmt: skip
 
 cdef extern from "timer_heap.h":
     int hub_heap_reserve(hub_heap *, size_t count)
@@ -60,9 +64,9 @@ cdef void free_timers(timers_t *timers) noexcept:
 
 
 cdef int end_sleep_by(timers_t *timers, uint64_t due) except -1:
-    """See to it that a sleep which begins now has ended at a loop time."""
+    """See to it that a sleep which begins now has ended at a loop time. While the clock stands still, none is long."""
     cdef timer_t *timer
-    if timers.sleep_ends and timers.sleep_ends <= due:
+    if clock.standing or (timers.sleep_ends and timers.sleep_ends <= due):
         return 0
     timer = timer_take(timers)
     timer.fire = on_sleep_ends
@@ -75,3 +79,52 @@ cdef void on_sleep_ends(timer_t *timer) noexcept nogil:
     """The loop has woken up and looks around: that is all."""
     timer.timers.sleep_ends = 0
     timer_to_pool(timer)
+
+
+# --- the clock, for tests ---------------------------------------------------------------------------------------
+
+def monotonic_ns():
+    """The time of the hubs' clock in nanoseconds (int)."""
+    return now_ns()
+
+
+def clock_ahead():
+    """By how many nanoseconds (int) the clock was ahead of CLOCK_MONOTONIC when it went last."""
+    return <int64_t> clock.ahead
+
+
+def stand_still():
+    """Let the clock stand still, until go_on(). Whoever does so moves it, and sees to it that loops sleep by it."""
+    clock.quiet = hub_now()
+    clock.worked = 0
+    clock.standing = now_ns()
+
+
+def quiet_since():
+    """Since when no loop has had anything to do, and nobody was at work: nanoseconds (int) of CLOCK_MONOTONIC."""
+    return clock.quiet
+
+
+def something_happens():
+    """A loop has something to do."""
+    clock.quiet = hub_now()
+
+
+def somebody_works():
+    """A thread or a child is at work: the time for which the loop sleeps now is to pass on the clock, too."""
+    clock.quiet = hub_now()
+    if clock.worked == 0:
+        clock.worked = clock.quiet
+
+
+def move_to(uint64_t time):
+    """Move the clock, which stands still, to a later time in nanoseconds."""
+    if clock.standing and time > clock.standing:
+        clock.standing = time
+
+
+def go_on():
+    """Let the clock go on from where it stands."""
+    if clock.standing:
+        clock.ahead = clock.standing - hub_now()
+        clock.standing = 0

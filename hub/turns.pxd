@@ -5,14 +5,15 @@
 #      others behind them in the queue, and report each descriptor once more whose greenlet has not run yet.
 #   2. After that, the loop looks when SWITCHES turns are over, or the switch interval is: greenlets that are always
 #      ready do not keep timers and sockets waiting.
-#   3. The clock is read at every eighth turn, and at each one where turns take long.
+#   3. Times are CLOCK_MONOTONIC's in nanoseconds, whatever clock the timers go by. It is read at every eighth turn, and
+#      at each one where turns take long.
 #   4. A call that may wait but need not lets others run when they could not for as long as the switch interval.
 #
 # What does not belong here: the ready queue, and what looking for I/O is.
 
 from libc.stdint cimport uint64_t
 
-from hub.timers cimport now_ns
+from hub.timers cimport hub_now
 
 
 # How many switches may pass before the loop looks for I/O, if fewer were ready when it last did.
@@ -55,7 +56,7 @@ cdef inline bint turns_spend(turns_t *turns) noexcept nogil:
     if (
         turns.budget & turns.stride == 0
         and turns.budget <= turns.round_over
-        and now_ns() - turns.looked_at > turns.interval
+        and hub_now() - turns.looked_at > turns.interval
     ):
         # Long stretches between switches: from now on look at the clock at each of them.
         turns.stride = 0
@@ -66,7 +67,7 @@ cdef inline bint turns_spend(turns_t *turns) noexcept nogil:
 
 cdef inline bint turns_are_unfair(turns_t *turns) noexcept nogil:
     """Whether nobody has been switched to for as long as the switch interval. The first call begins to count."""
-    cdef uint64_t now = now_ns()
+    cdef uint64_t now = hub_now()
     if turns.fair_at != turns.switches:
         turns.fair_at = turns.switches
         turns.fair_since = now

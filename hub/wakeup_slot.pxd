@@ -12,7 +12,7 @@ from hub.ready cimport ready_push_front
 cdef class WakeupSlot:
     cdef core_t *core         # of the loop, which keeps this object no longer than the core
     cdef int displaced        # the program's descriptor while the loop's takes its place; -2: none does
-    cdef uint64_t checked     # the loop time when the slot was last looked at
+    cdef uint64_t checked     # when the slot was last looked at, by CLOCK_MONOTONIC
 
     cdef bint claim(self) except -1
     cdef int release(self) except -1

@@ -40,10 +40,10 @@ cdef class WakeupSlot:
         cdef bint first = self.checked == 0
         core.signal_count = 0
         if self.displaced == -2:
-            if core.now - self.checked < SLOT_CHECK:
+            if core.looked - self.checked < SLOT_CHECK:
                 end_sleep_by(&core.timers, core.now + SLOT_CHECK)
                 return False
-            self.checked = core.now
+            self.checked = core.looked
         previous = set_wakeup_fd(core.signal_write, warn_on_full_buffer=False)
         if previous == core.signal_write or previous == -1:
             if previous == -1 and not first:

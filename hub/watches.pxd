@@ -403,10 +403,10 @@ cdef inline bint verify_is_due(core_t *core) except -1:
     """Before a sleep: whether verify() is to be called now. If not, the sleep ends when it is."""
     if core.watches_length == 0:
         return False
-    if core.now - core.verified < core.verify_pause:
-        end_sleep_by(&core.timers, core.verified + core.verify_pause)
+    if core.looked - core.verified < core.verify_pause:
+        end_sleep_by(&core.timers, core.now + (core.verified + core.verify_pause - core.looked))
         return False
-    core.verified = core.now
+    core.verified = core.looked
     return True
 
 

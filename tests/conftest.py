@@ -1,13 +1,11 @@
-"""What every test gets: a check that it left nothing behind, and the flags of the long-running tests."""
+"""What several tests use, and the flags of the long-running ones. greenio's plugin looks at what they leave behind."""
 
 # ruff: noqa: E402  (it says first which greenio is tested)
 
-import gc
 import io
 import os
 import signal
 import sys
-import threading
 
 import pytest
 from places import CERTIFICATE, KEY, SCRIPTS, take_compiled_packages
@@ -29,17 +27,6 @@ def pytest_addoption(parser):
     parser.addoption("--races-seed", type=int, default=None, help="the seed of test_races.py (default: a fixed one)")
 
 
-def open_descriptors():
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:
-            continue  # the descriptor of the listing itself
-    # libuv opens one for a loop's first file system event, and keeps it as long as the loop.
-    return {fd: name for fd, name in found.items() if name != "anon_inode:inotify"}
-
-
 @pytest.fixture(autouse=True)
 def calls_give_way_only_where_a_test_says_so():
     """Whether a call lets others run before it looks is up to how long they could not: on a busy machine, to chance.
@@ -54,45 +41,11 @@ def calls_give_way_only_where_a_test_says_so():
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind(request):
-    """Fail a test that leaves a descriptor, a thread, a handle, or a greenlet that waits."""
-    hub = get_hub()
-    before = open_descriptors()
-    threads = set(threading.enumerate())
+def errors_go_where_they_went():
+    """The plugin looks for everything else that a test may leave behind."""
     yield
-    if request.node.get_closest_marker("leaves_things") is not None:
-        return
     hub = get_hub_if_exists()
-    assert hub is not None and not hub.destroyed, "the test destroyed the main thread's hub and made no new one"
-    for thread in set(threading.enumerate()) - threads:
-        thread.join(1)
-    found = what_is_left(hub, before, threads)
-    if found:
-        # Perhaps it only waits for the collector or for the loop to come round.
-        gc.collect()
-        hub.join(timeout=1)
-        found = what_is_left(hub, before, threads)
-    assert not found, "\n".join(found)
-
-
-def what_is_left(hub, descriptors, threads):
-    found = []
-    left = hub.statistics()
-    if hub.parked_waits():
-        found.append(f"greenlets still wait:\n{hub.format_waits()}")
-    if left["references"] or left["ready"]:
-        found.append(f"the loop is still referenced: {left}")
-    if left["handles"]:
-        found.append(f"watchers were left open: {left}")
-    if "_exception_stream" in vars(hub):
-        found.append(f"errors still go to {hub.exception_stream}")
-    running = set(threading.enumerate()) - threads
-    if running:
-        found.append(f"threads still run: {running}")
-    leaked = {fd: name for fd, name in open_descriptors().items() if descriptors.get(fd) != name}
-    if leaked:
-        found.append(f"descriptors were left open: {leaked}")
-    return found
+    assert hub is None or "_exception_stream" not in vars(hub), f"errors still go to {hub.exception_stream}"
 
 
 @pytest.fixture

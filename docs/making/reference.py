@@ -52,7 +52,7 @@ MODULES = {
         "greenio.hub": "the hub under gevent's names",
         "greenio.config": "settings",
         "greenio.util": "reports, and sections that must or must not switch",
-        "greenio.testing": "for tests: limits of time, and what is left behind",
+        "greenio.testing": "for tests: a clock, limits of time, what is left behind",
     },
 }
 

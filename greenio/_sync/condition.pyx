@@ -1,6 +1,6 @@
 """Condition, Barrier and RWLock: built of a lock and a line. Everything here may be used from any thread."""
 
-import time
+from time import monotonic
 from threading import BrokenBarrierError
 
 from posix.unistd cimport usleep
@@ -130,10 +130,10 @@ cdef class Condition:
 
         Raises RuntimeError if the lock is not held.
         """
-        end = None if timeout is None else time.monotonic() + seconds_of(timeout)
+        end = None if timeout is None else monotonic() + seconds_of(timeout)
         result = predicate()
         while not result:
-            left = None if end is None else end - time.monotonic()
+            left = None if end is None else end - monotonic()
             if left is not None and left <= 0:
                 break
             self.wait(left)

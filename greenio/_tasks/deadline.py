@@ -5,7 +5,7 @@ They are made of `Timeout`, which may not be mixed up with another: each knows i
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 
 from hub.arguments import seconds_of
 
@@ -56,11 +56,11 @@ class Deadline:
     @property
     def remaining(self) -> float | None:
         """How many seconds are left (float, not less than 0), or None for a deadline that never comes."""
-        return None if self._end is None else max(0.0, self._end - time.monotonic())
+        return None if self._end is None else max(0.0, self._end - monotonic())
 
     def reschedule(self, seconds: float | None) -> None:
         """Let it come in `seconds` from now (float; None for never) instead. For the greenlet in the block."""
-        end = None if seconds is None else time.monotonic() + seconds_of(seconds)
+        end = None if seconds is None else monotonic() + seconds_of(seconds)
         if self._timeout is not None:
             self._timeout.cancel()
         self.seconds = seconds

@@ -26,6 +26,7 @@ from hub.watchers import Watcher, io
 
 import greenio.thread
 import greenio.threading
+from greenio._testing.clock import active_clock
 from greenio.greenlet import Greenlet
 from greenio.threadpool import ThreadPool, living_pools
 from greenio.timeout import Timeout
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "Look", "check_kinds", "leftovers", "remember_starts"]
 
 #: What is looked for, in this order.
-KINDS = ("hub", "greenlets", "timeouts", "handles", "threads", "descriptors")
+KINDS = ("clock", "hub", "greenlets", "timeouts", "handles", "threads", "descriptors")
 
 PATIENCE = 1.0  # for how many seconds things may take to end by themselves
 
@@ -68,6 +69,7 @@ class Look:
                 break
             sleep(0)  # greenlets that were spawned a moment ago come to their first wait
         self.hub = hub
+        self.clock = active_clock()
         self.greenlets: WeakSet[Any] = WeakSet(wait.greenlet for wait in hub.parked_waits())
         self.threads: WeakSet[threading.Thread] = WeakSet(threading.enumerate())
         self.pools: WeakSet[ThreadPool] = WeakSet(living_pools())
@@ -121,6 +123,11 @@ def leftovers(before: Look, kinds: Iterable[str] = KINDS) -> str:
     `kinds`: what is looked for, of KINDS. It waits up to a second for things that end by themselves.
     """
     kinds = set(kinds)
+    clock = active_clock()
+    if clock is not None and clock is not before.clock and "clock" in kinds:
+        text = f"a clock is still active: {clock!r}"
+        clock.__exit__(None, None, None)  # the code that comes next has real time
+        return "\n".join(filter(None, [text, leftovers(before, kinds)]))
     found = _find(before, kinds)
     if not found:
         return ""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+from _thread import get_native_id
 from contextlib import suppress
 from time import monotonic
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["GRACE", "TimeLimit", "TimeLimitExceeded"]
+__all__ = ["GRACE", "TimeLimit", "TimeLimitExceeded", "native_id_of_watcher"]
 
 #: How many seconds there are for the handler of the signal to run in.
 GRACE = 10.0
@@ -165,6 +166,8 @@ class _Watcher:
         self._wake: Any = None  # released to have it look at once
         self._signal: int | None = None
 
+        self.native_id = 0
+
     def check(self):
         if get_ident() != original("threading", "main_thread")().ident:
             raise RuntimeError("limits of time can be set in the main thread only")
@@ -199,6 +202,7 @@ class _Watcher:
         start_new_thread(self._run, ())
 
     def _run(self):
+        self.native_id = get_native_id()
         while True:
             now = monotonic()
             with self._lock:
@@ -234,6 +238,11 @@ class _Watcher:
     def after_fork_in_child(self):
         """Nobody watches in a child."""
         self.__init__()  # type: ignore[misc]
+
+
+def native_id_of_watcher() -> int:
+    """The system's identifier of the thread that watches (int), or 0 if there is none."""
+    return _watcher.native_id
 
 
 _watcher = _Watcher()

@@ -13,8 +13,8 @@ See https://pyzmq.readthedocs.io/.
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import ExitStack
+from time import monotonic
 
 from greenlet import getcurrent
 from hub import get_hub, native
@@ -92,11 +92,11 @@ class _Waits:
     # --- waiting ---
 
     def wait(self, items, due):
-        """Wait until something may have happened to one of the items, or until `due` (a time.monotonic(), or None).
+        """Wait until something may have happened to one of the items, or until `due` (a monotonic(), or None).
 
         `items`: pairs of a socket or descriptor, and the events. Returns False if that time is over. Switches.
         """
-        left = None if due is None else due - time.monotonic()
+        left = None if due is None else due - monotonic()
         if left is not None and left <= 0:
             return False
         happened = Event()
@@ -143,7 +143,7 @@ class _Waits:
             except self.zmq.Again:
                 if timeout is None:
                     timeout = socket.get(self.zmq.RCVTIMEO if events == self.zmq.POLLIN else self.zmq.SNDTIMEO)
-                    due = None if timeout < 0 else time.monotonic() + timeout / 1000
+                    due = None if timeout < 0 else monotonic() + timeout / 1000
             finally:
                 self.tell_others(socket)
             if not self.wait([(socket, events)], due):
@@ -187,7 +187,7 @@ class _Waits:
     def poll(self, sockets, timeout=-1):
         """As zmq.zmq_poll(): which sockets and descriptors are ready. `timeout` in milliseconds. Switches."""
         be_fair()
-        due = None if timeout < 0 else time.monotonic() + timeout / 1000
+        due = None if timeout < 0 else monotonic() + timeout / 1000
         own = [item for item, _events in sockets if isinstance(item, self.zmq.backend.Socket)]
         while True:
             found = self.native_poll(sockets, 0)

@@ -150,7 +150,7 @@ def closed(made):
 
 
 @pytest.mark.parametrize("name", MISUSE)
-@pytest.mark.leaves_things
+@pytest.mark.greenio_leaves
 def test_misuse_raises_the_same(name):
     before = set(os.listdir("/proc/self/fd"))
     same(MISUSE[name])

@@ -148,7 +148,7 @@ def test_only_what_is_asked_for_counts():
         job = spawn(sleep, 1000)
         until_waiting(job)
     job.kill()
-    with pytest.raises(ValueError, match="'greenlet' is no kind of leftovers; there are: hub, greenlets, "):
+    with pytest.raises(ValueError, match="'greenlet' is no kind of leftovers; there are: clock, hub, greenlets, "):
         with nothing_left_behind("greenlet"):
             pass
 

@@ -7,7 +7,8 @@ stands in a `.pxd` as `inline`, or within the module that calls it. tests/test_l
 #: The module, and what it exports.
 EXPORTED = {
     "hub.all_loops": [
-        "add_loop", "close_elsewhere", "close_watch_elsewhere", "highest_watched", "next_of_a_loop", "remove_loop",
+        "add_loop", "close_elsewhere", "close_watch_elsewhere", "first_loop", "highest_watched", "next_of_a_loop",
+        "remove_loop",
     ],
     "hub.arguments": ["count_of", "seconds_of"],
     "hub.closing": ["closing_descriptor", "leaving_descriptor"],
@@ -23,7 +24,7 @@ EXPORTED = {
         "exception_of", "make_exception", "pend_alarm", "pend_exception", "take_alarm", "take_pending",
         "throw_now", "without_frames",
     ],
-    "hub.timers": ["end_sleep_by", "free_timers", "make_timers", "nanoseconds_of"],
+    "hub.timers": ["clock", "end_sleep_by", "free_timers", "make_timers", "nanoseconds_of"],
     "hub.wait_queue": [
         "await_final_turn", "await_turn", "line_grant", "line_grant_all", "line_join", "line_peek", "line_take",
         "line_wake", "line_withdraw", "link_grant", "new_turn", "wait_is_over",

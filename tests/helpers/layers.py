@@ -12,7 +12,7 @@ HUB = [
     ]),
     ("timers; the ready queue, and the C half of a wait", ["timers", "ready"]),
     ("the loop: descriptor watches, handles, its sleep and its end", [
-        "core", "all_loops", "wakeup_slot", "watches", "handles", "sleeping", "loop_end", "loop", "pyuv",
+        "core", "all_loops", "wakeup_slot", "watches", "handles", "sleeping", "standing", "loop_end", "loop", "pyuv",
     ]),
     ("exceptions thrown into greenlets; the timeouts of sockets", ["thrown", "deadlines"]),
     ("memory for greenlets; the end of the interpreter; reports of errors", ["stacks", "at_exit", "report", "repeats"]),
@@ -74,7 +74,9 @@ GREENIO = [
         "_patched.home", "_patched.frames", "_patched.running_loop", "thread", "threading", "_patched.multiprocessing",
         "_patched.interpreters", "events",
     ]),
-    ("what tests need of a program", ["_testing.leftovers", "_testing.limits", "testing", "_testing.plugin"]),
+    ("what tests need of a program", [
+        "_testing.limits", "_testing.at_work", "_testing.clock", "_testing.leftovers", "testing", "_testing.plugin",
+    ]),
     ("the names at the top of the package", [""]),
     ("other packages, and patching: nothing else imports them", [
         "contrib", "contrib.debugpy", "contrib.kombu", "contrib.psycopg", "contrib.psycopg2", "contrib.pycares",
