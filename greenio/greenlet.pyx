@@ -22,6 +22,7 @@ from greenio._tasks.link_list cimport (
     check_link, count_links, find_link, schedule_link, tell_links, with_link, without_link,
 )
 from greenio._tasks.links import SpawnedAlways, SpawnedOnException, SpawnedOnValue
+from greenio._tasks.raw import no_function
 from greenio._tasks.spawn_place cimport format_place, frames_of, stack_free, stack_limit, stack_record, track_tree
 from greenio.timeout import Timeout
 from hub.errors import HubDestroyed
@@ -94,7 +95,7 @@ cdef class Greenlet(HubGreenlet):
         if self.state != STATE_NEW:
             raise RuntimeError(f"{self!r} is initialised already, and was started")
         if run is not None and not callable(run):
-            raise TypeError(f"the function a greenlet is to run must be callable, not {run!r}")
+            raise no_function(run)
         self.attach(hub)
         self.target = run
         self.args = args
@@ -137,6 +138,8 @@ cdef class Greenlet(HubGreenlet):
     def spawn(cls, *args, **kwargs):
         """Make a greenlet of this class with these arguments, and start it. Returns it. Does not switch."""
         cdef Greenlet greenlet
+        if cls is Greenlet and args and args[0] is None:
+            raise no_function(None)
         if cls is Greenlet and not kwargs and args:
             # The most frequent form by far: the arguments of the call are not built twice.
             greenlet = Greenlet.__new__(Greenlet)
@@ -155,6 +158,8 @@ cdef class Greenlet(HubGreenlet):
         seconds = seconds_of(seconds)
         if cls is Greenlet and not args:
             raise TypeError("spawn_later() needs a function to run after the number of seconds")
+        if cls is Greenlet and args[0] is None:
+            raise no_function(None)
         greenlet = cls(*args, **kwargs)
         greenlet.start_later(seconds)
         return greenlet

@@ -13,6 +13,7 @@ from greenio._tasks.link_list cimport DirectLink
 from greenio.greenlet cimport STATE_FINISHED, Greenlet
 from greenio.greenlet import GreenletExit
 from greenio._tasks.imap import Mapping
+from greenio._tasks.raw import no_function
 from greenio.queue import Full
 from greenio._sync.semaphore cimport Semaphore
 from greenio._tasks.spawning import check_greenlet
@@ -99,6 +100,8 @@ cdef class Members(DirectLink):
     cdef object spawn_plain(self, tuple args):
         """spawn() of a Greenlet, if nothing is overridden."""
         cdef Greenlet greenlet = Greenlet.__new__(Greenlet)
+        if args[0] is None:
+            raise no_function(None)
         greenlet.setup(args[0], args[1:], None, None)
         if self.places is not None:
             self.take_place(True, None)
@@ -113,6 +116,8 @@ cdef class Members(DirectLink):
         """
         if self.plain and args and not kwargs and self.greenlet_class is Greenlet:
             return self.spawn_plain(args)
+        if self.greenlet_class is Greenlet and args and args[0] is None:
+            raise no_function(None)
         greenlet = self.greenlet_class(*args, **kwargs)
         self.start(greenlet)
         return greenlet

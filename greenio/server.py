@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from typing_extensions import Never
+
     from greenio._servers.addresses import Address
     from greenio.baseserver import Listener, Spawn
     from greenio.socket import AddressFamily
@@ -190,6 +192,24 @@ class DatagramServer(BaseServer):
     _kind = _standard.SOCK_DGRAM
     _told = False  # where datagrams come in
     _answering: socket | None = None  # what handlers answer on while the server ends
+
+    def __init__(
+        self,
+        listener: Address | Listener,
+        handle: Callable[[bytes, Any], object] | None = None,
+        spawn: Spawn = "default",
+        *,
+        reuse_port: bool = False,
+        max_connections: int | None = None,
+        mode: int = 0o600,
+        **unknown: Never,
+    ) -> None:
+        if unknown:
+            tls = ": it speaks no TLS" if unknown.keys() & {"ssl_context", "certfile", "keyfile", "ssl_version"} else ""
+            raise TypeError(f"a DatagramServer has no argument {min(unknown)!r}{tls}")
+        super().__init__(
+            listener, handle=handle, spawn=spawn, reuse_port=reuse_port, max_connections=max_connections, mode=mode
+        )
 
     @classmethod
     def get_listener(cls, address: Any, family: AddressFamily | int | None = None) -> socket:

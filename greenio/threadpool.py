@@ -31,7 +31,7 @@ from hub.native import local as native_local
 
 from greenio._sync.condition import Condition
 from greenio._sync.semaphore import Semaphore
-from greenio._tasks.imap import Mapping
+from greenio._tasks.imap import Mapping, checked_call
 from greenio.event import AsyncResult, Event
 from greenio.queue import Empty, SimpleQueue
 
@@ -283,9 +283,10 @@ class ThreadPool(Mapping):
 
         Called in one of the pool's own threads, it calls the function right there.
         """
+        args, kwds = checked_call(func, args, kwds, "apply")
         if self._is_member():
-            return func(*(args or ()), **(kwds or {}))
-        return self._submit(ThreadResult(hub_if_any()), False, func, args or (), kwds or {}).get()
+            return func(*args, **kwds)
+        return self._submit(ThreadResult(hub_if_any()), False, func, args, kwds).get()
 
     def map(self, func: Callable[[S], T], iterable: Iterable[S]) -> list[T]:
         """Call ``func(item)`` in threads for each item; return the list of the results, in order. Switches.

@@ -12,9 +12,10 @@ import time
 import traceback
 
 import greenlet
-from hub.current import get_hub
+from hub.current import get_hub, get_hub_if_exists
 from hub.generic import E, Generic, T
 from hub.hub import Hub
+from hub.report import safely
 
 from greenio.greenlet import Greenlet
 from greenio.local import all_local_dicts_for_greenlet
@@ -70,6 +71,8 @@ def format_run_info(
     current_thread_ident: int | None = None,
 ) -> list[str]:
     """All threads and all greenlets, with their stacks, as text (list of str). Greenlets are shown as trees.
+
+    The current greenlet is "Running"; the others are "Suspended", and those of this thread that wait say on what.
 
     `thread_stacks`, `greenlet_stacks`: whether to show the stacks (bool). `limit`: how many frames of each (int; None
     for all). `current_thread_ident`: the thread that is marked as the current one (int).
@@ -175,6 +178,7 @@ class GreenletTree:
             shown = dict(self.DEFAULT_DETAILS)
             if details is not True:
                 shown.update(details)
+            shown["waits"] = _waits()
         return list(self._lines(shown, "", ""))
 
     def _lines(self, details, first, rest):
@@ -183,9 +187,12 @@ class GreenletTree:
         parent = getattr(self.greenlet, "parent", None)
         yield f"{inside}Parent: {parent!r}"
         if details.get("running_stacks") and not self.greenlet.dead:
-            frame = sys._getframe() if self.greenlet is greenlet.getcurrent() else self.greenlet.gr_frame
+            runs = self.greenlet is greenlet.getcurrent()
+            frame = sys._getframe() if runs else self.greenlet.gr_frame
+            if not runs and self.greenlet in details["waits"]:
+                yield f"{inside}Waits on: {details['waits'][self.greenlet]}"
             if frame is not None:
-                yield f"{inside}Running:"
+                yield f"{inside}{'Running' if runs else 'Suspended at'}:"
                 for line in _stack(frame, details.get("running_stack_limit")):
                     yield f"{inside}  {line}"
         if details.get("spawning_stacks"):
@@ -211,6 +218,16 @@ class GreenletTree:
         elif self.greenlet.dead:
             title += "; finished"
         return title
+
+
+def _waits():
+    """What each greenlet of this thread waits on that does: a dict of greenlet to str."""
+    hub = get_hub_if_exists()
+    return {
+        wait.greenlet: wait.what if isinstance(wait.what, str) else safely(repr, wait.what)
+        for wait in (() if hub is None else hub.parked_waits())
+        if wait.greenlet is not None
+    }
 
 
 def _main_of(each):

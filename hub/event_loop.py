@@ -57,7 +57,9 @@ class EventLoop(Loop):
         return watchers.async_(self, ref)
 
     def signal(self, signum: int, ref: bool = True, priority: int | None = None) -> watchers.signal:
-        """A watcher that fires when the process gets signal `signum`."""
+        """A watcher that fires when the process gets signal `signum`. Raises TypeError unless that is an integer."""
+        if not isinstance(signum, int):
+            raise TypeError(f"a signal is a number, such as signal.SIGTERM, not {signum!r}")
         return watchers.signal(self, signum, ref)
 
     def prepare(self, ref: bool = True, priority: int | None = None) -> watchers.prepare:

@@ -130,7 +130,7 @@ def test_every_public_function_says_what_its_arguments_are(name):
 
 
 def test_the_signature_of_spawn():
-    assert str(inspect.signature(greenio.spawn)) == "(function=None, /, *args, **kwargs)"
+    assert str(inspect.signature(greenio.spawn)) == "(function=Ellipsis, /, *args, **kwargs)"
     assert str(inspect.signature(greenio.spawn_later)) == "(seconds, function, /, *args, **kwargs)"
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     S = TypeVar("S")
 
-__all__ = ["IMap", "IMapUnordered", "Mapping"]
+__all__ = ["IMap", "IMapUnordered", "Mapping", "checked_call"]
 
 
 class Mapping:
@@ -40,7 +40,7 @@ class Mapping:
 
         In a member of a full pool, it calls the function right there.
         """
-        args, kwds = args or (), kwds or {}
+        args, kwds = checked_call(func, args, kwds, "apply")
         if self._is_member() and not self._may_wait():
             return func(*args, **kwds)
         return self.spawn(func, *args, **kwds).get()
@@ -69,7 +69,7 @@ class Mapping:
 
         If it succeeds, ``callback(result)`` is called in a greenlet of its own.
         """
-        args, kwds = args or (), kwds or {}
+        args, kwds = checked_call(func, args, kwds, "apply_async")
         if self.full():
             return Greenlet.spawn(self.apply_cb, func, args, kwds, callback)
         job = self.spawn(func, *args, **kwds)
@@ -128,6 +128,32 @@ class Mapping:
 
     def _may_wait(self):
         return True
+
+
+def checked_call(
+    func: Callable[..., Any], args: Iterable[Any] | None, kwds: _Mapping[str, Any] | None, name: str
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What apply() and its like are to call the function with: a tuple and a dict.
+
+    Raises TypeError for what is no call. `name` is that of the method.
+    """
+    if not callable(func):
+        raise TypeError(f"{name}() must be given a callable, not {func!r}")
+    try:
+        args = () if args is None else tuple(args)
+    except TypeError:
+        raise TypeError(
+            f"{name}() takes the arguments of the call as one, a tuple, as in {name}(f, (x, y)), and not {args!r}; "
+            "spawn(f, x, y) takes them one by one"
+        ) from None
+    try:
+        kwds = {} if kwds is None else dict(kwds)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name}() takes the keyword arguments of the call as a dict, as in {name}(f, (x, y), {{'key': z}}), "
+            f"and not {kwds!r}"
+        ) from None
+    return args, kwds
 
 
 class _PassOn:

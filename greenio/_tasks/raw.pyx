@@ -37,6 +37,14 @@ cdef class RawGreenlet(HubGreenlet):
         return self.scheduler.loop
 
 
+def no_function(value):
+    """The TypeError for what was given in place of a function, often what that returns (internal)."""
+    return TypeError(
+        f"the function a greenlet is to run must be callable, not {value!r}: spawn(f, x) has it call f(x), spawn(f(x)) "
+        "calls f(x) first"
+    )
+
+
 def spawn_raw(function, /, *args, **kwargs):
     """Run ``function(*args, **kwargs)`` in a new bare greenlet, soon. Returns the greenlet. Does not switch.
 
@@ -46,7 +54,7 @@ def spawn_raw(function, /, *args, **kwargs):
     cdef RawGreenlet raw
     cdef Scheduler hub = current_hub()
     if not callable(function):
-        raise TypeError(f"the function a greenlet is to run must be callable, not {function!r}")
+        raise no_function(function)
     raw = RawGreenlet()
     raw.function = function
     raw.args = args

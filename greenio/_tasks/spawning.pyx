@@ -11,17 +11,23 @@ from hub.greenlets cimport HubGreenlet
 from hub.scheduler cimport Scheduler, current_hub, is_current
 from hub.threads import hub_of
 
-from greenio._tasks.raw import RawGreenlet, spawn_raw
+from greenio._tasks.raw import RawGreenlet, no_function, spawn_raw
 
 __all__ = ["RawGreenlet", "kill", "spawn", "spawn_later", "spawn_raw"]
 
 
-def spawn(function=None, /, *args, **kwargs):
+def spawn(function=..., /, *args, **kwargs):
     """Run ``function(*args, **kwargs)`` in a new Greenlet, soon. Returns the Greenlet. Does not switch.
 
     The keyword `context` is the Greenlet's own: the context (`contextvars`) it runs in, by default a copy of this one.
+    Without a function, the Greenlet does nothing. Raises TypeError if the function cannot be called: it is given as it
+    is, ``spawn(f, x)``, and not what it returns, ``spawn(f(x))``.
     """
     cdef Greenlet greenlet = Greenlet.__new__(Greenlet)
+    if function is None:
+        raise no_function(None)
+    if function is ...:
+        function = None
     if not kwargs:
         greenlet.setup(function, args, None, None)
     elif function is None:

@@ -23,6 +23,7 @@ from greenio import (
     spawn_later,
     spawn_raw,
 )
+from greenio.pool import Group, Pool
 
 
 def fail(error=ValueError):
@@ -72,6 +73,24 @@ class TestLife:
     def test_what_cannot_be_called_is_refused(self, make):
         with pytest.raises(TypeError, match="callable"):
             make(5)
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            spawn,
+            spawn_raw,
+            Greenlet.spawn,
+            Pool(2).spawn,
+            Group().spawn,
+            lambda *args, **kwargs: spawn_later(0, *args, **kwargs),
+            lambda *args, **kwargs: Greenlet.spawn_later(0, *args, **kwargs),
+        ],
+    )
+    @pytest.mark.parametrize(("args", "kwargs"), [((), {}), ((1,), {}), ((), {"key": 1})])
+    def test_a_result_in_place_of_a_function_is_refused(self, make, args, kwargs):
+        """spawn(work()) where spawn(work) was meant: work() has returned None."""
+        with pytest.raises(TypeError, match=r"must be callable, not None: spawn\(f, x\) has it call f\(x\)"):
+            make(None, *args, **kwargs)
 
     def test_spawn_later_starts_after_its_delay(self):
         order = []

@@ -16,6 +16,7 @@ import greenio
 from greenio import Timeout, get_hub, joinall, sleep, spawn
 from greenio.event import Event
 from greenio.os import waitpid
+from greenio.pool import Pool
 from greenio.threadpool import ThreadPool, ThreadPoolExecutor, count_threads
 
 
@@ -151,6 +152,22 @@ def test_a_task_that_comes_while_the_thread_gives_up():
 def test_apply_in_its_own_thread(pool):
     assert pool.apply(lambda: pool.apply(threading.get_ident) == threading.get_ident()) is True
     assert pool.apply(lambda: pool.map(abs, [-1, -2])) == [1, 2]
+
+
+@pytest.mark.parametrize("make", [ThreadPool, Pool])
+@pytest.mark.parametrize("name", ["apply", "apply_async"])
+def test_calls_that_are_none_are_refused_at_once(make, name):
+    pool = make(2)
+    call = getattr(pool, name)
+    with pytest.raises(TypeError, match=rf"^{name}\(\) must be given a callable, not 'f'$"):
+        call("f")
+    with pytest.raises(
+        TypeError, match=rf"^{name}\(\) takes the arguments of the call as one, a tuple, .* not 5; spawn"
+    ):
+        call(abs, 5)
+    with pytest.raises(TypeError, match=rf"^{name}\(\) takes the keyword arguments of the call as a dict, .* not 5$"):
+        call(int, ("10",), 5)
+    pool.kill()
 
 
 def test_from_other_threads(pool):

@@ -51,6 +51,21 @@ def test_run_info_shows_threads_greenlets_and_locals():
     job.kill()
 
 
+def test_run_info_tells_who_runs_and_who_waits_for_what():
+    event = Event()
+
+    def wait():
+        event.wait()
+
+    job = spawn(wait)
+    until_waiting(job)
+    tree = GreenletTree(job).format()
+    assert f"Waits on: {event!r}" in tree and "Suspended at:" in tree and "in wait" in tree and "Running:" not in tree
+    assert "\n |   Running:\n" in "\n" + "\n".join(format_run_info())
+    event.set()
+    job.join()
+
+
 def test_the_tree_shows_who_spawned_whom():
     job = spawn(parent_of_the_tree)
     until_waiting(job)
@@ -60,7 +75,7 @@ def test_the_tree_shows_who_spawned_whom():
     branch = next(each for each in tree.child_trees if each.greenlet is job)
     assert len(branch.child_trees) == 1 and not branch.root and not branch.is_current_tree
     assert str(branch).count("\n") >= 2 and "+---" in str(branch) and "Running" not in str(branch)
-    assert "Running" in branch.format() and "Spawned" not in branch.format({"spawning_stacks": False})
+    assert "Suspended at:" in branch.format() and "Spawned" not in branch.format({"spawning_stacks": False})
     job.kill()
 
 

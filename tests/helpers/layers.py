@@ -87,7 +87,8 @@ GREENIO = [
 
 #: Modules that look at another's place at a call, and not when they are imported: a lazy import upwards.
 LATE = {
-    ("greenio", "greenio.resolver"), ("greenio", "greenio.threadpool"), ("greenio._wsgi.command", "greenio.monkey"),
+    ("greenio", "greenio.resolver"), ("greenio", "greenio.threadpool"), ("greenio", "greenio.monkey"),
+    ("greenio._wsgi.command", "greenio.monkey"),
 }  # fmt: skip
 
 #: Stubs that name the class on top: their functions return hubs, and programs see those as `Hub`.

@@ -111,6 +111,12 @@ def test_bad_signal_numbers(bad):
         signal_handler(bad, print)
 
 
+@pytest.mark.parametrize("bad", ["TERM", "SIGTERM", 15.0, None])
+def test_a_signal_is_a_number(bad):
+    with pytest.raises(TypeError, match=f"a signal is a number, such as signal.SIGTERM, not {bad!r}"):
+        signal_handler(bad, print)
+
+
 def test_a_handler_must_be_callable(usr1):
     with pytest.raises(TypeError, match="callable"):
         signal_handler(usr1, None)
