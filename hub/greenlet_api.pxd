@@ -57,6 +57,15 @@ cdef inline PyObject *running_greenlet() noexcept:
     return current
 
 
+cdef inline void end_dropped_greenlets() noexcept:
+    """Have greenlet end those greenlets of this thread that other threads dropped while this one was without the GIL.
+
+    greenlet does so in its next call. If that were a switch, and the greenlet that ends waited for something, then the
+    one that switches could be switched to in the middle of it: it would go on with that switch, and its turn be lost.
+    """
+    running_greenlet()
+
+
 cdef inline PyObject *main_above(PyObject *at) noexcept:
     """The main greenlet that a greenlet's parents lead to: a new reference. That to `at` is given up."""
     cdef PyObject *above = hub_greenlet_parent(at)

@@ -451,23 +451,27 @@ cdef class Scheduler(WaitingHub):
         cdef int answer
         while True:
             if mine.carried:
-                return 1  # while a finalizer had this greenlet parked on something else
+                return 1  # while a finalizer, or a greenlet that ended here, had switched to others
             target = self.switch_to
             self.switch_to = NULL
             if target == NULL and self.turns.budget <= 0:
                 answer = self.look_safely(False)
                 if answer == -2:
                     return -1
+                end_dropped_greenlets()
+                if mine.carried:
+                    return 1
                 if answer:
                     target = <PyObject *> self
             if target == NULL:
                 node = ready_pop(ready)
                 if node == NULL:
                     answer = self.idle(False)
-                    if answer == 0:
-                        continue
                     if answer < 0:
                         return -1
+                    end_dropped_greenlets()
+                    if answer == 0 or mine.carried:
+                        continue
                     if answer == 2:
                         result = self.throw_loop_exit()
                         if result == NULL:

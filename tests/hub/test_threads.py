@@ -6,8 +6,9 @@ import time
 import weakref
 
 import pytest
+from greenlet import getcurrent, greenlet
 from hub import HubDestroyed, InvalidThreadUseError, LoopExit, Wait, get_hub_if_exists
-from waiting import in_thread, until
+from waiting import LIMIT, in_thread, until
 
 from greenio import Greenlet, Timeout, get_hub, joinall, sleep, spawn
 from greenio.socket import socketpair
@@ -351,3 +352,36 @@ def test_a_socket_does_not_keep_the_hubs_of_threads_that_have_ended():
         ours.recv(1)
     ours.close()
     theirs.close()
+
+
+def test_a_bare_greenlet_that_another_thread_drops_waits_at_its_end():
+    """greenlet ends it in its next call in this thread. Nobody's turn is lost, whoever runs the loop then."""
+    ended = []
+
+    def bare(back):
+        try:
+            back.switch()
+        finally:
+            sleep(0.03)
+            ended.append(1)
+
+    def drop(box, may_drop):
+        with may_drop:
+            box.clear()
+
+    def run_the_loop(may_drop):
+        may_drop.release()  # the thread goes on when this one lets go of the GIL: in the loop
+        sleep(0.02)
+
+    for rounds in range(1, 4):
+        made = greenlet(bare, get_hub())
+        made.switch(getcurrent())
+        box, may_drop = [made], threading.Lock()
+        del made
+        may_drop.acquire()
+        thread = threading.Thread(target=drop, args=(box, may_drop))
+        thread.start()
+        with Timeout(LIMIT):
+            joinall([spawn(sleep, 0.01), spawn(run_the_loop, may_drop)])
+        thread.join()
+        until(lambda rounds=rounds: len(ended) == rounds)
