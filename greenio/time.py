@@ -11,7 +11,7 @@ from greenio._patched.identity import native_ident as _native_ident
 
 __all__ = ["pthread_getcpuclockid", "sleep"]
 
-_NUMBER = "__float__" if _version_info >= (3, 15) else "__index__"  # what has this counts as a number
+_NUMBERS = ("__float__", "__index__") if _version_info >= (3, 15) else ("__index__",)  # what has one counts as a number
 _TOO_LONG = 2.0**63 / 1e9  # seconds, as nanoseconds are counted in 64 bits
 
 
@@ -31,7 +31,7 @@ def sleep(seconds, /):
     Raises as the standard library does: TypeError if `seconds` is no number (before CPython 3.15: neither a float nor a
     whole number), ValueError if it is negative or NaN, OverflowError if it is 292 years or more.
     """
-    if type(seconds) is not float and not isinstance(seconds, (int, float)) and not hasattr(type(seconds), _NUMBER):
+    if type(seconds) is not float and not isinstance(seconds, (int, float)) and not _is_number(type(seconds)):
         raise TypeError(f"a time is a number of seconds (int or float), not {seconds!r}")
     seconds = _seconds_of(seconds)
     if seconds < 0:
@@ -39,3 +39,7 @@ def sleep(seconds, /):
     if seconds >= _TOO_LONG:
         raise OverflowError("sleep length is too large")
     _sleep(seconds)
+
+
+def _is_number(kind):
+    return any(hasattr(kind, name) for name in _NUMBERS)

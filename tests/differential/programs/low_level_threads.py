@@ -44,11 +44,11 @@ def system_exit():
         done.append("left")
 
 
+before = _thread._count()
 for function in (raises, exits, system_exit):
     del done[:]
     _thread.start_new_thread(function, ())
-    until(lambda: done)
-    time.sleep(0.005)
+    until(lambda: done and _thread._count() <= before)  # what it has raised was told then
     print(done)
 sys.unraisablehook = lambda args: done.append((args.exc_type.__name__, str(args.exc_value), args.err_msg, args.object))
 del done[:]
