@@ -8,13 +8,16 @@ import inspect
 import re
 
 import pytest
-from layers import GREENIO
+from layers import FOR_OTHER_PACKAGES, GREENIO
 
 MODULES = [
     f"greenio.{name}".rstrip(".")
     for _, names in GREENIO
     for name in names
-    if not name.startswith(("_", "resolver.", "monkey.")) and "__main__" not in name
+    if not name.startswith(("_", "resolver.", "monkey."))
+    and "__main__" not in name
+    and "._" not in name
+    and f"greenio.{name}" not in FOR_OTHER_PACKAGES
 ]
 
 

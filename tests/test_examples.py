@@ -1,8 +1,10 @@
 """Every example runs, as a person would run it."""
 
 import contextlib
+import os
 import re
 import select
+import shutil
 import signal
 import socket
 import ssl
@@ -11,9 +13,12 @@ import sys
 
 import pytest
 from places import CERTIFICATE, CHECKOUT, KEY
+from waiting import until
 
 EXAMPLES = CHECKOUT / "examples"
 TESTED = {
+    "celery_stack.py",
+    "celery_tasks.py",
     "chat_server.py",
     "crawler.py",
     "database_worker.py",
@@ -369,3 +374,27 @@ def test_flask_is_served_and_ends_by_ctrl_c():
             assert server.returncode == 0 and "Traceback" not in told
         finally:
             server.kill()
+
+
+@pytest.mark.timeout(300)
+def test_celery_on_redis_with_two_workers(tmp_path):
+    pytest.importorskip("celery")
+    pytest.importorskip("redis")
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
+    port, log = unused_port(), tmp_path / "log"
+    command = [sys.executable, str(EXAMPLES / "celery_stack.py"), "--port", str(port), "--concurrency", "50"]
+    # Into a file: a pipe that nobody reads meanwhile would stop them all.
+    with open(log, "w") as file, subprocess.Popen(command, stdout=file, stderr=file) as stack:
+        try:
+            until(lambda: stack.poll() is not None or "all are ready" in log.read_text())
+            environ = {**os.environ, "EXAMPLE_REDIS": f"redis://127.0.0.1:{port}/0"}
+            client = run("celery_tasks.py", "--tasks", 80, "--seconds", 0.5, env=environ)
+            assert client.returncode == 0, client.stderr + log.read_text()
+            assert re.fullmatch(r"80 tasks of 0\.5 s in \d+\.\d s, by 2 workers\n", client.stdout)
+            stack.send_signal(signal.SIGINT)
+            assert stack.wait(60) == 0, log.read_text()
+            told = log.read_text()
+            assert "worker1  | has ended with status 0" in told and "redis    | has ended with status 0" in told
+        finally:
+            stack.terminate()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import hub
 import pytest
+from layers import FOR_OTHER_PACKAGES
 from places import CHECKOUT
 
 import greenio
@@ -20,7 +21,8 @@ MODULES = sorted(
     module.name
     for package in (hub, greenio)
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    if module.name != "hub._cython"  # written by Cython, and for its modules only
+    # What is written by Cython is for its modules only.
+    if module.name != "hub._cython" and module.name not in FOR_OTHER_PACKAGES
 )
 SOURCES = sorted(
     path

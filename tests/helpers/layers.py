@@ -81,9 +81,12 @@ GREENIO = [
     ("other packages, and patching: nothing else imports them", [
         "contrib", "contrib.debugpy", "contrib.kombu", "contrib.psycopg", "contrib.psycopg2", "contrib.pycares",
         "contrib.zmq", "monkey.tables", "monkey.imports", "monkey.replacing", "monkey.patching", "monkey.adapters",
-        "monkey.locks", "monkey.standard", "monkey", "monkey.__main__",
+        "monkey.locks", "monkey.standard", "monkey", "monkey.__main__", "contrib.celery",
     ]),
 ]  # fmt: skip
+
+#: Modules that other packages import, and that import these: they may be missing, and celery's patches its process.
+FOR_OTHER_PACKAGES = {"greenio.contrib.celery", "greenio.contrib.gunicorn"}
 
 #: Modules that look at another's place at a call, and not when they are imported: a lazy import upwards.
 LATE = {

@@ -4,23 +4,17 @@ Each server is started on loopback when the first test asks for it, with its dat
 after the last. One that is not installed skips the tests, which say its name.
 """
 
-import contextlib
 import os
-import pwd
-import shutil
 import signal
-import socket
 import subprocess
-import tempfile
-import time
 from pathlib import Path
 
 import pytest
 from processes import run_python
+from real_servers import data_folder, find_program, free_port, serving, user_for, wait_until_ready
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "programs"
-STARTING = 60  # seconds that a server has for that
 
 
 def pytest_collection_modifyitems(items):
@@ -44,75 +38,10 @@ def run_program():
     return run
 
 
-def find_program(*names, folders=()):
-    """The path of a program, by the first of its names that is found."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin", *folders])
-    for name in names:
-        found = shutil.which(name, path=path)
-        if found:
-            return found
-    pytest.skip(f"{names[0]} is not installed")
-
-
 @pytest.fixture(name="find_program")
 def _find_program():
     """The function of that name: it skips the test if there is no such program."""
     return find_program
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-def user_for(*names):
-    """Whom a server is run as: the first of these users that exists, if we are root, whom servers refuse."""
-    if os.geteuid() != 0:
-        return None
-    for name in (*names, "nobody"):
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name).pw_name
-    pytest.skip(f"there is no user {' or '.join(names)} to run the server as")
-
-
-@contextlib.contextmanager
-def data_folder(user):
-    # Not in pytest's folders, which only their owner may enter.
-    folder = tempfile.mkdtemp(prefix="greenio-test-", dir="/tmp")
-    try:
-        if user is not None:
-            shutil.chown(folder, user)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def serving(command, port, user, folder, stop_with=signal.SIGTERM):
-    """Run a server until the block ends. It is there when it accepts connections."""
-    log = os.path.join(folder, "log")
-    with open(log, "wb") as output:
-        server = subprocess.Popen(
-            command, user=user, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        end = time.monotonic() + STARTING
-        while True:
-            with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port), timeout=5).close()
-                break
-            if server.poll() is not None or time.monotonic() > end:
-                pytest.fail(f"{command[0]} does not accept connections:\n{Path(log).read_text(errors='replace')}")
-            time.sleep(0.05)
-        yield
-    finally:
-        server.send_signal(stop_with)
-        try:
-            server.wait(STARTING)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 @pytest.fixture(scope="session")
@@ -191,10 +120,3 @@ def nginx():
         config.write_text(NGINX.format(folder=folder, port=port))
         with serving([program, "-p", folder, "-c", str(config)], port, None, folder):
             yield f"http://127.0.0.1:{port}", folder
-
-
-def wait_until_ready(command):
-    end = time.monotonic() + STARTING
-    while subprocess.run(command, check=False).returncode != 0:
-        assert time.monotonic() < end, f"{command} says that the server is not ready"
-        time.sleep(0.05)
