@@ -49,7 +49,9 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
     other packages, and patching: nothing else imports them
             contrib, contrib.debugpy, contrib.kombu, contrib.psycopg, contrib.psycopg2, contrib.pycares,
             contrib.zmq, monkey.tables, monkey.imports, monkey.replacing, monkey.patching, monkey.adapters,
-            monkey.locks, monkey.standard, monkey, monkey.__main__, contrib.celery
+            monkey.locks, monkey.standard, monkey, monkey.__main__, contrib.celery,
+            contrib._gunicorn, contrib._gunicorn.process, contrib._gunicorn.settings, contrib._gunicorn.requests,
+            contrib.gunicorn
 
 Importing it makes no event loop: that is made when a thread first waits for something.
 """

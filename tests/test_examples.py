@@ -29,6 +29,7 @@ TESTED = {
     "echo_client.py",
     "echo_load.py",
     "echo_server.py",
+    "gunicorn_conf.py",
     "interleave.py",
     "pipeline.py",
     "producer_consumer.py",
@@ -398,3 +399,29 @@ def test_celery_on_redis_with_two_workers(tmp_path):
             assert "worker1  | has ended with status 0" in told and "redis    | has ended with status 0" in told
         finally:
             stack.terminate()
+
+
+@pytest.mark.timeout(300)
+def test_gunicorn_with_the_settings(tmp_path):
+    for name in ("gunicorn", "flask", "httptools"):
+        pytest.importorskip(name)
+    port, log = unused_port(), tmp_path / "log"
+    command = [sys.executable, "-m", "gunicorn", "-c", str(EXAMPLES / "gunicorn_conf.py"), "--no-control-socket"]
+    environ = {**os.environ, "BIND": f"127.0.0.1:{port}", "WEB_CONCURRENCY": "2"}
+    with (
+        open(log, "w") as file,
+        subprocess.Popen(
+            [*command, "examples.wsgi_flask:application"], cwd=CHECKOUT, env=environ, stdout=file, stderr=file
+        ) as server,
+    ):
+        try:
+            until(lambda: server.poll() is not None or log.read_text().count(" serves") == 2)
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+                client.sendall(b"GET /hello/world HTTP/1.0\r\n\r\n")
+                answer = b"".join(iter(lambda: client.recv(65536), b""))
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b'"hello":"world"' in answer
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(60) == 0, log.read_text()
+            assert '"GET /hello/world HTTP/1.0" 200' in log.read_text()
+        finally:
+            server.terminate()

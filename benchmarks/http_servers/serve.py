@@ -96,12 +96,20 @@ SERVERS = {
     "bjoern": bjoern,
     "fastwsgi": fastwsgi,
     "gevent.pywsgi": gevent,
+    "gunicorn greenio.wsgi": gunicorn("greenio.contrib.gunicorn.GreenioWSGIWorker"),
+    "gunicorn greenio": gunicorn("greenio.contrib.gunicorn.GreenioWorker"),
     "gunicorn gevent": gunicorn("gevent"),
     "gunicorn gthread": gunicorn("gthread"),
     "waitress": waitress,
 }
 #: What is imported to see whether it is installed.
-MODULES = {"gevent.pywsgi": ["gevent"], "gunicorn gevent": ["gunicorn", "gevent"], "gunicorn gthread": ["gunicorn"]}
+MODULES = {
+    "gevent.pywsgi": ["gevent"],
+    "gunicorn greenio.wsgi": ["gunicorn", "httptools"],
+    "gunicorn greenio": ["gunicorn"],
+    "gunicorn gevent": ["gunicorn", "gevent"],
+    "gunicorn gthread": ["gunicorn"],
+}
 WITHOUT_TLS = {"bjoern", "fastwsgi", "waitress"}
 WITHOUT_LOG = {"bjoern", "fastwsgi", "waitress"}
 

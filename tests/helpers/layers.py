@@ -82,6 +82,8 @@ GREENIO = [
         "contrib", "contrib.debugpy", "contrib.kombu", "contrib.psycopg", "contrib.psycopg2", "contrib.pycares",
         "contrib.zmq", "monkey.tables", "monkey.imports", "monkey.replacing", "monkey.patching", "monkey.adapters",
         "monkey.locks", "monkey.standard", "monkey", "monkey.__main__", "contrib.celery",
+        "contrib._gunicorn", "contrib._gunicorn.process", "contrib._gunicorn.settings", "contrib._gunicorn.requests",
+        "contrib.gunicorn",
     ]),
 ]  # fmt: skip
 

@@ -1,0 +1,292 @@
+"""Workers for gunicorn: its processes, with a greenlet for each client.
+
+    gunicorn -k greenio.contrib.gunicorn.GreenioWorker -w 4 module:application
+
+GreenioWorker has gunicorn's own HTTP, with all of its settings. GreenioWSGIWorker has that of greenio.wsgi, which costs
+a fraction, and refuses settings that it does not have. Both patch the standard library in each worker, and before the
+application is imported where gunicorn's first process does that (`preload_app`).
+
+Theory
+    Each client of GreenioWorker is a greenlet in gunicorn's own code. Its connection is idle from the end of a request
+    to the first byte of the next. One that is idle when the worker is to end finds the end of its input there.
+
+See https://gunicorn.org/reference/settings/. Methods that wait say that they switch; the others do not switch.
+"""
+
+from __future__ import annotations
+
+import select as _select
+from datetime import datetime
+from functools import partial
+
+from greenlet import GreenletExit, getcurrent
+from gunicorn.sock import ssl_context
+from gunicorn.workers.base import Worker
+from gunicorn.workers.base_async import AsyncWorker
+from hub import get_hub
+from hub.native import original
+
+from greenio.contrib._gunicorn.process import GreenletProcess
+from greenio.contrib._gunicorn.requests import Answer, CountingHandler
+from greenio.contrib._gunicorn.settings import arguments_of, refused
+from greenio.server import StreamServer
+from greenio.timeout import Timeout
+from greenio.wsgi import LoggingLogAdapter, WSGIServer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from greenio.socket import socket
+
+__all__ = ["GreenioWSGIWorker", "GreenioWorker"]
+
+_poll = original("select", "poll")
+_LARGE = 65536  # bytes that are not copied to be written with a head
+
+
+class GreenioWorker(GreenletProcess, AsyncWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's own HTTP, with a greenlet for each client. All of gunicorn's settings hold."""
+
+    def init_process(self) -> None:
+        """Called by gunicorn in the worker's process; returns when the worker ends. Switches."""
+        self.clients: set[_Client] = set()
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Import the application. Called by gunicorn."""
+        super().load_wsgi()
+        application = self.wsgi
+
+        def call(environ, start_response):
+            def start(*args):
+                # gunicorn looks before it calls the application, which may take long.
+                if not self.alive:
+                    start_response.__self__.force_close()
+                return start_response(*args)
+
+            return application(environ, start)
+
+        self.wsgi = call
+
+    def make_server(self, listener: socket) -> StreamServer:
+        """The server for a listener; it is not started yet."""
+        context: Any = ssl_context(self.cfg) if self.cfg.is_ssl else None
+        return _Server(self, listener, max_connections=self.worker_connections, ssl_context=context)
+
+    def timeout_ctx(self) -> Timeout:
+        """How long gunicorn's code waits for a request."""
+        return Timeout(self.cfg.keepalive, False)
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve a connection. Switches."""
+        watched = _Client(client)
+        self.clients.add(watched)
+        try:
+            super().handle(listener, watched, addr)
+        finally:
+            self.clients.discard(watched)
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
+        """Answer a request. Switches."""
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        finally:
+            sock.flush()
+            self.has_answered(sock)
+
+    def handle_http2(self, listener: Any, client: Any, addr: Any, *args: Any, **kwargs: Any) -> None:
+        """Serve a connection of HTTP/2. Switches."""
+        client.is_http2 = client.is_idle = True
+        super().handle_http2(listener, client, addr, *args, **kwargs)
+
+    def handle_http2_request(self, listener_name: Any, req: Any, sock: Any, *args: Any) -> None:
+        """Answer a request of HTTP/2. Switches."""
+        sock.is_idle = False
+        try:
+            super().handle_http2_request(listener_name, req, sock, *args)
+        finally:
+            self.has_answered(sock)
+
+    def has_answered(self, client: Any) -> None:
+        """A request was answered: its connection is idle, and the worker may have had all of its requests."""
+        client.is_idle = True
+        if not self.alive:
+            self.told.set()
+            client.end_if_idle()
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """An exception has ended a connection. Switches."""
+        if not isinstance(exc, GreenletExit):  # the worker's graceful timeout
+            super().handle_error(req, client, addr, exc)
+
+
+class _Server(StreamServer):
+    """A listener of gunicorn's."""
+
+    def __init__(self, worker, listener, **options):
+        super().__init__(listener, partial(worker.handle, listener), **options)
+        self.worker = worker
+
+    def close_idle(self):
+        for client in list(self.worker.clients):
+            client.end_if_idle()
+
+
+class _NoMore(BaseException):
+    """Thrown into recv(): the worker ends, and this connection waits for a request."""
+
+
+class _Client:
+    """A client's socket, as gunicorn's code uses it. It knows whether it waits for a request.
+
+    It also saves calls of the system: gunicorn writes the head of an answer and then its first block, and sets the
+    timeout after each request to what it was.
+    """
+
+    def __init__(self, sock):
+        self._sock = sock
+        self._recv, self._sendall, self.gettimeout = sock.recv, sock.sendall, sock.gettimeout
+        self._head = b""  # of an answer, which waits for what is written next
+        self.is_idle = True
+        self.is_http2 = False
+        self._ends = False
+        self._waiting: Any = None  # the greenlet that receives, and what is thrown into it
+        self._thrown: Any = None
+
+    def recv(self, *args):
+        if self._ends and self.is_idle and not self._has_more():
+            return self._no_more()
+        self._waiting = getcurrent()
+        try:
+            data = self._recv(*args)
+        except _NoMore:
+            return self._no_more()
+        finally:
+            if self._thrown is not None:
+                get_hub().take_back(self._waiting, self._thrown)
+                self._thrown = None
+            self._waiting = None
+        if data and not self.is_http2:
+            self.is_idle = False
+        return data
+
+    def sendall(self, data):
+        head = self._head
+        if head:
+            self._head = b""
+            if len(data) < _LARGE:
+                data = head + data
+            else:
+                self._sendall(head)
+        elif data.startswith(b"HTTP/1.") and data[9:10] != b"1" and not (self.is_idle or self.is_http2):
+            self._head = data
+            return
+        self._sendall(data)
+
+    def flush(self):
+        """Write what waits. Switches."""
+        head, self._head = self._head, b""
+        if head:
+            self._sendall(head)
+
+    def settimeout(self, value):
+        if value != self.gettimeout():
+            self._sock.settimeout(value)
+
+    def _no_more(self):
+        if self.is_http2:
+            # gunicorn's code says goodbye then, which it does not at the end of the input.
+            raise TimeoutError("the worker ends")
+        return b""
+
+    def end_if_idle(self):
+        """Have recv() find the end of the input where nothing has come and a request is waited for.
+
+        Does not switch.
+        """
+        self._ends = True
+        if self.is_idle and self._waiting is not None and self._thrown is None and not self._has_more():
+            self._thrown = _NoMore()
+            get_hub().throw_soon(self._waiting, self._thrown)
+
+    def _has_more(self):
+        descriptor = self._sock.fileno()
+        if descriptor < 0:
+            return True  # it is closed, and says so itself
+        asking = _poll()
+        asking.register(descriptor, _select.POLLIN)
+        return bool(asking.poll(0)) or bool(getattr(self._sock, "pending", int)())
+
+    @property  # type: ignore[misc]
+    def __class__(self):
+        # gunicorn asks whether it is a TLS socket.
+        return type(self._sock)
+
+    def __getattr__(self, name):
+        self.flush()  # it may be about to write in another way
+        return getattr(self._sock, name)
+
+
+class GreenioWSGIWorker(GreenletProcess, Worker):  # type: ignore[misc]
+    """gunicorn's processes, greenio.wsgi's HTTP.
+
+    Honours those of gunicorn's settings that greenio.wsgi has a place for, all that are about processes, and all hooks.
+    gunicorn does not start if others are set: the error names them.
+    """
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Called by gunicorn before it starts workers. Raises RuntimeError for settings that cannot be honoured."""
+        names = refused(cfg)
+        if names:
+            raise RuntimeError(
+                f"GreenioWSGIWorker does not have the settings {', '.join(names)}: leave them out, or use "
+                "greenio.contrib.gunicorn.GreenioWorker, which has them all"
+            )
+
+    def init_process(self) -> None:
+        """Called by gunicorn in the worker's process; returns when the worker ends. Switches."""
+        names = refused(self.cfg)
+        if names:
+            # The file of settings was changed while gunicorn was running; to end would be worse.
+            self.log.error("GreenioWSGIWorker does not have these settings, and ignores them: %s", ", ".join(names))
+        super().init_process()
+
+    def make_server(self, listener: socket) -> WSGIServer:
+        """The server for a listener; it is not started yet."""
+        context: Any = ssl_context(self.cfg) if self.cfg.is_ssl else None
+        return _WSGIServer(self, listener, context)
+
+    def has_begun(self) -> None:
+        """A request is about to be answered. The worker ends after `max_requests` of them."""
+        self.nr += 1
+        if self.nr >= self.max_requests and self.alive:
+            self.log.info("Autorestarting worker after current request.")
+            self.alive = False
+            self.told.set()
+
+
+class _WSGIServer(WSGIServer):
+    """A listener of gunicorn's, with greenio.wsgi's HTTP."""
+
+    handler_class = CountingHandler
+
+    def __init__(self, worker, listener, context):
+        self.worker = worker
+        self.hooks, self.policy, arguments = arguments_of(worker.cfg)
+        super().__init__(
+            listener,
+            worker.wsgi,
+            max_connections=worker.cfg.worker_connections,
+            ssl_context=context,
+            log=worker.log if self.hooks.logs(worker.log) else None,
+            error_log=LoggingLogAdapter(worker.log.error_log, 40),
+            environ={"wsgi.multiprocess": worker.cfg.workers > 1, **self.policy.environ},
+            **arguments,
+        )
+
+    def write_access(self, handler):
+        answer = Answer(handler)
+        took = datetime.fromtimestamp(handler.time_finish) - datetime.fromtimestamp(handler.time_start)
+        self.worker.log.access(answer, answer.request, answer.environ, took)
