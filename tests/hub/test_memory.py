@@ -233,11 +233,14 @@ class TestTimeouts:
             greenlet = make(lambda: Timeout(0.001).start() or sleep(0))
             greenlets.append(weakref.ref(greenlet))
             del greenlet
-        sleep(0.01)
-        get_hub().run_callback(int)  # the hub is done with the callback before
-        sleep(0)
-        gc.collect()
-        assert [ref() for ref in greenlets if ref() is not None] == []
+
+        def are_gone():
+            get_hub().run_callback(int)  # the hub is done with the callback before
+            sleep(0)
+            gc.collect()
+            return not any(ref() for ref in greenlets)
+
+        until(are_gone)
 
 
 def bare(function):

@@ -33,6 +33,11 @@ def _where():
     return {ident: _functions(frame) for ident, frame in sys._current_frames().items()}
 
 
+def _until(condition):
+    while not condition():
+        time.sleep(0.001)
+
+
 def _natively(function):
     """What a function returns in a native thread."""
     found = []
@@ -146,13 +151,12 @@ def a_thread_without_a_thread_object_is_there():
     lock = _thread.allocate_lock()
     lock.acquire()
     ident = _thread.start_new_thread(lock.acquire, ())
-    time.sleep(0.001)
     try:
-        assert ident in _where() and ident not in threading._active
+        _until(lambda: ident in _where())
+        assert ident not in threading._active
     finally:
         lock.release()
-        time.sleep(0.001)
-    assert ident not in _where()
+    _until(lambda: ident not in _where())
 
 
 def a_greenlet_that_is_no_thread_is_there_while_it_runs():
@@ -162,18 +166,19 @@ def a_greenlet_that_is_no_thread_is_there_while_it_runs():
         seen["current"] = sys._current_frames()[threading.get_ident()] is sys._getframe()
         time.sleep(0)
         seen["thread"] = threading.current_thread().ident
-        time.sleep(0.005)
+        go_on.wait()
 
     for start in (greenio.spawn, greenio.spawn_raw):
         seen.clear()
+        go_on = threading.Event()
         before = set(_where())
         start(looks)
-        time.sleep(0.001)
+        _until(lambda: "thread" in seen)
         # `threading` has been asked which thread it is: now it is one.
         assert seen["current"] and seen["thread"] not in before
         assert "looks" in _where()[seen["thread"]]
-        time.sleep(0.008)
-        assert set(_where()) == before
+        go_on.set()
+        _until(lambda before=before: set(_where()) == before)
     greenlet.greenlet(lambda: seen.update(foreign=sys._current_frames()[threading.get_ident()])).switch()
     assert seen["foreign"].f_code.co_name == "<lambda>"
 
