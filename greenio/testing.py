@@ -29,7 +29,8 @@ def nothing_left_behind(*kinds: str) -> Iterator[None]:
 
     `kinds`: what is looked for; "clock", "hub", "greenlets", "timeouts", "handles", "threads" and "descriptors" if none
     is named. Greenlets, timeouts and handles are those of the current thread. What ends by itself within a second does
-    not count, nor do the threads of the hub's own pool. An exception of the block goes on, and nothing is looked for.
+    not count, nor do the threads of the hub's own pool and of its resolver. An exception of the block goes on, and
+    nothing is looked for.
     """
     wanted = check_kinds(kinds)
     before = Look()

@@ -187,7 +187,10 @@ def _is_older(greenlet, older):
 
 
 def _is_a_hubs(pool, hub):
-    return hub is not None and vars(hub).get("_threadpool") is pool
+    if hub is None:
+        return False
+    resolver = vars(hub).get("_resolver")
+    return pool in (vars(hub).get("_threadpool"), getattr(resolver, "_pool", None))
 
 
 # --- in words ---------------------------------------------------------------------------------------------------

@@ -122,6 +122,21 @@ def test_the_threads_of_a_pool_are_named(threadpool):
     pool.kill()
 
 
+def test_threads_of_the_hubs_resolver_are_not_left_behind():
+    from greenio.resolver.thread import Resolver
+    from greenio.socket import getaddrinfo
+
+    hub = get_hub()
+    before, made = hub.resolver, Resolver(hub)
+    hub.resolver = made
+    try:
+        with nothing_left_behind():
+            getaddrinfo("localhost", 80)
+    finally:
+        hub.resolver = before
+        made.close()
+
+
 def test_a_descriptor_is_named_with_its_owner():
     with pytest.raises(LeftBehind, match=r"descriptors:\n +\d+: socket:\[\d+\]\n +of <greenio.socket.socket fd="):
         with nothing_left_behind():

@@ -98,8 +98,14 @@ def socket_handler():
 
     connections = []
 
+    class Handler(logging.handlers.SocketHandler):
+        def makeSocket(
+            self, timeout=60
+        ):  # a second of its own is too little on a busy machine: it would drop the record
+            return super().makeSocket(timeout)
+
     with socket.create_server((LOOPBACK, 0)) as server:
-        handler = logging.handlers.SocketHandler(*server.getsockname())
+        handler = Handler(*server.getsockname())
         record = logging.makeLogRecord({"msg": LARGE.decode()})
         later(serve)
         measured(handler.emit, record)
