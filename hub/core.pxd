@@ -3,7 +3,7 @@
 # It is all that libuv's callbacks use, because they run without the GIL.
 #
 # What does not belong here: functions that change any of this. They stand beside their rules, in timers.pxd,
-# watches.pxd and loop.pyx.
+# watches.pxd, handles.pxd, sleeping.pxd and loop_end.pxd.
 
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t

@@ -14,7 +14,7 @@ Rules
        main greenlet gets KeyboardInterrupt when the computing greenlet lets others run. If that takes longer than a
        second, or at the next Ctrl-C, it is raised right there: it must always be possible to stop a program.
 
-What does not belong here: the descriptor that CPython writes a signal's number to. The loop has that.
+What does not belong here: the descriptor that CPython writes a signal's number to (wakeup_slot.pyx).
 """
 
 from _signal import default_int_handler
