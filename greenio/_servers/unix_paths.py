@@ -13,8 +13,8 @@ import fcntl
 import os
 import socket as _standard
 import stat
-import time
 from contextlib import closing, contextmanager, suppress
+from time import monotonic
 
 from hub import sleep
 
@@ -95,13 +95,13 @@ def _only_one(folder):
         yield  # a folder that may be written to and not be read: nobody can lock it
         return
     try:
-        end = time.monotonic() + PATIENCE
+        end = monotonic() + PATIENCE
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > end:
+                if monotonic() > end:
                     raise OSError(errno.EBUSY, "another process keeps the folder locked", folder) from None
                 sleep(0.001)
         yield

@@ -11,7 +11,7 @@ What does not belong here: what becomes of the answer then (handler.py).
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 
 from greenio._wsgi.errors import BodyError
 from greenio._wsgi.parser import CONTINUE_STATUS, ChunkParser
@@ -180,7 +180,7 @@ class Input:
 
     def _receive(self, stream):
         limits = self._limits
-        began = time.monotonic()
+        began = monotonic()
         try:
             data = stream.receive(limits.body_timeout)
         except TimeoutError:
@@ -189,7 +189,7 @@ class Input:
             self._fail(f"the connection has failed: {error}")
         if not data:
             self._fail("the client has ended the connection in the middle of the body")
-        self._waited += time.monotonic() - began
+        self._waited += monotonic() - began
         self._received += len(data)
         if (
             limits.body_timeout is not None

@@ -11,7 +11,7 @@ What does not belong here: what is done about it (handler.py).
 from __future__ import annotations
 
 import select as _standard
-import time
+from time import monotonic
 
 from hub import get_hub, sleep
 from hub.native import original
@@ -55,9 +55,9 @@ class Client:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is gone, or for `timeout` seconds; return whether it is. Switches."""
-        end = None if timeout is None else time.monotonic() + timeout
+        end = None if timeout is None else monotonic() + timeout
         while not self.gone:
-            left = None if end is None else end - time.monotonic()
+            left = None if end is None else end - monotonic()
             if left is not None and left <= 0:
                 return False
             try:

@@ -10,7 +10,7 @@ What does not belong here: what heads mean (parser.py, request.py), bodies (body
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 
 from greenio._wsgi.body import NOTHING, Input, Nothing
 from greenio._wsgi.client import Client
@@ -56,7 +56,7 @@ class Requests:
         self._parser = HeadParser()
         self._is_draining = server.draining.is_set
         self._address = server.describe_client(address)
-        self._began: float | None = time.monotonic()
+        self._began: float | None = monotonic()
         self.environ = {}
 
     def send_early_hints(self, headers: Iterable[tuple[str, str]]) -> None:
@@ -115,7 +115,7 @@ class Requests:
     def _read_in_pieces(self):
         """The rare case of a head that has not come whole, or has an empty line before it."""
         stream, limits, parser = self.stream, self.server.limits, self._parser
-        began = time.monotonic() if self._began is None else self._began
+        began = monotonic() if self._began is None else self._began
         buffer = bytearray(stream.take(len(stream.data)))
         fed, skipped = 0, False
         while True:
@@ -137,7 +137,7 @@ class Requests:
                 if parser.complete:
                     raise Refused(BAD_REQUEST, "the head ends before its empty line")
                 self._check_size(buffer, limits)
-            left = None if limits.header_timeout is None else limits.header_timeout - (time.monotonic() - began)
+            left = None if limits.header_timeout is None else limits.header_timeout - (monotonic() - began)
             if left is not None and left <= 0:
                 raise Refused("408 Request Timeout", "the request comes too late")
             try:

@@ -12,8 +12,8 @@ What does not belong here: what the bytes mean.
 from __future__ import annotations
 
 import socket as _standard
-import time
 from _socket import socket as _basic
+from time import monotonic
 
 from greenio._wsgi.limits import LINGER, LINGER_PAUSE
 
@@ -136,8 +136,8 @@ class Stream:
         """Say that nothing more will be sent, and take what still comes, for a while (RFC 9112, 9.6). Switches."""
         try:
             self.sock.shutdown(_standard.SHUT_WR)
-            end = time.monotonic() + LINGER
-            while (left := end - time.monotonic()) > 0:
+            end = monotonic() + LINGER
+            while (left := end - monotonic()) > 0:
                 if not self.receive(min(left, LINGER_PAUSE)):
                     return
         except OSError:

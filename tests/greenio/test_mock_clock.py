@@ -11,6 +11,7 @@ from textwrap import dedent
 
 import pytest
 from hub import LoopExit, Wait, get_hub
+from places import CHECKOUT
 
 import greenio
 import greenio.os
@@ -422,6 +423,13 @@ def test_the_time_of_greenio_is_the_clocks(clock):
     wanted = [HOUR, HOUR, HOUR * 10**9, HOUR * 10**9]
     assert [round(late - early, 3) for early, late in zip(before, after, strict=True)] == wanted
     assert time.time() < before[0] + HOUR / 2
+
+
+def test_modules_have_the_monotonic_time_by_name():
+    """A clock replaces names in greenio's modules, and not the one in `time`."""
+    for path in (CHECKOUT / "greenio").rglob("*.py*"):
+        if path.suffix in (".py", ".pyx") and path.parent.name != "_testing":
+            assert "time.monotonic" not in path.read_text(), f"{path}: from time import monotonic"
 
 
 def test_the_standard_time_is_what_it_was_after_a_clock():
