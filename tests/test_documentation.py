@@ -71,6 +71,11 @@ def test_the_reference_has_every_public_module():
     assert found - {"greenio.contrib"} | {"greenio", "hub"} == set(reference.modules()), "see docs/making/reference.py"
 
 
+def test_the_reference_has_the_functions_of_files():
+    told = {name for _, names in reference.functions_of_fs() for name in re.findall(r"`(\w+)`", names)}
+    assert told == {name for name in greenio.fs.__all__ if hasattr(getattr(greenio.fs, name), "__wrapped__")}
+
+
 def rows(document, after=""):
     """The cells of the tables in a document (list of lists of str)."""
     text = (CHECKOUT / "docs" / document).read_text()

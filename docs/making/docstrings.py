@@ -55,6 +55,7 @@ class CompiledDocstrings(griffe.Extension):
 
     def on_package(self, *, pkg, **kwargs):
         for module in self.modules_in(pkg):
+            self.keep_overloaded(module)
             path = module.filepath
             source = path.with_suffix(".pyx") if not isinstance(path, list) and path.suffix == ".pyi" else None
             if source is not None and source.exists():
@@ -69,6 +70,14 @@ class CompiledDocstrings(griffe.Extension):
         for member in list(module.members.values()):
             if not member.is_alias and member.is_module:
                 yield from self.modules_in(member)
+
+    @staticmethod
+    def keep_overloaded(module):
+        """Make a member of each function that the module's stub has overloads of only: griffe has none for those."""
+        for name, overloads in module.overloads.items():
+            if name not in module.members:
+                module.set_member(name, griffe.Function(name, parameters=overloads[0].parameters))
+                module.members[name].overloads = overloads
 
     @staticmethod
     def give(module, name, text):

@@ -3,6 +3,11 @@
 A page is text for mkdocstrings, which reads the sources. The lists here have every public module, which a test checks.
 """
 
+import ast
+from pathlib import Path
+
+SOURCES = Path(__file__).parents[2]
+
 #: Public modules, in groups: {title of the group: {module: what it is for}}.
 MODULES = {
     "Greenlets": {
@@ -65,8 +70,10 @@ ELSEWHERE = {
         "with_timeout": "greenio.timeout",
         "config": "greenio.config",
         "get_hub": "hub",
+        "GreenletExit": "exceptions",
     },
     "greenio.hub": {
+        "GreenletExit": "exceptions",
         "Hub": "hub",
         "Waiter": "hub",
         "get_hub": "hub",
@@ -79,6 +86,12 @@ ELSEWHERE = {
         "spawn_raw": "greenio",
         "wait": "greenio",
     },
+}
+
+#: Modules that have all names of a standard one: {module: the standard one}.
+STANDARD = {
+    f"greenio.{name}": name
+    for name in ("fcntl", "os", "select", "selectors", "signal", "socket", "ssl", "subprocess", "time")
 }
 
 
@@ -102,13 +115,34 @@ def pages():
 def page(name):
     """The text of a module's page. Classes that have a page of their own are only named on that of `greenio`."""
     if name not in ELSEWHERE:
-        return f"# {name}\n\n::: {name}\n"
+        return f"# {name}\n\n::: {name}\n{rest(name)}"
     rows = "".join(f"| `{known}` | [`{module}`]({module}.md) |\n" for known, module in ELSEWHERE[name].items())
     hidden = "|".join(ELSEWHERE[name])
     return (
         f"# {name}\n\n::: {name}\n    options:\n      filters: ['!^_', '!^({hidden})$']\n\n"
         f"## Described elsewhere\n\n| name | page |\n| --- | --- |\n{rows}"
     )
+
+
+def rest(name):
+    """What a page says of names that have no docstring of ours."""
+    title = "\n## As in the standard library\n\n"
+    if name in STANDARD:
+        return f"{title}All other names are those of the standard `{STANDARD[name]}`.\n"
+    if name == "greenio.fs":
+        of_modules = "".join(f"- of `{module}`: {names}\n" for module, names in functions_of_fs())
+        return f"{title}These are called in a thread, with their arguments and results. They switch.\n\n{of_modules}"
+    return ""
+
+
+def functions_of_fs():
+    """(module, its functions that are in greenio.fs as they are), as text."""
+    tree = ast.parse((SOURCES / "greenio" / "fs.py").read_text())
+    for each in tree.body:
+        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "_FUNCTIONS":
+            for row in each.value.elts:
+                module, names = row.elts
+                yield ast.unparse(module), ", ".join(f"`{name}`" for name in names.value.split())
 
 
 def listing():

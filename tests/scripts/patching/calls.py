@@ -382,14 +382,13 @@ def in_another_thread():
 def with_threads_running():
     import _thread
     import threading
-    import time
 
-    native_sleep = time.sleep
-    go_on, took = threading.Event(), []
+    go_on, took, ran = threading.Event(), [], _thread.allocate_lock()
+    ran.acquire()
 
     def run():
         go_on.wait()
-        native_sleep(0.01)
+        ran.acquire()
 
     thread = threading.Thread(target=run, name="early")
     thread.start()
@@ -398,8 +397,8 @@ def with_threads_running():
     go_on.set()
     from greenio import spawn
 
-    other = spawn(lambda: took.append(1))
-    thread.join()  # lets others run
+    other = spawn(lambda: took.append(1) or ran.release())
+    thread.join()  # lets others run: the thread waits for one
     assert took == [1] and not thread.is_alive() and other.dead
     assert _thread._count() == 0
 
