@@ -275,6 +275,21 @@ class BaseServer:
         else:
             sock.bind(self.address)
 
+    #: What a worker of several counts, in memory that it shares with its supervisor: see greenio._servers.counts.
+    _numbers: memoryview | None = None
+
+    def _become_one_of_several(self, sock: socket, shared: bool, numbers: memoryview) -> None:
+        """Serve in this process, while others serve the same address. Called before start(). Does not switch.
+
+        `shared`: whether they have the same socket, and not one each.
+        """
+        self.socket = sock
+        self.family, self.address = sock.family, sock.getsockname()
+        self._owns_socket = True  # as far as this process is concerned
+        self._numbers = numbers
+        if shared:
+            self.max_accept = 1
+
     def do_read(self) -> tuple[Any, ...] | None:
         """Accept one client that is there already: the arguments of its handler, or None. Does not switch."""
         raise NotImplementedError
@@ -368,10 +383,7 @@ class BaseServer:
         Switches only to look up a host's name, or to make a Unix socket's file.
         Raises OSError if it cannot listen, TypeError if nothing is there to handle a client.
         """
-        if self.handle is None and type(self).do_handle is BaseServer.do_handle:
-            raise TypeError(
-                f"{type(self).__name__} has no handler: give it a function, handle=, or a method handle() in a subclass"
-            )
+        self._check_handler()
         self.init_socket()
         self._stopped = False
         self.draining.clear()
@@ -381,6 +393,12 @@ class BaseServer:
         except BaseException:
             self.close()
             raise
+
+    def _check_handler(self):
+        if self.handle is None and type(self).do_handle is BaseServer.do_handle:
+            raise TypeError(
+                f"{type(self).__name__} has no handler: give it a function, handle=, or a method handle() in a subclass"
+            )
 
     def _close_listener(self):
         """Stop listening and accepting, and let serve_forever() go on. Does not switch."""

@@ -10,6 +10,8 @@ import socket as _standard
 
 from greenio._descriptors import accepting as _accepting
 from greenio._servers import datagrams as _datagrams
+from greenio._servers.counts import CLOSED as _CLOSED
+from greenio._servers.counts import CONNECTIONS as _CONNECTIONS
 from greenio._servers.listening import bound_socket
 from greenio.baseserver import BaseServer
 from greenio.socket import socket
@@ -113,6 +115,28 @@ class StreamServer(BaseServer):
             self.address = self.socket.getsockname()
         self._accepted = (self.socket.family, self.socket.type, self.socket.proto)
 
+    # --- several processes ---
+
+    def serve_forever(self, stop_timeout: float | None = None, *, workers: int | None = None, **options: Any) -> None:
+        """As BaseServer's; with `workers` (int), in so many processes that are forked here.
+
+        `options`: as of greenio.workers.serve(). Raises RuntimeError if the server accepts already in this process.
+        In a worker it does not return: the process ends.
+        """
+        if workers is None:
+            if options:
+                raise TypeError(f"serve_forever() takes {next(iter(options))!r} together with workers")
+            super().serve_forever(stop_timeout)
+            return
+        from greenio import workers as _workers  # most programs do without
+
+        if self.started:
+            raise RuntimeError(f"{self!r} was started already: its workers start it")
+        self._check_handler()
+        if stop_timeout is not None:
+            options.setdefault("drain", stop_timeout)
+        _workers._serve_with(self, workers, options)
+
     # --- a connection ---
 
     def do_read(self) -> tuple[socket, _RetAddress] | None:
@@ -138,6 +162,9 @@ class StreamServer(BaseServer):
         # Called with each argument by itself, a handler runs in the interpreter's loop that is here already: what the
         # greenlet has on the C stack, which is copied when it is switched to, is a sixth smaller.
         self._handlers.begun()
+        numbers = self._numbers
+        if numbers is not None:
+            numbers[_CONNECTIONS] += 1
         try:
             if self.ssl_context is None:
                 self.handle(sock, address)  # type: ignore[misc]  # not None: start() has seen to that
@@ -146,6 +173,8 @@ class StreamServer(BaseServer):
         finally:
             self._handler_ended()
             self.do_close(sock, address)
+            if numbers is not None:
+                numbers[_CLOSED] += 1
 
     def wrap_socket_and_handle(self, client_socket: socket, address: Any) -> None:
         """Make the TLS connection of an accepted socket, have it handled, and end it. Switches."""

@@ -13,6 +13,7 @@ import sys
 
 import pytest
 from places import CERTIFICATE, CHECKOUT, KEY
+from services import serving
 from waiting import until
 
 EXAMPLES = CHECKOUT / "examples"
@@ -31,6 +32,7 @@ TESTED = {
     "echo_server.py",
     "gunicorn_conf.py",
     "interleave.py",
+    "multicore_echo.py",
     "pipeline.py",
     "producer_consumer.py",
     "task_group.py",
@@ -425,3 +427,23 @@ def test_gunicorn_with_the_settings(tmp_path):
             assert '"GET /hello/world HTTP/1.0" 200' in log.read_text()
         finally:
             server.terminate()
+
+
+def test_the_echo_server_on_all_cores_replaces_a_worker_that_is_killed(tmp_path):
+    with serving(tmp_path, [EXAMPLES / "multicore_echo.py", "--port", "0", "--workers", "2"]) as service:
+        service.until_listening()
+
+        def worker():
+            number, _, text = service.ask(b"hello\n").partition(b": ")
+            assert text == b"hello\n"
+            return int(number)
+
+        before = set(service.workers())
+        victim = worker()
+        assert victim in before
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len(set(service.workers()) - before) == 1)
+        new = set(service.workers()) - before
+        until(lambda: {worker()} == new)
+        assert service.end(signal.SIGINT) == 0
+        assert service.told.endswith("greenio: ending\nended\n")

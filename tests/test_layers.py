@@ -17,7 +17,10 @@ for package in ("hub", "greenio"):
             name = ".".join(path.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__")
             SOURCES.setdefault(name, []).append(path)
 #: The internal packages hold no code of their own.
-EMPTY = {f"greenio.{name}" for name in ("_descriptors", "_patched", "_servers", "_sync", "_tasks", "_testing", "_wsgi")}
+EMPTY = {
+    f"greenio.{name}"
+    for name in ("_descriptors", "_patched", "_servers", "_sync", "_tasks", "_testing", "_workers", "_wsgi")
+}
 COMPILED = sorted(name for name, paths in SOURCES.items() if any(path.suffix == ".pyx" for path in paths))
 IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+c?import[ \t]+(\([^)]*\)|[^\n#]*)|c?import[ \t]+([\w., ]+))", re.MULTILINE

@@ -31,6 +31,7 @@ MODULES = {
         "greenio.select": "as `select`",
         "greenio.selectors": "as `selectors`",
         "greenio.server": "`StreamServer`",
+        "greenio.workers": "several processes that serve one address",
         "greenio.backdoor": "prompts in the running program",
         "greenio.baseserver": "what servers have in common",
         "greenio.wsgi": "a WSGI server",

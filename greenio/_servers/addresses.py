@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Address = tuple[Any, ...] | str | int  # what people write: see parse_address()
 
-__all__ = ["inherited_socket", "parse_address"]
+__all__ = ["inherited_socket", "parse_address", "written"]
 
 #: The first descriptor that systemd passes to a service.
 #: See https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html
@@ -67,6 +67,15 @@ def _unix_address(written):
     if path.startswith("/"):
         return path
     raise ValueError(f"cannot listen on {written!r}: give a whole path, 'unix:/path', or a name, 'unix:@name'")
+
+
+def written(address: Any) -> str:
+    """An address of a socket, as parse_address() takes it and people read it (str)."""
+    if not isinstance(address, tuple):
+        name = os.fsdecode(address)
+        return f"unix:@{name[1:]}" if name.startswith("\0") else f"unix:{name}"
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"{host}:{address[1]}"
 
 
 def inherited_socket(written: object, kind: int) -> socket | None:

@@ -62,7 +62,11 @@ GREENIO = [
     ("processes and signals", ["subprocess", "os", "signal"]),
     ("servers", [
         "_servers.addresses", "_servers.listening", "_servers.handlers", "_servers.unix_paths", "_servers.datagrams",
-        "_servers.tls", "_servers.streams", "baseserver", "server", "backdoor",
+        "_servers.tls", "_servers.streams", "_servers.counts", "baseserver", "server", "backdoor",
+    ]),
+    ("several processes that serve one address", [
+        "_workers.options", "_workers.listeners", "_workers.notify", "_workers.stacks", "_workers.worker",
+        "_workers.process", "_workers.slot", "_workers.metrics", "_workers.status", "_workers.supervisor", "workers",
     ]),
     ("the WSGI server", [
         "_wsgi.errors", "_wsgi.limits", "_wsgi.parser", "_wsgi.request", "_wsgi.response", "_wsgi.stream", "_wsgi.body",
@@ -93,7 +97,7 @@ FOR_OTHER_PACKAGES = {"greenio.contrib.celery", "greenio.contrib.gunicorn"}
 #: Modules that look at another's place at a call, and not when they are imported: a lazy import upwards.
 LATE = {
     ("greenio", "greenio.resolver"), ("greenio", "greenio.threadpool"), ("greenio", "greenio.monkey"),
-    ("greenio._wsgi.command", "greenio.monkey"),
+    ("greenio._wsgi.command", "greenio.monkey"), ("greenio.server", "greenio.workers"),
 }  # fmt: skip
 
 #: Stubs that name the class on top: their functions return hubs, and programs see those as `Hub`.
@@ -103,7 +107,7 @@ STUBS_THAT_NAME_HUB = {"current.pyi", "threads.pyi", "waits.pyi", "watchers.pyi"
 USERS_OF_INTERNAL_MODULES = {
     "fork_child_ends.py", "homes.py", "modules.py", "test_buffered.py", "test_children.py", "test_connecting.py",
     "test_os.py", "test_refused_at_once.py", "test_signal_handlers.py", "test_subprocess.py",
-    "test_wsgi_limits.py",
+    "test_workers.py", "test_wsgi_limits.py",
 }  # fmt: skip
 
 

@@ -1,0 +1,94 @@
+"""What a program may say about its workers."""
+
+from __future__ import annotations
+
+import sys
+
+from hub.arguments import count_of, seconds_of
+
+from greenio._servers.addresses import written
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["CannotStart", "Options", "tell"]
+
+
+class CannotStart(Exception):
+    """A worker cannot start. Its text is all that is told of it: there is no traceback."""
+
+
+def tell(text: str) -> None:
+    """Print a line of the supervisor's, or of a worker's, to standard error."""
+    print(f"greenio: {text}", file=sys.stderr, flush=True)
+
+
+class Options:
+    """The settings of a supervisor. Raises TypeError or ValueError for one that cannot be."""
+
+    def __init__(
+        self,
+        workers: int,
+        *,
+        worker_timeout: float | None = 60.0,
+        drain: float = 30.0,
+        pre_drain: float = 0.0,
+        max_requests: int | None = None,
+        max_requests_jitter: int | None = None,
+        max_rss: int | None = None,
+        preload: bool = False,
+        status: Any = None,
+        tell: Callable[[str], object] = tell,
+        name_of: Callable[[Any], str] = written,
+    ) -> None:
+        self.workers = _at_least_one(workers, "workers")
+        #: Seconds after which a worker whose hub does not turn is killed; None for never.
+        self.worker_timeout = None if worker_timeout is None else _positive(worker_timeout, "worker_timeout")
+        #: Seconds that handlers have to end.
+        self.drain = _not_negative(drain, "drain")
+        #: Seconds for which workers go on accepting when they are to end.
+        self.pre_drain = _not_negative(pre_drain, "pre_drain")
+        #: After so many requests a worker is recycled; where there are no requests, after so many connections.
+        self.max_requests = None if max_requests is None else _at_least_one(max_requests, "max_requests")
+        if max_requests_jitter is None:
+            max_requests_jitter = (self.max_requests or 0) // 10
+        #: Up to how many more it may be, so that not all workers are recycled at a time.
+        self.max_requests_jitter = count_of(max_requests_jitter, "max_requests_jitter")
+        if self.max_requests_jitter < 0:
+            raise ValueError(f"max_requests_jitter must not be negative: {max_requests_jitter}")
+        #: A worker that has more bytes of memory is recycled.
+        self.max_rss = None if max_rss is None else _at_least_one(max_rss, "max_rss")
+        self.preload = preload
+        #: Where the supervisor answers /healthz and /metrics.
+        self.status = status
+        #: Called with each line that is told.
+        self.tell = tell
+        #: What an address is called in what is told.
+        self.name_of = name_of
+
+    @property
+    def tick(self) -> float:
+        """Seconds between two looks at the workers, and between two signs of life of theirs."""
+        return 1.0 if self.worker_timeout is None else min(1.0, self.worker_timeout / 4)
+
+
+def _at_least_one(value, name):
+    if count_of(value, name) <= 0:
+        raise ValueError(f"{name} must be at least one, not {value}")
+    return value
+
+
+def _not_negative(value, name):
+    seconds = seconds_of(value)
+    if seconds < 0:
+        raise ValueError(f"{name} must not be negative: {value}")
+    return seconds
+
+
+def _positive(value, name):
+    seconds = seconds_of(value)
+    if seconds <= 0:
+        raise ValueError(f"{name} must be greater than 0, not {value}")
+    return seconds

@@ -1,0 +1,96 @@
+"""What the supervisor answers at its own address: whether it serves, and what its workers do.
+
+    /healthz    200 while a worker serves; 503 before, and while the service ends
+    /metrics    for Prometheus
+
+It is no web server: one short request, one answer. It is for a loopback or private address.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from greenio._workers.listeners import Listener
+from greenio._workers.metrics import render
+from greenio._workers.stacks import SupervisorGreenlet
+from greenio.server import StreamServer
+from greenio.timeout import Timeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from greenio.socket import socket
+
+__all__ = ["StatusServer"]
+
+_LONGEST = 8192  # bytes of a request
+_SECONDS = 5.0  # for the request, and for its answer
+
+
+class StatusServer(StreamServer):
+    """Answers for a supervisor at an address. Raises OSError or ValueError."""
+
+    def __init__(self, address: Any, supervisor: Any) -> None:
+        self._listener = Listener(address, 1, backlog=16)
+        self._supervisor = supervisor
+        self._open: set[socket] = set()
+        super().__init__(self._listener.sockets[0], spawn=SupervisorGreenlet.spawn, max_connections=20)
+
+    def start_accepting(self) -> None:
+        """Begin to accept. Does not switch."""
+        self._acceptor = SupervisorGreenlet.spawn(self._accept_forever)
+
+    def handle(self, sock: socket, address: Any) -> None:
+        """Answer one request. Switches."""
+        self._open.add(sock)
+        try:
+            with Timeout(_SECONDS, False), suppress(OSError):
+                data = b""
+                while b"\r\n\r\n" not in data:
+                    more = sock.recv(_LONGEST - len(data))
+                    if not more:
+                        return
+                    data += more
+                sock.sendall(self._answer(data))
+        finally:
+            self._open.discard(sock)
+
+    def _answer(self, request):
+        method, _, rest = request.partition(b" ")
+        path = rest.partition(b" ")[0].partition(b"?")[0]
+        kind = "text/plain; charset=utf-8"
+        if method not in (b"GET", b"HEAD"):
+            status, text = "405 Method Not Allowed", "only GET and HEAD\n"
+        elif path == b"/healthz":
+            status, text = self._health()
+        elif path == b"/metrics":
+            status, text, kind = "200 OK", render(self._supervisor), "text/plain; version=0.0.4; charset=utf-8"
+        else:
+            status, text = "404 Not Found", "there are /healthz and /metrics\n"
+        body = text.encode()
+        head = (
+            f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+            f"Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+        ).encode()
+        return head if method == b"HEAD" else head + body
+
+    def _health(self):
+        supervisor = self._supervisor
+        if supervisor.is_ending:
+            return "503 Service Unavailable", "draining\n"
+        if not any(slot.worker is not None and slot.worker.is_ready for slot in supervisor.slots):
+            return "503 Service Unavailable", "no worker is ready\n"
+        return "200 OK", "ok\n"
+
+    def close_in_child(self) -> None:
+        """In a worker, which has inherited the descriptors. Does not switch."""
+        for sock in self._open:
+            sock.close()
+        for sock in self._listener.sockets:
+            sock.close()
+
+    def end(self) -> None:
+        """Answer no more. Switches."""
+        self.close()
+        self._listener.close()

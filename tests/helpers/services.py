@@ -1,0 +1,140 @@
+"""Services for tests: programs with a supervisor and workers, in processes of their own.
+
+A service writes what it tells into a file, so that nobody has to read while it runs.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+from waiting import until
+
+
+class Service:
+    """A running service. `pid`: its supervisor's number; `address`: where it listens."""
+
+    def __init__(self, process, told):
+        self.process = process
+        self.pid = process.pid
+        self._told = told
+
+    @property
+    def told(self):
+        """What it has told so far, on standard output and standard error."""
+        return self._told.read_text(errors="replace")
+
+    def until(self, pattern):
+        """Wait until it has told something that matches; return the match."""
+
+        def look():
+            found = re.search(pattern, self.told)
+            assert found or self.process.poll() is None, f"it has ended: {self.told}"
+            return found
+
+        return until(look)
+
+    def until_listening(self):
+        """Wait until its workers are ready."""
+        name = self.until(r"listening on (?:https?://)?(\S+) \(process")[1]
+        if name.startswith("unix:"):
+            self.address = name.removeprefix("unix:").replace("@", "\0", 1)
+        else:
+            host, _, port = name.rpartition(":")
+            self.address = host.strip("[]"), int(port)
+        return self
+
+    def connect(self):
+        """A connection, of the standard library's."""
+        sock = socket.socket(socket.AF_INET if isinstance(self.address, tuple) else socket.AF_UNIX)
+        sock.settimeout(60)
+        try:
+            sock.connect(self.address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def ask(self, message=b"pid"):
+        """What is answered to a message, up to the end of the connection."""
+        with self.connect() as sock:
+            sock.sendall(message)
+            sock.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: sock.recv(65536), b""))
+
+    # --- what its supervisor answers ---
+
+    def status_address(self):
+        host, _, port = self.until(r"status at (?:http://)?(\S+)/healthz")[1].rpartition(":")
+        return host, int(port)
+
+    def status(self, path, method="GET"):
+        """The status (int) and the text that the supervisor answers."""
+        with socket.create_connection(self.status_address(), timeout=60) as sock:
+            sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            head, _, body = b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")
+        return int(head.split()[1]), body.decode()
+
+    def metrics(self):
+        """{family: {labels: value}}"""
+        status, text = self.status("/metrics")
+        assert status == 200
+        found = {}
+        for line in text.splitlines():
+            if not line.startswith("#"):
+                name, labels, value = re.fullmatch(r"greenio_(\w+)(\{.*\})? (\S+)", line).groups()
+                found.setdefault(name, {})[labels] = float(value)
+        return found
+
+    # --- processes ---
+
+    def workers(self):
+        """The numbers of its children (list of int)."""
+        with open(f"/proc/{self.pid}/task/{self.pid}/children") as file:
+            return [int(each) for each in file.read().split()]
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+    def end(self, number=signal.SIGTERM):
+        """End it; return its status."""
+        self.send(number)
+        return self.wait()
+
+    def wait(self):
+        until(lambda: self.process.poll() is not None)
+        return self.process.returncode
+
+
+@contextlib.contextmanager
+def serving(folder, arguments, **environment):
+    """Run Python with these arguments in a folder; at the end, neither it nor a worker of it is left."""
+    told = folder / "told.txt"
+    with open(told, "wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-u", *map(str, arguments)],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+    try:
+        yield Service(process, told)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its session: workers that are left, too
+        process.wait()
+
+
+def is_alive(pid):
+    """Whether a process runs: it is there, and no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
