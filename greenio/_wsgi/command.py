@@ -4,8 +4,9 @@ Rules
     1. What is wrong with the arguments, the application or the address is told in one line, and the status is 1.
     2. SIGTERM and Ctrl-C let the requests that are under way come to their ends, a second one ends at once. Neither
        leaves a traceback.
+    3. With --workers, this process listens and looks after others, which load the application and serve it.
 
-What does not belong here: several processes.
+What does not belong here: how workers are looked after (greenio._workers).
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ import time
 
 from hub import get_hub, sleep
 
+from greenio._servers.addresses import written
+from greenio._workers.listeners import Listener
+from greenio._workers.options import CannotStart, Options
+from greenio._workers.supervisor import Supervisor
 from greenio._wsgi.limits import Limits
 from greenio._wsgi.loading import CannotLoad, changed_source, load, sources
 from greenio._wsgi.log import COMBINED
+from greenio._wsgi.parser import need_httptools
 from greenio._wsgi.server import WSGIServer
 from greenio.event import Event
 from greenio.greenlet import Greenlet
@@ -78,6 +84,20 @@ def _parser():
     )
     add("--backlog", type=int, default=2048, help="how many connections may wait to be accepted (default 2048)")
     add("--max-connections", type=int, metavar="NUMBER", help="how many connections there may be")
+    add = parser.add_argument_group("several processes").add_argument
+    add("-w", "--workers", type=int, metavar="NUMBER", help="serve in so many processes, which are looked after")
+    add("--preload", action="store_true", help="load the application once, before the workers are forked")
+    add("--status", metavar="ADDRESS", help="where to answer /healthz and /metrics")
+    add(
+        "--worker-timeout",
+        type=_limit,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a worker's hub may not turn before it is replaced (default 60; none: for ever)",
+    )
+    add("--max-requests", type=int, metavar="NUMBER", help="how many requests a worker serves before it is replaced")
+    add("--max-requests-jitter", type=int, metavar="NUMBER", help="up to how many more (default a tenth)")
+    add("--max-rss", type=_size, metavar="BYTES", help="how much memory a worker may have: 500M, 2G")
     limits = parser.add_argument_group("limits", "in seconds and bytes; none turns one off")
     defaults = Limits()
     for name in Limits.names:
@@ -93,6 +113,11 @@ def _limit(text):
     return float(text) if "." in text else int(text)
 
 
+def _size(text):
+    unit = {"K": 10, "M": 20, "G": 30}.get(text[-1:].upper(), 0)
+    return int(text[:-1] if unit else text) << unit
+
+
 class _Stop(Exception):
     """The command ends with a line on standard error and the status 1."""
 
@@ -103,6 +128,7 @@ class _Command:
         self.arguments = arguments  # of the command line, for a new start
         self.servers = []
         self.context: Any = None
+        self.log: Any = None
         self.over = Event()
         self.ends_at_once = False
 
@@ -132,30 +158,38 @@ class _Command:
         except OSError as error:
             raise _Stop(f"the certificate cannot be loaded: {error.strerror or error}") from None
 
+    @property
+    def addresses(self):
+        return self.options.bind or ["127.0.0.1:8000"]
+
     def make_servers(self, application):
+        for address in self.addresses:
+            backlog = None if address.startswith(("fd:", "systemd")) else self.options.backlog
+            self.servers.append(self.make_server(address, application, backlog))
+
+    def make_server(self, listener, application, backlog):
         options = self.options
         given = {name: getattr(options, name) for name in Limits.names if hasattr(options, name)}
-        log = _open_log(options.access_log)
-        for address in options.bind or ["127.0.0.1:8000"]:
-            try:
-                server = WSGIServer(
-                    address,
-                    application,
-                    backlog=None if address.startswith(("fd:", "systemd")) else options.backlog,
-                    log=log,
-                    access_log_format=options.access_log_format,
-                    ssl_context=self.context,
-                    script_name=options.script_name,
-                    forwarded_from=options.forwarded_from,
-                    proxy_protocol=options.proxy_protocol,
-                    cancel_when_gone=options.cancel_when_gone,
-                    max_connections=options.max_connections,
-                    debug=options.debug,
-                    **given,
-                )
-                self.servers.append(server)
-            except (OSError, TypeError, ValueError) as error:
-                raise _Stop(str(error)) from None
+        if self.log is None:
+            self.log = _open_log(options.access_log)
+        try:
+            return WSGIServer(
+                listener,
+                application,
+                backlog=backlog,
+                log=self.log,
+                access_log_format=options.access_log_format,
+                ssl_context=self.context,
+                script_name=options.script_name,
+                forwarded_from=options.forwarded_from,
+                proxy_protocol=options.proxy_protocol,
+                cancel_when_gone=options.cancel_when_gone,
+                max_connections=options.max_connections,
+                debug=options.debug,
+                **given,
+            )
+        except (OSError, TypeError, ValueError) as error:
+            raise _Stop(str(error)) from None
 
     def start(self):
         for server in self.servers:
@@ -165,7 +199,9 @@ class _Command:
                 raise _Stop(str(error)) from None
             except OSError as error:
                 raise _Stop(f"cannot listen: {error.strerror or error}") from None
-            _say(f"listening on {_url_of(server)} (process {os.getpid()})")
+            _say(f"listening on {_url_of(server.address, server.ssl_enabled)} (process {os.getpid()})")
+
+    # --- in this process ---
 
     def serve(self):
         """Listen, and serve until a signal says otherwise."""
@@ -218,6 +254,57 @@ class _Command:
         except _Stop as problem:
             _say(f"{problem}; the old one stays")
 
+    # --- in several ---
+
+    def serve_with_workers(self):
+        """Listen, and have workers serve. Returns the process's exit status; in a worker it does not return."""
+        options = self.options
+        if options.reload:
+            raise _Stop("--reload goes without --workers, which load anew on SIGHUP")
+        listeners = []
+        try:
+            settings = Options(
+                options.workers,
+                worker_timeout=options.worker_timeout,
+                drain=options.drain,
+                pre_drain=options.pre_drain,
+                max_requests=options.max_requests,
+                max_requests_jitter=options.max_requests_jitter,
+                max_rss=options.max_rss,
+                preload=options.preload,
+                status=options.status,
+                tell=_say,
+                name_of=lambda address: _url_of(address, options.certfile is not None),
+            )
+            for address in self.addresses:
+                listeners.append(Listener(address, options.workers, backlog=options.backlog))
+            return Supervisor(self.load_in_worker, listeners, settings).run()
+        except OSError as error:
+            raise _Stop(f"cannot listen: {error.strerror or error}") from None
+        except (TypeError, ValueError) as error:
+            raise _Stop(str(error)) from None
+        finally:
+            for listener in listeners:
+                listener.close()
+
+    def load_in_worker(self):
+        try:
+            application = self.load()
+            need_httptools()
+        except CannotLoad as problem:
+            raise CannotStart(f"{problem}\n{problem.details}".rstrip()) from None
+        except (_Stop, ImportError) as problem:
+            raise CannotStart(str(problem)) from None
+        return lambda sock: self.make_worker_server(sock, application)
+
+    def make_worker_server(self, sock, application):
+        try:
+            return self.make_server(sock, application, None)
+        except _Stop as problem:
+            raise CannotStart(str(problem)) from None
+
+    # --- changed sources ---
+
     def reload_when_changed(self):
         before = sources()
         while (path := changed_source(before)) is None:
@@ -251,14 +338,9 @@ def _open_log(path):
         raise _Stop(f"the access log cannot be opened: {error.strerror}: {path!r}") from None
 
 
-def _url_of(server):
-    scheme = "https" if server.ssl_enabled else "http"
-    address = server.address
-    if not isinstance(address, tuple):
-        name = os.fsdecode(address)
-        return f"unix:@{name[1:]}" if name.startswith("\0") else f"unix:{name}"
-    host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return f"{scheme}://{host}:{address[1]}"
+def _url_of(address, is_tls):
+    name = written(address)
+    return f"{'https' if is_tls else 'http'}://{name}" if isinstance(address, tuple) else name
 
 
 def _say(text):
@@ -312,6 +394,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options: Any = _parser().parse_args(arguments)
     command = _Command(options, arguments)
     try:
+        if options.workers is not None and not options.check:
+            return command.serve_with_workers()
         application = _load_when_it_can_be(command)
         if options.check:
             command.make_servers(application)
@@ -327,6 +411,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _Stop as problem:
         _say(str(problem))
         return 1
+    except CannotStart as problem:
+        _say(str(problem))
+        return 3
     except KeyboardInterrupt:
         return 0
     finally:

@@ -23,6 +23,7 @@ from datetime import datetime
 
 from greenlet import GreenletExit, getcurrent
 
+from greenio._servers.counts import DONE, REQUESTS, STATUS, STATUSES, TIMEOUTS
 from greenio._wsgi.answering import Answers
 from greenio._wsgi.body import NOTHING
 from greenio._wsgi.client import GoneWatch
@@ -62,6 +63,7 @@ class WSGIHandler(Answers):
     time_finish = 0.0
 
     _lingers = False
+    _was_late = False  # whether a limit in seconds has ended the request
     _watch: GoneWatch | None = None
 
     def __init__(self, sock: socket, address: Any, server: Any, rfile: Any = None) -> None:
@@ -93,8 +95,29 @@ class WSGIHandler(Answers):
             return False
         except OSError:
             return False  # the client has failed, or is silent
-        self.handle_one_response()
+        numbers = self.server._numbers
+        if numbers is None:
+            self.handle_one_response()
+        else:
+            self._count_response(numbers)
         return not self.close_connection
+
+    def _count_response(self, numbers):
+        """handle_one_response(), counted for a supervisor."""
+        numbers[REQUESTS] += 1
+        self._was_late = False
+        try:
+            self.handle_one_response()
+        finally:
+            numbers[DONE] += 1
+            if self._was_late or (self.headers_sent and self.code == 408):
+                numbers[TIMEOUTS] += 1
+            if self.headers_sent:
+                self._count_status(numbers)
+
+    def _count_status(self, numbers):
+        if self.code is not None and self.code in STATUSES:
+            numbers[STATUS + self.code] += 1
 
     # --- requests that are refused ---
 
@@ -107,6 +130,12 @@ class WSGIHandler(Answers):
         self._answer_error(status, refused.reason)
         self._lingers = not self._failed
         self.time_finish = time.time()
+        numbers = self.server._numbers
+        if numbers is not None:
+            numbers[REQUESTS] += 1
+            numbers[DONE] += 1
+            numbers[TIMEOUTS] += status.startswith("408")
+            self._count_status(numbers)
         if self.server.log is not None:
             self.log_request()
 
@@ -178,6 +207,7 @@ class WSGIHandler(Answers):
     # --- failures ---
 
     def _application_failed(self, error):
+        self._was_late = isinstance(error, RequestTimeout) or (self._failed and isinstance(error, TimeoutError))
         if self._failed or isinstance(error, ClientGone):
             # Nobody is there to be answered.
             self._failed = True

@@ -225,6 +225,10 @@ class WSGIServer(StreamServer):
             if handler.idle and not handler.stream.has_more():
                 handler.socket.close()
 
+    def _become_one_of_several(self, sock: socket, shared: bool, numbers: memoryview) -> None:
+        super()._become_one_of_several(sock, shared, numbers)
+        self.environ["wsgi.multiprocess"] = True
+
     def set_max_accept(self) -> None:
         """Accept one client at a time where other processes accept from the same listener."""
         if self.environ.get("wsgi.multiprocess"):
