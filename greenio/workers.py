@@ -13,10 +13,13 @@
 
 from __future__ import annotations
 
+import os
+
 from greenio._workers.listeners import Listener
 from greenio._workers.options import CannotStart, Options
 from greenio._workers.stacks import SupervisorGreenlet
 from greenio._workers.supervisor import Supervisor
+from greenio.socket import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from greenio.baseserver import BaseServer
     from greenio.baseserver import Listener as ListeningSocket
     from greenio.server import StreamServer
-    from greenio.socket import socket
 
 __all__ = ["CannotStart", "serve"]
 
@@ -75,9 +77,12 @@ def serve(
 def _serve_with(server: StreamServer, workers: int, options: dict[str, Any]) -> None:
     """As serve(), with a server that does not listen yet."""
     settings = Options(workers, **options)
+    sock = server.socket
+    if sock is not None and not server._owns_socket:
+        sock = socket(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))  # the program's stays open
     listener = Listener(
         server.address, workers, backlog=server.backlog, reuse_port=server.reuse_port, mode=server.mode,
-        family=server.family, sock=server.socket,
+        family=server.family, sock=sock,
     )  # fmt: skip
     supervisor = Supervisor(lambda: lambda sock: server, [listener], settings, preloaded=True)
     server.address = listener.address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from hub.arguments import count_of, seconds_of
 
@@ -63,10 +64,14 @@ class Options:
         self.preload = preload
         #: Where the supervisor answers /healthz and /metrics.
         self.status = status
-        #: Called with each line that is told.
-        self.tell = tell
+        self._tell = tell
         #: What an address is called in what is told.
         self.name_of = name_of
+
+    def tell(self, text: str) -> None:
+        """Tell a line to whoever reads what the service tells. That nobody does any more must not end it."""
+        with suppress(OSError, ValueError):
+            self._tell(text)
 
     @property
     def tick(self) -> float:

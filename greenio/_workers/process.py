@@ -38,11 +38,12 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class WorkerProcess:
-    """A worker of one slot (int). `counts`: its memory; `told`: the end of a pipe on which it says how it starts."""
+    """A worker of one slot (int)."""
 
-    def __init__(self, slot: int, counts: Counts, told: int, options: Options) -> None:
+    def __init__(self, slot: int, options: Options) -> None:
         self.slot = slot
-        self.counts = counts
+        #: What it counts.
+        self.counts = Counts()
         self.pid = 0
         #: Set when it serves or has ended.
         self.started = Event()
@@ -56,8 +57,9 @@ class WorkerProcess:
         #: How it has ended: a status, or minus a signal.
         self.exit_code: int | None = None
         self.tries_again_at = 0.0  # to recycle it
-        self._told = told
+        self._told = -1  # a pipe on which it says how it starts
         self._pidfd = -1
+        self._has_ended = False
         self._beats = 0
         self._silent_for = 0.0
         self._is_stuck = False
@@ -65,13 +67,18 @@ class WorkerProcess:
         if options.max_requests is not None:
             self._most = options.max_requests + randrange(options.max_requests_jitter + 1)
 
+    def prepare(self) -> int:
+        """Before the fork: the descriptor to which the worker writes how it starts. Raises OSError."""
+        self._told, telling = os.pipe()
+        return telling
+
     def watch(self, pid: int, ended: Any) -> None:
         """It runs, with this number. ``ended(worker)`` is called when it has ended. Does not switch."""
         self.pid = pid
         SupervisorGreenlet.spawn(self._wait, ended, SupervisorGreenlet.spawn(self._listen))
 
-    def close_in_child(self) -> None:
-        """In another worker, which was forked later. Does not switch."""
+    def close_descriptors(self) -> None:
+        """Close what a worker that is forked later inherits. Does not switch."""
         for descriptor in (self._told, self._pidfd):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -94,7 +101,10 @@ class WorkerProcess:
 
     def _wait(self, ended, listening):
         self._wait_for_pidfd()
-        self.exit_code = waitstatus_to_exitcode(waitpid(self.pid, 0)[1])
+        # If other code of the program has taken the status, nobody knows it.
+        with suppress(ChildProcessError):
+            self.exit_code = waitstatus_to_exitcode(waitpid(self.pid, 0)[1])
+        self._has_ended = True
         # What it has said last is in the pipe. Its children may keep that open.
         listening.join(1)
         listening.kill()
@@ -117,6 +127,7 @@ class WorkerProcess:
 
     def cannot_be_forked(self, reason: str) -> None:
         """There is no process. Does not switch."""
+        self.close_descriptors()
         self.failure = reason
         self.exit_code = 1
         self.ended.set()
@@ -139,13 +150,13 @@ class WorkerProcess:
                 return f"was killed by {_signal.Signals(-code).name}"
             except ValueError:
                 return f"was killed by signal {-code}"
-        return f"has ended with status {code}"
+        return "has ended" if code is None else f"has ended with status {code}"
 
     # --- signals ---
 
     def send(self, number: int) -> None:
         """Send it a signal. Does nothing if it has ended. Does not switch."""
-        if self.pid and self.exit_code is None:
+        if self.pid and not self._has_ended:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 

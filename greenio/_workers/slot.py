@@ -50,10 +50,13 @@ class Slot:
         self._add_up(worker)
         self._inbox.put(worker)
 
-    def recycle(self, reason: str) -> AsyncResult:
-        """Have another worker take over. The result is whether one does. Does not switch."""
+    def recycle(self, reason: str, worker: WorkerProcess | None = None) -> AsyncResult:
+        """Have another worker take over from `worker`, or from whoever serves. Does not switch.
+
+        The result is whether another one does.
+        """
         done = AsyncResult()
-        self._inbox.put((reason, done))
+        self._inbox.put((reason, worker, done))
         return done
 
     def _add_up(self, worker):
@@ -70,8 +73,8 @@ class Slot:
             if self.supervisor.is_ending:
                 continue
             if isinstance(what, tuple):
-                reason, done = what
-                done.set(self._replace(reason))
+                reason, worker, done = what
+                done.set(self._replace(reason) if worker in (None, self.worker) else True)
             elif what is self.worker:
                 self._restart(what)
 

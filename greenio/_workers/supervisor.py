@@ -20,7 +20,6 @@ from time import monotonic
 
 from hub import get_hub, sleep
 
-from greenio._servers.counts import Counts
 from greenio._tasks.program import fork
 from greenio._tasks.waiting import killall
 from greenio._workers.notify import notify_ready, notify_reloading, notify_stopping
@@ -97,7 +96,7 @@ class Supervisor:
             # The collector writes to what it looks at, and so copies memory that workers could share.
             gc.collect()
             gc.freeze()
-        watchers = []
+        watchers: list[Any] = []
         try:
             self._alive = os.pipe()
             if self.options.status is not None:
@@ -118,6 +117,11 @@ class Supervisor:
             for slot in self.slots:
                 self._greenlets.append(SupervisorGreenlet.spawn(slot.keep))
             self._fork_as_asked()
+        except BaseException:
+            # A Timeout, or a kill: whatever runs this is to end.
+            self._end_at_once()
+            self._see_to_the_end()
+            raise
         finally:
             # In a worker this is never reached.
             if self._preloaded:
@@ -150,36 +154,34 @@ class Supervisor:
             wanted.set(self._fork(slot))
 
     def _fork(self, slot):
-        told, telling = os.pipe()
-        worker = WorkerProcess(slot.number, Counts(), told, self.options)
+        worker = WorkerProcess(slot.number, self.options)
         if self.is_ending:
             # Nobody would tell it to end.
-            return self._without_process(worker, telling, "the service ends")
+            worker.cannot_be_forked("the service ends")
+            return worker
+        telling = -1
         mask = pthread_sigmask(SIG_BLOCK, HANDLED)
         try:
+            telling = worker.prepare()
             pid = fork()
             if pid == 0:
                 self._become_worker(worker, telling, mask)
         except OSError as error:
-            # As if it had ended at once: it is tried again.
-            return self._without_process(worker, telling, f"cannot fork: {error.strerror or error}")
+            # No processes, no memory, no descriptors. As if it had ended at once: it is tried again.
+            worker.cannot_be_forked(f"cannot fork: {error.strerror or error}")
+            return worker
         finally:
             pthread_sigmask(SIG_SETMASK, mask)
-        os.close(telling)
+            if telling >= 0:
+                os.close(telling)
         self.processes.add(worker)
         worker.watch(pid, self._ended)
-        return worker
-
-    def _without_process(self, worker, telling, reason):
-        os.close(telling)
-        worker.close_in_child()
-        worker.cannot_be_forked(reason)
         return worker
 
     def _become_worker(self, own, telling, mask):
         """In the child: what other processes have is closed. Does not return."""
         for each in (*self.processes, own):
-            each.close_in_child()
+            each.close_descriptors()
         if self._status_server is not None:
             self._status_server.close_in_child()
         os.close(self._alive[1])
@@ -189,6 +191,8 @@ class Supervisor:
 
     def _ended(self, worker):
         self.processes.discard(worker)
+        if worker.is_ending and worker.exit_code != 0 and worker.ready_at is not None:
+            self.tell(f"{worker.describe()} {worker.describe_end()}")
         self.slots[worker.slot - 1].ended(worker)
 
     # --- the beginning ---
@@ -252,7 +256,7 @@ class Supervisor:
         SupervisorGreenlet.spawn(self._recycle, slot, worker, reason)
 
     def _recycle(self, slot, worker, reason):
-        if not slot.recycle(reason).get():
+        if not slot.recycle(reason, worker).get():
             worker.tries_again_at = monotonic() + _TRY_AGAIN
 
     # --- signals ---

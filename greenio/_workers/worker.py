@@ -83,9 +83,8 @@ class Worker:
         try:
             self._begin(mask)
             if self._start(load):
-                self._over.wait()
+                status = self._serve()
                 self._drain()
-                status = 0
             else:
                 status = _FAILED
         except BaseException:
@@ -145,6 +144,14 @@ class Worker:
                 data = data[write(told, data) :]
         os.close(told)
         return not failure
+
+    def _serve(self):
+        try:
+            self._over.wait()
+            return 0
+        except BaseException:  # a handler of a signal has raised it, or a Timeout of the program around all this
+            traceback.print_exc()
+            return 1
 
     # --- being well ---
 

@@ -2,13 +2,16 @@
 
 import os
 import re
+import resource
 import signal
 import socket
+import ssl
 import time
 from collections import Counter
 from contextlib import closing, suppress
 
 import pytest
+from places import CERTIFICATE, KEY
 from services import is_alive, serving
 from waiting import until
 
@@ -182,6 +185,55 @@ server.serve_forever(workers={workers}{options})
             assert running.wait() == 0
             assert running.told.count("ending") == 1 and running.told.endswith("returned\n")
 
+    def test_an_exception_in_the_program_ends_its_workers(self, tmp_path):
+        program = PROGRAM.replace("server.serve", "with greenio.Timeout(1): server.serve")
+        with service(tmp_path, program=program) as running:
+            running.until_listening()
+            workers = running.workers()
+            with closing(running.connect()) as sock:
+                sock.sendall(b"wait 1000")
+                assert running.wait() == 1
+            assert not any(map(is_alive, workers))
+            assert "Timeout: 1" in running.told and "cleaned up" in running.told
+
+    def test_a_patched_program(self, tmp_path):
+        program = "from greenio import monkey; monkey.patch_all()\n" + PROGRAM.replace("greenio.sleep", "time.sleep")
+        with service(tmp_path, program=program) as running:
+            running.until_listening()
+            assert pids(running).keys() == set(running.workers())
+            with closing(running.connect()) as sock:
+                sock.sendall(b"wait 0.5")
+                running.until("waits")
+                os.kill(running.workers()[0], signal.SIGKILL)
+                running.until("SIGKILL")
+                assert running.end() == 0
+
+    def test_a_socket_of_the_program_stays_open(self, tmp_path):
+        program = (
+            ECHO
+            + """
+import socket
+with socket.create_server({listener}) as listener:
+    server = StreamServer(listener, handle)
+    server.serve_forever(workers={workers}{options})
+    print("left", listener.getsockname(), flush=True)
+"""
+        )
+        with service(tmp_path, program=program) as running:
+            running.until_listening()
+            assert running.ask(b"str(server.max_accept)") == b"1"
+            assert running.end() == 0
+            assert f"left {running.address}" in running.told
+
+    def test_tls(self, tmp_path):
+        program = PROGRAM.replace("handle)", f"handle, certfile={str(CERTIFICATE)!r}, keyfile={str(KEY)!r})")
+        with service(tmp_path, program=program) as running:
+            running.until_listening()
+            context = ssl.create_default_context(cafile=CERTIFICATE)
+            with context.wrap_socket(running.connect(), server_hostname="localhost") as sock:
+                sock.sendall(b"pid")
+                assert int(sock.recv(100)) in running.workers()
+
     def test_only_the_program_itself_runs_its_functions_of_atexit(self, tmp_path):
         program = PROGRAM.replace("server.serve", "import atexit; atexit.register(print, 'at exit')\nserver.serve")
         with service(tmp_path, program=program) as running:
@@ -255,6 +307,31 @@ class TestTheSupervisor:
                 until(lambda told=told: running.told.count("reloaded\n") > told)
             # What a worker inherits does not grow from one generation to the next.
             assert max(count()) <= max(before)
+
+    def test_it_ends_while_workers_load(self, tmp_path):
+        served = SERVED + "print('loading', flush=True)\ntime.sleep(1000)\n"
+        with service(tmp_path, program=LOADING, served=served) as running:
+            running.until("loading[\\s\\S]*loading")
+            assert running.end() == 0
+            assert "Traceback" not in running.told and "cannot start" not in running.told
+
+    def test_nobody_reads_what_it_tells(self, tmp_path):
+        program = (
+            ECHO
+            + """
+server = StreamServer({listener}, handle)
+def tell(text):
+    print(text, flush=True)
+    raise BrokenPipeError
+server.serve_forever(workers={workers}{options}, tell=tell)
+"""
+        )
+        with service(tmp_path, workers=1, program=program) as running:
+            running.until_listening()
+            os.kill(running.workers()[0], signal.SIGKILL)
+            running.until("SIGKILL")
+            running.ask()
+            assert running.end() == 0
 
 
 class TestDeaths:
@@ -343,11 +420,10 @@ class TestDeaths:
                     return len(paused) == 9
 
             def fork(self, slot):
-                worker = WorkerProcess(1, Counts(), -1, Options(1))
+                worker = WorkerProcess(1, Options(1))
                 worker.cannot_be_forked("no memory")
                 return worker
 
-        from greenio._servers.counts import Counts
         from greenio._workers.options import Options
         from greenio._workers.process import WorkerProcess
         from greenio._workers.slot import Slot
@@ -364,6 +440,18 @@ class TestDeaths:
             running.until(r"has ended with status 3; it cannot start: Traceback[\s\S]*LookupError: broken")
             (tmp_path / "served.py").write_text(SERVED)
             assert int(running.ask()) in running.workers()
+
+    def test_a_fork_that_fails_is_tried_again(self, tmp_path):
+        with service(tmp_path, workers=1) as running:
+            running.until_listening()
+            (victim,) = running.workers()
+            limit = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (3, limit[1]))
+            os.kill(victim, signal.SIGKILL)
+            running.until("cannot fork: Too many open files")
+            resource.prlimit(running.pid, resource.RLIMIT_NOFILE, limit)
+            assert int(running.ask()) != victim
+            assert running.end() == 0
 
     def test_a_worker_that_somebody_else_ends_is_replaced_while_it_drains(self, tmp_path):
         with service(tmp_path, workers=1) as running:
@@ -438,13 +526,12 @@ class TestRecycling:
                 assert is_alive(old)
 
     def test_jitter_is_spread(self):
-        from greenio._servers.counts import Counts
         from greenio._workers.options import Options
         from greenio._workers.process import WorkerProcess
 
         options = Options(2, max_requests=1000)
         assert options.max_requests_jitter == 100
-        most = {WorkerProcess(1, Counts(), -1, options)._most for _ in range(100)}
+        most = {WorkerProcess(1, options)._most for _ in range(100)}
         assert len(most) > 10 and min(most) >= 1000 and max(most) <= 1100
 
     def test_a_worker_that_grows_too_large_is_recycled(self, tmp_path):
@@ -574,6 +661,18 @@ class TestEnding:
                 running.until("waits")
                 assert running.end() == 0
             assert "1 connections of worker" in running.told and "cleaned up" in running.told
+
+    def test_a_worker_that_does_not_end_is_killed(self, tmp_path):
+        program = PROGRAM.replace("import greenio\n", "import greenio, greenio._workers.slot\n", 1)
+        program = program.replace("server.serve", "greenio._workers.supervisor.GRACE = 0.1\nserver.serve")
+        program = program.replace("greenio._workers.slot\n", "greenio._workers.supervisor\n", 1)
+        with service(tmp_path, program=program, drain=0.1, worker_timeout=None) as running:
+            running.until_listening()
+            with closing(running.connect()) as sock:
+                sock.sendall(b"loop")
+                until(lambda: any(state(pid) == "R" for pid in running.workers()))
+                assert running.end() == 0
+            assert running.told.count("was killed by SIGKILL") == 1
 
     def test_ctrl_c_in_a_terminal_reaches_all_and_ends_them_gently(self, tmp_path):
         with service(tmp_path) as running:

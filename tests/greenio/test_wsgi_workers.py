@@ -266,6 +266,18 @@ def test_a_patched_worker_that_is_stuck_prints_all_stacks(tmp_path):
         assert worker_of(get(running)) in running.workers()
 
 
+def test_a_server_in_a_program(tmp_path):
+    (tmp_path / "program.py").write_text(
+        APPLICATION
+        + "from greenio.wsgi import WSGIServer\n"
+        + "WSGIServer(('127.0.0.1', 0), application, log=None).serve_forever(workers=2)\n"
+    )
+    with serving(tmp_path, ["program.py"]) as running:
+        running.until_listening()
+        assert get(running).endswith(b" one 1")
+        assert running.end() == 0
+
+
 def test_check_starts_no_workers(tmp_path):
     (tmp_path / "web.py").write_text(APPLICATION)
     result = subprocess.run(
