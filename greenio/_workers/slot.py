@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from greenio.event import AsyncResult
+from greenio.event import AsyncResult, Event
 from greenio.queue import Queue
 
 TYPE_CHECKING = False
@@ -36,6 +36,8 @@ class Slot:
         self.supervisor = supervisor
         #: The worker that serves, or is to.
         self.worker: WorkerProcess | None = None
+        #: Set when the first one serves, or cannot.
+        self.begun = Event()
         #: How many workers were started after the first.
         self.restarts = 0
         #: The numbers of those that have ended, added up.
@@ -84,6 +86,7 @@ class Slot:
         worker.started.wait()
         if worker.ready_at is None:
             self.supervisor.first_start_failed(worker)
+        self.begun.set()
 
     def _restart(self, dead):
         """The worker that has served is dead: start others until one serves."""

@@ -198,11 +198,8 @@ class Supervisor:
     # --- the beginning ---
 
     def _first_start(self):
-        while not all(slot.worker is not None and slot.worker.started.is_set() for slot in self.slots):
-            for slot in self.slots:
-                while slot.worker is None:
-                    sleep(0.001)
-                slot.worker.started.wait()
+        for slot in self.slots:
+            slot.begun.wait()
         if not self.is_ending:
             workers = f"{len(self.slots)} workers" if len(self.slots) > 1 else "1 worker"
             for listener in self.listeners:

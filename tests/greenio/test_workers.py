@@ -474,7 +474,7 @@ def state(pid):
 class TestStuckWorkers:
     @pytest.mark.parametrize("how", ["loop", "block"])
     def test_a_worker_whose_hub_does_not_turn_prints_all_stacks_and_is_replaced(self, tmp_path, how):
-        with service(tmp_path, workers=1, worker_timeout=1) as running:
+        with service(tmp_path, workers=1, worker_timeout=3) as running:
             running.until_listening()
             (old,) = running.workers()
             with closing(running.connect()) as other, closing(running.connect()) as sock:

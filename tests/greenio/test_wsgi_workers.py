@@ -254,7 +254,7 @@ def test_a_unix_socket_is_served_by_all(tmp_path):
 
 
 def test_a_patched_worker_that_is_stuck_prints_all_stacks(tmp_path):
-    with service(tmp_path, "--patch", "--worker-timeout", "1", workers=1) as running:
+    with service(tmp_path, "--patch", "--worker-timeout", "3", workers=1) as running:
         running.until_listening()
         with closing(running.connect()) as sleeping, closing(running.connect()) as looping:
             sleeping.sendall(b"GET /sleep HTTP/1.0\r\n\r\n")
