@@ -203,6 +203,7 @@ if TYPE_CHECKING:
         threadpool as threadpool,
         time as time,
         util as util,
+        workers as workers,
         wsgi as wsgi,
     )
 else:
@@ -210,7 +211,7 @@ else:
     _MODULES = frozenset({
         "backdoor", "baseserver", "event", "events", "fcntl", "fileobject", "fs", "local", "lock", "monkey", "mutex",
         "os", "pool", "pywsgi", "queue", "resolver", "select", "selectors", "server", "signal", "socket", "ssl",
-        "subprocess", "testing", "thread", "threading", "threadpool", "time", "util", "wsgi",
+        "subprocess", "testing", "thread", "threading", "threadpool", "time", "util", "workers", "wsgi",
     })  # fmt: skip
 
     def __getattr__(name: str) -> object:

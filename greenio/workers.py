@@ -67,11 +67,10 @@ def serve(
     try:
         for each in addresses:
             listeners.append(Listener(each, workers, backlog=backlog, reuse_port=reuse_port, mode=mode))
-    except BaseException:
+        _run(Supervisor(load, listeners, settings))
+    finally:
         for listener in listeners:
             listener.close()
-        raise
-    _run(Supervisor(load, listeners, settings))
 
 
 def _serve_with(server: StreamServer, workers: int, options: dict[str, Any]) -> None:

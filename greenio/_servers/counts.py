@@ -46,11 +46,16 @@ class Counts:
     __slots__ = ("_memory", "numbers")
 
     def __init__(self) -> None:
-        self._memory: mmap | None = mmap(-1, SIZE * 8)
-        self.numbers: memoryview = memoryview(self._memory).cast("q")
+        self._memory: mmap | None = None
+        self.numbers: memoryview = memoryview(bytearray(SIZE * 8)).cast("q")
+
+    def share(self) -> None:
+        """Have processes that are forked from now on write where this one reads. Raises OSError."""
+        self._memory = mmap(-1, SIZE * 8)
+        self.numbers = memoryview(self._memory).cast("q")
 
     def close(self) -> None:
-        """Give the memory back; numbers() has the last of them from then on."""
+        """Give the memory back; `numbers` has the last of them from then on."""
         if self._memory is not None:
             last = memoryview(bytearray(self.numbers)).cast("q")
             self.numbers.release()

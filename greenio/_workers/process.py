@@ -68,7 +68,8 @@ class WorkerProcess:
             self._most = options.max_requests + randrange(options.max_requests_jitter + 1)
 
     def prepare(self) -> int:
-        """Before the fork: the descriptor to which the worker writes how it starts. Raises OSError."""
+        """Before the fork: the descriptor to which the worker writes how it starts. Raises OSError. Does not switch."""
+        self.counts.share()
         self._told, telling = os.pipe()
         return telling
 

@@ -165,7 +165,10 @@ class Supervisor:
             telling = worker.prepare()
             pid = fork()
             if pid == 0:
-                self._become_worker(worker, telling, mask)
+                try:
+                    self._become_worker(worker, telling, mask)
+                finally:
+                    os._exit(1)  # it ends there; whatever happens, what follows is the supervisor's
         except OSError as error:
             # No processes, no memory, no descriptors. As if it had ended at once: it is tried again.
             worker.cannot_be_forked(f"cannot fork: {error.strerror or error}")

@@ -173,6 +173,14 @@ server.serve_forever(workers={workers}{options})
         with pytest.raises(error):
             StreamServer(("127.0.0.1", 0), print).serve_forever(**options)
 
+    def test_what_is_preloaded_in_vain_leaves_nothing(self, tmp_path):
+        def load():
+            raise LookupError("broken")
+
+        with pytest.raises(LookupError, match="broken"):
+            serve(load, f"unix:{tmp_path}/socket", workers=2, preload=True)
+        assert not (tmp_path / "socket").exists()
+
     def test_a_server_that_accepts_already_is_refused(self):
         with StreamServer(("127.0.0.1", 0), print) as server, pytest.raises(RuntimeError, match="was started already"):
             server.serve_forever(workers=2)
@@ -225,7 +233,7 @@ with socket.create_server({listener}) as listener:
             assert running.end() == 0
             assert f"left {running.address}" in running.told
 
-    def test_tls(self, tmp_path):
+    def test_tls_is_spoken_by_every_worker(self, tmp_path):
         program = PROGRAM.replace("handle)", f"handle, certfile={str(CERTIFICATE)!r}, keyfile={str(KEY)!r})")
         with service(tmp_path, program=program) as running:
             running.until_listening()
@@ -722,7 +730,7 @@ class TestTelling:
                 for pid in running.workers():
                     running.until(rf"what worker \d \(process {pid}\) does:")
                 running.until("acceptor of <StreamServer[\\s\\S]*acceptor of <StreamServer")
-                running.until(r"Running:[^+]*, in handle\n")
+                running.until(r", in handle\n")
             assert "_look_after" not in running.told  # the supervisor's own are no business of a worker
 
     @pytest.mark.parametrize("name", ["{}/notify", "@{}"])
