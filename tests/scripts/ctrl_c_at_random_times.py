@@ -22,6 +22,9 @@ semaphore, queue, event, (ours, theirs) = Semaphore(1), Queue(1), Event(), socke
 sent = arrived = 0
 over, hurt = False, []
 inside = False  # whether what the main greenlet does may be interrupted
+# In CPython 3.14 Ctrl-C may come between __enter__() and the block, and then no __exit__() follows. This concerns locks
+# of the standard library as well.
+with_is_safe = sys.version_info[:2] != (3, 14)
 
 
 def send(random):
@@ -39,10 +42,10 @@ def step(random):
         greenio.sleep(0)
     elif which == 1:
         greenio.sleep(random.random() * 0.003)
-    elif which == 2:
+    elif which == 2 and (with_is_safe or random is not mine):
         with semaphore:
             greenio.sleep(0)
-    elif which == 3:
+    elif which in (2, 3):
         for _ in range(random.randrange(5000)):
             pass
     elif which == 4:
