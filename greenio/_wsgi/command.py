@@ -12,6 +12,7 @@ What does not belong here: how workers are looked after (greenio._workers).
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import signal as _standard
 import sys
@@ -25,7 +26,7 @@ from greenio._workers.options import CannotStart, Options
 from greenio._workers.supervisor import Supervisor
 from greenio._wsgi.limits import Limits
 from greenio._wsgi.loading import CannotLoad, changed_source, load, sources
-from greenio._wsgi.log import COMBINED
+from greenio._wsgi.log import COMBINED, LogFile
 from greenio._wsgi.parser import need_httptools
 from greenio._wsgi.server import WSGIServer
 from greenio.event import Event
@@ -316,7 +317,15 @@ class _Command:
             server.stop(drain=self.options.drain)
         self.start_anew()
 
+    def close(self):
+        for server in self.servers:
+            server.close()
+        if self.log is not None:
+            self.log.close()
+
     def start_anew(self):
+        if self.log is not None:
+            self.log.close()
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, *_interpreter_options(), "-m", "greenio.wsgi", *self.arguments])
@@ -329,13 +338,17 @@ def _interpreter_options():
 def _open_log(path):
     if path is None:
         return None
+    fd = 1
     if path == "-":
-        return sys.stdout
-    try:
-        # One line, one write: others may write to the same file.
-        return open(path, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise _Stop(f"the access log cannot be opened: {error.strerror}: {path!r}") from None
+        sys.stdout.flush()
+    else:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise _Stop(f"the access log cannot be opened: {error.strerror}: {path!r}") from None
+    log = LogFile(fd)
+    atexit.register(log.flush)  # also of a worker
+    return log
 
 
 def _url_of(address, is_tls):
@@ -417,6 +430,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        for server in command.servers:
-            server.close()
+        command.close()
     return 0

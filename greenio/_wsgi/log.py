@@ -1,20 +1,28 @@
-"""The access log: a request as a line, in a format that the program chooses.
+"""The access log: a request as a line, in a format that the program chooses; and a file for lines.
 
 Rules
     1. What a client sends cannot end a line or act on a terminal: control characters are escaped.
     2. The atoms of a format are gunicorn's (https://gunicorn.org/reference/settings/#access_log_format).
 
-What does not belong here: where the lines go (server.py).
+    3. A line waits for a fifth of a second to be written to a file, or until many have come: a write for each would
+       cost more than the line. A write has whole lines: others may write to the same file.
+    4. What cannot be written is lost: a full disk does not end a server.
+
+What does not belong here: when a line is made, and for which log (server.py).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import os
 import re
 import time
+
+from hub import get_hub
+from hub.native import original
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
 
     Formatter = Callable[[Any], str | None]  # of a WSGIHandler
 
-__all__ = ["COMBINED", "formatter_of", "printable"]
+__all__ = ["COMBINED", "LogFile", "formatter_of", "printable"]
 
 #: The usual format, which gunicorn has as well.
 COMBINED = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
@@ -31,6 +39,9 @@ COMBINED = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 _ATOM = re.compile(r"%(?:%|\((\{[^{}]+\}[ioe]|[a-zA-Z])\)s)")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _now = (0, "")
+_write = original("os", "write")
+_PAUSE = 0.2  # seconds
+_MOST = 500  # lines
 
 
 def printable(text: str) -> str:
@@ -78,41 +89,47 @@ def record_of(handler: Any) -> dict[str, Any]:
 
 
 def _compiled(written):
-    pieces: list[Any] = []
+    # One expression for the whole line: a call of a function for each atom would take longer than the rest.
+    texts, expressions = [], []
     position = 0
     for found in _ATOM.finditer(written):
-        if found.start() > position:
-            pieces.append(written[position : found.start()])
-        pieces.append(_atom(found[1]) if found[1] else "%%")
+        texts.append(_literal(written[position : found.start()], written))
+        texts.append("%s" if found[1] else "%%")
+        if found[1]:
+            expressions.append(_atom(found[1]))
         position = found.end()
-    pieces.append(written[position:])
-    if any(type(piece) is str and piece != "%%" and "%" in piece for piece in pieces):
+    texts.append(_literal(written[position:], written))
+    source = f"{''.join(texts)!r} % ({''.join(f'{each}, ' for each in expressions)})"
+    fill = eval(f"lambda handler, environ: {source}", globals())  # what came from outside stands in it as literals
+    return lambda handler: fill(handler, handler.environ)
+
+
+def _literal(text, written):
+    if "%" in text:
         raise ValueError(f"the format of the access log has a % that is no atom's: {written!r}")
-    # Texts and atoms in turn are cheaper to put together at once.
-    template = "".join(
-        piece.replace("%%", "%").replace("{", "{{").replace("}", "}}") if type(piece) is str else "{}"
-        for piece in pieces
-    )
-    atoms = [piece for piece in pieces if type(piece) is not str]
-    fill = template.format
-    return lambda handler: fill(*[atom(handler) for atom in atoms])
+    return text
 
 
 def _atom(name):
+    """The expression of an atom, of `handler` and `environ`."""
     if name.startswith("{"):
         key, kind = name[1:-2], name[-1]
         if kind == "i":
             variable = f"HTTP_{key.upper().replace('-', '_')}"
             if variable in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
                 variable = variable[5:]
-            return lambda handler: _text(handler.environ.get(variable))
+            return _variable(variable)
         if kind == "e":
-            return lambda handler: _text(handler.environ.get(key))
-        return lambda handler: _text(_field(handler, key.lower()))
+            return _variable(key)
+        return f"_text(_field(handler, {key.lower()!r}))"
     atom = _ATOMS.get(name)
     if atom is None:
         raise ValueError(f"the access log has no atom %({name})s")
     return atom
+
+
+def _variable(key):
+    return f"(_text(environ[{key!r}]) if {key!r} in environ else '-')"
 
 
 def _text(value):
@@ -134,8 +151,12 @@ def _seconds(handler):
     return max(0.0, handler.time_finish - handler.time_start) if handler.time_finish else 0.0
 
 
-def _user(handler):
-    kind, _, data = handler.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+def _process():
+    return f"<{os.getpid()}>"
+
+
+def _user(authorization):
+    kind, _, data = authorization.partition(" ")
     if kind.lower() != "basic":
         return "-"
     try:
@@ -144,7 +165,7 @@ def _user(handler):
         return "-"
 
 
-def _date(handler):
+def _date():
     global _now
     now = int(time.time())
     if _now[0] != now:
@@ -153,24 +174,61 @@ def _date(handler):
     return _now[1]
 
 
-_ATOMS: dict[str, Callable[[Any], Any]] = {
-    "h": lambda handler: handler.environ.get("REMOTE_ADDR") or _address(handler),
-    "l": lambda handler: "-",
-    "u": _user,
-    "t": _date,
-    "r": lambda handler: printable(handler.requestline),
-    "m": lambda handler: _text(handler.environ.get("REQUEST_METHOD")),
-    "U": lambda handler: _text(handler.environ.get("PATH_INFO")),
-    "q": lambda handler: printable(handler.environ.get("QUERY_STRING", "")),
-    "H": lambda handler: _text(handler.environ.get("SERVER_PROTOCOL")),
-    "s": lambda handler: handler.code or "-",
-    "B": lambda handler: handler.response_length,
-    "b": lambda handler: handler.response_length or "-",
-    "f": lambda handler: _text(handler.environ.get("HTTP_REFERER")),
-    "a": lambda handler: _text(handler.environ.get("HTTP_USER_AGENT")),
-    "T": lambda handler: int(_seconds(handler)),
-    "D": lambda handler: int(_seconds(handler) * 1_000_000),
-    "M": lambda handler: int(_seconds(handler) * 1000),
-    "L": lambda handler: f"{_seconds(handler):.6f}",
-    "p": lambda handler: f"<{os.getpid()}>",
+_ATOMS = {
+    "h": "(environ.get('REMOTE_ADDR') or _address(handler))",
+    "l": "'-'",
+    "u": "(_user(environ['HTTP_AUTHORIZATION']) if 'HTTP_AUTHORIZATION' in environ else '-')",
+    "t": "_date()",
+    "r": "printable(handler.requestline)",
+    "m": _variable("REQUEST_METHOD"),
+    "U": _variable("PATH_INFO"),
+    "q": "printable(environ.get('QUERY_STRING') or '')",
+    "H": _variable("SERVER_PROTOCOL"),
+    "s": "(handler.code or '-')",
+    "B": "handler.response_length",
+    "b": "(handler.response_length or '-')",
+    "f": _variable("HTTP_REFERER"),
+    "a": _variable("HTTP_USER_AGENT"),
+    "T": "int(_seconds(handler))",
+    "D": "int(_seconds(handler) * 1_000_000)",
+    "M": "int(_seconds(handler) * 1000)",
+    "L": "format(_seconds(handler), '.6f')",
+    "p": "_process()",
 }
+
+
+class LogFile:
+    """Writes lines to a descriptor. For one thread."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._lines: list[str] = []
+        self._timer: Any = None
+
+    def write(self, line: str) -> None:
+        """Add a line, with its end. It is written soon. Does not switch."""
+        lines = self._lines
+        lines.append(line)
+        if len(lines) == 1:
+            if self._timer is None:
+                self._timer = get_hub().loop.timer(_PAUSE)
+            self._timer.start(self.flush)
+        elif len(lines) >= _MOST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. Does not switch."""
+        lines, self._lines = self._lines, []
+        data = memoryview("".join(lines).encode("utf-8", "backslashreplace"))
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[_write(self._fd, data) :]
+        if self._timer is not None:
+            self._timer.stop()
+
+    def close(self) -> None:
+        """Write what waits, and let go of the timer. The descriptor stays open. Does not switch."""
+        self.flush()
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None

@@ -230,6 +230,21 @@ def test_options_reach_the_server(folder):
     assert '"GET /app HTTP/1.0" 200 9 "-" "-"' in out
 
 
+def test_the_access_log_is_written_while_it_serves(folder):
+    path = folder / "access.log"
+    path.write_text("earlier\n")
+    with serving(folder, "--access-log", "-", "--access-log-format", "%(m)s %(U)s") as server:
+        server.get("/a")
+        assert server.process.stdout.readline() == "GET /a\n"
+    with serving(folder, "--access-log", path, "--access-log-format", "%(m)s %(U)s") as server:
+        for _ in range(1000):
+            server.get("/a")
+        # At the end it is whole.
+        server.get("/b")
+        server.end()
+    assert path.read_text() == "earlier\n" + "GET /a\n" * 1000 + "GET /b\n"
+
+
 def test_a_unix_socket_listens(folder):
     with serving(folder, bind=f"unix:{folder}/socket") as server:
         assert server.get().endswith(b"hello")

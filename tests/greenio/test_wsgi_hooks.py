@@ -191,6 +191,14 @@ class TestAccessLogs:
             line,
         )
 
+    def test_a_format_is_no_program(self):
+        text = "%({a'b\"c\\}i)s {handler} \\ ' \" %({x}e)s"
+        assert log_of(LAST, access_log_format=text) == "- {handler} \\ ' \" -\n"
+
+    def test_a_format_of_requests_that_are_refused(self):
+        text = "%(h)s %(u)s %(m)s %(U)s %(q)s %(H)s %(f)s %(s)s %({x}i)s %({x}o)s"
+        assert log_of(b"GET / HTTP/1.1\r\n\r\n", access_log_format=text) == "127.0.0.1 - - -  - - 400 - -\n"
+
     def test_what_a_client_sends_cannot_make_lines_or_act_on_a_terminal(self):
         request = with_lines(b'User-Agent: a"b\\c\xe9\x9b[2J')
         assert log_of(request, access_log_format="%(a)s") == 'a\\"b\\\\c\xe9\\x9b[2J\n'
