@@ -2,7 +2,7 @@
 
 An application is called with a plain dictionary unless the server has one of these: PEP 3333 asks for that.
 
-What does not belong here: what a request puts into them (parser.py, request.py).
+What does not belong here: what a request puts into them (parser.pyx, request.pyx).
 """
 
 from __future__ import annotations

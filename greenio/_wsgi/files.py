@@ -1,6 +1,6 @@
 """`wsgi.file_wrapper`: files that the system sends by itself, with os.sendfile().
 
-What does not belong here: sending (stream.py) and how much of a file (handler.py).
+What does not belong here: sending (stream.pyx) and how much of a file (handler.py).
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ Rules
     3. The iterable that an application returns is closed, once, whatever happens.
     4. A crash of the application is told once, and the client sees nothing of it but that there was one.
 
-What does not belong here: reading requests (reading.py), writing answers (answering.py), the time that single reads and
-writes may take (stream.py).
+What does not belong here: reading requests (reading.pyx), writing answers (answering.pyx), the time that single reads
+and writes may take (stream.pyx).
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from greenio._wsgi.client import GoneWatch
 from greenio._wsgi.errors import BodyError, ClientGone, Refused, RequestTimeout
 from greenio._wsgi.log import printable
 from greenio._wsgi.parser import BAD_REQUEST
-from greenio._wsgi.request import is_method
 from greenio.timeout import Timeout
 
 TYPE_CHECKING = False
@@ -68,7 +67,6 @@ class WSGIHandler(Answers):
 
     def __init__(self, sock: socket, address: Any, server: Any, rfile: Any = None) -> None:
         super().__init__(sock, address, server)
-        self.response_headers = []
 
     # --- the connection ---
 
@@ -79,8 +77,7 @@ class WSGIHandler(Answers):
                 pass
         finally:
             # These refer to one another.
-            self._parser.forget()
-            self.environ = {}
+            self.end_reading()
             self.result = None
             if self._lingers or (not self._failed and self.stream.has_more()):
                 self.stream.linger()
@@ -124,7 +121,7 @@ class WSGIHandler(Answers):
     def _refuse(self, refused):
         """Answer a request that does not reach the application."""
         status = refused.status
-        if status.startswith("501") and not is_method(self._head):
+        if status.startswith("501") and not self.begins_with_method:
             status = BAD_REQUEST
         self.time_start = time.time()
         self._answer_error(status, refused.reason)
@@ -165,10 +162,12 @@ class WSGIHandler(Answers):
                 if self._watch is not None:
                     self._watch.stop()
                     self._watch = None
-                self._close_result()
+                if type(self.result) is not list:
+                    self._close_result()
         except BaseException as error:
             self.close_connection = True
             self._application_failed(error)
+        self.result = None
         body = self.wsgi_input
         if body is not NOTHING:
             self._end_body(body)

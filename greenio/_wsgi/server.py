@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LoggingLogAdapter", "WSGIServer"]
 
+# What each request puts into its environment. A copy of a dictionary that has the keys already does not grow.
+_OF_REQUESTS = (
+    "PATH_INFO", "QUERY_STRING", "RAW_URI", "REMOTE_ADDR", "REMOTE_PORT", "REQUEST_METHOD", "REQUEST_URI",
+    "SERVER_PROTOCOL", "greenio.client", "wsgi.early_hints", "wsgi.input",
+)  # fmt: skip
 # Levels of the module logging, which is imported by programs that use it.
 _INFO, _ERROR = 20, 40
 
@@ -158,6 +163,8 @@ class WSGIServer(StreamServer):
         self.environ["SCRIPT_NAME"] = self.script_name
         self.environ["wsgi.errors"] = sys.stderr if self.error_log is None else self.error_log
         self.environ["wsgi.url_scheme"] = "https" if self.ssl_enabled else "http"
+        for name in _OF_REQUESTS:
+            self.environ[name] = None
         if environ is not None:
             self.environ.update(environ)
 
@@ -241,8 +248,10 @@ class WSGIServer(StreamServer):
         if self.log is not None:
             line = handler.format_request() if self._format is None else self._format(handler)
             if line is not None:
-                with contextlib.suppress(OSError):
+                try:  # noqa: SIM105  # contextlib.suppress() takes longer than the write
                     self.log.write(f"{line}\n")
+                except OSError:
+                    pass
 
     def write_error(self, text: str) -> None:
         """Write to the error log."""

@@ -9,88 +9,81 @@ Rules
 What does not belong here: what the bytes mean.
 """
 
-from __future__ import annotations
-
 import socket as _standard
 from _socket import socket as _basic
 from time import monotonic
 
 from greenio._wsgi.limits import LINGER, LINGER_PAUSE
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from greenio.socket import socket
-
 __all__ = ["Stream"]
 
 #: How much is given to the socket at a time: what may take one `write_timeout` where it is encrypted.
-_BLOCK = 65536
+cdef Py_ssize_t BLOCK = 65536
 #: From here on, two parts of an answer are written one after the other instead of being copied together.
-_LARGE = 131072
+cdef Py_ssize_t LARGE = 131072
 _MORE = _standard.MSG_MORE
 
 
-class Stream:
-    """The bytes of one connection."""
+cdef class Stream:
+    """The bytes of one connection.
 
-    __slots__ = ("data", "endpoint", "is_tls", "position", "recv", "send", "size", "sock", "write_timeout")
+    `data`, `position`: what was received last, and up to where it was used. `sock`, `endpoint`, `recv`, `send`: the
+    socket, its endpoint and methods.
+    """
 
-    def __init__(self, sock: socket, write_timeout: float | None, size: int) -> None:
+    def __init__(self, sock, write_timeout, Py_ssize_t size):
         self.sock = sock
-        self.endpoint: Any = sock._endpoint
+        self.endpoint = sock._endpoint
         self.recv, self.send = sock.recv, sock.send
         self.is_tls = hasattr(sock, "do_handshake")
-        self.write_timeout = write_timeout
+        self.write_seconds = -1 if write_timeout is None else write_timeout
         self.size = size
-        self.data = b""  # what was received last
-        self.position = 0  # up to where that was used
+        self.data = b""
 
     # --- receiving ---
 
-    def receive(self, timeout: float | None) -> bytes:
+    cpdef bytes receive(self, timeout):
         """Receive more; b"" at the end. What was received before must have been used. Switches.
 
         Raises TimeoutError after so many seconds, or another OSError.
         """
-        self.endpoint.timeout = timeout
-        data = self.data = self.recv(self.size)
+        self.endpoint.seconds = -1 if timeout is None else timeout
+        self.data = self.recv(self.size)
         self.position = 0
-        return data
+        return self.data
 
-    def rest(self) -> int:
+    cpdef Py_ssize_t rest(self):
         """How many bytes have come and are not used."""
         return len(self.data) - self.position
 
-    def take(self, most: int) -> bytes:
+    cpdef bytes take(self, Py_ssize_t most):
         """Use up to so many bytes of what has come; return them."""
-        data, position = self.data, self.position
-        if not position and len(data) <= most:
+        cdef bytes data = self.data
+        if not self.position and len(data) <= most:
             self.data = b""
             return data
-        data = data[position : position + most]
-        self.position = position + len(data)
+        data = data[self.position : self.position + most]
+        self.position += len(data)
         return data
 
     # --- sending ---
 
-    def write(self, data: bytes) -> None:
+    cpdef write(self, data):
         """Send all of it. Switches while the peer does not take it. Raises OSError, also TimeoutError."""
-        self.endpoint.timeout = self.write_timeout
-        if len(data) <= _BLOCK:
+        cdef Py_ssize_t length = len(data)
+        cdef Py_ssize_t sent = 0
+        self.endpoint.seconds = self.write_seconds
+        if length <= BLOCK:
             sent = self.send(data)
-            if sent == len(data):
+            if sent == length:
                 return
-        else:
-            sent = 0
         view = memoryview(data)
-        while sent < len(data):
-            sent += self.send(view[sent : sent + (_BLOCK if self.is_tls else len(data))])
+        while sent < length:
+            sent += self.send(view[sent : sent + (BLOCK if self.is_tls else length)])
 
-    def write_parts(self, head: bytes, data: bytes, tail: bytes = b"") -> None:
+    cpdef write_parts(self, bytes head, data, bytes tail=b""):
         """Send three things in a row, at once if that can be. Switches."""
-        if len(data) < _LARGE:
+        if len(data) < LARGE:
             self.write(b"%b%b%b" % (head, data, tail) if tail else head + data)
             return
         if head:
@@ -99,20 +92,20 @@ class Stream:
         if tail:
             self.write(tail)
 
-    def write_more(self, data: bytes) -> None:
+    def write_more(self, data):
         """Send something to which more is to be added at once: the system may wait for that. Switches."""
-        self.endpoint.timeout = self.write_timeout
+        self.endpoint.seconds = self.write_seconds
         sent = 0
         if not self.is_tls:
             sent = self.send(data, _MORE)
         if sent < len(data):
             self.write(data[sent:])
 
-    def write_file(self, file: Any, offset: int, count: int) -> int:
+    def write_file(self, file, offset, count):
         """Send a part of a file; return how many bytes that were: fewer, if the file is shorter. Switches."""
         done = 0
         while done < count:
-            self.endpoint.timeout = self.write_timeout
+            self.endpoint.seconds = self.write_seconds
             most = min(count - done, 1 << 20)
             sent = self.sock.sendfile(file, offset + done, most)
             done += sent
@@ -122,7 +115,7 @@ class Stream:
 
     # --- the end ---
 
-    def has_more(self) -> bool:
+    def has_more(self):
         """Whether something has come that nobody has used, which a close() would answer with a reset."""
         if self.rest():
             return True
@@ -132,7 +125,7 @@ class Stream:
         except (OSError, ValueError):
             return False
 
-    def linger(self) -> None:
+    def linger(self):
         """Say that nothing more will be sent, and take what still comes, for a while (RFC 9112, 9.6). Switches."""
         try:
             self.sock.shutdown(_standard.SHUT_WR)

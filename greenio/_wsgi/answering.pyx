@@ -5,59 +5,62 @@ Rules
     2. An answer whose length is known is one write.
     3. The next block is asked for after the last was written.
 
-What does not belong here: calling the application, and its failures (handler.py); what fields may be (response.py).
+What does not belong here: calling the application, and its failures (handler.py); what fields may be (response.pyx).
 """
 
-from __future__ import annotations
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memcpy
 
 from greenio._wsgi.body import NOTHING
 from greenio._wsgi.errors import BodyError
 from greenio._wsgi.files import FileWrapper
-from greenio._wsgi.reading import Requests
+from greenio._wsgi.reading cimport Requests
 from greenio._wsgi.response import check_status, current_date, render_fields
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from types import TracebackType
-    from typing import Any
-
-    ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 __all__ = ["Answers"]
 
-_CLOSE = b"Connection: close\r\n"
-_KEEP_ALIVE = b"Connection: keep-alive\r\n"
+cdef bytes CLOSE = b"Connection: close\r\n"
+cdef bytes KEEP_ALIVE = b"Connection: keep-alive\r\n"
 _ERROR_PAGE = "<!doctype html>\n<title>{status}</title>\n<h1>{status}</h1>\n<p>{text}</p>\n"
 
 
-class Answers(Requests):
-    """Answers the requests of one connection. The base of WSGIHandler, which says more."""
+cdef class Answers(Requests):
+    """Answers the requests of one connection. The base of WSGIHandler, which says more.
 
-    status: str | None = None
-    code: int | None = None
-    result: Any = None
-    response_headers: list[tuple[str, str]]
-    response_use_chunked = False
-    response_length = 0
-    provided_date = False
-    provided_content_length: int | None = None
-    headers_sent = False
-    connection_upgraded = False
+    `status`, `code`, `response_headers`, `provided_date`, `provided_content_length`: what the application says.
+    `result`: what it has returned. `headers_sent`, `response_length`: how much of the answer has been sent.
+    `response_use_chunked`: whether it is chunked. `connection_upgraded`: whether the protocol is another from now on.
+    """
 
-    _failed = False  # a write has
-    _fields = b""
-    _status_line = b""
-    _left: int | None = None  # how much of the answer's Content-Length is still to come
-    _has_body = True
+    cdef public object status
+    cdef public object code
+    cdef public object result
+    cdef public object response_headers
+    cdef public bint response_use_chunked
+    cdef public Py_ssize_t response_length
+    cdef public bint provided_date
+    cdef public object provided_content_length
+    cdef public bint headers_sent
+    cdef public bint connection_upgraded
+    cdef public bint _failed  # a write has
+    cdef public object _left  # how much of the answer's Content-Length is still to come, or None
+    cdef bytes fields
+    cdef bytes status_line
+    cdef bint has_body
+    cdef bint finalizes  # whether the class has something to do in finalize_headers()
 
-    def log_error(self, message: str, *args: object) -> None:
+    def __init__(self, sock, address, server):
+        Requests.__init__(self, sock, address, server)
+        self.response_headers = []
+        self.fields = self.status_line = b""
+        self.has_body = True
+        self.finalizes = type(self).finalize_headers is not Answers.finalize_headers
+
+    def log_error(self, message, *args):
         """Write a line to the server's error log."""
         raise NotImplementedError
 
-    def start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
-    ) -> Callable[[bytes], None]:
+    def start_response(self, status, headers, exc_info=None):
         """What an application begins its answer with (PEP 3333); returns write()."""
         if exc_info:
             try:
@@ -67,68 +70,67 @@ class Answers(Requests):
                 exc_info = None
         elif self.status is not None:
             raise AssertionError("start_response() was called before; only with exc_info may it be called again")
-        code, self._status_line = check_status(status)
-        if code < 200 and not (code == 101 and self._upgrade):
+        code, self.status_line = check_status(status)
+        if code < 200 and not (code == 101 and self.upgrade):
             raise ValueError(f"an application cannot answer with {status!r}")
-        self._fields, self.provided_content_length, self.provided_date = render_fields(headers, code == 101)
+        self.fields, self.provided_content_length, self.provided_date = render_fields(headers, code == 101)
         self.status, self.code = status, code
         self.response_headers = headers
         return self.write
 
-    def finalize_headers(self) -> None:
+    def finalize_headers(self):
         """Called before the head of an answer is sent. A subclass may change `response_headers`, then."""
 
-    def _begin(self, length):
+    cdef bytes begin(self, length):
         """The head of the answer. `length`: of its whole body, if that is known already."""
         if self.status is None:
             raise AssertionError("the application has not called start_response()")
         if self.wsgi_input is not NOTHING:
-            self._check_input()
-        if type(self).finalize_headers is not Answers.finalize_headers:
+            self.check_input()
+        if self.finalizes:
             self.finalize_headers()
             rendered = render_fields(self.response_headers, self.code == 101)
-            self._fields, self.provided_content_length, self.provided_date = rendered
-        framing = b""
+            self.fields, self.provided_content_length, self.provided_date = rendered
+        cdef bytes framing = b"", connection = b""
         self.response_use_chunked = False
-        code = self.code
-        if code in (204, 304, 101) or self.environ["REQUEST_METHOD"] == "HEAD":
-            framing = self._frame_nothing(code, length)
+        cdef int code = self.code
+        if code == 204 or code == 304 or code == 101 or self.environ["REQUEST_METHOD"] == "HEAD":
+            framing = self.frame_nothing(code, length)
         else:
-            self._has_body = True
+            self.has_body = True
             self._left = self.provided_content_length
             if self._left is None:
                 if length is not None:
                     framing = b"Content-Length: %d\r\n" % length
-                elif self._is_11:
+                elif self.is_11:
                     framing = b"Transfer-Encoding: chunked\r\n"
                     self.response_use_chunked = True
                 else:
                     self.close_connection = True
-        connection = b""
-        if self.close_connection or self._is_draining():
+        if self.close_connection or self.is_draining():
             self.close_connection = True
-            connection = _CLOSE
-        elif not self._is_11:
-            connection = _KEEP_ALIVE
+            connection = CLOSE
+        elif not self.is_11:
+            connection = KEEP_ALIVE
         self.headers_sent = True
         date = b"" if self.provided_date else current_date()
-        return b"%b%b%b%b%b\r\n" % (self._status_line, self._fields, date, framing, connection)
+        return head_of(self.status_line, self.fields, date, framing, connection)
 
-    def _frame_nothing(self, code, length):
+    cdef bytes frame_nothing(self, int code, length):
         """The framing of an answer that has no body, whatever the application returns."""
-        self._has_body = False
+        self.has_body = False
         self._left = None
         if code == 101:
             self.connection_upgraded = True
         elif code == 204:
             if self.provided_content_length is not None:
                 kept = [pair for pair in self.response_headers if pair[0].lower() != "content-length"]
-                self._fields = render_fields(kept, False)[0]
+                self.fields = render_fields(kept, False)[0]
         elif code != 304 and length and self.provided_content_length is None:
             return b"Content-Length: %d\r\n" % length
         return b""
 
-    def _check_input(self):
+    cdef int check_input(self) except -1:
         """Before the answer begins: what the body was like decides about it."""
         body = self.wsgi_input
         if body.failure is not None:
@@ -136,88 +138,86 @@ class Answers(Requests):
             raise BodyError(body.failure.reason, body.failure.status)
         if not body.is_complete and not body.can_be_drained():
             self.close_connection = True
+        return 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data):
         """Send a part of the answer (PEP 3333). Switches while the client does not take it."""
         if type(data) is not bytes and not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"an answer is made of bytes, not of {data!r}")
         if not data:
             return
-        head = b"" if self.headers_sent else self._begin(None)
-        if not self._has_body:
+        head = b"" if self.headers_sent else self.begin(None)
+        if not self.has_body:
             if self.connection_upgraded:
-                self._send(head, data)
+                self.put(head, data)
             elif head:
-                self._send(head, b"")
+                self.put(head, b"")
         elif self.response_use_chunked:
             self.response_length += len(data)
-            self._send(b"%b%x\r\n" % (head, len(data)), data, b"\r\n")
+            self.put(b"%b%x\r\n" % (head, len(data)), data, b"\r\n")
         else:
             left = self._left
             if left is not None:
                 if len(data) > left:
-                    data = self._cut(data, left)
+                    data = self.cut(data, left)
                 self._left = left - len(data)
             self.response_length += len(data)
             if head or data:
-                self._send(head, data)
+                self.put(head, data)
 
-    def _cut(self, data, length):
+    cdef cut(self, data, length):
         self.close_connection = True
         self.log_error("the answer is longer than its Content-Length: it is cut")
         return data[:length]
 
-    def _send(self, head, data, tail=b""):
+    cdef int put(self, bytes head, data, bytes tail=b"") except -1:
         try:
             self.stream.write_parts(head, data, tail)
         except OSError:
             self._failed = self.close_connection = True
             raise
+        return 0
 
-    def process_result(self) -> None:
+    def process_result(self):
         """Send what the application has returned. Switches."""
         result = self.result
         kind = type(result)
         if (kind is list or kind is tuple) and not self.headers_sent:
-            self._send_whole(result[0] if len(result) == 1 else b"".join(result))
+            self.send_whole(result[0] if len(result) == 1 else b"".join(result))
             return
-        if kind is FileWrapper and not self.headers_sent and self._send_file(result):
+        if kind is FileWrapper and not self.headers_sent and self.send_file(result):
             return
         write = self.write
         for data in result:
             write(data)
-        self._finish()
+        self.finish()
 
-    def _send_whole(self, data):
+    cdef int send_whole(self, data) except -1:
         """An answer all of whose body is there: one write."""
         if type(data) is not bytes:
             self.write(data)
-            self._finish()
-            return
-        head = self._begin(len(data))
-        if not self._has_body:
+            return self.finish()
+        head = self.begin(len(data))
+        if not self.has_body:
             data = b""
         elif self._left is not None and self._left != len(data):
             if len(data) > self._left:
-                data = self._cut(data, self._left)
+                data = self.cut(data, self._left)
             else:
-                self._too_short(self._left - len(data))
+                self.too_short(self._left - len(data))
         self.response_length = len(data)
-        try:
-            self.stream.write_parts(head, data)
-        except OSError:
-            self._failed = self.close_connection = True
-            raise
+        self.put(head, data)
+        return 0
 
-    def _send_file(self, wrapper):
+    cdef bint send_file(self, wrapper) except -1:
         """Send a file with sendfile(2), if it is one; return whether it is."""
         part = wrapper.part()
         if part is None or self.status is None:
             return False
         position, count = part
-        head = self._begin(count)
-        if not self._has_body:
-            self._send(head, b"")
+        head = self.begin(count)
+        if not self.has_body:
+            self.put(head, b"")
             return True
         if self._left is not None:
             count = min(count, self._left)
@@ -229,34 +229,35 @@ class Answers(Requests):
             raise
         self.response_length = sent
         if sent < (count if self._left is None else self._left):
-            self._too_short((count if self._left is None else self._left) - sent)
+            self.too_short((count if self._left is None else self._left) - sent)
         return True
 
-    def _too_short(self, missing):
+    cdef too_short(self, missing):
         self.close_connection = True
         self.log_error("the answer is shorter than its Content-Length: %d bytes are missing", missing)
 
-    def _finish(self):
+    cdef int finish(self) except -1:
         """The application has returned its last block."""
         if not self.headers_sent:
-            self._send_whole(b"")
+            self.send_whole(b"")
         elif self.connection_upgraded:
             self.close_connection = True
         elif self.response_use_chunked:
-            self._send(b"0\r\n\r\n", b"")
+            self.put(b"0\r\n\r\n", b"")
         elif self._left:
-            self._too_short(self._left)
+            self.too_short(self._left)
+        return 0
 
-    def send_early_hints(self, headers: Iterable[tuple[str, str]]) -> None:
+    def send_early_hints(self, headers):
         """Send 103 with these fields, before the answer. Does nothing for HTTP/1.0. Switches.
 
         Raises AssertionError if the answer has begun.
         """
         if self.headers_sent:
             raise AssertionError("the answer has begun")
-        if self._is_11:
+        if self.is_11:
             fields = render_fields(headers, False)[0]
-            self._send(b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % fields, b"")
+            self.put(b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % fields, b"")
 
     # --- pages of the server's own ---
 
@@ -281,3 +282,23 @@ class Answers(Requests):
 
 def _escape(text):
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+cdef bytes head_of(bytes status_line, bytes fields, bytes date, bytes framing, bytes connection):
+    """The head of an answer."""
+    cdef bytes head = PyBytes_FromStringAndSize(
+        NULL, len(status_line) + len(fields) + len(date) + len(framing) + len(connection) + 2
+    )
+    cdef char *to = PyBytes_AS_STRING(head)
+    to = put_bytes(to, status_line)
+    to = put_bytes(to, fields)
+    to = put_bytes(to, date)
+    to = put_bytes(to, framing)
+    to = put_bytes(to, connection)
+    memcpy(to, b"\r\n", 2)
+    return head
+
+
+cdef char *put_bytes(char *to, bytes text) noexcept:
+    memcpy(to, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+    return to + PyBytes_GET_SIZE(text)

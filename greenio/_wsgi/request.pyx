@@ -2,26 +2,22 @@
 
 Rules
     1. RFC 9112 where it says that a server must, or may, refuse: a client that is unclear is not understood.
-    2. llhttp has judged the bytes of the head already: parser.py. Here is what it leaves to its user.
+    2. llhttp has judged the bytes of the head already: parser.pyx. Here is what it leaves to its user.
 
-What does not belong here: names and values of single fields (parser.py), bodies (body.py).
+What does not belong here: names and values of single fields (parser.pyx), bodies (body.pyx).
 """
-
-from __future__ import annotations
 
 import re
 from urllib.parse import unquote_to_bytes
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeLatin1
+from libc.string cimport memchr, memcmp
+
 from greenio._wsgi.errors import Refused
 from greenio._wsgi.parser import BAD_REQUEST
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from greenio._wsgi.limits import Limits
-
-__all__ = ["CHUNKED", "check_host", "is_method", "settle"]
+__all__ = ["CHUNKED", "check_host", "check_sizes", "is_method", "largest_unchecked", "settle"]
 
 #: The length of a body that says of itself where it ends.
 CHUNKED = -1
@@ -30,68 +26,87 @@ _HOST = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+(?:%25[A-Z
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CODING = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
-_METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")}
+cdef dict methods = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
+}
 # Hosts that have been found valid.
-_hosts: set[str] = set()
+cdef set hosts = set()
 _MOST_HOSTS = 1024
 
 
-def is_method(text: bytes) -> bool:
+def is_method(bytes text not None):
     """Whether a request that begins with this could be one, with a method that is not known (bool)."""
     return _TOKEN.fullmatch(text.split(b" ", 1)[0]) is not None
 
 
-def check_host(host: str) -> None:
+def check_host(str host not None):
     """Raise Refused if this is no value of a Host field."""
     if not _HOST.fullmatch(host):
         raise Refused(BAD_REQUEST, "the Host field is invalid")
-    if len(_hosts) < _MOST_HOSTS and len(host) < 256:
-        _hosts.add(host)
+    if len(hosts) < _MOST_HOSTS and len(host) < 256:
+        hosts.add(host)
 
 
-def settle(head: bytes, environ: dict[str, Any], limits: Limits, script_name: str) -> tuple[bool, bool, int]:
+def check_sizes(bytes head not None, limits):
+    """Raise Refused if a head is larger than it may be."""
+    cdef Py_ssize_t size = len(head)
+    cdef Py_ssize_t line = length_before(PyBytes_AS_STRING(head), size, b"\r")
+    if line > limits.max_request_line:
+        raise Refused("414 URI Too Long", "the request line is too long")
+    if size - line > limits.max_header_bytes:
+        raise Refused("431 Request Header Fields Too Large", "the fields are too large")
+    if head.count(b"\r\n") - 2 > limits.max_headers:
+        raise Refused("431 Request Header Fields Too Large", "there are too many fields")
+
+
+def largest_unchecked(limits):
+    """Up to which size (int) a head cannot be larger than it may be. The shortest field has four bytes."""
+    return min(limits.max_request_line, limits.max_header_bytes, 4 * limits.max_headers)
+
+
+def settle(bytes head not None, environ_of_any_kind, str script_name not None, limits):
     """Complete the environment of a request whose fields are in it, and judge it.
 
+    The environment is a dict, or of a class that derives from it.
     Returns (whether it is HTTP/1.1, whether the connection may go on, the length of the body or CHUNKED).
     Raises Refused.
     """
-    line = head[: head.find(b"\r\n")]
-    if len(line) > limits.max_request_line:
-        raise Refused("414 URI Too Long", "the request line is too long")
-    if len(head) - len(line) > limits.max_header_bytes:
-        raise Refused("431 Request Header Fields Too Large", "the fields are too large")
-    # The shortest field has four bytes.
-    if len(head) > 4 * limits.max_headers and head.count(b"\r\n") - 2 > limits.max_headers:
-        raise Refused("431 Request Header Fields Too Large", "there are too many fields")
-    try:
-        method, target, version = line.split(b" ")
-    except ValueError:
-        raise Refused(BAD_REQUEST, "the request line has not three parts") from None
+    cdef const char *start = PyBytes_AS_STRING(head)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(head)
+    cdef Py_ssize_t line = length_before(start, size, b"\r")
+    cdef Py_ssize_t first, second
+    cdef bint is_11, keep_alive
+    cdef dict environ = <dict> environ_of_any_kind
+    first = length_before(start, line, b" ")
+    second = first + 1 + length_before(start + first + 1, line - first - 1, b" ")
+    if second >= line or memchr(start + second + 1, 0x20, line - second - 1) != NULL:
+        raise Refused(BAD_REQUEST, "the request line has not three parts")
+    method = head[:first]
     host = environ.get("HTTP_HOST")
-    if version == b"HTTP/1.1":
+    if line - second == 9 and memcmp(start + second, b" HTTP/1.1", 9) == 0:
         is_11 = keep_alive = True
         environ["SERVER_PROTOCOL"] = "HTTP/1.1"
         if host is None:
             raise Refused(BAD_REQUEST, "there is no Host field")
-    elif version == b"HTTP/1.0":
+    elif line - second == 9 and memcmp(start + second, b" HTTP/1.0", 9) == 0:
         is_11 = keep_alive = False
         environ["SERVER_PROTOCOL"] = "HTTP/1.0"
     else:
-        _refuse_version(method, version)
-    if host is not None and host not in _hosts:
+        _refuse_version(method, head[second + 1 : line])
+    if host is not None and host not in hosts:
         check_host(host)
-    environ["REQUEST_METHOD"] = _METHODS.get(method) or _other_method(method)
-    text = target.decode("latin-1")
-    environ["RAW_URI"] = environ["REQUEST_URI"] = text
-    if "#" in text or not text.startswith("/"):
-        text = _other_target(text, method, environ)
-    path, _, environ["QUERY_STRING"] = text.partition("?")
-    if "%" in path:
-        path = unquote_to_bytes(path).decode("latin-1")
+    known = methods.get(method)
+    environ["REQUEST_METHOD"] = _other_method(method) if known is None else known
+    target = PyUnicode_DecodeLatin1(start + first + 1, second - first - 1, NULL)
+    environ["RAW_URI"] = environ["REQUEST_URI"] = target
+    if start[first + 1] == b"/" and memchr(start + first + 1, b"#", second - first - 1) == NULL:
+        path = set_target(start + first + 1, second - first - 1, target, environ)
+    else:
+        path, _, environ["QUERY_STRING"] = _other_target(target, method, environ).partition("?")
+        if "%" in path:
+            path = unquote_to_bytes(path).decode("latin-1")
     if script_name:
-        if not path.startswith(script_name) or path[len(script_name) : len(script_name) + 1] not in ("", "/"):
-            raise Refused("404 Not Found", "there is nothing at this path")
-        path = path[len(script_name) :]
+        path = _below(path, script_name)
     environ["PATH_INFO"] = path
     connection = environ.get("HTTP_CONNECTION")
     if connection is not None:
@@ -105,6 +120,28 @@ def settle(head: bytes, environ: dict[str, Any], limits: Limits, script_name: st
         if length > limits.max_body:
             raise Refused("413 Content Too Large", "the body is too large")
     return is_11, keep_alive, length
+
+
+cdef Py_ssize_t length_before(const char *text, Py_ssize_t length, char mark) noexcept:
+    """How much stands before the first such character; all of it if there is none."""
+    cdef const char *found = <const char *> memchr(text, mark, length) if length > 0 else NULL
+    return length if found == NULL else found - text
+
+
+cdef set_target(const char *text, Py_ssize_t length, str target, dict environ):
+    """Put the query of a target that is a path into an environment; return the path."""
+    cdef Py_ssize_t end = length_before(text, length, b"?")
+    environ["QUERY_STRING"] = "" if end >= length else PyUnicode_DecodeLatin1(text + end + 1, length - end - 1, NULL)
+    if memchr(text, b"%", end) != NULL:
+        return unquote_to_bytes(text[:end]).decode("latin-1")
+    return target if end == length else PyUnicode_DecodeLatin1(text, end, NULL)
+
+
+def _below(path, script_name):
+    """What is left of a path below the application's own."""
+    if not path.startswith(script_name) or path[len(script_name) : len(script_name) + 1] not in ("", "/"):
+        raise Refused("404 Not Found", "there is nothing at this path")
+    return path[len(script_name) :]
 
 
 def _refuse_version(method, version):

@@ -2,7 +2,7 @@
 
 Theory
     A head ends with the first empty line. It is cut out of what has come and fed by itself: the parser never sees a
-    byte of what stands behind it. A body of known length is never fed at all. A chunked body has a parser of its own,
+    byte of what stands behind it. A body of known length is never fed. A chunked body has a parser of its own,
     which is told only that it is chunked; it too is fed piece by piece, up to each empty line, and can therefore be
     asked after each piece whether that was the end.
 
@@ -12,16 +12,13 @@ Rules
     3. Where llhttp and this module do not agree on where a message ends, the message is refused.
     4. Nothing that a client sends makes a cache grow without bounds.
 
-What does not belong here: what a head means to the server (environ.py), reading from the socket (handler.py, body.py).
+What does not belong here: what a head means to the server (environ.py), reading from the socket (handler.py, body.pyx).
 """
 
-from __future__ import annotations
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeLatin1
 
 from greenio._wsgi.errors import BodyError, Refused
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 __all__ = ["CONTINUE_STATUS", "ChunkParser", "HeadParser", "need_httptools"]
 
@@ -36,13 +33,16 @@ _NOT_IN_TRAILERS = frozenset([b"content-length", b"transfer-encoding", b"host"])
 _CHUNK_LINES = 24
 
 # The names of fields that have been seen, and what they are called in the environment; "" for those that are dropped.
-_keys: dict[bytes, str] = {}
+cdef dict keys = {}
 _MOST_KEYS = 1024
 
-httptools: Any = None
+# What is fed in place of a body.
+cdef bytes NOTHINGS = bytes(16384)
+
+httptools = None
 
 
-def need_httptools() -> None:
+def need_httptools():
     """Import httptools. Raises ImportError, with what to install, if that is impossible."""
     global httptools
     if httptools is None:
@@ -65,54 +65,51 @@ def _key_of(name):
         key = text.replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
-    if len(_keys) < _MOST_KEYS:
-        _keys[name] = key
+    if len(keys) < _MOST_KEYS:
+        keys[name] = key
     return key
 
 
-class HeadParser:
-    """Reads the heads of a connection's requests, one after the other. Fields go into `environ` as they come."""
+cdef class HeadParser:
+    """Reads the heads of a connection's requests, one after the other.
 
-    __slots__ = ("_parser", "complete", "environ", "upgrade")
+    `environ`: where the fields go as they come (dict). `complete`: whether the head has ended. `upgrade`: whether it
+    asks for another protocol.
+    """
 
-    def __init__(self) -> None:
-        self._parser: Any = None
-        self.begin({})
-
-    def begin(self, environ: dict[str, Any]) -> None:
-        """The next bytes are those of a new head."""
-        self.environ = environ
-        self.complete = self.upgrade = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
+    def on_header(self, bytes name not None, bytes value not None):
         """Called by httptools with each field."""
-        key = _keys.get(name)
+        cdef const char *start = PyBytes_AS_STRING(value)
+        cdef Py_ssize_t length = PyBytes_GET_SIZE(value)
+        cdef dict environ
+        key = keys.get(name)
         if key is None:
             key = _key_of(name)
         if not key:
             return
-        environ = self.environ
+        while length > 0 and start[length - 1] in b" \t":
+            length -= 1
+        text = PyUnicode_DecodeLatin1(start, length, NULL)
+        environ = <dict> self.environ
         if key in environ:
             if key in _ONCE:
                 raise Refused(BAD_REQUEST, f"there are two {name.decode('latin-1')} fields")
-            text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ', '}{value.decode('latin-1')}"
-            environ[key] = text.rstrip(" \t")
-        else:
-            environ[key] = value.decode("latin-1").rstrip(" \t")
+            text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ', '}{text}".rstrip(" \t")
+        environ[key] = text
 
-    def on_headers_complete(self) -> None:
+    def on_headers_complete(self):
         """Called by httptools at the end of the head."""
         self.complete = True
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, bytes data not None):
         """Read on in a head. Raises Refused if it is malformed."""
-        parser = self._parser
+        parser = self.parser
         if parser is None:
-            parser = self._parser = httptools.HttpRequestParser(self)
+            parser = self.parser = httptools.HttpRequestParser(self)
         try:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._parser = None
+            self.parser = None
             self._failed(error, data)
 
     def _failed(self, error, data):
@@ -127,9 +124,21 @@ class HeadParser:
             raise Refused("501 Not Implemented", "the method is not known") from None
         raise Refused(BAD_REQUEST, str(error)) from None
 
-    def forget(self) -> None:
-        """The parser has been told of a body that it will not see, or nobody needs it any more."""
-        self._parser = None
+    def skip(self, length):
+        """The parser has been told of a body of that length (int; CHUNKED if that is not known). It will not see it."""
+        if 0 < length <= len(NOTHINGS) and not self.upgrade and self.parser is not None:
+            # Whatever is in a body: nothing in place of a short one is cheaper than another parser.
+            try:
+                self.parser.feed_data(NOTHINGS[:length])
+            except httptools.HttpParserError:
+                self.parser = None
+                raise Refused(BAD_REQUEST, "the Content-Length is invalid") from None
+        else:
+            self.parser = None
+
+    def forget(self):
+        """Nobody needs the parser any more."""
+        self.parser = None
 
 
 class ChunkParser:
@@ -137,42 +146,42 @@ class ChunkParser:
 
     __slots__ = ("_chunks", "_extra", "_fed", "_in_body", "_parser", "_tail", "complete", "length", "pieces")
 
-    def __init__(self, max_extensions: int) -> None:
-        self.pieces: list[bytes] = []
+    def __init__(self, max_extensions):
+        self.pieces = []
         self.complete = False
         self.length = 0  # of what was decoded
         self._extra = max_extensions
         self._fed = self._chunks = 0
         self._tail = b""
         self._in_body = False
-        self._parser: Any = httptools.HttpRequestParser(self)
+        self._parser = httptools.HttpRequestParser(self)
         self._parser.feed_data(_HEAD_OF_CHUNKS)
         self._in_body = True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
+    def on_header(self, name, value):
         """Called by httptools with each trailer, and once with the field that it was told."""
         if self._in_body and name.lower() in _NOT_IN_TRAILERS:
             raise BodyError(f"the field {name.decode('latin-1')} is not allowed in trailers")
 
-    def on_chunk_header(self) -> None:
+    def on_chunk_header(self):
         """Called by httptools at the beginning of each chunk."""
         self._chunks += 1
 
-    def on_body(self, data: bytes) -> None:
+    def on_body(self, data):
         """Called by httptools with what it has decoded."""
         self.length += len(data)
         self.pieces.append(data)
 
-    def on_message_begin(self) -> None:
+    def on_message_begin(self):
         """Called by httptools at the beginning of each message, of which there is one."""
         if self.complete:
             raise BodyError("there is more behind the end of the body")
 
-    def on_message_complete(self) -> None:
+    def on_message_complete(self):
         """Called by httptools at the end of the body."""
         self.complete = True
 
-    def feed(self, data: bytes, start: int) -> int:
+    def feed(self, data, start):
         """Decode what stands in `data` from `start` on, up to the end of the body. Return where that is.
 
         Raises BodyError if it is malformed.
@@ -207,6 +216,6 @@ class ChunkParser:
         found = data.find(b"\r\n\r\n", start)
         return length if found < 0 else found + 4
 
-    def forget(self) -> None:
+    def forget(self):
         """Nobody reads on."""
         self._parser = None

@@ -9,54 +9,49 @@ Rules
 What does not belong here: what becomes of the answer then (handler.py).
 """
 
-from __future__ import annotations
-
 from time import monotonic
 
 from greenio._wsgi.errors import BodyError
 from greenio._wsgi.parser import CONTINUE_STATUS, ChunkParser
 from greenio._wsgi.request import CHUNKED
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
-    from greenio._wsgi.limits import Limits
-    from greenio._wsgi.stream import Stream
+from greenio._wsgi.stream cimport Stream
 
 __all__ = ["NOTHING", "Input", "Nothing"]
 
 _TOO_LATE = "408 Request Timeout"
 
 
-class Input:
+cdef class Input:
     """The body of a request, as a file that can be read once. Its methods switch while nothing has come.
 
-    Each raises BodyError, an OSError, if the body is cut short, malformed, too large or too late.
+    Each raises BodyError, an OSError, if the body is cut short, malformed, too large or too late. `failure`: what was
+    raised, or None. `awaits_continue`: whether the client waits to be told that it may send the body (bool).
     """
 
-    __slots__ = (
-        "_buffer", "_chunks", "_left", "_limits", "_received", "_stream", "_waited", "awaits_continue", "failure",
-    )  # fmt: skip
+    cdef Stream _stream      # None once the request is over
+    cdef object _limits
+    cdef object _chunks      # what decodes them, or None
+    cdef Py_ssize_t _left    # how much is to come; CHUNKED if that is not known
+    cdef bytes _buffer       # what has come and was not read
+    cdef Py_ssize_t _received
+    cdef double _waited      # seconds
+    cdef public bint awaits_continue
+    cdef public object failure
 
-    def __init__(self, stream: Stream, limits: Limits, length: int, awaits_continue: bool = False) -> None:
-        self._stream: Stream | None = stream
+    def __init__(self, Stream stream not None, limits, Py_ssize_t length, bint awaits_continue=False):
+        self._stream = stream
         self._limits = limits
         self._chunks = ChunkParser(limits.max_chunk_extensions) if length == CHUNKED else None
         self._left = length
         self._buffer = b""
-        self._received = 0
-        self._waited = 0.0
-        #: Whether the client waits to be told that it may send the body (bool).
         self.awaits_continue = awaits_continue
-        #: What was raised, or None.
-        self.failure: BodyError | None = None
 
     # --- what an application calls ---
 
-    def read(self, size: int | None = -1) -> bytes:
+    def read(self, size=-1):
         """Read `size` bytes, fewer only at the end; all by default."""
+        cdef Py_ssize_t length
+        cdef bytes piece, buffer
         if size is None or size < 0:
             pieces = [self._buffer]
             self._buffer = b""
@@ -64,6 +59,9 @@ class Input:
                 pieces.append(piece)
             return b"".join(pieces)
         buffer = self._buffer
+        if not buffer and self._left > 0 and size > 0:
+            # The usual case: the body has come whole, or as much of it as is asked for.
+            buffer = self._next()
         if len(buffer) < size:
             pieces, length = [buffer], len(buffer)
             self._buffer = b""
@@ -77,7 +75,7 @@ class Input:
         self._buffer = buffer[size:]
         return buffer[:size]
 
-    def read1(self, size: int | None = -1) -> bytes:
+    def read1(self, size=-1):
         """Read what is there, up to `size` bytes; wait only if nothing is. b"" at the end."""
         if size == 0:
             return b""
@@ -87,14 +85,14 @@ class Input:
         self._buffer = buffer[size:]
         return buffer[:size]
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer):
         """Read into a buffer; return how many bytes, 0 at the end."""
         view = memoryview(buffer).cast("B")
         data = self.read1(len(view))
         view[: len(data)] = data
         return len(data)
 
-    def readline(self, size: int | None = -1) -> bytes:
+    def readline(self, size=-1):
         """Read a line with its end, or up to `size` bytes of it. b"" at the end."""
         limit = -1 if size is None or size < 0 else size
         pieces, length = [], 0  # a line may be long: its pieces are put together once
@@ -117,7 +115,7 @@ class Input:
         self._buffer = piece[end:]
         return b"".join(pieces)
 
-    def readlines(self, hint: int | None = None) -> list[bytes]:
+    def readlines(self, hint=None):
         """Read all lines, or as many as make up `hint` bytes."""
         lines, length = [], 0
         while line := self.readline():
@@ -127,14 +125,14 @@ class Input:
                 break
         return lines
 
-    def readable(self) -> bool:
+    def readable(self):
         """True."""
         return True
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self):
         return self
 
-    def __next__(self) -> bytes:
+    def __next__(self):
         line = self.readline()
         if not line:
             raise StopIteration
@@ -142,11 +140,11 @@ class Input:
 
     # --- where it comes from ---
 
-    def _next(self):
+    cdef bytes _next(self):
         """The next bytes of the body, b"" at its end."""
         if self.failure is not None:
             raise BodyError(self.failure.reason, self.failure.status)
-        stream = self._stream
+        cdef Stream stream = self._stream
         if stream is None:
             if self.is_complete:
                 return b""
@@ -164,7 +162,7 @@ class Input:
         self._left -= len(data)
         return data
 
-    def _next_of_chunks(self, stream, chunks):
+    cdef bytes _next_of_chunks(self, Stream stream, chunks):
         while not chunks.pieces and not chunks.complete:
             if not stream.rest():
                 self._receive(stream)
@@ -178,7 +176,7 @@ class Input:
         chunks.pieces.clear()
         return data
 
-    def _receive(self, stream):
+    cdef int _receive(self, Stream stream) except -1:
         limits = self._limits
         began = monotonic()
         try:
@@ -197,23 +195,24 @@ class Input:
             and self._received < self._waited * limits.min_body_rate
         ):
             self._fail("the body comes too slowly", _TOO_LATE)
+        return 0
 
-    def _fail(self, reason, status="400 Bad Request"):
+    cdef int _fail(self, reason, status="400 Bad Request") except -1:
         self.failure = BodyError(reason, status)
         raise BodyError(reason, status) from None
 
     # --- for the server ---
 
     @property
-    def is_complete(self) -> bool:
+    def is_complete(self):
         """Whether all of it has been received (bool)."""
         return self.failure is None and (self._left == 0 if self._chunks is None else self._chunks.complete)
 
-    def can_be_drained(self) -> bool:
+    def can_be_drained(self):
         """Whether drain() may succeed (bool)."""
         return self.failure is None and not self.awaits_continue and self._left <= self._limits.drain_body
 
-    def drain(self) -> bool:
+    def drain(self):
         """Read what is left, if that is not too much; return whether it was read to its end. Switches."""
         if self.is_complete:
             return True
@@ -230,7 +229,7 @@ class Input:
             pass
         return False
 
-    def end(self) -> None:
+    def end(self):
         """The request is over: the connection's bytes are those of the next."""
         self._stream = None
         if self._chunks is not None:
@@ -245,29 +244,29 @@ class Nothing:
     failure = None
     is_complete = True
 
-    def can_be_drained(self) -> bool:
+    def can_be_drained(self):
         """True."""
         return True
 
-    def read(self, size: int | None = -1) -> bytes:
+    def read(self, size=-1):
         """b""."""
         return b""
 
     read1 = readline = read
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer):
         """0."""
         return 0
 
-    def readlines(self, hint: int | None = None) -> list[bytes]:
+    def readlines(self, hint=None):
         """An empty list."""
         return []
 
-    def readable(self) -> bool:
+    def readable(self):
         """True."""
         return True
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self):
         return iter(())
 
 

@@ -1,0 +1,34 @@
+# See reading.pyx.
+
+from greenio._wsgi.parser cimport HeadParser
+from greenio._wsgi.stream cimport Stream
+
+
+cdef class Requests:
+    cdef public object socket
+    cdef public object client_address
+    cdef public object server
+    cdef public object application
+    cdef public object client
+    cdef public object environ
+    cdef public object wsgi_input
+    cdef public bint close_connection
+    cdef public bint idle
+    cdef readonly Stream stream
+    cdef object limits
+    cdef object script_name
+    cdef object forwarded_from
+    cdef Py_ssize_t unchecked   # heads up to this size are within the limits
+    cdef object hints           # what an application sends early hints with
+    cdef HeadParser parser
+    cdef bytes head      # of the request, or of what is no request
+    cdef bint upgrade    # whether the client asks for another protocol
+    cdef bint is_11      # whether the request is HTTP/1.1
+    cdef object began    # when the time for a connection's first head began, or None
+    cdef tuple address   # REMOTE_ADDR and REMOTE_PORT
+    cdef object is_draining
+
+    cdef bytes head_in_pieces(self)
+    cdef int check_size(self, bytearray buffer) except -1
+    cdef int expect_body(self, environ, length) except -1
+    cdef bint continues(self, environ) except -1

@@ -1,0 +1,37 @@
+from collections.abc import Iterable
+from typing import Any
+
+from greenio._wsgi.body import Input, Nothing
+from greenio._wsgi.client import Client
+from greenio._wsgi.stream import Stream
+from greenio.socket import socket as Socket
+
+__all__ = ["Requests"]
+
+class Requests:
+    socket: Socket
+    client_address: Any
+    server: Any
+    application: Any
+    client: Client
+    environ: dict[str, Any]
+    wsgi_input: Input | Nothing
+    close_connection: bool
+    idle: bool
+    stream: Stream
+    def __init__(self, sock: Socket, address: Any, server: Any) -> None: ...
+    def send_early_hints(self, headers: Iterable[tuple[str, str]]) -> None: ...
+    def read_request(self) -> bool: ...
+    def end_reading(self) -> None: ...
+    @property
+    def begins_with_method(self) -> bool: ...
+    @property
+    def requestline(self) -> str: ...
+    @property
+    def command(self) -> str | None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def request_version(self) -> str | None: ...
+    @property
+    def content_length(self) -> str | None: ...

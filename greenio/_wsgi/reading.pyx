@@ -1,0 +1,224 @@
+"""Reading the requests of a connection: cutting heads out of what has come, and judging them.
+
+Rules
+    1. The usual case, a head that has come whole, costs as little as it can. The others have methods of their own.
+    2. The time for a head counts from its first byte, that of a connection's first from its beginning: bytes that come
+       one by one do not prolong it.
+
+What does not belong here: what heads mean (parser.pyx, request.pyx), bodies (body.pyx).
+"""
+
+from time import monotonic
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+
+from greenio._wsgi.body import NOTHING, Input
+from greenio._wsgi.client import Client
+from greenio._wsgi.errors import Refused
+from greenio._wsgi.forwarded import believe
+from greenio._wsgi.parser import BAD_REQUEST
+from greenio._wsgi.request import check_sizes, is_method, largest_unchecked, settle
+
+__all__ = ["Requests"]
+
+cdef extern from "string.h":
+    const char *memmem(const char *text, Py_ssize_t length, const char *sought, Py_ssize_t sought_length)
+
+cdef bytes END = b"\r\n\r\n"
+
+
+cdef class Requests:
+    """Reads the requests of one connection, one after the other. The base of WSGIHandler, which says more.
+
+    `socket`, `stream`, `client`, `client_address`, `server`, `application`: of the connection. `environ`,
+    `wsgi_input`, `close_connection`: of the request. `idle`: whether the connection waits for a request (bool).
+    """
+
+    def __init__(self, sock, address, server):
+        self.socket = sock
+        self.client_address = address
+        self.server = server
+        self.application = server.application
+        self.limits = server.limits
+        self.script_name = server.script_name
+        self.forwarded_from = server.forwarded_from
+        self.unchecked = largest_unchecked(self.limits)
+        self.stream = Stream(sock, self.limits.write_timeout, self.limits.max_pipelined)
+        self.client = Client(sock, address)
+        self.parser = HeadParser()
+        self.is_draining = server.draining.is_set
+        self.address = server.describe_client(address)
+        self.began = monotonic()
+        self.environ = {}
+        self.hints = self.send_early_hints
+        self.wsgi_input = NOTHING
+        self.head = b""
+        self.is_11 = True
+
+    def send_early_hints(self, headers):
+        """Send 103 with these fields."""
+        raise NotImplementedError
+
+    def read_request(self):
+        """Read a head, and prepare for its answer; return whether there was one. Switches.
+
+        Raises Refused for a head that is malformed, OSError if the connection fails.
+        """
+        cdef Stream stream = self.stream
+        cdef HeadParser parser = self.parser
+        cdef bytes data = stream.data
+        cdef Py_ssize_t position = stream.position
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        cdef const char *start
+        cdef const char *end
+        cdef bint keep_alive
+        cdef dict values
+        if position >= size:
+            self.idle = True
+            data = stream.receive(self.limits.idle_timeout if self.began is None else self.limits.header_timeout)
+            self.idle = False
+            position, size = 0, PyBytes_GET_SIZE(data)
+            if size == 0:
+                return False
+        environ = self.server.environ.copy()
+        if not isinstance(environ, dict):
+            raise TypeError(f"the environments of a WSGI server must be dictionaries, not {type(environ).__name__}")
+        values = <dict> environ
+        parser.environ = environ
+        parser.complete = parser.upgrade = False
+        start = PyBytes_AS_STRING(data) + position
+        end = memmem(start, size - position, b"\r\n\r\n", 4)
+        if end != NULL and start[0] not in b"\r\n":
+            stream.position = position + (end - start) + 4
+            self.head = data if stream.position - position == size else data[position : stream.position]
+            parser.feed(self.head)
+        else:
+            whole = self.head_in_pieces()
+            if whole is None:
+                return False
+            self.head = whole
+        if not parser.complete:
+            raise Refused(BAD_REQUEST, "the head is malformed")
+        self.began = None
+        if PyBytes_GET_SIZE(self.head) > self.unchecked:
+            check_sizes(self.head, self.limits)
+        self.is_11, keep_alive, length = settle(self.head, environ, self.script_name, self.limits)
+        self.upgrade = parser.upgrade
+        self.close_connection = not keep_alive
+        values["REMOTE_ADDR"], values["REMOTE_PORT"] = self.address
+        if self.forwarded_from is not None:
+            believe(environ, self.client_address, self.forwarded_from)
+        values["greenio.client"] = self.client
+        values["wsgi.early_hints"] = self.hints
+        if length:
+            self.expect_body(environ, length)
+        else:
+            values["wsgi.input"] = self.wsgi_input = NOTHING
+            if "HTTP_EXPECT" in values:
+                self.continues(environ)
+        self.environ = environ
+        return True
+
+    cdef bytes head_in_pieces(self):
+        """The rare case of a head that has not come whole, or has an empty line before it. None at the end."""
+        cdef Stream stream = self.stream
+        cdef HeadParser parser = self.parser
+        cdef Py_ssize_t fed = 0, end, stop
+        limits = self.limits
+        began = monotonic() if self.began is None else self.began
+        buffer = bytearray(stream.take(len(stream.data)))
+        skipped = False
+        while True:
+            if not fed:
+                if not skipped and buffer.startswith(b"\r\n"):
+                    del buffer[:2]
+                    skipped = True
+                if buffer and buffer[0] in b"\r\n" and (skipped or buffer != b"\r"):
+                    raise Refused(BAD_REQUEST, "there is an empty line in front of the request")
+            if buffer and buffer[0] != 13:
+                end = buffer.find(END, max(0, fed - 3)) + 4
+                stop = end if end > 3 else len(buffer)
+                self.head = bytes(buffer[:stop]) if end > 3 else bytes(buffer[:1024])
+                parser.feed(bytes(buffer[fed:stop]))
+                fed = stop
+                if end > 3:
+                    stream.data, stream.position = bytes(buffer[stop:]), 0
+                    return self.head
+                if parser.complete:
+                    raise Refused(BAD_REQUEST, "the head ends before its empty line")
+                self.check_size(buffer)
+            left = None if limits.header_timeout is None else limits.header_timeout - (monotonic() - began)
+            if left is not None and left <= 0:
+                raise Refused("408 Request Timeout", "the request comes too late")
+            try:
+                data = stream.receive(left)
+            except TimeoutError:
+                continue
+            if not data:
+                return None
+            stream.take(len(data))
+            buffer += data
+
+    cdef int check_size(self, bytearray buffer) except -1:
+        limits = self.limits
+        line = buffer.find(b"\r\n", 0, limits.max_request_line + 2)
+        if line < 0:
+            if len(buffer) > limits.max_request_line + 1:
+                raise Refused("414 URI Too Long", "the request line is too long")
+        elif len(buffer) - line > limits.max_header_bytes:
+            raise Refused("431 Request Header Fields Too Large", "the fields are too large")
+        return 0
+
+    cdef int expect_body(self, environ, length) except -1:
+        # llhttp waits for a body.
+        self.parser.skip(length)
+        waits = "HTTP_EXPECT" in environ and self.continues(environ)
+        environ["wsgi.input"] = self.wsgi_input = Input(self.stream, self.limits, length, waits)
+        return 0
+
+    cdef bint continues(self, environ) except -1:
+        """Whether the client waits for 100 (Continue)."""
+        if not self.is_11:
+            return False
+        if environ["HTTP_EXPECT"].lower() != "100-continue":
+            raise Refused("417 Expectation Failed", "the only expectation that is known is 100-continue")
+        return True
+
+    def end_reading(self):
+        """Nobody reads on: nothing refers back to this object any more."""
+        self.parser.forget()
+        self.environ = {}
+        self.hints = None
+
+    # --- what is told of a request ---
+
+    @property
+    def begins_with_method(self):
+        """Whether what has come begins as a request does, with a method that may not be known (bool)."""
+        return is_method(self.head)
+
+    @property
+    def requestline(self):
+        """The first line of the request (str)."""
+        return self.head.partition(b"\r\n")[0].decode("latin-1")
+
+    @property
+    def command(self):
+        """The request's method (str)."""
+        return self.environ.get("REQUEST_METHOD")
+
+    @property
+    def path(self):
+        """The request's target (str)."""
+        target = self.environ.get("RAW_URI", "")
+        return target
+
+    @property
+    def request_version(self):
+        """ "HTTP/1.1" or "HTTP/1.0"."""
+        return self.environ.get("SERVER_PROTOCOL")
+
+    @property
+    def content_length(self):
+        """The request's Content-Length (str), or None."""
+        return self.environ.get("CONTENT_LENGTH")
