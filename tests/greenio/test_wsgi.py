@@ -306,6 +306,17 @@ class TestAnswers:
 
 
 class TestConnections:
+    def test_small_answers_are_not_held_back(self):
+        class Handler(wsgi.WSGIHandler):
+            def handle(self):
+                told.append(self.socket.getsockopt(standard.IPPROTO_TCP, standard.TCP_NODELAY))
+                super().handle()
+
+        told = []
+        with serving(hello, handler_class=Handler) as server:
+            ask(server, LAST)
+        assert told[0]
+
     def test_they_go_on(self):
         with serving(hello) as server, connect(server) as sock:
             for _ in range(3):
