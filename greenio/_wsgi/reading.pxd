@@ -21,11 +21,11 @@ cdef class Requests:
     cdef Py_ssize_t unchecked   # heads up to this size are within the limits
     cdef object hints           # what an application sends early hints with
     cdef HeadParser parser
-    cdef bytes head      # of the request, or of what is no request
+    cdef readonly bytes _head      # of the request, or of what is no request
     cdef bint upgrade    # whether the client asks for another protocol
     cdef bint is_11      # whether the request is HTTP/1.1
     cdef object began    # when the time for a connection's first head began, or None
-    cdef tuple address   # REMOTE_ADDR and REMOTE_PORT
+    cdef readonly tuple _address   # REMOTE_ADDR and REMOTE_PORT
     cdef object is_draining
 
     cdef bytes head_in_pieces(self)

@@ -47,12 +47,12 @@ cdef class Requests:
         self.client = Client(sock, address)
         self.parser = HeadParser()
         self.is_draining = server.draining.is_set
-        self.address = server.describe_client(address)
+        self._address = server.describe_client(address)
         self.began = monotonic()
         self.environ = {}
         self.hints = self.send_early_hints
         self.wsgi_input = NOTHING
-        self.head = b""
+        self._head = b""
         self.is_11 = True
 
     def send_early_hints(self, headers):
@@ -90,22 +90,22 @@ cdef class Requests:
         end = memmem(start, size - position, b"\r\n\r\n", 4)
         if end != NULL and start[0] not in b"\r\n":
             stream.position = position + (end - start) + 4
-            self.head = data if stream.position - position == size else data[position : stream.position]
-            parser.feed(self.head)
+            self._head = data if stream.position - position == size else data[position : stream.position]
+            parser.feed(self._head)
         else:
             whole = self.head_in_pieces()
             if whole is None:
                 return False
-            self.head = whole
+            self._head = whole
         if not parser.complete:
             raise Refused(BAD_REQUEST, "the head is malformed")
         self.began = None
-        if PyBytes_GET_SIZE(self.head) > self.unchecked:
-            check_sizes(self.head, self.limits)
-        self.is_11, keep_alive, length = settle(self.head, environ, self.script_name, self.limits)
+        if PyBytes_GET_SIZE(self._head) > self.unchecked:
+            check_sizes(self._head, self.limits)
+        self.is_11, keep_alive, length = settle(self._head, environ, self.script_name, self.limits)
         self.upgrade = parser.upgrade
         self.close_connection = not keep_alive
-        values["REMOTE_ADDR"], values["REMOTE_PORT"] = self.address
+        values["REMOTE_ADDR"], values["REMOTE_PORT"] = self._address
         if self.forwarded_from is not None:
             believe(environ, self.client_address, self.forwarded_from)
         values["greenio.client"] = self.client
@@ -138,12 +138,12 @@ cdef class Requests:
             if buffer and buffer[0] != 13:
                 end = buffer.find(END, max(0, fed - 3)) + 4
                 stop = end if end > 3 else len(buffer)
-                self.head = bytes(buffer[:stop]) if end > 3 else bytes(buffer[:1024])
+                self._head = bytes(buffer[:stop]) if end > 3 else bytes(buffer[:1024])
                 parser.feed(bytes(buffer[fed:stop]))
                 fed = stop
                 if end > 3:
                     stream.data, stream.position = bytes(buffer[stop:]), 0
-                    return self.head
+                    return self._head
                 if parser.complete:
                     raise Refused(BAD_REQUEST, "the head ends before its empty line")
                 self.check_size(buffer)
@@ -195,12 +195,12 @@ cdef class Requests:
     @property
     def begins_with_method(self):
         """Whether what has come begins as a request does, with a method that may not be known (bool)."""
-        return is_method(self.head)
+        return is_method(self._head)
 
     @property
     def requestline(self):
         """The first line of the request (str)."""
-        return self.head.partition(b"\r\n")[0].decode("latin-1")
+        return self._head.partition(b"\r\n")[0].decode("latin-1")
 
     @property
     def command(self):
