@@ -100,13 +100,16 @@ class GreenioWorker(GreenletProcess, AsyncWorker):  # type: ignore[misc]  # guni
         client.is_http2 = client.is_idle = True
         super().handle_http2(listener, client, addr, *args, **kwargs)
 
-    def handle_http2_request(self, listener_name: Any, req: Any, sock: Any, *args: Any) -> None:
+    def handle_http2_request(self, listener_name: Any, req: Any, sock: Any, addr: Any, h2_conn: Any) -> None:
         """Answer a request of HTTP/2. Switches."""
         sock.is_idle = False
         try:
-            super().handle_http2_request(listener_name, req, sock, *args)
+            super().handle_http2_request(listener_name, req, sock, addr, h2_conn)
         finally:
+            sock.last_stream = (h2_conn, req.stream.stream_id)
             self.has_answered(sock)
+            if not self.alive:
+                sock.say_goodbye()
 
     def has_answered(self, client: Any) -> None:
         """A request was answered: its connection is idle, and the worker may have had all of its requests."""
@@ -150,6 +153,7 @@ class _Client:
         self._head = b""  # of an answer, which waits for what is written next
         self.is_idle = True
         self.is_http2 = False
+        self.last_stream: Any = None  # of HTTP/2: the connection of gunicorn's, and the number of the last request
         self._ends = False
         self._waiting: Any = None  # the greenlet that receives, and what is thrown into it
         self._thrown: Any = None
@@ -167,8 +171,10 @@ class _Client:
                 get_hub().take_back(self._waiting, self._thrown)
                 self._thrown = None
             self._waiting = None
-        if data and not self.is_http2:
-            self.is_idle = False
+        if not self.is_http2:
+            self.is_idle = self.is_idle and not data
+        elif self._ends and self.is_idle:
+            return self._no_more()
         return data
 
     def sendall(self, data):
@@ -196,9 +202,18 @@ class _Client:
 
     def _no_more(self):
         if self.is_http2:
-            # gunicorn's code says goodbye then, which it does not at the end of the input.
-            raise TimeoutError("the worker ends")
+            self.say_goodbye()
+            raise TimeoutError("the worker ends")  # at the end of the input, gunicorn's code would say nothing
         return b""
+
+    def say_goodbye(self):
+        """End HTTP/2: name the last request that was answered, so that the client sends again what has come since.
+
+        gunicorn's code does that itself only where none was. Switches.
+        """
+        if self.last_stream is not None:
+            connection, number = self.last_stream
+            connection.close(last_stream_id=number)
 
     def end_if_idle(self):
         """Have recv() find the end of the input where nothing has come and a request is waited for.
@@ -211,6 +226,8 @@ class _Client:
             get_hub().throw_soon(self._waiting, self._thrown)
 
     def _has_more(self):
+        if self.is_http2:
+            return False
         descriptor = self._sock.fileno()
         if descriptor < 0:
             return True  # it is closed, and says so itself

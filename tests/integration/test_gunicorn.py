@@ -449,7 +449,7 @@ class TestHTTP2:
             assert int(events_to(h2.events.DataReceived).data) != server.process.pid
             events_to(h2.events.StreamEnded)
             server.signal(signal.SIGTERM)
-            events_to(h2.events.ConnectionTerminated)
+            assert events_to(h2.events.ConnectionTerminated).last_stream_id == 1
         assert server.ends() == 0
 
 
