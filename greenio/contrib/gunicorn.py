@@ -27,7 +27,7 @@ from hub import get_hub
 from hub.native import original
 
 from greenio.contrib._gunicorn.process import GreenletProcess
-from greenio.contrib._gunicorn.requests import Answer, CountingHandler
+from greenio.contrib._gunicorn.requests import Answer, CountingHandler, Handler
 from greenio.contrib._gunicorn.settings import arguments_of, refused
 from greenio.server import StreamServer
 from greenio.timeout import Timeout
@@ -287,11 +287,10 @@ class GreenioWSGIWorker(GreenletProcess, Worker):  # type: ignore[misc]
 class _WSGIServer(WSGIServer):
     """A listener of gunicorn's, with greenio.wsgi's HTTP."""
 
-    handler_class = CountingHandler
-
     def __init__(self, worker, listener, context):
         self.worker = worker
         self.hooks, self.policy, arguments = arguments_of(worker.cfg)
+        plain = worker.cfg.max_requests == 0 and self.hooks.pre_request is None and self.hooks.post_request is None
         super().__init__(
             listener,
             worker.wsgi,
@@ -299,6 +298,7 @@ class _WSGIServer(WSGIServer):
             ssl_context=context,
             log=worker.log if self.hooks.logs(worker.log) else None,
             error_log=LoggingLogAdapter(worker.log.error_log, 40),
+            handler_class=Handler if plain else CountingHandler,
             environ={"wsgi.multiprocess": worker.cfg.workers > 1, **self.policy.environ},
             **arguments,
         )

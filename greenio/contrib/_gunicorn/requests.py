@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Answer", "CountingHandler", "Request"]
+__all__ = ["Answer", "CountingHandler", "Handler", "Request"]
 
 _UNKNOWN = {"REQUEST_METHOD": "-", "RAW_URI": "-", "SERVER_PROTOCOL": "-"}
 
@@ -56,8 +56,8 @@ class Answer:
         self.sent = self.response_length = handler.response_length
 
 
-class CountingHandler(WSGIHandler):
-    """Serves a connection, with gunicorn's settings and hooks."""
+class Handler(WSGIHandler):
+    """Serves a connection, with gunicorn's settings."""
 
     def read_request(self) -> bool:
         """As in the base, with what gunicorn's settings say of requests. Switches."""
@@ -68,17 +68,28 @@ class CountingHandler(WSGIHandler):
             self._check_fields(policy.field_size)
         if policy.closes:
             self.close_connection = True
+        environ = self.environ
+        for key in policy.scheme_keys:
+            if key in environ:
+                self._believe_scheme(policy)
+                break
+        return True
+
+    def _believe_scheme(self, policy):
         try:
             scheme = policy.scheme(self.environ, self.client_address)
         except ValueError as error:
             raise Refused(BAD_REQUEST, str(error)) from None
         if scheme is not None:
             self.environ["wsgi.url_scheme"] = scheme
-        return True
 
     def _check_fields(self, size):
         if any(len(field) > size for field in self._head.split(b"\r\n")[1:]):
             raise Refused("431 Request Header Fields Too Large", "a field is too large")
+
+
+class CountingHandler(Handler):
+    """The same where requests are counted, or hooks are called before or after them."""
 
     def run_application(self) -> None:
         """Call the application and send what it returns, between gunicorn's hooks. Switches."""

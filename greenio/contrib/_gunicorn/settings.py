@@ -90,16 +90,18 @@ class Policy:
         self.environ: dict[str, Any] = {} if cfg.sendfile is not False else {"wsgi.file_wrapper": FileWrapper}
         # gunicorn believes who is at the other end of a Unix socket.
         self._believed = Networks([*cfg.forwarded_allow_ips, "unix"])
-        self._schemes = [
-            (f"HTTP_{name.upper().replace('-', '_')}", value) for name, value in cfg.secure_scheme_headers.items()
-        ]
+        self._schemes = {
+            f"HTTP_{name.upper().replace('-', '_')}": value for name, value in cfg.secure_scheme_headers.items()
+        }
+        #: Where a proxy may say which scheme its client speaks: keys of environments.
+        self.scheme_keys = tuple(self._schemes)
 
     def scheme(self, environ: dict[str, Any], peer: Any) -> str | None:
         """What a believed proxy says that its client speaks: "http" or "https"; None if nothing was said.
 
         Raises ValueError if it says both.
         """
-        said = {"https" if environ[key] == value else "http" for key, value in self._schemes if key in environ}
+        said = {"https" if environ[key] == value else "http" for key, value in self._schemes.items() if key in environ}
         if not said or not self._believed.has_peer(peer):
             return None
         if len(said) > 1:
