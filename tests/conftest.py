@@ -12,6 +12,8 @@ from places import CERTIFICATE, KEY, SCRIPTS, take_compiled_packages
 
 take_compiled_packages()
 
+pytest_plugins = ["pytest_greenio"]  # loaded after that: without any greenio there is none
+
 from hub import get_hub, get_hub_if_exists
 from processes import run_python
 from waiting import until
