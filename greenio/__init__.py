@@ -40,8 +40,11 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
     the WSGI server
             _wsgi.errors, _wsgi.limits, _wsgi.parser, _wsgi.request, _wsgi.response, _wsgi.stream, _wsgi.body,
             _wsgi.networks, _wsgi.forwarded, _wsgi.proxy_protocol, _wsgi.files, _wsgi.client, _wsgi.environ,
-            _wsgi.log, _wsgi.reading, _wsgi.answering, _wsgi.handler, _wsgi.server, _wsgi.loading, _wsgi.command,
-            wsgi, pywsgi
+            _wsgi.log, _websocket.request, _wsgi.reading, _wsgi.answering, _wsgi.handler, _wsgi.server, _wsgi.loading,
+            _wsgi.command, wsgi, pywsgi
+    WebSocket
+            _websocket.errors, _websocket.sansio, _websocket.sending, _websocket.receiving, _websocket.connection,
+            _websocket.taken, _websocket.serving, _websocket.proxies, _websocket.client, websocket
     the replacements that patching uses, and its events
             _patched.home, _patched.frames, _patched.running_loop, thread, threading, _patched.multiprocessing,
             _patched.interpreters, events
@@ -203,6 +206,7 @@ if TYPE_CHECKING:
         threadpool as threadpool,
         time as time,
         util as util,
+        websocket as websocket,
         workers as workers,
         wsgi as wsgi,
     )
@@ -211,7 +215,7 @@ else:
     _MODULES = frozenset({
         "backdoor", "baseserver", "event", "events", "fcntl", "fileobject", "fs", "local", "lock", "monkey", "mutex",
         "os", "pool", "pywsgi", "queue", "resolver", "select", "selectors", "server", "signal", "socket", "ssl",
-        "subprocess", "testing", "thread", "threading", "threadpool", "time", "util", "workers", "wsgi",
+        "subprocess", "testing", "thread", "threading", "threadpool", "time", "util", "websocket", "workers", "wsgi",
     })  # fmt: skip
 
     def __getattr__(name: str) -> object:

@@ -19,7 +19,17 @@ for package in ("hub", "greenio"):
 #: The internal packages hold no code of their own.
 EMPTY = {
     f"greenio.{name}"
-    for name in ("_descriptors", "_patched", "_servers", "_sync", "_tasks", "_testing", "_workers", "_wsgi")
+    for name in (
+        "_descriptors",
+        "_patched",
+        "_servers",
+        "_sync",
+        "_tasks",
+        "_testing",
+        "_websocket",
+        "_workers",
+        "_wsgi",
+    )  # fmt: skip
 }
 COMPILED = sorted(name for name, paths in SOURCES.items() if any(path.suffix == ".pyx" for path in paths))
 IMPORT = re.compile(

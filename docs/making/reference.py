@@ -36,6 +36,7 @@ MODULES = {
         "greenio.baseserver": "what servers have in common",
         "greenio.wsgi": "a WSGI server",
         "greenio.pywsgi": "the same under gevent's name",
+        "greenio.websocket": "WebSocket, for servers and clients",
         "greenio.resolver": "how names are looked up",
     },
     "Files, processes, signals": {

@@ -68,6 +68,9 @@ cdef class Answers(Requests):
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None
+        elif self.is_taken():
+            self.websocket_upgrade.told(status)
+            return self.write
         elif self.status is not None:
             raise AssertionError("start_response() was called before; only with exc_info may it be called again")
         code, self.status_line = check_status(status)
@@ -149,7 +152,9 @@ cdef class Answers(Requests):
         head = b"" if self.headers_sent else self.begin(None)
         if not self.has_body:
             if self.connection_upgraded:
-                self.put(head, data)
+                # What an application gives beside its WebSocket goes nowhere.
+                if not self.is_taken():
+                    self.put(head, data)
             elif head:
                 self.put(head, b"")
         elif self.response_use_chunked:
@@ -164,6 +169,16 @@ cdef class Answers(Requests):
             self.response_length += len(data)
             if head or data:
                 self.put(head, data)
+
+    cdef bint is_taken(self) except -1:
+        """Whether the connection is a WebSocket by now."""
+        return self.websocket_upgrade is not None and self.websocket_upgrade.owner is not None
+
+    def take_over(self):
+        """The connection is a WebSocket from now on. Nothing of HTTP is sent any more, and it closes behind that."""
+        self.status, self.code = "101 Switching Protocols", 101
+        self.headers_sent = self.connection_upgraded = self.close_connection = True
+        self.has_body = False
 
     cdef cut(self, data, length):
         self.close_connection = True
@@ -187,6 +202,8 @@ cdef class Answers(Requests):
             return
         if kind is FileWrapper and not self.headers_sent and self.send_file(result):
             return
+        if result is None and self.is_taken():
+            return  # it has said everything as a WebSocket
         write = self.write
         for data in result:
             write(data)
@@ -261,7 +278,7 @@ cdef class Answers(Requests):
 
     # --- pages of the server's own ---
 
-    def _answer_error(self, status, text):
+    def _answer_error(self, status, text, fields=""):
         """Send a page of ours, and nothing after it: the connection closes."""
         self.close_connection = True
         page = _ERROR_PAGE.format(status=status, text=_escape(text)).encode("utf-8", "replace")
@@ -269,7 +286,7 @@ cdef class Answers(Requests):
         self.response_length = len(page)
         self.headers_sent = True
         head = (
-            f"HTTP/1.1 {status}\r\n{current_date().decode()}Connection: close\r\n"
+            f"HTTP/1.1 {status}\r\n{current_date().decode()}Connection: close\r\n{fields}"
             f"Content-Type: text/html; charset=utf-8\r\nContent-Length: {len(page)}\r\n\r\n"
         ).encode("latin-1")
         if self.environ.get("REQUEST_METHOD") == "HEAD":

@@ -68,6 +68,8 @@ def _parser():
     add("--script-name", metavar="PATH", help="the path below which the application is")
     add("--forwarded-from", metavar="NETWORKS", help="proxies whose X-Forwarded-For, -Proto and -Host are believed")
     add("--proxy-protocol", metavar="NETWORKS", help="balancers that speak the PROXY protocol")
+    add("--origin", action="append", metavar="ORIGIN", help="a site whose pages may make a WebSocket, or *")
+    add("--websocket-compression", action="store_true", help="compress the messages of WebSockets")
     add("--cancel-when-gone", action="store_true", help="end the application's work when its client has gone")
     add(
         "--drain",
@@ -185,6 +187,8 @@ class _Command:
                 forwarded_from=options.forwarded_from,
                 proxy_protocol=options.proxy_protocol,
                 cancel_when_gone=options.cancel_when_gone,
+                origins=options.origin,
+                websocket_compression=options.websocket_compression,
                 max_connections=options.max_connections,
                 debug=options.debug,
                 **given,

@@ -11,13 +11,15 @@ __all__ = ["BodyError", "ClientGone", "Refused", "RequestTimeout"]
 class Refused(Exception):
     """A request that is answered with an error and nothing else (internal).
 
-    `status` is the status line's text, `reason` says what is wrong with the request.
+    `status` is the status line's text, `reason` says what is wrong with the request, `fields` are lines of the answer's
+    head besides.
     """
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: str, reason: str, fields: str = "") -> None:
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
+        self.fields = fields
 
 
 class BodyError(OSError):

@@ -64,6 +64,7 @@ class WSGIHandler(Answers):
     _lingers = False
     _was_late = False  # whether a limit in seconds has ended the request
     _watch: GoneWatch | None = None
+    _timeout: Timeout | None = None
 
     def __init__(self, sock: socket, address: Any, server: Any, rfile: Any = None) -> None:
         super().__init__(sock, address, server)
@@ -124,7 +125,7 @@ class WSGIHandler(Answers):
         if status.startswith("501") and not self.begins_with_method:
             status = BAD_REQUEST
         self.time_start = time.time()
-        self._answer_error(status, refused.reason)
+        self._answer_error(status, refused.reason, refused.fields)
         self._lingers = not self._failed
         self.time_finish = time.time()
         numbers = self.server._numbers
@@ -148,25 +149,22 @@ class WSGIHandler(Answers):
         if logs:
             self.time_start = time.time()
         self.environ = self.get_environ()
-        timeout = None
         if server.limits.request_timeout is not None:
-            timeout = Timeout.start_new(server.limits.request_timeout, RequestTimeout)
+            self._timeout = Timeout.start_new(server.limits.request_timeout, RequestTimeout)
         if server.cancel_when_gone:
             self._watch = GoneWatch(self.client, self.socket.fileno(), getcurrent())
         try:
             try:
                 self.run_application()
             finally:
-                if timeout is not None:
-                    timeout.cancel()
-                if self._watch is not None:
-                    self._watch.stop()
-                    self._watch = None
+                self._end_watches()
                 if type(self.result) is not list:
                     self._close_result()
+            if self.websocket_upgrade is not None:
+                self._end_upgrade(None)
         except BaseException as error:
             self.close_connection = True
-            self._application_failed(error)
+            self._request_failed(error)
         self.result = None
         body = self.wsgi_input
         if body is not NOTHING:
@@ -175,6 +173,30 @@ class WSGIHandler(Answers):
             self.time_finish = time.time()
             self.log_request()
         self.environ = {}
+
+    def _end_watches(self):
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
+
+    # --- connections that are taken over ---
+
+    def take_over(self) -> None:
+        """The connection is a WebSocket from now on. Nothing of HTTP is sent any more, and it closes behind that."""
+        self._end_watches()
+        super().take_over()
+
+    def linger_at_end(self, lingers: bool) -> None:
+        """Whether the connection is read from for a while behind its end, so that what was said last arrives."""
+        self._lingers = lingers and not self._failed
+
+    def _end_upgrade(self, error):
+        """The application has returned, or failed. Returns the error that is to be reported."""
+        upgrade, self.websocket_upgrade = self.websocket_upgrade, None
+        return upgrade.end(error)
 
     def get_environ(self) -> dict[str, Any]:
         """The environment that the application is called with (dict)."""
@@ -204,6 +226,12 @@ class WSGIHandler(Answers):
         body.end()
 
     # --- failures ---
+
+    def _request_failed(self, error):
+        if self.websocket_upgrade is not None:
+            error = self._end_upgrade(error)
+        if error is not None:
+            self._application_failed(error)
 
     def _application_failed(self, error):
         self._was_late = isinstance(error, RequestTimeout) or (self._failed and isinstance(error, TimeoutError))

@@ -31,6 +31,9 @@ _TIMES = {
     "write_timeout": 60.0,
     # The whole work of the application: off, for there are answers that are meant to take long.
     "request_timeout": None,
+    # How long a WebSocket's client may be silent before it is sent a ping, and how long it has to answer.
+    "websocket_ping_interval": 20.0,
+    "websocket_ping_timeout": 20.0,
 }
 
 _SIZES = {
@@ -46,6 +49,9 @@ _SIZES = {
     "max_pipelined": 65536,
     # How much of a body that the application has not read is read for it, so that the connection can be used again.
     "drain_body": 65536,
+    # One message of a WebSocket, decompressed, and in how many frames it may come.
+    "websocket_max_size": 1 << 20,
+    "websocket_max_fragments": 1024,
 }
 
 
@@ -60,6 +66,8 @@ class Limits:
     body_timeout: float | None
     write_timeout: float | None
     request_timeout: float | None
+    websocket_ping_interval: float | None
+    websocket_ping_timeout: float | None
     max_request_line: int
     max_header_bytes: int
     max_headers: int
@@ -68,6 +76,8 @@ class Limits:
     max_chunk_extensions: int
     max_pipelined: int
     drain_body: int
+    websocket_max_size: int
+    websocket_max_fragments: int
 
     #: The names of all limits.
     names = (*_TIMES, *_SIZES)

@@ -14,6 +14,7 @@ cdef class Requests:
     cdef public object wsgi_input
     cdef public bint close_connection
     cdef public bint idle
+    cdef public object websocket_upgrade   # the request for a WebSocket that is being answered, or None
     cdef readonly Stream stream
     cdef object limits
     cdef object script_name
@@ -31,4 +32,5 @@ cdef class Requests:
     cdef bytes head_in_pieces(self)
     cdef int check_size(self, bytearray buffer) except -1
     cdef int expect_body(self, environ, length) except -1
+    cdef int read_upgrade(self, environ, length) except -1
     cdef bint continues(self, environ) except -1

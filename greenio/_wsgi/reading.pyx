@@ -12,6 +12,7 @@ from time import monotonic
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
+from greenio._websocket.request import check, is_asked_for
 from greenio._wsgi.body import NOTHING, Input
 from greenio._wsgi.client import Client
 from greenio._wsgi.errors import Refused
@@ -32,6 +33,7 @@ cdef class Requests:
 
     `socket`, `stream`, `client`, `client_address`, `server`, `application`: of the connection. `environ`,
     `wsgi_input`, `close_connection`: of the request. `idle`: whether the connection waits for a request (bool).
+    `websocket_upgrade`: the request for a WebSocket that is being answered, or None.
     """
 
     def __init__(self, sock, address, server):
@@ -108,6 +110,8 @@ cdef class Requests:
         values["REMOTE_ADDR"], values["REMOTE_PORT"] = self._address
         if self.forwarded_from is not None:
             believe(environ, self.client_address, self.forwarded_from)
+        if "HTTP_UPGRADE" in values:
+            self.read_upgrade(environ, length)
         values["greenio.client"] = self.client
         values["wsgi.early_hints"] = self.hints
         if length:
@@ -174,6 +178,18 @@ cdef class Requests:
         self.parser.skip(length)
         waits = "HTTP_EXPECT" in environ and self.continues(environ)
         environ["wsgi.input"] = self.wsgi_input = Input(self.stream, self.limits, length, waits)
+        return 0
+
+    cdef int read_upgrade(self, environ, length) except -1:
+        """The client asks for another protocol."""
+        if is_asked_for(environ):
+            check(environ, self.is_11, length, self.server.origins)
+            if self.is_draining():
+                raise Refused("503 Service Unavailable", "the server ends")
+            # Servers that nobody asks for a WebSocket do not import what it takes.
+            from greenio._websocket.serving import Upgrade
+
+            self.websocket_upgrade = Upgrade(self, environ)
         return 0
 
     cdef bint continues(self, environ) except -1:

@@ -12,6 +12,7 @@ import sys
 
 import hub
 
+from greenio._websocket.request import Origins
 from greenio._wsgi.environ import SecureEnviron, WSGISecureEnviron
 from greenio._wsgi.files import FileWrapper
 from greenio._wsgi.handler import WSGIHandler
@@ -20,6 +21,7 @@ from greenio._wsgi.log import formatter_of
 from greenio._wsgi.networks import Networks
 from greenio._wsgi.parser import need_httptools
 from greenio._wsgi.proxy_protocol import NotSpoken, read_client
+from greenio.greenlet import Greenlet
 from greenio.server import StreamServer
 
 TYPE_CHECKING = False
@@ -87,6 +89,8 @@ class WSGIServer(StreamServer):
     with a dict and returns a line, or None; by default, gevent's line.
     `forwarded_from`: proxies whose X-Forwarded-For, -Proto and -Host are believed: addresses and networks, "unix" for
     peers on Unix sockets, "*" for all. `proxy_protocol`: the same for balancers that speak the PROXY protocol.
+    `origins`: the sites whose pages may make a WebSocket, such as "https://example.com", beside that which is connected
+    to; "*" for all. `websocket_compression`: whether messages are compressed for clients that offer it.
     `cancel_when_gone`: whether the application gets ClientGone where it waits when its client has gone.
     `debug`: whether the pages for errors show a traceback.
     All other arguments are limits, which `limits` has as attributes.
@@ -126,6 +130,8 @@ class WSGIServer(StreamServer):
         forwarded_from: str | Iterable[str] | None = None,
         proxy_protocol: str | Iterable[str] | None = None,
         cancel_when_gone: bool = False,
+        origins: str | Iterable[str] | None = None,
+        websocket_compression: bool = False,
         debug: bool = False,
         **others: Any,
     ) -> None:
@@ -137,6 +143,8 @@ class WSGIServer(StreamServer):
         if handler_class is not None:
             self.handler_class = handler_class
         self.cancel_when_gone = cancel_when_gone
+        self.origins = Origins(origins)
+        self.websocket_compression = websocket_compression
         self.debug = debug
         script_name = os.environ.get("SCRIPT_NAME", "") if script_name is None else script_name
         self.script_name = script_name.rstrip("/")
@@ -227,10 +235,12 @@ class WSGIServer(StreamServer):
             self._connections.discard(handler)
 
     def close_idle(self) -> None:
-        """Close the connections that wait for a request. Does not switch."""
+        """Close the connections that wait for a request, and tell WebSockets that the server ends. Does not switch."""
         for handler in list(self._connections):
             if handler.idle and not handler.stream.has_more():
                 handler.socket.close()
+            elif handler.websocket_upgrade is not None:
+                Greenlet.spawn(handler.websocket_upgrade.go_away)
 
     def _become_one_of_several(self, sock: socket, shared: bool, numbers: memoryview) -> None:
         super()._become_one_of_several(sock, shared, numbers)

@@ -7,9 +7,14 @@ where the entry is refused. `rule` is a section of RFC 9112, unless it names ano
     FAILS     the application is called, and `wsgi.input` raises; answered with `code` and closed
     TAKEN     answered as `calls` says, (method, target, body) each, and then AFTER is
     LAST      answered as `calls` says, and closed
+
+FRAMES has what is sent behind the handshake of a WebSocket.
 """
 
+import zlib
 from dataclasses import dataclass
+
+from raw_websocket import BINARY, CLOSE, MASK, PING, TEXT, closing, frame, request
 
 REFUSED, FAILS, TAKEN, LAST = "refused", "fails", "taken", "last"
 
@@ -67,6 +72,12 @@ def chunks(data):
 
 def size(text):
     return chunks(text + b"\r\nabc\r\n0\r\n\r\n")
+
+
+def websocket(first, more=b"", **fields):
+    """A request for a WebSocket that begins with these lines."""
+    _, fields = request(**fields).split(b"Host: a\r\n")
+    return first + more + fields
 
 
 def trailer(line):
@@ -193,4 +204,50 @@ ENTRIES = [
     taken(98, "an Upgrade that is ignored", "9110 7.8, gevent#2035", GET + H2C + b"\r\n", GOT),
     taken(99, "the same with a body that is a request", "9110 7.8",
           POST + H2C + b"Content-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN, ("POST", "/", HIDDEN)),
+    refused(100, "WebSocket with a body", "RFC 6455 4.2", websocket(GET, b"Content-Length: 5\r\n") + b"hello"),
+    refused(101, "WebSocket by POST", "RFC 6455 4.1", websocket(POST)),
+    refused(102, "WebSocket in HTTP/1.0", "RFC 6455 4.1", websocket(b"GET / HTTP/1.0\r\nHost: a\r\n")),
+    refused(103, "WebSocket with a short key", "RFC 6455 4.2.1", websocket(GET, key=b"dGhlIHNhbXBsZQ==")),
+    refused(104, "WebSocket of version 8", "RFC 6455 4.4", websocket(GET, version=b"8"), code=426),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What is sent behind the handshake of a WebSocket, and the code that it is closed with."""
+
+    number: int
+    what: str
+    data: bytes
+    code: int
+    compressed: bool = False
+
+    def __str__(self):
+        return f"{self.number} {self.what}"
+
+
+def deflated(data):
+    return zlib.compress(data, 9, -12)[:-1] + b"\0\0\xff\xff"
+
+
+FRAMES = [
+    Frames(112, "unmasked", frame(TEXT, b"hello", mask=None), 1002),
+    *(Frames(112, f"reserved bit {bit}", frame(TEXT, b"hello", reserved=bit), 1002) for bit in (1, 2, 4)),
+    *(Frames(112, f"opcode {opcode}", frame(opcode), 1002) for opcode in (3, 7, 11, 15)),
+    Frames(112, "a long ping", frame(PING, b"x" * 126), 1002),
+    Frames(112, "a fragmented ping", frame(PING, fin=False), 1002),
+    Frames(112, "a stray continuation", frame(0, b"hello"), 1002),
+    Frames(112, "a message in the middle of another", frame(TEXT, b"a", fin=False) + frame(TEXT, b"b"), 1002),
+    Frames(112, "a text that is not UTF-8", frame(TEXT, b"\xff"), 1007),
+    Frames(112, "a surrogate", frame(TEXT, b"\xed\xa0\x80"), 1007),
+    Frames(112, "a fragmented text that is not UTF-8", frame(TEXT, b"\xc3", fin=False) + frame(0, b"a"), 1007),
+    Frames(112, "a reason that is not UTF-8", frame(CLOSE, b"\x03\xe8\xff"), 1007),
+    *(Frames(112, f"close {code}", closing(code), 1002) for code in (0, 999, 1004, 1005, 1006, 1015, 2999, 5000)),
+    Frames(112, "a close frame of one byte", frame(CLOSE, b"\x03"), 1002),
+    Frames(112, "a length of 2**63", b"\x82\xff" + b"\x80" + b"\0" * 7 + MASK, 1009),
+    Frames(112, "a length beyond the limit", b"\x82\xff" + (1 << 20).to_bytes(8, "big") + MASK, 1009),
+    Frames(113, "fragments of one byte",
+           frame(BINARY, b"a", fin=False) + frame(0, b"a", fin=False) * 1200 + frame(0, b"a"), 1009),
+    Frames(114, "a deflate bomb", frame(BINARY, deflated(b"\0" * 50_000_000), reserved=4), 1009, compressed=True),
+    Frames(115, "compressed without negotiation", frame(TEXT, deflated(b"hello"), reserved=4), 1002),
 ]  # fmt: skip

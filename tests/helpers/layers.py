@@ -71,8 +71,13 @@ GREENIO = [
     ("the WSGI server", [
         "_wsgi.errors", "_wsgi.limits", "_wsgi.parser", "_wsgi.request", "_wsgi.response", "_wsgi.stream", "_wsgi.body",
         "_wsgi.networks", "_wsgi.forwarded", "_wsgi.proxy_protocol", "_wsgi.files", "_wsgi.client", "_wsgi.environ",
-        "_wsgi.log", "_wsgi.reading", "_wsgi.answering", "_wsgi.handler", "_wsgi.server", "_wsgi.loading",
-        "_wsgi.command", "wsgi", "pywsgi",
+        "_wsgi.log", "_websocket.request", "_wsgi.reading", "_wsgi.answering", "_wsgi.handler", "_wsgi.server",
+        "_wsgi.loading", "_wsgi.command", "wsgi", "pywsgi",
+    ]),
+    ("WebSocket", [
+        "_websocket.errors", "_websocket.sansio", "_websocket.sending", "_websocket.receiving",
+        "_websocket.connection", "_websocket.taken", "_websocket.serving", "_websocket.proxies",
+        "_websocket.client", "websocket",
     ]),
     ("the replacements that patching uses, and its events", [
         "_patched.home", "_patched.frames", "_patched.running_loop", "thread", "threading", "_patched.multiprocessing",
@@ -98,6 +103,7 @@ FOR_OTHER_PACKAGES = {"greenio.contrib.celery", "greenio.contrib.gunicorn"}
 LATE = {
     ("greenio", "greenio.resolver"), ("greenio", "greenio.threadpool"), ("greenio", "greenio.monkey"),
     ("greenio._wsgi.command", "greenio.monkey"), ("greenio.server", "greenio.workers"),
+    ("greenio._wsgi.reading", "greenio._websocket.serving"),
 }  # fmt: skip
 
 #: Stubs that name the class on top: their functions return hubs, and programs see those as `Hub`.
@@ -107,7 +113,7 @@ STUBS_THAT_NAME_HUB = {"current.pyi", "threads.pyi", "waits.pyi", "watchers.pyi"
 USERS_OF_INTERNAL_MODULES = {
     "fork_child_ends.py", "homes.py", "modules.py", "test_buffered.py", "test_children.py", "test_connecting.py",
     "test_os.py", "test_refused_at_once.py", "test_signal_handlers.py", "test_subprocess.py",
-    "test_workers.py", "test_wsgi_limits.py",
+    "test_websocket_corpus.py", "test_websocket_server.py", "test_workers.py", "test_wsgi_limits.py",
 }  # fmt: skip
 
 

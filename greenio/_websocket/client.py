@@ -1,0 +1,185 @@
+"""connect(): a client's WebSocket.
+
+What does not belong here: what is done with it (connection.py), the bytes of the handshake (sansio.py).
+"""
+
+from __future__ import annotations
+
+from greenio import socket as _socket
+from greenio._websocket.connection import WebSocket
+from greenio._websocket.errors import HandshakeError
+from greenio._websocket.proxies import parts_of, proxy_of, tunnel
+from greenio._websocket.sansio import client_handshake, client_protocol, need_websockets
+from greenio._websocket.sending import Settings
+from greenio.timeout import Timeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from greenio.ssl import SSLContext
+
+__all__ = ["ClientWebSocket", "connect"]
+
+#: How large the answer to a handshake may be.
+_MOST = 1 << 20
+
+
+def connect(
+    uri: str,
+    *,
+    timeout: float | None = 10.0,
+    subprotocols: Sequence[str] | None = None,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+    origin: str | None = None,
+    ssl_context: SSLContext | None = None,
+    proxy: str | bool | None = True,
+    compression: bool = False,
+    max_size: int | None = 1 << 20,
+    max_fragments: int | None = 1024,
+    ping_interval: float | None = 20.0,
+    ping_timeout: float | None = 20.0,
+    write_timeout: float | None = 60.0,
+) -> WebSocket:
+    """Connect to a server: ``ws://host:port/path``, or ``wss://`` with TLS. Switches.
+
+    `timeout`: seconds for all of that; None for ever. `subprotocols`: what may be spoken, the best first; `subprotocol`
+    of the result is what the server has chosen. `headers`: fields of the request besides. `origin`: the field Origin,
+    for servers that ask for one. `ssl_context`: for ``wss://``, in place of the default one.
+    `proxy`: "http://host:port" or "http://user:password@host:port"; True for the one that the environment names, if
+    any; None for none. `compression`: whether it is offered to the server. The limits are those of WSGIServer, where
+    they begin with `websocket_`.
+
+    Raises ImportError if `websockets` is missing, ValueError for a wrong argument, TimeoutError, HandshakeError if the
+    server or the proxy refuses, and what sockets raise. Redirections are not followed: a HandshakeError tells of them.
+    """
+    need_websockets()
+    unlimited = 1 << 62
+    settings = Settings(
+        unlimited if max_size is None else max_size,
+        unlimited if max_fragments is None else max_fragments,
+        ping_interval,
+        ping_timeout,
+        write_timeout,
+    )
+    protocol, parts = client_protocol(uri, origin, subprotocols, settings.max_size, compression)
+    pairs = list(headers.items() if hasattr(headers, "items") else headers)
+    for name, value in pairs:
+        if not (name.isascii() and name.replace("-", "").isalnum() and value.isprintable()):
+            raise ValueError(f"this is no field of a request: {name!r}: {value!r}")
+    limit = Timeout.start_new(timeout)
+    sock: Any = None
+    try:
+        sock = _connected(parts, proxy)
+        if parts.secure:
+            sock = _with_tls(sock, parts.host, ssl_context)
+        rest = _handshake(sock, protocol, client_handshake(protocol, pairs))
+        websocket = ClientWebSocket(sock, protocol, settings, rest)
+        sock = None
+        return websocket
+    except Timeout as error:
+        if error is not limit:
+            raise
+        raise TimeoutError(f"no WebSocket within {timeout} s: {uri}") from None
+    finally:
+        limit.cancel()
+        if sock is not None:
+            sock.close()
+
+
+def _connected(uri, proxy):
+    """A socket that is connected to the server, through a proxy or not."""
+    if proxy is True:
+        proxy = proxy_of(uri.secure, uri.host, uri.port)
+    if not proxy:
+        return _socket.create_connection((uri.host, uri.port))
+    host, port, fields = parts_of(proxy)
+    sock = _socket.create_connection((host, port))
+    try:
+        tunnel(sock, fields, uri.host, uri.port)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _with_tls(sock, host, context):
+    from greenio import ssl  # TLS takes long to import
+
+    try:
+        context = context or ssl.create_default_context()
+        return context.wrap_socket(sock, server_hostname=host)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _handshake(sock, protocol, request):
+    """Send the request, and read the answer. Returns what has come behind it."""
+    sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+    sock.sendall(request)
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        data = sock.recv(65536)
+        if not data or len(answer) > _MOST:
+            raise HandshakeError("the server has not answered with HTTP")
+        answer += data
+    end = answer.index(b"\r\n\r\n") + 4
+    if answer.startswith(b"HTTP/1.1 101"):
+        protocol.receive_data(answer[:end])
+        answer = answer[end:]
+    else:
+        answer = _refusal(sock, protocol, answer)
+    responses = protocol.events_received()
+    if protocol.handshake_exc is not None or not responses:
+        response = responses[0] if responses else None
+        error = protocol.handshake_exc
+        if response is None:
+            raise HandshakeError(f"the server has not answered with HTTP: {error or 'its answer is cut short'}")
+        body = response.body or b""
+        raise HandshakeError(
+            f"the server has refused: {error}", response.status_code, list(response.headers.raw_items()), bytes(body)
+        )
+    return answer
+
+
+def _refusal(sock, protocol, answer):
+    """Have the protocol read an answer that is none of WebSocket, to its end."""
+    size = 0
+    while True:
+        if answer:
+            protocol.receive_data(answer)
+        else:
+            protocol.receive_eof()
+        size += len(answer)
+        if not answer or protocol.handshake_exc is not None or protocol.events or size > _MOST:
+            return b""
+        answer = sock.recv(65536)
+
+
+class ClientWebSocket(WebSocket):
+    """A WebSocket of connect(). Its socket is closed when it is over, or when nobody uses it any more."""
+
+    def __init__(self, sock: Any, protocol: Any, settings: Settings, rest: bytes) -> None:
+        super().__init__()
+        self.subprotocol = protocol.subprotocol
+        self._begin_with(sock, protocol, settings, True, rest)
+        if self._over:
+            sock.close()
+
+    def _received(self, data):
+        super()._received(data)
+        if self._over:
+            self._sock.close()
+
+    def _lose(self, error):
+        told = super()._lose(error)
+        self._sock.close()
+        return told
+
+    def __del__(self) -> None:
+        self._stop_timer()
+        sock = getattr(self, "_sock", None)
+        if sock is not None:
+            sock.close()

@@ -1,0 +1,163 @@
+"""WebSocket: a connection after its handshake. Pings, and the end.
+
+What does not belong here: messages (receiving.py, sending.py), handshakes (serving.py, client.py).
+"""
+
+from __future__ import annotations
+
+from secrets import token_bytes
+from time import monotonic
+from weakref import ref
+
+from hub import get_hub
+
+from greenio._websocket.errors import WebSocketError
+from greenio._websocket.receiving import Receiving
+from greenio._websocket.sansio import frame_head
+from greenio.greenlet import Greenlet
+from greenio.timeout import Timeout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["WebSocket"]
+
+_PING = 0x89
+#: Seconds between two looks at a connection where nobody receives.
+_LOOK_EVERY = 5.0
+#: Seconds that a peer has to answer a close frame.
+_CLOSE_TIMEOUT = 10.0
+_NORMAL, _INTERNAL = 1000, 1011
+
+
+class WebSocket(Receiving):
+    """A connection on which both sides send messages: text (str) and binary ones (bytes).
+
+    Any number of greenlets, of any thread, may use one. In a ``with`` statement it is closed at the end, with the code
+    1011 if that is left by an exception. ``for message in websocket`` receives until the end.
+    """
+
+    _ping_sent: float | None = None
+
+    def _begin_with(self, sock, protocol, settings, is_client, data):
+        """The handshake is made. `data`: what came behind it."""
+        self._begin(sock, protocol, settings, is_client)
+        if settings.ping_interval is not None:
+            self._look_in(settings.ping_interval)
+        if data:
+            self._take(data)
+            self._flush()
+
+    # --- pings ---
+
+    def _look_in(self, seconds):
+        """Look after the connection so many seconds from now."""
+        hub = get_hub()
+        hold = ref(self)  # a connection that nobody uses any more is not kept
+
+        def look():
+            timer.close()
+            connection = hold()
+            if connection is not None and connection._timer is timer and not connection._over:
+                Greenlet.spawn(connection._look_after)
+
+        self._timer = timer = hub.loop.timer(seconds, ref=False)
+        timer.start(look)
+
+    def _look_after(self):
+        """Send a ping to a peer that is silent, and give up one that does not answer."""
+        interval, limit = self._settings.ping_interval, self._settings.ping_timeout
+        nobody_reads = not self._reading.locked()
+        if nobody_reads:
+            self._look()
+            if self._messages:
+                # It is the application that is slow. What the peer has to say may stand behind this.
+                self._heard = monotonic()
+        if self._over:
+            return
+        now = monotonic()
+        silent = now - self._heard
+        if self._ping_sent is not None and self._heard >= self._ping_sent:
+            self._ping_sent = None
+        if self._ping_sent is None and silent >= interval:
+            self._ping_sent = now
+            self._answer(self._control(_PING))
+            now = monotonic()
+        if self._ping_sent is not None:
+            if limit is not None and now - self._ping_sent >= limit:
+                self._lose(WebSocketError("the peer has not answered a ping"))
+                return
+            left = interval if limit is None else min(interval, self._ping_sent + limit - now)
+        else:
+            left = interval - silent
+        if self._over:
+            return
+        if nobody_reads:
+            left = min(left, _LOOK_EVERY)
+        self._look_in(max(left, 0.001))
+
+    def _control(self, first):
+        """A control frame without a payload."""
+        return frame_head(first, 0, 128) + token_bytes(4) if self._is_client else frame_head(first, 0)
+
+    # --- the end ---
+
+    def close(self, code: int = _NORMAL, reason: str | bytes = "", timeout: float = _CLOSE_TIMEOUT) -> None:
+        """Say that this was all, and wait for the peer to say so too, for `timeout` seconds. Switches.
+
+        `code` (int) and `reason` (str of at most 123 bytes) tell the peer why. Messages that were not received yet are
+        dropped. Does nothing if the connection is closed. Raises ValueError for what cannot be sent.
+        """
+        if isinstance(reason, (bytes, bytearray)):
+            reason = reason.decode()
+        if len(reason.encode()) > 123:
+            raise ValueError(f"the reason must have at most 123 bytes: {reason!r}")
+        if not (1000 <= code < 1015 and code not in (1004, 1005, 1006) or 3000 <= code < 5000):
+            raise ValueError(f"no WebSocket can be closed with the code {code!r}: see RFC 6455, 7.4")
+        if self._protocol is None:
+            self._open()
+        with Timeout(timeout, False):
+            self._say_close(code, reason)
+            self._await_end()
+        if not self._over:
+            self._lose(WebSocketError("the peer has not answered that the connection closes"))
+
+    def _say_close(self, code, reason):
+        self._writing.acquire()
+        try:
+            if self.closed:
+                return
+            self.closed = True
+            self._messages.clear()
+            protocol = self._protocol
+            protocol.send_close(code, reason)
+            self._unsent += b"".join(protocol.data_to_send())
+            self._send_rest()
+        except WebSocketError:
+            pass  # it is lost, and that is known
+        finally:
+            self._writing.release()
+
+    def _await_end(self):
+        """Read on until the peer has closed."""
+        self._reading.acquire()
+        try:
+            while not self._over:
+                self._read()
+        finally:
+            self._reading.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close(_NORMAL if kind is None else _INTERNAL)
+
+    def __repr__(self) -> str:
+        state = "open" if not self.closed else f"closed with {self.close_code}" if self._over else "closing"
+        return f"<{type(self).__name__} at {id(self):#x} {state}>"

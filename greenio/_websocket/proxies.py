@@ -1,0 +1,64 @@
+"""Through which proxy to connect, and how: CONNECT (RFC 9110, 9.3.6).
+
+What does not belong here: what is said to the server behind it (client.py).
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from urllib.parse import unquote, urlsplit
+
+from greenio._websocket.errors import HandshakeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from greenio.socket import socket
+
+__all__ = ["proxy_of", "tunnel"]
+
+_MOST = 65536
+_FAMILIES = {True: ("wss", "https", "all"), False: ("ws", "http", "all")}
+
+
+def proxy_of(is_secure: bool, host: str, port: int) -> str | None:
+    """The proxy that the environment names for that host (`wss_proxy`, `https_proxy`, `no_proxy`, ...), or None."""
+    from urllib.request import getproxies, proxy_bypass
+
+    if proxy_bypass(f"{host}:{port}"):
+        return None
+    proxies = getproxies()
+    return next((proxies[each] for each in _FAMILIES[is_secure] if each in proxies), None)
+
+
+def parts_of(proxy: str) -> tuple[str, int, str]:
+    """``(host, port, fields)`` of a proxy's URL. Raises ValueError."""
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError(f"a proxy is named like http://host:port, not {proxy!r}")
+    fields = ""
+    if parts.username is not None:
+        told = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        fields = f"Proxy-Authorization: Basic {b64encode(told.encode()).decode()}\r\n"
+    return parts.hostname, parts.port or 80, fields
+
+
+def tunnel(sock: socket, fields: str, host: str, port: int) -> None:
+    """Ask the proxy at the other end of a socket for a connection to a host. Switches. Raises HandshakeError."""
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    sock.sendall(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{fields}\r\n".encode("latin-1"))
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        data = sock.recv(_MOST)
+        if not data or len(answer) > _MOST:
+            raise HandshakeError("the proxy has not answered with HTTP")
+        answer += data
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    version, _, status = first.partition(" ")
+    if not version.startswith("HTTP/1.") or not status[:3].isdigit():
+        raise HandshakeError(f"the proxy has not answered with HTTP: {first!r}")
+    if not status.startswith("2"):
+        pairs = [(name, value.strip(" \t")) for name, _, value in (line.partition(":") for line in lines)]
+        raise HandshakeError(f"the proxy has answered {status!r}", int(status[:3]), pairs, rest)
+    if rest:
+        raise HandshakeError("the proxy has sent something behind its answer")

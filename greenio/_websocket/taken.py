@@ -1,0 +1,77 @@
+"""`environ["werkzeug.socket"]`: the connection's socket, for libraries that speak WebSocket themselves.
+
+Theory
+    Nobody tells a server that its socket was taken. So this stands for the socket, and knows it from the first time
+    that data is sent or received. simple-websocket, Flask-Sock and Flask-SocketIO send one whole frame with each call:
+    between two calls the server may say something itself, which it does when it ends.
+
+What does not belong here: the server's own WebSocket (connection.py).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from greenio.lock import Lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["TakenSocket"]
+
+#: A close frame with the code 1001.
+_GOING_AWAY = b"\x88\x02\x03\xe9"
+
+
+class TakenSocket:
+    """Stands for a connection's socket. What it does not have itself is the socket's."""
+
+    def __init__(self, upgrade: Any) -> None:
+        self._upgrade = upgrade
+        self._sock: Any = upgrade.sock
+        self._writing = Lock()
+        self._rest = b""
+        self._is_taken = False
+
+    def _take(self):
+        if not self._is_taken:
+            self._upgrade.take(self)
+            self._is_taken = True
+            self._rest = self._upgrade.rest()
+            self._sock.settimeout(None)
+
+    def recv(self, size: int, *flags: int) -> bytes:
+        """As the socket's. Switches."""
+        self._take()
+        if self._rest:
+            data, self._rest = self._rest[:size], self._rest[size:]
+            return data
+        return self._sock.recv(size, *flags)  # type: ignore[no-any-return]
+
+    def send(self, data: Any, *flags: int) -> int:
+        """Send all of it, when no other greenlet sends; return its size. Switches."""
+        self.sendall(data, *flags)
+        return memoryview(data).nbytes
+
+    def sendall(self, data: Any, *flags: int) -> None:
+        """Send all of it, when no other greenlet sends. Switches."""
+        self._take()
+        with self._writing:
+            self._sock.sendall(data, *flags)
+
+    def close(self) -> None:
+        """End the connection. The socket itself is closed when the application has returned. Does not switch."""
+        with suppress(OSError):  # it has ended already
+            self._sock.shutdown(2)
+
+    def go_away(self) -> None:
+        """Say that the server ends. Switches."""
+        with suppress(OSError):  # it has ended already
+            self.sendall(_GOING_AWAY)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._sock!r}>"

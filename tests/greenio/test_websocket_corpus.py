@@ -1,0 +1,122 @@
+"""WebSockets whose clients break the protocol, or use it against the server: FRAMES of helpers/corpus.py."""
+
+import corpus
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from raw_http import serving
+from raw_websocket import BINARY, CLOSE, PING, TEXT, frame, peer_of
+
+import greenio
+from greenio._websocket import sansio
+from greenio._websocket.sending import Settings
+from greenio.socket import socketpair
+from greenio.websocket import WebSocket
+
+pytest.importorskip("websockets")
+
+OFFER = b"Sec-WebSocket-Extensions: permessage-deflate"
+
+
+def whole(data):
+    return [data]
+
+
+def byte_by_byte(data):
+    return [data[at : at + 1] for at in range(len(data))] if len(data) < 5000 else [data[:100], data[100:]]
+
+
+@pytest.mark.parametrize("cut", [whole, byte_by_byte], ids=lambda cut: cut.__name__)
+@pytest.mark.parametrize("entry", corpus.FRAMES, ids=str)
+def test_each_entry_is_closed_with_its_code(entry, cut):
+    received = []
+
+    def application(environ, start_response):
+        websocket = environ["wsgi.websocket"]
+        received.extend(websocket)
+        received.append((websocket.close_code, websocket.closed))
+
+    lines = [OFFER] if entry.compressed else []
+    with serving(application, websocket_max_size=100_000, websocket_compression=entry.compressed) as server:
+        with peer_of(server, *lines) as peer:
+            peer.send(frame(BINARY, b"before"))
+
+            def send():
+                try:
+                    # What comes behind is not looked at.
+                    for piece in [*cut(entry.data), frame(BINARY, b"after")]:
+                        peer.send(piece)
+                        greenio.sleep(0)
+                except OSError:
+                    pass  # the server has closed already
+
+            sending = greenio.spawn(send)
+            assert peer.close_code() == entry.code
+            assert peer.ends()
+            sending.join()
+    assert received == [b"before", (entry.code, True)]
+
+
+WORDS = [b"", b"a", b"\xc3\xa9", b"\xc3", b"x" * 125, b"x" * 126, b"x" * 70_000]
+
+
+@st.composite
+def frames(draw):
+    """A frame, often a good one."""
+    kind = draw(st.sampled_from([TEXT, BINARY, BINARY, 0, 0, PING, 10, CLOSE, 3]))
+    word = draw(st.sampled_from([b"", b"\x03\xe8", b"\x03\xe8why"] if kind == CLOSE else WORDS))
+    fin = draw(st.sampled_from([True, True, False]))
+    reserved = draw(st.sampled_from([0] * 19 + [4]))
+    return frame(kind, word, fin, reserved, draw(st.sampled_from([b"\1\2\3\4"] * 19 + [None])))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(frames(), max_size=12), st.lists(st.integers(1, 400), max_size=20))
+def test_frames_at_random_mean_what_websockets_says(sent, cuts):
+    data = b"".join(sent)
+    sansio.need_websockets()
+    # By its own parser alone, all at once.
+    protocol, expected, pieces = sansio.server_protocol(100_000, []), [], None
+    protocol.receive_data(data)
+    code = None
+    for each in protocol.events_received():
+        if each.opcode in (TEXT, BINARY):
+            pieces = [each.opcode]
+        if each.opcode <= BINARY:
+            pieces.append(bytes(each.data))
+            if each.fin:
+                message = b"".join(pieces[1:])
+                try:
+                    expected.append(message.decode() if pieces[0] == TEXT else message)
+                except UnicodeDecodeError:
+                    code = 1007
+                    break
+        elif each.opcode == CLOSE:
+            code = protocol.close_rcvd.code
+    if code is None and protocol.close_sent is not None:
+        code = protocol.close_sent.code
+    # By ours, in pieces.
+    one, other = socketpair()
+    with one, other:
+        websocket = WebSocket()
+        limits = Settings(100_000, 1024, None, None, None)
+        websocket._begin_with(one, sansio.server_protocol(100_000, []), limits, False, b"")
+        at = 0
+        for cut in [*cuts, len(data)]:
+            if not websocket._over and data[at : at + cut]:
+                websocket._received(data[at : at + cut])
+            at += cut
+        assert list(websocket._messages) == expected and websocket.close_code == code
+        assert websocket._failed == (code not in (None, 1000, 1005))
+
+
+def test_what_is_allowed_between_fragments():
+    with serving(
+        lambda environ, start_response: [environ["wsgi.websocket"].send(m) for m in environ["wsgi.websocket"]]
+    ) as server:
+        with peer_of(server) as peer:
+            peer.send(frame(BINARY, b"a", fin=False), frame(PING, b"p"), frame(0, b"", fin=False), frame(0, b"b"))
+            assert peer.frame() == (0x8A, b"p")
+            assert peer.message() == b"ab"
+            peer.send(frame(CLOSE))
+            assert peer.close_code() == 1005 and peer.ends()

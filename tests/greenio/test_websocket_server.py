@@ -1,0 +1,538 @@
+"""WebSockets of greenio.wsgi: requests, origins, applications that refuse, fail or take the socket, the end."""
+
+import io
+import ssl as standard_ssl
+
+import pytest
+from places import CERTIFICATE, KEY
+from raw_http import GET, answers_in, ask_one, connect, receive_all, receive_until, serving
+from raw_websocket import ACCEPTED, CLOSE, TEXT, Peer, closing, frame, peer_of, request
+from waiting import some_turns, until, waiting_in
+
+from greenio import joinall, sleep, spawn, ssl
+from greenio._websocket import sansio
+from greenio._websocket import serving as serving_websockets
+from greenio.event import Event
+from greenio.websocket import ServerWebSocket, WebSocketError
+
+pytest.importorskip("websockets")
+
+
+def echo(environ, start_response):
+    websocket = environ["wsgi.websocket"]
+    for message in websocket:
+        websocket.send(message)
+    return []
+
+
+def plain(environ, start_response):
+    start_response("200 OK", [])
+    return [b"plain"]
+
+
+class TestRequests:
+    def test_how_they_are_answered(self):
+        with serving(echo) as server, peer_of(server) as peer:
+            lines = peer.answer.split(b"\r\n")
+            assert lines[0] == b"HTTP/1.1 101 Switching Protocols"
+            assert sorted(lines[1:]) == [
+                b"Connection: Upgrade", b"Sec-WebSocket-Accept: " + ACCEPTED, b"Upgrade: websocket",
+            ]  # fmt: skip
+
+    def test_what_the_application_is_told(self):
+        told = []
+
+        def application(environ, start_response):
+            websocket = environ["wsgi.websocket"]
+            told.append((type(websocket), websocket.path, websocket.origin, websocket.subprotocols))
+            told.append((environ["wsgi.websocket_version"], environ["QUERY_STRING"]))
+            websocket.close()
+
+        lines = [b"Origin: http://a", b"Sec-WebSocket-Protocol: one, two"]
+        with serving(application) as server, peer_of(server, *lines, target=b"/chat?x=1") as peer:
+            assert peer.close_code() == 1000
+            peer.send(closing(1000))
+        assert told == [(ServerWebSocket, "/chat", "http://a", ["one", "two"]), ("13", "x=1")]
+
+    @pytest.mark.parametrize("value", [b"WebSocket", b"h2c, websocket"])
+    def test_the_field_upgrade(self, value):
+        with serving(echo) as server, connect(server) as sock:
+            sock.sendall(request().replace(b"Upgrade: websocket", b"Upgrade: " + value))
+            assert receive_until(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 101")
+
+    def test_requests_that_are_none_for_a_websocket(self):
+        def application(environ, start_response):
+            assert "wsgi.websocket" not in environ and "werkzeug.socket" not in environ
+            return plain(environ, start_response)
+
+        with serving(application) as server:
+            for wrong in (b"Connection: close", b"Connection: close\r\nX-Upgrade: x"):
+                assert ask_one(server, request().replace(b"Connection: Upgrade", wrong)).code == 200
+            assert ask_one(server, request().replace(b"Upgrade: websocket", b"Upgrade: h2c")).code == 200
+
+    def test_what_is_wrong_is_told(self):
+        with serving(echo) as server:
+            answer = ask_one(server, request(version=b"8"))
+            assert answer.code == 426 and answer.fields["sec-websocket-version"] == b"13"
+            assert answer.fields["upgrade"] == b"websocket"
+            for key in (b"", b"AAAA", b"not base 64, at all!!", b"dGhlIHNhbXBsZSBub25jZQ=", b"\xe9"):
+                assert ask_one(server, request(key=key)).code == 400
+
+    def test_a_subprotocol_is_chosen(self):
+        def application(environ, start_response):
+            websocket = environ["wsgi.websocket"]
+            with pytest.raises(ValueError, match="not offered"):
+                websocket.accept("three")
+            websocket.accept("two", [("Set-Cookie", "a=b")])
+            with pytest.raises(WebSocketError, match="already"):
+                websocket.accept()
+            websocket.send(websocket.subprotocol)
+            websocket.close()
+
+        offered = [b"Sec-WebSocket-Protocol: one", b"Sec-WebSocket-Protocol: two"]
+        with serving(application) as server, peer_of(server, *offered) as peer:
+            assert b"\r\nSec-WebSocket-Protocol: two" in peer.answer and b"\r\nSet-Cookie: a=b" in peer.answer
+            assert peer.message() == "two" and peer.close_code() == 1000
+            peer.send(closing(1000))
+
+    def test_several_greenlets_that_use_it_first(self, monkeypatch):
+        def slowly(key):
+            sleep(0)
+            return sansio.accept_key(key)
+
+        monkeypatch.setattr(serving_websockets, "accept_key", slowly)
+
+        def application(environ, start_response):
+            websocket = environ["wsgi.websocket"]
+            joinall([spawn(websocket.send, "a"), spawn(websocket.send, "b")], raise_error=True)
+
+        with serving(application) as server, peer_of(server) as peer:
+            assert [peer.message(), peer.message(), peer.close_code()] == ["a", "b", 1000]
+            peer.send(closing(1000))
+
+    def test_no_field_of_the_application_ends_the_head(self):
+        failed = []
+
+        def application(environ, start_response):
+            for fields in ([("A", "b\r\nC: d")], [("Connection", "close")], [("Upgrade", "x")]):
+                with pytest.raises(ValueError):
+                    environ["wsgi.websocket"].accept(headers=fields)
+                failed.append(fields)
+            return plain(environ, start_response)
+
+        with serving(application) as server:
+            assert ask_one(server, request()).code == 200
+        assert len(failed) == 3
+
+    def test_it_is_in_the_access_log(self):
+        log = io.StringIO()
+        with serving(echo, log=log) as server, peer_of(server, target=b"/chat") as peer:
+            peer.send(frame(CLOSE))
+            assert peer.close_code() == 1005 and peer.ends()
+        assert '"GET /chat HTTP/1.1" 101 ' in log.getvalue()
+
+
+class TestOrigins:
+    @pytest.mark.parametrize(
+        ("origin", "host"),
+        [
+            (b"http://a", b"a"), (b"https://a", b"a"), (b"HTTP://A", b"a"), (b"http://a:80", b"a"),
+            (b"http://a", b"a:80"), (b"https://a", b"a:443"), (b"http://a:8000", b"a:8000"),
+            (b"http://[::1]:8000", b"[::1]:8000"),
+        ],
+    )  # fmt: skip
+    def test_that_of_the_host_may_connect(self, origin, host):
+        with serving(echo) as server, peer_of(server, b"Origin: " + origin, host=host):
+            pass
+
+    @pytest.mark.parametrize(
+        ("origin", "host"),
+        [
+            (b"http://b", b"a"), (b"null", b"a"), (b"", b"a"), (b"a", b"a"), (b"http://a:8000", b"a"),
+            (b"http://", b""), (b"http://a", b"a:443"), (b"http://a.b", b"a"), (b"http://b@a", b"a"),
+            (b"http://a/", b"a"), (b"http://a\r\nOrigin: http://b", b"a"), (b"https://a:80", b"a"),
+        ],
+    )  # fmt: skip
+    def test_others_may_not(self, origin, host):
+        called = []
+        with serving(lambda *args: called.append(1)) as server:
+            answer = ask_one(server, request(b"Origin: " + origin, host=host))
+            assert answer.code == 403 and answer.fields["connection"] == b"close"
+        assert called == []
+
+    def test_others_may_if_they_are_named(self):
+        named = ["https://b.example", "http://c.example:8000", "null"]
+        with serving(echo, origins=named) as server:
+            for origin in (
+                b"https://b.example",
+                b"https://B.example:443",
+                b"http://c.example:8000",
+                b"null",
+                b"http://a",
+            ):
+                with peer_of(server, b"Origin: " + origin):
+                    pass
+            for origin in (b"http://b.example", b"http://c.example", b"https://x.b.example"):
+                assert ask_one(server, request(b"Origin: " + origin)).code == 403
+        with serving(echo, origins="*") as server, peer_of(server, b"Origin: http://anything"):
+            pass
+        with serving(echo, origins="http://b") as server, peer_of(server, b"Origin: http://b"):
+            pass
+
+    def test_what_is_no_origin_is_told(self):
+        for wrong in ("example.com", "https://", "https://a/path"):
+            with pytest.raises(ValueError, match="scheme"), serving(echo, origins=[wrong]):
+                pass
+        with pytest.raises(TypeError), serving(echo, origins=[b"http://a"]):
+            pass
+
+    def test_behind_a_proxy_it_is_the_forwarded_host(self):
+        with serving(echo, forwarded_from="127.0.0.1") as server:
+            with peer_of(server, b"Origin: https://public.example", b"X-Forwarded-Host: public.example"):
+                pass
+
+    def test_the_handshake_of_other_libraries_is_checked_as_well(self):
+        called = []
+        with serving(lambda environ, _: called.append(environ["werkzeug.socket"])) as server:
+            assert ask_one(server, request(b"Origin: http://b")).code == 403
+        assert called == []
+
+
+class TestApplications:
+    def test_one_may_answer_as_to_any_request(self):
+        with serving(plain) as server, connect(server) as sock:
+            sock.sendall(request() + GET + GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            assert [answer.code for answer in answers_in(receive_all(sock))] == [200, 200, 200]
+
+    def test_it_is_too_late_then(self):
+        failed = []
+
+        def application(environ, start_response):
+            start_response("200 OK", [])(b"begun")
+            with pytest.raises(WebSocketError, match="begun"):
+                environ["wsgi.websocket"].send("a")
+            failed.append(environ["wsgi.websocket"])
+            return []
+
+        with serving(application) as server:
+            assert ask_one(server, request()).body == b"begun"
+        with pytest.raises(WebSocketError, match="over"):
+            failed[0].receive()
+
+    def test_what_it_says_beside_goes_nowhere(self):
+        def application(environ, start_response):
+            websocket = environ["wsgi.websocket"]
+            websocket.send("a")
+            write = start_response("200 OK", [("Content-Type", "text/plain")])
+            write(b"nobody")
+            yield b"sees"
+            websocket.send("b")
+            yield b"this"
+
+        with serving(application) as server, peer_of(server) as peer:
+            assert [peer.message(), peer.message(), peer.close_code()] == ["a", "b", 1000]
+            peer.send(closing(1000))
+            assert peer.ends()
+
+    def test_one_that_returns_has_closed(self):
+        def application(environ, start_response):
+            environ["wsgi.websocket"].send("bye")
+            return [b"never sent"]
+
+        with serving(application) as server, peer_of(server) as peer:
+            assert [peer.message(), peer.close_code()] == ["bye", 1000]
+            peer.send(closing(1000))
+            assert peer.ends()
+
+    def test_one_may_return_nothing_then(self):
+        errors = io.StringIO()
+        with serving(lambda environ, _: environ["wsgi.websocket"].send("a"), error_log=errors) as server:
+            with peer_of(server) as peer:
+                assert [peer.message(), peer.close_code()] == ["a", 1000]
+                peer.send(closing(1000))
+        assert errors.getvalue() == ""
+
+    def test_one_that_fails(self):
+        errors = io.StringIO()
+
+        def application(environ, start_response):
+            environ["wsgi.websocket"].send("a")
+            raise ValueError("it is wrong")
+
+        with serving(application, error_log=errors) as server, peer_of(server) as peer:
+            assert [peer.message(), peer.close_code()] == ["a", 1011]
+            peer.send(closing(1011))
+            assert peer.ends()
+        assert errors.getvalue().count("Traceback") == 1 and "it is wrong" in errors.getvalue()
+
+    def test_one_whose_framework_has_caught_the_error(self):
+        def application(environ, start_response):
+            environ["wsgi.websocket"].send("a")
+            start_response("500 Internal Server Error", [])
+            return [b"sorry"]
+
+        with serving(application) as server, peer_of(server) as peer:
+            assert [peer.message(), peer.close_code()] == ["a", 1011]
+            peer.send(closing(1011))
+
+    def test_one_that_fails_before_the_handshake(self):
+        errors = io.StringIO()
+
+        def application(environ, start_response):
+            raise ValueError("it is wrong")
+
+        with serving(application, error_log=errors) as server:
+            assert ask_one(server, request()).code == 500
+        assert errors.getvalue().count("Traceback") == 1
+
+    def test_a_client_that_leaves_is_no_error(self):
+        errors = io.StringIO()
+        go = Event()
+
+        def application(environ, start_response):
+            websocket = environ["wsgi.websocket"]
+            assert websocket.receive() == "a"
+            go.wait()
+            websocket.receive()
+            websocket.send("b")
+
+        with serving(application, error_log=errors) as server:
+            with peer_of(server) as peer:
+                peer.send(frame(TEXT, b"a"))
+            go.set()
+        assert errors.getvalue() == ""
+
+    def test_without_websockets_it_says_what_to_install(self, monkeypatch):
+        errors = io.StringIO()
+        monkeypatch.setattr(sansio, "websockets", None)
+        monkeypatch.setitem(__import__("sys").modules, "websockets", None)
+        with serving(echo, error_log=errors) as server:
+            assert ask_one(server, request()).code == 500
+        last = errors.getvalue().strip().splitlines()[-1]
+        assert last == "ImportError: greenio.websocket needs websockets: pip install 'greenio[websocket]'"
+
+    def test_limits_of_requests_are_not_those_of_websockets(self):
+        with serving(echo, request_timeout=0.05, cancel_when_gone=True, idle_timeout=0.05, body_timeout=0.05) as server:
+            with peer_of(server) as peer:
+                sleep(0.2)
+                peer.send(frame(TEXT, b"a"))
+                assert peer.message() == "a"
+                peer.send(frame(CLOSE))
+                assert peer.close_code() == 1005
+
+    def test_messages_over_tls(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE, KEY)
+        client = standard_ssl.SSLContext(standard_ssl.PROTOCOL_TLS_CLIENT)
+        client.load_verify_locations(CERTIFICATE)
+        client.check_hostname = False
+        seen = []
+
+        def application(environ, start_response):
+            seen.append(environ["wsgi.url_scheme"])
+            return echo(environ, start_response)
+
+        with serving(application, ssl_context=context) as server:
+            with client.wrap_socket(connect(server)) as sock:
+                sock.sendall(request())
+                assert receive_until(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 101")
+                peer = Peer(sock)
+                for size in (1, 70_000, 1 << 20):
+                    job = spawn(peer.send, frame(TEXT, b"x" * size))
+                    assert peer.message() == "x" * size
+                    job.get()
+                peer.send(frame(CLOSE))
+                assert peer.close_code() == 1005
+        assert seen == ["https"]
+
+
+class TestTakenSockets:
+    """environ["werkzeug.socket"], as simple-websocket uses it. With the library: tests/integration."""
+
+    def taking(self, environ, start_response):
+        sock = environ["werkzeug.socket"]
+        sock.send(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        while data := sock.recv(65536):
+            sock.sendall(data)
+            if b"end" in data:
+                break
+        start_response("200 OK", [])
+        return [b"never sent"]
+
+    def test_they_are_the_applications(self):
+        with serving(self.taking) as server, connect(server) as sock:
+            sock.sendall(request() + b"behind")
+            receive_until(sock, b"\r\n\r\nbehind")
+            sock.sendall(b"end")
+            sock.shutdown(1)
+            assert receive_all(sock) == b"end"
+
+    def test_errors_that_say_so_are_no_errors(self):
+        for error in (ConnectionError, StopIteration, ConnectionResetError):
+            errors = io.StringIO()
+
+            def application(environ, start_response, error=error):
+                environ["werkzeug.socket"].send(b"taken")
+                raise error
+
+            with serving(application, error_log=errors) as server, connect(server) as sock:
+                sock.sendall(request())
+                sock.shutdown(1)
+                assert receive_all(sock) == b"taken"
+            assert errors.getvalue() == ""
+
+    def test_other_errors_are_told_and_not_answered(self):
+        errors = io.StringIO()
+
+        def application(environ, start_response):
+            environ["werkzeug.socket"].send(b"taken")
+            raise ValueError("it is wrong")
+
+        with serving(application, error_log=errors) as server, connect(server) as sock:
+            sock.sendall(request())
+            sock.shutdown(1)
+            assert receive_all(sock) == b"taken"
+        assert errors.getvalue().count("Traceback") == 1
+
+    def test_only_one_can_have_the_connection(self):
+        failed = []
+
+        def application(environ, start_response):
+            environ["werkzeug.socket"].send(b"taken")
+            with pytest.raises(WebSocketError, match="another"):
+                environ["wsgi.websocket"].send("a")
+            failed.append(1)
+
+        with serving(application) as server, connect(server) as sock:
+            sock.sendall(request())
+            sock.shutdown(1)
+            assert receive_all(sock) == b"taken"
+        assert failed == [1]
+
+    def test_they_may_be_closed(self):
+        def application(environ, start_response):
+            sock = environ["werkzeug.socket"]
+            sock.send(b"taken")
+            assert sock.fileno() >= 0 and sock.getsockname()[0] == "127.0.0.1" and "socket" in repr(sock)
+            sock.close()
+            sock.close()
+            assert sock.recv(10) == b""
+
+        with serving(application) as server, connect(server) as sock:
+            sock.sendall(request())
+            assert receive_all(sock) == b"taken"
+
+
+class TestTheEndOfTheServer:
+    def test_draining_tells_every_peer(self):
+        with serving(echo) as server, peer_of(server) as one, peer_of(server) as two, peer_of(server) as silent:
+            one.send(frame(TEXT, b"a"))
+            assert one.message() == "a"
+            stopping = spawn(server.stop, drain=30)
+            for peer in (one, two, silent):
+                assert peer.close_code() == 1001
+            one.send(closing(1001))
+            two.send(closing(1001))
+            assert one.ends() and two.ends()
+            silent.sock.close()
+            assert stopping.get(timeout=30) == 0
+
+    def test_those_that_come_while_it_drains_are_refused(self):
+        release = Event()
+
+        def application(environ, start_response):
+            if environ["PATH_INFO"] == "/slow":
+                release.wait()
+                return plain(environ, start_response)
+            return echo(environ, start_response)
+
+        with serving(application) as server, connect(server) as sock:
+            sock.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" + request())
+            until(lambda: any(not handler.idle for handler in server._connections))
+            some_turns()
+            stopping = spawn(server.stop, drain=30)
+            until(lambda: server.draining)
+            release.set()
+            # The answer says that the connection closes, so that nothing behind it is answered.
+            (answer,) = answers_in(receive_all(sock))
+            assert answer.code == 200 and answer.fields["connection"] == b"close"
+            stopping.get()
+
+    def test_one_whose_request_is_read_while_it_drains(self):
+        with serving(echo) as server, connect(server) as sock:
+            sock.sendall(request()[:-4])
+            until(lambda: server._connections)
+            some_turns()
+            server.draining.set()
+            sock.sendall(b"\r\n\r\n")
+            (answer,) = answers_in(receive_all(sock))
+            assert answer.code == 503
+            server.draining.clear()
+
+    def test_one_whose_handshake_is_made_while_it_drains(self):
+        go = Event()
+
+        def application(environ, start_response):
+            go.wait()
+            return echo(environ, start_response)
+
+        with serving(application) as server, connect(server) as sock:
+            sock.sendall(request())
+            until(lambda: any(handler.websocket_upgrade for handler in server._connections))
+            stopping = spawn(server.stop, drain=30)
+            until(lambda: server.draining)
+            go.set()
+            peer = Peer(sock, receive_until(sock, b"\r\n\r\n").partition(b"\r\n\r\n")[2])
+            assert peer.close_code() == 1001
+            peer.send(closing(1001))
+            stopping.get()
+
+    def test_peers_of_other_libraries_are_told_too(self):
+        taken = Event()
+
+        def application(environ, start_response):
+            sock = environ["werkzeug.socket"]
+            sock.send(b"taken")
+            taken.set()
+            while sock.recv(100):
+                pass
+
+        with serving(application) as server, connect(server) as sock:
+            sock.sendall(request())
+            receive_until(sock, b"taken")
+            stopping = spawn(server.stop, drain=30)
+            peer = Peer(sock)
+            assert peer.close_code() == 1001
+            sock.shutdown(1)
+            stopping.get()
+
+    def test_stopping_without_a_drain(self):
+        with serving(echo) as server, peer_of(server) as peer:
+            stopping = spawn(server.stop, 0.01)
+            assert peer.close_code() == 1001
+            peer.send(closing(1001))
+            assert stopping.get() == 1
+
+    def test_closing_the_server(self):
+        with serving(echo) as server, peer_of(server) as peer:
+            peer.send(frame(TEXT, b"a"))
+            assert peer.message() == "a"
+            closing_it = spawn(server.close)
+            assert peer.close_code() == 1001
+            assert peer.ends()
+            closing_it.get()
+
+    def test_a_handler_that_is_killed(self):
+        handlers = []
+
+        def application(environ, start_response):
+            from greenlet import getcurrent
+
+            handlers.append(getcurrent())
+            return echo(environ, start_response)
+
+        with serving(application) as server, peer_of(server) as peer:
+            peer.send(frame(TEXT, b"a"))
+            assert peer.message() == "a"
+            waiting_in(handlers[0].kill)
+            assert peer.close_code() == 1011 and peer.ends()
