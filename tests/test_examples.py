@@ -1,6 +1,7 @@
 """Every example runs, as a person would run it."""
 
 import contextlib
+import json
 import os
 import re
 import select
@@ -10,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 
 import pytest
 from places import CERTIFICATE, CHECKOUT, KEY
@@ -38,6 +40,7 @@ TESTED = {
     "task_group.py",
     "tls_server.py",
     "udp_server.py",
+    "websocket_chat.py",
     "wsgi_flask.py",
     "worker_pool.py",
 }
@@ -447,3 +450,86 @@ def test_the_echo_server_on_all_cores_replaces_a_worker_that_is_killed(tmp_path)
         until(lambda: {worker()} == new)
         assert service.end(signal.SIGINT) == 0
         assert service.told.endswith("greenio: ending\nended\n")
+
+
+class Browser:
+    """A headless Chromium, told what to do over a WebSocket (Chrome DevTools Protocol)."""
+
+    def __init__(self, websocket):
+        self.websocket, self.number = websocket, 0
+
+    def ask(self, method, session=None, **parameters):
+        self.number += 1
+        told = {"id": self.number, "method": method, "params": parameters}
+        self.websocket.send(json.dumps({**told, "sessionId": session} if session else told))
+        while (answer := json.loads(self.websocket.receive(timeout=30))).get("id") != self.number:
+            pass  # an event
+        return answer["result"]
+
+    def open(self, url):
+        """A new tab; what is to be given to evaluate()."""
+        target = self.ask("Target.createTarget", url=url)["targetId"]
+        return self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+
+    def evaluate(self, tab, code):
+        """What an expression of JavaScript is in a tab."""
+        return self.ask("Runtime.evaluate", tab, expression=code, returnByValue=True)["result"].get("value")
+
+    def until(self, tab, code):
+        """Wait until an expression is true."""
+        end = time.monotonic() + 30
+        while not self.evaluate(tab, code):
+            assert time.monotonic() < end, self.evaluate(tab, "document.body.innerText")
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def browser(folder):
+    """A Browser, for the time of a block; skips the test if none is installed."""
+    pytest.importorskip("websockets")
+    from greenio.websocket import connect
+
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    command = [
+        program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+        "--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank",
+    ]  # fmt: skip
+    environment = {**os.environ, "HOME": str(folder), "no_proxy": "127.0.0.1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
+        try:
+            listens = re.compile(r"DevTools listening on (ws://\S+)")
+            place = next(found[1] for found in map(listens.match, process.stderr) if found)
+            with connect(place, proxy=None, max_size=None, timeout=30) as websocket:
+                yield Browser(websocket)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_the_chat_in_a_browser(tmp_path):
+    pytest.importorskip("httptools")
+    command = [sys.executable, str(EXAMPLES / "websocket_chat.py"), "--port", "0"]
+    with browser(tmp_path) as chromium:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+            try:
+                page = re.search(r"http://\S+$", server.stdout.readline().strip())[0]
+                one = chromium.open(f"{page}/?name=Ada")
+                chromium.until(one, "document.getElementById('said')?.textContent === 'Adahas come'")
+                other = chromium.open(f"{page}/?name=Bob")
+                chromium.until(one, "document.getElementById('said').textContent === 'Adahas comeBobhas come'")
+                text = "<b>h\u00e9llo</b> \U0001f600"
+                chromium.evaluate(one, f"document.getElementById('text').value = {json.dumps(text)}")
+                chromium.evaluate(one, "document.getElementById('form').requestSubmit()")
+                seen = f"document.getElementById('said').lastChild?.textContent === {json.dumps('Ada' + text)}"
+                chromium.until(other, seen)
+                chromium.until(one, seen)
+                server.send_signal(signal.SIGINT)
+                for tab in (one, other):
+                    chromium.until(tab, "document.getElementById('state').textContent.startsWith('closed: 1001')")
+                _, told = server.communicate(timeout=30)
+                assert server.returncode == 0 and "Traceback" not in told
+            finally:
+                server.kill()
