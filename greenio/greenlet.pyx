@@ -466,8 +466,7 @@ cdef class Greenlet(HubGreenlet):
         self.need_init()
         if self.state == STATE_NEW or self.state == STATE_STARTING:
             self.scheduler.check_thread()
-            error = exception_of(args or GreenletExit)
-            self.die_before_start(error)
+            self.die_before_start(exception_of(args or GreenletExit))
         elif self.state == STATE_RUNNING:
             return HubGreenlet.throw(self, *args)
 

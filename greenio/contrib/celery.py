@@ -66,7 +66,7 @@ class _TimeLimit(GreenletExit):
     """The task's time is over."""
 
 
-class Timer(_Timer):
+class Timer(_Timer):  # type: ignore[misc]  # kombu may be missing
     """celery's timer: each entry has a greenlet of its own, so that one which waits holds up no other."""
 
     def __init__(self, max_interval: float | None = None, on_error: Any = None, **options: Any) -> None:
