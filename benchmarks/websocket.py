@@ -2,9 +2,10 @@
 
     pip install '.[wsgi,websocket,bench-websocket]' && python benchmarks/websocket.py [--rounds 5] [row ...]
 
-50 connections have one message each under way. The servers are those of websocket_servers/serve.py that are installed,
-each with one process. All servers of a row run at the same time, and are put under load in turn, again and again. The
-figures are medians of the rounds. They count the CPU time of the server's process, in its own code and in the system's.
+50 connections have one message each under way, of text unless --binary says otherwise. The servers are those of
+websocket_servers/serve.py that are installed, each with one process. All servers of a row run at the same time, and are
+put under load in turn, again and again. The figures are medians of the rounds. They count the CPU time of the server's
+process, in its own code and in the system's.
 
 An idle connection is measured by itself, with `idle`: the memory that the server's process has more for each, and the
 CPU time that it takes a second for all of them, while they answer its pings.
@@ -51,12 +52,13 @@ REQUEST = (
 PING, PONG = 0x89, b"\x8a"
 
 
-def message(size):
-    """A binary message as a client's frame, and how long the server's is."""
+def message(size, is_binary):
+    """A message as a client's frame, and how long the server's is."""
+    first = 0x82 if is_binary else 0x81
     payload = bytes(byte ^ MASK[at % 4] for at, byte in enumerate(b"x" * size))
     if size < 126:
-        return struct.pack("!BB", 0x82, 128 | size) + MASK + payload, size + 2
-    return struct.pack("!BBH", 0x82, 128 | 126, size) + MASK + payload, size + 4
+        return struct.pack("!BB", first, 128 | size) + MASK + payload, size + 2
+    return struct.pack("!BBH", first, 128 | 126, size) + MASK + payload, size + 4
 
 
 class Server:
@@ -107,9 +109,9 @@ class Server:
         self.process.wait()
 
 
-def load(server, size, count):
+def load(server, size, count, is_binary):
     """Have so many messages sent back; return microseconds of CPU time of each."""
-    frame, length = message(size)
+    frame, length = message(size, is_binary)
     poll = select.epoll()
     left = {sock.fileno(): [sock, length] for sock in server.socks}
     before, done, sent = server.cpu(), 0, 0
@@ -143,7 +145,7 @@ def measure(row, names, options):
             for server in servers:
                 server.connect(CONNECTIONS)
                 count = min(options.messages, FEWER.get((row, server.name), options.messages))
-                figure = load(server, SIZES[row], max(count, CONNECTIONS))
+                figure = load(server, SIZES[row], max(count, CONNECTIONS), options.binary)
                 if number:  # the first is for warming up
                     figures[server.name].append(figure)
         return {name: statistics.median(each) for name, each in figures.items()}
@@ -187,6 +189,7 @@ def main():
     parser.add_argument("rows", nargs="*", metavar="row", help=f"which to measure: {', '.join(SIZES)}, idle")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--messages", type=int, default=10_000, help="in each round")
+    parser.add_argument("--binary", action="store_true", help="binary messages, instead of text")
     parser.add_argument("--idle", type=int, default=10_000, help="how many idle connections")
     parser.add_argument("--idle-seconds", type=float, default=40, help="how long they are idle")
     parser.add_argument("--servers", nargs="*", help="only these, instead of all that are installed")

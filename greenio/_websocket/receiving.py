@@ -115,19 +115,19 @@ class Receiving(Sending):
 
     def _received(self, data):
         self._heard = monotonic()
-        if data:
-            self._take(data)
-            if self._answers:
-                self._flush()
-        else:
-            self._lose(None)
-
-    def _take(self, data):
-        """Take in what has come: frames that are whole at once, the rest of it when that is."""
         if self._small.get(data[:2]) == len(data) and not self._partial and self._fragments is None:
             # One short message of a client, and nothing else.
             self._take_message(data[0], self._mask(data[6:], data[2:6]))
+        elif data:
+            self._take(data)
+        else:
+            self._lose(None)
             return
+        if self._answers:
+            self._flush()
+
+    def _take(self, data):
+        """Take in what has come: frames that are whole at once, the rest of it when that is."""
         if self._partial:
             self._partial += data
             if len(self._partial) < self._need:
