@@ -25,7 +25,7 @@ cdef class Requests:
     cdef readonly bytes _head      # of the request, or of what is no request
     cdef bint upgrade    # whether the client asks for another protocol
     cdef bint is_11      # whether the request is HTTP/1.1
-    cdef object began    # when the time for a connection's first head began, or None
+    cdef readonly object began    # when the time for a connection's first head began, or None
     cdef readonly tuple _address   # REMOTE_ADDR and REMOTE_PORT
     cdef object is_draining
 

@@ -18,6 +18,7 @@ class Requests:
     wsgi_input: Input | Nothing
     close_connection: bool
     idle: bool
+    began: float | None
     websocket_upgrade: Any
     stream: Stream
     _head: bytes

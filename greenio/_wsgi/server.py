@@ -43,6 +43,8 @@ _OF_REQUESTS = (
     "PATH_INFO", "QUERY_STRING", "RAW_URI", "REMOTE_ADDR", "REMOTE_PORT", "REQUEST_METHOD", "REQUEST_URI",
     "SERVER_PROTOCOL", "greenio.client", "wsgi.early_hints", "wsgi.input",
 )  # fmt: skip
+#: Seconds that a client who has just connected has for its first request, when the server stops.
+_FIRST_REQUEST = 1.0
 # Levels of the module logging, which is imported by programs that use it.
 _INFO, _ERROR = 20, 40
 
@@ -156,6 +158,7 @@ class WSGIServer(StreamServer):
         self.log = _as_log(log, _INFO)
         self.error_log = _as_log(error_log, _ERROR)
         self._connections: set[WSGIHandler] = set()
+        self._to_close: list[Greenlet] = []  # close connections that were new when it began to stop
         self.set_environ(environ)
 
     application: Application
@@ -237,10 +240,22 @@ class WSGIServer(StreamServer):
     def close_idle(self) -> None:
         """Close the connections that wait for a request, and tell WebSockets that the server ends. Does not switch."""
         for handler in list(self._connections):
-            if handler.idle and not handler.stream.has_more():
-                handler.socket.close()
+            if handler.idle and handler.began is not None:
+                # The client sends its first request just now.
+                self._to_close.append(Greenlet.spawn_later(_FIRST_REQUEST, self._close_if_idle, handler))
+            elif handler.idle:
+                self._close_if_idle(handler)
             elif handler.websocket_upgrade is not None:
                 Greenlet.spawn(handler.websocket_upgrade.go_away)
+
+    def _kill_handlers(self):
+        while self._to_close:
+            self._to_close.pop().kill(block=False)
+        return super()._kill_handlers()
+
+    def _close_if_idle(self, handler: WSGIHandler) -> None:
+        if handler.idle and handler in self._connections and not handler.stream.has_more():
+            handler.socket.close()
 
     def _become_one_of_several(self, sock: socket, shared: bool, numbers: memoryview) -> None:
         super()._become_one_of_several(sock, shared, numbers)

@@ -438,19 +438,23 @@ def test_a_killed_handler_closes_what_it_has():
 
 def test_a_server_can_stop_gently():
     def application(environ, start_response):
-        started.set()
-        go_on.wait()
+        if environ["PATH_INFO"] != "/at-once":
+            started.set()
+            go_on.wait()
         start_response("200 OK", [])
         return [b"a"]
 
     started, go_on = Event(), Event()
-    with serving(application) as server, connect(server) as busy, connect(server) as idle:
-        idle.sendall(b"")
+    with serving(application) as server, connect(server) as busy, connect(server) as idle, connect(server) as new:
+        idle.sendall(b"GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n")
+        receive_until(idle, b"a")
         busy.sendall(GET)
         started.wait()
-        until(lambda: len(server._connections) == 2)
+        until(lambda: len(server._connections) == 3)
         stopping = spawn(server.stop, drain=30)
         assert receive_all(idle) == b""
+        new.sendall(b"GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n")  # a client that has connected before is served
+        assert answers_in(receive_all(new))[0].fields["connection"] == b"close"
         go_on.set()
         (answer,) = answers_in(receive_all(busy))
         assert answer.body == b"a" and answer.fields["connection"] == b"close"
