@@ -75,7 +75,7 @@ class MockClock:
     itself. `patch_time`: whether `time.time()`, `time.monotonic()` and their likes tell this clock's time, too; None:
     if `time` is patched. Those of `greenio.time` always do. `time.perf_counter()` stays what it is.
 
-    One clock can be active at a time, or a RuntimeError is raised.
+    One clock can be active at a time, or a RuntimeError is raised. None of its methods switches.
     """
 
     def __init__(self, *, autojump_threshold: float | None = None, patch_time: bool | None = None) -> None:
