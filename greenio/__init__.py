@@ -65,7 +65,6 @@ Importing it makes no event loop: that is made when a thread first waits for som
 # ruff: noqa: E402  (it says first whose `hub` it finds)
 
 import sys as _sys
-from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
 
 
@@ -172,56 +171,6 @@ __all__ = [
     "wait_any",
     "with_timeout",
 ]
-
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from greenio import (  # noqa: I001
-        backdoor as backdoor,
-        baseserver as baseserver,
-        event as event,
-        events as events,
-        fcntl as fcntl,
-        fileobject as fileobject,
-        fs as fs,
-        local as local,
-        lock as lock,
-        monkey as monkey,
-        mutex as mutex,
-        os as os,
-        pool as pool,
-        pywsgi as pywsgi,
-        queue as queue,
-        resolver as resolver,
-        select as select,
-        selectors as selectors,
-        server as server,
-        signal as signal,
-        socket as socket,
-        ssl as ssl,
-        subprocess as subprocess,
-        testing as testing,
-        thread as thread,
-        threading as threading,
-        threadpool as threadpool,
-        time as time,
-        util as util,
-        websocket as websocket,
-        workers as workers,
-        wsgi as wsgi,
-    )
-else:
-    #: Modules that `greenio.NAME` imports when it is first asked for. Those that are there already are not among them.
-    _MODULES = frozenset({
-        "backdoor", "baseserver", "event", "events", "fcntl", "fileobject", "fs", "local", "lock", "monkey", "mutex",
-        "os", "pool", "pywsgi", "queue", "resolver", "select", "selectors", "server", "signal", "socket", "ssl",
-        "subprocess", "testing", "thread", "threading", "threadpool", "time", "util", "websocket", "workers", "wsgi",
-    })  # fmt: skip
-
-    def __getattr__(name: str) -> object:
-        if name in _MODULES:
-            return _import_module(f"greenio.{name}")
-        raise AttributeError(f"module 'greenio' has no attribute {name!r}", name=name, obj=_sys.modules["greenio"])
 
 
 def _make_threadpool(hub):

@@ -73,6 +73,13 @@ cdef enum:
     LONGEST_SLEEP = 50000000
 
 
+cdef inline void look_at_clock(core_t *core) noexcept:
+    """The loop has looked for I/O: let the timers fire that are due."""
+    core.looked = hub_now()
+    core.now = clock.standing if clock.standing else core.looked + clock.ahead
+    fire_timers(&core.timers, core.now)
+
+
 def set_sleep_by(function):
     """Say what a loop asks when it would sleep while the clock stands still, or None (internal): see standing.pxd.
 
@@ -220,16 +227,8 @@ cdef class Loop:
         else:
             # With the GIL: giving it up with a CPU-bound thread beside would cost a switch interval each time.
             uv_run(core.uv, UV_RUN_NOWAIT)
-        self.look_at_clock()
+        look_at_clock(core)
         core.running = False
-        return 0
-
-    cdef int look_at_clock(self) noexcept:
-        """The loop has looked for I/O: let the timers fire that are due."""
-        cdef core_t *core = self.core
-        core.looked = hub_now()
-        core.now = clock.standing if clock.standing else core.looked + clock.ahead
-        fire_timers(&core.timers, core.now)
         return 0
 
     cdef int sleep_by_clock(self) except -1:
@@ -256,7 +255,7 @@ cdef class Loop:
                 with nogil:
                     hub_run_for(core.uv, nanoseconds, &core.asleep)
                 pass_time_of_work(first_loop())
-                self.look_at_clock()
+                look_at_clock(core)
                 core.running = False
                 core.in_vain = True
         finally:

@@ -101,7 +101,7 @@ FOR_OTHER_PACKAGES = {"greenio.contrib.celery", "greenio.contrib.gunicorn"}
 
 #: Modules that look at another's place at a call, and not when they are imported: a lazy import upwards.
 LATE = {
-    ("greenio", "greenio.resolver"), ("greenio", "greenio.threadpool"), ("greenio", "greenio.monkey"),
+    ("greenio", "greenio.resolver"), ("greenio", "greenio.threadpool"),
     ("greenio._wsgi.command", "greenio.monkey"), ("greenio.server", "greenio.workers"),
     ("greenio._wsgi.reading", "greenio._websocket.serving"),
 }  # fmt: skip
