@@ -13,7 +13,7 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             _sync.linkable, event, _sync.naming, _sync.mutex, _sync.condition, _sync.semaphore, lock, mutex,
             _sync.containers, _sync.hooked, _sync.channel, queue
     several greenlets at once: waiting, pools, reports
-            _tasks.waiting, _tasks.choosing, _tasks.imap, pool, threadpool, util
+            _tasks.waiting, _tasks.choosing, _tasks.imap, pool, _tasks.pool_threads, threadpool, util
     settings; signals and forks of a program; gevent's names
             config, _tasks.program, hub
     waiting for a descriptor or a child; calls that block; signal handlers

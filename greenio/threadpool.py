@@ -16,22 +16,23 @@ import atexit
 import concurrent.futures
 import os
 import sys
-import threading
 import weakref
 from _thread import get_native_id
 from contextlib import suppress
 
 from hub.arguments import count_of, seconds_of
-from hub.current import count_idle_thread, get_hub, get_hub_if_exists, hub_if_any
+from hub.current import count_idle_thread, get_hub, hub_if_any
 from hub.errors import HubDestroyed
 from hub.forks import in_child
 from hub.generic import T
-from hub.native import LibraryLock, get_ident, start_new_thread
+from hub.native import LibraryLock, get_ident
 from hub.native import local as native_local
 
 from greenio._sync.condition import Condition
 from greenio._sync.semaphore import Semaphore
+from greenio._tasks import pool_threads
 from greenio._tasks.imap import Mapping, checked_call
+from greenio._tasks.pool_threads import count_threads as count_threads
 from greenio.event import AsyncResult, Event
 from greenio.queue import Empty, SimpleQueue
 
@@ -50,15 +51,6 @@ __all__ = ["ThreadPool", "ThreadPoolExecutor", "ThreadResult"]
 
 _pools: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
 _executors: weakref.WeakSet[ThreadPoolExecutor] = weakref.WeakSet()
-
-# One entry for each thread of all pools.
-_pool_threads: list[int] = []
-
-# How many forks lie between this process and the one that imported the library.
-_forks = 0
-
-# A thread that takes this from the queue ends.
-_END = object()
 
 
 class ThreadResult(AsyncResult):
@@ -104,7 +96,7 @@ class ThreadPool(Mapping):
     def __del__(self) -> None:
         if hasattr(self, "_done"):  # it was made to the end
             for _ in range(self.size):
-                self.task_queue.put(_END)
+                self.task_queue.put(pool_threads.END)
 
     @staticmethod
     def _check(maxsize):
@@ -191,21 +183,17 @@ class ThreadPool(Mapping):
     def _start_thread(self):
         with self._counts:
             self._starting += 1
-        count_idle_thread(1)
-        _pool_threads.append(1)
         try:
-            start_new_thread(_begin_thread, ([self],))
+            pool_threads.start(self)
         except BaseException:
             with self._counts:
                 self._starting -= 1
-            count_idle_thread(-1)
-            _pool_threads.pop()
             raise
 
     def _end_thread(self):
         with self._counts:
             self._to_end += 1
-        self.task_queue.put(_END)
+        self.task_queue.put(pool_threads.END)
 
     def _thread_ends(self, told):
         with self._counts:
@@ -317,89 +305,6 @@ class ThreadPool(Mapping):
         self.size = 0
 
 
-def _begin_thread(box):
-    """The first that a thread of a pool does. The pool is in a box, as it must not be kept alive by the thread."""
-    pool = box.pop()
-    with pool._counts:
-        pool._threads.add(get_ident())
-        pool._native_ids.add(get_native_id())
-        pool._starting -= 1
-    reference, tasks, idle_timeout, idle = weakref.ref(pool), pool.task_queue, pool._idle_timeout, pool._idle
-    pool = None
-    _work(reference, tasks, idle_timeout, idle)
-
-
-def _work(pool, tasks, idle_timeout, idle):
-    """What a thread of a pool does."""
-    told = False
-    forks = _forks
-    thread = get_native_id()
-    try:
-        while True:
-            idle.add(thread)
-            try:
-                task = tasks.get(True, idle_timeout)
-            except Empty:
-                break
-            finally:
-                idle.discard(thread)
-            if task is _END:
-                told = True
-                break
-            _do(pool, *task)
-            task = None
-            if _forks != forks:
-                return  # a child that the task has forked, and whose only thread this is: it ends with it
-            hub = get_hub_if_exists()
-            if hub is not None:
-                hub.destroy()  # which the task made
-    finally:
-        if _forks == forks:
-            _end_of_thread(pool(), told)
-
-
-def _end_of_thread(owner, told):
-    count_idle_thread(-1)
-    _pool_threads.pop()
-    if owner is not None:
-        owner._thread_ends(told)
-
-
-def _do(pool, result, report, func, args, kwargs):
-    profile, trace = threading.getprofile(), threading.gettrace()
-    value = error = None
-    forks = _forks
-    try:
-        if profile is not None:
-            sys.setprofile(profile)
-        if trace is not None:
-            sys.settrace(trace)
-        value = func(*args, **kwargs)
-    except BaseException as failure:
-        error = failure
-    finally:
-        if profile is not None:
-            sys.setprofile(None)
-        if trace is not None:
-            sys.settrace(None)
-    if _forks != forks:  # it has forked: the greenlets that wait for it are in the parent
-        if error is not None:
-            sys.excepthook(type(error), error, error.__traceback__)
-        return
-    owner = pool()
-    context = (owner, func) if report and error is not None else None
-    if owner is not None:
-        owner._task_done()
-    owner = None
-    result.finish(value, error, context)
-    count_idle_thread(1)
-
-
-def count_threads() -> int:
-    """How many threads all pools of the process have (int)."""
-    return len(_pool_threads)
-
-
 def native_ids() -> set[int]:
     """The system's identifiers of the threads of all pools (set of int)."""
     return {native_id for pool in list(_pools) for native_id in list(pool._native_ids)}
@@ -424,9 +329,6 @@ def living_pools() -> list[ThreadPool]:
 
 
 def _after_fork_in_child():
-    global _forks
-    _forks += 1
-    _pool_threads.clear()
     for pool in list(_pools):
         pool._begin()
     _executors.clear()  # what they have not finished is the parent's
@@ -536,8 +438,8 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
 
     def _run_waiting(self):
         """In a thread: do what there is to do, and end. In a child that is forked there, the rest is the parent's."""
-        forks = _forks
-        while _forks == forks:
+        forks = pool_threads.forks()
+        while pool_threads.forks() == forks:
             try:
                 future, fn, args, kwargs = self._waiting.get_nowait()
             except Empty:
@@ -547,7 +449,7 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
                     self._run(future, fn, args, kwargs)
             finally:
                 future = fn = args = kwargs = None
-                if _forks == forks:
+                if pool_threads.forks() == forks:
                     self._call_done()
 
     def _call_done(self):
