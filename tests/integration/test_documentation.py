@@ -6,9 +6,9 @@ import code_blocks
 import pytest
 from places import CHECKOUT
 
-DATABASES = CHECKOUT / "docs" / "guides" / "databases.md"
 SERVERS = {"postgresql", "redis-server"}
-PROGRAMS = [program for program in code_blocks.programs(DATABASES, "docs/guides/databases.md") if program.needs]
+DOCUMENTS = ["docs/guides/databases.md", "docs/websocket.md"]
+PROGRAMS = [each for name in DOCUMENTS for each in code_blocks.programs(CHECKOUT / name, name) if each.needs]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
