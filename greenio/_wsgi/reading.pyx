@@ -34,7 +34,7 @@ cdef class Requests:
     `socket`, `stream`, `client`, `client_address`, `server`, `application`: of the connection. `environ`,
     `wsgi_input`, `close_connection`: of the request. `idle`: whether the connection waits for a request (bool).
     `websocket_upgrade`: the request for a WebSocket that is being answered, or None. `began`: when the time for the
-    connection's first head began, by time.monotonic() (float); None after that head.
+    connection's first head began, by the monotonic clock (float); None after that head.
     """
 
     def __init__(self, sock, address, server):
