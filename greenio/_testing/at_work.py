@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from hub.native import original
 
-from greenio._testing.limits import native_id_of_watcher
+from greenio._testing.limits import native_ids_of_watchers
 from greenio.threadpool import idle_threads, native_ids
 
 __all__ = ["Workers"]
@@ -46,8 +46,7 @@ class Workers:
 
     def are_there(self, hubs: set[int], idle: set[int]) -> bool:
         """Whether there are any. `hubs`: the native ids of threads with a hub now; `idle`: those that sleep there."""
-        known = self._strangers - hubs | idle
-        known.add(native_id_of_watcher())
+        known = self._strangers - hubs | idle | native_ids_of_watchers()
         found = self._look(known)
         # One may have woken another after that had been looked at. So none must have run until a second look.
         if found is None or self._look(known) != found:

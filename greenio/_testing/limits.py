@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["GRACE", "TimeLimit", "TimeLimitExceeded", "native_id_of_watcher"]
+__all__ = ["GRACE", "TimeLimit", "TimeLimitExceeded", "native_ids_of_watchers"]
 
 #: How many seconds there are for the handler of the signal to run in.
 GRACE = 10.0
@@ -103,8 +103,7 @@ class TimeLimit:
     ) -> None:
         __tracebackhide__ = True
         _watcher.remove(self)
-        if self.guard:
-            faulthandler.cancel_dump_traceback_later()
+        self._end_guard()
         if self.expired and not (isinstance(value, TimeLimitExceeded) and value.stacks is self._stacks):
             # The block has swallowed it, or came to its end at that moment.
             raise self._exception() from value
@@ -112,12 +111,20 @@ class TimeLimit:
     def cancel(self) -> None:
         """There is no limit any more."""
         self._due = float("inf")
-        if self.guard:
-            faulthandler.cancel_dump_traceback_later()
+        self._end_guard()
 
     def _set_guard(self):
         if self.guard:
+            self._end_guard()
+            before = os.listdir("/proc/self/task")
             faulthandler.dump_traceback_later(self.seconds + 2 * GRACE, exit=True, file=self.error)
+            # Its thread is among the new ones. Python does not tell which it is.
+            _watcher.guards = set(map(int, set(os.listdir("/proc/self/task")) - set(before)))
+
+    def _end_guard(self):
+        if self.guard:
+            faulthandler.cancel_dump_traceback_later()
+            _watcher.guards = set()
 
     def _exception(self):
         return TimeLimitExceeded(f"{self.what} took longer than {self.seconds:g} seconds", self._stacks)
@@ -167,6 +174,7 @@ class _Watcher:
         self._signal: int | None = None
 
         self.native_id = 0
+        self.guards: set[int] = set()  # native ids of threads, one of which is faulthandler's
 
     def check(self):
         if get_ident() != original("threading", "main_thread")().ident:
@@ -240,9 +248,19 @@ class _Watcher:
         self.__init__()  # type: ignore[misc]
 
 
-def native_id_of_watcher() -> int:
-    """The system's identifier of the thread that watches (int), or 0 if there is none."""
-    return _watcher.native_id
+def native_ids_of_watchers() -> set[int]:
+    """The system's identifiers of the threads that watch: ours, and the one of `faulthandler`."""
+    return {_watcher.native_id, *filter(_blocks_all_signals, _watcher.guards)}
+
+
+def _blocks_all_signals(thread):
+    """Whether it is a thread as `faulthandler` has it: a program's threads have signals."""
+    try:
+        with open(f"/proc/self/task/{thread}/status") as file:
+            blocked = int(file.read().partition("SigBlk:")[2].split()[0], 16)
+    except OSError:
+        return False  # it has ended
+    return all(blocked >> number - 1 & 1 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1))
 
 
 _watcher = _Watcher()

@@ -484,6 +484,29 @@ def test_tests_that_are_too_slow_fail_and_tell_of_the_stacks(session):
     result.stdout.no_fnmatch_line("*/_pytest/runner.py*")
 
 
+@pytest.mark.parametrize("options", [(), ("-o", "faulthandler_timeout=100"), ("--greenio-leaks",)])
+def test_time_jumps_in_a_test_that_has_a_limit(session, options):
+    """Neither of the threads that watch the limit is at work, whichever was there before the clock."""
+    session(
+        """
+        from greenio import sleep
+        from greenio.testing import MockClock, TimeLimit
+
+        def test_fixture(greenio_clock):
+            sleep(3600)
+
+        def test_block():
+            with MockClock():
+                sleep(3600)
+
+        def test_limit_of_a_block(greenio_clock):
+            with TimeLimit(30):
+                sleep(3600)
+        """,
+        "--greenio-timeout=30", *options,
+    ).assert_outcomes(passed=3)  # fmt: skip
+
+
 @pytest.mark.parametrize("library", ["CDLL", "PyDLL"])
 def test_a_call_into_c_that_cannot_be_ended_ends_the_process(session, library):
     """PyDLL keeps the GIL."""
