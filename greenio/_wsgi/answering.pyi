@@ -21,6 +21,7 @@ class Answers(Requests):
     headers_sent: bool
     connection_upgraded: bool
     _failed: bool
+    _ended: int
     _left: int | None
     def __init__(self, sock: Socket, address: Any, server: Any) -> None: ...
     def log_error(self, message: str, *args: object) -> None: ...

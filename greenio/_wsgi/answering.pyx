@@ -1,15 +1,19 @@
 """Answering a request: what an application says and gives, as HTTP.
 
 Rules
-    1. An answer that has begun and fails is never ended as if it were whole: the connection closes.
+    1. An answer that has begun and fails is never ended as if it were whole: the connection closes. So it does where
+       a write was interrupted, whatever the application makes of that.
     2. An answer whose length is known is one write.
     3. The next block is asked for after the last was written.
+    4. A write() that outlives its request writes nothing.
+    5. Behind 101, the connection is the application's, and closes.
 
 What does not belong here: calling the application, and its failures (handler.py); what fields may be (response.pyx).
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 from greenio._wsgi.body import NOTHING
 from greenio._wsgi.errors import BodyError
@@ -42,7 +46,8 @@ cdef class Answers(Requests):
     cdef public object provided_content_length
     cdef public bint headers_sent
     cdef public bint connection_upgraded
-    cdef public bint _failed  # a write has
+    cdef public bint _failed  # a write has, or was interrupted
+    cdef public Py_ssize_t _ended  # how many answers have: a write() belongs to one
     cdef public object _left  # how much of the answer's Content-Length is still to come, or None
     cdef bytes fields
     cdef bytes status_line
@@ -70,16 +75,16 @@ cdef class Answers(Requests):
                 exc_info = None
         elif self.is_taken():
             self.websocket_upgrade.told(status)
-            return self.write
+            return Writer(self, self._ended)
         elif self.status is not None:
             raise AssertionError("start_response() was called before; only with exc_info may it be called again")
         code, self.status_line = check_status(status)
-        if code < 200 and not (code == 101 and self.upgrade):
+        if code < 200 and not (code == 101 and self.upgrade and self.is_11):
             raise ValueError(f"an application cannot answer with {status!r}")
         self.fields, self.provided_content_length, self.provided_date = render_fields(headers, code == 101)
         self.status, self.code = status, code
         self.response_headers = headers
-        return self.write
+        return Writer(self, self._ended)
 
     def finalize_headers(self):
         """Called before the head of an answer is sent. A subclass may change `response_headers`, then."""
@@ -97,7 +102,7 @@ cdef class Answers(Requests):
         cdef bytes framing = b"", connection = b""
         self.response_use_chunked = False
         cdef int code = self.code
-        if code == 204 or code == 304 or code == 101 or self.environ["REQUEST_METHOD"] == "HEAD":
+        if code == 204 or code == 205 or code == 304 or code == 101 or self.is_head():
             framing = self.frame_nothing(code, length)
         else:
             self.has_body = True
@@ -110,7 +115,9 @@ cdef class Answers(Requests):
                     self.response_use_chunked = True
                 else:
                     self.close_connection = True
-        if self.close_connection or self.is_draining():
+        if self.connection_upgraded:
+            pass  # it closes, but that is not said in a head that says "Upgrade"
+        elif self.close_connection or self.is_draining():
             self.close_connection = True
             connection = CLOSE
         elif not self.is_11:
@@ -124,12 +131,13 @@ cdef class Answers(Requests):
         self.has_body = False
         self._left = None
         if code == 101:
-            self.connection_upgraded = True
-        elif code == 204:
+            self.connection_upgraded = self.close_connection = True
+        if code == 101 or code == 204 or code == 205:
             if self.provided_content_length is not None:
-                kept = [pair for pair in self.response_headers if pair[0].lower() != "content-length"]
-                self.fields = render_fields(kept, False)[0]
-        elif code != 304 and length and self.provided_content_length is None:
+                self.fields = without_length(self.response_headers, code == 101)
+            # Without a length, a client would wait for the end of a 205.
+            return b"Content-Length: 0\r\n" if code == 205 else b""
+        if code != 304 and length and self.provided_content_length is None:
             return b"Content-Length: %d\r\n" % length
         return b""
 
@@ -139,6 +147,7 @@ cdef class Answers(Requests):
         if body.failure is not None:
             # Whatever the application makes of it, the client is told what is wrong.
             raise BodyError(body.failure.reason, body.failure.status)
+        body.answered = True
         if not body.is_complete and not body.can_be_drained():
             self.close_connection = True
         return 0
@@ -147,6 +156,8 @@ cdef class Answers(Requests):
         """Send a part of the answer (PEP 3333). Switches while the client does not take it."""
         if type(data) is not bytes and not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"an answer is made of bytes, not of {data!r}")
+        if type(data) is memoryview and (data.itemsize != 1 or data.ndim != 1 or not data.c_contiguous):
+            data = data.tobytes()
         if not data:
             return
         head = b"" if self.headers_sent else self.begin(None)
@@ -170,6 +181,10 @@ cdef class Answers(Requests):
             if head or data:
                 self.put(head, data)
 
+    cdef bint is_head(self) noexcept:
+        """Whether the client has asked for a head only, whatever the application makes of its environment."""
+        return PyBytes_GET_SIZE(self._head) > 5 and memcmp(PyBytes_AS_STRING(self._head), b"HEAD ", 5) == 0
+
     cdef bint is_taken(self) except -1:
         """Whether the connection is a WebSocket by now."""
         return self.websocket_upgrade is not None and self.websocket_upgrade.owner is not None
@@ -188,7 +203,8 @@ cdef class Answers(Requests):
     cdef int put(self, bytes head, data, bytes tail=b"") except -1:
         try:
             self.stream.write_parts(head, data, tail)
-        except OSError:
+        except BaseException:
+            # A part may have been sent, by what is interrupted or ended by whoever waits for it, too.
             self._failed = self.close_connection = True
             raise
         return 0
@@ -216,7 +232,8 @@ cdef class Answers(Requests):
             return self.finish()
         head = self.begin(len(data))
         if not self.has_body:
-            data = b""
+            if not self.connection_upgraded:
+                data = b""
         elif self._left is not None and self._left != len(data):
             if len(data) > self._left:
                 data = self.cut(data, self._left)
@@ -229,7 +246,7 @@ cdef class Answers(Requests):
     cdef bint send_file(self, wrapper) except -1:
         """Send a file with sendfile(2), if it is one; return whether it is."""
         part = wrapper.part()
-        if part is None or self.status is None:
+        if part is None or self.status is None or self.code == 101:
             return False
         position, count = part
         head = self.begin(count)
@@ -241,7 +258,7 @@ cdef class Answers(Requests):
         try:
             self.stream.write_more(head)
             sent = self.stream.write_file(wrapper.file, position, count) if count else 0
-        except OSError:
+        except BaseException:
             self._failed = self.close_connection = True
             raise
         self.response_length = sent
@@ -257,8 +274,6 @@ cdef class Answers(Requests):
         """The application has returned its last block."""
         if not self.headers_sent:
             self.send_whole(b"")
-        elif self.connection_upgraded:
-            self.close_connection = True
         elif self.response_use_chunked:
             self.put(b"0\r\n\r\n", b"")
         elif self._left:
@@ -273,7 +288,7 @@ cdef class Answers(Requests):
         if self.headers_sent:
             raise AssertionError("the answer has begun")
         if self.is_11:
-            fields = render_fields(headers, False)[0]
+            fields = without_length(headers, False)
             self.put(b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % fields, b"")
 
     # --- pages of the server's own ---
@@ -289,12 +304,41 @@ cdef class Answers(Requests):
             f"HTTP/1.1 {status}\r\n{current_date().decode()}Connection: close\r\n{fields}"
             f"Content-Type: text/html; charset=utf-8\r\nContent-Length: {len(page)}\r\n\r\n"
         ).encode("latin-1")
-        if self.environ.get("REQUEST_METHOD") == "HEAD":
+        if self.is_head():
             page = b""
         try:
             self.stream.write(head + page)
-        except OSError:
+        except BaseException as error:
             self._failed = True
+            if not isinstance(error, OSError):
+                raise
+
+
+@cython.freelist(8)
+cdef class Writer:
+    """The write() of one answer, with which an application may write to that one only."""
+
+    cdef Answers answers
+    cdef Py_ssize_t number
+
+    def __init__(self, Answers answers not None, Py_ssize_t number):
+        self.answers = answers
+        self.number = number
+
+    def __call__(self, data):
+        """Send a part of the answer. Raises RuntimeError if that has ended. Switches."""
+        if self.number != self.answers._ended:
+            raise RuntimeError("the answer has ended: nothing more can be written to it")
+        self.answers.write(data)
+
+
+cdef bytes without_length(headers, bint upgrades):
+    """The fields of a head that has no Content-Length, whatever an application gives, as lines."""
+    pairs = list(headers)
+    lines, length, _ = render_fields(pairs, upgrades)
+    if length is not None:
+        lines = render_fields([pair for pair in pairs if pair[0].lower() != "content-length"], upgrades)[0]
+    return lines
 
 
 def _escape(text):

@@ -9,6 +9,7 @@ __all__ = ["NOTHING", "Input", "Nothing"]
 
 class Input:
     awaits_continue: bool
+    answered: bool
     failure: BodyError | None
     def __init__(self, stream: Stream, limits: Limits, length: int, awaits_continue: bool = False) -> None: ...
     def read(self, size: int | None = -1) -> bytes: ...

@@ -4,7 +4,8 @@ Rules
     1. A body that is cut short, malformed, too large or too late raises BodyError, now and at each later read: it never
        looks complete.
     2. Nothing of the next request is ever read as body.
-    3. The client is told to go on (100) when the application first reads, not before.
+    3. The client is told to go on (100) when the application first reads, not before, and never once its answer has
+       begun: it would read that as a part of the answer.
 
 What does not belong here: what becomes of the answer then (handler.py).
 """
@@ -26,6 +27,7 @@ cdef class Input:
 
     Each raises BodyError, an OSError, if the body is cut short, malformed, too large or too late. `failure`: what was
     raised, or None. `awaits_continue`: whether the client waits to be told that it may send the body (bool).
+    `answered`: whether the answer has begun, so that it is not told any more (bool).
     """
 
     cdef Stream _stream      # None once the request is over
@@ -36,6 +38,7 @@ cdef class Input:
     cdef Py_ssize_t _received
     cdef double _waited      # seconds
     cdef public bint awaits_continue
+    cdef public bint answered
     cdef public object failure
 
     def __init__(self, Stream stream not None, limits, Py_ssize_t length, bint awaits_continue=False):
@@ -151,7 +154,8 @@ cdef class Input:
             raise BodyError("the request is over, nothing more of its body can be read")
         if self.awaits_continue:
             self.awaits_continue = False
-            stream.write(CONTINUE_STATUS)
+            if not self.answered:
+                stream.write(CONTINUE_STATUS)
         if self._chunks is not None:
             return self._next_of_chunks(stream, self._chunks)
         if not self._left:

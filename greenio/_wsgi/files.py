@@ -1,10 +1,15 @@
 """`wsgi.file_wrapper`: files that the system sends by itself, with os.sendfile().
 
+Rules
+    1. The system sends what is behind a descriptor. So only files of which that is the content are sent so: no text, no
+       archives, no objects that have a fileno() of something else. All others are read.
+
 What does not belong here: sending (stream.pyx) and how much of a file (handler.py).
 """
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 
@@ -14,6 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["FileWrapper"]
+
+_BUFFERED = (io.BufferedReader, io.BufferedRandom)
 
 
 class FileWrapper:
@@ -47,11 +54,17 @@ class FileWrapper:
 
     def part(self) -> tuple[int, int] | None:
         """``(position, how many bytes follow)`` of a file that the system can send; else None."""
-        try:
-            found = os.fstat(self.file.fileno())
-            position: int = self.file.tell()
-        except (AttributeError, OSError, ValueError):
+        file = self.file
+        # A class that derives from these may read otherwise.
+        if type(file) is not io.FileIO and not (type(file) in _BUFFERED and type(file.raw) is io.FileIO):
             return None
-        if not stat.S_ISREG(found.st_mode):
+        try:
+            file.flush()
+            found = os.fstat(file.fileno())
+            position: int = file.tell()
+        except (OSError, ValueError):
+            return None
+        # The files of /proc and /sys have no blocks, and another size than they say.
+        if not stat.S_ISREG(found.st_mode) or not found.st_blocks:
             return None
         return position, max(0, found.st_size - position)

@@ -157,6 +157,7 @@ class WSGIHandler(Answers):
             try:
                 self.run_application()
             finally:
+                self._ended += 1
                 self._end_watches()
                 if type(self.result) is not list:
                     self._close_result()
@@ -238,7 +239,7 @@ class WSGIHandler(Answers):
         if self._failed or isinstance(error, ClientGone):
             # Nobody is there to be answered.
             self._failed = True
-            if isinstance(error, (OSError, ClientGone, BodyError)):
+            if isinstance(error, (OSError, ClientGone, RequestTimeout)):
                 return
         elif isinstance(error, BodyError) and self.wsgi_input.failure is not None:
             return  # answered when the body ends

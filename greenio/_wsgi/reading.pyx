@@ -132,6 +132,7 @@ cdef class Requests:
         limits = self.limits
         began = monotonic() if self.began is None else self.began
         buffer = bytearray(stream.take(len(stream.data)))
+        self._head = bytes(buffer[:1024])  # and not that of the last request, if this is refused
         skipped = False
         while True:
             if not fed:

@@ -273,17 +273,28 @@ class WSGIServer(StreamServer):
         if self.log is not None:
             line = handler.format_request() if self._format is None else self._format(handler)
             if line is not None:
-                try:  # noqa: SIM105  # contextlib.suppress() takes longer than the write
+                try:
                     self.log.write(f"{line}\n")
                 except OSError:
                     pass
+                except UnicodeEncodeError as error:
+                    _write_escaped(self.log, f"{line}\n", error.encoding)
 
     def write_error(self, text: str) -> None:
         """Write to the error log."""
         if self.error_log is not None:
             with contextlib.suppress(OSError, ValueError):
-                self.error_log.write(text)
+                try:
+                    self.error_log.write(text)
+                except UnicodeEncodeError as error:
+                    _write_escaped(self.error_log, text, error.encoding)
                 self.error_log.flush()
+
+
+def _write_escaped(log, text, encoding):
+    """Write a text to a log whose encoding has not all of its characters."""
+    with contextlib.suppress(OSError, ValueError):
+        log.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _as_log(log, level):

@@ -5,6 +5,8 @@ Rules
        the next: that costs no work on the loop.
     2. A limit on writing counts from the last progress, not from the beginning of an answer.
     3. No more is received before what has come is used, so what is held is bounded by one receive.
+    4. Nothing is sent behind a write that was not completed, whatever has interrupted it: a part of one thing would be
+       followed by another.
 
 What does not belong here: what the bytes mean.
 """
@@ -68,18 +70,35 @@ cdef class Stream:
 
     # --- sending ---
 
-    cpdef write(self, data):
-        """Send all of it. Switches while the peer does not take it. Raises OSError, also TimeoutError."""
+    cdef int begin_write(self) except -1:
+        if self.writing:
+            raise ConnectionAbortedError("an earlier write was interrupted or goes on: nothing can be sent behind it")
+        self.writing = True
+        self.endpoint.seconds = self.write_seconds
+        return 0
+
+    cdef int send_all(self, data) except -1:
         cdef Py_ssize_t length = len(data)
         cdef Py_ssize_t sent = 0
-        self.endpoint.seconds = self.write_seconds
         if length <= BLOCK:
             sent = self.send(data)
             if sent == length:
-                return
+                return 0
         view = memoryview(data)
         while sent < length:
+            # Whoever has received meanwhile has set another time.
+            self.endpoint.seconds = self.write_seconds
             sent += self.send(view[sent : sent + (BLOCK if self.is_tls else length)])
+        return 0
+
+    cpdef write(self, data):
+        """Send all of it. Switches while the peer does not take it.
+
+        Raises OSError: TimeoutError if it takes too long, ConnectionAbortedError if an earlier write was not completed.
+        """
+        self.begin_write()
+        self.send_all(data)
+        self.writing = False
 
     cpdef write_parts(self, bytes head, data, bytes tail=b""):
         """Send three things in a row, at once if that can be. Switches."""
@@ -94,16 +113,18 @@ cdef class Stream:
 
     def write_more(self, data):
         """Send something to which more is to be added at once: the system may wait for that. Switches."""
-        self.endpoint.seconds = self.write_seconds
+        self.begin_write()
         sent = 0
         if not self.is_tls:
             sent = self.send(data, _MORE)
         if sent < len(data):
-            self.write(data[sent:])
+            self.send_all(data[sent:])
+        self.writing = False
 
     def write_file(self, file, offset, count):
         """Send a part of a file; return how many bytes that were: fewer, if the file is shorter. Switches."""
         done = 0
+        self.begin_write()
         while done < count:
             self.endpoint.seconds = self.write_seconds
             most = min(count - done, 1 << 20)
@@ -111,6 +132,7 @@ cdef class Stream:
             done += sent
             if sent < most:
                 break
+        self.writing = False
         return done
 
     # --- the end ---
