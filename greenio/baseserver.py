@@ -11,16 +11,18 @@ import errno
 import os
 import resource
 import socket as _standard
+import sys
 import warnings
 from time import monotonic
 
 from greenlet import GreenletExit, getcurrent
 from hub import Wait, get_hub, sleep
-from hub.arguments import count_of, seconds_of
+from hub.arguments import count_of
 from hub.errors import HubDestroyed
 
 from greenio._servers.addresses import inherited_socket, parse_address
 from greenio._servers.handlers import Handlers
+from greenio._servers.seconds import seconds_or_none
 from greenio._servers.unix_paths import UnixPath
 from greenio.event import Event
 from greenio.greenlet import Greenlet
@@ -385,6 +387,8 @@ class BaseServer:
         """
         self._check_handler()
         self.init_socket()
+        if self._ends:
+            self._handlers.begin_run()
         self._stopped = False
         self.draining.clear()
         self._count_places()
@@ -428,46 +432,55 @@ class BaseServer:
         A handler that calls it goes on itself. On the hub, as in a callback, it does not wait for the handlers.
         """
         self._ends += 1
+        run = self._handlers.ending()
         try:
             self._close_listener()
-            self._kill_handlers()
+            self._kill_handlers(run)
         finally:
+            self._handlers.has_ended()
             self._end_is_over()
 
     def stop(self, timeout: float | None = None, *, drain: float | None = None) -> int:
         """Stop listening; let the handlers come to their ends, and kill those left. Returns how many (int). Switches.
 
-        `timeout`: how many seconds they have (float); by default `stop_timeout`. If handlers are started in a pool,
-        everything in that pool is waited for and then killed.
+        `timeout`: how many seconds they have (float; infinity: no limit); by default `stop_timeout`. If handlers are
+        started in a pool, everything in that pool is waited for and then killed.
         `drain`: the same, with care for clients. `draining` is set, so that handlers end early. Connections that are
         idle are closed at once (a subclass knows which). Clients that have connected and wait to be accepted are, as
         soon as there is room.
-        A handler that calls it does not wait for itself. Raises TypeError if both are given.
+        A handler that calls it does not wait for itself, nor for others that call it. If the server is started again
+        meanwhile, the handlers of that run go on. Raises TypeError if both are given.
         """
         if drain is not None and timeout is not None:
             raise TypeError("give stop() either timeout or drain")
-        seconds = seconds_of(drain) if drain is not None else None
-        if seconds is None:
-            seconds = self.stop_timeout if timeout is None else seconds_of(timeout)
+        seconds: float | None
+        if drain is not None:
+            seconds = seconds_or_none(drain, "drain", past_is_now=True)
+        else:
+            seconds = seconds_or_none(self.stop_timeout if timeout is None else timeout, "timeout", past_is_now=True)
         self._ends += 1
+        run = self._handlers.ending()
         try:
-            end = monotonic() + seconds
+            end = None if seconds is None else monotonic() + seconds
             if drain is not None and self.started:
                 self.draining.set()
                 self.close_idle()
+                self.stop_accepting()
                 accepting = Greenlet.spawn(self._accept_waiting)
                 accepting.join(seconds)
                 if accepting not in self._handlers.running:
                     accepting.kill()
-            self._close_listener()
+            if run == self._handlers.run:  # otherwise it was started again meanwhile
+                self._close_listener()
             if drain is None and self.pool is not None:
                 self.pool.join(timeout=seconds)
-            self._handlers.wait(end - monotonic())
-            killed = self._kill_handlers()
-            if self.pool is not None and drain is None:
-                self.pool.kill(block=True, timeout=self.kill_timeout)
+            self._handlers.wait(None if end is None else end - monotonic(), run)
+            killed = self._kill_handlers(run)
+            if self.pool is not None and drain is None and run == self._handlers.run:
+                self._kill_pool(self.pool)
             return killed
         finally:
+            self._handlers.has_ended()
             self._end_is_over()
 
     def _accept_waiting(self):
@@ -475,7 +488,6 @@ class BaseServer:
 
         New ones come meanwhile, so there is an end to it: no more than the system holds ready.
         """
-        self.stop_accepting()
         left = self._most_waiting
         try:
             while left > 0 and self.socket is not None:
@@ -493,8 +505,15 @@ class BaseServer:
     def close_idle(self) -> None:
         """End the handlers that have nothing to do just now. Called when draining begins; does nothing by itself."""
 
-    def _kill_handlers(self):
-        killed = self._handlers.kill(self.kill_timeout)
+    def _kill_pool(self, pool):
+        threads = sys.modules.get("greenio.threadpool")
+        if threads is not None and isinstance(pool, threads.ThreadPool):
+            pool.kill()  # tasks in threads cannot be killed: they finish
+        else:
+            pool.kill(block=True, timeout=self.kill_timeout)
+
+    def _kill_handlers(self, run):
+        killed = self._handlers.kill(self.kill_timeout, run)
         left = [greenlet for greenlet in killed if greenlet in self._handlers.running]
         if left and getcurrent() is not get_hub():
             warnings.warn(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
-from hub.arguments import count_of, seconds_of
+from hub.arguments import count_of
 
 from greenio._servers.addresses import written
+from greenio._servers.seconds import seconds_or_none, without_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["CannotStart", "Options", "tell"]
+
+
+#: Seconds beyond `drain` after which a worker that was told to end is killed.
+_GRACE = 5.0
 
 
 class CannotStart(Exception):
@@ -35,7 +40,7 @@ class Options:
         *,
         worker_timeout: float | None = 60.0,
         drain: float = 30.0,
-        pre_drain: float = 0.0,
+        pre_drain: float | None = 0.0,
         max_requests: int | None = None,
         max_requests_jitter: int | None = None,
         max_rss: int | None = None,
@@ -46,11 +51,13 @@ class Options:
     ) -> None:
         self.workers = _at_least_one(workers, "workers")
         #: Seconds after which a worker whose hub does not turn is killed; None for never.
-        self.worker_timeout = None if worker_timeout is None else _positive(worker_timeout, "worker_timeout")
-        #: Seconds that handlers have to end.
-        self.drain = _not_negative(drain, "drain")
-        #: Seconds for which workers go on accepting when they are to end.
-        self.pre_drain = _not_negative(pre_drain, "pre_drain")
+        self.worker_timeout = seconds_or_none(worker_timeout, "worker_timeout")
+        if self.worker_timeout == 0:
+            raise ValueError(f"worker_timeout must be greater than 0, not {worker_timeout}")
+        #: Seconds that handlers have to end; infinity for as long as they take.
+        self.drain = without_end(drain, "drain")
+        #: Seconds for which workers go on accepting when they are to end; None for until they are told again.
+        self.pre_drain = seconds_or_none(pre_drain, "pre_drain")
         #: After so many requests a worker is recycled; where there are no requests, after so many connections.
         self.max_requests = None if max_requests is None else _at_least_one(max_requests, "max_requests")
         if max_requests_jitter is None:
@@ -74,6 +81,11 @@ class Options:
             self._tell(text)
 
     @property
+    def longest_end(self) -> float | None:
+        """Seconds after which a worker that was told to end is killed; None for never."""
+        return seconds_or_none(self.drain + _GRACE, "drain")
+
+    @property
     def tick(self) -> float:
         """Seconds between two looks at the workers, and between two signs of life of theirs."""
         return 1.0 if self.worker_timeout is None else min(1.0, self.worker_timeout / 4)
@@ -83,17 +95,3 @@ def _at_least_one(value, name):
     if count_of(value, name) <= 0:
         raise ValueError(f"{name} must be at least one, not {value}")
     return value
-
-
-def _not_negative(value, name):
-    seconds = seconds_of(value)
-    if seconds < 0:
-        raise ValueError(f"{name} must not be negative: {value}")
-    return seconds
-
-
-def _positive(value, name):
-    seconds = seconds_of(value)
-    if seconds <= 0:
-        raise ValueError(f"{name} must be greater than 0, not {value}")
-    return seconds

@@ -161,8 +161,8 @@ class WorkerProcess:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    def end(self, seconds: float) -> None:
-        """Tell it to finish, and kill it after so many seconds. Does not switch."""
+    def end(self, seconds: float | None) -> None:
+        """Tell it to finish, and kill it after so many seconds (None: never). Does not switch."""
         if not self.is_ending:
             self.is_ending = True
             if not self.ends_by_itself():  # a second signal would end it at once

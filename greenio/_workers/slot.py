@@ -24,8 +24,6 @@ __all__ = ["FIRST_PAUSE", "LONGEST_PAUSE", "SOON", "Slot"]
 
 #: Seconds between a worker's death and the next one's start, if it has served no longer than SOON.
 FIRST_PAUSE, LONGEST_PAUSE, SOON = 0.1, 5.0, 1.0
-#: Seconds beyond `drain` after which a worker that was told to end is killed.
-GRACE = 5.0
 
 
 class Slot:
@@ -121,7 +119,7 @@ class Slot:
         self.worker = new
         self._pause = 0.0
         self.supervisor.tell(f"{old.describe()} {reason}: {new.describe()} takes over")
-        old.end(self.supervisor.options.drain + GRACE)
+        old.end(self.supervisor.options.longest_end)
         return True
 
     def _start(self):

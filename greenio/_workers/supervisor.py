@@ -24,7 +24,7 @@ from greenio._tasks.program import fork
 from greenio._tasks.waiting import killall
 from greenio._workers.notify import notify_ready, notify_reloading, notify_stopping
 from greenio._workers.process import WorkerProcess
-from greenio._workers.slot import GRACE, Slot
+from greenio._workers.slot import Slot
 from greenio._workers.stacks import SupervisorGreenlet
 from greenio._workers.status import StatusServer
 from greenio._workers.worker import HANDLED, Worker
@@ -316,7 +316,7 @@ class Supervisor:
         # Nobody else gets in. Workers still have the sockets, and accept those who are there.
         self._close_listeners()
         for worker in list(self.processes):
-            worker.end(self.options.drain + GRACE)
+            worker.end(self.options.longest_end)
         everybody = SupervisorGreenlet.spawn(self._wait_for_all)
         while not everybody.ready() and not self._at_once.is_set():
             everybody.join(0.05)

@@ -69,6 +69,8 @@ def _host_of(entry):
         port = rest.removeprefix(":")
     elif entry.count(":") == 1:
         host, _, port = entry.partition(":")
+    if "%" in host:
+        return None  # what stands behind it could be anything, and means nothing here
     try:
         ipaddress.ip_address(host)
     except ValueError:

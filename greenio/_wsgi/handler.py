@@ -250,7 +250,7 @@ class WSGIHandler(Answers):
         if isinstance(error, GreenletExit):
             raise error
         self.handle_error(type(error), error, error.__traceback__)
-        if not isinstance(error, (Exception, Timeout)):
+        if not isinstance(error, (Exception, Timeout, SystemExit)):  # sys.exit() ends a request, and not the server
             raise error
 
     def handle_error(
@@ -280,7 +280,7 @@ class WSGIHandler(Answers):
         """The request as a line of the access log, where no other format is set (str)."""
         now = datetime.now().replace(microsecond=0)
         address = self.client_address
-        host = address[0] if isinstance(address, tuple) else address or "-"
+        host = printable(str(address[0] if isinstance(address, tuple) else address or "-"))
         took = f"{self.time_finish - self.time_start:.6f}" if self.time_finish else "-"
         line, code, length = printable(self.requestline), self.code or "-", self.response_length or "-"
         return f'{host} - - [{now}] "{line}" {code} {length} {took}'

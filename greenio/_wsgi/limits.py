@@ -1,11 +1,11 @@
 """Limits: how much a client may send, and how long it may take. They are arguments of WSGIServer.
 
-Each is on by default. None turns one off; sizes are in bytes, times in seconds.
+Each is on by default. None turns one off, and so does an infinite time; sizes are in bytes, times in seconds.
 """
 
 from __future__ import annotations
 
-from hub.arguments import seconds_of
+from greenio._servers.seconds import seconds_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,24 +84,15 @@ class Limits:
 
     def __init__(self, **limits: Any) -> None:
         for name, default in _TIMES.items():
-            value = limits.pop(name, default)
-            if value is not None:
-                # A time of 0 would mean to a socket that it must not wait at all.
-                value = max(0.001, _time_of(name, value))
-            setattr(self, name, value)
+            value = seconds_or_none(limits.pop(name, default), name)
+            # A time of 0 would mean to a socket that it must not wait at all.
+            setattr(self, name, None if value is None else max(0.001, value))
         for name, default in _SIZES.items():
             value = limits.pop(name, default)
             setattr(self, name, _UNLIMITED if value is None else _size_of(name, value))
         self.max_pipelined = min(max(self.max_pipelined, 1024), 1 << 20)
         if limits:
             raise TypeError(f"a WSGI server has no argument {next(iter(limits))!r}")
-
-
-def _time_of(name, value):
-    seconds = seconds_of(value)
-    if seconds < 0:
-        raise ValueError(f"{name} must not be negative: {value}")
-    return seconds
 
 
 def _size_of(name, value):

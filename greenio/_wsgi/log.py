@@ -1,7 +1,8 @@
 """The access log: a request as a line, in a format that the program chooses; and a file for lines.
 
 Rules
-    1. What a client sends cannot end a line or act on a terminal: control characters are escaped.
+    1. What a client sends cannot end a line or act on a terminal: control characters are escaped, also in the line of
+       a callable, but for tabs.
     2. The atoms of a format are gunicorn's (https://gunicorn.org/reference/settings/#access_log_format).
 
     3. A line waits for a fifth of a second to be written to a file, or until many have come: a write for each would
@@ -54,6 +55,17 @@ def printable(text: str) -> str:
     )
 
 
+def _one_line(text):
+    if text is None:
+        return None
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each == "\t" else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def formatter_of(written: Any) -> Formatter:
     """What makes a line of a handler's request: for a format with atoms, "json", or a callable.
 
@@ -61,7 +73,7 @@ def formatter_of(written: Any) -> Formatter:
     Raises TypeError or ValueError.
     """
     if callable(written):
-        return lambda handler: written(record_of(handler))
+        return lambda handler: _one_line(written(record_of(handler)))
     if written == "json":
         return lambda handler: json.dumps(record_of(handler))
     if not isinstance(written, str):
@@ -175,7 +187,7 @@ def _date():
 
 
 _ATOMS = {
-    "h": "(environ.get('REMOTE_ADDR') or _address(handler))",
+    "h": "_text(environ.get('REMOTE_ADDR') or _address(handler))",
     "l": "'-'",
     "u": "(_user(environ['HTTP_AUTHORIZATION']) if 'HTTP_AUTHORIZATION' in environ else '-')",
     "t": "_date()",

@@ -77,6 +77,8 @@ def _of_line(sock, address):
         _, _, source, target, port, last = (word.decode("ascii") for word in words)
         if not last.endswith("\r\n") or not all(each.isdigit() for each in (port, last[:-2])):
             raise ValueError
+        if "%" in source + target:  # anything might stand behind it
+            raise ValueError
         hosts = [ipaddress.ip_address(each) for each in (source, target)]
         if int(port) > 65535 or int(last) > 65535 or any(host.version != kind for host in hosts):
             raise ValueError

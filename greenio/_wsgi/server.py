@@ -248,10 +248,10 @@ class WSGIServer(StreamServer):
             elif handler.websocket_upgrade is not None:
                 Greenlet.spawn(handler.websocket_upgrade.go_away)
 
-    def _kill_handlers(self):
+    def _kill_handlers(self, run):
         while self._to_close:
             self._to_close.pop().kill(block=False)
-        return super()._kill_handlers()
+        return super()._kill_handlers(run)
 
     def _close_if_idle(self, handler: WSGIHandler) -> None:
         if handler.idle and handler in self._connections and not handler.stream.has_more():
@@ -268,33 +268,29 @@ class WSGIServer(StreamServer):
 
     # --- what is told ---
 
+    _log_has_failed = False
+
     def write_access(self, handler: WSGIHandler) -> None:
         """Write a request to the access log."""
         if self.log is not None:
-            line = handler.format_request() if self._format is None else self._format(handler)
-            if line is not None:
-                try:
-                    self.log.write(f"{line}\n")
-                except OSError:
-                    pass
-                except UnicodeEncodeError as error:
-                    _write_escaped(self.log, f"{line}\n", error.encoding)
+            try:
+                line = handler.format_request() if self._format is None else self._format(handler)
+                if line is not None:
+                    _write(self.log, f"{line}\n")
+            except OSError:
+                pass
+            except Exception as error:
+                # The log's failure is no affair of the client's. It would be told for each request.
+                if not self._log_has_failed:
+                    self._log_has_failed = True
+                    hub.get_hub().report((self, "the access log"), error)
 
     def write_error(self, text: str) -> None:
         """Write to the error log."""
         if self.error_log is not None:
             with contextlib.suppress(OSError, ValueError):
-                try:
-                    self.error_log.write(text)
-                except UnicodeEncodeError as error:
-                    _write_escaped(self.error_log, text, error.encoding)
+                _write(self.error_log, text)
                 self.error_log.flush()
-
-
-def _write_escaped(log, text, encoding):
-    """Write a text to a log whose encoding has not all of its characters."""
-    with contextlib.suppress(OSError, ValueError):
-        log.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _as_log(log, level):
@@ -304,4 +300,14 @@ def _as_log(log, level):
     logging = sys.modules.get("logging")
     if logging is not None and isinstance(log, logging.Logger):
         return LoggingLogAdapter(log, level)
+    if log is not None and not callable(getattr(log, "write", None)):
+        raise TypeError(f"a log is a file, a logging.Logger, or None, not {log!r}")
     return log
+
+
+def _write(log, text):
+    try:
+        log.write(text)
+    except UnicodeEncodeError as error:
+        # The file's encoding does not have all characters that clients send.
+        log.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))

@@ -7,7 +7,7 @@ import socket as standard
 from contextlib import suppress
 
 import pytest
-from waiting import some_turns, until
+from waiting import some_turns, until, until_waiting
 
 from greenio import Greenlet, GreenletExit, Timeout, get_hub, joinall, kill, sleep, spawn
 from greenio.baseserver import parse_address
@@ -15,6 +15,7 @@ from greenio.event import Event
 from greenio.pool import Pool
 from greenio.server import StreamServer
 from greenio.socket import create_connection, socket
+from greenio.threadpool import ThreadPool
 
 
 def echo(sock, address):
@@ -289,6 +290,68 @@ class TestEnds:
         draining = spawn(server.stop, drain=1000)
         server.draining.wait()
         assert server.stop(timeout=0) == 1 and draining.get() == 0 and len(handler.ended) == 1
+
+    @pytest.mark.parametrize("how", ["timeout", "drain"])
+    @pytest.mark.parametrize("endless", [float("inf"), 1e12, 10**400])
+    def test_an_end_without_a_limit(self, serving, how, endless):
+        server, client, handler = serving
+        stopping = spawn(lambda: server.stop(**{how: endless}))
+        server.draining.wait()
+        client.sendall(b"late")
+        assert client.recv(100) == b"LATE" and stopping.get() == 0
+
+    @pytest.mark.parametrize("how", ["timeout", "drain"])
+    def test_a_limit_that_is_none_is_refused_at_once(self, serving, how):
+        server, client, handler = serving
+        with pytest.raises(ValueError, match=how):
+            server.stop(**{how: float("nan")})
+        assert server.started
+
+    @pytest.mark.parametrize("how", ["timeout", "drain"])
+    def test_what_is_started_meanwhile_goes_on(self, serving, spawning, how):
+        server, client, handler = serving
+        if spawning is None:
+            return  # the handler is the acceptor
+        stopping = spawn(lambda: server.stop(**{how: 30}))
+        until(lambda: server.draining and not server.started)
+        until_waiting(stopping)
+        server.start()
+        with create_connection(server.address, timeout=30) as new:
+            until(lambda: len(handler.begun) == 2)
+            client.sendall(b"old")
+            assert client.recv(100) == b"OLD"
+            if how == "timeout" and isinstance(spawning, Pool):
+                stopping.kill()  # it would wait for the whole pool
+            else:
+                assert stopping.get() == 0
+            assert server.started and not server.draining and len(handler.ended) == 1
+            new.sendall(b"new")
+            assert new.recv(100) == b"NEW"
+
+    def test_handlers_that_all_stop_it(self):
+        both = Event()
+        asking = []
+
+        def handle(sock, address):
+            asking.append(sock)
+            both.wait()
+            sock.sendall(b"%d" % server.stop(drain=1000))
+
+        with StreamServer(("127.0.0.1", 0), handle) as server:
+            clients = [create_connection(server.address, timeout=30) for _ in range(3)]
+            until(lambda: len(asking) == 3)
+            both.set()
+            for client in clients:
+                with client:
+                    assert client.recv(100) == b"0"
+
+    def test_handlers_in_threads_finish(self):
+        with StreamServer(
+            ("127.0.0.1", 0), lambda sock, address: sock.sendall(b"hello"), spawn=ThreadPool(3)
+        ) as server:
+            with create_connection(server.address, timeout=30) as client:
+                assert client.recv(100) == b"hello"
+            assert server.stop() == 0
 
     def test_serve_forever_returns_after_draining(self, serving):
         server, client, handler = serving

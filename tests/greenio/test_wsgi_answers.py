@@ -6,6 +6,7 @@ import io
 import lzma
 import socket as standard
 import struct
+import sys
 import tempfile
 from array import array
 
@@ -181,13 +182,31 @@ class TestCrashes:
             assert not data if error is GreenletExit else b"500" in data
             assert ask_one(server, GET).body == b"a"
 
-    @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
-    def test_what_ends_the_program(self, error):
+    @pytest.mark.parametrize("late", [False, True])
+    def test_an_application_that_calls_exit_ends_its_request_only(self, late):
+        def application(environ, start_response):
+            if environ["PATH_INFO"] == "/exit":
+                if late:
+                    start_response("200 OK", [])
+                sys.exit("somebody called exit")
+            start_response("200 OK", [])
+            return [b"a"]
+
+        log = io.StringIO()
+        with serving(application, error_log=log) as server:
+            assert ask_one(server, LAST.replace(b"/ ", b"/exit ", 1)).code == 500
+            assert ask_one(server, LAST).body == b"a"
+        assert log.getvalue().count("Traceback") == 1 and "SystemExit: somebody called exit" in log.getvalue()
+
+    def test_control_c_ends_the_program(self):
         # As from any greenlet: it is raised where the main greenlet waits, here in serve_forever().
         def application(environ, start_response):
-            raise error(3)
+            raise KeyboardInterrupt
 
-        with pytest.raises(error), WSGIServer(("127.0.0.1", 0), application, log=None, error_log=None) as server:
+        with (
+            pytest.raises(KeyboardInterrupt),
+            WSGIServer(("127.0.0.1", 0), application, log=None, error_log=None) as server,
+        ):
             with connect(server) as sock:
                 sock.sendall(GET)
                 server.serve_forever()

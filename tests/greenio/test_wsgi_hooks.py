@@ -215,6 +215,44 @@ class TestAccessLogs:
         assert log_of(GET + LAST, access_log_format=lambda record: f"{record['status']}!") == "200!\n200!\n"
         assert log_of(GET + LAST, access_log_format=lambda record: None) == ""
 
+    def test_the_line_of_a_callable_is_one(self):
+        assert log_of(LAST, access_log_format=lambda record: "a\tb\nc\x1b\x9bd\u2028") == "a\tb\\nc\\x1b\\x9bd\\u2028\n"
+
+    @pytest.mark.parametrize("access_log_format", [None, "%(h)s", "json", lambda record: record["address"]])
+    def test_the_name_of_a_clients_unix_socket_makes_no_lines(self, access_log_format):
+        class Handler(WSGIHandler):
+            def get_environ(self):
+                return {**super().get_environ(), "REMOTE_ADDR": "a\n\x1bb"}
+
+            def log_request(self):
+                self.client_address = "a\n\x1bb"
+                super().log_request()
+
+        line = log_of(LAST, access_log_format=access_log_format, handler_class=Handler)
+        assert line.count("\n") == 1 and "\x1b" not in line
+
+    def test_what_a_file_cannot_encode_is_escaped(self):
+        data = io.BytesIO()
+        log = io.TextIOWrapper(data, encoding="ascii", write_through=True)
+        with serving(hello, log=log, access_log_format="%(a)s") as server:
+            ask(server, with_lines(b"User-Agent: \xe9"))
+        assert data.getvalue() == b"\\xe9\n"
+
+    @pytest.mark.parametrize("kind", ["closed", "callable"])
+    def test_a_log_that_fails_is_told_once_and_clients_see_nothing(self, kind, errors):
+        log = io.StringIO()
+        if kind == "closed":
+            log.close()
+        failing = {"callable": lambda record: 1 / 0, "closed": None}[kind]
+        with serving(hello, log=log, access_log_format=failing) as server:
+            assert [answer.code for answer in ask(server, GET + GET + LAST)] == [200, 200, 200]
+        assert errors.getvalue().count("the access log") == 1
+
+    @pytest.mark.parametrize("name", ["log", "error_log"])
+    def test_what_is_no_log(self, name):
+        with pytest.raises(TypeError, match=r"a log is a file, a logging\.Logger, or None, not 5"):
+            WSGIServer(("127.0.0.1", 0), hello, **{name: 5})
+
     def test_no_log_is_kept(self):
         with serving(hello, log=None) as server:
             assert ask_one(server, LAST).code == 200

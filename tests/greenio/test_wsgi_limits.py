@@ -85,9 +85,24 @@ class TestSizes:
             assert ask_one(server, with_line(b"A: " + b"b" * 200_000)).code == 200
             assert ask_one(server, GET.replace(b"/ ", b"/" + b"a" * 50_000 + b" ", 1)).code == 200
 
+    @pytest.mark.parametrize("endless", [float("inf"), 1e12, 10**400])
+    def test_a_time_without_an_end_is_none(self, endless):
+        times = [name for name in Limits.names if isinstance(getattr(Limits(**{name: 5}), name), float)]
+        assert "request_timeout" in times and "body_timeout" in times
+        with serving(reading, **dict.fromkeys(times, endless)) as server:
+            assert all(getattr(server.limits, name) is None for name in times)
+            assert ask_one(server, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na").body == b"1"
+
     @pytest.mark.parametrize(
         "wrong",
-        [{"max_body": "1"}, {"max_body": -1}, {"max_headers": 1.5}, {"idle_timeout": -1}, {"idle_timeout": "a"}],
+        [
+            {"body_timeout": float("nan")},
+            {"max_body": "1"},
+            {"max_body": -1},
+            {"max_headers": 1.5},
+            {"idle_timeout": -1},
+            {"idle_timeout": "a"},
+        ],
     )
     def test_wrong_ones_are_refused_at_once(self, wrong):
         with pytest.raises((TypeError, ValueError)):

@@ -68,7 +68,10 @@ class TestForwardedFields:
         ]  # fmt: skip
         assert told(lines) == ("1.2.3.4", "https", "b")
 
-    @pytest.mark.parametrize("lines", [[b"X-Forwarded-Proto: javascript"], [b"X-Forwarded-Host: a/b@c"]])
+    @pytest.mark.parametrize("lines", [
+            [b"X-Forwarded-Proto: javascript"], [b"X-Forwarded-Host: a/b@c"],
+            [b"X-Forwarded-For: 1.2.3.4, fe80::1%1 - \"GET /admin\" \x9b2J"], [b"X-Forwarded-For: [fe80::1%a]:80"],
+        ])  # fmt: skip
     def test_what_is_none_is_left_out(self, lines):
         assert told(lines) == ("127.0.0.1", "http", "a")
 
@@ -138,7 +141,7 @@ class TestTheProxyProtocol:
         [
             b"", b"PROXY\r\n", b"PROXY TCP4 1.2.3.4 5.6.7.8 1111\r\n", b"PROXY TCP4 1.2.3 5.6.7.8 1 80\r\n",
             b"PROXY TCP4 1.2.3.4 5.6.7.8 1 80\n", b"PROXY TCP4 1.2.3.4 5.6.7.8 +1 80\r\n",
-            b"PROXY TCP4 ::1 ::1 1 80\r\n",
+            b"PROXY TCP4 ::1 ::1 1 80\r\n", b"PROXY TCP6 fe80::1%\x1b[31m\r-X ::1 1 80\r\n",
             b"PROXY TCP4 1.2.3.4 5.6.7.8 65536 80\r\n", b"PROXY UDP4 1.2.3.4 5.6.7.8 1 80\r\n", b"PROXY " + b"A" * 200,
             b"PROXI TCP4 1.2.3.4 5.6.7.8 1 80\r\n", b"proxy TCP4 1.2.3.4 5.6.7.8 1 80\r\n",
             binary(command=0x11), binary(command=0x22), binary(length=8, data=binary()[16:24]), binary(length=5000),

@@ -62,7 +62,7 @@ GREENIO = [
     ("processes and signals", ["subprocess", "os", "signal"]),
     ("servers", [
         "_servers.addresses", "_servers.listening", "_servers.handlers", "_servers.unix_paths", "_servers.datagrams",
-        "_servers.tls", "_servers.streams", "_servers.counts", "baseserver", "server", "backdoor",
+        "_servers.seconds", "_servers.tls", "_servers.streams", "_servers.counts", "baseserver", "server", "backdoor",
     ]),
     ("several processes that serve one address", [
         "_workers.options", "_workers.listeners", "_workers.notify", "_workers.stacks", "_workers.worker",
