@@ -5,7 +5,8 @@ Rules
        a write was interrupted, whatever the application makes of that.
     2. An answer whose length is known is one write.
     3. The next block is asked for after the last was written.
-    4. A write() that outlives its request writes nothing.
+    4. What an application is given to answer with (start_response(), write(), early hints) does nothing once its own
+       answer has ended: a greenlet that goes on says nothing to who asks next.
     5. Behind 101, the connection is the application's, and closes.
 
 What does not belong here: calling the application, and its failures (handler.py); what fields may be (response.pyx).
@@ -47,7 +48,7 @@ cdef class Answers(Requests):
     cdef public bint headers_sent
     cdef public bint connection_upgraded
     cdef public bint _failed  # a write has, or was interrupted
-    cdef public Py_ssize_t _ended  # how many answers have: a write() belongs to one
+    cdef public Py_ssize_t _ended  # how many answers have
     cdef public object _left  # how much of the answer's Content-Length is still to come, or None
     cdef bytes fields
     cdef bytes status_line
@@ -64,6 +65,10 @@ cdef class Answers(Requests):
     def log_error(self, message, *args):
         """Write a line to the server's error log."""
         raise NotImplementedError
+
+    def starter(self):
+        """The start_response() of the request that was read: it belongs to that one only."""
+        return Starter(self, self._ended)
 
     def start_response(self, status, headers, exc_info=None):
         """What an application begins its answer with (PEP 3333); returns write()."""
@@ -280,6 +285,9 @@ cdef class Answers(Requests):
             self.too_short(self._left)
         return 0
 
+    cdef early_hints(self):
+        return Hinter(self, self._ended)
+
     def send_early_hints(self, headers):
         """Send 103 with these fields, before the answer. Does nothing for HTTP/1.0. Switches.
 
@@ -314,9 +322,8 @@ cdef class Answers(Requests):
                 raise
 
 
-@cython.freelist(8)
-cdef class Writer:
-    """The write() of one answer, with which an application may write to that one only."""
+cdef class OfOneAnswer:
+    """The base of what an application calls to answer one request, and that one only."""
 
     cdef Answers answers
     cdef Py_ssize_t number
@@ -325,11 +332,37 @@ cdef class Writer:
         self.answers = answers
         self.number = number
 
-    def __call__(self, data):
-        """Send a part of the answer. Raises RuntimeError if that has ended. Switches."""
+    cdef Answers check(self):
         if self.number != self.answers._ended:
             raise RuntimeError("the answer has ended: nothing more can be written to it")
-        self.answers.write(data)
+        return self.answers
+
+
+@cython.freelist(8)
+cdef class Starter(OfOneAnswer):
+    """Its start_response()."""
+
+    def __call__(self, status, headers, exc_info=None):
+        """Begin the answer. Raises RuntimeError if it has ended."""
+        return self.check().start_response(status, headers, exc_info)
+
+
+@cython.freelist(8)
+cdef class Writer(OfOneAnswer):
+    """Its write()."""
+
+    def __call__(self, data):
+        """Send a part of the answer. Raises RuntimeError if that has ended. Switches."""
+        self.check().write(data)
+
+
+@cython.freelist(8)
+cdef class Hinter(OfOneAnswer):
+    """Its `wsgi.early_hints`."""
+
+    def __call__(self, headers):
+        """Send 103 with these fields. Raises RuntimeError if the answer has ended. Switches."""
+        self.check().send_early_hints(headers)
 
 
 cdef bytes without_length(headers, bint upgrades):

@@ -205,7 +205,7 @@ class WSGIHandler(Answers):
 
     def run_application(self) -> None:
         """Call the application and send what it returns. Switches."""
-        self.result = self.application(self.environ, self.start_response)
+        self.result = self.application(self.environ, self.starter())
         self.process_result()
 
     def _close_result(self):

@@ -20,7 +20,6 @@ cdef class Requests:
     cdef object script_name
     cdef object forwarded_from
     cdef Py_ssize_t unchecked   # heads up to this size are within the limits
-    cdef object hints           # what an application sends early hints with
     cdef HeadParser parser
     cdef readonly bytes _head      # of the request, or of what is no request
     cdef bint upgrade    # whether the client asks for another protocol
@@ -29,6 +28,7 @@ cdef class Requests:
     cdef readonly tuple _address   # REMOTE_ADDR and REMOTE_PORT
     cdef object is_draining
 
+    cdef early_hints(self)
     cdef bytes head_in_pieces(self)
     cdef int check_size(self, bytearray buffer) except -1
     cdef int expect_body(self, environ, length) except -1

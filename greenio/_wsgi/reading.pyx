@@ -53,13 +53,12 @@ cdef class Requests:
         self._address = server.describe_client(address)
         self.began = monotonic()
         self.environ = {}
-        self.hints = self.send_early_hints
         self.wsgi_input = NOTHING
         self._head = b""
         self.is_11 = True
 
-    def send_early_hints(self, headers):
-        """Send 103 with these fields."""
+    cdef early_hints(self):
+        """What the application of the request sends early hints with."""
         raise NotImplementedError
 
     def read_request(self):
@@ -114,7 +113,7 @@ cdef class Requests:
         if "HTTP_UPGRADE" in values:
             self.read_upgrade(environ, length)
         values["greenio.client"] = self.client
-        values["wsgi.early_hints"] = self.hints
+        values["wsgi.early_hints"] = self.early_hints()
         if length:
             self.expect_body(environ, length)
         else:
@@ -206,7 +205,6 @@ cdef class Requests:
         """Nobody reads on: nothing refers back to this object any more."""
         self.parser.forget()
         self.environ = {}
-        self.hints = None
 
     # --- what is told of a request ---
 
