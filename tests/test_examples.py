@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import runpy
 import select
 import shutil
 import signal
@@ -17,6 +18,11 @@ import pytest
 from places import CERTIFICATE, CHECKOUT, KEY
 from services import serving
 from waiting import until
+
+import greenio
+import greenio.socket
+import greenio.time
+from greenio.testing import MockClock
 
 EXAMPLES = CHECKOUT / "examples"
 TESTED = {
@@ -343,6 +349,25 @@ def test_a_client_that_does_not_read_is_thrown_out_of_the_chat():
         assert process.stdout.readline() == "slow reads too slowly\n"
         slow.close()
         other.close()
+
+
+def test_the_chat_waits_for_clients_that_say_nothing_and_not_for_those_that_do_not_read():
+    """For as long as they like: the limit is of sending."""
+    chat = runpy.run_path(str(EXAMPLES / "chat_server.py"), run_name="chat_server")["Chat"]()
+    with MockClock():
+        ours, theirs = greenio.socket.socketpair()
+        handler = greenio.spawn(chat.handle, ours, None)
+        with theirs, ours:
+            assert theirs.recv(100) == b"your name?\n"
+            greenio.sleep(3600)
+            theirs.sendall(b"ann\n")
+            assert theirs.recv(100) == b"* ann is in hall\n"
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            [client] = chat.clients
+            client.tell("x" * 10_000_000)
+            began = greenio.time.monotonic()
+            assert handler.join(3600) is None and handler.dead
+            assert 9 < greenio.time.monotonic() - began < 60
 
 
 def test_the_database_worker_does_every_job(tmp_path):
