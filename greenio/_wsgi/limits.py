@@ -1,6 +1,17 @@
 """Limits: how much a client may send, and how long it may take. They are arguments of WSGIServer.
 
 Each is on by default. None turns one off, and so does an infinite time; sizes are in bytes, times in seconds.
+
+What does not belong here: what is done when one is passed. The files that do it are
+
+    reading.pyx             header_timeout, idle_timeout; max_pipelined; how large a head may grow while it comes
+    request.pyx             max_request_line, max_header_bytes, max_headers of a whole head; max_body of a told length
+    body.pyx                body_timeout, min_body_rate, max_chunk_extensions, drain_body; max_body of chunks
+    stream.pyx              write_timeout; LINGER
+    handler.py              request_timeout
+    _websocket/serving.py   those of WebSockets
+
+What is answered then: the status comes with the exception, see errors.py.
 """
 
 from __future__ import annotations
