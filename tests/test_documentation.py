@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import re
 import runpy
+import subprocess
 import sys
 import textwrap
 
@@ -16,6 +17,7 @@ import pytest
 from places import CERTIFICATE, CHECKOUT, KEY
 
 import greenio
+import greenio.fs
 import greenio.queue
 from greenio.config import config
 
@@ -121,6 +123,18 @@ def test_the_tables_of_settings_have_all_of_them():
     assert settings == {name: setting.environment_key for name, setting in config.settings.items()}
     others = {row[0] for row in table if len(row) == 2}
     assert others == set(environment_variables()) - set(settings.values())
+
+
+def test_the_page_of_the_wsgi_server_has_every_option_of_the_command_line():
+    """Limits are in the tables of arguments, under their own names."""
+    text = subprocess.check_output([sys.executable, "-m", "greenio.wsgi", "--help"], text=True, timeout=60)
+    options = set(re.findall(r"--[a-z][a-z-]+", text)) - {"--help"}
+    page = (CHECKOUT / "docs" / "wsgi.md").read_text()
+    table = page[page.index("\n| option |") : page.index("\nAll limits")].strip()
+    assert "\n\n" not in table, "an empty line ends a table"
+    limits = {name for row in rows("wsgi.md", "\n## Limits") + rows("websocket.md", "\n## Limits") for name in row[:1]}
+    missing = options - set(re.findall(r"--[a-z][a-z-]+", table)) - {"--" + name.replace("_", "-") for name in limits}
+    assert not missing
 
 
 def environment_variables():

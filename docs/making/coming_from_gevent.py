@@ -9,6 +9,7 @@ use instead. Names of greenio and hub in those texts are looked up, so that none
 
 import functools
 import importlib
+import importlib.util
 import json
 import pkgutil
 import re
@@ -327,6 +328,9 @@ TABLES = {
 
 
 def main():
+    for package in ("pycares", "dns"):
+        if importlib.util.find_spec(package) is None:
+            sys.exit(f"the tables need the resolvers' packages, and {package} is missing: pip install '.[docs]'")
     for table in TABLES.values():
         print(table(), end="\n\n")
     if unplaced():
