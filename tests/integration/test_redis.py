@@ -24,7 +24,7 @@ def test_pools_of_connections(run_program, redis_port):
         "MaxConnectionsError Too many connections",
         "True x leftover",
         "ConnectionError No connection available.",
-        "True True",
+        "True",
     ]
 
 

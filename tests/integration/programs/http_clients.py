@@ -171,7 +171,8 @@ def with_websocket_client():
 
         assert set(together(COUNT, talk)) == {"TOGETHER"}
 
-        connection = websocket.create_connection(url, timeout=0.05)
+        connection = websocket.create_connection(url, timeout=30)
+        connection.settimeout(0.05)
         connection.send("never")
         try:
             connection.recv()

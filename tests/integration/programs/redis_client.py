@@ -103,7 +103,8 @@ def pools(port):
     greenio.sleep(0)
     server.rpush("never", *range(5))
     greenio.joinall(busy + many, raise_error=True)
-    print([job.value for job in many] == [str(number) for number in range(COUNT)], len(server.client_list()) <= 10)
+    until(lambda: len(server.client_list()) <= 10)  # the server may still close what was killed
+    print([job.value for job in many] == [str(number) for number in range(COUNT)])
     for each in (server, limited, waiting):
         each.close()
     pool.disconnect()
