@@ -1,6 +1,6 @@
 """What the supervisor answers at its own address: whether it serves, and what its workers do.
 
-    /healthz    200 while a worker serves; 503 before, and while the service ends
+    /healthz    200 while all workers serve; 503 before, while one of them does not, and while the service ends
     /metrics    for Prometheus
 
 It is no web server: one short request, one answer. It is for a loopback or private address.
@@ -79,8 +79,12 @@ class StatusServer(StreamServer):
         supervisor = self._supervisor
         if supervisor.is_ending:
             return "503 Service Unavailable", "draining\n"
-        if not any(slot.worker is not None and slot.worker.is_ready for slot in supervisor.slots):
+        # What the system gives to the socket of a slot, no other worker accepts.
+        missing = [str(slot.number) for slot in supervisor.slots if slot.worker is None or not slot.worker.is_ready]
+        if len(missing) == len(supervisor.slots):
             return "503 Service Unavailable", "no worker is ready\n"
+        if missing:
+            return "503 Service Unavailable", f"not ready: worker {', '.join(missing)}\n"
         return "200 OK", "ok\n"
 
     def close_in_child(self) -> None:

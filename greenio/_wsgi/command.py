@@ -3,7 +3,7 @@
 Rules
     1. What is wrong with the arguments, the application or the address is told in one line, and the status is 1.
     2. SIGTERM and Ctrl-C let the requests that are under way come to their ends, a second one ends at once. Neither
-       leaves a traceback.
+       leaves a traceback, unless something does not let the process end: then that is shown.
     3. With --workers, this process listens and looks after others, which load the application and serve it.
 
 What does not belong here: how workers are looked after (greenio._workers).
@@ -13,20 +13,25 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import contextlib
+import faulthandler
 import os
 import signal as _standard
 import sys
 import time
 
 from hub import get_hub, sleep
+from hub.native import original
 
 from greenio._servers.addresses import written
+from greenio._servers.seconds import seconds_or_none, without_end
 from greenio._workers.listeners import Listener
 from greenio._workers.options import CannotStart, Options
 from greenio._workers.supervisor import Supervisor
 from greenio._wsgi.limits import Limits
 from greenio._wsgi.loading import CannotLoad, changed_source, load, sources
 from greenio._wsgi.log import COMBINED, LogFile
+from greenio._wsgi.networks import Networks
 from greenio._wsgi.parser import need_httptools
 from greenio._wsgi.server import WSGIServer
 from greenio.event import Event
@@ -39,11 +44,22 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+# The standard library's, also if the program is patched: its handlers run in the middle of whatever runs.
+_set_handler = original("signal", "signal")
 _LOOK_EVERY = 0.5  # seconds, for sources that have changed
+_AT_ONCE = 2.0  # seconds that the process has to end after the second signal
+_LARGEST = 2**31 - 1  # what the system takes as a number of connections
+#: Options that mean nothing without --workers.
+_OF_WORKERS = ("preload", "status", "max_requests", "max_requests_jitter", "max_rss")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise _Stop(f"{message} (--help tells more)")
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m greenio.wsgi", description="Serve a WSGI application over HTTP.", allow_abbrev=False
     )
     add = parser.add_argument
@@ -64,7 +80,7 @@ def _parser():
     add("--certfile", help="the certificate for TLS, with those above it; read again on SIGHUP")
     add("--keyfile", help="its private key")
     add("--access-log", metavar="FILE", help="where to write requests to; - is standard output")
-    add("--access-log-format", metavar="FORMAT", default=COMBINED, help="a text with gunicorn's atoms, or json")
+    add("--access-log-format", metavar="FORMAT", help="a text with gunicorn's atoms, or json")
     add("--script-name", metavar="PATH", help="the path below which the application is")
     add("--forwarded-from", metavar="NETWORKS", help="proxies whose X-Forwarded-For, -Proto and -Host are believed")
     add("--proxy-protocol", metavar="NETWORKS", help="balancers that speak the PROXY protocol")
@@ -73,52 +89,121 @@ def _parser():
     add("--cancel-when-gone", action="store_true", help="end the application's work when its client has gone")
     add(
         "--drain",
-        type=float,
+        type=_seconds,
         default=30.0,
         metavar="SECONDS",
         help="how long requests under way may take at the end (default 30)",
     )
     add(
         "--pre-drain",
-        type=float,
+        type=_seconds,
         default=0.0,
         metavar="SECONDS",
         help="how long to go on accepting at the end, while balancers forget us (default 0)",
     )
-    add("--backlog", type=int, default=2048, help="how many connections may wait to be accepted (default 2048)")
-    add("--max-connections", type=int, metavar="NUMBER", help="how many connections there may be")
+    add("--backlog", type=_number, default=2048, help="how many connections may wait to be accepted (default 2048)")
+    add("--max-connections", type=_number, metavar="NUMBER", help="how many connections there may be")
+    add("--mode", type=_mode, metavar="OCTAL", help="the permissions of the files of Unix sockets (default 600)")
     add = parser.add_argument_group("several processes").add_argument
-    add("-w", "--workers", type=int, metavar="NUMBER", help="serve in so many processes, which are looked after")
+    add("-w", "--workers", type=_number, metavar="NUMBER", help="serve in so many processes, which are looked after")
     add("--preload", action="store_true", help="load the application once, before the workers are forked")
     add("--status", metavar="ADDRESS", help="where to answer /healthz and /metrics")
     add(
         "--worker-timeout",
-        type=_limit,
-        default=60.0,
+        type=_seconds,
+        default=argparse.SUPPRESS,
         metavar="SECONDS",
         help="how long a worker's hub may not turn before it is replaced (default 60; none: for ever)",
     )
-    add("--max-requests", type=int, metavar="NUMBER", help="how many requests a worker serves before it is replaced")
-    add("--max-requests-jitter", type=int, metavar="NUMBER", help="up to how many more (default a tenth)")
+    add(
+        "--max-requests", type=_number, metavar="NUMBER", help="how many requests a worker serves before it is replaced"
+    )
+    add("--max-requests-jitter", type=_number_or_0, metavar="NUMBER", help="up to how many more (default a tenth)")
     add("--max-rss", type=_size, metavar="BYTES", help="how much memory a worker may have: 500M, 2G")
-    limits = parser.add_argument_group("limits", "in seconds and bytes; none turns one off")
+    limits = parser.add_argument_group("limits", "in seconds and bytes (also 10K, 10M, 1G); none turns one off")
     defaults = Limits()
     for name in Limits.names:
         shown = getattr(defaults, name)
-        limits.add_argument(f"--{name.replace('_', '-')}", type=_limit, default=argparse.SUPPRESS, metavar="N",
+        kind = _seconds if Limits.is_time(name) else _limit
+        limits.add_argument(f"--{name.replace('_', '-')}", type=kind, default=argparse.SUPPRESS, metavar="N",
                             help=f"default {'none' if shown is None else shown}")  # fmt: skip
     return parser
+
+
+def _seconds(text):
+    """A time; None for one without an end."""
+    try:
+        return None if text == "none" else seconds_or_none(float(text), "it")
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, and not none") from None
+
+
+def _size(text):
+    unit = {"K": 10, "M": 20, "G": 30}.get(text[-1:].upper(), 0)
+    digits = text[:-1] if unit else text
+    if not (digits.isascii() and digits.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, such as 1000, 500K, 10M or 2G")
+    return int(digits) << unit
 
 
 def _limit(text):
     if text == "none":
         return None
-    return float(text) if "." in text else int(text)
+    try:
+        return _size(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, and not none") from None
 
 
-def _size(text):
-    unit = {"K": 10, "M": 20, "G": 30}.get(text[-1:].upper(), 0)
-    return int(text[:-1] if unit else text) << unit
+def _number(text, least=1):
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= _LARGEST):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {_LARGEST}")
+    return int(text)
+
+
+def _number_or_0(text):
+    return _number(text, 0)
+
+
+def _mode(text):
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o777:
+        raise argparse.ArgumentTypeError(f"{text!r} is no octal number from 0 to 777, such as 660")
+    return mode
+
+
+def _check(options):
+    """Whether the options go together. What would be ignored is refused."""
+    if options.workers is None:
+        given = [name for name in _OF_WORKERS if getattr(options, name) not in (None, False)]
+        if hasattr(options, "worker_timeout"):  # None is a value of its own
+            given.append("worker_timeout")
+        if given:
+            raise _Stop(f"--{given[0].replace('_', '-')} goes with --workers")
+    elif options.reload:
+        raise _Stop("--reload goes without --workers, which load anew on SIGHUP")
+    if options.max_requests_jitter is not None and options.max_requests is None:
+        raise _Stop("--max-requests-jitter goes with --max-requests")
+    if options.access_log_format is not None and options.access_log is None:
+        raise _Stop("--access-log-format goes with --access-log")
+    if options.keyfile and not options.certfile:
+        raise _Stop("--keyfile goes with --certfile")
+    if options.mode is not None and not any(each.startswith("unix:") for each in options.bind or ()):
+        raise _Stop("--mode goes with a Unix socket: --bind unix:/path")
+    for name in ("forwarded_from", "proxy_protocol"):
+        networks = getattr(options, name)
+        try:
+            if networks is not None:
+                Networks(networks)
+        except ValueError as error:
+            raise _Stop(f"--{name.replace('_', '-')}: {error}") from None
+    # To stop() None means something else.
+    options.drain = without_end(options.drain, "drain")
+    if options.mode is None:
+        options.mode = 0o600
 
 
 class _Stop(Exception):
@@ -134,11 +219,16 @@ class _Command:
         self.log: Any = None
         self.over = Event()
         self.ends_at_once = False
+        self.signals = 0
+        self.hub: Any = None
 
     def load(self):
         options = self.options
         if options.chdir:
-            os.chdir(options.chdir)
+            try:
+                os.chdir(options.chdir)
+            except (OSError, ValueError) as error:
+                raise _Stop(f"--chdir: {getattr(error, 'strerror', None) or error}: {options.chdir!r}") from None
         sys.path.insert(0, os.getcwd())
         if options.patch:
             from greenio import monkey
@@ -151,15 +241,21 @@ class _Command:
 
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.load_certificate()
-        elif options.keyfile:
-            raise _Stop("--keyfile goes with --certfile")
         return application
 
     def load_certificate(self):
         try:
             self.context.load_cert_chain(self.options.certfile, self.options.keyfile)
         except OSError as error:
-            raise _Stop(f"the certificate cannot be loaded: {error.strerror or error}") from None
+            files = [self.options.certfile, self.options.keyfile or self.options.certfile]
+            reason, names = error.strerror or str(error), " with ".join(repr(each) for each in dict.fromkeys(files))
+            for path in files:
+                try:
+                    os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+                except (OSError, ValueError) as unreadable:
+                    reason, names = getattr(unreadable, "strerror", None) or str(unreadable), repr(path)
+                    break
+            raise _Stop(f"the certificate cannot be loaded: {reason}: {names}") from None
 
     @property
     def addresses(self):
@@ -181,7 +277,7 @@ class _Command:
                 application,
                 backlog=backlog,
                 log=self.log,
-                access_log_format=options.access_log_format,
+                access_log_format=options.access_log_format or COMBINED,
                 ssl_context=self.context,
                 script_name=options.script_name,
                 forwarded_from=options.forwarded_from,
@@ -190,6 +286,7 @@ class _Command:
                 origins=options.origin,
                 websocket_compression=options.websocket_compression,
                 max_connections=options.max_connections,
+                mode=options.mode,
                 debug=options.debug,
                 **given,
             )
@@ -204,33 +301,43 @@ class _Command:
                 raise _Stop(str(error)) from None
             except OSError as error:
                 raise _Stop(f"cannot listen: {error.strerror or error}") from None
+            except (OverflowError, ValueError) as error:
+                raise _Stop(f"cannot listen: {error}") from None
             _say(f"listening on {_url_of(server.address, server.ssl_enabled)} (process {os.getpid()})")
 
     # --- in this process ---
 
     def serve(self):
         """Listen, and serve until a signal says otherwise."""
-        hub = get_hub()
+        hub = self.hub = get_hub()
         # Before it says that it listens: whoever reads that may send a signal at once.
-        handled = {_standard.SIGINT: self.end, _standard.SIGTERM: self.end, _standard.SIGHUP: self.hang_up}
         watchers = []
+        before = {}
         reloading = None
         try:
-            for number, handler in handled.items():
-                watchers.append(hub.loop.signal(number))
-                watchers[-1].start(handler)
+            watchers.append(hub.loop.signal(_standard.SIGHUP))
+            watchers[-1].start(self.hang_up)
+            for number in (_standard.SIGINT, _standard.SIGTERM):
+                try:
+                    # A handler of Python's runs also while an application blocks the hub.
+                    before[number] = _set_handler(number, self.signalled)
+                except ValueError:  # this is not the main thread
+                    watchers.append(hub.loop.signal(number))
+                    watchers[-1].start(self.end)
             self.start()
             if self.options.reload:
                 reloading = Greenlet.spawn(self.reload_when_changed)
             self.over.wait()
             _say("ending")
-            if self.options.pre_drain > 0 and not self.ends_at_once:
+            if self.options.pre_drain != 0 and not self.ends_at_once:
                 self.over.clear()
                 self.over.wait(self.options.pre_drain)
             self.drain()
         finally:
             for watcher in watchers:
                 watcher.close()
+            for number, handler in before.items():
+                _set_handler(number, _standard.SIG_DFL if handler is None else handler)
             if reloading is not None:
                 reloading.kill()
 
@@ -238,12 +345,23 @@ class _Command:
         stopping = [Greenlet.spawn(server.stop, drain=self.options.drain) for server in self.servers]
         while not all(each.ready() for each in stopping):
             if self.ends_at_once:
-                for server in self.servers:
-                    server.close()
+                closing = [Greenlet.spawn(server.close) for server in self.servers]
+                for each in closing:
+                    each.join()
+                break
             sleep(0.02)
         killed = sum(each.value or 0 for each in stopping)
         if killed:
             _say(f"{killed} requests were not answered in time")
+
+    def signalled(self, number, frame):
+        """SIGTERM or Ctrl-C has come: anywhere in the program, perhaps in the middle of what blocks it."""
+        self.signals += 1
+        if self.signals == 2:
+            # What swallows kills, or blocks the hub, must not keep the process: a thread of C's sees to that.
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                faulthandler.dump_traceback_later(_AT_ONCE, exit=True, file=2)
+        self.hub.loop.run_callback_threadsafe(self.end)
 
     def end(self):
         if self.over.is_set() or any(server.draining for server in self.servers):
@@ -264,13 +382,11 @@ class _Command:
     def serve_with_workers(self):
         """Listen, and have workers serve. Returns the process's exit status; in a worker it does not return."""
         options = self.options
-        if options.reload:
-            raise _Stop("--reload goes without --workers, which load anew on SIGHUP")
         listeners = []
         try:
             settings = Options(
                 options.workers,
-                worker_timeout=options.worker_timeout,
+                worker_timeout=getattr(options, "worker_timeout", 60.0),
                 drain=options.drain,
                 pre_drain=options.pre_drain,
                 max_requests=options.max_requests,
@@ -282,11 +398,11 @@ class _Command:
                 name_of=lambda address: _url_of(address, options.certfile is not None),
             )
             for address in self.addresses:
-                listeners.append(Listener(address, options.workers, backlog=options.backlog))
+                listeners.append(Listener(address, options.workers, backlog=options.backlog, mode=options.mode))
             return Supervisor(self.load_in_worker, listeners, settings).run()
         except OSError as error:
             raise _Stop(f"cannot listen: {error.strerror or error}") from None
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise _Stop(str(error)) from None
         finally:
             for listener in listeners:
@@ -408,7 +524,12 @@ def _files_in(error):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve as the arguments say (sys.argv's by default); return the process's exit status. Switches."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    options: Any = _parser().parse_args(arguments)
+    try:
+        options: Any = _parser().parse_args(arguments)
+        _check(options)
+    except _Stop as problem:
+        _say(str(problem))
+        return 1
     command = _Command(options, arguments)
     try:
         if options.workers is not None and not options.check:

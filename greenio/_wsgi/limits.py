@@ -93,6 +93,11 @@ class Limits:
     #: The names of all limits.
     names = (*_TIMES, *_SIZES)
 
+    @staticmethod
+    def is_time(name: str) -> bool:
+        """Whether a limit is in seconds (bool)."""
+        return name in _TIMES
+
     def __init__(self, **limits: Any) -> None:
         for name, default in _TIMES.items():
             value = seconds_or_none(limits.pop(name, default), name)

@@ -37,7 +37,10 @@ def load(written: str) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise CannotLoad(f"there is no module {error.name!r}") from None
+            hint = ""
+            if module_name.endswith(".py"):
+                hint = f": write {module_name.removesuffix('.py')}:{name or 'app'}"
+            raise CannotLoad(f"there is no module {error.name!r}{hint}") from None
         raise _failed(f"{module_name!r} cannot be imported", error) from error
     except (Exception, SystemExit) as error:
         raise _failed(f"{module_name!r} cannot be imported", error) from error

@@ -31,7 +31,7 @@ class Networks:
         names = {part.strip() for part in parts} - {""}
         self._all = "*" in names
         self._unix = self._all or "unix" in names
-        self._networks = [ipaddress.ip_network(name) for name in sorted(names - {"*", "unix"})]
+        self._networks = [_network(name) for name in sorted(names - {"*", "unix"})]
         self._known: dict[str, bool] = {}
 
     def has_peer(self, address: Any) -> bool:
@@ -55,3 +55,13 @@ class Networks:
         # A socket for both families has IPv4 addresses in the form of IPv6.
         address = getattr(address, "ipv4_mapped", None) or address
         return any(address in network for network in self._networks)
+
+
+def _network(name):
+    try:
+        return ipaddress.ip_network(name)
+    except ValueError as error:
+        reason = str(error) if "host bits" in str(error) else f"{name!r} is no network"
+        raise ValueError(
+            f"{reason}: write an address (10.0.0.1), a network (10.0.0.0/8), unix for Unix sockets, or * for all"
+        ) from None

@@ -791,6 +791,17 @@ class TestTelling:
                 running.until_listening()
             assert running.status("/healthz") == (200, "ok\n")
 
+    def test_health_while_a_worker_cannot_start_again(self, tmp_path):
+        with service(tmp_path, program=LOADING, status="127.0.0.1:0") as running:
+            running.until_listening()
+            (tmp_path / "served.py").write_text("raise LookupError('broken')")
+            os.kill(running.workers()[0], signal.SIGKILL)
+            slot = running.until(r"worker (\d) \(process \d+\) was killed by SIGKILL")[1]
+            running.until("cannot start: Traceback")
+            assert running.status("/healthz") == (503, f"not ready: worker {slot}\n")
+            (tmp_path / "served.py").write_text(SERVED)
+            until(lambda: running.status("/healthz") == (200, "ok\n"))
+
     def test_a_silent_client_of_the_status_does_not_hold_a_worker_s_end_up(self, tmp_path):
         with service(tmp_path, workers=1, status="127.0.0.1:0") as running:
             running.until_listening()

@@ -134,6 +134,8 @@ def test_ways_to_name_an_application(folder, application):
         ("web:number", "'number' of 'web' is no application: it cannot be called"),
         ("web:failing()", "failing() of 'web' has failed: LookupError: told"),
         ("a/b.py", "'a/b.py' is not of the form module:application"),
+        ("web.py", "there is no module 'web.py': write web:app\n"),
+        ("web.py:make()", "there is no module 'web.py': write web:make()\n"),
     ],
 )
 def test_a_bad_application_is_one_line(folder, application, text):
@@ -159,6 +161,80 @@ def test_a_port_in_use_is_one_line(folder):
 def test_bad_arguments_are_one_line(folder, arguments):
     result = run(folder, "web", *arguments)
     assert result.returncode == 1 and result.stderr.count("\n") == 1 and result.stderr.startswith("greenio.wsgi: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ("--drain nan", "argument --drain: 'nan' is no number of seconds"),
+        ("--pre-drain nan", "argument --pre-drain: 'nan' is no number of seconds"),
+        ("--idle-timeout 5K", "argument --idle-timeout: '5K' is no number of seconds"),
+        ("--max-body 10X", "argument --max-body: '10X' is no number, such as 1000, 500K, 10M or 2G"),
+        ("-w 0", "argument -w/--workers: '0' is no number from 1 "),
+        ("-w auto", "argument -w/--workers: 'auto' is no number from 1 "),
+        ("--backlog 99999999999", "argument --backlog: '99999999999' is no number from 1 "),
+        ("--status :0", "--status goes with --workers"),
+        ("--preload", "--preload goes with --workers"),
+        ("--max-requests 5", "--max-requests goes with --workers"),
+        ("--worker-timeout none", "--worker-timeout goes with --workers"),
+        ("--access-log-format json", "--access-log-format goes with --access-log"),
+        ("--chdir /nothing", "--chdir: No such file or directory: '/nothing'"),
+        ("--certfile /nothing", "the certificate cannot be loaded: No such file or directory: '/nothing'"),
+        (
+            f"--certfile {CERTIFICATE} --keyfile /none",
+            "the certificate cannot be loaded: No such file or directory: '/none'",
+        ),
+        ("--forwarded-from x", "--forwarded-from: 'x' is no network: write an address (10.0.0.1), a network "),
+        ("--proxy-protocol 10.0.0.1/8", "--proxy-protocol: 10.0.0.1/8 has host bits set: write an address "),
+        ("--mode 660", "--mode goes with a Unix socket"),
+        ("-b unix:socket --mode 9", "argument --mode: '9' is no octal number"),
+        ("--unknown", "unrecognized arguments: --unknown"),
+    ],
+)
+def test_what_is_told_of_an_argument(folder, arguments, text):
+    result = run(folder, "web", *arguments.split())
+    assert result.returncode == 1 and result.stderr.count("\n") == 1
+    assert result.stderr.startswith(f"greenio.wsgi: {text}")
+
+
+def test_times_without_an_end_and_sizes_with_units(folder):
+    arguments = ["--drain", "inf", "--pre-drain", "1e12", "--request-timeout", "inf", "--max-body", "10M"]
+    with serving(folder, *arguments) as server:
+        assert server.get().endswith(b"hello")
+        server.process.send_signal(signal.SIGTERM)
+        server.until("ending")
+        assert server.get().endswith(b"hello")
+        server.end()
+    assert server.process.returncode == 0
+
+
+def test_the_mode_of_a_unix_socket(folder):
+    with serving(folder, "--mode", "620", bind=f"unix:{folder}/socket") as server:
+        assert os.stat(folder / "socket").st_mode & 0o777 == 0o620
+        server.end()
+
+
+@pytest.mark.parametrize("how", ["blocks", "swallows"])
+def test_nothing_keeps_it_after_the_second_signal(folder, how):
+    (folder / "web.py").write_text(
+        """
+import greenio, time
+def application(environ, start_response):
+    print("begun", flush=True)
+    while True:
+        try:
+            (time if environ["PATH_INFO"] == "/blocks" else greenio).sleep(1000)
+        except BaseException:
+            pass
+"""
+    )
+    with serving(folder, "--drain", "1000") as server, server.connect() as sock:
+        sock.sendall(f"GET /{how} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        assert server.process.stdout.readline() == "begun\n"
+        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGINT)  # two of a kind may be one
+        server.process.wait(60)
+        assert server.process.returncode == 1
 
 
 def test_without_httptools_it_says_what_to_install(folder):

@@ -147,7 +147,7 @@ def test_bad_arguments_are_one_line(tmp_path, arguments):
 
 
 def test_bad_arguments_of_a_worker_s_server_are_one_line(tmp_path):
-    with service(tmp_path, "--forwarded-from", "x") as running:
+    with service(tmp_path, "--script-name", "x") as running:
         assert running.wait() == 3
     told = [line for line in running.told.splitlines() if not line.startswith("loaded")]
     assert len(told) == 1 and told[0].startswith("greenio.wsgi: a worker cannot start: ")
