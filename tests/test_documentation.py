@@ -127,7 +127,7 @@ def test_the_tables_of_settings_have_all_of_them():
 
 def test_the_page_of_the_wsgi_server_has_every_option_of_the_command_line():
     """Limits are in the tables of arguments, under their own names."""
-    text = subprocess.check_output([sys.executable, "-m", "greenio.wsgi", "--help"], text=True, timeout=60)
+    text = subprocess.check_output([sys.executable, "-m", "greenio.wsgi", "--help"], text=True, timeout=60, cwd="/")
     options = set(re.findall(r"--[a-z][a-z-]+", text)) - {"--help"}
     page = (CHECKOUT / "docs" / "wsgi.md").read_text()
     table = page[page.index("\n| option |") : page.index("\nAll limits")].strip()

@@ -30,9 +30,9 @@ def seconds_or_none(value: Any, name: str, *, past_is_now: bool = False) -> floa
     except OverflowError:
         seconds = FOR_EVER if value > 0 else -1.0  # an int that no float can hold
     except TypeError:
-        raise TypeError(f"{name} is a number of seconds, not {value!r}") from None
+        raise TypeError(f"{name} is a number of seconds (int or float), not {value!r}") from None
     except ValueError:
-        raise ValueError(f"{name} must be a number of seconds, not NaN") from None
+        raise ValueError(f"{name} must be a number, not NaN") from None
     if seconds < 0:
         if past_is_now:
             return 0.0

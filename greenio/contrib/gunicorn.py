@@ -296,7 +296,7 @@ class _WSGIServer(WSGIServer):
             worker.wsgi,
             max_connections=worker.cfg.worker_connections,
             ssl_context=context,
-            log=worker.log if self.hooks.logs(worker.log) else None,
+            log=LoggingLogAdapter(worker.log.access_log) if self.hooks.logs(worker.log) else None,
             error_log=LoggingLogAdapter(worker.log.error_log, 40),
             handler_class=Handler if plain else CountingHandler,
             environ={"wsgi.multiprocess": worker.cfg.workers > 1, **self.policy.environ},

@@ -346,12 +346,14 @@ class TestEnds:
                     assert client.recv(100) == b"0"
 
     def test_handlers_in_threads_finish(self):
+        before = get_hub().loop.activecnt
         with StreamServer(
             ("127.0.0.1", 0), lambda sock, address: sock.sendall(b"hello"), spawn=ThreadPool(3)
         ) as server:
             with create_connection(server.address, timeout=30) as client:
                 assert client.recv(100) == b"hello"
             assert server.stop() == 0
+        until(lambda: get_hub().loop.activecnt <= before)  # the hub has heard of the thread's result
 
     def test_serve_forever_returns_after_draining(self, serving):
         server, client, handler = serving
