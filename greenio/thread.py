@@ -14,6 +14,7 @@ from weakref import WeakSet
 
 import greenlet
 from hub import get_hub, native
+from hub.current import fork_count
 from hub.forks import in_child
 from hub.unraisable import tell_unraisable
 
@@ -198,11 +199,11 @@ class _ThreadHandle:
         self.ident = 0
         self._started = False
         self._done = Event()
-        self._forks = _forks
+        self._forks = fork_count()
 
     def is_done(self) -> bool:
         """Whether the thread has ended (bool)."""
-        return self._done.is_set() or (self._forks != _forks and self.ident != get_ident())
+        return self._done.is_set() or (self._forks != fork_count() and self.ident != get_ident())
 
     def _set_done(self):
         if not self._started:
@@ -265,7 +266,6 @@ def _ended(handle):
 
 
 _awaited: set[_ThreadHandle] = set()  # handles of the threads that the interpreter waits for at its end
-_forks = 0  # how many forks lie between this process and the one that imported the library
 
 
 def _shutdown():
@@ -275,8 +275,6 @@ def _shutdown():
 
 
 def _after_fork_in_child():
-    global _forks
-    _forks += 1
     for handle in list(_awaited):
         if handle.ident != get_ident():
             _awaited.discard(handle)

@@ -21,7 +21,7 @@ from _thread import get_native_id
 from contextlib import suppress
 
 from hub.arguments import count_of, seconds_of
-from hub.current import count_idle_thread, get_hub, hub_if_any
+from hub.current import count_idle_thread, fork_count, get_hub, hub_if_any
 from hub.errors import HubDestroyed
 from hub.forks import in_child
 from hub.generic import T
@@ -438,8 +438,8 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
 
     def _run_waiting(self):
         """In a thread: do what there is to do, and end. In a child that is forked there, the rest is the parent's."""
-        forks = pool_threads.forks()
-        while pool_threads.forks() == forks:
+        forks = fork_count()
+        while fork_count() == forks:
             try:
                 future, fn, args, kwargs = self._waiting.get_nowait()
             except Empty:
@@ -449,7 +449,7 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
                     self._run(future, fn, args, kwargs)
             finally:
                 future = fn = args = kwargs = None
-                if pool_threads.forks() == forks:
+                if fork_count() == forks:
                     self._call_done()
 
     def _call_done(self):

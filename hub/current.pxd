@@ -8,7 +8,7 @@ cdef PyObject *new_hub() except NULL
 cdef void set_hub_of_thread(object hub) noexcept
 cdef bint is_main_thread() noexcept
 cdef bint other_threads() noexcept
-cdef unsigned long fork_count() noexcept
+cpdef unsigned long fork_count() noexcept
 cdef int begin_fork() except -1
 cdef object end_process()
 cpdef bint interpreter_ends() noexcept

@@ -2,9 +2,18 @@ from collections.abc import Callable
 
 from hub.hub import Hub
 
-__all__ = ["count_idle_thread", "get_hub", "get_hub_if_exists", "hub_if_any", "interpreter_ends", "set_hub_maker"]
+__all__ = [
+    "count_idle_thread",
+    "fork_count",
+    "get_hub",
+    "get_hub_if_exists",
+    "hub_if_any",
+    "interpreter_ends",
+    "set_hub_maker",
+]
 
 def count_idle_thread(change: int) -> None: ...
+def fork_count() -> int: ...
 def get_hub() -> Hub: ...
 def get_hub_if_exists() -> Hub | None: ...
 def hub_if_any() -> Hub | None: ...

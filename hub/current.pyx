@@ -19,7 +19,10 @@ from hub.errors import HubDestroyed
 from hub.greenlet_api cimport hub_failed
 from hub.native import get_ident
 
-__all__ = ["count_idle_thread", "get_hub", "get_hub_if_exists", "hub_if_any", "interpreter_ends", "set_hub_maker"]
+__all__ = [
+    "count_idle_thread", "fork_count", "get_hub", "get_hub_if_exists", "hub_if_any", "interpreter_ends",
+    "set_hub_maker",
+]
 
 cdef extern from *:
     """
@@ -121,7 +124,7 @@ def count_idle_thread(int change):
 
 # --- forks ------------------------------------------------------------------------------------------------------
 
-cdef unsigned long fork_count() noexcept:
+cpdef unsigned long fork_count() noexcept:
     """How many forks lie between this process and the one that imported the library."""
     return hub_forks
 

@@ -53,7 +53,6 @@ cdef class Loop:
     cdef void watch_close(self, int fd) noexcept
     cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1
     cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept
-    cdef int sleep_by_clock(self) except -1
 
 
 # A libuv handle with a job that is queued when it fires. The watchers with Python callbacks build on it.

@@ -31,15 +31,14 @@ from hub.handles cimport (
     is_active, new_state, orphan_state, set_reference, stop_signal, stop_state, stop_timer,
 )
 from hub.libuv cimport *
-from hub.loop_end cimport close_uv, forget_uv, leave_core
+from hub.loop_end cimport close_shared, close_uv, forget_uv, leave_core
 from hub.ready cimport NODE_JOB, OUTCOME_READY, fifo_wake_first, hub_check, ready_pop, ready_remove
-from hub.sleeping cimport hub_run, hub_run_for, open_sleep, watch_signal_pipe
-from hub.standing cimport pass_time_of_work, states_of_loops, wake_loops
-from hub.timers cimport clock, due_after, fire_timers, free_timers, hub_now, hub_worked, nanoseconds_of, now_ns
+from hub.sleeping cimport hub_run, open_sleep, watch_signal_pipe
+from hub.standing cimport look_at_clock, sleep_by_clock, states_of_loops, wake_loops
+from hub.timers cimport clock, due_after, free_timers, hub_now, nanoseconds_of, now_ns
 from hub.watches cimport (
     add_listener, close_watch, closed_in_another_thread, count_watches, find_watch, forget_watches, get_watch,
-    open_probe, open_watch, remove_listener, renew_epoll, report_again, set_verify_pause, update_watch, verify,
-    verify_is_due, want_events,
+    open_probe, open_watch, remove_listener, renew_epoll, report_again, update_watch, verify_if_due, want_events,
 )
 
 __all__ = ["LIBUV_VERSION", "Handle", "Job", "Loop"]
@@ -47,7 +46,6 @@ __all__ = ["LIBUV_VERSION", "Handle", "Job", "Loop"]
 cdef extern from "loop_fields.h" nogil:
     long hub_active_handles(const uv_loop_t *loop)
     uv_loop_t *hub_uv_loop(PyObject *loop)
-    void hub_loop_descriptors(const uv_loop_t *loop, int *out)
 
 cdef extern from "worker_threads.h":
     pass  # libuv calls it
@@ -69,15 +67,6 @@ cdef enum:
     # How many descriptors a loop has: an epoll, two pipes and two wake-up descriptors. One of the pipes is the first
     # loop's only.
     DESCRIPTORS = 7
-    # Nanoseconds after which a sleep by a clock that stands still ends, so that the scheduler looks around.
-    LONGEST_SLEEP = 50000000
-
-
-cdef inline void look_at_clock(core_t *core) noexcept:
-    """The loop has looked for I/O: let the timers fire that are due."""
-    core.looked = hub_now()
-    core.now = clock.standing if clock.standing else core.looked + clock.ahead
-    fire_timers(&core.timers, core.now)
 
 
 def set_sleep_by(function):
@@ -219,7 +208,7 @@ cdef class Loop:
         if core.renew:
             renew_epoll(core)
         if block and clock.standing:
-            return self.sleep_by_clock()
+            return sleep_by_clock(core, sleep_by)
         core.running = True
         if block:
             with nogil:
@@ -229,39 +218,6 @@ cdef class Loop:
             uv_run(core.uv, UV_RUN_NOWAIT)
         look_at_clock(core)
         core.running = False
-        return 0
-
-    cdef int sleep_by_clock(self) except -1:
-        """As poll(True), by a clock that stands still: it says how long to sleep, and may have moved: standing.pxd.
-
-        It is asked when a look has found nothing. So a signal that has come by then is handled where it always is, and
-        not in the middle of the clock's Python code, on whatever greenlet this runs.
-        """
-        cdef core_t *core = self.core
-        cdef uint64_t begun = hub_now()
-        cdef uint64_t nanoseconds
-        try:
-            while core.ready.head == NULL and clock.standing and hub_now() - begun < LONGEST_SLEEP:
-                core.asleep = True
-                nanoseconds = 0
-                if core.in_vain:
-                    nanoseconds = sleep_by()
-                    if core.ready.head != NULL:
-                        pass_time_of_work(first_loop())
-                        break  # a signal handler or a finalizer has run there
-                else:
-                    clock.quiet = hub_now()
-                core.running = True
-                with nogil:
-                    hub_run_for(core.uv, nanoseconds, &core.asleep)
-                pass_time_of_work(first_loop())
-                look_at_clock(core)
-                core.running = False
-                core.in_vain = True
-        finally:
-            core.running = core.asleep = False
-            if core.ready.head != NULL:
-                core.in_vain = False
         return 0
 
     cdef int wake_up(self) except -1:
@@ -326,22 +282,7 @@ cdef class Loop:
         remove_listener(watch, listener)
 
     cdef bint look_after(self) except -1:
-        """Before a sleep: nobody is to wait for a descriptor that was closed without a word, and keep the loop alive.
-
-        Returns whether all were looked at now.
-
-        The kernel says nothing of that. So it is asked, once after Python code has run, and no more than every
-        VERIFY_PAUSE nanoseconds or a VERIFY_SHARE-th of the time.
-        """
-        cdef uint64_t began
-        if not verify_is_due(self.core):
-            return False
-        began = hub_worked()
-        verify(self.core, False)
-        if look_after_others is not None:
-            look_after_others()
-        set_verify_pause(self.core, began)
-        return True
+        return verify_if_due(self.core, look_after_others)
 
     def closed_elsewhere(self, int fd, unsigned int generation):
         """Another thread has closed descriptor `fd`: wake the waits from before that, with EBADF (internal)."""
@@ -519,20 +460,12 @@ cdef class Loop:
 
     cdef int close_descriptors(self) except -1:
         """In a forked child: close what is shared with the parent's loop. Nothing points to that any more."""
-        cdef core_t *core = self.core
-        cdef int fds[4]
         Py_INCREF(self.pyuv_loop)  # for ever: its deallocator would use descriptors that are closed here
         if self.slot is not None:
             self.slot.leave_in_child()
             self.slot = None
-        hub_loop_descriptors(core.uv, fds)
-        for fd in (fds[0], fds[1], fds[2], fds[3], core.probe, core.signal_read, core.signal_write):
-            if fd >= 0:
-                try:
-                    close_descriptor(fd)
-                except OSError:
-                    pass
-        forget_uv(core)
+        close_shared(self.core)
+        forget_uv(self.core)
         return 0
 
     cdef int begin_in_child(self) except -1:

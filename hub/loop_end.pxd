@@ -6,12 +6,12 @@
 #   2. libuv's memory of a loop that is closed is given back when libuv is done with it. That of a loop that is left
 #      behind is kept: waits that will never be woken still point into it.
 #
-# What does not belong here: descriptors that are to be closed, and the new loop of a forked child (loop.pyx).
+# What does not belong here: the new loop of a forked child (loop.pyx).
 
 from cpython.mem cimport PyMem_RawFree
 from cpython.object cimport PyObject
 from libc.string cimport memset
-from posix.unistd cimport usleep
+from posix.unistd cimport close, usleep
 
 from hub.core cimport core_t
 from hub.libuv cimport UV_RUN_NOWAIT, uv_close, uv_handle_t, uv_is_closing, uv_loop_t, uv_run, uv_walk
@@ -19,6 +19,9 @@ from hub.ready cimport NODE_ALARM, NODE_WAIT, NODE_YIELD, alarm_t, node_t, ready
 from hub.sleeping cimport close_sleep
 from hub.timers cimport leave_timers, timer_t
 from hub.watches cimport forget_watches
+
+cdef extern from "loop_fields.h" nogil:
+    void hub_loop_descriptors(const uv_loop_t *loop, int *out)
 
 
 # --- it is closed -----------------------------------------------------------------------------------------------
@@ -90,6 +93,17 @@ cdef inline PyObject *greenlet_of(node_t *node) noexcept nogil:
     if node.kind == NODE_ALARM:
         return (<alarm_t *> node).greenlet
     return node.object if node.kind == NODE_YIELD else NULL
+
+
+cdef inline void close_shared(core_t *core) noexcept nogil:
+    """In a forked child: close the descriptors that are shared with the parent's loop. Nothing else uses them here."""
+    cdef int fds[7]
+    cdef int i
+    hub_loop_descriptors(core.uv, fds)  # the first four
+    fds[4], fds[5], fds[6] = core.probe, core.signal_read, core.signal_write
+    for i in range(7):
+        if fds[i] >= 0:
+            close(fds[i])
 
 
 cdef inline void forget_uv(core_t *core) noexcept nogil:

@@ -10,9 +10,55 @@
 
 from libc.stdint cimport uint64_t
 
+from hub.all_loops cimport first_loop
 from hub.core cimport core_t, watch_t
 from hub.libuv cimport uv_async_send, uv_backend_fd
-from hub.timers cimport HUB_NEVER, clock, hub_heap_due, hub_now
+from hub.sleeping cimport hub_run_for
+from hub.timers cimport HUB_NEVER, clock, fire_timers, hub_heap_due, hub_now
+
+cdef enum:
+    # Nanoseconds after which a sleep by a clock that stands still ends, so that the scheduler looks around.
+    LONGEST_SLEEP = 50000000
+
+
+cdef inline void look_at_clock(core_t *core) noexcept:
+    """The loop has looked for I/O: let the timers fire that are due."""
+    core.looked = hub_now()
+    core.now = clock.standing if clock.standing else core.looked + clock.ahead
+    fire_timers(&core.timers, core.now)
+
+
+cdef inline int sleep_by_clock(core_t *core, object sleep_by) except -1:
+    """Run the loop once, by a clock that stands still: sleep_by() says how long to sleep, and may move the clock.
+
+    It is asked when a look has found nothing. So a signal that has come by then is handled where it always is, and
+    not in the middle of the clock's Python code, on whatever greenlet this runs.
+    """
+    cdef uint64_t begun = hub_now()
+    cdef uint64_t nanoseconds
+    try:
+        while core.ready.head == NULL and clock.standing and hub_now() - begun < LONGEST_SLEEP:
+            core.asleep = True
+            nanoseconds = 0
+            if core.in_vain:
+                nanoseconds = sleep_by()
+                if core.ready.head != NULL:
+                    pass_time_of_work(first_loop())
+                    break  # a signal handler or a finalizer has run there
+            else:
+                clock.quiet = hub_now()
+            core.running = True
+            with nogil:
+                hub_run_for(core.uv, nanoseconds, &core.asleep)
+            pass_time_of_work(first_loop())
+            look_at_clock(core)
+            core.running = False
+            core.in_vain = True
+    finally:
+        core.running = core.asleep = False
+        if core.ready.head != NULL:
+            core.in_vain = False
+    return 0
 
 
 cdef inline bint is_waited_for(core_t *core) noexcept:

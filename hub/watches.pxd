@@ -399,6 +399,25 @@ cdef inline void remove_listener(watch_t *watch, listener_t *listener) noexcept:
 
 # --- descriptors that were closed without a word ----------------------------------------------------------------
 
+cdef inline bint verify_if_due(core_t *core, object others) except -1:
+    """Before a sleep: nobody is to wait for a descriptor that was closed without a word, and keep the loop alive.
+
+    Returns whether all were looked at now. others() finds out what else was closed so, if it is not None.
+
+    The kernel says nothing of that. So it is asked, once after Python code has run, and no more than every
+    VERIFY_PAUSE nanoseconds or a VERIFY_SHARE-th of the time.
+    """
+    cdef uint64_t began
+    if not verify_is_due(core):
+        return False
+    began = hub_worked()
+    verify(core, False)
+    if others is not None:
+        others()
+    set_verify_pause(core, began)
+    return True
+
+
 cdef inline bint verify_is_due(core_t *core) except -1:
     """Before a sleep: whether verify() is to be called now. If not, the sleep ends when it is."""
     if core.watches_length == 0:

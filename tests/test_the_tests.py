@@ -20,3 +20,8 @@ def test_the_list_of_test_files_is_complete():
 def test_names_have_more_than_two_words(path):
     names = [each.name for each in ast.walk(ast.parse(path.read_text())) if isinstance(each, ast.FunctionDef)]
     assert not [name for name in names if name.startswith("test_") and len(name.split("_")) < 4]
+
+
+def test_names_are_the_same_in_each_process(request):
+    """Tests that run in several processes are told apart by their names: `ids=named` leaves addresses out."""
+    assert not [item.nodeid for item in request.session.items if " at 0x" in item.nodeid]

@@ -14,7 +14,7 @@ import threading
 import weakref
 from _thread import get_native_id
 
-from hub.current import count_idle_thread, get_hub_if_exists
+from hub.current import count_idle_thread, fork_count, get_hub_if_exists
 from hub.forks import in_child
 from hub.native import get_ident, start_new_thread
 
@@ -24,13 +24,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["END", "count_threads", "forks", "start"]
+__all__ = ["END", "count_threads", "start"]
 
 # One entry for each thread of all pools.
 _threads: list[int] = []
-
-# How many forks lie between this process and the one that imported the library.
-_forks = 0
 
 #: A thread that takes this from the queue ends.
 END = object()
@@ -63,7 +60,7 @@ def _begin(box):
 def _work(pool, tasks, idle_timeout, idle):
     """What a thread of a pool does."""
     told = False
-    forks = _forks
+    forks = fork_count()
     thread = get_native_id()
     try:
         while True:
@@ -79,13 +76,13 @@ def _work(pool, tasks, idle_timeout, idle):
                 break
             _do(pool, *task)
             task = None
-            if _forks != forks:
+            if fork_count() != forks:
                 return  # a child that the task has forked, and whose only thread this is: it ends with it
             hub = get_hub_if_exists()
             if hub is not None:
                 hub.destroy()  # which the task made
     finally:
-        if _forks == forks:
+        if fork_count() == forks:
             _end(pool(), told)
 
 
@@ -99,7 +96,7 @@ def _end(owner, told):
 def _do(pool, result, report, func, args, kwargs):
     profile, trace = threading.getprofile(), threading.gettrace()
     value = error = None
-    forks = _forks
+    forks = fork_count()
     try:
         if profile is not None:
             sys.setprofile(profile)
@@ -113,7 +110,7 @@ def _do(pool, result, report, func, args, kwargs):
             sys.setprofile(None)
         if trace is not None:
             sys.settrace(None)
-    if _forks != forks:  # it has forked: the greenlets that wait for it are in the parent
+    if fork_count() != forks:  # it has forked: the greenlets that wait for it are in the parent
         if error is not None:
             sys.excepthook(type(error), error, error.__traceback__)
         return
@@ -131,15 +128,4 @@ def count_threads() -> int:
     return len(_threads)
 
 
-def forks() -> int:
-    """How many forks lie between this process and the one that imported the library (int)."""
-    return _forks
-
-
-def _after_fork_in_child():
-    global _forks
-    _forks += 1
-    _threads.clear()
-
-
-in_child(_after_fork_in_child)
+in_child(_threads.clear)

@@ -4,6 +4,7 @@ import os
 import socket as standard
 
 import pytest
+from naming import named
 from waiting import some_turns, until
 
 from greenio import get_hub, spawn
@@ -93,7 +94,7 @@ def test_a_bounded_server(client):
     assert max(most) == 2
 
 
-@pytest.mark.parametrize("spawning", ["default", "pool", None, spawn], ids=str)
+@pytest.mark.parametrize("spawning", ["default", "pool", None, spawn], ids=named)
 def test_ways_to_spawn(client, spawning):
     with Echo(("127.0.0.1", 0), spawn=Pool(3) if spawning == "pool" else spawning) as server:
         client.sendto(b"hello", server.address)

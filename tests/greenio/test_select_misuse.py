@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from naming import named
 from waiting import some_turns, until_waiting
 
 from greenio import joinall, select, selectors, sleep, spawn
@@ -57,7 +58,7 @@ def ready():
     os.close(writer)
 
 
-@pytest.mark.parametrize("timeout", ODD_TIMEOUTS, ids=lambda timeout: repr(timeout)[:30])
+@pytest.mark.parametrize("timeout", ODD_TIMEOUTS, ids=named)
 class TestTimeouts:
     """With something that is ready, so that whatever is taken for a timeout comes back at once."""
 
@@ -90,7 +91,7 @@ class TestTimeouts:
         same(call)
 
 
-@pytest.mark.parametrize("descriptor", ODD_DESCRIPTORS, ids=lambda each: repr(each)[:20])
+@pytest.mark.parametrize("descriptor", ODD_DESCRIPTORS, ids=named)
 def test_odd_descriptors_raise_the_same(descriptor):
     same(lambda module, _: module.select([descriptor], [], [], 0.001))
     same(lambda module, _: module.select([], [], [descriptor], 0.001))

@@ -7,6 +7,7 @@ import socket as standard
 from contextlib import suppress
 
 import pytest
+from naming import named
 from waiting import some_turns, until, until_waiting
 
 from greenio import Greenlet, GreenletExit, Timeout, get_hub, joinall, kill, sleep, spawn
@@ -222,7 +223,7 @@ def silent_spawn(function, *args):
 SPAWNS = ["default", 5, my_spawn, silent_spawn, "pool", None]
 
 
-@pytest.fixture(params=SPAWNS, ids=str)
+@pytest.fixture(params=SPAWNS, ids=named)
 def spawning(request):
     return Pool(5) if request.param == "pool" else request.param
 
@@ -292,7 +293,7 @@ class TestEnds:
         assert server.stop(timeout=0) == 1 and draining.get() == 0 and len(handler.ended) == 1
 
     @pytest.mark.parametrize("how", ["timeout", "drain"])
-    @pytest.mark.parametrize("endless", [float("inf"), 1e12, 10**400])
+    @pytest.mark.parametrize("endless", [float("inf"), 1e12, 10**400], ids=named)
     def test_an_end_without_a_limit(self, serving, how, endless):
         server, client, handler = serving
         stopping = spawn(lambda: server.stop(**{how: endless}))
@@ -495,7 +496,7 @@ class TestErrors:
             assert ask(server) == b"fine"
         assert "KeyError: 'in the handler'" in errors.getvalue()
 
-    @pytest.mark.parametrize("error", [Timeout(1), GreenletExit(), GeneratorExit(), KeyError()], ids=repr)
+    @pytest.mark.parametrize("error", [Timeout(1), GreenletExit(), GeneratorExit(), KeyError()], ids=named)
     def test_a_handler_in_the_accepting_greenlet_fails(self, errors, error):
         def handle(sock, address):
             if sock.recv(100) == b"fail":
