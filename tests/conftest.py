@@ -15,6 +15,7 @@ take_compiled_packages()
 pytest_plugins = ["pytest_greenio"]  # loaded after that: without any greenio there is none
 
 from hub import get_hub, get_hub_if_exists
+from hub.current import count_idle_thread
 from processes import run_python
 from waiting import until
 
@@ -22,6 +23,20 @@ from waiting import until
 # it: a script under test would be deaf to the Ctrl-C it is sent. A handler is not inherited.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# With `-n`, each process has a thread of pytest-xdist's, which hears of the next test to run. It wakes no greenlet:
+# where nothing else could, the test is to be told so. Nor does it take signals: it blocks those that were blocked when
+# it began.
+SIGNALS = {signal.SIGUSR1, signal.SIGUSR2}
+if "PYTEST_XDIST_WORKER" in os.environ:
+    count_idle_thread(1)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def pytest_configure(config):
+    if config.getoption("numprocesses", None):
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # before those processes are started
 
 
 def pytest_addoption(parser):
