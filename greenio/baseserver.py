@@ -446,7 +446,7 @@ class BaseServer:
         `timeout`: how many seconds they have (float; infinity: no limit); by default `stop_timeout`. If handlers are
         started in a pool, everything in that pool is waited for and then killed.
         `drain`: the same, with care for clients. `draining` is set, so that handlers end early. Connections that are
-        idle are closed at once (a subclass knows which). Clients that have connected and wait to be accepted are, as
+        idle are closed (a subclass knows which). Clients that have connected and wait to be accepted are, as
         soon as there is room.
         A handler that calls it does not wait for itself, nor for others that call it. If the server is started again
         meanwhile, the handlers of that run go on. Raises TypeError if both are given.

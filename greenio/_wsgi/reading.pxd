@@ -14,6 +14,7 @@ cdef class Requests:
     cdef public object wsgi_input
     cdef public bint close_connection
     cdef public bint idle
+    cdef readonly double idle_since
     cdef public object websocket_upgrade   # the request for a WebSocket that is being answered, or None
     cdef readonly Stream stream
     cdef object limits

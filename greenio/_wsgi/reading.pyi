@@ -17,6 +17,8 @@ class Requests:
     wsgi_input: Input | Nothing
     close_connection: bool
     idle: bool
+    @property
+    def idle_since(self) -> float: ...
     began: float | None
     websocket_upgrade: Any
     stream: Stream

@@ -33,8 +33,9 @@ cdef class Requests:
 
     `socket`, `stream`, `client`, `client_address`, `server`, `application`: of the connection. `environ`,
     `wsgi_input`, `close_connection`: of the request. `idle`: whether the connection waits for a request (bool).
-    `websocket_upgrade`: the request for a WebSocket that is being answered, or None. `began`: when the time for the
-    connection's first head began, by the monotonic clock (float); None after that head.
+    `idle_since`: since when it waits, or waited last, by the monotonic clock (float). `began`: when the time for the
+    connection's first head began, by that clock (float); None after that head. `websocket_upgrade`: the request for a
+    WebSocket that is being answered, or None.
     """
 
     def __init__(self, sock, address, server):
@@ -76,6 +77,7 @@ cdef class Requests:
         cdef bint keep_alive
         cdef dict values
         if position >= size:
+            self.idle_since = monotonic()
             self.idle = True
             data = stream.receive(self.limits.idle_timeout if self.began is None else self.limits.header_timeout)
             self.idle = False

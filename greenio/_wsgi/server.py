@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket as _standard
 import sys
+from time import monotonic
 
 import hub
 
@@ -43,8 +44,8 @@ _OF_REQUESTS = (
     "PATH_INFO", "QUERY_STRING", "RAW_URI", "REMOTE_ADDR", "REMOTE_PORT", "REQUEST_METHOD", "REQUEST_URI",
     "SERVER_PROTOCOL", "greenio.client", "wsgi.early_hints", "wsgi.input",
 )  # fmt: skip
-#: Seconds that a client who has just connected has for its first request, when the server stops.
-_FIRST_REQUEST = 1.0
+#: Seconds for a client's next request when the server stops: for one that has connected, or was answered, within that.
+_NEXT_REQUEST = 1.0
 # Levels of the module logging, which is imported by programs that use it.
 _INFO, _ERROR = 20, 40
 
@@ -158,7 +159,7 @@ class WSGIServer(StreamServer):
         self.log = _as_log(log, _INFO)
         self.error_log = _as_log(error_log, _ERROR)
         self._connections: set[WSGIHandler] = set()
-        self._to_close: list[Greenlet] = []  # close connections that were new when it began to stop
+        self._to_close: list[Greenlet] = []  # close connections on which a request may be coming when it begins to stop
         self.set_environ(environ)
 
     application: Application
@@ -240,9 +241,9 @@ class WSGIServer(StreamServer):
     def close_idle(self) -> None:
         """Close the connections that wait for a request, and tell WebSockets that the server ends. Does not switch."""
         for handler in list(self._connections):
-            if handler.idle and handler.began is not None:
-                # The client sends its first request just now.
-                self._to_close.append(Greenlet.spawn_later(_FIRST_REQUEST, self._close_if_idle, handler))
+            if handler.idle and (handler.began is not None or monotonic() - handler.idle_since < _NEXT_REQUEST):
+                # The client may be sending a request just now, and would see it fail. The answer ends the connection.
+                self._to_close.append(Greenlet.spawn_later(_NEXT_REQUEST, self._close_if_idle, handler))
             elif handler.idle:
                 self._close_if_idle(handler)
             elif handler.websocket_upgrade is not None:

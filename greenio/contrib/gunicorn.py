@@ -18,6 +18,7 @@ from __future__ import annotations
 import select as _select
 from datetime import datetime
 from functools import partial
+from time import monotonic
 
 from greenlet import GreenletExit, getcurrent
 from gunicorn.sock import ssl_context
@@ -29,6 +30,7 @@ from hub.native import original
 from greenio.contrib._gunicorn.process import GreenletProcess
 from greenio.contrib._gunicorn.requests import Answer, CountingHandler, Handler
 from greenio.contrib._gunicorn.settings import arguments_of, refused
+from greenio.greenlet import Greenlet
 from greenio.server import StreamServer
 from greenio.timeout import Timeout
 from greenio.wsgi import LoggingLogAdapter, WSGIServer
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["GreenioWSGIWorker", "GreenioWorker"]
 
 _poll = original("select", "poll")
+#: Seconds for a client's next request when the worker ends: for one that has connected, or was answered, within that.
+_NEXT_REQUEST = 1.0
 _LARGE = 65536  # bytes that are not copied to be written with a head
 
 
@@ -114,6 +118,7 @@ class GreenioWorker(GreenletProcess, AsyncWorker):  # type: ignore[misc]  # guni
     def has_answered(self, client: Any) -> None:
         """A request was answered: its connection is idle, and the worker may have had all of its requests."""
         client.is_idle = True
+        client.idle_since = monotonic()
         if not self.alive:
             self.told.set()
             client.end_if_idle()
@@ -133,7 +138,11 @@ class _Server(StreamServer):
 
     def close_idle(self):
         for client in list(self.worker.clients):
-            client.end_if_idle()
+            if monotonic() - client.idle_since < _NEXT_REQUEST and not client.is_http2:
+                # It may be sending a request just now, and would see it fail. The answer ends the connection.
+                Greenlet.spawn_later(_NEXT_REQUEST, client.end_if_idle)
+            else:
+                client.end_if_idle()
 
 
 class _NoMore(BaseException):
@@ -152,6 +161,7 @@ class _Client:
         self._recv, self._sendall, self.gettimeout = sock.recv, sock.sendall, sock.gettimeout
         self._head = b""  # of an answer, which waits for what is written next
         self.is_idle = True
+        self.idle_since = monotonic()
         self.is_http2 = False
         self.last_stream: Any = None  # of HTTP/2: the connection of gunicorn's, and the number of the last request
         self._ends = False

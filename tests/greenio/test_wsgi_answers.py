@@ -456,6 +456,31 @@ def test_a_killed_handler_closes_what_it_has():
         sock.close()
 
 
+@pytest.mark.parametrize("seconds", [0, 1000])
+def test_a_client_amid_its_requests_is_served_once_more_when_the_server_stops(monkeypatch, seconds):
+    """Closed at once, its next request would meet a connection that has gone. One that was quiet is closed at once."""
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [b"hello"]
+
+    monkeypatch.setattr("greenio._wsgi.server._NEXT_REQUEST", seconds)
+    with serving(application) as server, connect(server) as client:
+        client.sendall(GET)
+        receive_until(client, b"hello")
+        (handler,) = server._connections
+        until(lambda: handler.idle)
+        stopping = spawn(server.stop, drain=30)
+        server.draining.wait()
+        if seconds:
+            client.sendall(GET)
+            (answer,) = answers_in(receive_all(client))
+            assert answer.code == 200 and answer.fields["connection"] == b"close"
+        else:
+            assert receive_all(client) == b""
+        assert stopping.get() == 0
+
+
 def test_a_server_can_stop_gently():
     def application(environ, start_response):
         if environ["PATH_INFO"] != "/at-once":
@@ -472,9 +497,10 @@ def test_a_server_can_stop_gently():
         started.wait()
         until(lambda: len(server._connections) == 3)
         stopping = spawn(server.stop, drain=30)
-        assert receive_all(idle) == b""
+        server.draining.wait()
         new.sendall(b"GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n")  # a client that has connected before is served
         assert answers_in(receive_all(new))[0].fields["connection"] == b"close"
+        assert receive_all(idle) == b""
         go_on.set()
         (answer,) = answers_in(receive_all(busy))
         assert answer.body == b"a" and answer.fields["connection"] == b"close"

@@ -308,6 +308,24 @@ class TestSignals:
         assert server.ends() == 0
         assert "Traceback" not in server.log() and "timeout" not in server.log()
 
+    def test_a_client_amid_its_requests_sees_none_of_them_fail(self, start, worker, tmp_path):
+        settings = tmp_path / "settings.py"
+        settings.write_text("""
+from gunicorn_settings import *
+
+def post_worker_init(worker):
+    import greenio._wsgi.server, greenio.contrib.gunicorn
+    greenio._wsgi.server._NEXT_REQUEST = greenio.contrib.gunicorn._NEXT_REQUEST = 1000  # not to depend on time
+""")
+        server = start(worker, "-c", settings, "--keep-alive", 1000, "--graceful-timeout", 1000)
+        with contextlib.closing(server.connect()) as client:
+            assert client.ask("/length")[0].startswith("HTTP/1.1 200")
+            server.signal(signal.SIGTERM)
+            while "connection: close" not in client.ask("/length")[0].lower():
+                pass
+            assert client.has_ended()
+        assert server.ends() == 0
+
     def test_a_head_that_has_begun_is_waited_for(self, start, worker):
         server = start(worker, "--keep-alive", 1000, "--graceful-timeout", 1000)
         with contextlib.ExitStack() as stack:
@@ -331,6 +349,28 @@ class TestSignals:
             server.signal(signal.SIGTERM)
             assert client.has_ended()
         server.ends()
+
+    def test_a_worker_that_begins_is_told_to_end(self, start, worker, tmp_path):
+        begun = tmp_path / "begun"
+        settings = tmp_path / "settings.py"
+        settings.write_text(f"""
+from gunicorn_settings import *
+import os, signal
+from greenio import monkey
+
+def post_fork(server, worker):
+    patch_all = monkey.patch_all
+    def told_meanwhile():
+        if not os.path.exists({str(begun)!r}):
+            with open({str(begun)!r}, "w") as file:
+                print(os.getpid(), file=file)
+            os.kill(os.getpid(), signal.SIGTERM)
+        patch_all()
+    monkey.patch_all = told_meanwhile
+""")
+        server = start(worker, "-c", settings)
+        until(lambda: begun.exists() and begun.read_text())
+        until(lambda: f"exit {begun.read_text()}" in server.told())
 
     def test_a_worker_alone_is_told_to_end(self, start, worker, gate):
         """It has the whole graceful timeout for itself, says what it has cut off, and is replaced."""

@@ -9,8 +9,9 @@ Rules
     1. gunicorn's first process is patched only where it imports the application (preload_app). Its threads stay native
        even then: it waits where greenlets could not run.
     2. Signal handlers run on the main greenlet, and may wait.
-    3. At the end, connections that wait for a request are closed at once, and the others when they are done, or after
+    3. At the end, connections that wait for a request are closed, and the others when they are done, or after
        `graceful_timeout`.
+    4. A signal to end that comes while the process begins is kept until it has its handlers.
 
 What does not belong here: HTTP.
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GreenletProcess"]
 
+_ENDING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 _EVERY = 1.0  # seconds between two signs of life
 
 
@@ -67,6 +69,8 @@ class GreenletProcess:
 
     def init_process(self) -> None:
         """Called by gunicorn in the worker's process; returns when the worker ends. Switches."""
+        # It still has the handlers of gunicorn's first process, which would forget what is meant for this one.
+        self._blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         monkey.patch_all()
         self.told = Event()
         self.sockets = [socket(each.FAMILY, _standard.SOCK_STREAM, fileno=each.sock.detach()) for each in self.sockets]
@@ -79,6 +83,7 @@ class GreenletProcess:
         super().init_signals()  # type: ignore[misc]
         # gunicorn has CPython write signals to a pipe that only its own loop reads: the hub waits for them itself.
         signal.set_wakeup_fd(-1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked_before)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: end gently."""
