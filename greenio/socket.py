@@ -467,13 +467,10 @@ def socketpair(family=None, type=_standard.SOCK_STREAM, proto=0):
     return _wrap(first), _wrap(second)
 
 
-def create_server(address, *, family=_standard.AF_INET, backlog=None, reuse_port=False, dualstack_ipv6=False):
-    """A listening socket. As in the standard library."""
-    return _wrap(
-        _standard.create_server(
-            address, family=family, backlog=backlog, reuse_port=reuse_port, dualstack_ipv6=dualstack_ipv6
-        )
-    )
+# The standard function, with the socket of this module, which looks names up. Switches if a host's name is looked up.
+create_server = FunctionType(_standard.create_server.__code__, {**vars(_standard), "socket": socket}, "create_server")
+create_server.__kwdefaults__ = _standard.create_server.__kwdefaults__
+create_server.__doc__ = _standard.create_server.__doc__
 
 
 def close(fd):

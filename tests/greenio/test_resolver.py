@@ -12,6 +12,7 @@ from waiting import until_others_ran
 from greenio import Timeout, config, get_hub, kill, sleep, spawn
 from greenio import socket as cooperative
 from greenio.resolver.ares import make_channel
+from greenio.server import StreamServer
 from greenio.socket import create_server, getaddrinfo, socket
 
 # pycares starts a thread, once and for all, when its first channel is made.
@@ -203,6 +204,13 @@ def slow(threadpool, ticks):
 
 def test_others_go_on_meanwhile(slow):
     assert getaddrinfo("anything", 80, type=standard.SOCK_STREAM)[0][4] == ("127.0.0.1", 80)
+
+
+def test_others_go_on_while_a_listener_is_made(slow):
+    with create_server(("anything", 0)) as listener:
+        assert isinstance(listener, socket) and listener.getsockname()[0] == "127.0.0.1"
+    with StreamServer("anything:0", print) as server:
+        assert server.server_host == "127.0.0.1"
 
 
 def test_kill_and_timeout_while_a_name_is_looked_up(slow):
