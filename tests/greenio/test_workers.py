@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 
 import pytest
 from places import CERTIFICATE, KEY
-from services import is_alive, serving
+from services import clients, is_alive, serving
 from waiting import until
 
 from greenio.server import DatagramServer, StreamServer
@@ -555,27 +555,18 @@ class TestRecycling:
                 assert is_alive(old)
 
 
-def keep_asking(service, stop, errors, answers):
-    while not stop:
-        try:
-            answers.append(int(service.ask()))
-        except Exception as error:
-            errors.append(error)
+def keep_asking(service):
+    while True:
+        yield int(service.ask())
 
 
 class TestReloading:
     def test_no_request_fails_and_new_code_is_loaded(self, tmp_path):
-        import threading
-
         with service(tmp_path, program=LOADING) as running:
             running.until_listening()
             old = set(running.workers())
             assert running.ask(b"VERSION") == b"one"
-            stop, errors, answers = [], [], []
-            threads = [threading.Thread(target=keep_asking, args=(running, stop, errors, answers)) for _ in range(4)]
-            for thread in threads:
-                thread.start()
-            try:
+            with clients(lambda: keep_asking(running)) as (answers, errors):
                 until(lambda: len(answers) > 20)
                 (tmp_path / "served.py").write_text(SERVED.replace('"one"', '"two!"'))
                 running.send(signal.SIGHUP)
@@ -583,10 +574,6 @@ class TestReloading:
                 until(lambda: not old & set(running.workers()))
                 seen = len(answers)
                 until(lambda: len(answers) > seen + 20)
-            finally:
-                stop.append(True)
-                for thread in threads:
-                    thread.join()
             assert errors == [] and set(answers[-4:]) <= set(running.workers())
             assert running.ask(b"VERSION") == b"two!"
 

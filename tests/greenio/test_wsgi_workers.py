@@ -9,12 +9,11 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 from contextlib import closing
 
 import pytest
 from places import CERTIFICATE, KEY
-from services import serving
+from services import clients, serving
 from waiting import until
 
 APPLICATION = """
@@ -71,24 +70,20 @@ def test_every_worker_serves_the_application(tmp_path):
         assert re.fullmatch(rf"greenio.wsgi: listening on http://\S+ \(process {running.pid}, 2 workers\)", told[0])
 
 
-def keep_asking(service, stop, errors, answers):
+def keep_asking(service):
     """A client that keeps its connection, and makes another when it finds that closed, as clients do."""
-    connection = http.client.HTTPConnection(*service.address, timeout=60)
-    used = False
-    while not stop:
-        try:
-            connection.request("GET", "/")
-            answers.append(connection.getresponse().read())
-            used = True
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError) as error:
-            if not used:  # a new connection must not fail
-                errors.append(error)
-            used = False
-            connection.close()
-        except Exception as error:
-            errors.append(error)
-            connection.close()
-    connection.close()
+    with closing(http.client.HTTPConnection(*service.address, timeout=60)) as connection:
+        used = False
+        while True:
+            try:
+                connection.request("GET", "/")
+                yield connection.getresponse().read()
+                used = True
+            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+                if not used:  # a new connection must not fail
+                    raise
+                used = False
+                connection.close()
 
 
 @pytest.mark.parametrize("options", [(), ("--patch",)])
@@ -96,11 +91,7 @@ def test_no_request_fails_while_new_code_is_loaded(tmp_path, options):
     with service(tmp_path, *options) as running:
         running.until_listening()
         old = set(running.workers())
-        stop, errors, answers = [], [], []
-        threads = [threading.Thread(target=keep_asking, args=(running, stop, errors, answers)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        try:
+        with clients(lambda: keep_asking(running)) as (answers, errors):
             until(lambda: len(answers) > 50)
             (tmp_path / "web.py").write_text(APPLICATION.replace('b"one"', 'b"two!"'))
             running.send(signal.SIGHUP)
@@ -108,10 +99,6 @@ def test_no_request_fails_while_new_code_is_loaded(tmp_path, options):
             until(lambda: not old & set(running.workers()))
             seen = len(answers)
             until(lambda: len(answers) > seen + 50)
-        finally:
-            stop.append(True)
-            for thread in threads:
-                thread.join()
         assert errors == [] and answers[-1].endswith(b" two! 1")
 
 

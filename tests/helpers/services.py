@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 from waiting import until
 
@@ -129,6 +130,34 @@ def serving(folder, arguments, **environment):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # its session: workers that are left, too
         process.wait()
+
+
+@contextlib.contextmanager
+def clients(asking, count=4):
+    """Native threads that ask a service until the block ends. Yields what they are answered, and errors (lists).
+
+    ``asking()`` returns an iterator of answers. Each thread has one, and makes another after an error.
+    """
+    answers, errors, over = [], [], threading.Event()
+
+    def ask():
+        while not over.is_set():
+            try:
+                with contextlib.closing(asking()) as each:
+                    while not over.is_set():
+                        answers.append(next(each))
+            except Exception as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers, errors
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 def is_alive(pid):
