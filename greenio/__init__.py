@@ -33,7 +33,8 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             subprocess, os, signal
     servers
             _servers.addresses, _servers.listening, _servers.handlers, _servers.unix_paths, _servers.datagrams,
-            _servers.seconds, _servers.tls, _servers.streams, _servers.counts, baseserver, server, backdoor
+            _servers.seconds, _servers.elsewhere, _servers.tls, _servers.streams, _servers.counts, baseserver, server,
+            backdoor
     several processes that serve one address
             _workers.options, _workers.listeners, _workers.notify, _workers.stacks, _workers.worker,
             _workers.process, _workers.slot, _workers.metrics, _workers.status, _workers.supervisor, workers

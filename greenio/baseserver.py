@@ -16,13 +16,14 @@ import warnings
 from time import monotonic
 
 from greenlet import GreenletExit, getcurrent
-from hub import Wait, get_hub, sleep
+from hub import Wait, get_hub, get_hub_if_exists, sleep
 from hub.arguments import count_of
-from hub.errors import HubDestroyed
+from hub.errors import HubDestroyed, InvalidThreadUseError
 
 from greenio._servers.addresses import inherited_socket, parse_address
+from greenio._servers.elsewhere import call_there
 from greenio._servers.handlers import Handlers
-from greenio._servers.seconds import seconds_or_none
+from greenio._servers.seconds import FOR_EVER, seconds_or_none
 from greenio._servers.unix_paths import UnixPath
 from greenio.event import Event
 from greenio.greenlet import Greenlet
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Literal, Protocol
 
+    from hub import Hub
     from typing_extensions import Self
 
     from greenio._servers.addresses import Address
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
         def join(self, timeout: float | None = None) -> object: ...
         def kill(self, *, block: bool = True, timeout: float | None = None) -> object: ...
 
+    Seconds = Literal["default"] | float | None  # of an argument; by default the attribute of the class
     Spawn = Literal["default"] | int | Pool | Callable[..., object] | None
 
 __all__ = ["BaseServer", "parse_address"]
@@ -82,8 +85,10 @@ class BaseServer:
     `max_connections`: how many handlers there may be (int); beyond it nothing is accepted until one ends, and clients
     wait in the system. By default four fifths of the descriptors that the process may have when it starts to listen.
     `mode`: the permissions of a Unix socket's file (int).
+    `stop_timeout`, `kill_timeout`: see the attributes.
 
-    In a ``with`` statement, leaving stops it.
+    It belongs to the thread that starts it. Another thread may stop or close it: that is done in its own thread, and
+    waited for. In a ``with`` statement, leaving stops it.
     """
 
     #: Seconds before accepting again after an error such as EMFILE; doubled each time, up to `max_delay`.
@@ -91,10 +96,10 @@ class BaseServer:
     max_delay: float = 1
     #: How many clients are accepted before other greenlets get their turn.
     max_accept: int = 100
-    #: Seconds that stop() gives running handlers before they are killed.
-    stop_timeout: float = 1
-    #: Seconds that killed handlers have to end.
-    kill_timeout: float = 1
+    #: Seconds that stop() gives running handlers before they are killed; None for ever. Also an argument.
+    stop_timeout: float | None = 1
+    #: Seconds that killed handlers have to end; None for ever. Also an argument.
+    kill_timeout: float | None = 1
     #: Errors of the listener that end the server.
     fatal_errors: tuple[int, ...] = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
     #: The type of the listening socket.
@@ -113,6 +118,8 @@ class BaseServer:
         reuse_port: bool = False,
         max_connections: int | None = None,
         mode: int = 0o600,
+        stop_timeout: Seconds = "default",
+        kill_timeout: Seconds = "default",
     ) -> None:
         self.socket: socket | None = None
         self.address: Any = None
@@ -123,7 +130,11 @@ class BaseServer:
         if max_connections is not None and count_of(max_connections, "max_connections") <= 0:
             raise ValueError(f"a server must be allowed at least one connection at a time, not {max_connections}")
         self.max_connections = max_connections
+        if not 0 <= count_of(mode, "mode") <= 0o777:
+            raise ValueError(f"mode must be from 0 to 0o777, not {mode!r}")
         self.mode = mode
+        self._take_times(stop_timeout=stop_timeout, kill_timeout=kill_timeout)
+        self._hub: Hub | None = None  # of the thread that has started it
         self._owns_socket = True
         self._path: UnixPath | None = None
         self._acceptor: Greenlet | None = None
@@ -138,6 +149,22 @@ class BaseServer:
         self.set_listener(listener)
 
     # --- settings ---
+
+    #: The attributes that are times.
+    _times: tuple[str, ...] = ("stop_timeout", "kill_timeout")
+
+    def _take_times(self, **times):
+        """Set attributes to what was given as arguments. Raises TypeError or ValueError."""
+        for name, value in times.items():
+            if value != "default":
+                setattr(self, name, seconds_or_none(value, name))
+
+    def _check_times(self):
+        """Attributes may have been set by a subclass, or from outside. Raises TypeError or ValueError."""
+        self._take_times(**{name: getattr(self, name) for name in self._times})
+        for name in ("min_delay", "max_delay"):
+            seconds = seconds_or_none(getattr(self, name), name)
+            setattr(self, name, FOR_EVER if seconds is None else seconds)
 
     def set_listener(self, listener: Address | Listener) -> None:
         """Say where to listen: see the class. Raises TypeError or ValueError. Does not switch."""
@@ -383,10 +410,14 @@ class BaseServer:
         """Listen and accept. Does nothing if it does already.
 
         Switches only to look up a host's name, or to make a Unix socket's file.
-        Raises OSError if it cannot listen, TypeError if nothing is there to handle a client.
+        Raises OSError if it cannot listen, TypeError if nothing is there to handle a client, InvalidThreadUseError if
+        it runs in another thread, and TypeError or ValueError for attributes that are no times.
         """
+        self._check_thread()
         self._check_handler()
+        self._check_times()
         self.init_socket()
+        self._hub = get_hub()
         if self._ends:
             self._handlers.begin_run()
         self._stopped = False
@@ -397,6 +428,17 @@ class BaseServer:
         except BaseException:
             self.close()
             raise
+
+    def _is_elsewhere(self):
+        """Whether something of it runs in another thread than this one."""
+        hub = self._hub
+        if hub is None or hub is get_hub_if_exists() or hub.destroyed:
+            return False
+        return bool(self.started or self._ends or self._handlers.running)
+
+    def _check_thread(self):
+        if self._is_elsewhere():
+            raise InvalidThreadUseError(f"{self!r} runs in another thread: stop it, and start it here then")
 
     def _check_handler(self):
         if self.handle is None and type(self).do_handle is BaseServer.do_handle:
@@ -429,8 +471,11 @@ class BaseServer:
     def close(self) -> None:
         """Stop listening and accepting, and end all handlers at once: none runs when it returns. Switches.
 
-        A handler that calls it goes on itself. On the hub, as in a callback, it does not wait for the handlers.
+        A handler that calls it goes on itself. On the hub, as in a callback, it does not wait for the handlers. Another
+        thread may call it.
         """
+        if self._is_elsewhere() and call_there(self._hub, self.close) is not None:  # type: ignore[arg-type]
+            return
         self._ends += 1
         run = self._handlers.ending()
         try:
@@ -449,7 +494,7 @@ class BaseServer:
         idle are closed (a subclass knows which). Clients that have connected and wait to be accepted are, as
         soon as there is room.
         A handler that calls it does not wait for itself, nor for others that call it. If the server is started again
-        meanwhile, the handlers of that run go on. Raises TypeError if both are given.
+        meanwhile, the handlers of that run go on. Another thread may call it. Raises TypeError if both are given.
         """
         if drain is not None and timeout is not None:
             raise TypeError("give stop() either timeout or drain")
@@ -458,6 +503,10 @@ class BaseServer:
             seconds = seconds_or_none(drain, "drain", past_is_now=True)
         else:
             seconds = seconds_or_none(self.stop_timeout if timeout is None else timeout, "timeout", past_is_now=True)
+        if self._is_elsewhere():
+            killed = call_there(self._hub, self.stop, timeout=timeout, drain=drain)  # type: ignore[arg-type]
+            if killed is not None:
+                return killed
         self._ends += 1
         run = self._handlers.ending()
         try:
@@ -534,6 +583,7 @@ class BaseServer:
 
         `stop_timeout`: seconds that handlers have to end then (float), unless whoever stops it has said how many.
         """
+        self._check_thread()
         if not self.started:
             self.start()
         try:

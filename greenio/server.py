@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import socket as _standard
 
+from hub.arguments import count_of
+
 from greenio._descriptors import accepting as _accepting
 from greenio._servers import datagrams as _datagrams
 from greenio._servers.counts import CLOSED as _CLOSED
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Never
 
     from greenio._servers.addresses import Address
-    from greenio.baseserver import Listener, Spawn
+    from greenio.baseserver import Listener, Seconds, Spawn
     from greenio.socket import AddressFamily
     from greenio.ssl import SSLContext
 
@@ -38,8 +40,8 @@ class StreamServer(BaseServer):
     The socket is closed when the handler ends. `backlog` is how many connections the system may hold ready for
     acceptance (int; only for an address, not for a socket). With `ssl_context` (an SSLContext), or with gevent's
     arguments `certfile`, `keyfile`, `cert_reqs`, `ca_certs`, `ciphers`, `ssl_version`, the handler gets a TLS socket.
-    The handshake is made in its greenlet before, and takes `handshake_timeout` seconds at most. The rest is as in
-    BaseServer.
+    The handshake is made in its greenlet before, and takes `handshake_timeout` seconds at most (float, 10; None for
+    ever). The rest is as in BaseServer.
 
         def handle(sock, address):
             while data := sock.recv(65536):
@@ -52,8 +54,9 @@ class StreamServer(BaseServer):
     backlog: int = 128
     #: Whether the address may be taken over from connections that linger after an earlier server.
     reuse_addr: int = 1
-    #: Seconds for a client's TLS handshake; None for ever.
+    #: Seconds for a client's TLS handshake; None for ever. Also an argument.
     handshake_timeout: float | None = 10
+    _times = (*BaseServer._times, "handshake_timeout")
 
     def __init__(
         self,
@@ -65,23 +68,38 @@ class StreamServer(BaseServer):
         reuse_port: bool = False,
         max_connections: int | None = None,
         mode: int = 0o600,
+        stop_timeout: Seconds = "default",
+        kill_timeout: Seconds = "default",
+        handshake_timeout: Seconds = "default",
         ssl_context: SSLContext | None = None,
         **ssl_args: Any,
     ) -> None:
         if backlog is not None:
             if hasattr(listener, "accept"):
                 raise TypeError("backlog goes with an address; a socket that is passed in listens already")
+            if count_of(backlog, "backlog") < 0:
+                raise ValueError(f"backlog must not be negative: {backlog}")
             self.backlog = backlog
         if ssl_args:
             from greenio._servers.tls import context_of  # TLS takes long to import
 
             ssl_context = context_of(ssl_args, ssl_context)
+        if ssl_context is not None and (isinstance(ssl_context, type) or not hasattr(ssl_context, "wrap_socket")):
+            raise TypeError(f"ssl_context must be an ssl.SSLContext or None, not {ssl_context!r}")
         #: The context of TLS connections to come, or None. May be replaced while it serves.
         self.ssl_context = ssl_context
         self.ssl_args = ssl_args
         super().__init__(
-            listener, handle=handle, spawn=spawn, reuse_port=reuse_port, max_connections=max_connections, mode=mode
+            listener,
+            handle=handle,
+            spawn=spawn,
+            reuse_port=reuse_port,
+            max_connections=max_connections,
+            mode=mode,
+            stop_timeout=stop_timeout,
+            kill_timeout=kill_timeout,
         )
+        self._take_times(handshake_timeout=handshake_timeout)
 
     @property
     def ssl_enabled(self) -> bool:
@@ -231,13 +249,22 @@ class DatagramServer(BaseServer):
         reuse_port: bool = False,
         max_connections: int | None = None,
         mode: int = 0o600,
+        stop_timeout: Seconds = "default",
+        kill_timeout: Seconds = "default",
         **unknown: Never,
     ) -> None:
         if unknown:
             tls = ": it speaks no TLS" if unknown.keys() & {"ssl_context", "certfile", "keyfile", "ssl_version"} else ""
             raise TypeError(f"a DatagramServer has no argument {min(unknown)!r}{tls}")
         super().__init__(
-            listener, handle=handle, spawn=spawn, reuse_port=reuse_port, max_connections=max_connections, mode=mode
+            listener,
+            handle=handle,
+            spawn=spawn,
+            reuse_port=reuse_port,
+            max_connections=max_connections,
+            mode=mode,
+            stop_timeout=stop_timeout,
+            kill_timeout=kill_timeout,
         )
 
     @classmethod

@@ -20,6 +20,7 @@ import greenio
 import greenio.fs
 import greenio.queue
 from greenio.config import config
+from greenio.wsgi import Limits, WSGIServer
 
 sys.path.append(str(CHECKOUT / "docs" / "making"))
 coming_from_gevent = importlib.import_module("coming_from_gevent")
@@ -135,6 +136,31 @@ def test_the_page_of_the_wsgi_server_has_every_option_of_the_command_line():
     limits = {name for row in rows("wsgi.md", "\n## Limits") + rows("websocket.md", "\n## Limits") for name in row[:1]}
     missing = options - set(re.findall(r"--[a-z][a-z-]+", table)) - {"--" + name.replace("_", "-") for name in limits}
     assert not missing
+
+
+@pytest.mark.parametrize("page", ["wsgi.md", "websocket.md"])
+def test_the_tables_of_limits_have_their_defaults(page):
+    limits = {**vars(Limits()), "handshake_timeout": WSGIServer.handshake_timeout}
+    table = {row[0]: row[1] for row in rows(page, "\n## Limits") if len(row) == 3 and row[0] in limits}
+    assert {name: value_of(text) for name, text in table.items()} == {name: limits[name] for name in table}
+    websocket = {name for name in limits if name.startswith("websocket")}
+    assert table.keys() >= (websocket if page == "websocket.md" else limits.keys() - websocket)
+
+
+def value_of(text):
+    """What a default says: a number, perhaps with a unit."""
+    number, _, unit = text.partition(" ")
+    return None if text == "none" else int(number) << {"": 0, "KiB": 10, "MiB": 20, "GiB": 30}[unit]
+
+
+def test_the_page_has_the_defaults_of_the_command_line():
+    page = (CHECKOUT / "docs" / "wsgi.md").read_text()
+    text = subprocess.check_output([sys.executable, "-m", "greenio.wsgi", "--help"], text=True, timeout=60, cwd="/")
+    for option, default in (("--drain", 30), ("--pre-drain", 0), ("--backlog", 2048)):
+        assert re.search(rf"{option} [A-Z]+[^(]+\(default\s+{default}\)", text), option
+        assert re.search(rf"^\| `{option}` \|.*\({default}\)", page, re.M), option
+    assert re.search(r"--worker-timeout [A-Z]+[^(]+\(default\s+60;", text)
+    assert "| `worker_timeout` | 60 |" in (CHECKOUT / "docs" / "servers.md").read_text()
 
 
 def environment_variables():

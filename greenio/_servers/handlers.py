@@ -116,8 +116,8 @@ class Handlers:
             self._few_left.wait(left)
         return True
 
-    def kill(self, seconds: float, run: int) -> list[Any]:
-        """End the others, and wait for that, at most `seconds` (float).
+    def kill(self, seconds: float | None, run: int) -> list[Any]:
+        """End the others, and wait for that, at most `seconds` (float; None for ever).
 
         Returns those it has found running (list of greenlets). Switches, unless it is called on the hub: then it does
         not wait.

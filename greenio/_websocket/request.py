@@ -65,7 +65,10 @@ class Origins:
     __slots__ = ("_any", "_others")
 
     def __init__(self, origins: str | Iterable[str] | None) -> None:
-        names = [] if origins is None else [origins] if isinstance(origins, str) else list(origins)
+        if origins is None or isinstance(origins, str):
+            names: list[Any] = [] if origins is None else [origins]
+        else:
+            names = list(origins) if hasattr(origins, "__iter__") else [origins]
         self._any = ANY_ORIGIN in names
         self._others = set()
         for name in names:

@@ -20,6 +20,8 @@ class Answers(Requests):
     provided_content_length: int | None
     headers_sent: bool
     connection_upgraded: bool
+    @property
+    def is_open_ended(self) -> bool: ...
     _failed: bool
     _ended: int
     _left: int | None

@@ -2,7 +2,8 @@
 
 Rules
     1. An answer that has begun and fails is never ended as if it were whole: the connection closes. So it does where
-       a write was interrupted, whatever the application makes of that.
+       a write was interrupted, whatever the application makes of that. Where the end of the connection is the end of
+       the answer (HTTP/1.0 without a length), it is reset.
     2. An answer whose length is known is one write.
     3. The next block is asked for after the last was written.
     4. What an application is given to answer with (start_response(), write(), early hints) does nothing once its own
@@ -35,6 +36,7 @@ cdef class Answers(Requests):
     `status`, `code`, `response_headers`, `provided_date`, `provided_content_length`: what the application says.
     `result`: what it has returned. `headers_sent`, `response_length`: how much of the answer has been sent.
     `response_use_chunked`: whether it is chunked. `connection_upgraded`: whether the protocol is another from now on.
+    `is_open_ended`: whether the answer ends where the connection does.
     """
 
     cdef public object status
@@ -47,6 +49,7 @@ cdef class Answers(Requests):
     cdef public object provided_content_length
     cdef public bint headers_sent
     cdef public bint connection_upgraded
+    cdef readonly bint is_open_ended
     cdef public bint _failed  # a write has, or was interrupted
     cdef public Py_ssize_t _ended  # how many answers have
     cdef public object _left  # how much of the answer's Content-Length is still to come, or None
@@ -119,7 +122,7 @@ cdef class Answers(Requests):
                     framing = b"Transfer-Encoding: chunked\r\n"
                     self.response_use_chunked = True
                 else:
-                    self.close_connection = True
+                    self.close_connection = self.is_open_ended = True
         if self.connection_upgraded:
             pass  # it closes, but that is not said in a head that says "Upgrade"
         elif self.close_connection or self.is_draining():

@@ -10,6 +10,7 @@ import argparse
 from greenio._servers.seconds import seconds_or_none, without_end
 from greenio._wsgi.limits import Limits
 from greenio._wsgi.networks import Networks
+from greenio.server import StreamServer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def _parser():
         kind = _seconds if Limits.is_time(name) else _limit
         limits.add_argument(f"--{name.replace('_', '-')}", type=kind, default=argparse.SUPPRESS, metavar="N",
                             help=f"default {'none' if shown is None else shown}")  # fmt: skip
+    limits.add_argument("--handshake-timeout", type=_seconds, default=argparse.SUPPRESS, metavar="N",
+                        help=f"default {StreamServer.handshake_timeout}")  # fmt: skip
     return parser
 
 

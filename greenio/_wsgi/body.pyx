@@ -12,12 +12,18 @@ What does not belong here: what becomes of the answer then (handler.py).
 
 from time import monotonic
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memchr
+
 from greenio._wsgi.errors import BodyError
 from greenio._wsgi.parser import CONTINUE_STATUS, ChunkParser
 from greenio._wsgi.request import CHUNKED
 from greenio._wsgi.stream cimport Stream
 
 __all__ = ["NOTHING", "Input", "Nothing"]
+
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
 
 _TOO_LATE = "408 Request Timeout"
 
@@ -34,7 +40,8 @@ cdef class Input:
     cdef object _limits
     cdef object _chunks      # what decodes them, or None
     cdef Py_ssize_t _left    # how much is to come; CHUNKED if that is not known
-    cdef bytes _buffer       # what has come and was not read
+    cdef bytes _buffer       # what has come
+    cdef Py_ssize_t _at      # up to where that was read
     cdef Py_ssize_t _received
     cdef double _waited      # seconds
     cdef public bint awaits_continue
@@ -53,40 +60,28 @@ cdef class Input:
 
     def read(self, size=-1):
         """Read `size` bytes, fewer only at the end; all by default."""
-        cdef Py_ssize_t length
-        cdef bytes piece, buffer
-        if size is None or size < 0:
-            pieces = [self._buffer]
-            self._buffer = b""
-            while piece := self._next():
+        cdef Py_ssize_t left = size_of(size)
+        cdef bytes piece
+        if not left:
+            return b""
+        piece = self._some(left)
+        left -= len(piece)
+        if not left or not piece:
+            return piece  # the usual case: the body has come whole, or as much of it as is asked for
+        pieces = [piece]
+        try:
+            while left and (piece := self._some(left)):
                 pieces.append(piece)
-            return b"".join(pieces)
-        buffer = self._buffer
-        if not buffer and self._left > 0 and size > 0:
-            # The usual case: the body has come whole, or as much of it as is asked for.
-            buffer = self._next()
-        if len(buffer) < size:
-            pieces, length = [buffer], len(buffer)
-            self._buffer = b""
-            try:
-                while length < size and (piece := self._next()):
-                    pieces.append(piece)
-                    length += len(piece)
-            finally:
-                buffer = b"".join(pieces)
-                self._buffer = buffer
-        self._buffer = buffer[size:]
-        return buffer[:size]
+                left -= len(piece)
+        except BaseException:
+            self._give_back(pieces)
+            raise
+        return b"".join(pieces)
 
     def read1(self, size=-1):
         """Read what is there, up to `size` bytes; wait only if nothing is. b"" at the end."""
-        if size == 0:
-            return b""
-        buffer = self._buffer or self._next()
-        if size is None or size < 0:
-            size = len(buffer)
-        self._buffer = buffer[size:]
-        return buffer[:size]
+        cdef Py_ssize_t most = size_of(size)
+        return self._some(most) if most else b""
 
     def readinto(self, buffer):
         """Read into a buffer; return how many bytes, 0 at the end."""
@@ -97,25 +92,18 @@ cdef class Input:
 
     def readline(self, size=-1):
         """Read a line with its end, or up to `size` bytes of it. b"" at the end."""
-        limit = -1 if size is None or size < 0 else size
-        pieces, length = [], 0  # a line may be long: its pieces are put together once
-        piece, self._buffer = self._buffer, b""
+        cdef Py_ssize_t left = size_of(size)
+        cdef bytes piece
+        pieces = []  # a line may be long: its pieces are put together once
         try:
-            while True:
-                end = piece.find(b"\n") + 1 or len(piece)
-                if limit >= 0:
-                    end = min(end, limit - length)
-                pieces.append(piece[:end])
-                length += end
-                if end < len(piece) or length == limit or piece.endswith(b"\n"):
-                    break
-                piece = self._next()
-                if not piece:
+            while left and (piece := self._some_of_line(left)):
+                pieces.append(piece)
+                left -= len(piece)
+                if piece.endswith(b"\n"):
                     break
         except BaseException:
-            self._buffer = b"".join(pieces)
+            self._give_back(pieces)
             raise
-        self._buffer = piece[end:]
         return b"".join(pieces)
 
     def readlines(self, hint=None):
@@ -140,6 +128,45 @@ cdef class Input:
         if not line:
             raise StopIteration
         return line
+
+    # --- what has come ---
+
+    cdef int _wait_for_some(self) except -1:
+        """Wait until something has come that was not read, or the body has ended."""
+        if self.failure is not None or self._at == PyBytes_GET_SIZE(self._buffer):
+            self._buffer = self._next()
+            self._at = 0
+        return 0
+
+    cdef bytes _some(self, Py_ssize_t most):
+        """What has come, up to so many bytes; waits only if nothing has. b"" at the end."""
+        self._wait_for_some()
+        return self._take(most)
+
+    cdef bytes _some_of_line(self, Py_ssize_t most):
+        """The same, and no more than up to the end of a line."""
+        self._wait_for_some()
+        cdef const char *start = PyBytes_AS_STRING(self._buffer) + self._at
+        cdef Py_ssize_t length = min(most, PyBytes_GET_SIZE(self._buffer) - self._at)
+        cdef const char *end = <const char *> memchr(start, b"\n", length)
+        return self._take(length if end == NULL else end - start + 1)
+
+    cdef bytes _take(self, Py_ssize_t most):
+        """Up to so many bytes of what has come. What is left stays where it is, and is not copied each time."""
+        cdef bytes buffer = self._buffer
+        cdef Py_ssize_t at = self._at
+        if most < PyBytes_GET_SIZE(buffer) - at:
+            self._at = at + most
+            return PyBytes_FromStringAndSize(PyBytes_AS_STRING(buffer) + at, most)
+        self._buffer = b""
+        self._at = 0
+        return buffer[at:] if at else buffer
+
+    cdef int _give_back(self, list pieces) except -1:
+        """A read was interrupted where it waited for more: who reads next gets what it had."""
+        self._buffer = b"".join(pieces)
+        self._at = 0
+        return 0
 
     # --- where it comes from ---
 
@@ -238,6 +265,13 @@ cdef class Input:
         self._stream = None
         if self._chunks is not None:
             self._chunks.forget()
+
+
+cdef Py_ssize_t size_of(size) except -1:
+    """How much a read may take: what an application has given as its argument."""
+    if size is None or size < 0:
+        return PY_SSIZE_T_MAX
+    return min(size, PY_SSIZE_T_MAX)
 
 
 class Nothing:

@@ -2,8 +2,8 @@
 
 Rules
     1. What is wrong with the arguments, the application or the address is told in one line, and the status is 1.
-    2. SIGTERM and Ctrl-C let the requests that are under way come to their ends, a second one ends at once. Neither
-       leaves a traceback, unless something does not let the process end: then that is shown.
+    2. SIGTERM and Ctrl-C let the requests that are under way come to their ends, a second one ends at once. More of
+       them change nothing. None leaves a traceback, unless something does not let the process end: then that is shown.
     3. With --workers, this process listens and looks after others, which load the application and serve it.
 
 What does not belong here: the arguments (arguments.py), and how workers are looked after (greenio._workers).
@@ -19,7 +19,7 @@ import signal as _standard
 import sys
 import time
 
-from hub import get_hub, sleep
+from hub import HubDestroyed, get_hub, sleep
 from hub.native import original
 
 from greenio._servers.addresses import written
@@ -106,7 +106,8 @@ class _Command:
 
     def make_server(self, listener, application, backlog):
         options = self.options
-        given = {name: getattr(options, name) for name in Limits.names if hasattr(options, name)}
+        limits = (*Limits.names, "handshake_timeout")
+        given = {name: getattr(options, name) for name in limits if hasattr(options, name)}
         if self.log is None:
             self.log = _open_log(options.access_log)
         try:
@@ -174,8 +175,9 @@ class _Command:
         finally:
             for watcher in watchers:
                 watcher.close()
-            for number, handler in before.items():
-                _set_handler(number, _standard.SIG_DFL if handler is None else handler)
+            if not self.signals:  # otherwise the process ends, and another signal is not to kill it amid that
+                for number, handler in before.items():
+                    _set_handler(number, _standard.SIG_DFL if handler is None else handler)
             if reloading is not None:
                 reloading.kill()
 
@@ -196,10 +198,13 @@ class _Command:
         """SIGTERM or Ctrl-C has come: anywhere in the program, perhaps in the middle of what blocks it."""
         self.signals += 1
         if self.signals == 2:
-            # What swallows kills, or blocks the hub, must not keep the process: a thread of C's sees to that.
+            # What swallows kills, or blocks the hub, must not keep the process: a thread of C's sees to that. Other
+            # signals have nothing left to say, and would kill the process while the interpreter ends.
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 faulthandler.dump_traceback_later(_AT_ONCE, exit=True, file=2)
-        self.hub.loop.run_callback_threadsafe(self.end)
+                _ignore_signals()
+        with contextlib.suppress(HubDestroyed):  # the interpreter ends
+            self.hub.loop.run_callback_threadsafe(self.end)
 
     def end(self):
         if self.over.is_set() or any(server.draining for server in self.servers):
@@ -237,7 +242,9 @@ class _Command:
             )
             for address in self.addresses:
                 listeners.append(Listener(address, options.workers, backlog=options.backlog, mode=options.mode))
-            return Supervisor(self.load_in_worker, listeners, settings).run()
+            status = Supervisor(self.load_in_worker, listeners, settings).run()
+            _ignore_signals()  # the process ends
+            return status
         except OSError as error:
             raise Stop(f"cannot listen: {error.strerror or error}") from None
         except (OverflowError, TypeError, ValueError) as error:
@@ -287,6 +294,12 @@ class _Command:
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, *_interpreter_options(), "-m", "greenio.wsgi", *self.arguments])
+
+
+def _ignore_signals():
+    with contextlib.suppress(ValueError):  # this is not the main thread
+        for number in (_standard.SIGINT, _standard.SIGTERM):
+            _set_handler(number, _standard.SIG_IGN)
 
 
 def _interpreter_options():

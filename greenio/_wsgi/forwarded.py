@@ -12,6 +12,7 @@ Rules
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from greenio._wsgi.errors import Refused
 from greenio._wsgi.networks import Networks
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["believe"]
 
+_IN_BRACKETS = re.compile(r"\[([^\[\]]*)\](?::([0-9]{1,5}))?")
+_WITH_PORT = re.compile(r"([^\[\]:]*):([0-9]{1,5})")
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
@@ -63,16 +66,14 @@ def _said(environ, key, hops):
 
 def _host_of(entry):
     """``(address, port)`` of an entry, the port "" if there is none; None if it is no address."""
-    host, port = entry, ""
-    if entry.startswith("["):
-        host, _, rest = entry[1:].partition("]")
-        port = rest.removeprefix(":")
-    elif entry.count(":") == 1:
-        host, _, port = entry.partition(":")
+    found = _IN_BRACKETS.fullmatch(entry) or _WITH_PORT.fullmatch(entry)
+    host, port = (entry, None) if found is None else found.groups()
     if "%" in host:
         return None  # what stands behind it could be anything, and means nothing here
     try:
-        ipaddress.ip_address(host)
+        version = ipaddress.ip_address(host).version
     except ValueError:
         return None
-    return host, port if port.isascii() and port.isdigit() else ""
+    if (version == 4 and entry[0] == "[") or (port is not None and int(port) > 65535):
+        return None
+    return host, port or ""

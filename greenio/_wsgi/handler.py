@@ -28,6 +28,7 @@ from greenio._wsgi.answering import Answers
 from greenio._wsgi.body import NOTHING
 from greenio._wsgi.client import GoneWatch
 from greenio._wsgi.errors import BodyError, ClientGone, Refused, RequestTimeout
+from greenio._wsgi.limits import LINGER, LINGER_AT_END
 from greenio._wsgi.log import printable
 from greenio._wsgi.parser import BAD_REQUEST
 from greenio.timeout import Timeout
@@ -61,7 +62,10 @@ class WSGIHandler(Answers):
     time_start = 0.0
     time_finish = 0.0
 
-    _lingers = False
+    #: Whether the last answer was given, and what the client still sends is read so that it arrives (bool).
+    lingers = False
+    _lingers = False  # whether it is to
+    _is_cut = False  # whether an answer has ended before its end
     _was_late = False  # whether a limit in seconds has ended the request
     _watch: GoneWatch | None = None
     _timeout: Timeout | None = None
@@ -80,8 +84,11 @@ class WSGIHandler(Answers):
             # These refer to one another.
             self.end_reading()
             self.result = None
-            if self._lingers or (not self._failed and self.stream.has_more()):
-                self.stream.linger()
+            if self.is_open_ended and (self._is_cut or self._failed):
+                self.stream.reset()
+            elif self._lingers or (not self._failed and self.stream.has_more()):
+                self.lingers = True
+                self.stream.linger(LINGER_AT_END if self.server.draining else LINGER)
 
     def handle_one_request(self) -> bool:
         """Read a request and answer it; return whether there may be another. Switches."""
@@ -150,17 +157,25 @@ class WSGIHandler(Answers):
             self.time_start = time.time()
         self.environ = self.get_environ()
         if server.limits.request_timeout is not None:
-            self._timeout = Timeout.start_new(server.limits.request_timeout, RequestTimeout)
+            self._start_timeout()
         if server.cancel_when_gone:
             self._watch = GoneWatch(self.client, self.socket.fileno(), getcurrent())
         try:
             try:
                 self.run_application()
+            except BaseException:
+                self._is_cut = True
+                raise
             finally:
                 self._ended += 1
-                self._end_watches()
-                if type(self.result) is not list:
-                    self._close_result()
+                if self._watch is not None:
+                    self._end_watch()
+                try:
+                    if type(self.result) is not list:
+                        self._close_result()
+                finally:
+                    if self._timeout is not None:
+                        self._end_timeout()
             if self.websocket_upgrade is not None:
                 self._end_upgrade(None)
         except BaseException as error:
@@ -175,19 +190,25 @@ class WSGIHandler(Answers):
             self.log_request()
         self.environ = {}
 
-    def _end_watches(self):
-        if self._timeout is not None:
-            self._timeout.cancel()
-            self._timeout = None
+    def _start_timeout(self):
+        self._timeout = Timeout.start_new(self.server.limits.request_timeout, RequestTimeout)
+
+    def _end_watch(self):
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
+
+    def _end_timeout(self):
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
 
     # --- connections that are taken over ---
 
     def take_over(self) -> None:
         """The connection is a WebSocket from now on. Nothing of HTTP is sent any more, and it closes behind that."""
-        self._end_watches()
+        self._end_watch()
+        self._end_timeout()
         super().take_over()
 
     def linger_at_end(self, lingers: bool) -> None:
@@ -211,8 +232,17 @@ class WSGIHandler(Answers):
     def _close_result(self):
         result, self.result = self.result, None
         close = getattr(result, "close", None)
-        if close is not None:
+        if close is None:
+            return
+        if self._timeout is not None and not self._timeout.pending:
+            # It has ended the application: what that does at its end may take as long again.
+            self._start_timeout()
+        try:
             close()
+        except RequestTimeout:
+            # The answer is over, or an error that is told: this is another matter.
+            self.close_connection = True
+            self.log_error("close() of what the application has returned took too long, and was interrupted")
 
     def _end_body(self, body):
         """What the application has not read is read, or the connection closes."""

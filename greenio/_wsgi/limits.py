@@ -7,8 +7,8 @@ What does not belong here: what is done when one is passed. The files that do it
     reading.pyx             header_timeout, idle_timeout; max_pipelined; how large a head may grow while it comes
     request.pyx             max_request_line, max_header_bytes, max_headers of a whole head; max_body of a told length
     body.pyx                body_timeout, min_body_rate, max_chunk_extensions, drain_body; max_body of chunks
-    stream.pyx              write_timeout; LINGER
-    handler.py              request_timeout
+    stream.pyx              write_timeout; LINGER, LINGER_PAUSE
+    handler.py              request_timeout; LINGER_AT_END
     _websocket/serving.py   those of WebSockets
 
 What is answered then: the status comes with the exception, see errors.py.
@@ -22,10 +22,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["LINGER", "LINGER_PAUSE", "Limits"]
+__all__ = ["LINGER", "LINGER_AT_END", "LINGER_PAUSE", "Limits"]
 
 #: Seconds for which a connection is read from after its last answer, so that the answer arrives (RFC 9112, 9.6).
 LINGER = 10.0
+#: The same where the server ends.
+LINGER_AT_END = 1.0
 #: Seconds of silence after which that is over.
 LINGER_PAUSE = 2.0
 
@@ -105,7 +107,8 @@ class Limits:
             setattr(self, name, None if value is None else max(0.001, value))
         for name, default in _SIZES.items():
             value = limits.pop(name, default)
-            setattr(self, name, _UNLIMITED if value is None else _size_of(name, value))
+            off = 0 if name == "min_body_rate" else _UNLIMITED
+            setattr(self, name, off if value is None else _size_of(name, value))
         self.max_pipelined = min(max(self.max_pipelined, 1024), 1 << 20)
         if limits:
             raise TypeError(f"a WSGI server has no argument {next(iter(limits))!r}")

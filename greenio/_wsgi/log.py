@@ -49,20 +49,19 @@ def printable(text: str) -> str:
     """A text of a client's, as it may stand in a line between quotation marks."""
     if text.isprintable() and '"' not in text and "\\" not in text:
         return text
-    return "".join(
-        f"\\{each}" if each in '"\\' else each if each.isprintable() else each.encode("unicode_escape").decode()
-        for each in text
-    )
+    return _escaped(text.replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def _one_line(text):
-    if text is None:
-        return None
-    text = str(text)
+    return None if text is None else _escaped(str(text), "\t")
+
+
+def _escaped(text, kept=""):
+    """A text whose control characters are escaped, but for those of `kept`."""
     if text.isprintable():
         return text
     return "".join(
-        each if each.isprintable() or each == "\t" else each.encode("unicode_escape").decode() for each in text
+        each if each.isprintable() or each in kept else each.encode("unicode_escape").decode() for each in text
     )
 
 

@@ -27,7 +27,13 @@ class Networks:
     __slots__ = ("_all", "_known", "_networks", "_unix")
 
     def __init__(self, written: str | Iterable[str]) -> None:
-        parts = written.split(",") if isinstance(written, str) else list(written)
+        try:
+            parts = written.split(",") if isinstance(written, str) else list(written)
+        except TypeError:
+            parts = [written]  # type: ignore[list-item]
+        for part in parts:
+            if not isinstance(part, str):
+                raise TypeError(f"networks are texts, such as '10.0.0.0/8', not {part!r}")
         names = {part.strip() for part in parts} - {""}
         self._all = "*" in names
         self._unix = self._all or "unix" in names

@@ -17,7 +17,7 @@ from greenio._websocket.request import Origins
 from greenio._wsgi.environ import SecureEnviron, WSGISecureEnviron
 from greenio._wsgi.files import FileWrapper
 from greenio._wsgi.handler import WSGIHandler
-from greenio._wsgi.limits import Limits
+from greenio._wsgi.limits import LINGER_AT_END, Limits
 from greenio._wsgi.log import formatter_of
 from greenio._wsgi.networks import Networks
 from greenio._wsgi.parser import need_httptools
@@ -46,6 +46,7 @@ _OF_REQUESTS = (
 )  # fmt: skip
 #: Seconds for a client's next request when the server stops: for one that has connected, or was answered, within that.
 _NEXT_REQUEST = 1.0
+_CALLED = "application(environ, start_response)"
 # Levels of the module logging, which is imported by programs that use it.
 _INFO, _ERROR = 20, 40
 
@@ -143,13 +144,19 @@ class WSGIServer(StreamServer):
         StreamServer.__init__(self, listener, backlog=backlog, spawn=spawn, **others)
         if application is not None:
             self.application = application
+        if not callable(getattr(self, "application", None)):
+            raise TypeError(f"a WSGI server needs an application, a callable: {_CALLED}, not {application!r}")
         if handler_class is not None:
             self.handler_class = handler_class
+        if not (isinstance(self.handler_class, type) and issubclass(self.handler_class, WSGIHandler)):
+            raise TypeError(f"handler_class must be a subclass of greenio.wsgi.WSGIHandler, not {self.handler_class!r}")
         self.cancel_when_gone = cancel_when_gone
         self.origins = Origins(origins)
         self.websocket_compression = websocket_compression
         self.debug = debug
         script_name = os.environ.get("SCRIPT_NAME", "") if script_name is None else script_name
+        if not isinstance(script_name, str):
+            raise TypeError(f"script_name must be a path (str), not {script_name!r}")
         self.script_name = script_name.rstrip("/")
         if self.script_name and not self.script_name.startswith("/"):
             raise ValueError(f"script_name must begin with a slash: {script_name!r}")
@@ -171,6 +178,8 @@ class WSGIServer(StreamServer):
         kind = self.environ_class
         if kind is None:
             kind = self.secure_environ_class if self.secure_environ else dict
+        if not (isinstance(kind, type) and issubclass(kind, dict)):
+            raise TypeError(f"the environments of a WSGI server must be dictionaries, not {kind!r}")
         self.environ = kind(self.base_env)
         self.environ["SCRIPT_NAME"] = self.script_name
         self.environ["wsgi.errors"] = sys.stderr if self.error_log is None else self.error_log
@@ -178,6 +187,8 @@ class WSGIServer(StreamServer):
         for name in _OF_REQUESTS:
             self.environ[name] = None
         if environ is not None:
+            if not hasattr(environ, "keys"):
+                raise TypeError(f"environ must be a dictionary, not {environ!r}")
             self.environ.update(environ)
 
     def get_environ(self) -> dict[str, Any]:
@@ -246,6 +257,9 @@ class WSGIServer(StreamServer):
                 self._to_close.append(Greenlet.spawn_later(_NEXT_REQUEST, self._close_if_idle, handler))
             elif handler.idle:
                 self._close_if_idle(handler)
+            elif handler.lingers:
+                # Closed at once, what the client sends would be answered with a reset, and the answer be lost to it.
+                self._to_close.append(Greenlet.spawn_later(LINGER_AT_END, handler.socket.close))
             elif handler.websocket_upgrade is not None:
                 Greenlet.spawn(handler.websocket_upgrade.go_away)
 

@@ -12,10 +12,11 @@ What does not belong here: what the bytes mean.
 """
 
 import socket as _standard
+import struct
 from _socket import socket as _basic
 from time import monotonic
 
-from greenio._wsgi.limits import LINGER, LINGER_PAUSE
+from greenio._wsgi.limits import LINGER_PAUSE
 
 __all__ = ["Stream"]
 
@@ -24,6 +25,7 @@ cdef Py_ssize_t BLOCK = 65536
 #: From here on, two parts of an answer are written one after the other instead of being copied together.
 cdef Py_ssize_t LARGE = 131072
 _MORE = _standard.MSG_MORE
+_AT_ONCE = struct.pack("ii", 1, 0)  # for SO_LINGER: nothing that waits to be sent is sent any more
 
 
 cdef class Stream:
@@ -147,11 +149,19 @@ cdef class Stream:
         except (OSError, ValueError):
             return False
 
-    def linger(self):
+    def reset(self):
+        """Close the connection so that the peer gets an error, and not the end of what was sent. Does not switch."""
+        try:
+            self.sock.setsockopt(_standard.SOL_SOCKET, _standard.SO_LINGER, _AT_ONCE)
+        except OSError:
+            pass  # it is closed already
+        self.sock.close()
+
+    def linger(self, seconds):
         """Say that nothing more will be sent, and take what still comes, for a while (RFC 9112, 9.6). Switches."""
         try:
             self.sock.shutdown(_standard.SHUT_WR)
-            end = monotonic() + LINGER
+            end = monotonic() + seconds
             while (left := end - monotonic()) > 0:
                 if not self.receive(min(left, LINGER_PAUSE)):
                     return

@@ -2,7 +2,6 @@
 
 import io
 import os
-import random
 import socket as standard
 import sys
 from wsgiref.validate import validator
@@ -150,29 +149,6 @@ class TestEnvironments:
                 assert ask_one(server, LAST).code == 200
         environ = kept.environs[0]
         assert environ["REMOTE_ADDR"] == "" and environ["SERVER_NAME"] and environ["SERVER_PORT"]
-
-    @pytest.mark.parametrize("seed", range(10))
-    def test_the_body_is_read_as_a_file(self, seed):
-        choose = random.Random(seed)
-        pieces = [choose.choice([b"a", b"bc", b"\n", b"de\nf", b"\n\n", b"g" * 70_000]) for _ in range(40)]
-        calls = [
-            (choose.choice(["read", "readline"]), choose.choice([0, 1, 2, 5, 70_001, -1, None])) for _ in range(30)
-        ]
-        expected = io.BytesIO(b"".join(pieces))
-        differ = []
-
-        def application(environ, start_response):
-            for name, size in [*calls, ("read", -1)]:
-                read, wanted = getattr(environ["wsgi.input"], name)(size), getattr(expected, name)(size)
-                if read != wanted:
-                    differ.append((name, size, read, wanted))
-            return hello(environ, start_response)
-
-        chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
-        head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-        with serving(application) as server:
-            assert ask_one(server, head + chunks + b"0\r\n\r\n").code == 200
-        assert not differ
 
     def test_the_validator_of_the_standard_library_is_content(self):
         def application(environ, start_response):

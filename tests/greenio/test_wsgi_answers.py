@@ -9,9 +9,9 @@ import pytest
 from raw_http import GET, LAST, answers_in, ask, ask_one, connect, post, receive_all, receive_until, serving
 from waiting import some_turns, until
 
-from greenio import GreenletExit, Timeout, sleep, spawn
+from greenio import GreenletExit, Timeout, sleep
 from greenio.event import Event
-from greenio.wsgi import BodyError, ClientGone, RequestTimeout, WSGIServer
+from greenio.wsgi import ClientGone, RequestTimeout, WSGIServer
 
 EVIL = "a\r\nSet-Cookie: b"
 
@@ -233,60 +233,6 @@ class TestCrashes:
         assert log.getvalue().count("Traceback") == (where != "nowhere")
 
 
-class TestBodiesThatFail:
-    def test_errors_say_what_is_wrong(self):
-        def application(environ, start_response):
-            body = environ["wsgi.input"]
-            with pytest.raises(BodyError, match="middle of the body") as first:
-                body.read()
-            with pytest.raises(OSError, match="middle of the body"):
-                body.read(1)
-            caught.append(first.value)
-            start_response("200 OK", [])
-            return [b"whole"]
-
-        caught = []
-        with serving(application) as server:
-            answer = ask_one(server, post(b"abc").replace(b"Length: 3", b"Length: 30"))
-        assert answer.code == 400 and len(caught) == 1
-
-    def test_what_has_come_before_can_be_read(self):
-        def application(environ, start_response):
-            got.append(environ["wsgi.input"].read(3))
-            environ["wsgi.input"].read(1)
-
-        got = []
-        with serving(application) as server:
-            ask_one(server, post(b"abc").replace(b"Length: 3", b"Length: 30"))
-        assert got == [b"abc"]
-
-    def test_an_answer_that_has_begun_is_cut(self):
-        def application(environ, start_response):
-            start_response("200 OK", [])
-            yield b"abc"
-            environ["wsgi.input"].read()
-            yield b"def"
-
-        with serving(application) as server, connect(server) as sock:
-            sock.sendall(post(b"abc").replace(b"Length: 3", b"Length: 30"))
-            sock.shutdown(1)
-            assert receive_all(sock).endswith(b"abc\r\n")
-
-    def test_a_request_that_is_over_has_no_body_any_more(self):
-        def application(environ, start_response):
-            kept.append(environ["wsgi.input"])
-            start_response("200 OK", [])
-            return [b"a"]
-
-        kept = []
-        with serving(application, drain_body=1) as server:
-            ask(server, post(b"abc"))
-            ask(server, GET)
-        with pytest.raises(BodyError, match="over"):
-            kept[0].read()
-        assert kept[1].read() == b""
-
-
 class TestClientsThatLeave:
     def test_when_a_write_fails_the_iterable_is_closed_at_once(self):
         def application(environ, start_response):
@@ -426,6 +372,50 @@ class TestRequestsThatTakeTooLong:
             sock.sendall(GET)
             assert receive_all(sock).endswith(b"abc\r\n")
 
+    @pytest.mark.parametrize("late", [False, True], ids=["an answer that is whole", "one that was late"])
+    def test_what_is_done_at_the_end_may_not_take_longer_either(self, late):
+        class Result(list):  # a plain list is not closed
+            def __iter__(self):
+                if late:
+                    sleep(1000)
+                return super().__iter__()
+
+            def close(self):
+                try:
+                    sleep(1000)
+                except RequestTimeout:
+                    ended.append(1)
+                    raise
+
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return Result([b"abc"])
+
+        ended = []
+        log = io.StringIO()
+        with serving(application, request_timeout=0.02, error_log=log) as server, connect(server) as sock:
+            sock.sendall(GET + GET)
+            (answer,) = answers_in(receive_all(sock))
+        assert (answer.code, answer.body if not late else b"abc") == (503 if late else 200, b"abc")
+        assert len(ended) == 1 and log.getvalue().count("took too long") == 1
+
+    def test_a_crash_before_that_is_told(self):
+        class Result(list):
+            def __iter__(self):
+                raise LookupError("told")
+
+            def close(self):
+                sleep(1000)
+
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return Result()
+
+        log = io.StringIO()
+        with serving(application, request_timeout=0.02, error_log=log) as server:
+            assert ask_one(server, GET).code == 500
+        assert log.getvalue().count("LookupError: told") == 1 and log.getvalue().count("Traceback") == 1
+
     def test_others_are_not_touched(self):
         def application(environ, start_response):
             sleep(0)
@@ -454,54 +444,3 @@ def test_a_killed_handler_closes_what_it_has():
         assert result.closed == 1
         assert not receive_all(sock).endswith(b"0\r\n\r\n")
         sock.close()
-
-
-@pytest.mark.parametrize("seconds", [0, 1000])
-def test_a_client_amid_its_requests_is_served_once_more_when_the_server_stops(monkeypatch, seconds):
-    """Closed at once, its next request would meet a connection that has gone. One that was quiet is closed at once."""
-
-    def application(environ, start_response):
-        start_response("200 OK", [])
-        return [b"hello"]
-
-    monkeypatch.setattr("greenio._wsgi.server._NEXT_REQUEST", seconds)
-    with serving(application) as server, connect(server) as client:
-        client.sendall(GET)
-        receive_until(client, b"hello")
-        (handler,) = server._connections
-        until(lambda: handler.idle)
-        stopping = spawn(server.stop, drain=30)
-        server.draining.wait()
-        if seconds:
-            client.sendall(GET)
-            (answer,) = answers_in(receive_all(client))
-            assert answer.code == 200 and answer.fields["connection"] == b"close"
-        else:
-            assert receive_all(client) == b""
-        assert stopping.get() == 0
-
-
-def test_a_server_can_stop_gently():
-    def application(environ, start_response):
-        if environ["PATH_INFO"] != "/at-once":
-            started.set()
-            go_on.wait()
-        start_response("200 OK", [])
-        return [b"a"]
-
-    started, go_on = Event(), Event()
-    with serving(application) as server, connect(server) as busy, connect(server) as idle, connect(server) as new:
-        idle.sendall(b"GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n")
-        receive_until(idle, b"a")
-        busy.sendall(GET)
-        started.wait()
-        until(lambda: len(server._connections) == 3)
-        stopping = spawn(server.stop, drain=30)
-        server.draining.wait()
-        new.sendall(b"GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n")  # a client that has connected before is served
-        assert answers_in(receive_all(new))[0].fields["connection"] == b"close"
-        assert receive_all(idle) == b""
-        go_on.set()
-        (answer,) = answers_in(receive_all(busy))
-        assert answer.body == b"a" and answer.fields["connection"] == b"close"
-        assert stopping.get() == 0

@@ -61,7 +61,7 @@ class Running:
     def __init__(self, process):
         self.process = process
         self.lines = []
-        self.url = self.until(r"listening on (\S+) \(process \d+\)")[1]
+        self.url = self.until(r"listening on (\S+) \(process \d+")[1]
 
     def until(self, pattern):
         """Read what it tells on standard error up to a line."""
@@ -288,6 +288,49 @@ def test_a_second_signal_ends_it_at_once(folder):
         server.until("ending")
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(60) == 0
+
+
+AT_THE_END = """
+import atexit, os, sys, time
+sys.modules["greenio._wsgi.command"]._AT_ONCE = 1000  # seconds: however busy the machine is
+
+def linger():
+    print("lingers", flush=True)
+    while not os.path.exists("go"):
+        time.sleep(0.001)
+    print("ends", flush=True)
+
+atexit.register(linger)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "number", "options"),
+    [
+        (1, signal.SIGTERM, ()),
+        (1, signal.SIGINT, ()),
+        (2, signal.SIGTERM, ()),
+        (2, signal.SIGINT, ()),
+        (1, signal.SIGTERM, ("-w", "1", "--preload")),
+    ],
+)
+def test_more_signals_do_not_kill_it_while_it_ends(folder, before, number, options):
+    (folder / "web.py").write_text(APPLICATION % "hello" + AT_THE_END)
+    with serving(folder, *options) as server, server.connect() as sock:
+        if before == 2:
+            sock.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert server.process.stdout.readline() == "begun\n"
+        for _ in range(before):
+            server.process.send_signal(signal.SIGTERM)
+            if "ending" not in server.lines[-1]:
+                server.until("ending")
+        assert server.process.stdout.readline() == "lingers\n"
+        for _ in range(5):
+            server.process.send_signal(number)
+            time.sleep(0.005)  # so that they come one by one
+        (folder / "go").touch()
+        out, told = server.process.communicate(timeout=60)
+        assert (server.process.returncode, out, told) == (0, "ends\n", "")
 
 
 def test_it_goes_on_accepting_while_balancers_forget_it(folder):

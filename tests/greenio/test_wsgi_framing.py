@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import sys
 import tempfile
 from array import array
 
@@ -130,6 +131,96 @@ class TestWritesThatComeTooLate:
         with serving(application, error_log=log) as server:
             assert ask_one(server, GET).body == b"ab"
         assert "RuntimeError: the answer has ended" in log.getvalue()
+
+
+class TestAnswersThatEndWithTheConnection:
+    """Those of HTTP/1.0 without a length: one that is not whole must not look so."""
+
+    OLD = b"GET / HTTP/1.0\r\n\r\n"
+
+    def test_a_whole_one_does(self):
+        with serving(counting(lambda: None)) as server, connect(server) as sock:
+            sock.sendall(self.OLD)
+            assert receive_all(sock).endswith(b"abcdef")
+
+    @pytest.mark.parametrize("how", ["crash", "timeout", "kill", "exit", "late body"])
+    @pytest.mark.parametrize("tls", [False, True])
+    def test_one_that_is_interrupted_is_reset(self, how, tls, server_context, client_context):
+        def go_wrong():
+            received.wait()
+            if how == "crash":
+                raise LookupError("told")
+            if how == "exit":
+                sys.exit()
+            sleep(1000)
+
+        received = Event()
+        arguments = {"request_timeout": 0.05} if how == "timeout" else {}
+        if how == "late body":
+            arguments = {"body_timeout": 0.05}
+        with serving(counting(go_wrong), ssl_context=server_context if tls else None, **arguments) as server:
+            with connect(server) as plain:
+                sock = plain
+                if tls:
+                    sock = client_context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False)
+                with sock:
+                    if how == "late body":
+                        received.set()
+                        sock.sendall(b"POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n")
+                    else:
+                        sock.sendall(self.OLD)
+                    receive_until(sock, b"abc")
+                    received.set()
+                    if how == "kill":
+                        server.stop(0)
+                    with pytest.raises(OSError):
+                        receive_all(sock)
+
+    def test_a_reader_that_stops(self):
+        """What it reads later does not end as if it were all."""
+
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            try:
+                while True:
+                    yield b"x" * 100_000
+            finally:
+                ended.set()
+
+        ended = Event()
+        with serving(application, write_timeout=0.05) as server, connect(server) as sock:
+            sock.sendall(self.OLD)
+            ended.wait()
+            until(lambda: not server._connections)
+            with pytest.raises(ConnectionResetError):
+                receive_all(sock)
+
+    def test_what_fails_behind_the_end_does_not_matter(self):
+        class Result(list):
+            def close(self):
+                raise LookupError("told")
+
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return Result([b"abc"])
+
+        with serving(application) as server, connect(server) as sock:
+            sock.sendall(self.OLD)
+            assert receive_all(sock).endswith(b"\r\n\r\nabc")
+
+
+def counting(between):
+    """An application that gives two blocks, and does something between them. It reads the body there, if it has one."""
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        yield b"abc"
+        if environ["REQUEST_METHOD"] == "POST":
+            environ["wsgi.input"].read()
+        between()
+        yield b"def"
+
+    return application
 
 
 class TestClientsThatWaitToBeToldToGoOn:

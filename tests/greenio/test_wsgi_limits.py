@@ -31,6 +31,31 @@ def with_line(line):
     return b"GET / HTTP/1.1\r\nHost: a\r\n" + line + b"\r\n\r\n"
 
 
+def chunked(size):
+    """A request whose body has one chunk, three bytes long."""
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + size + b"\r\nabc\r\n0\r\n\r\n"
+
+
+#: As documented, and as chosen for the reasons that limits.py has.
+DEFAULTS = {
+    "header_timeout": 10, "idle_timeout": 75, "body_timeout": 30, "min_body_rate": 1024, "write_timeout": 60,
+    "request_timeout": None, "max_request_line": 8 << 10, "max_header_bytes": 64 << 10, "max_headers": 100,
+    "max_body": 1 << 30, "max_chunk_extensions": 4 << 10, "max_pipelined": 64 << 10, "drain_body": 64 << 10,
+    "websocket_max_size": 1 << 20, "websocket_max_fragments": 1024, "websocket_ping_interval": 20,
+    "websocket_ping_timeout": 20,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted({*Limits.names, *DEFAULTS}))
+def test_each_is_on_by_default(name):
+    assert getattr(WSGIServer(("127.0.0.1", 0), hello).limits, name) == DEFAULTS[name]
+
+
+def test_the_time_for_a_handshake_is_limited_by_default():
+    assert WSGIServer(("127.0.0.1", 0), hello).handshake_timeout == 10
+
+
 class TestSizes:
     def test_lines_of_requests(self):
         with serving(hello) as server:
@@ -79,6 +104,37 @@ class TestSizes:
             answer = ask_one(server, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
         assert answer.body == b"20000"
 
+    @pytest.mark.parametrize(
+        ("limit", "value", "fits", "beyond", "code"),
+        [
+            ("max_request_line", 20, GET.replace(b"/", b"/aaaaaa", 1), GET.replace(b"/", b"/aaaaaaa", 1), 414),
+            ("max_header_bytes", 100, with_line(b"A: " + b"b" * 80), with_line(b"A: " + b"b" * 90), 431),
+            ("max_headers", 3, with_line(b"a:b\r\na:b"), with_line(b"a:b\r\na:b\r\na:b"), 431),
+            ("max_chunk_extensions", 100, chunked(b"3;" + b"a" * 50), chunked(b"3;" + b"a" * 300), 400),
+            ("max_body", 3, chunked(b"3"), post(b"abcd"), 413),
+        ],
+    )
+    def test_others_than_by_default(self, limit, value, fits, beyond, code):
+        with serving(reading, **{limit: value}) as server:
+            assert ask(server, fits)[0].code == 200
+            assert ask_one(server, beyond).code == code
+
+    def test_what_is_held_of_later_requests(self):
+        def application(environ, start_response):
+            started.set()
+            go_on.wait()
+            return hello(environ, start_response)
+
+        started, go_on = Event(), Event()
+        with serving(application, max_pipelined=2048) as server, connect(server) as sock:
+            sock.sendall(GET * 1000)
+            started.wait()
+            (handler,) = server._connections
+            assert len(handler.stream.data) == 2048
+            go_on.set()
+            sock.shutdown(1)
+            assert len(answers_in(receive_all(sock))) == 1000
+
     def test_limits_may_be_off(self):
         everything = dict.fromkeys(Limits.names)
         with serving(reading, **everything) as server:
@@ -115,13 +171,7 @@ class TestSizes:
             Limits(max_bodies=1)
 
     def test_they_can_be_read(self):
-        limits = WSGIServer(("127.0.0.1", 0), hello, max_body=5).limits
-        assert (limits.max_body, limits.header_timeout, limits.idle_timeout, limits.request_timeout) == (
-            5,
-            10,
-            75,
-            None,
-        )
+        assert WSGIServer(("127.0.0.1", 0), hello, max_body=5).limits.max_body == 5
 
 
 @pytest.fixture
@@ -183,6 +233,17 @@ class TestTimes:
             dribbling = spawn(dribble, sock, b"a" * 10_000)
             assert answers_in(receive_all(sock))[0].code == 408
             dribbling.kill()
+
+    def test_how_slow_a_body_may_come(self, passed):
+        """Nothing is asked of it in the first `body_timeout` seconds of waiting."""
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 25\r\n\r\n"
+        for rate, code in ((None, 200), (0, 200), (2, 408)):
+            with serving(reading, body_timeout=10, min_body_rate=rate) as server, connect(server) as sock:
+                sock.sendall(head)
+                dribbling = spawn(dribble, sock, b"a" * 25)
+                assert answers_in(receive_all(sock))[0].code == code
+                dribbling.kill()
+        assert 24 + 24 + 10 <= passed() < 24 + 24 + 12
 
     def test_a_reader_that_stops(self, passed):
         ended = Event()

@@ -71,6 +71,11 @@ class TestForwardedFields:
     @pytest.mark.parametrize("lines", [
             [b"X-Forwarded-Proto: javascript"], [b"X-Forwarded-Host: a/b@c"],
             [b"X-Forwarded-For: 1.2.3.4, fe80::1%1 - \"GET /admin\" \x9b2J"], [b"X-Forwarded-For: [fe80::1%a]:80"],
+            [b"X-Forwarded-For: [::2"], [b"X-Forwarded-For: [::2]80"], [b"X-Forwarded-For: [::2]:"],
+            [b"X-Forwarded-For: ::2]"], [b"X-Forwarded-For: [[::2]]"],
+            [b"X-Forwarded-For: [1.2.3.4]:80"], [b"X-Forwarded-For: [::2]:80:81"],
+            [b"X-Forwarded-For: 1.2.3.4:"], [b"X-Forwarded-For: 1.2.3.4:x"], [b"X-Forwarded-For: 1.2.3.4:65536"],
+            [b"X-Forwarded-For: 1.2.3.4:-1"], [b"X-Forwarded-For: :80"], [b"X-Forwarded-For: []"],
         ])  # fmt: skip
     def test_what_is_none_is_left_out(self, lines):
         assert told(lines) == ("127.0.0.1", "http", "a")
@@ -84,7 +89,7 @@ class TestForwardedFields:
 
     def test_networks_that_are_none(self):
         with pytest.raises(ValueError, match="is no network: write an address"):
-            WSGIServer(("127.0.0.1", 0), forwarded_from="localhost")
+            WSGIServer(("127.0.0.1", 0), Keeping(), forwarded_from="localhost")
 
 
 def binary(command=0x21, form=0x11, data=None, length=None):

@@ -62,7 +62,8 @@ GREENIO = [
     ("processes and signals", ["subprocess", "os", "signal"]),
     ("servers", [
         "_servers.addresses", "_servers.listening", "_servers.handlers", "_servers.unix_paths", "_servers.datagrams",
-        "_servers.seconds", "_servers.tls", "_servers.streams", "_servers.counts", "baseserver", "server", "backdoor",
+        "_servers.seconds", "_servers.elsewhere", "_servers.tls", "_servers.streams", "_servers.counts", "baseserver",
+        "server", "backdoor",
     ]),
     ("several processes that serve one address", [
         "_workers.options", "_workers.listeners", "_workers.notify", "_workers.stacks", "_workers.worker",
@@ -113,7 +114,8 @@ STUBS_THAT_NAME_HUB = {"current.pyi", "threads.pyi", "waits.pyi", "watchers.pyi"
 USERS_OF_INTERNAL_MODULES = {
     "fork_child_ends.py", "homes.py", "modules.py", "test_buffered.py", "test_children.py", "test_connecting.py",
     "test_os.py", "test_refused_at_once.py", "test_signal_handlers.py", "test_subprocess.py",
-    "test_websocket_corpus.py", "test_websocket_server.py", "test_workers.py", "test_wsgi_limits.py",
+    "test_websocket_corpus.py", "test_websocket_server.py", "test_workers.py", "test_wsgi_input.py",
+    "test_wsgi_limits.py",
 }  # fmt: skip
 
 

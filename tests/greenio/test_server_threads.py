@@ -1,0 +1,152 @@
+"""Servers and other threads: who may end a server that runs in one, and who may start it."""
+
+import threading
+
+import pytest
+from hub import InvalidThreadUseError, get_hub
+from raw_http import GET
+from waiting import in_thread, until
+
+from greenio import sleep, spawn
+from greenio.event import Event
+from greenio.server import DatagramServer, StreamServer
+from greenio.socket import create_connection
+from greenio.wsgi import WSGIServer
+
+
+def hello(environ, start_response):
+    start_response("200 OK", [])
+    return [b"hello"]
+
+
+class Waiting:
+    """A handler that says when it has begun, and how it has ended."""
+
+    def __init__(self):
+        self.begun, self.ended = Event(), []
+
+    def __call__(self, sock, address):
+        self.begun.set()
+        try:
+            sock.recv(100)
+            self.ended.append("client")
+        finally:
+            self.ended.append("over")
+
+
+@pytest.fixture(params=["stream", "datagram", "wsgi"])
+def server(request):
+    here = ("127.0.0.1", 0)
+    if request.param == "wsgi":
+        return WSGIServer(here, hello, log=None)
+    return {"stream": StreamServer, "datagram": DatagramServer}[request.param](here, lambda *args: None)
+
+
+@pytest.mark.parametrize("end", ["stop", "close"])
+def test_another_thread_may_end_it(server, end):
+    serving = spawn(server.serve_forever)
+    until(lambda: server.started)
+    thread = threading.Thread(target=getattr(server, end))
+    thread.start()
+    serving.get()  # it returns when the server has ended
+    until(lambda: not thread.is_alive())
+    assert server.closed
+
+
+@pytest.mark.parametrize(("arguments", "count"), [({"timeout": 0}, 1), ({"drain": 0}, 1), ({"drain": 1000}, 0)])
+def test_it_is_told_how_many_were_killed(arguments, count):
+    handler, told = Waiting(), []
+    with StreamServer(("127.0.0.1", 0), handler) as server, create_connection(server.address) as client:
+        handler.begun.wait()
+        thread = threading.Thread(target=lambda: told.append(server.stop(**arguments)))
+        thread.start()
+        server.draining.wait()
+        if not count:
+            client.sendall(b"a")
+        until(lambda: told)
+        thread.join()
+    assert told == [count] and handler.ended == (["over"] if count else ["client", "over"])
+
+
+def test_idle_connections_are_closed_by_its_own_thread():
+    with WSGIServer(("127.0.0.1", 0), hello, log=None) as server, create_connection(server.address) as client:
+        client.sendall(GET)
+        while b"hello" not in client.recv(1000):
+            pass
+        thread = threading.Thread(target=server.stop, kwargs={"drain": 1000})
+        thread.start()
+        assert client.recv(1) == b""
+        until(lambda: not thread.is_alive())
+
+
+@pytest.mark.parametrize("end", ["stop", "close"])
+def test_it_raises_what_is_raised_there(end, errors):
+    class Failing(StreamServer):
+        def _give_up(self, sock):
+            super()._give_up(sock)
+            raise LookupError("told")
+
+    server = Failing(("127.0.0.1", 0), lambda *args: None)
+    server.start()
+    caught = []
+
+    def end_it():
+        try:
+            getattr(server, end)()
+        except LookupError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=end_it)
+    thread.start()
+    until(lambda: caught)
+    thread.join()
+    assert errors.getvalue() == ""
+
+
+@pytest.mark.parametrize("start", ["start", "serve_forever", "__enter__"])
+def test_another_thread_may_not_start_it_meanwhile(server, start):
+    with server:
+        with pytest.raises(InvalidThreadUseError, match="runs in another thread: stop it, and start it here then"):
+            in_thread(getattr(server, start))
+        assert server.started
+
+
+def test_it_may_run_in_one_thread_after_the_other(server):
+    def run():
+        with server:
+            sleep(0)
+
+    run()
+    in_thread(run)
+    run()
+    assert server.closed
+
+
+@pytest.mark.parametrize("end", ["stop", "close"])
+def test_its_thread_has_ended(server, end):
+    in_thread(server.start)
+    getattr(server, end)()
+    assert server.closed and server.socket is None
+
+
+def test_its_thread_ends_meanwhile():
+    """The hub is destroyed while a drain goes on: who waits for it is let go."""
+    handler = Waiting()
+    begun = threading.Event()
+    servers = []
+
+    def serve():
+        servers.append(StreamServer(("127.0.0.1", 0), handler))
+        servers[0].start()
+        begun.set()
+        servers[0].draining.wait()
+        get_hub().destroy()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    begun.wait()
+    (server,) = servers
+    with create_connection(server.address):
+        assert server.stop(drain=1000) == 0
+        assert server.closed and handler.ended == ["over"]
+    thread.join()
