@@ -15,7 +15,9 @@ Rules
     1. What ends a task from outside ends that task only, and celery is told of its end once. A task that is ended by
        terminate_job() reports nothing: celery has told of it.
     2. A task that catches what should end it gets it again, every second.
-    3. Tasks that are in line when the worker ends, or has lost its connection, are dropped: they are not acknowledged,
+    3. A few tasks at a time tell celery of their beginnings and ends, since celery tells the broker at once. kombu has
+       ten connections to redis, which do not wait for one another: an acknowledgement that gets none is lost.
+    4. Tasks that are in line when the worker ends, or has lost its connection, are dropped: they are not acknowledged,
        so the broker delivers them again.
 
 See https://docs.celeryq.dev/en/stable/userguide/concurrency/index.html#custom-pool-implementations. Methods that wait
@@ -50,6 +52,7 @@ from kombu.asynchronous.timer import scheduled
 from greenio._tasks.spawning import spawn
 from greenio.event import Event
 from greenio.greenlet import Greenlet
+from greenio.lock import Semaphore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +62,7 @@ __all__ = ["TaskPool", "Timer"]
 
 _logger = get_logger("celery.pool")
 _AGAIN = 1.0  # seconds until a task that has caught its end gets it once more
+_TELLING = 4  # tasks that tell celery something at a time; kombu needs some connections for itself
 _TO_END = 10.0  # seconds that killed tasks have to end at a cold shutdown
 
 
@@ -129,6 +133,7 @@ class TaskPool(BasePool):  # type: ignore[misc]  # celery has no types
         self._numbers = itertools.count(1)
         self._is_closed = False
         self._all_ended = Event()
+        self.telling = Semaphore(_TELLING)
 
     # --- tasks ---
 
@@ -260,7 +265,8 @@ class _Task:
         try:
             tell, *what = self._outcome()
             if tell is not None and not self.is_terminated:
-                tell(*what)
+                with self._pool.telling:
+                    tell(*what)
         except GreenletExit:
             pass  # it was ended while celery was told
         except Exception:
@@ -280,7 +286,8 @@ class _Task:
             return (None,)
         try:
             if accepted is not None:
-                accepted(self.number, monotonic())
+                with self._pool.telling:
+                    accepted(self.number, monotonic())
             if self.is_terminated:
                 return (None,)
             outcome = options.get("callback"), self._run_in_time()

@@ -14,7 +14,7 @@ from itertools import count
 import pytest
 
 celery = pytest.importorskip("celery")
-pytest.importorskip("redis")
+redis = pytest.importorskip("redis")
 
 from celery.exceptions import TaskRevokedError, TimeLimitExceeded, WorkerLostError
 from celery.states import READY_STATES
@@ -182,6 +182,14 @@ class TestTasks:
         name = f"name{next(names)}"
         results = [worker.send("meet", name, 400) for _ in range(400)]
         assert {result.get() for result in results} == {worker.process.pid}
+
+    def test_those_that_end_at_once_are_all_acknowledged(self, worker, redis_port):
+        name = f"name{next(names)}"
+        for result in [worker.send("late_meet", name, 200) for _ in range(200)]:
+            result.get()
+        with contextlib.closing(redis.Redis(port=redis_port)) as client:
+            until(lambda: not any(worker.queue.encode() in each for each in client.hvals("unacked")))
+        assert "Couldn't ack" not in worker.log()
 
     def test_it_patches_by_itself_and_early_enough(self, worker):
         patched, module, thread = worker.ask("is_patched")

@@ -64,6 +64,7 @@ def gated(begun, gate, ended):
     return "done"
 
 
+late_meet = app.task(name="celery_app.late_meet", acks_late=True)(meet.run)
 late = app.task(name="celery_app.late", acks_late=True)(gated.run)
 
 
