@@ -44,7 +44,11 @@ def _parser():
         prog="python -m greenio.wsgi", description="Serve a WSGI application over HTTP.", allow_abbrev=False
     )
     add = parser.add_argument
-    add("application", help="module:name, or module:make() for a function that returns the application")
+    add(
+        "application",
+        help="module:name, or module:make() for a function that returns the application; module alone for its "
+        "`application` or `app`",
+    )
     add(
         "-b",
         "--bind",

@@ -4,12 +4,15 @@ Each server is started on loopback when the first test asks for it, with its dat
 after the last. One that is not installed skips the tests, which say its name.
 """
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+from places import CHECKOUT
 from processes import run_python
 from real_servers import data_folder, find_program, free_port, serving, user_for, wait_until_ready
 
@@ -98,25 +101,47 @@ http {{
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
     uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
     upstream application {{ server unix:{folder}/socket; keepalive 4; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
+    {servers}
+}}
+"""
+SERVERS = """
+    server {
+        listen 80;
+        location / {
             proxy_pass http://application; proxy_http_version 1.1; proxy_set_header Connection "";
             proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto https; proxy_request_buffering off;
-        }}
-    }}
-}}
+        }
+    }
 """
 
 
 @pytest.fixture
 def nginx():
     """An nginx before a server that listens on the Unix socket `socket` in a folder: (its URL, the folder)."""
+    with an_nginx(SERVERS) as served:
+        yield served
+
+
+@pytest.fixture
+def nginx_for_websockets():
+    """The same, as docs/guides/behind_a_proxy.md has it for WebSockets."""
+    page = (CHECKOUT / "docs" / "guides" / "behind_a_proxy.md").read_text()
+    (servers,) = re.findall(
+        r"^    map \$http_upgrade .*?^    }\n    server {\n.*?^    }\n", page, re.DOTALL | re.MULTILINE
+    )
+    with an_nginx(servers) as served:
+        yield served
+
+
+@contextlib.contextmanager
+def an_nginx(servers):
     program, port = find_program("nginx"), free_port()
     with data_folder(None) as folder:
         os.chmod(folder, 0o755)
         config = Path(folder, "nginx.conf")
-        config.write_text(NGINX.format(folder=folder, port=port))
+        config.write_text(
+            NGINX.format(folder=folder, servers=servers.replace("listen 80;", f"listen 127.0.0.1:{port};"))
+        )
         with serving([program, "-p", folder, "-c", str(config)], port, None, folder):
             yield f"http://127.0.0.1:{port}", folder

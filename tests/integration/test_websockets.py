@@ -2,6 +2,10 @@
 
 import pytest
 
+from greenio.socket import create_connection
+from greenio.websocket import HandshakeError, connect
+from greenio.wsgi import WSGIServer
+
 pytest.importorskip("websockets")
 pytest.importorskip("httptools")
 
@@ -23,6 +27,37 @@ def test_the_client_of_websocket_client(run_program):
 def test_our_client_and_the_server_of_websockets(run_program):
     printed = run_program("web_sockets", "with_a_server_of_websockets")
     assert printed == "{('together', 'chat')}\n1000\n1000\n"
+
+
+def test_nginx_as_its_page_says(nginx_for_websockets):
+    """Pages of the address that nginx has may connect, and other requests go over few connections as before."""
+    url, folder = nginx_for_websockets
+    served = set()
+
+    def application(environ, start_response):
+        if "wsgi.websocket" in environ:
+            for message in environ["wsgi.websocket"]:
+                environ["wsgi.websocket"].send(f"{environ['HTTP_HOST']} {message}")
+            return []
+        served.add(environ["greenio.client"])
+        start_response("200 OK", [])
+        return [b"hello\n"]
+
+    host = url.removeprefix("http://")
+    address = ("127.0.0.1", int(host.rpartition(":")[2]))
+    with WSGIServer(f"unix:{folder}/socket", application, log=None, mode=0o666, forwarded_from="unix"):
+        with connect(f"ws://{host}/", origin=url, proxy=None) as client:
+            client.send("hello")
+            assert client.receive(timeout=60) == f"{host} hello"
+        with pytest.raises(HandshakeError) as refused:
+            connect(f"ws://{host}/", origin="http://other.example", proxy=None)
+        assert refused.value.status == 403
+        with create_connection(address, timeout=60) as sock, sock.makefile("rb") as lines:
+            for _ in range(20):
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                while b"hello" not in lines.readline():
+                    pass
+        assert len(served) <= 4
 
 
 def test_flask_sock_and_simple_websocket(run_program):
