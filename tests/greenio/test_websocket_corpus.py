@@ -1,11 +1,12 @@
-"""WebSockets whose clients break the protocol, or use it against the server: FRAMES of helpers/corpus.py."""
+"""WebSockets and clients that break the protocol, or use it against servers: helpers/corpus.py, autobahn.py."""
 
+import autobahn
 import corpus
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_http import serving
-from raw_websocket import BINARY, CLOSE, PING, TEXT, frame, peer_of
+from raw_websocket import BINARY, CLOSE, PING, TEXT, closing, frame, peer_of
 
 import greenio
 from greenio._websocket import sansio
@@ -16,6 +17,16 @@ from greenio.websocket import WebSocket
 pytest.importorskip("websockets")
 
 OFFER = b"Sec-WebSocket-Extensions: permessage-deflate"
+
+
+MOST = 300_000  # bytes of a message
+
+
+def echo(environ, start_response):
+    websocket = environ["wsgi.websocket"]
+    for message in websocket:
+        websocket.send(message)
+    return []
 
 
 def whole(data):
@@ -70,15 +81,11 @@ def frames(draw):
     return frame(kind, word, fin, reserved, draw(st.sampled_from([b"\1\2\3\4"] * 19 + [None])))
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(frames(), max_size=12), st.lists(st.integers(1, 400), max_size=20))
-def test_frames_at_random_mean_what_websockets_says(sent, cuts):
-    data = b"".join(sent)
+def what_websockets_says(data):
+    """``(messages, payloads of pings, code of the close)`` of what a client has sent, by its own parser at once."""
     sansio.need_websockets()
-    # By its own parser alone, all at once.
-    protocol, expected, pieces = sansio.server_protocol(100_000, []), [], None
+    protocol, messages, pings, pieces = sansio.server_protocol(MOST, []), [], [], None
     protocol.receive_data(data)
-    code = None
     for each in protocol.events_received():
         if each.opcode in (TEXT, BINARY):
             pieces = [each.opcode]
@@ -87,20 +94,63 @@ def test_frames_at_random_mean_what_websockets_says(sent, cuts):
             if each.fin:
                 message = b"".join(pieces[1:])
                 try:
-                    expected.append(message.decode() if pieces[0] == TEXT else message)
+                    messages.append(message.decode() if pieces[0] == TEXT else message)
                 except UnicodeDecodeError:
-                    code = 1007
-                    break
+                    return messages, pings, 1007
+        elif each.opcode == PING:
+            pings.append(bytes(each.data))
         elif each.opcode == CLOSE:
-            code = protocol.close_rcvd.code
-    if code is None and protocol.close_sent is not None:
-        code = protocol.close_sent.code
+            return messages, pings, protocol.close_rcvd.code
+    return messages, pings, None if protocol.close_sent is None else protocol.close_sent.code
+
+
+@pytest.mark.parametrize("number", autobahn.CASES)
+def test_cases_of_autobahn_are_answered_as_websockets_does(number):
+    pieces = autobahn.CASES[number]
+    messages, pings, code = what_websockets_says(b"".join(pieces))
+    with serving(echo, websocket_max_size=MOST) as server, peer_of(server) as peer:
+
+        def send():
+            try:
+                for piece in pieces:
+                    peer.send(piece)
+                    greenio.sleep(0)
+            except OSError:
+                pass  # the server has closed already
+
+        sending = greenio.spawn(send)
+        echoed, pongs, closed = [], [], None
+        while closed is None and (code is not None or len(echoed) < len(messages) or len(pongs) < len(pings)):
+            first, data = peer.frame()
+            if first == 0x8A:
+                pongs.append(data)
+            elif first == 0x88:
+                closed = int.from_bytes(data[:2], "big") if data else 1005
+            else:
+                echoed.append(data.decode() if first == 0x81 else data)
+        assert closed == code
+        if code is None:
+            assert (echoed, pongs) == (messages, pings)
+            peer.send(closing(3000))
+            assert peer.close_code() == 3000
+        else:
+            # The echo finds the connection closed, if that has come at once with the message.
+            assert echoed == messages[: len(echoed)] and pongs == pings[: len(pongs)]
+        assert peer.ends()
+        sending.join()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(frames(), max_size=12), st.lists(st.integers(1, 400), max_size=20))
+def test_frames_at_random_mean_what_websockets_says(sent, cuts):
+    data = b"".join(sent)
+    expected, _, code = what_websockets_says(data)
     # By ours, in pieces.
     one, other = socketpair()
     with one, other:
         websocket = WebSocket()
-        limits = Settings(100_000, 1024, None, None, None)
-        websocket._begin_with(one, sansio.server_protocol(100_000, []), limits, False, b"")
+        limits = Settings(MOST, 1024, None, None, None)
+        websocket._begin_with(one, sansio.server_protocol(MOST, []), limits, False, b"")
         at = 0
         for cut in [*cuts, len(data)]:
             if not websocket._over and data[at : at + cut]:
@@ -111,9 +161,7 @@ def test_frames_at_random_mean_what_websockets_says(sent, cuts):
 
 
 def test_what_is_allowed_between_fragments():
-    with serving(
-        lambda environ, start_response: [environ["wsgi.websocket"].send(m) for m in environ["wsgi.websocket"]]
-    ) as server:
+    with serving(echo) as server:
         with peer_of(server) as peer:
             peer.send(frame(BINARY, b"a", fin=False), frame(PING, b"p"), frame(0, b"", fin=False), frame(0, b"b"))
             assert peer.frame() == (0x8A, b"p")
