@@ -44,8 +44,9 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             _wsgi.log, _websocket.request, _wsgi.reading, _wsgi.answering, _wsgi.handler, _wsgi.server, _wsgi.loading,
             _wsgi.arguments, _wsgi.command, wsgi, pywsgi
     WebSocket
-            _websocket.errors, _websocket.sansio, _websocket.sending, _websocket.receiving, _websocket.connection,
-            _websocket.taken, _websocket.serving, _websocket.proxies, _websocket.client, websocket
+            _websocket.errors, _websocket.arguments, _websocket.sansio, _websocket.sending, _websocket.receiving,
+            _websocket.connection, _websocket.taken, _websocket.serving, _websocket.proxies, _websocket.client,
+            websocket
     the replacements that patching uses, and its events
             _patched.home, _patched.frames, _patched.running_loop, thread, threading, _patched.multiprocessing,
             _patched.interpreters, events

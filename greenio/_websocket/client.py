@@ -6,11 +6,14 @@ What does not belong here: what is done with it (connection.py), the bytes of th
 from __future__ import annotations
 
 from greenio import socket as _socket
+from greenio._servers.seconds import seconds_or_none
+from greenio._websocket.arguments import checked_fields, checked_origin, checked_subprotocols, checked_uri
 from greenio._websocket.connection import WebSocket
 from greenio._websocket.errors import HandshakeError
 from greenio._websocket.proxies import parts_of, proxy_of, tunnel
 from greenio._websocket.sansio import client_handshake, client_protocol, need_websockets
 from greenio._websocket.sending import Settings
+from greenio._wsgi.limits import seconds_limit, size_limit
 from greenio.timeout import Timeout
 
 TYPE_CHECKING = False
@@ -51,30 +54,33 @@ def connect(
     any; None for none. `compression`: whether it is offered to the server. The limits are those of WSGIServer, where
     they begin with `websocket_`.
 
-    Raises ImportError if `websockets` is missing, ValueError for a wrong argument, TimeoutError, HandshakeError if the
-    server or the proxy refuses, and what sockets raise. Redirections are not followed: a HandshakeError tells of them.
+    Raises ImportError if `websockets` is missing, TypeError or ValueError for a wrong argument, TimeoutError,
+    HandshakeError if the server or the proxy refuses, and what sockets raise. Redirections are not followed: a
+    HandshakeError tells of them.
     """
     need_websockets()
-    unlimited = 1 << 62
     settings = Settings(
-        unlimited if max_size is None else max_size,
-        unlimited if max_fragments is None else max_fragments,
-        ping_interval,
-        ping_timeout,
-        write_timeout,
+        size_limit(max_size, "max_size"),
+        size_limit(max_fragments, "max_fragments"),
+        seconds_limit(ping_interval, "ping_interval"),
+        seconds_limit(ping_timeout, "ping_timeout"),
+        seconds_limit(write_timeout, "write_timeout"),
     )
-    protocol, parts = client_protocol(uri, origin, subprotocols, settings.max_size, compression)
-    pairs = list(headers.items() if hasattr(headers, "items") else headers)
-    for name, value in pairs:
-        if not (name.isascii() and name.replace("-", "").isalnum() and value.isprintable()):
-            raise ValueError(f"this is no field of a request: {name!r}: {value!r}")
-    limit = Timeout.start_new(timeout)
+    protocol, parts = client_protocol(
+        checked_uri(uri), checked_origin(origin), checked_subprotocols(subprotocols), settings.max_size, compression
+    )
+    request = client_handshake(protocol, checked_fields(headers))
+    if ssl_context is not None and not hasattr(ssl_context, "wrap_socket"):
+        raise TypeError(f"ssl_context is a greenio.ssl.SSLContext, not {ssl_context!r}")
+    if proxy is not None and not isinstance(proxy, (str, bool)):
+        raise TypeError(f"a proxy is a text such as 'http://host:port', True or None, not {proxy!r}")
+    limit = Timeout.start_new(seconds_or_none(timeout, "timeout", past_is_now=True))
     sock: Any = None
     try:
         sock = _connected(parts, proxy)
         if parts.secure:
             sock = _with_tls(sock, parts.host, ssl_context)
-        rest = _handshake(sock, protocol, client_handshake(protocol, pairs))
+        rest = _handshake(sock, protocol, request)
         websocket = ClientWebSocket(sock, protocol, settings, rest)
         sock = None
         return websocket

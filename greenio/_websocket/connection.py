@@ -5,15 +5,17 @@ What does not belong here: messages (receiving.py, sending.py), handshakes (serv
 
 from __future__ import annotations
 
+from _thread import get_ident
 from secrets import token_bytes
 from time import monotonic
 from weakref import ref
 
 from hub import get_hub
+from hub.arguments import count_of
 
 from greenio._websocket.errors import WebSocketError
 from greenio._websocket.receiving import Receiving
-from greenio._websocket.sansio import frame_head
+from greenio._websocket.sansio import frame_head, say_close
 from greenio.greenlet import Greenlet
 from greenio.timeout import Timeout
 
@@ -45,6 +47,7 @@ class WebSocket(Receiving):
     def _begin_with(self, sock, protocol, settings, is_client, data):
         """The handshake is made. `data`: what came behind it."""
         self._begin(sock, protocol, settings, is_client)
+        self._looking_thread = get_ident()
         if settings.ping_interval is not None:
             self._look_in(settings.ping_interval)
         if data:
@@ -62,13 +65,19 @@ class WebSocket(Receiving):
             timer.close()
             connection = hold()
             if connection is not None and connection._timer is timer and not connection._over:
-                Greenlet.spawn(connection._look_after)
+                Greenlet.spawn(connection._look_after, timer)
 
         self._timer = timer = hub.loop.timer(seconds, ref=False)
         timer.start(look)
 
-    def _look_after(self):
-        """Send a ping to a peer that is silent, and give up one that does not answer."""
+    def _look_here(self):
+        self._looking_thread = get_ident()
+        if self._timer is not None:
+            self._stop_timer()
+            self._look_in(self._settings.ping_interval)
+
+    def _look_after(self, timer):
+        """Send a ping to a peer that is silent, and give up one that does not answer. `timer`: which said so."""
         interval, limit = self._settings.ping_interval, self._settings.ping_timeout
         nobody_reads = not self._reading.locked()
         if nobody_reads:
@@ -93,8 +102,8 @@ class WebSocket(Receiving):
             left = interval if limit is None else min(interval, self._ping_sent + limit - now)
         else:
             left = interval - silent
-        if self._over:
-            return
+        if self._over or self._timer is not timer:
+            return  # another thread does it from now on
         if nobody_reads:
             left = min(left, _LOOK_EVERY)
         self._look_in(max(left, 0.001))
@@ -109,10 +118,13 @@ class WebSocket(Receiving):
         """Say that this was all, and wait for the peer to say so too, for `timeout` seconds. Switches.
 
         `code` (int) and `reason` (str of at most 123 bytes) tell the peer why. Messages that were not received yet are
-        dropped. Does nothing if the connection is closed. Raises ValueError for what cannot be sent.
+        dropped. Does nothing if the connection is closed. Raises TypeError or ValueError for what cannot be sent.
         """
         if isinstance(reason, (bytes, bytearray)):
             reason = reason.decode()
+        elif not isinstance(reason, str):
+            raise TypeError(f"a reason is a text (str), not {reason!r}")
+        code = count_of(code, "code")
         if len(reason.encode()) > 123:
             raise ValueError(f"the reason must have at most 123 bytes: {reason!r}")
         if not (1000 <= code < 1015 and code not in (1004, 1005, 1006) or 3000 <= code < 5000):
@@ -132,9 +144,7 @@ class WebSocket(Receiving):
                 return
             self.closed = True
             self._messages.clear()
-            protocol = self._protocol
-            protocol.send_close(code, reason)
-            self._unsent += b"".join(protocol.data_to_send())
+            self._unsent += say_close(self._protocol, code, reason)
             self._send_rest()
         except WebSocketError:
             pass  # it is lost, and that is known

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import socket as _standard
 from _socket import socket as _basic
+from _thread import get_ident
 from collections import deque
 from time import monotonic
 
@@ -50,6 +51,7 @@ class Receiving(Sending):
 
     _failed = False  # this side has found fault with the other
     _answers = False  # whether the protocol may have something to say
+    _looking_thread = 0  # the one whose hub sends pings
     _need = 0  # how many bytes make the next frame whole, if `_partial` has some of it
 
     def __init__(self) -> None:
@@ -58,6 +60,10 @@ class Receiving(Sending):
         self._reading = Lock()
         self._partial = bytearray()
         self._fragments: list[Any] | None = None
+
+    def _look_here(self):
+        """Have the current thread send pings: that which made the connection may not last, or wait elsewhere."""
+        raise NotImplementedError
 
     def _begin(self, sock, protocol, settings, is_client):
         super()._begin(sock, protocol, settings, is_client)
@@ -89,6 +95,8 @@ class Receiving(Sending):
         reading, messages = self._reading, self._messages
         reading.acquire()
         try:
+            if get_ident() != self._looking_thread:
+                self._look_here()
             while not messages:
                 if self._over:
                     return None
@@ -236,6 +244,8 @@ class Receiving(Sending):
         if self._messages or self._over or not self._reading.acquire(False):
             return
         try:
+            if get_ident() != self._looking_thread:
+                self._look_here()
             try:
                 if self._is_tls:
                     if self._sock.pending() or _basic.recv(self._sock, 1, _standard.MSG_PEEK | _standard.MSG_DONTWAIT):  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WINDOW_BITS", "accept_key", "client_handshake", "client_protocol", "frame_head", "mask_function",
-    "need_websockets", "negotiate_compression", "server_protocol", "whole_frame",
+    "need_websockets", "negotiate_compression", "say_close", "server_protocol", "whole_frame",
 ]  # fmt: skip
 
 #: Of a compressed connection: 4 KiB of history each way, instead of the 32 KiB that zlib takes by default.
@@ -136,6 +136,15 @@ def client_handshake(protocol: Any, headers: Sequence[tuple[str, str]]) -> bytes
 
 
 # --- frames ---
+
+
+def say_close(protocol: Any, code: int, reason: str) -> bytes:
+    """A close frame, with what the protocol has to say before it."""
+    try:
+        protocol.send_close(code, reason)
+    except _modules["exceptions"].InvalidState:
+        pass  # the peer's has just come, which another thread takes in; it is answered already
+    return b"".join(protocol.data_to_send())
 
 
 def whole_frame(opcode: int, payload: bytes, masks: bool, extensions: Sequence[Any]) -> bytes:

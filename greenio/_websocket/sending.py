@@ -17,7 +17,7 @@ from contextlib import suppress
 from secrets import token_bytes
 from time import monotonic
 
-from hub import get_hub
+from hub.current import get_hub_if_exists
 from hub.errors import HubDestroyed
 
 from greenio._websocket.errors import WebSocketError
@@ -46,7 +46,7 @@ _HEADS = {first: [frame_head(first, length) for length in range(126)] for first 
 
 
 class Settings:
-    """The limits of a connection: sizes in bytes, times in seconds (internal)."""
+    """The limits of a connection: sizes in bytes, times in seconds; None for none (internal)."""
 
     __slots__ = ("max_fragments", "max_size", "ping_interval", "ping_timeout", "write_timeout")
 
@@ -248,7 +248,8 @@ class Sending:
         if timer is None:
             return
         hub = timer.hub
-        if get_hub() is hub:
+        # A thread that collects garbage may have no hub, and gets none for this.
+        if get_hub_if_exists() is hub:
             timer.close()
         elif not hub.destroyed:
             with suppress(HubDestroyed):

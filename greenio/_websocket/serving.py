@@ -18,6 +18,7 @@ from contextlib import suppress
 
 from greenlet import GreenletExit
 
+from greenio._websocket.arguments import checked_fields
 from greenio._websocket.connection import WebSocket
 from greenio._websocket.errors import WebSocketError
 from greenio._websocket.sansio import accept_key, need_websockets, negotiate_compression, server_protocol
@@ -31,7 +32,7 @@ from greenio.timeout import Timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
 __all__ = ["ServerWebSocket", "Upgrade"]
@@ -144,12 +145,15 @@ class ServerWebSocket(WebSocket):
         self._extensions = environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS")
         self._opening = Lock()
 
-    def accept(self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()) -> None:
+    def accept(
+        self, subprotocol: str | None = None, headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
+    ) -> None:
         """Make the handshake. Switches.
 
         `subprotocol`: what is spoken, one of `subprotocols`. `headers`: fields of the answer, such as cookies. Raises
         ImportError if `websockets` is missing, WebSocketError if the request was answered already or the client has
-        gone, ValueError for a subprotocol that was not offered.
+        gone, ValueError for a subprotocol that was not offered, TypeError or ValueError for a field that cannot be, or
+        is the handshake's own.
         """
         with self._opening:
             if self._protocol is not None:
@@ -164,7 +168,7 @@ class ServerWebSocket(WebSocket):
         handler = upgrade.handler
         if handler is None:
             raise WebSocketError("the request is over")
-        fields = render_fields(headers, False)[0].decode("latin-1")
+        fields = render_fields(checked_fields(headers), False)[0].decode("latin-1")
         extensions = []
         if handler.server.websocket_compression and self._extensions:
             with suppress(ValueError):
@@ -189,9 +193,12 @@ class ServerWebSocket(WebSocket):
         ).encode("latin-1")
         try:
             handler.stream.write(head)
-        except OSError as error:
+        except BaseException as error:
+            # Whatever it was, nobody knows how much was sent.
             self.closed = self._over = True
             self.close_code = 1006
+            if not isinstance(error, OSError):
+                raise
             raise WebSocketError(f"the client has gone: {error}") from error
         self.subprotocol = subprotocol
         self._begin_with(

@@ -11,9 +11,12 @@ What does not belong here: what is done about it (handler.py).
 from __future__ import annotations
 
 import select as _standard
+from contextlib import suppress
 from time import monotonic
 
 from hub import get_hub, sleep
+from hub.current import get_hub_if_exists
+from hub.errors import HubDestroyed
 from hub.native import original
 
 from greenio._descriptors.readiness import wait_read
@@ -74,18 +77,21 @@ class Client:
 class GoneWatch:
     """Throws ClientGone into a greenlet when its client is gone, until stop() (internal)."""
 
-    __slots__ = ("_client", "_exception", "_greenlet", "_hub", "_io", "_timer")
+    __slots__ = ("_client", "_exception", "_greenlet", "_hub", "_io", "_is_over", "_timer")
 
     def __init__(self, client: Client, fd: int, greenlet: Any) -> None:
         self._client = client
         self._greenlet = greenlet
         self._exception: ClientGone | None = None
         self._hub = get_hub()
+        self._is_over = False
         self._timer: Any = None
         self._io: Any = self._hub.loop.io(fd, 1)
         self._io.start(self._look)
 
     def _look(self):
+        if self._is_over:
+            return
         if self._client.gone:
             self._exception = ClientGone("the client has gone")
             self._hub.throw_soon(self._greenlet, self._exception)
@@ -99,7 +105,7 @@ class GoneWatch:
 
     def _look_again(self):
         self._timer.stop()
-        if self._client.gone:
+        if self._is_over or self._client.gone:
             self._look()
         else:
             self._io.start(self._look)
@@ -111,7 +117,16 @@ class GoneWatch:
         self._io = self._timer = None
 
     def stop(self) -> None:
-        """Throw no more; take back what was not raised yet. For the greenlet itself."""
+        """Throw no more; take back what was not raised yet. For the greenlet itself, or for another thread's."""
+        self._is_over = True
+        hub = self._hub
+        if get_hub_if_exists() is hub:
+            self._end()
+        else:
+            with suppress(HubDestroyed):
+                hub.run_callback_threadsafe(self._end)
+
+    def _end(self):
         self._close()
         if self._exception is not None:
             self._hub.take_back(self._greenlet, self._exception)

@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["LINGER", "LINGER_AT_END", "LINGER_PAUSE", "Limits"]
+__all__ = ["LINGER", "LINGER_AT_END", "LINGER_PAUSE", "Limits", "seconds_limit", "size_limit"]
 
 #: Seconds for which a connection is read from after its last answer, so that the answer arrives (RFC 9112, 9.6).
 LINGER = 10.0
@@ -102,19 +102,26 @@ class Limits:
 
     def __init__(self, **limits: Any) -> None:
         for name, default in _TIMES.items():
-            value = seconds_or_none(limits.pop(name, default), name)
-            # A time of 0 would mean to a socket that it must not wait at all.
-            setattr(self, name, None if value is None else max(0.001, value))
+            setattr(self, name, seconds_limit(limits.pop(name, default), name))
         for name, default in _SIZES.items():
-            value = limits.pop(name, default)
             off = 0 if name == "min_body_rate" else _UNLIMITED
-            setattr(self, name, off if value is None else _size_of(name, value))
+            setattr(self, name, size_limit(limits.pop(name, default), name, off))
         self.max_pipelined = min(max(self.max_pipelined, 1024), 1 << 20)
         if limits:
             raise TypeError(f"a WSGI server has no argument {next(iter(limits))!r}")
 
 
-def _size_of(name, value):
+def seconds_limit(value: Any, name: str) -> float | None:
+    """A limit in seconds, None for none. `name` says which. Raises TypeError or ValueError."""
+    seconds = seconds_or_none(value, name)
+    # A time of 0 would mean to a socket that it must not wait at all.
+    return None if seconds is None else max(0.001, seconds)
+
+
+def size_limit(value: Any, name: str, off: int = _UNLIMITED) -> int:
+    """A limit in bytes, or of a number; for None, `off`: one that nothing reaches. Raises TypeError or ValueError."""
+    if value is None:
+        return off
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a number (int) or None, not {value!r}")
     if value < 0:

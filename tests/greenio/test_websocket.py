@@ -449,6 +449,26 @@ class TestEnds:
             job.get()
             assert repr(websocket).endswith(" closed with 1000>")
 
+    @pytest.mark.parametrize(
+        "arguments",
+        [(1000.0,), (1000.5,), (3000.5,), ("1000",), (None,), (1000, 5), (1000, None), (1000, [b"a"])],
+        ids=str,
+    )
+    def test_codes_and_reasons_of_other_types_change_nothing(self, arguments):
+        with held() as (peer, websocket):
+            with pytest.raises(TypeError):
+                websocket.close(*arguments)
+            assert not websocket.closed
+            websocket.send("a")
+            assert peer.message() == "a"
+
+    def test_the_peers_close_frame_that_another_thread_takes_in_just_now(self):
+        with held() as (peer, websocket):
+            # As far as that thread has come.
+            websocket._protocol.receive_data(closing(1000))
+            websocket.close(3000, timeout=0.01)
+            assert peer.close_code() == 1000 and websocket.closed
+
 
 class TestOtherThreads:
     def test_sending_receiving_and_closing(self):

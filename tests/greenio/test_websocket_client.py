@@ -4,14 +4,16 @@ import gc
 import re
 import subprocess
 import sys
+import threading
 from base64 import b64encode
 from contextlib import contextmanager
 
 import pytest
+from hub.current import get_hub_if_exists
 from places import CERTIFICATE, KEY
 from raw_http import receive_until, serving
-from raw_websocket import ACCEPTED, TEXT, frame
-from waiting import in_thread, until_waiting, waiting_in
+from raw_websocket import ACCEPTED, PONG, TEXT, frame
+from waiting import in_thread, until, until_waiting, waiting_in
 
 from greenio import Timeout, sleep, spawn, ssl
 from greenio.event import AsyncResult
@@ -51,8 +53,8 @@ def answering(data, ends=True):
 
 
 @contextmanager
-def raw_server(**arguments):
-    """A client's WebSocket, and the server's end of its connection as a socket."""
+def raw_server(make=connect, **arguments):
+    """A client's WebSocket, and the server's end of its connection as a socket. `make`: what connects."""
     given, over = AsyncResult(), AsyncResult()
 
     def handle(sock, address):
@@ -68,7 +70,7 @@ def raw_server(**arguments):
         over.get()
 
     with StreamServer(("127.0.0.1", 0), handle) as server:
-        with connect(address_of(server), **arguments) as websocket:
+        with make(address_of(server), **arguments) as websocket:
             try:
                 yield websocket, given.get()
             finally:
@@ -212,7 +214,7 @@ class TestHandshakes:
         for wrong in ("http://127.0.0.1/", "ws:///path", "127.0.0.1"):
             with pytest.raises(ValueError):
                 connect(wrong)
-        for fields in ({"A": "b\r\nC: d"}, {"A b": "c"}, {"": "x"}):
+        for fields in ({"A": "b\r\nC: d"}, {"A": "\u20ac"}, {"A b": "c"}, {"": "x"}):
             with pytest.raises(ValueError, match="field"):
                 connect("ws://127.0.0.1:1/", headers=fields)
         with pytest.raises(ValueError, match="proxy"):
@@ -226,6 +228,65 @@ def application(environ, start_response):
         websocket.send(message)
     return []
 """
+
+
+class TestArguments:
+    """What is wrong is told before anything is connected: nobody listens where these are to connect."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "error"),
+        [
+            ({"ping_interval": -1}, ValueError), ({"ping_interval": float("nan")}, ValueError),
+            ({"ping_interval": "1"}, TypeError), ({"ping_timeout": -1}, ValueError), ({"ping_timeout": "1"}, TypeError),
+            ({"write_timeout": float("nan")}, ValueError), ({"write_timeout": "1"}, TypeError),
+            ({"timeout": float("nan")}, ValueError), ({"timeout": "1"}, TypeError),
+            ({"max_size": -1}, ValueError), ({"max_size": "1"}, TypeError), ({"max_size": 1.5}, TypeError),
+            ({"max_fragments": -1}, ValueError), ({"max_fragments": "1"}, TypeError),
+            ({"subprotocols": "chat"}, TypeError), ({"subprotocols": [1]}, TypeError),
+            ({"subprotocols": ["a b"]}, ValueError), ({"subprotocols": ["a\r\nX: y"]}, ValueError),
+            ({"subprotocols": [""]}, ValueError), ({"subprotocols": ["a", "a"]}, ValueError),
+            ({"origin": 1}, TypeError), ({"origin": "http://a\r\nX: y"}, ValueError),
+            ({"origin": "\u20ac"}, ValueError),
+            ({"ssl_context": 1}, TypeError), ({"proxy": 1}, TypeError), ({"proxy": b"http://a"}, TypeError),
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_one_that_cannot_be(self, arguments, error):
+        with pytest.raises(error):
+            connect("ws://127.0.0.1:1/", **arguments)
+
+    @pytest.mark.parametrize("fields", [
+        [("a", 1)], [(1, "a")], [("a",)], ["ab"], {b"a": b"b"}, 5,
+    ], ids=str)  # fmt: skip
+    def test_what_is_no_field(self, fields):
+        with pytest.raises(TypeError):
+            connect("ws://127.0.0.1:1/", headers=fields)
+
+    @pytest.mark.parametrize("name", [
+        "Connection", "upgrade", "Content-Length", "Transfer-Encoding", "TE", "Trailer", "Keep-Alive",
+        "Sec-WebSocket-Key", "Sec-WebSocket-Version", "sec-websocket-protocol", "Sec-WebSocket-Extensions", "", "a b",
+    ])  # fmt: skip
+    def test_fields_of_the_handshake_itself(self, name):
+        with pytest.raises(ValueError, match="name of a field|handshake's own"):
+            connect("ws://127.0.0.1:1/", headers={name: "1"})
+
+    @pytest.mark.parametrize("uri", [5, None, b"ws://127.0.0.1:1/"])
+    def test_what_is_no_text(self, uri):
+        with pytest.raises(TypeError):
+            connect(uri)
+
+    @pytest.mark.parametrize("place", ["/a b", "/a\r\nX: y", "\n/", "/\x7f", "/\0"])
+    def test_uris_with_spaces_and_control_characters(self, place):
+        with pytest.raises(ValueError, match="spaces"):
+            connect(f"ws://127.0.0.1:1{place}")
+
+    def test_limits_that_are_turned_off(self):
+        with serving(echo) as server:
+            names = ["timeout", "ping_interval", "ping_timeout", "write_timeout"]
+            for arguments in [dict.fromkeys(names), dict.fromkeys(names, float("inf"))]:
+                with connect(address_of(server), max_size=None, max_fragments=None, **arguments) as websocket:
+                    websocket.send("a")
+                    assert websocket.receive() == "a" and websocket._timer is None
 
 
 def test_a_server_from_the_command_line(tmp_path):
@@ -252,6 +313,35 @@ def test_a_server_from_the_command_line(tmp_path):
             assert process.wait(30) == 0 and "Traceback" not in process.stderr.read()
         finally:
             process.kill()
+
+
+class TestOtherThreads:
+    def test_pings_are_sent_though_the_thread_that_has_connected_ends(self):
+        def elsewhere(*args, **options):
+            made = []
+            thread = threading.Thread(target=lambda: made.append(connect(*args, **options)))
+            thread.start()
+            until(lambda: not thread.is_alive())
+            return made[0]
+
+        with raw_server(elsewhere, ping_interval=0.01) as (websocket, peer):
+            receiving = waiting_in(websocket.receive)
+            for _ in range(3):
+                assert peer.recv(6)[:2] == b"\x89\x80"
+                peer.sendall(frame(PONG, mask=None))
+            peer.sendall(frame(TEXT, b"a", mask=None))
+            assert receiving.get() == "a"
+            peer.close()
+
+    def test_a_thread_that_collects_one_gets_no_hub(self):
+        with serving(echo) as server:
+            held = [connect(address_of(server))]
+
+            def drop():
+                held.clear()
+                return get_hub_if_exists()
+
+            assert in_thread(drop) is None
 
 
 class TestTheEnd:

@@ -2,6 +2,8 @@
 
 import io
 import ssl as standard_ssl
+import threading
+from types import SimpleNamespace
 
 import pytest
 from places import CERTIFICATE, KEY
@@ -9,11 +11,12 @@ from raw_http import GET, answers_in, ask_one, connect, receive_all, receive_unt
 from raw_websocket import ACCEPTED, CLOSE, TEXT, Peer, closing, frame, peer_of, request
 from waiting import some_turns, until, waiting_in
 
-from greenio import joinall, sleep, spawn, ssl
+from greenio import Timeout, joinall, sleep, spawn, ssl
 from greenio._websocket import sansio
 from greenio._websocket import serving as serving_websockets
 from greenio.event import Event
 from greenio.websocket import ServerWebSocket, WebSocketError
+from greenio.wsgi import Limits
 
 pytest.importorskip("websockets")
 
@@ -114,15 +117,84 @@ class TestRequests:
         failed = []
 
         def application(environ, start_response):
-            for fields in ([("A", "b\r\nC: d")], [("Connection", "close")], [("Upgrade", "x")]):
+            for fields in ([("A", "b\r\nC: d")], [("A", "\u20ac")], [("A b", "c")], {"A": "b\n"}):
                 with pytest.raises(ValueError):
+                    environ["wsgi.websocket"].accept(headers=fields)
+                failed.append(fields)
+            for fields in ([("A", 1)], [("A",)], ["ab"], 5):
+                with pytest.raises(TypeError):
                     environ["wsgi.websocket"].accept(headers=fields)
                 failed.append(fields)
             return plain(environ, start_response)
 
         with serving(application) as server:
             assert ask_one(server, request()).code == 200
-        assert len(failed) == 3
+        assert len(failed) == 8
+
+    @pytest.mark.parametrize("name", [
+        "Connection", "Upgrade", "Content-Length", "transfer-encoding", "Keep-Alive", "Trailer", "Sec-WebSocket-Accept",
+        "Sec-WebSocket-Extensions", "sec-websocket-protocol",
+    ])  # fmt: skip
+    def test_no_field_of_the_application_is_one_of_the_handshake(self, name):
+        def application(environ, start_response):
+            with pytest.raises(ValueError, match="handshake"):
+                environ["wsgi.websocket"].accept(headers={name: "5"})
+            environ["wsgi.websocket"].accept(headers={"Set-Cookie": "a=b"})
+            environ["wsgi.websocket"].send("a")
+
+        with serving(application) as server, peer_of(server) as peer:
+            assert peer.answer.endswith(b"\r\nSet-Cookie: a=b") and b": 5" not in peer.answer
+            assert peer.message() == "a" and peer.close_code() == 1000
+            peer.send(closing(1000))
+
+    def test_a_handshake_that_is_interrupted_is_the_end(self):
+        environ = {"PATH_INFO": "/", "HTTP_SEC_WEBSOCKET_KEY": "key"}
+        told = []
+
+        def write(data):
+            raise Timeout(1)
+
+        limits = Limits()
+        server = SimpleNamespace(websocket_compression=False, limits=limits, draining=Event())
+        handler = SimpleNamespace(
+            socket=None, headers_sent=False, take_over=lambda: None, stream=SimpleNamespace(write=write), server=server,
+            linger_at_end=told.append, environ=environ,
+        )  # fmt: skip
+        environ["HTTP_SEC_WEBSOCKET_VERSION"] = "13"
+        upgrade = serving_websockets.Upgrade(handler, environ)
+        websocket = environ["wsgi.websocket"]
+        with pytest.raises(Timeout):
+            websocket.accept()
+        assert websocket.closed and websocket.close_code == 1006
+        with pytest.raises(WebSocketError, match="closed with 1006"):
+            websocket.send("a")
+        error = ValueError()
+        assert upgrade.end(error) is error and told == [False]
+
+    @pytest.mark.parametrize("arguments", [{"cancel_when_gone": True}, {"request_timeout": 1000}], ids=str)
+    def test_another_thread_may_make_it(self, arguments):
+        def application(environ, start_response):
+            websocket = environ["wsgi.websocket"]
+            accepting = threading.Thread(target=websocket.accept)
+            accepting.start()
+            until(lambda: not accepting.is_alive())
+            echo(environ, start_response)
+            some_turns()
+            ended.append(websocket.close_code)
+
+        ended = []
+        with serving(application, websocket_ping_interval=0.01, **arguments) as server:
+            with peer_of(server) as peer:
+                peer.send(frame(TEXT, b"a"))
+                first, data = peer.frame()
+                while first == 0x89:
+                    first, data = peer.frame()
+                assert data == b"a"
+                # The thread has ended, and pings are sent all the same.
+                assert peer.frame() == (0x89, b"")
+            # The client has gone, of which the WebSocket tells, and nothing else.
+            until(lambda: ended)
+        assert ended == [1006]
 
     def test_it_is_in_the_access_log(self):
         log = io.StringIO()

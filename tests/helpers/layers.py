@@ -76,7 +76,7 @@ GREENIO = [
         "_wsgi.loading", "_wsgi.arguments", "_wsgi.command", "wsgi", "pywsgi",
     ]),
     ("WebSocket", [
-        "_websocket.errors", "_websocket.sansio", "_websocket.sending", "_websocket.receiving",
+        "_websocket.errors", "_websocket.arguments", "_websocket.sansio", "_websocket.sending", "_websocket.receiving",
         "_websocket.connection", "_websocket.taken", "_websocket.serving", "_websocket.proxies",
         "_websocket.client", "websocket",
     ]),
