@@ -36,8 +36,9 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             _servers.seconds, _servers.elsewhere, _servers.tls, _servers.streams, _servers.counts, baseserver, server,
             backdoor
     several processes that serve one address
-            _workers.options, _workers.listeners, _workers.notify, _workers.stacks, _workers.worker,
-            _workers.process, _workers.slot, _workers.metrics, _workers.status, _workers.supervisor, workers
+            _workers.telling, _workers.options, _workers.listeners, _workers.notify, _workers.stacks,
+            _workers.worker, _workers.process, _workers.slot, _workers.metrics, _workers.status,
+            _workers.supervisor, workers
     the WSGI server
             _wsgi.errors, _wsgi.limits, _wsgi.parser, _wsgi.request, _wsgi.response, _wsgi.stream, _wsgi.body,
             _wsgi.networks, _wsgi.forwarded, _wsgi.proxy_protocol, _wsgi.files, _wsgi.client, _wsgi.environ,

@@ -19,6 +19,7 @@ from greenio._workers.listeners import Listener
 from greenio._workers.options import CannotStart, Options
 from greenio._workers.stacks import SupervisorGreenlet
 from greenio._workers.supervisor import Supervisor
+from greenio._workers.telling import hold_standard_descriptors
 from greenio.socket import socket
 
 TYPE_CHECKING = False
@@ -63,6 +64,9 @@ def serve(
     """
     settings = Options(workers, **options)
     addresses: list[Any] = list(address) if isinstance(address, list) else [address]
+    if not addresses:
+        raise ValueError("there is no address to listen on")
+    hold_standard_descriptors()
     listeners: list[Listener] = []
     try:
         for each in addresses:
@@ -76,6 +80,7 @@ def serve(
 def _serve_with(server: StreamServer, workers: int, options: dict[str, Any]) -> None:
     """As serve(), with a server that does not listen yet."""
     settings = Options(workers, **options)
+    hold_standard_descriptors()
     sock = server.socket
     if sock is not None and not server._owns_socket:
         sock = socket(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))  # the program's stays open

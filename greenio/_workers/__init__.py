@@ -2,6 +2,7 @@
 
 | module | what it is for |
 | --- | --- |
+| telling | what is said on standard error |
 | options | what a program may say |
 | listeners | the sockets, which the supervisor holds |
 | notify | what systemd is told |

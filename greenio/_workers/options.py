@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 
 from hub.arguments import count_of
 
 from greenio._servers.addresses import written
 from greenio._servers.seconds import seconds_or_none, without_end
+from greenio._workers.telling import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class CannotStart(Exception):
 
 def tell(text: str) -> None:
     """Print a line of the supervisor's, or of a worker's, to standard error."""
-    print(f"greenio: {text}", file=sys.stderr, flush=True)
+    say(f"greenio: {text}")
 
 
 class Options:

@@ -21,6 +21,7 @@ from time import monotonic
 from greenio._descriptors.readiness import wait_read
 from greenio._servers.counts import BEATS, CLOSED, DONE, ENDING, REQUESTS, STACKS, Counts
 from greenio._workers.stacks import SupervisorGreenlet
+from greenio._workers.worker import FAILED, READY
 from greenio.event import Event
 from greenio.os import read, waitpid
 
@@ -57,6 +58,7 @@ class WorkerProcess:
         #: How it has ended: a status, or minus a signal.
         self.exit_code: int | None = None
         self.tries_again_at = 0.0  # to recycle it
+        self._forked_at = monotonic()
         self._told = -1  # a pipe on which it says how it starts
         self._pidfd = -1
         self._has_ended = False
@@ -91,12 +93,12 @@ class WorkerProcess:
         try:
             while data := read(self._told, 65536):
                 text += data
-                if text == b"ready\n":
+                if text == READY:
                     self.ready_at = monotonic()
                     self.started.set()
                     text = b""
         finally:
-            self.failure = text.decode("utf-8", "replace")
+            self.failure = text.removeprefix(FAILED).decode("utf-8", "replace")
             told, self._told = self._told, -1
             os.close(told)
 
@@ -136,8 +138,12 @@ class WorkerProcess:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it serves, and was not told to end (bool)."""
-        return self.ready_at is not None and not self.is_ending and not self.ended.is_set()
+        """Whether it serves: it is not stuck, and was not told to end (bool)."""
+        return self.ready_at is not None and not (self.is_ending or self._is_stuck or self.ended.is_set())
+
+    def has_begun_to_start(self, seconds: float) -> bool:
+        """Whether it has been starting for longer than so many seconds (bool)."""
+        return bool(self.pid) and not self.started.is_set() and monotonic() - self._forked_at > seconds
 
     def describe(self) -> str:
         """Its name in what is told."""

@@ -114,7 +114,8 @@ class Slot:
         if new.ready_at is None:
             if not self.supervisor.is_ending:
                 self._tell_end(new)
-                self.supervisor.tell(f"{old.describe()} goes on")
+                if not old.ended.is_set():
+                    self.supervisor.tell(f"{old.describe()} goes on")
             return False
         self.worker = new
         self._pause = 0.0

@@ -89,7 +89,9 @@ class StatusServer(StreamServer):
 
     def close_in_child(self) -> None:
         """In a worker, which has inherited the descriptors. Does not switch."""
-        for sock in self._open:
+        # What is inherited would keep a client waiting for the end of its answer as long as the worker lives.
+        unbegun = [args[0] for args in self._handlers.running.values() if args is not None]
+        for sock in [*self._open, *unbegun]:
             sock.close()
         for sock in self._listener.sockets:
             sock.close()

@@ -46,6 +46,8 @@ __all__ = ["Supervisor"]
 CANNOT_START = 3
 #: Seconds that workers have to end when nothing is waited for.
 _AT_ONCE = 3.0
+#: Seconds after which a SIGHUP ends a worker that has not started yet, and those that it has then.
+_LONG_START, _GRACE = 10.0, 5.0
 #: Seconds before a failed attempt to recycle a worker is repeated.
 _TRY_AGAIN = 10.0
 
@@ -264,6 +266,11 @@ class Supervisor:
     def _hang_up(self):
         if self.is_ending:
             return
+        for worker in self.processes:
+            # It may wait for ever for what was wrong before, and so would its slot.
+            if worker.has_begun_to_start(_LONG_START) and self.slots[worker.slot - 1].begun.is_set():
+                self.tell(f"{worker.describe()} has not started yet: another one is tried")
+                worker.end(_GRACE)
         if self._reloading:
             self._reload_again = True
             return
@@ -277,10 +284,9 @@ class Supervisor:
         try:
             while True:
                 self._reload_again = False
-                if all(slot.recycle("finishes").get() for slot in self.slots):
-                    self.tell("reloaded")
-                else:
-                    self.tell("not reloaded")
+                done = all(slot.recycle("finishes").get() for slot in self.slots)
+                if not self.is_ending:
+                    self.tell("reloaded" if done else "not reloaded")
                 if not self._reload_again:
                     return
         finally:

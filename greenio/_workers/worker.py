@@ -29,6 +29,7 @@ from hub.native import original
 from greenio._servers.counts import BEATS, ENDING, LAG, STACKS
 from greenio._workers.options import CannotStart
 from greenio._workers.stacks import describe
+from greenio._workers.telling import say, write_to
 from greenio.event import Event
 from greenio.greenlet import Greenlet
 
@@ -45,13 +46,17 @@ if TYPE_CHECKING:
 
     Make = Callable[[socket], BaseServer]
 
-__all__ = ["HANDLED", "Worker"]
+__all__ = ["FAILED", "HANDLED", "READY", "Worker"]
 
 # The standard library's, also if the program is patched: its handlers run in the middle of whatever runs.
 _set_handler = original("signal", "signal")
 #: The signals that a worker or its supervisor does something about.
 HANDLED = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1}
+#: What a worker says when it serves, and what it begins with to say why it cannot.
+READY, FAILED = b"ready\n", b"failed\n"
 _FAILED = 3  # the status of a worker that could not start
+#: Seconds for which stacks are printed, if nobody reads them.
+_TO_PRINT = 1.5
 #: What the library does at the end of a process, besides what the program has asked for.
 _AT_EXIT = (("hub.repeats", "_tell_all"), ("greenio.threadpool", "_finish"))
 
@@ -88,7 +93,7 @@ class Worker:
             else:
                 status = _FAILED
         except BaseException:
-            traceback.print_exc()
+            say(traceback.format_exc())
         _end_process(status)
 
     # --- beginning ---
@@ -119,7 +124,7 @@ class Worker:
 
     def _start(self, load):
         """Load, listen, and say so. Returns whether that worked."""
-        failure = ""
+        answer = READY
         try:
             make = load()
             for listener in self.listeners:
@@ -134,23 +139,24 @@ class Worker:
             for server in self.servers:
                 server.start()
         except CannotStart as error:
-            failure = str(error)
+            answer = FAILED + str(error).encode("utf-8", "backslashreplace")
         except BaseException as error:
-            failure = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+            text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+            answer = FAILED + text.encode("utf-8", "backslashreplace")
         told, self._told = self._told, -1
-        data = failure.encode("utf-8", "backslashreplace") if failure else b"ready\n"
+        data = answer
         with contextlib.suppress(OSError):
             while data:
                 data = data[write(told, data) :]
         os.close(told)
-        return not failure
+        return answer == READY
 
     def _serve(self):
         try:
             self._over.wait()
             return 0
         except BaseException:  # a handler of a signal has raised it, or a Timeout of the program around all this
-            traceback.print_exc()
+            say(traceback.format_exc())
             return 1
 
     # --- being well ---
@@ -168,8 +174,7 @@ class Worker:
             data = "\n".join(lines).encode("utf-8", "backslashreplace")
             # Not sys.stderr, in the middle of whose write() this may be.
             with contextlib.suppress(OSError):
-                while data:
-                    data = data[write(2, data) :]
+                write_to(2, data, _TO_PRINT)
         finally:
             self.counts.numbers[STACKS] += 1
 
@@ -187,9 +192,10 @@ class Worker:
 
     def _supervisor_is_gone(self):
         self._watchers[1].stop()
-        if not self._over.is_set():
-            self.options.tell(f"the supervisor is gone: worker {self.slot} (process {os.getpid()}) ends")
+        was_over = self._over.is_set()
         self._over.set()
+        if not was_over:
+            self.options.tell(f"the supervisor is gone: worker {self.slot} (process {os.getpid()}) ends")
 
     def _drain(self):
         self.counts.numbers[ENDING] = 1
@@ -222,6 +228,6 @@ def _end_process(status: int) -> NoReturn:
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
     except BaseException:
-        traceback.print_exc()
+        say(traceback.format_exc())
     finally:
         os._exit(status)

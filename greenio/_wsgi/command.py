@@ -26,6 +26,7 @@ from greenio._servers.addresses import written
 from greenio._workers.listeners import Listener
 from greenio._workers.options import CannotStart, Options
 from greenio._workers.supervisor import Supervisor
+from greenio._workers.telling import hold_standard_descriptors, say
 from greenio._wsgi.arguments import Stop, parse
 from greenio._wsgi.limits import Limits
 from greenio._wsgi.loading import CannotLoad, changed_source, load, sources
@@ -240,6 +241,7 @@ class _Command:
                 tell=_say,
                 name_of=lambda address: _url_of(address, options.certfile is not None),
             )
+            hold_standard_descriptors()
             for address in self.addresses:
                 listeners.append(Listener(address, options.workers, backlog=options.backlog, mode=options.mode))
             status = Supervisor(self.load_in_worker, listeners, settings).run()
@@ -328,7 +330,7 @@ def _url_of(address, is_tls):
 
 
 def _say(text):
-    print(f"greenio.wsgi: {text}", file=sys.stderr, flush=True)
+    say(f"greenio.wsgi: {text}")
 
 
 def _load_when_it_can_be(command):

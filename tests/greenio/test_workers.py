@@ -8,13 +8,14 @@ import socket
 import ssl
 import time
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 from places import CERTIFICATE, KEY
 from services import clients, is_alive, serving
 from waiting import until
 
+from greenio import killall, spawn_later
 from greenio.server import DatagramServer, StreamServer
 from greenio.workers import serve
 
@@ -181,6 +182,10 @@ server.serve_forever(workers={workers}{options})
             serve(load, f"unix:{tmp_path}/socket", workers=2, preload=True)
         assert not (tmp_path / "socket").exists()
 
+    def test_no_address_is_refused(self):
+        with pytest.raises(ValueError, match="no address"):
+            serve(print, [], workers=2)
+
     def test_a_server_that_accepts_already_is_refused(self):
         with StreamServer(("127.0.0.1", 0), print) as server, pytest.raises(RuntimeError, match="was started already"):
             server.serve_forever(workers=2)
@@ -286,6 +291,14 @@ class TestTheSupervisor:
             assert told.count("Traceback") == 1 and "a worker cannot start: Traceback" in told
             assert ("SystemExit: broken" if kind == "exits" else "LookupError: broken") in told
 
+    @pytest.mark.parametrize("text", ["", "ready\n", "ready\nand more", "failed\n"])
+    def test_whatever_a_worker_says_of_its_failure(self, tmp_path, text):
+        broken = f"from greenio.workers import CannotStart\nraise CannotStart({text!r})"
+        with service(tmp_path, program=LOADING, served=broken) as running:
+            assert running.wait() == 3
+        assert "listening" not in running.told and "Traceback" not in running.told
+        assert ("a worker cannot start: " + text.strip() if text else "status 3 before it was ready") in running.told
+
     def test_workers_end_when_it_is_killed_and_finish_what_they_do(self, tmp_path):
         with service(tmp_path) as running:
             running.until_listening()
@@ -339,6 +352,64 @@ server.serve_forever(workers={workers}{options}, tell=tell)
             os.kill(running.workers()[0], signal.SIGKILL)
             running.until("SIGKILL")
             running.ask()
+            assert running.end() == 0
+
+
+# Standard error that takes nothing, though it has a reader: as of a terminal that is held.
+FULL = """
+import os
+_reader, writer = os.pipe()
+os.set_blocking(writer, False)
+for size in (4096, 1):
+    try:
+        while True:
+            os.write(writer, b"x" * size)
+    except BlockingIOError:
+        pass
+os.set_blocking(writer, True)
+os.dup2(writer, 2)
+"""
+
+CLOSED = """
+import os, sys
+for descriptor in range(3):
+    os.close(descriptor)
+sys.stdin = sys.stdout = sys.stderr = None
+"""
+
+
+class TestStandardError:
+    """What is told cannot be read there: these services listen where the test has said."""
+
+    @contextmanager
+    def serving(self, folder, before):
+        with service(folder, listener=f"unix:{folder}/socket", program=before + PROGRAM) as running:
+            running.address = f"{folder}/socket"
+            until(lambda: self.answers(running))
+            yield running
+
+    def answers(self, running):
+        with suppress(OSError):
+            return len(running.workers()) == 2 and running.ask()
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+    def test_nobody_reads_and_it_is_full(self, tmp_path, number):
+        with self.serving(tmp_path, FULL) as running:
+            first, second = running.workers()
+            os.kill(first, signal.SIGKILL)
+            until(lambda: first not in running.workers() and len(running.workers()) == 2)
+            assert int(running.ask()) in running.workers()
+            running.send(signal.SIGUSR1)
+            workers = running.workers()
+            running.send(number)
+            assert running.wait() == (0 if number == signal.SIGTERM else -number)
+            until(lambda: not any(map(is_alive, [*workers, second])))
+
+    def test_it_is_closed_and_no_socket_takes_its_place(self, tmp_path):
+        with self.serving(tmp_path, CLOSED) as running:
+            running.send(signal.SIGUSR1)
+            files = running.ask(b"str([os.readlink(f'/proc/self/fd/{n}') for n in range(3)])")
+            assert eval(files) == ["/dev/null"] * 3
             assert running.end() == 0
 
 
@@ -604,6 +675,33 @@ class TestReloading:
             assert running.told.count("LookupError: broken") == running.told.count("goes on") == 1
             assert set(running.workers()) == old == set(pids(running))
 
+    @pytest.mark.parametrize("dies", [False, True])
+    def test_another_hang_up_ends_a_worker_that_waits_for_ever_while_it_loads(self, tmp_path, dies):
+        program = "from greenio._workers import supervisor\nsupervisor._LONG_START = 0\n" + LOADING
+        with service(tmp_path, program=program) as running:
+            running.until_listening()
+            old = running.workers()
+            (tmp_path / "served.py").write_text(SERVED.replace("VERSION =", "greenio.sleep(1000)\nVERSION ="))
+            running.send(signal.SIGHUP)
+            running.until(r"(loaded by[\s\S]*){3}")
+            if dies:
+                # Its slot has nobody now.
+                os.kill(old[0], signal.SIGKILL)
+            (tmp_path / "served.py").write_text(SERVED)
+            running.send(signal.SIGHUP)
+            running.until(r"worker 1 \(process \d+\) has not started yet")
+            until(lambda: "greenio: reloaded\n" in running.told and not set(old) & set(running.workers()))
+            assert set(pids(running)) == set(running.workers())
+            assert dies or "goes on" in running.told
+
+    def test_nothing_is_said_of_it_when_the_service_ends(self, tmp_path):
+        with service(tmp_path, program=LOADING) as running:
+            running.until_listening()
+            (tmp_path / "served.py").write_text(SERVED.replace("VERSION =", "greenio.sleep(1000)\nVERSION ="))
+            running.send(signal.SIGHUP)
+            running.until(r"(loaded by[\s\S]*){3}")
+            assert running.end() == 0 and "reloaded" not in running.told
+
     def test_a_program_with_its_code_says_that_it_reloads_none(self, tmp_path):
         with service(tmp_path) as running:
             running.until_listening()
@@ -759,6 +857,30 @@ class TestTelling:
             assert sum(running.metrics()["worker_restarts_total"].values()) == 1
             assert min(running.metrics()["worker_resident_bytes"].values()) > 1 << 20
             assert min(running.metrics()["hub_lag_seconds"].values()) >= 0
+
+    def test_a_stuck_worker_is_not_ready(self):
+        from greenio._workers.options import Options
+        from greenio._workers.process import WorkerProcess
+
+        worker = WorkerProcess(1, Options(1))
+        worker.ready_at = time.monotonic()
+        assert worker.is_ready and not worker.look(1, 2) and worker.is_ready
+        assert worker.look(1, 2) and not worker.is_ready
+
+    def test_a_worker_keeps_no_client_of_the_status_waiting(self):
+        from greenio._workers.status import StatusServer
+
+        server = StatusServer(("127.0.0.1", 0), None)
+        begun = []
+        server.set_spawn(lambda *args: begun.append(spawn_later(1000, *args)) or begun[-1])  # just before it begins
+        server.start()
+        with closing(socket.create_connection(server.address)) as client:
+            client.settimeout(60)
+            until(lambda: begun)
+            server.close_in_child()
+            assert client.recv(100) == b""
+        killall(begun)
+        server.end()
 
     def test_the_lag_of_a_stuck_worker_grows(self, tmp_path):
         with service(tmp_path, workers=1, status="127.0.0.1:0", worker_timeout=None) as running:

@@ -66,8 +66,9 @@ GREENIO = [
         "server", "backdoor",
     ]),
     ("several processes that serve one address", [
-        "_workers.options", "_workers.listeners", "_workers.notify", "_workers.stacks", "_workers.worker",
-        "_workers.process", "_workers.slot", "_workers.metrics", "_workers.status", "_workers.supervisor", "workers",
+        "_workers.telling", "_workers.options", "_workers.listeners", "_workers.notify", "_workers.stacks",
+        "_workers.worker", "_workers.process", "_workers.slot", "_workers.metrics", "_workers.status",
+        "_workers.supervisor", "workers",
     ]),
     ("the WSGI server", [
         "_wsgi.errors", "_wsgi.limits", "_wsgi.parser", "_wsgi.request", "_wsgi.response", "_wsgi.stream", "_wsgi.body",
