@@ -17,7 +17,9 @@ Rules
     2. A task that catches what should end it gets it again, every second.
     3. A few tasks at a time tell celery of their beginnings and ends, since celery tells the broker at once. kombu has
        ten connections to redis, which do not wait for one another: an acknowledgement that gets none is lost.
-    4. Tasks that are in line when the worker ends, or has lost its connection, are dropped: they are not acknowledged,
+    4. What comes too late to end a task, which has come to its own end, is taken back: it would interrupt what celery
+       is told of the task.
+    5. Tasks that are in line when the worker ends, or has lost its connection, are dropped: they are not acknowledged,
        so the broker delivers them again.
 
 See https://docs.celeryq.dev/en/stable/userguide/concurrency/index.html#custom-pool-implementations. Methods that wait
@@ -247,12 +249,14 @@ class _Task:
     has_begun = False
     is_terminated = False  # it was ended from outside, and celery knows
     is_late = False  # its time limit has passed
+    _is_at_work = False  # the task's own code runs
 
     def __init__(self, pool, target, args, kwargs, options):
         self._pool = pool
         self._call: Any = (target, args, kwargs)
         self._options: Any = options
         self._timers: list[Any] = []
+        self._thrown: list[BaseException] = []
 
     def terminate(self, signal):
         """celery calls this as well as terminate_job(), which does the work."""
@@ -309,10 +313,14 @@ class _Task:
             self._start_timer(soft, 0, self._soft_limit, soft)
         if hard:
             self._start_timer(hard, _AGAIN, self._hard_limit)
+        self._is_at_work = True
         try:
             return target(*args, **kwargs)
         finally:
+            self._is_at_work = False
             self._stop_timers()
+            for error in self._thrown:
+                get_hub().take_back(self.greenlet, error)
 
     def _limit(self, name):
         return self._options.get(name) or self._pool.options.get(name)
@@ -340,7 +348,10 @@ class _Task:
         self.throw(_TimeLimit())
 
     def throw(self, error):
-        get_hub().throw_soon(self.greenlet, error)
+        """Raise it in the task's code, if that still runs."""
+        if self._is_at_work:
+            self._thrown.append(error)
+            get_hub().throw_soon(self.greenlet, error)
 
     def end(self):
         """End it; celery knows."""
@@ -356,7 +367,9 @@ class _Task:
             self._end_again()
 
     def _end_again(self):
-        self.throw(GreenletExit())
+        error = GreenletExit()
+        self._thrown.append(error)
+        get_hub().throw_soon(self.greenlet, error)
 
 
 def _lost(error):

@@ -19,6 +19,7 @@ redis = pytest.importorskip("redis")
 from celery.exceptions import TaskRevokedError, TimeLimitExceeded, WorkerLostError
 from celery.states import READY_STATES
 from places import TESTS
+from processes import run_python
 from real_servers import data_folder, find_program, free_port, serving
 
 PROGRAMS = TESTS / "integration" / "programs"
@@ -407,6 +408,11 @@ def test_a_restarted_redis_is_consumed_again(tmp_path, gate):
             assert gated.how_it_ended() == "done\n"
             worker.signal(signal.SIGTERM)
             assert worker.ends() == 0
+
+
+def test_what_comes_with_the_end_of_a_task_does_not_keep_celery_from_being_told(tmp_path):
+    told = run_python([PROGRAMS / "celery_limits.py"], tmp_path)
+    assert told.splitlines() == ["soft result", "hard limit", "signal result", "ended"]
 
 
 def test_beat_is_refused(redis_port, tmp_path):
