@@ -115,6 +115,12 @@ class _Prompt(code.InteractiveConsole):
         self.input = sock.makefile("r", encoding="utf-8", errors="replace")
         self.output = sock.makefile("w", encoding="utf-8", errors="backslashreplace", newline="\n")
         self.output.reconfigure(line_buffering=True)
+        # A line may take them apart: each part has to be closed for the socket to be.
+        self._files = [
+            part
+            for file in (self.input, self.output)
+            for part in (file, file.buffer, getattr(file.buffer, "raw", file))
+        ]
 
     def run(self):
         """Read lines and run them until the prompt is over. Switches."""
@@ -125,8 +131,8 @@ class _Prompt(code.InteractiveConsole):
             # A closed file is a ValueError: quit() closes sys.stdin, and a line may close it, too.
             pass
         finally:
-            for file in (self.input, self.output):
-                with suppress(OSError):
+            for file in self._files:
+                with suppress(OSError, ValueError):  # or a line has detached it
                     file.close()
 
     def interact(self, banner=None, exitmsg=None):

@@ -50,11 +50,12 @@ class OwnStreams:
     def install(self) -> None:
         """See to it that they are used, after the program may have put others into `sys`. Does not switch."""
         for name in _NAMES:
-            stream = getattr(sys, name)
+            stream = getattr(sys, name, None)  # a line may have deleted it
             if not isinstance(stream, _Stream):
                 setattr(sys, name, _Stream(name, stream))
-        if not isinstance(sys.displayhook, _Display):
-            sys.displayhook = _Display(sys.displayhook)
+        display = getattr(sys, "displayhook", sys.__displayhook__)
+        if not isinstance(display, _Display):
+            sys.displayhook = _Display(display)
 
     def __exit__(self, *exc_info: type[BaseException] | BaseException | TracebackType | None) -> None:
         del _own[getcurrent()]
@@ -62,11 +63,12 @@ class OwnStreams:
             return
         # Where the program has put something else there meanwhile, that stays.
         for name in _NAMES:
-            stream = getattr(sys, name)
+            stream = getattr(sys, name, None)
             if isinstance(stream, _Stream):
                 setattr(sys, name, stream._original)
-        if isinstance(sys.displayhook, _Display):
-            sys.displayhook = sys.displayhook._original
+        display = getattr(sys, "displayhook", None)
+        if isinstance(display, _Display):
+            sys.displayhook = display._original
 
 
 def _own_now():

@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from waiting import until, until_waiting
@@ -224,6 +224,23 @@ class TestEnds:
         no_prompts_left(server)
         with closing(Terminal(server)) as other:
             assert other.read_to() == "hello\n"
+
+    @pytest.mark.parametrize("line", ["sys.stdout.detach()", "sys.stdin.detach()", "sys.stdout.close()"])
+    def test_a_line_that_takes_its_streams_apart_ends_its_prompt(self, server, terminal, line, capfd):
+        terminal.ask("import sys")
+        terminal.send(f"{line}\n")
+        with suppress(AssertionError):  # if the prompt goes on until it reads
+            terminal.read_to()
+        terminal.close()
+        no_prompts_left(server)
+        assert capfd.readouterr().err == ""
+
+    @pytest.mark.parametrize("name", ["stdout", "stderr", "stdin", "displayhook"])
+    def test_a_line_that_deletes_what_stands_for_them_ends_nothing(self, server, terminal, monkeypatch, name):
+        monkeypatch.setattr(sys, name, getattr(sys, name))  # what was there is there again at the end
+        terminal.ask(f"import sys; del sys.{name}")
+        assert terminal.ask("1 + 1") == "2\n"
+        assert terminal.ask("print(3)") == "3\n"
 
     def test_the_end_of_input(self, server, terminal):
         """What is sent before it is run: as with `echo ... | nc`."""
