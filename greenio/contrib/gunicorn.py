@@ -16,6 +16,8 @@ See https://gunicorn.org/reference/settings/. Methods that wait say that they sw
 from __future__ import annotations
 
 import select as _select
+import socket as _standard
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from time import monotonic
@@ -93,8 +95,16 @@ class GreenioWorker(GreenletProcess, AsyncWorker):  # type: ignore[misc]  # guni
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         """Answer a request. Switches."""
+        sock.has_answer = False
         try:
             return super().handle_request(listener_name, req, sock, addr)
+        except BaseException as error:
+            # gunicorn's code sees to errors in the midst of an answer, but to none such as a Timeout.
+            if not sock.has_answer or isinstance(error, (Exception, SystemExit, GreenletExit)):
+                raise
+            self.log.exception("Error handling request")
+            sock.cut_off()
+            raise StopIteration() from None
         finally:
             sock.flush()
             self.has_answered(sock)
@@ -162,6 +172,7 @@ class _Client:
         self._head = b""  # of an answer, which waits for what is written next
         self.is_idle = True
         self.idle_since = monotonic()
+        self.has_answer = False  # whether the answer to the current request has begun
         self.is_http2 = False
         self.last_stream: Any = None  # of HTTP/2: the connection of gunicorn's, and the number of the last request
         self._ends = False
@@ -197,6 +208,7 @@ class _Client:
                 self._sendall(head)
         elif data.startswith(b"HTTP/1.") and data[9:10] != b"1" and not (self.is_idle or self.is_http2):
             self._head = data
+            self.has_answer = True
             return
         self._sendall(data)
 
@@ -205,6 +217,12 @@ class _Client:
         head, self._head = self._head, b""
         if head:
             self._sendall(head)
+
+    def cut_off(self):
+        """End the connection in the midst of an answer: nobody takes it for whole. Switches."""
+        with suppress(OSError):
+            self.flush()
+            self._sock.shutdown(_standard.SHUT_RDWR)
 
     def settimeout(self, value):
         if value != self.gettimeout():

@@ -240,6 +240,15 @@ class TestServing:
         server.until_told("ValueError: crashed")
         assert server.ask()[0].startswith("HTTP/1.1 200")
 
+    def test_a_timeout_in_the_midst_of_an_answer_is_followed_by_no_other(self, start, worker):
+        server = start(worker)
+        with contextlib.closing(server.connect()) as client:
+            client.send("/late")
+            data = client.file.read()
+        assert data.count(b"HTTP/1.1") == 1 and b" 200 " in data and data.endswith(b"5\r\nbegun\r\n")
+        server.until_told("Timeout: 1 second")
+        assert server.ask()[0].startswith("HTTP/1.1 200")
+
     def test_early_hints_are_sent(self, start, worker):
         server = start(worker)
         with contextlib.closing(server.connect()) as client:

@@ -15,6 +15,9 @@ worker = None  # gunicorn's, which gunicorn_settings.py puts here
 
 
 def application(environ, start_response):
+    if environ["PATH_INFO"] == "/late":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return late()
     query = {key: values[0] for key, values in parse_qs(environ["QUERY_STRING"]).items()}
     answer = globals()[f"answer_{environ['PATH_INFO'].strip('/') or 'pid'}"](environ, **query)
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(answer)))])
@@ -89,6 +92,14 @@ def answer_hinted(environ):
 
 def answer_file(environ, path):
     return b"".join(environ["wsgi.file_wrapper"](open(path, "rb")))
+
+
+def late():
+    """A Timeout in the midst of an answer."""
+    from greenio import Timeout
+
+    yield b"begun"
+    raise Timeout(1)
 
 
 def answer_crash(environ):
