@@ -2,8 +2,8 @@
 
 Theory
     Nobody tells a server that its socket was taken. So this stands for the socket, and knows it from the first time
-    that data is sent or received. simple-websocket, Flask-Sock and Flask-SocketIO send one whole frame with each call:
-    between two calls the server may say something itself, which it does when it ends.
+    that data is sent or received, in whichever way. simple-websocket, Flask-Sock and Flask-SocketIO send one whole
+    frame with each call: between two calls the server may say something itself, which it does when it ends.
 
 What does not belong here: the server's own WebSocket (connection.py).
 """
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["TakenSocket"]
 
+#: What else of a socket sends or receives, or has others do so. What came with the request is received by recv() only.
+_USES = frozenset([
+    "detach", "dup", "makefile", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "read", "sendfile", "sendmsg",
+    "sendto", "unwrap", "write",
+])  # fmt: skip
 #: A close frame with the code 1001.
 _GOING_AWAY = b"\x88\x02\x03\xe9"
 
@@ -49,6 +54,13 @@ class TakenSocket:
             return data
         return self._sock.recv(size, *flags)  # type: ignore[no-any-return]
 
+    def recv_into(self, buffer: Any, size: int = 0, *flags: int) -> int:
+        """As the socket's. Switches."""
+        view = memoryview(buffer).cast("B")
+        data = self.recv(size or len(view), *flags)
+        view[: len(data)] = data
+        return len(data)
+
     def send(self, data: Any, *flags: int) -> int:
         """Send all of it, when no other greenlet sends; return its size. Switches."""
         self.sendall(data, *flags)
@@ -71,6 +83,8 @@ class TakenSocket:
             self.sendall(_GOING_AWAY)
 
     def __getattr__(self, name: str) -> Any:
+        if name in _USES:
+            self._take()
         return getattr(self._sock, name)
 
     def __repr__(self) -> str:

@@ -439,6 +439,38 @@ class TestTakenSockets:
             sock.shutdown(1)
             assert receive_all(sock) == b"end"
 
+    def test_each_way_to_send_and_receive_takes_it(self):
+        def received_into(sock):
+            buffer = bytearray(10)
+            return bytes(buffer[: sock.recv_into(buffer)])
+
+        def read(sock):
+            with sock.makefile("rb") as file:
+                return file.read(6)
+
+        def received_and_sent(sock):
+            data = sock.recvmsg(6)[0]
+            sock.sendmsg([b""])
+            return data
+
+        ways = {b"/a": received_into, b"/b": read, b"/c": received_and_sent, b"/d": lambda sock: sock.recvfrom(6)[0]}
+
+        def application(environ, start_response):
+            sock = environ["werkzeug.socket"]
+            data = ways[environ["PATH_INFO"].encode()](sock)
+            sock.sendall(b"got " + data)
+            start_response("200 OK", [])
+            return [b"never sent"]
+
+        for target in ways:
+            with serving(application) as server, connect(server) as sock:
+                sock.sendall(request(target=target))
+                until(lambda server=server: server._connections)
+                some_turns()
+                sock.sendall(b"behind")
+                sock.shutdown(1)
+                assert receive_all(sock) == b"got behind", target
+
     def test_errors_that_say_so_are_no_errors(self):
         for error in (ConnectionError, StopIteration, ConnectionResetError):
             errors = io.StringIO()
