@@ -10,7 +10,7 @@ from greenio._servers.seconds import seconds_or_none
 from greenio._websocket.arguments import checked_fields, checked_origin, checked_subprotocols, checked_uri
 from greenio._websocket.connection import WebSocket
 from greenio._websocket.errors import HandshakeError
-from greenio._websocket.proxies import parts_of, proxy_of, tunnel
+from greenio._websocket.proxies import head_of_answer, parts_of, proxy_of, tunnel
 from greenio._websocket.sansio import client_handshake, client_protocol, need_websockets
 from greenio._websocket.sending import Settings
 from greenio._wsgi.limits import seconds_limit, size_limit
@@ -125,43 +125,59 @@ def _handshake(sock, protocol, request):
     """Send the request, and read the answer. Returns what has come behind it."""
     sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
     sock.sendall(request)
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        data = sock.recv(65536)
-        if not data or len(answer) > _MOST:
-            raise HandshakeError("the server has not answered with HTTP")
-        answer += data
-    end = answer.index(b"\r\n\r\n") + 4
+    answer, end = _with_head(sock, b"")
+    while answer.startswith(b"HTTP/1.1 1") and answer[9:12] != b"101":
+        # Only a hint (RFC 9110, 15.2): the answer is still to come.
+        answer, end = _with_head(sock, answer[end:])
+    rest = b""
     if answer.startswith(b"HTTP/1.1 101"):
-        protocol.receive_data(answer[:end])
-        answer = answer[end:]
+        answer, rest = answer[:end], answer[end:]
+        protocol.receive_data(answer)
     else:
         answer = _refusal(sock, protocol, answer)
     responses = protocol.events_received()
     if protocol.handshake_exc is not None or not responses:
-        response = responses[0] if responses else None
-        error = protocol.handshake_exc
-        if response is None:
-            raise HandshakeError(f"the server has not answered with HTTP: {error or 'its answer is cut short'}")
-        body = response.body or b""
-        raise HandshakeError(
-            f"the server has refused: {error}", response.status_code, list(response.headers.raw_items()), bytes(body)
-        )
-    return answer
+        raise _refused(answer, responses[0] if responses else None, protocol.handshake_exc)
+    return rest
+
+
+def _with_head(sock, data):
+    """``(data, end)``: what has come, with at least the head of an answer, and where that ends."""
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        more = sock.recv(65536)
+        if not more or len(data) > _MOST:
+            raise HandshakeError("the server has not answered with HTTP")
+        data += more
+    return data, end + 4
 
 
 def _refusal(sock, protocol, answer):
-    """Have the protocol read an answer that is none of WebSocket, to its end."""
-    size = 0
+    """Have the protocol read an answer that is none of WebSocket, to its end. Returns all of it."""
+    data = answer
     while True:
-        if answer:
-            protocol.receive_data(answer)
+        if data:
+            protocol.receive_data(data)
         else:
             protocol.receive_eof()
-        size += len(answer)
-        if not answer or protocol.handshake_exc is not None or protocol.events or size > _MOST:
-            return b""
-        answer = sock.recv(65536)
+        if not data or protocol.handshake_exc is not None or protocol.events or len(answer) > _MOST:
+            return answer
+        data = sock.recv(65536)
+        answer += data
+
+
+def _refused(answer, response, error):
+    """What to raise. `response`: what the protocol has read of the answer, None if it could not, because of `error`."""
+    if response is not None:
+        fields = list(response.headers.raw_items())
+        return HandshakeError(
+            f"the server has refused: {error}", response.status_code, fields, bytes(response.body or b"")
+        )
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, fields = head_of_answer(head)
+    if status is None or status < 200:
+        return HandshakeError(f"the server has not answered with HTTP: {error}")
+    text = f"the server has refused: HTTP {status}, with a body that is too long, cut short or malformed"
+    return HandshakeError(text, status, fields, body)
 
 
 class ClientWebSocket(WebSocket):

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from greenio.socket import socket
 
-__all__ = ["proxy_of", "tunnel"]
+__all__ = ["head_of_answer", "parts_of", "proxy_of", "tunnel"]
 
 _MOST = 65536
 _FAMILIES = {True: ("wss", "https", "all"), False: ("ws", "http", "all")}
@@ -53,12 +53,21 @@ def tunnel(sock: socket, fields: str, host: str, port: int) -> None:
             raise HandshakeError("the proxy has not answered with HTTP")
         answer += data
     head, _, rest = answer.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    version, _, status = first.partition(" ")
-    if not version.startswith("HTTP/1.") or not status[:3].isdigit():
-        raise HandshakeError(f"the proxy has not answered with HTTP: {first!r}")
-    if not status.startswith("2"):
-        pairs = [(name, value.strip(" \t")) for name, _, value in (line.partition(":") for line in lines)]
-        raise HandshakeError(f"the proxy has answered {status!r}", int(status[:3]), pairs, rest)
+    status, pairs = head_of_answer(head)
+    if status is None:
+        raise HandshakeError(f"the proxy has not answered with HTTP: {head[:100]!r}")
+    if not 200 <= status < 300:
+        first = head.partition(b"\r\n")[0].decode("latin-1")
+        raise HandshakeError(f"the proxy has answered {first!r}", status, pairs, rest)
     if rest:
         raise HandshakeError("the proxy has sent something behind its answer")
+
+
+def head_of_answer(head: bytes) -> tuple[int | None, list[tuple[str, str]]]:
+    """The status and the fields that an answer begins with; None if it is none of HTTP. For telling of a refusal."""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    version, _, status = first.partition(" ")
+    if not (version.startswith("HTTP/1.") and status.isascii() and status[:3].isdecimal() and len(status[:3]) == 3):
+        return None, []
+    fields = (line.partition(":") for line in lines if ":" in line)
+    return int(status[:3]), [(name, value.strip(" \t")) for name, _, value in fields]

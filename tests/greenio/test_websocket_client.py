@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from base64 import b64encode
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from hub.current import get_hub_if_exists
@@ -42,7 +42,8 @@ def answering(data, ends=True):
 
     def handle(sock, address):
         got.append(receive_until(sock, b"\r\n\r\n"))
-        sock.sendall(data)
+        with suppress(ConnectionError):  # it has heard enough
+            sock.sendall(data)
         if not ends:
             while sock.recv(100):
                 pass
@@ -53,7 +54,7 @@ def answering(data, ends=True):
 
 
 @contextmanager
-def raw_server(make=connect, **arguments):
+def raw_server(make=connect, hints=b"", **arguments):
     """A client's WebSocket, and the server's end of its connection as a socket. `make`: what connects."""
     given, over = AsyncResult(), AsyncResult()
 
@@ -63,7 +64,7 @@ def raw_server(make=connect, **arguments):
         head = receive_until(sock, b"\r\n\r\n").decode()
         key = head.partition("Sec-WebSocket-Key: ")[2].partition("\r\n")[0]
         sock.sendall(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            hints + b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n"
         )
         given.set(sock)
@@ -203,6 +204,37 @@ class TestHandshakes:
                 connect(address_of(server))
             job = waiting_in(connect, address_of(server))
             job.kill()
+
+    @pytest.mark.parametrize(
+        ("fields", "body"),
+        [
+            (b"Content-Length: 50", b"cut short"), (b"Content-Length: 5000000", b"x" * 1_200_000),
+            (b"Transfer-Encoding: chunked", b"5\r\nhe"), (b"Transfer-Encoding: chunked", b"malformed\r\n"),
+            (b"Content-Length: -1", b"body"), (b"Content-Length: 1\r\nContent-Length: 2", b"ab"),
+        ],
+        ids=["cut", "long", "cut chunk", "bad chunk", "negative", "two"],
+    )  # fmt: skip
+    def test_a_refusal_tells_its_status_whatever_is_wrong_with_its_body(self, fields, body):
+        answer = b"HTTP/1.1 503 Later\r\nRetry-After: 5\r\n" + fields + b"\r\n\r\n" + body
+        with answering(answer) as server:
+            with pytest.raises(HandshakeError, match="refused: HTTP 503") as caught:
+                connect(address_of(server))
+        error = caught.value
+        assert error.status == 503 and ("Retry-After", "5") in error.headers
+        assert body.startswith(error.body) and error.body
+
+    def test_hints_before_the_answer_are_passed_over(self):
+        hints = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"
+        with answering(hints + b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno") as server:
+            with pytest.raises(HandshakeError) as caught:
+                connect(address_of(server))
+        assert (caught.value.status, caught.value.body) == (401, b"no")
+        with raw_server(hints=hints) as (websocket, sock):
+            sock.sendall(frame(TEXT, b"a", mask=None))
+            assert websocket.receive() == "a"
+            sock.close()
+        with answering(hints) as server, pytest.raises(HandshakeError, match="not answered"):
+            connect(address_of(server))
 
     def test_where_nobody_listens(self):
         with StreamServer(("127.0.0.1", 0), lambda *args: None) as server:
@@ -486,7 +518,7 @@ class TestProxies:
             connect("ws://127.0.0.1:1/", proxy=f"http://127.0.0.1:{through.server_port}")
         assert caught.value.status == 407 and caught.value.headers == [("Proxy-Authenticate", "Basic")]
 
-    @pytest.mark.parametrize("answer", [b"", b"what?\r\n\r\n", b"\0" * 200_000])
+    @pytest.mark.parametrize("answer", [b"", b"what?\r\n\r\n", b"HTTP/1.1 \xb2\xb2\xb2 \r\n\r\n", b"\0" * 200_000])
     def test_one_that_is_none(self, answer):
         with answering(answer) as through, pytest.raises((HandshakeError, ConnectionResetError)):
             connect("ws://127.0.0.1:1/", proxy=f"http://127.0.0.1:{through.server_port}")
