@@ -1,11 +1,14 @@
 """A WSGI server under clients that reset, dribble, leave and come back: its memory and descriptors must not grow.
 
-    pip install '.[wsgi]' && python benchmarks/soak.py [--minutes 60] [--clients 200]
+    pip install '.[wsgi]' && python benchmarks/soak.py [--minutes 60] [--clients 200] [--keep 10000]
 
 Prints a line every ten seconds: the server's private memory, its descriptors, and how much the clients have done. After
 each quarter of the time all clients leave, and the server is measured at rest. In the first two quarters memory is
 filled that is kept: as much as the busiest moment needed. Some megabytes more in the other two are a failure, and so is
 a single descriptor more. In an hour that is less than ten bytes for each connection.
+
+With `--keep`, so many other clients stay from the beginning to the end, and ask for something from time to time. If a single
+one fails, that is a failure. The server at rest is then the server with these.
 """
 
 import argparse
@@ -24,6 +27,7 @@ from collections import Counter
 from pathlib import Path
 
 import greenio
+import greenio.pool
 from greenio import socket as ours
 
 SERVE = Path(__file__).parent / "http_servers" / "serve.py"
@@ -31,6 +35,7 @@ EVERY = 10  # seconds between two lines
 MORE = 4096  # kilobytes that memory may grow by in the second half
 GET = b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n"
+HELLO = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CHUNKED = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -125,6 +130,56 @@ def client(port):
         greenio.sleep(random.random() / 10)
 
 
+class Kept:
+    """Clients that keep their connections: how many have had an answer, how many answers, and what has failed."""
+
+    def __init__(self, port, count):
+        self.ready = self.answers = 0
+        self.failures = []
+        self._port = port
+        self._clients = greenio.pool.Group()
+        for number in range(count):
+            self._clients.spawn(self._keep, number)
+            if number % 500 == 499:  # no more at a time than the system holds ready for the server
+                self.wait_for(number + 1)
+        self.wait_for(count)
+
+    def wait_for(self, count):
+        end = time.monotonic() + 60
+        while self.ready < count and not self.failures:
+            if time.monotonic() > end:
+                raise SystemExit(f"{self.ready} of {count} connections were answered within a minute")
+            greenio.sleep(0.01)
+        if self.failures:
+            raise SystemExit(f"a connection that was to be kept has failed: {self.failures[0]}")
+
+    def _keep(self, number):
+        # Several addresses, which have more ports than one.
+        source = f"127.0.0.{2 + number % 50}", 0
+        try:
+            with ours.create_connection(("127.0.0.1", self._port), timeout=60, source_address=source) as sock:
+                self._ask(sock)
+                self.ready += 1
+                while True:
+                    greenio.sleep(random.uniform(20, 60))  # the server's idle_timeout is 75
+                    self._ask(sock)
+        except OSError as error:
+            self.failures.append(error)
+
+    def _ask(self, sock):
+        sock.sendall(HELLO)
+        data = b""
+        while not data.endswith(b"Hello, World!"):
+            more = sock.recv(1000)
+            if not more:
+                raise ConnectionError("the server has ended a connection that was kept")
+            data += more
+        self.answers += 1
+
+    def leave(self):
+        self._clients.kill()
+
+
 def state(pid):
     """``(kilobytes of private memory, descriptors)`` of a process."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
@@ -164,9 +219,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--keep", type=int, default=0, metavar="NUMBER", help="connections that stay open all the time")
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = (options.keep + options.clients) * 5 // 4 + 100  # of which the server leaves a fifth to others
+    if 0 <= hard < needed:
+        raise SystemExit(f"so many connections take {needed} descriptors (ulimit -Hn), and there may be {hard}")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     server = subprocess.Popen(
@@ -175,11 +234,18 @@ def main():
     )  # fmt: skip
     try:
         server.stderr.readline()  # it listens
-        descriptors = state(server.pid)[1]
+        memory, nobody = state(server.pid)
+        kept = Kept(port, options.keep)
+        descriptors = nobody + options.keep
+        if options.keep:
+            more = state(server.pid)[0] - memory
+            print(f"{options.keep} connections are kept: {more} KB, {more / options.keep:.1f} KB each", flush=True)
         rests = []
         for _ in range(4):
             watch(server, port, options.minutes * 15, options.clients)
             rests.append(at_rest(server, descriptors))
+        kept.leave()
+        _, last = at_rest(server, nobody)
         server.send_signal(signal.SIGTERM)
         _, told = server.communicate(timeout=60)
     finally:
@@ -189,10 +255,14 @@ def main():
         print(f"{number:8} {name}")
     growth = rests[3][0] - rests[1][0]
     left = rests[3][1]
+    if options.keep:
+        print(
+            f"{kept.answers} answers on connections that were kept, {len(kept.failures)} failures {kept.failures[:3]}"
+        )
     print(f"at rest: {', '.join(f'{memory} KB' for memory, _ in rests)}")
-    print(f"memory grew by {growth} KB, descriptors by {left - descriptors}")
+    print(f"memory grew by {growth} KB, descriptors by {left - descriptors}, and by {last - nobody} when all had left")
     unexpected = [line for line in told.splitlines() if "Traceback" in line]
-    if growth > MORE or left > descriptors or unexpected:
+    if growth > MORE or left > descriptors or last > nobody or kept.failures or unexpected:
         raise SystemExit(f"FAILED\n{told}")
 
 
