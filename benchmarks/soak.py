@@ -7,8 +7,8 @@ each quarter of the time all clients leave, and the server is measured at rest. 
 filled that is kept: as much as the busiest moment needed. Some megabytes more in the other two are a failure, and so is
 a single descriptor more. In an hour that is less than ten bytes for each connection.
 
-With `--keep`, so many other clients stay from the beginning to the end, and ask for something from time to time. If a single
-one fails, that is a failure. The server at rest is then the server with these.
+With `--keep`, so many other clients stay from the beginning to the end, and ask for something from time to time. If one
+of them fails, that is a failure. The server at rest is then the server with these.
 """
 
 import argparse
