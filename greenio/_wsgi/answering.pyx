@@ -10,8 +10,11 @@ Rules
        answer has ended: a greenlet that goes on says nothing to who asks next.
     5. Behind 101, the connection is the application's, and closes.
 
-What does not belong here: calling the application, and its failures (handler.py); what fields may be (response.pyx).
+What does not belong here: failures of the application, and what is to be done seldom (handler.py); what fields may be
+(response.pyx).
 """
+
+from time import time
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -21,13 +24,17 @@ from greenio._wsgi.body import NOTHING
 from greenio._wsgi.errors import BodyError
 from greenio._wsgi.files import FileWrapper
 from greenio._wsgi.reading cimport Requests
-from greenio._wsgi.response import check_status, current_date, render_fields
+from greenio._wsgi.response cimport check_status, current_date, render_fields
 
 __all__ = ["Answers"]
 
 cdef bytes CLOSE = b"Connection: close\r\n"
 cdef bytes KEEP_ALIVE = b"Connection: keep-alive\r\n"
+_HOOKS = ("get_environ", "run_application", "process_result", "start_response")
 _ERROR_PAGE = "<!doctype html>\n<title>{status}</title>\n<h1>{status}</h1>\n<p>{text}</p>\n"
+
+
+cdef class OfOneAnswer
 
 
 cdef class Answers(Requests):
@@ -36,7 +43,7 @@ cdef class Answers(Requests):
     `status`, `code`, `response_headers`, `provided_date`, `provided_content_length`: what the application says.
     `result`: what it has returned. `headers_sent`, `response_length`: how much of the answer has been sent.
     `response_use_chunked`: whether it is chunked. `connection_upgraded`: whether the protocol is another from now on.
-    `is_open_ended`: whether the answer ends where the connection does.
+    `is_open_ended`: whether the answer ends where the connection does. `is_cut`: whether it has ended before its end.
     """
 
     cdef public object status
@@ -50,6 +57,7 @@ cdef class Answers(Requests):
     cdef public bint headers_sent
     cdef public bint connection_upgraded
     cdef readonly bint is_open_ended
+    cdef readonly bint is_cut
     cdef public bint _failed  # a write has, or was interrupted
     cdef public Py_ssize_t _ended  # how many answers have
     cdef public object _left  # how much of the answer's Content-Length is still to come, or None
@@ -57,6 +65,7 @@ cdef class Answers(Requests):
     cdef bytes status_line
     cdef bint has_body
     cdef bint finalizes  # whether the class has something to do in finalize_headers()
+    cdef bint has_hooks  # whether it has others of these methods
 
     def __init__(self, sock, address, server):
         Requests.__init__(self, sock, address, server)
@@ -64,17 +73,83 @@ cdef class Answers(Requests):
         self.fields = self.status_line = b""
         self.has_body = True
         self.finalizes = type(self).finalize_headers is not Answers.finalize_headers
+        self.has_hooks = any(getattr(type(self), name) is not getattr(Answers, name) for name in _HOOKS)
 
     def log_error(self, message, *args):
         """Write a line to the server's error log."""
         raise NotImplementedError
 
+    # --- a request, from the call of the application to the end of its answer ---
+
+    def handle_one_response(self):
+        """Call the application for the request that was read, and answer it. Switches.
+
+        What happens seldom is in methods of WSGIHandler: begin_watches(), end_application(), end_upgrade(), end_body()
+        and request_failed().
+        """
+        server = self.server
+        cdef bint logs = server.log is not None
+        cdef bint watched = server.cancel_when_gone or self.limits.request_timeout is not None
+        self.status = self.result = None
+        self.headers_sent = self.is_cut = False
+        self.response_length = 0
+        if logs:
+            self.time_start = time()
+        if self.has_hooks:
+            self.environ = self.get_environ()
+        if watched:
+            self.begin_watches()
+        try:
+            try:
+                if self.has_hooks:
+                    self.run_application()
+                else:
+                    self.call_application()
+            except BaseException:
+                self.is_cut = True
+                raise
+            finally:
+                self._ended += 1
+                if watched or type(self.result) is not list:
+                    self.end_application()
+            if self.websocket_upgrade is not None:
+                self.end_upgrade(None)
+        except BaseException as error:
+            self.close_connection = True
+            self.request_failed(error)
+        self.result = None
+        if self.wsgi_input is not NOTHING:
+            self.end_body(self.wsgi_input)
+        if logs:
+            self.time_finish = time()
+            self.log_request()
+        self.environ = {}
+
+    def get_environ(self):
+        """The environment that the application is called with (dict)."""
+        return self.environ
+
+    def run_application(self):
+        """Call the application and send what it returns. Switches."""
+        self.call_application()
+
+    cdef int call_application(self) except -1:
+        self.result = self.application(self.environ, self.starter())
+        if self.has_hooks:
+            self.process_result()
+        else:
+            self.send_result()
+        return 0
+
     def starter(self):
         """The start_response() of the request that was read: it belongs to that one only."""
-        return Starter(self, self._ended)
+        return of_this_answer(Starter.__new__(Starter), self)
 
     def start_response(self, status, headers, exc_info=None):
         """What an application begins its answer with (PEP 3333); returns write()."""
+        return self.take_start(status, headers, exc_info)
+
+    cdef OfOneAnswer take_start(self, status, headers, exc_info):
         if exc_info:
             try:
                 if self.headers_sent and exc_info[1] is not None:
@@ -83,7 +158,7 @@ cdef class Answers(Requests):
                 exc_info = None
         elif self.is_taken():
             self.websocket_upgrade.told(status)
-            return Writer(self, self._ended)
+            return of_this_answer(Writer.__new__(Writer), self)
         elif self.status is not None:
             raise AssertionError("start_response() was called before; only with exc_info may it be called again")
         code, self.status_line = check_status(status)
@@ -92,7 +167,7 @@ cdef class Answers(Requests):
         self.fields, self.provided_content_length, self.provided_date = render_fields(headers, code == 101)
         self.status, self.code = status, code
         self.response_headers = headers
-        return Writer(self, self._ended)
+        return of_this_answer(Writer.__new__(Writer), self)
 
     def finalize_headers(self):
         """Called before the head of an answer is sent. A subclass may change `response_headers`, then."""
@@ -117,7 +192,7 @@ cdef class Answers(Requests):
             self._left = self.provided_content_length
             if self._left is None:
                 if length is not None:
-                    framing = b"Content-Length: %d\r\n" % length
+                    framing = length_line(length)
                 elif self.is_11:
                     framing = b"Transfer-Encoding: chunked\r\n"
                     self.response_use_chunked = True
@@ -146,7 +221,7 @@ cdef class Answers(Requests):
             # Without a length, a client would wait for the end of a 205.
             return b"Content-Length: 0\r\n" if code == 205 else b""
         if code != 304 and length and self.provided_content_length is None:
-            return b"Content-Length: %d\r\n" % length
+            return length_line(length)
         return b""
 
     cdef int check_input(self) except -1:
@@ -219,19 +294,21 @@ cdef class Answers(Requests):
 
     def process_result(self):
         """Send what the application has returned. Switches."""
+        self.send_result()
+
+    cdef int send_result(self) except -1:
         result = self.result
         kind = type(result)
         if (kind is list or kind is tuple) and not self.headers_sent:
-            self.send_whole(result[0] if len(result) == 1 else b"".join(result))
-            return
+            return self.send_whole(result[0] if len(result) == 1 else b"".join(result))
         if kind is FileWrapper and not self.headers_sent and self.send_file(result):
-            return
+            return 0
         if result is None and self.is_taken():
-            return  # it has said everything as a WebSocket
+            return 0  # it has said everything as a WebSocket
         write = self.write
         for data in result:
             write(data)
-        self.finish()
+        return self.finish()
 
     cdef int send_whole(self, data) except -1:
         """An answer all of whose body is there: one write."""
@@ -289,7 +366,7 @@ cdef class Answers(Requests):
         return 0
 
     cdef early_hints(self):
-        return Hinter(self, self._ended)
+        return of_this_answer(Hinter.__new__(Hinter), self)
 
     def send_early_hints(self, headers):
         """Send 103 with these fields, before the answer. Does nothing for HTTP/1.0. Switches.
@@ -331,14 +408,17 @@ cdef class OfOneAnswer:
     cdef Answers answers
     cdef Py_ssize_t number
 
-    def __init__(self, Answers answers not None, Py_ssize_t number):
-        self.answers = answers
-        self.number = number
-
     cdef Answers check(self):
         if self.number != self.answers._ended:
             raise RuntimeError("the answer has ended: nothing more can be written to it")
         return self.answers
+
+
+cdef OfOneAnswer of_this_answer(OfOneAnswer made, Answers answers):
+    """Such an object, which was made just now, for the request that is answered. Cheaper than an __init__()."""
+    made.answers = answers
+    made.number = answers._ended
+    return made
 
 
 @cython.freelist(8)
@@ -347,7 +427,10 @@ cdef class Starter(OfOneAnswer):
 
     def __call__(self, status, headers, exc_info=None):
         """Begin the answer. Raises RuntimeError if it has ended."""
-        return self.check().start_response(status, headers, exc_info)
+        cdef Answers answers = self.check()
+        if answers.has_hooks:
+            return answers.start_response(status, headers, exc_info)
+        return answers.take_start(status, headers, exc_info)
 
 
 @cython.freelist(8)
@@ -375,6 +458,23 @@ cdef bytes without_length(headers, bint upgrades):
     if length is not None:
         lines = render_fields([pair for pair in pairs if pair[0].lower() != "content-length"], upgrades)[0]
     return lines
+
+
+cdef bytes length_line(Py_ssize_t length):
+    """The field Content-Length. Most answers have it, and what Python has for that takes ten times as long."""
+    cdef char line[64]
+    cdef char *start = line + 62
+    cdef size_t left = length
+    memcpy(start, b"\r\n", 2)
+    while True:
+        start -= 1
+        start[0] = 48 + left % 10
+        left //= 10
+        if not left:
+            break
+    start -= 16
+    memcpy(start, b"Content-Length: ", 16)
+    return PyBytes_FromStringAndSize(start, line + 64 - start)
 
 
 def _escape(text):

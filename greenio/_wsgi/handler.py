@@ -10,8 +10,8 @@ Rules
     3. The iterable that an application returns is closed, once, whatever happens.
     4. A crash of the application is told once, and the client sees nothing of it but that there was one.
 
-What does not belong here: reading requests (reading.pyx), writing answers (answering.pyx), the time that single reads
-and writes may take (stream.pyx).
+What does not belong here: reading requests (reading.pyx), calling the application and writing its answers
+(answering.pyx), the time that single reads and writes may take (stream.pyx).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from greenlet import GreenletExit, getcurrent
 
 from greenio._servers.counts import DONE, REQUESTS, STATUS, STATUSES, TIMEOUTS
 from greenio._wsgi.answering import Answers
-from greenio._wsgi.body import NOTHING
 from greenio._wsgi.client import GoneWatch
 from greenio._wsgi.errors import BodyError, ClientGone, Refused, RequestTimeout
 from greenio._wsgi.limits import LINGER, LINGER_AT_END
@@ -65,13 +64,13 @@ class WSGIHandler(Answers):
     #: Whether the last answer was given, and what the client still sends is read so that it arrives (bool).
     lingers = False
     _lingers = False  # whether it is to
-    _is_cut = False  # whether an answer has ended before its end
     _was_late = False  # whether a limit in seconds has ended the request
     _watch: GoneWatch | None = None
     _timeout: Timeout | None = None
 
     def __init__(self, sock: socket, address: Any, server: Any, rfile: Any = None) -> None:
         super().__init__(sock, address, server)
+        self._numbers = server._numbers  # what a worker counts in, or None
 
     # --- the connection ---
 
@@ -84,7 +83,7 @@ class WSGIHandler(Answers):
             # These refer to one another.
             self.end_reading()
             self.result = None
-            if self.is_open_ended and (self._is_cut or self._failed):
+            if self.is_open_ended and (self.is_cut or self._failed):
                 self.stream.reset()
             elif self._lingers or (not self._failed and self.stream.has_more()):
                 self.lingers = True
@@ -100,7 +99,7 @@ class WSGIHandler(Answers):
             return False
         except OSError:
             return False  # the client has failed, or is silent
-        numbers = self.server._numbers
+        numbers = self._numbers
         if numbers is None:
             self.handle_one_response()
         else:
@@ -135,7 +134,7 @@ class WSGIHandler(Answers):
         self._answer_error(status, refused.reason, refused.fields)
         self._lingers = not self._failed
         self.time_finish = time.time()
-        numbers = self.server._numbers
+        numbers = self._numbers
         if numbers is not None:
             numbers[REQUESTS] += 1
             numbers[DONE] += 1
@@ -146,49 +145,21 @@ class WSGIHandler(Answers):
 
     # --- answering ---
 
-    def handle_one_response(self) -> None:
-        """Call the application for the request that was read, and answer it. Switches."""
-        server = self.server
-        self.status = self.result = None
-        self.headers_sent = False
-        self.response_length = 0
-        logs = server.log is not None
-        if logs:
-            self.time_start = time.time()
-        self.environ = self.get_environ()
-        if server.limits.request_timeout is not None:
+    def begin_watches(self) -> None:
+        """The application is about to be called, and not to go on for ever. Does not switch."""
+        if self.server.limits.request_timeout is not None:
             self._start_timeout()
-        if server.cancel_when_gone:
+        if self.server.cancel_when_gone:
             self._watch = GoneWatch(self.client, self.socket.fileno(), getcurrent())
+
+    def end_application(self) -> None:
+        """The application's answer is over, however it ended: what it has returned is closed. Switches if that does."""
+        self._end_watch()
         try:
-            try:
-                self.run_application()
-            except BaseException:
-                self._is_cut = True
-                raise
-            finally:
-                self._ended += 1
-                if self._watch is not None:
-                    self._end_watch()
-                try:
-                    if type(self.result) is not list:
-                        self._close_result()
-                finally:
-                    if self._timeout is not None:
-                        self._end_timeout()
-            if self.websocket_upgrade is not None:
-                self._end_upgrade(None)
-        except BaseException as error:
-            self.close_connection = True
-            self._request_failed(error)
-        self.result = None
-        body = self.wsgi_input
-        if body is not NOTHING:
-            self._end_body(body)
-        if logs:
-            self.time_finish = time.time()
-            self.log_request()
-        self.environ = {}
+            if type(self.result) is not list:
+                self._close_result()
+        finally:
+            self._end_timeout()
 
     def _start_timeout(self):
         self._timeout = Timeout.start_new(self.server.limits.request_timeout, RequestTimeout)
@@ -215,19 +186,10 @@ class WSGIHandler(Answers):
         """Whether the connection is read from for a while behind its end, so that what was said last arrives."""
         self._lingers = lingers and not self._failed
 
-    def _end_upgrade(self, error):
-        """The application has returned, or failed. Returns the error that is to be reported."""
+    def end_upgrade(self, error: BaseException | None) -> BaseException | None:
+        """The application of a WebSocket has returned, or failed. Returns the error that is to be reported."""
         upgrade, self.websocket_upgrade = self.websocket_upgrade, None
         return upgrade.end(error)
-
-    def get_environ(self) -> dict[str, Any]:
-        """The environment that the application is called with (dict)."""
-        return self.environ
-
-    def run_application(self) -> None:
-        """Call the application and send what it returns. Switches."""
-        self.result = self.application(self.environ, self.starter())
-        self.process_result()
 
     def _close_result(self):
         result, self.result = self.result, None
@@ -244,8 +206,8 @@ class WSGIHandler(Answers):
             self.close_connection = True
             self.log_error("close() of what the application has returned took too long, and was interrupted")
 
-    def _end_body(self, body):
-        """What the application has not read is read, or the connection closes."""
+    def end_body(self, body: Any) -> None:
+        """What the application has not read is read, or the connection closes. Switches."""
         if body.failure is not None:
             self.close_connection = True
             if not self.headers_sent and not self._failed:
@@ -258,9 +220,10 @@ class WSGIHandler(Answers):
 
     # --- failures ---
 
-    def _request_failed(self, error):
+    def request_failed(self, error: BaseException) -> None:
+        """The application has failed, or sending its answer. Switches."""
         if self.websocket_upgrade is not None:
-            error = self._end_upgrade(error)
+            error = self.end_upgrade(error)  # type: ignore[assignment]
         if error is not None:
             self._application_failed(error)
 

@@ -81,7 +81,6 @@ def settle(bytes head not None, environ_of_any_kind, str script_name not None, l
     second = first + 1 + length_before(start + first + 1, line - first - 1, b" ")
     if second >= line or memchr(start + second + 1, 0x20, line - second - 1) != NULL:
         raise Refused(BAD_REQUEST, "the request line has not three parts")
-    method = head[:first]
     host = environ.get("HTTP_HOST")
     if line - second == 9 and memcmp(start + second, b" HTTP/1.1", 9) == 0:
         is_11 = keep_alive = True
@@ -92,17 +91,20 @@ def settle(bytes head not None, environ_of_any_kind, str script_name not None, l
         is_11 = keep_alive = False
         environ["SERVER_PROTOCOL"] = "HTTP/1.0"
     else:
-        _refuse_version(method, head[second + 1 : line])
+        _refuse_version(head[:first], head[second + 1 : line])
     if host is not None and host not in hosts:
         check_host(host)
-    known = methods.get(method)
-    environ["REQUEST_METHOD"] = _other_method(method) if known is None else known
+    if first == 3 and memcmp(start, b"GET", 3) == 0:
+        method = "GET"
+    else:
+        method = methods.get(head[:first]) or _other_method(head[:first])
+    environ["REQUEST_METHOD"] = method
     target = PyUnicode_DecodeLatin1(start + first + 1, second - first - 1, NULL)
     environ["RAW_URI"] = environ["REQUEST_URI"] = target
     if start[first + 1] == b"/" and memchr(start + first + 1, b"#", second - first - 1) == NULL:
         path = set_target(start + first + 1, second - first - 1, target, environ)
     else:
-        path, _, environ["QUERY_STRING"] = _other_target(target, method, environ).partition("?")
+        path, _, environ["QUERY_STRING"] = _other_target(target, head[:first], environ).partition("?")
         if "%" in path:
             path = unquote_to_bytes(path).decode("latin-1")
     if script_name:

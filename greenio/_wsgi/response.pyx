@@ -59,7 +59,7 @@ def format_date_time(timestamp):
     return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
 
 
-def current_date():
+cpdef bytes current_date():
     """The field Date with the time of now, as a line (bytes)."""
     global date_of, date_line
     cdef long now = time(NULL)
@@ -69,7 +69,7 @@ def current_date():
     return date_line
 
 
-def check_status(status):
+cpdef tuple check_status(status):
     """``(code, the status line)`` of what an application says. Raises TypeError or ValueError."""
     known = statuses.get(status)
     if known is not None:
@@ -89,7 +89,7 @@ def check_status(status):
     return known
 
 
-def render_fields(headers, bint upgrades):
+cpdef tuple render_fields(headers, bint upgrades):
     """``(lines, Content-Length or None, whether there is a Date)`` of the fields that an application gives.
 
     `upgrades`: the answer changes the protocol. Raises TypeError or ValueError.

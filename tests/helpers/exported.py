@@ -37,4 +37,5 @@ EXPORTED = {
         "without_link",
     ],
     "greenio._tasks.spawn_place": ["format_place", "frames_of", "stack_limit", "track_tree"],
+    "greenio._wsgi.response": ["check_status", "current_date", "render_fields"],
 }  # fmt: skip
