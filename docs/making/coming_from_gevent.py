@@ -13,6 +13,7 @@ import importlib.util
 import json
 import pkgutil
 import re
+import socket
 import sys
 from pathlib import Path
 
@@ -241,12 +242,21 @@ def missing_members():
 
 
 def unplaced():
-    """What no table has a place for (list of str)."""
+    """What no table has a place for (list of str).
+
+    Constants of the system that this CPython's `socket` does not know yet, and newer ones do, are left out.
+    """
     left = []
     for module, names in gevent()["modules"].items():
         left += [f"{module}.{name}" for name in names if not (has(f"{same(module)}.{name}") or instead(module, name))]
+    left = [name for name in left if not is_unknown_constant(*name.rpartition(".")[::2])]
     left += [f"{name}.{member}" for (name, member), text in missing_members().items() if text is None]
     return left + [name for name in gevent()["settings"] if not (has_setting(name) or name in SETTINGS)]
+
+
+def is_unknown_constant(module, name):
+    """Whether it is a constant of `socket` that the running CPython does not have."""
+    return module == "gevent.socket" and name.isupper() and not hasattr(socket, name)
 
 
 def has_setting(name):

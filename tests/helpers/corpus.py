@@ -227,7 +227,8 @@ class Frames:
 
 
 def deflated(data):
-    return zlib.compress(data, 9, -12)[:-1] + b"\0\0\xff\xff"
+    deflater = zlib.compressobj(9, wbits=-12)
+    return (deflater.compress(data) + deflater.flush())[:-1] + b"\0\0\xff\xff"
 
 
 FRAMES = [
