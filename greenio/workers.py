@@ -62,6 +62,8 @@ def serve(
     In a worker it does not return: the process ends. Raises OSError if it cannot listen, TypeError or ValueError for an
     argument that cannot be, SystemExit with the code 3 if the first workers cannot start.
     """
+    if not callable(load):
+        raise TypeError(f"load must be a function that workers call, not {load!r}")
     settings = Options(workers, **options)
     addresses: list[Any] = list(address) if isinstance(address, list) else [address]
     if not addresses:

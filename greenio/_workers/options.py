@@ -48,7 +48,10 @@ class Options:
         status: Any = None,
         tell: Callable[[str], object] = tell,
         name_of: Callable[[Any], str] = written,
+        **unknown: Any,
     ) -> None:
+        if unknown:
+            raise TypeError(f"workers have no argument {next(iter(unknown))!r}")
         self.workers = _at_least_one(workers, "workers")
         #: Seconds after which a worker whose hub does not turn is killed; None for never.
         self.worker_timeout = seconds_or_none(worker_timeout, "worker_timeout")

@@ -127,9 +127,13 @@ class Worker:
         answer = READY
         try:
             make = load()
+            if not callable(make):
+                raise CannotStart(f"load() must return a function that makes a server for a socket, not {make!r}")
             for listener in self.listeners:
                 sock = listener.sockets[self.slot - 1]
                 server = make(sock)
+                if not hasattr(server, "_become_one_of_several"):
+                    raise CannotStart(f"the function that load() returns must return a StreamServer, not {server!r}")
                 self.servers.append(server)
                 server._become_one_of_several(sock, listener.shared, self.counts.numbers)
             # What was loaded may have set handlers, and patching moves those that are there to the main greenlet.

@@ -174,6 +174,14 @@ server.serve_forever(workers={workers}{options})
         with pytest.raises(error):
             StreamServer(("127.0.0.1", 0), print).serve_forever(**options)
 
+    def test_an_argument_that_does_not_exist_is_named(self):
+        with pytest.raises(TypeError, match="workers have no argument 'max_request'"):
+            StreamServer(("127.0.0.1", 0), print).serve_forever(workers=2, max_request=100)
+
+    def test_load_must_be_a_function(self):
+        with pytest.raises(TypeError, match="load must be a function that workers call, not 'shop:make'"):
+            serve("shop:make", ("127.0.0.1", 0), workers=2)
+
     def test_what_is_preloaded_in_vain_leaves_nothing(self, tmp_path):
         def load():
             raise LookupError("broken")
@@ -298,6 +306,18 @@ class TestTheSupervisor:
             assert running.wait() == 3
         assert "listening" not in running.told and "Traceback" not in running.told
         assert ("a worker cannot start: " + text.strip() if text else "status 3 before it was ready") in running.told
+
+    @pytest.mark.parametrize(
+        ("served", "told"),
+        [
+            ("make = None", "load() must return a function that makes a server for a socket, not None"),
+            ("make = lambda sock: 5", "the function that load() returns must return a StreamServer, not 5"),
+        ],
+    )
+    def test_what_load_returns_in_place_of_a_server_is_told_in_a_line(self, tmp_path, served, told):
+        with service(tmp_path, program=LOADING, served=served) as running:
+            assert running.wait() == 3
+            assert f"greenio: a worker cannot start: {told}\n" in running.told and "Traceback" not in running.told
 
     def test_workers_end_when_it_is_killed_and_finish_what_they_do(self, tmp_path):
         with service(tmp_path) as running:
