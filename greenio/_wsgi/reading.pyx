@@ -79,6 +79,8 @@ cdef class Requests:
         if position >= size:
             self.idle_since = monotonic()
             self.idle = True
+            if self.began is None and self.is_draining():
+                self.server.close_soon(self)  # the answer had begun, and did not say so
             data = stream.receive(self.limits.idle_timeout if self.began is None else self.limits.header_timeout)
             self.idle = False
             position, size = 0, PyBytes_GET_SIZE(data)

@@ -254,7 +254,7 @@ class WSGIServer(StreamServer):
         for handler in list(self._connections):
             if handler.idle and (handler.began is not None or monotonic() - handler.idle_since < _NEXT_REQUEST):
                 # The client may be sending a request just now, and would see it fail. The answer ends the connection.
-                self._to_close.append(Greenlet.spawn_later(_NEXT_REQUEST, self._close_if_idle, handler))
+                self.close_soon(handler)
             elif handler.idle:
                 self._close_if_idle(handler)
             elif handler.lingers:
@@ -262,6 +262,10 @@ class WSGIServer(StreamServer):
                 self._to_close.append(Greenlet.spawn_later(LINGER_AT_END, handler.socket.close))
             elif handler.websocket_upgrade is not None:
                 Greenlet.spawn(handler.websocket_upgrade.go_away)
+
+    def close_soon(self, handler: WSGIHandler) -> None:
+        """Close a connection that waits for a request, if none comes within a second. Does not switch."""
+        self._to_close.append(Greenlet.spawn_later(_NEXT_REQUEST, self._close_if_idle, handler))
 
     def _kill_handlers(self, run):
         while self._to_close:

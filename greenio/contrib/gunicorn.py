@@ -131,7 +131,7 @@ class GreenioWorker(GreenletProcess, AsyncWorker):  # type: ignore[misc]  # guni
         client.idle_since = monotonic()
         if not self.alive:
             self.told.set()
-            client.end_if_idle()
+            client.end_soon()
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """An exception has ended a connection. Switches."""
@@ -148,11 +148,7 @@ class _Server(StreamServer):
 
     def close_idle(self):
         for client in list(self.worker.clients):
-            if monotonic() - client.idle_since < _NEXT_REQUEST and not client.is_http2:
-                # It may be sending a request just now, and would see it fail. The answer ends the connection.
-                Greenlet.spawn_later(_NEXT_REQUEST, client.end_if_idle)
-            else:
-                client.end_if_idle()
+            client.end_soon()
 
 
 class _NoMore(BaseException):
@@ -242,6 +238,17 @@ class _Client:
         if self.last_stream is not None:
             connection, number = self.last_stream
             connection.close(last_stream_id=number)
+
+    def end_soon(self):
+        """End it if it waits for a request, and none comes soon. Does not switch.
+
+        A client that was answered a moment ago may be sending the next one, which would fail. Its answer says that it
+        is the last.
+        """
+        if self.is_http2 or monotonic() - self.idle_since >= _NEXT_REQUEST:
+            self.end_if_idle()
+        else:
+            Greenlet.spawn_later(_NEXT_REQUEST, self.end_if_idle)
 
     def end_if_idle(self):
         """Have recv() find the end of the input where nothing has come and a request is waited for.

@@ -819,6 +819,8 @@ class TestEnding:
                         running.connect().close()
                     except ConnectionRefusedError:
                         return True
+                    except ConnectionResetError:  # the listener was closed just then
+                        return False
                     return False
 
                 until(refused)

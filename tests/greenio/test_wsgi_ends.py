@@ -13,6 +13,27 @@ def hello(environ, start_response):
     return [b"hello"]
 
 
+def test_an_answer_that_had_begun_before_the_server_stops_does_not_keep_it(monkeypatch):
+    """Its head has not told the client that it is the last one."""
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        yield b"a"
+        go_on.wait()
+        yield b"b"
+
+    go_on = Event()
+    monkeypatch.setattr("greenio._wsgi.server._NEXT_REQUEST", 0)
+    with serving(application) as server, connect(server) as client:
+        client.sendall(GET)
+        receive_until(client, b"1\r\na\r\n")
+        stopping = spawn(server.stop, drain=1000)
+        server.draining.wait()
+        go_on.set()
+        assert receive_all(client) == b"1\r\nb\r\n0\r\n\r\n"
+        assert stopping.get() == 0
+
+
 @pytest.mark.parametrize("seconds", [0, 1000])
 def test_a_client_amid_its_requests_is_served_once_more_when_the_server_stops(monkeypatch, seconds):
     """Closed at once, its next request would meet a connection that has gone. One that was quiet is closed at once."""
