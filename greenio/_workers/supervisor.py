@@ -20,6 +20,7 @@ from time import monotonic
 
 from hub import get_hub, sleep
 
+from greenio._servers.addresses import written
 from greenio._tasks.program import fork
 from greenio._tasks.waiting import killall
 from greenio._workers.notify import notify_ready, notify_reloading, notify_stopping
@@ -112,8 +113,7 @@ class Supervisor:
                 watchers[-1].start(function)
             if self._status_server is not None:
                 self._status_server.start()
-                name = self.options.name_of(self._status_server.address)
-                self.tell(f"status at {name}/healthz and {name}/metrics")
+                self.tell(f"status at {_urls(self._status_server.address)}")
             for function in (self._first_start, self._look_after, self._see_to_the_end):
                 self._greenlets.append(SupervisorGreenlet.spawn(function))
             for slot in self.slots:
@@ -342,3 +342,10 @@ class Supervisor:
     def _close_listeners(self):
         for listener in self.listeners:
             listener.close()
+
+
+def _urls(address):
+    """Where the status is. It is always HTTP without TLS."""
+    if not isinstance(address, tuple):
+        return f"{written(address)}: /healthz and /metrics"
+    return f"http://{written(address)}/healthz and http://{written(address)}/metrics"

@@ -904,6 +904,15 @@ class TestTelling:
         killall(begun)
         server.end()
 
+    def test_a_status_on_a_unix_socket(self, tmp_path):
+        with service(tmp_path, status=f"unix:{tmp_path}/status") as running:
+            running.until_listening()
+            assert f"status at unix:{tmp_path}/status: /healthz and /metrics\n" in running.told
+            with closing(socket.socket(socket.AF_UNIX)) as sock:
+                sock.connect(f"{tmp_path}/status")
+                sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert sock.makefile("rb").read().endswith(b"\r\n\r\nok\n")
+
     def test_the_lag_of_a_stuck_worker_grows(self, tmp_path):
         with service(tmp_path, workers=1, status="127.0.0.1:0", worker_timeout=None) as running:
             running.until_listening()

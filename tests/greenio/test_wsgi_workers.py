@@ -212,8 +212,9 @@ def test_a_hang_up_reads_the_certificate_again(tmp_path):
     certificate = tmp_path / "cert.pem"
     shutil.copy(CERTIFICATE, certificate)
     context = ssl.create_default_context(cafile=CERTIFICATE)
-    with service(tmp_path, "--certfile", certificate, "--keyfile", KEY) as running:
+    with service(tmp_path, "--certfile", certificate, "--keyfile", KEY, "--status", "127.0.0.1:0") as running:
         running.until_listening()
+        assert running.status("/healthz") == (200, "ok\n")  # without TLS, as it is told
 
         def ask():
             with context.wrap_socket(running.connect(), server_hostname="localhost") as sock:

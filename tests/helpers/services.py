@@ -69,7 +69,7 @@ class Service:
     # --- what its supervisor answers ---
 
     def status_address(self):
-        host, _, port = self.until(r"status at (?:http://)?(\S+)/healthz")[1].rpartition(":")
+        host, _, port = self.until(r"status at http://(\S+)/healthz")[1].rpartition(":")
         return host, int(port)
 
     def status(self, path, method="GET"):
