@@ -46,13 +46,16 @@ class WebSocket(Receiving):
 
     def _begin_with(self, sock, protocol, settings, is_client, data):
         """The handshake is made. `data`: what came behind it."""
-        self._begin(sock, protocol, settings, is_client)
-        self._looking_thread = get_ident()
-        if settings.ping_interval is not None:
-            self._look_in(settings.ping_interval)
-        if data:
-            self._take(data)
-            self._flush()
+        self._reading.acquire()  # whatever another thread receives comes behind that
+        try:
+            self._begin(sock, protocol, settings, is_client)
+            if settings.ping_interval is not None:
+                self._look_in(settings.ping_interval)
+            if data:
+                self._take(data)
+                self._flush()
+        finally:
+            self._reading.release()
 
     # --- pings ---
 
@@ -130,7 +133,12 @@ class WebSocket(Receiving):
         if not (1000 <= code < 1015 and code not in (1004, 1005, 1006) or 3000 <= code < 5000):
             raise ValueError(f"no WebSocket can be closed with the code {code!r}: see RFC 6455, 7.4")
         if self._protocol is None:
-            self._open()
+            try:
+                self._open()
+            except WebSocketError:
+                if self.closed:
+                    return  # its handshake has failed
+                raise
         with Timeout(timeout, False):
             self._say_close(code, reason)
             self._await_end()

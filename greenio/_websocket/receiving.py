@@ -66,8 +66,9 @@ class Receiving(Sending):
         raise NotImplementedError
 
     def _begin(self, sock, protocol, settings, is_client):
-        super()._begin(sock, protocol, settings, is_client)
         self._small = _SMALL if not is_client and settings.max_size > 125 else {}
+        self._looking_thread = get_ident()
+        super()._begin(sock, protocol, settings, is_client)
 
     def receive(self, timeout: float | None = None) -> str | bytes | None:
         """Receive a message: text (str) or a binary one (bytes). None at the end, however that came. Switches.

@@ -87,18 +87,18 @@ class Sending:
         self._writing = Lock()
 
     def _begin(self, sock, protocol, settings, is_client):
-        """The handshake is made."""
+        """The handshake is made. `_protocol` is set last: other threads use what is here as soon as there is one."""
         self._sock: socket = sock
         self._recv, self._send = sock.recv, sock.send
         self._is_tls = hasattr(sock, "do_handshake")
         self._settings = settings
-        self._protocol = protocol
         self._compresses = bool(protocol.extensions)
         self._mask: Any = mask_function()
         self._is_client = is_client
         # The socket's own limit would be for both directions.
         sock.settimeout(None)
         self._heard = monotonic()
+        self._protocol = protocol
 
     def _open(self):
         """Make the handshake, if that was not done yet."""

@@ -14,7 +14,10 @@ from raw_websocket import BINARY, CLOSE, PING, PONG, TEXT, closing, frame, peer_
 from waiting import in_thread, some_turns, until, until_waiting, waiting_in
 
 from greenio import Timeout, joinall, sleep, spawn
+from greenio._websocket import sansio
+from greenio._websocket.sending import Settings
 from greenio.event import AsyncResult, Event
+from greenio.socket import socketpair
 from greenio.websocket import WebSocket, WebSocketError
 
 pytest.importorskip("websockets")
@@ -490,6 +493,23 @@ class TestOtherThreads:
             peer.send(closing(1000))
             assert receiving.get(timeout=30) is None
             until(lambda: not thread.is_alive())
+
+    def test_there_is_one_only_when_all_of_it_is_there(self):
+        """What others look at first is set last: they run at any moment."""
+        names = []
+
+        class Watched(WebSocket):
+            def __setattr__(self, name, value):
+                names.append(name)
+                super().__setattr__(name, value)
+
+        sansio.need_websockets()
+        one, other = socketpair()
+        with one, other:
+            Watched()._begin_with(
+                one, sansio.server_protocol(1000, []), Settings(1000, 10, None, None, None), False, b""
+            )
+        assert names[-1] == "_protocol" and names.count("_protocol") == 1
 
 
 class TestLimits:

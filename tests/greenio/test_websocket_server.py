@@ -168,6 +168,7 @@ class TestRequests:
         assert websocket.closed and websocket.close_code == 1006
         with pytest.raises(WebSocketError, match="closed with 1006"):
             websocket.send("a")
+        websocket.close()  # it is closed
         error = ValueError()
         assert upgrade.end(error) is error and told == [False]
 
