@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["WebSocket"]
+__all__ = ["LAST_WORD", "WebSocket"]
+
+#: Seconds for the close frame of a greenlet that is being killed, and for the answer.
+LAST_WORD = 0.5
 
 _PING = 0x89
 #: Seconds between two looks at a connection where nobody receives.
@@ -39,7 +42,8 @@ class WebSocket(Receiving):
     """A connection on which both sides send messages: text (str) and binary ones (bytes).
 
     Any number of greenlets, of any thread, may use one. In a ``with`` statement it is closed at the end, with the code
-    1011 if that is left by an exception. ``for message in websocket`` receives until the end.
+    1011 if that is left by an exception; if by a kill or a Timeout, the peer has half a second to answer.
+    ``for message in websocket`` receives until the end.
     """
 
     _ping_sent: float | None = None
@@ -174,7 +178,9 @@ class WebSocket(Receiving):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close(_NORMAL if kind is None else _INTERNAL)
+        # What is no Exception ends the greenlet: it has little time.
+        is_ended = kind is not None and not issubclass(kind, Exception)
+        self.close(_NORMAL if kind is None else _INTERNAL, timeout=LAST_WORD if is_ended else _CLOSE_TIMEOUT)
 
     def __repr__(self) -> str:
         state = "open" if not self.closed else f"closed with {self.close_code}" if self._over else "closing"

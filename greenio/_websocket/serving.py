@@ -19,7 +19,7 @@ from contextlib import suppress
 from greenlet import GreenletExit
 
 from greenio._websocket.arguments import checked_fields
-from greenio._websocket.connection import WebSocket
+from greenio._websocket.connection import LAST_WORD, WebSocket
 from greenio._websocket.errors import WebSocketError
 from greenio._websocket.sansio import accept_key, need_websockets, negotiate_compression, server_protocol
 from greenio._websocket.sending import Settings
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["ServerWebSocket", "Upgrade"]
 
 _GOING_AWAY, _INTERNAL = 1001, 1011
-#: Seconds for a last word of a greenlet that is being killed.
-_LAST_WORD = 0.5
 
 
 class Upgrade:
@@ -120,7 +118,7 @@ class Upgrade:
         else:
             # It is being killed, and has little time.
             code = _GOING_AWAY if isinstance(error, GreenletExit) and self.handler.server.draining else _INTERNAL
-            with Timeout(_LAST_WORD, False):
+            with Timeout(LAST_WORD, False):
                 owner.close(code)
 
 

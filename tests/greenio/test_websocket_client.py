@@ -15,7 +15,7 @@ from raw_http import receive_until, serving
 from raw_websocket import ACCEPTED, PONG, TEXT, frame
 from waiting import in_thread, until, until_waiting, waiting_in
 
-from greenio import Timeout, sleep, spawn, ssl
+from greenio import GreenletExit, Timeout, sleep, spawn, ssl
 from greenio.event import AsyncResult
 from greenio.server import StreamServer
 from greenio.socket import create_connection
@@ -377,6 +377,19 @@ class TestOtherThreads:
 
 
 class TestTheEnd:
+    @pytest.mark.parametrize(
+        ("error", "seconds", "code"),
+        [(None, 10, 1000), (ValueError, 10, 1011), (GreenletExit, 0.5, 1011), (Timeout(1), 0.5, 1011)],
+        ids=["none", "an exception", "a kill", "a Timeout"],
+    )
+    def test_how_long_a_with_statement_waits_for_the_peer(self, monkeypatch, error, seconds, code):
+        told = []
+        monkeypatch.setattr(WebSocket, "close", lambda self, code, timeout: told.append((code, timeout)))
+        with suppress(ValueError, GreenletExit, Timeout), WebSocket():
+            if error is not None:
+                raise error
+        assert told == [(code, seconds)]
+
     def test_its_socket_is_closed_when_the_server_has_closed(self):
         with serving(lambda environ, _: environ["wsgi.websocket"].close(3000, "why")) as server:
             websocket = connect(address_of(server))
