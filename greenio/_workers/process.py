@@ -58,6 +58,7 @@ class WorkerProcess:
         #: How it has ended: a status, or minus a signal.
         self.exit_code: int | None = None
         self.tries_again_at = 0.0  # to recycle it
+        self.weighed_from = 0.0  # whether it is too large is asked from then on
         self._forked_at = monotonic()
         self._told = -1  # a pipe on which it says how it starts
         self._pidfd = -1

@@ -49,7 +49,7 @@ CANNOT_START = 3
 _AT_ONCE = 3.0
 #: Seconds after which a SIGHUP ends a worker that has not started yet, and those that it has then.
 _LONG_START, _GRACE = 10.0, 5.0
-#: Seconds before a failed attempt to recycle a worker is repeated.
+#: Seconds before a failed attempt to recycle a worker is repeated, or one that its memory has caused.
 _TRY_AGAIN = 10.0
 
 
@@ -246,20 +246,30 @@ class Supervisor:
         worker = slot.worker
         if worker is None or not worker.is_ready or worker.tries_again_at > now:
             return
+        is_too_large = False
         if worker.ends_by_itself():
             reason = "was told to end"
         elif worker.has_served_enough():
             reason = "has served enough"
-        elif self.options.max_rss is not None and worker.resident_bytes() > self.options.max_rss:
+        elif self._is_too_large(worker, now):
+            is_too_large = True
             reason = f"has {worker.resident_bytes() >> 20} MiB of memory"
         else:
             return
         worker.tries_again_at = float("inf")
-        SupervisorGreenlet.spawn(self._recycle, slot, worker, reason)
+        SupervisorGreenlet.spawn(self._recycle, slot, worker, reason, is_too_large)
 
-    def _recycle(self, slot, worker, reason):
+    def _is_too_large(self, worker, now):
+        most = self.options.max_rss
+        return most is not None and worker.weighed_from <= now and worker.resident_bytes() > most
+
+    def _recycle(self, slot, worker, reason, is_too_large):
+        later = monotonic() + _TRY_AGAIN
         if not slot.recycle(reason, worker).get():
-            worker.tries_again_at = monotonic() + _TRY_AGAIN
+            worker.tries_again_at = later
+        elif is_too_large and slot.worker is not None:
+            # Where no worker is small enough, they would be replaced without end.
+            slot.worker.weighed_from = later
 
     # --- signals ---
 

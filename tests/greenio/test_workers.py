@@ -13,9 +13,11 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 from places import CERTIFICATE, KEY
 from services import clients, is_alive, serving
-from waiting import until
+from waiting import some_turns, until
 
 from greenio import killall, spawn_later
+from greenio._servers.counts import ENDING
+from greenio.event import AsyncResult
 from greenio.server import DatagramServer, StreamServer
 from greenio.workers import serve
 
@@ -644,6 +646,43 @@ class TestRecycling:
                 running.until(r"has \d+ MiB of memory: worker 1 .* takes over")
                 until(lambda: int(running.ask()) != old)
                 assert is_alive(old)
+
+    def test_workers_that_are_never_small_enough_are_not_replaced_without_end(self):
+        from greenio._workers.options import Options
+        from greenio._workers.process import WorkerProcess
+        from greenio._workers.supervisor import Supervisor
+
+        class Place:
+            """A slot with a worker: this process, which is as large as it is."""
+
+            def __init__(self):
+                self.reasons = []
+                self.replace()
+
+            def replace(self):
+                self.worker = WorkerProcess(1, options)
+                self.worker.pid, self.worker.ready_at = os.getpid(), time.monotonic()
+
+            def recycle(self, reason, worker):
+                assert worker is self.worker
+                self.reasons.append(reason)
+                self.replace()
+                done = AsyncResult()
+                done.set(True)
+                return done
+
+        options = Options(1, max_rss=1)
+        supervisor, slot = Supervisor(None, [], options), Place()
+        now = time.monotonic()
+        for seconds in (0, 1, 5, 9, 12):
+            supervisor._see_whether_to_recycle(slot, now + seconds)
+            some_turns()
+        assert len(slot.reasons) == 2 and slot.reasons[0].endswith("MiB of memory")
+        # What else there is to replace it for is not put off.
+        slot.worker.counts.numbers[ENDING] = 1
+        supervisor._see_whether_to_recycle(slot, now + 14)
+        some_turns()
+        assert slot.reasons[2:] == ["was told to end"]
 
 
 def keep_asking(service):
