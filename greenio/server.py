@@ -191,6 +191,7 @@ class StreamServer(BaseServer):
         finally:
             self._handler_ended()
             self.do_close(sock, address)
+            numbers = self._numbers  # a handler may have forked: then this is another process
             if numbers is not None:
                 numbers[_CLOSED] += 1
 

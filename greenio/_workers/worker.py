@@ -24,9 +24,10 @@ from signal import SIG_DFL, SIG_SETMASK, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUS
 from time import monotonic_ns
 
 from hub import get_hub
+from hub.forks import in_child
 from hub.native import original
 
-from greenio._servers.counts import BEATS, ENDING, LAG, STACKS
+from greenio._servers.counts import BEATS, ENDING, LAG, STACKS, Counts
 from greenio._workers.options import CannotStart
 from greenio._workers.stacks import describe
 from greenio._workers.telling import say, write_to
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from greenio._servers.counts import Counts
     from greenio._workers.listeners import Listener
     from greenio._workers.options import Options
     from greenio.baseserver import BaseServer
@@ -112,11 +112,18 @@ class Worker:
         if not faulthandler.is_enabled():
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 faulthandler.enable(2)
+        in_child(self._forget_counts)
         pthread_sigmask(SIG_SETMASK, mask)
         tick = self.options.tick
         self._due = monotonic_ns() + int(tick * 1e9)
         self._watch(get_hub().loop.timer(tick, tick, ref=False), self._beat)
         self._watch(get_hub().loop.io(self._alive, 1, ref=False), self._supervisor_is_gone)
+
+    def _forget_counts(self):
+        """In a process that the application has forked: what goes on there is not the worker's."""
+        self.counts = Counts()
+        for server in self.servers:
+            server._numbers = self.counts.numbers
 
     def _watch(self, watcher, function):
         self._watchers.append(watcher)

@@ -113,6 +113,7 @@ class WSGIHandler(Answers):
         try:
             self.handle_one_response()
         finally:
+            numbers = self.server._numbers  # the application may have forked: then this is another process
             numbers[DONE] += 1
             if self._was_late or (self.headers_sent and self.code == 408):
                 numbers[TIMEOUTS] += 1

@@ -28,6 +28,10 @@ def application(environ, start_response):
         greenio.sleep(1000)
     if path == "/crash":
         raise LookupError("told")
+    if path == "/fork":
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
     if path == "/loop":
         while True:
             pass
@@ -171,6 +175,19 @@ def test_requests_statuses_and_timeouts_are_counted(tmp_path):
         assert sum(metrics["requests_total"].values()) == sum(metrics["connections_total"].values()) == 9
         assert sum(metrics["timeouts_total"].values()) == 2
         assert sum(metrics["requests_in_flight"].values()) == 0
+
+
+def test_what_an_application_forks_is_not_counted(tmp_path):
+    with service(tmp_path, "--status", "127.0.0.1:0", workers=1) as running:
+        running.until_listening()
+        (worker,) = running.workers()
+        # Both processes answer, and end the request and the connection.
+        assert get(running, "/fork").count(b"HTTP/1.1 200") == 2
+        until(lambda: sum(running.metrics()["connections"].values()) <= 0)
+        metrics = {name: sum(each.values()) for name, each in running.metrics().items()}
+        assert metrics["connections"] == metrics["requests_in_flight"] == 0
+        assert metrics["connections_total"] == metrics["requests_total"] == metrics["responses_total"] == 1
+        assert running.workers() == [worker]
 
 
 def test_health_while_requests_come_to_their_ends(tmp_path):
