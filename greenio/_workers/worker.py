@@ -112,15 +112,18 @@ class Worker:
         if not faulthandler.is_enabled():
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 faulthandler.enable(2)
-        in_child(self._forget_counts)
+        in_child(self._become_a_stranger)
         pthread_sigmask(SIG_SETMASK, mask)
         tick = self.options.tick
         self._due = monotonic_ns() + int(tick * 1e9)
         self._watch(get_hub().loop.timer(tick, tick, ref=False), self._beat)
         self._watch(get_hub().loop.io(self._alive, 1, ref=False), self._supervisor_is_gone)
 
-    def _forget_counts(self):
-        """In a process that the application has forked: what goes on there is not the worker's."""
+    def _become_a_stranger(self):
+        """In a process that the application has forked: what goes on there is no affair of the supervisor's."""
+        told, self._told = self._told, -1
+        if told >= 0:
+            os.close(told)
         self.counts = Counts()
         for server in self.servers:
             server._numbers = self.counts.numbers
@@ -155,6 +158,10 @@ class Worker:
             text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             answer = FAILED + text.encode("utf-8", "backslashreplace")
         told, self._told = self._told, -1
+        if told < 0:  # the application has forked while it was loaded, and this is the child
+            if answer != READY:
+                say(answer.removeprefix(FAILED).decode("utf-8", "replace"))
+            return answer == READY
         data = answer
         with contextlib.suppress(OSError):
             while data:

@@ -301,6 +301,14 @@ class TestTheSupervisor:
             assert told.count("Traceback") == 1 and "a worker cannot start: Traceback" in told
             assert ("SystemExit: broken" if kind == "exits" else "LookupError: broken") in told
 
+    def test_a_child_of_what_is_loaded_says_nothing_for_its_worker(self, tmp_path):
+        forks = "pid = os.fork()\nif not pid: raise LookupError('in the child')\nos.waitpid(pid, 0)\n"
+        with service(tmp_path, workers=1, program=LOADING, served=SERVED + forks) as running:
+            running.until_listening()
+            assert "LookupError: in the child" in running.told and "cannot start" not in running.told
+            assert int(running.ask()) in running.workers()
+            assert running.end() == 0
+
     @pytest.mark.parametrize("text", ["", "ready\n", "ready\nand more", "failed\n"])
     def test_whatever_a_worker_says_of_its_failure(self, tmp_path, text):
         broken = f"from greenio.workers import CannotStart\nraise CannotStart({text!r})"
