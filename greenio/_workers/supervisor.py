@@ -196,9 +196,10 @@ class Supervisor:
 
     def _ended(self, worker):
         self.processes.discard(worker)
+        # What it has counted is in no other place now. Others may look while this is told.
+        self.slots[worker.slot - 1].ended(worker)
         if worker.is_ending and worker.exit_code != 0 and worker.ready_at is not None:
             self.tell(f"{worker.describe()} {worker.describe_end()}")
-        self.slots[worker.slot - 1].ended(worker)
 
     # --- the beginning ---
 

@@ -32,12 +32,12 @@ _PATIENCE = 0.5
 
 def say(text: str) -> None:
     """Print a text to standard error."""
-    stream = sys.stderr
+    stream, own = sys.stderr, sys.__stderr__
     if stream is None:
         return
     with suppress(OSError, ValueError):
-        if stream is sys.__stderr__:
-            write_to(sys.stderr.fileno(), f"{text}\n".encode("utf-8", "backslashreplace"), _PATIENCE)
+        if own is not None and stream is own:
+            write_to(own.fileno(), f"{text}\n".encode(own.encoding, "backslashreplace"), _PATIENCE)
         else:
             print(text, file=stream, flush=True)
 

@@ -16,7 +16,7 @@ from services import clients, is_alive, serving
 from waiting import some_turns, until
 
 from greenio import killall, spawn_later
-from greenio._servers.counts import ENDING
+from greenio._servers.counts import ENDING, REQUESTS
 from greenio.event import AsyncResult
 from greenio.server import DatagramServer, StreamServer
 from greenio.workers import serve
@@ -926,6 +926,22 @@ class TestTelling:
             assert sum(running.metrics()["worker_restarts_total"].values()) == 1
             assert min(running.metrics()["worker_resident_bytes"].values()) > 1 << 20
             assert min(running.metrics()["hub_lag_seconds"].values()) >= 0
+
+    def test_what_a_worker_has_counted_is_there_whoever_looks_when_it_has_ended(self):
+        from greenio._workers.metrics import _total
+        from greenio._workers.options import Options
+        from greenio._workers.process import WorkerProcess
+        from greenio._workers.supervisor import Supervisor
+
+        seen = []
+        options = Options(1, tell=lambda text: seen.append(_total(supervisor.slots[0], supervisor.processes)[REQUESTS]))
+        supervisor, worker = Supervisor(None, [], options), WorkerProcess(1, options)
+        supervisor.processes.add(worker)
+        worker.counts.numbers[REQUESTS] = 5
+        worker.ready_at, worker.is_ending, worker.exit_code = 1.0, True, -9
+        worker.ended.set()
+        supervisor._ended(worker)
+        assert seen == [5]
 
     def test_a_stuck_worker_is_not_ready(self):
         from greenio._workers.options import Options
