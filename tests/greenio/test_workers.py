@@ -415,12 +415,16 @@ class TestStandardError:
     def serving(self, folder, before):
         with service(folder, listener=f"unix:{folder}/socket", program=before + PROGRAM) as running:
             running.address = f"{folder}/socket"
-            until(lambda: self.answers(running))
+            answered = set()
+            until(lambda: self.all_answer(running, answered))
             yield running
 
-    def answers(self, running):
+    def all_answer(self, running, answered):
+        """Whether both workers have answered: one that dies before it is ready ends the service."""
         with suppress(OSError):
-            return len(running.workers()) == 2 and running.ask()
+            answered.add(int(running.ask()))
+            workers = running.workers()
+            return len(workers) == 2 and answered.issuperset(workers)
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
     def test_nobody_reads_and_it_is_full(self, tmp_path, number):
