@@ -181,6 +181,26 @@ def outdated(target, sources):
     return not target.exists() or any(Path(source).stat().st_mtime > target.stat().st_mtime for source in sources)
 
 
+@contextlib.contextmanager
+def cythons_own_files_are_old():
+    """Let Cython's declarations of C and Python not count as newer than what was made with them.
+
+    For each build, pip installs Cython anew. Its version is among the settings.
+    """
+    import Cython
+    from Cython.Build.Dependencies import DependencyTree
+
+    folder = os.path.dirname(os.path.realpath(Cython.__file__)) + os.sep
+    timestamp = DependencyTree.timestamp
+    DependencyTree.timestamp = lambda self, filename: (
+        0.0 if os.path.realpath(filename).startswith(folder) else timestamp(self, filename)
+    )
+    try:
+        yield
+    finally:
+        DependencyTree.timestamp = timestamp
+
+
 class Settings:
     """What files were made with last time: what was made with other settings has to be made again."""
 
@@ -258,15 +278,16 @@ class BuildExtensions(build_ext):
             directives=DIRECTIVES,
             shared=[SHARED, UNSHARED],
         )
-        written = cythonize(
-            list(self.extensions),
-            compiler_directives=DIRECTIVES,
-            shared_utility_qualified_name=SHARED,
-            shared_utility_features_disabled=UNSHARED,
-            nthreads=self.parallel,
-            force=settings.changed() or force,
-            quiet=not self.verbose,
-        )
+        with cythons_own_files_are_old():
+            written = cythonize(
+                list(self.extensions),
+                compiler_directives=DIRECTIVES,
+                shared_utility_qualified_name=SHARED,
+                shared_utility_features_disabled=UNSHARED,
+                nthreads=self.parallel,
+                force=settings.changed() or force,
+                quiet=not self.verbose,
+            )
         settings.keep()
         sources = {extension.name: extension.sources for extension in written}
         for extension in self.extensions:

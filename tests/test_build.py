@@ -1,10 +1,13 @@
-"""Getting pyuv's source: each way in which it fails ends in one line that says what to do."""
+"""Building: what is made again; getting pyuv's source, each failure of which ends in one line that says what to do."""
 
 import hashlib
+import os
+import runpy
 
 import pytest
 from hub import pyuv_source
 from hub.pyuv_source import SourceError, unpacked_source
+from places import CHECKOUT
 
 
 @pytest.fixture
@@ -16,6 +19,23 @@ def no_index(monkeypatch):
     monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.delenv("HUB_PYUV_SDIST", raising=False)
+
+
+def test_a_new_copy_of_the_same_cython_makes_nothing_outdated(monkeypatch, tmp_path):
+    """pip installs one for each build."""
+    Cython = pytest.importorskip("Cython")
+    from Cython.Build.Dependencies import DependencyTree
+
+    monkeypatch.setattr(Cython, "__file__", str(tmp_path / "Cython" / "__init__.py"))
+    theirs, ours = tmp_path / "Cython" / "Includes" / "libc.pxd", tmp_path / "hub.pxd"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch(), ours.touch()
+    before = DependencyTree.timestamp
+    tree = object.__new__(DependencyTree)
+    with runpy.run_path(str(CHECKOUT / "setup.py"))["cythons_own_files_are_old"]():
+        assert tree.timestamp(str(theirs)) == 0
+        assert tree.timestamp(str(ours)) == os.path.getmtime(ours)
+    assert DependencyTree.timestamp is before
 
 
 def failure(tmp_path):
