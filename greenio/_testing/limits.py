@@ -3,7 +3,7 @@
 A native thread watches, so that it does not matter what the watched thread does. When the limit is passed, the watcher
 collects the stacks, and sends a signal to the main thread. Python's handler for it raises TimeLimitExceeded: in the
 greenlet of the block, which it wakes if it waits, and in whatever greenlet computes. A block that goes on nevertheless
-has it raised again, as often as the limit passes.
+has it raised again as the limit passes again. One that catches it each time is ended by force.
 
 A call into C may keep Python's handlers from running. If they have not run some seconds later, the stacks go to the
 standard error stream, and the process ends with status 1. If that call has the GIL and the watcher cannot run either,
@@ -44,6 +44,9 @@ __all__ = ["GRACE", "TimeLimit", "TimeLimitExceeded", "native_ids_of_watchers"]
 
 #: How many seconds there are for the handler of the signal to run in.
 GRACE = 10.0
+#: How often a block may go on nevertheless.
+TIMES = 3
+LONGEST = 1e9  # seconds that faulthandler can wait
 
 _set_handler = original("signal", "signal")
 _get_handler = original("signal", "getsignal")
@@ -87,6 +90,7 @@ class TimeLimit:
         self._stacks = ""
         self._due = 0.0
         self._raised = False
+        self._times = 0  # how often it was raised
 
     def __enter__(self) -> Self:
         _watcher.check()
@@ -117,7 +121,8 @@ class TimeLimit:
         if self.guard:
             self._end_guard()
             before = os.listdir("/proc/self/task")
-            faulthandler.dump_traceback_later(self.seconds + 2 * GRACE, exit=True, file=self.error)
+            seconds = min(self.seconds + 2 * GRACE, LONGEST)
+            faulthandler.dump_traceback_later(seconds, exit=True, file=self.error)
             # Its thread is among the new ones. Python does not tell which it is.
             _watcher.guards = set(map(int, set(os.listdir("/proc/self/task")) - set(before)))
 
@@ -134,7 +139,7 @@ class TimeLimit:
     def _expire(self):
         """The limit is passed, or the time that the handler had."""
         stacks = "\n".join(format_run_info(current_thread_ident=self._ident))
-        if self.expired and not self._raised:
+        if self.expired and (not self._raised or self._times > TIMES):
             message = f"{self.what} took longer than {self.seconds:g} seconds, and cannot be ended\n{stacks}\n"
             os.write(self.error, message.encode(errors="backslashreplace"))
             os._exit(1)
@@ -153,6 +158,7 @@ class TimeLimit:
         """On the main greenlet if the thread sleeps, in the greenlet that computes otherwise."""
         __tracebackhide__ = True  # pytest does not show this frame
         self._raised = True
+        self._times += 1
         self._due = monotonic() + max(GRACE, self.seconds)
         self._set_guard()
         hub = get_hub_if_exists()

@@ -527,3 +527,28 @@ def test_a_call_into_c_that_cannot_be_ended_ends_the_process(session, library):
     result.stderr.fnmatch_lines(["*in test_deadlock"])
     if library == "CDLL":
         result.stderr.fnmatch_lines(["call of *test_deadlock took longer than 0.1 seconds, and cannot be ended"])
+
+
+def test_a_limit_that_is_caught_again_and_again_ends_the_process(session):
+    result = session(
+        """
+        import pytest
+        from greenio import sleep
+
+        @pytest.mark.greenio_timeout(0.1)
+        def test_stubborn():
+            while True:
+                try:
+                    sleep(1000)
+                except BaseException:
+                    pass
+        """
+    )
+    assert result.ret == 1
+    result.stderr.fnmatch_lines(["call of *test_stubborn took longer than 0.1 seconds, and cannot be ended"])
+    result.stderr.fnmatch_lines(["*in test_stubborn"])
+
+
+@pytest.mark.parametrize("seconds", ["inf", "1e300"])
+def test_a_limit_may_be_as_good_as_none(session, seconds):
+    session("def test(): pass", f"--greenio-timeout={seconds}").assert_outcomes(passed=1)
