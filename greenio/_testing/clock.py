@@ -14,6 +14,9 @@ Theory
 
     For data that may be under way between sockets the clock waits a little, `autojump_threshold`, in real time.
 
+    Some loops end when a deadline has passed, and not when it is there: concurrent.futures.as_completed() for one. Who
+    asks for the time again and again meanwhile, and does not wait, is given a time that goes on.
+
 What does not belong here: fixtures. Timers are compiled, in `hub`.
 """
 
@@ -47,6 +50,9 @@ __all__ = ["MockClock", "active_clock"]
 LONGEST = 50_000_000  # nanoseconds of a real sleep, after which everything is looked at again
 SHORT = 1_000_000  # nanoseconds of one while another thread comes to its turn
 UNDER_WAY = 0.01  # seconds to wait for data, unless told otherwise
+LOOKS = 1000  # how often the time is told before it goes on
+TICK = 1000  # nanoseconds by which it does so then, each time
+FARTHEST = 2**63  # nanoseconds: where the time cannot go, so that sums stay within 64 bits
 
 # Modules that go by real time even in patched programs.
 _REAL = ("_pytest", "coverage", "execnet", "hub", "hypothesis", "pluggy", "pytest", "pytest_timeout", "xdist")
@@ -82,6 +88,9 @@ class MockClock:
         self.autojump_threshold = autojump_threshold
         self.patch_time = patch_time
         self._replaced: list[tuple[Any, str, Callable[[], Any], Callable[[], Any]]] = []
+        self._everywhere = False  # whether all modules go by this clock, or greenio's only
+        self._told = 0  # the time that was told last
+        self._looks = 0  # how often since it is that time
 
     @property
     def autojump_threshold(self) -> float | None:
@@ -153,6 +162,8 @@ class MockClock:
             raise RuntimeError(f"{self!r} is not active: it cannot jump")
         if not seconds >= 0 or seconds == inf:
             raise ValueError(f"time goes forward: jump() takes a number of seconds, 0 or more, not {seconds!r}")
+        if seconds >= FARTHEST / 1e9 or seconds * 1e9 + timers.monotonic_ns() >= FARTHEST:
+            raise OverflowError(f"the clock cannot jump so far: {seconds!r} seconds")
         timers.move_to(timers.monotonic_ns() + round(seconds * 1e9))
         wake_other_loops()
 
@@ -162,20 +173,34 @@ class MockClock:
     def _time_ns(self):
         return self._wall + timers.monotonic_ns() - self._start if _active is self else _real_time_ns()
 
+    def _let_pass(self):
+        """Somebody is told the time. It goes on a little if it was the same very often."""
+        now = timers.monotonic_ns()
+        if now != self._told:
+            self._told, self._looks = now, 0
+        elif self._looks < LOOKS:
+            self._looks += 1
+        else:
+            self._told = now + TICK
+            timers.move_to(self._told)
+            wake_other_loops()
+
     def _replace(self):
         """Have the functions of `time` tell this clock's time, in modules that have taken them by name, too."""
         everywhere = self.patch_time
         if everywhere is None:
             everywhere = "sleep" in saved.get("time", ())
-        fakes = {
-            id(time.time): (time.time, lambda: self._time_ns() / 1e9),
-            id(time.time_ns): (time.time_ns, lambda: self._time_ns()),
-            id(time.monotonic): (time.monotonic, lambda: self._monotonic_ns() / 1e9),
-            id(time.monotonic_ns): (time.monotonic_ns, lambda: self._monotonic_ns()),
-        }
+        self._everywhere = bool(everywhere)
+        ours, theirs = {}, {}
+        for real, our, their in _FAKES:
+            for each in (real, getattr(time, real.__name__)):  # somebody else may have replaced it
+                ours[id(each)] = each, our
+                theirs[id(each)] = each, their
         for name, module in list(sys.modules.items()):
             top = name.partition(".")[0]
+            fakes = theirs
             if top == "greenio":
+                fakes = ours
                 if name.startswith("greenio._testing"):
                     continue
             elif not everywhere or top in _REAL:
@@ -246,6 +271,36 @@ class MockClock:
 
 def _throw(error):
     raise error
+
+
+def _fake(real, method, always):
+    """What tells the active clock's time, in place of one of `time`'s functions, and real time without a clock.
+
+    A module that is imported while a clock is active may take it by name, and keep it for good. `always`: also by a
+    clock that is for greenio only.
+    """
+
+    def tell():
+        clock = _active
+        if clock is None or not (always or clock._everywhere):
+            return real()
+        clock._let_pass()
+        return method(clock)
+
+    tell.__name__ = tell.__qualname__ = real.__name__
+    return tell
+
+
+# time's functions, and what replaces each in greenio's modules, and elsewhere.
+_FAKES = [
+    (real, _fake(real, method, True), _fake(real, method, False))
+    for real, method in (
+        (time.time, MockClock.time),
+        (time.time_ns, MockClock._time_ns),
+        (time.monotonic, MockClock.monotonic),
+        (time.monotonic_ns, MockClock._monotonic_ns),
+    )
+]
 
 
 def _first(states):

@@ -8,6 +8,7 @@ import threading
 import time
 from math import inf
 from textwrap import dedent
+from types import ModuleType
 
 import pytest
 from hub import LoopExit, Wait, get_hub
@@ -389,6 +390,38 @@ def test_nothing_is_jumped_over_before_the_threshold(clock, passed):
             clock.autojump_threshold = wrong
 
 
+@pytest.mark.parametrize("seconds", [1e10, 1e300, 2**70, 10**400])
+def test_nothing_jumps_to_the_end_of_time(clock, passed, seconds):
+    with pytest.raises(OverflowError, match="cannot jump so far"):
+        clock.jump(seconds)
+    sleep(1)
+    assert passed() == 1
+
+
+def test_who_asks_for_the_time_until_a_deadline_has_passed_sees_it_pass():
+    """The standard library does so: a deadline that is there has not passed yet."""
+    with MockClock(patch_time=True):
+        deadline = time.monotonic() + 0.001
+        while (left := deadline - time.monotonic()) >= 0:
+            select([], [], [], left)
+
+
+def test_a_module_that_is_imported_meanwhile_goes_by_each_clock(monkeypatch):
+    module = ModuleType("imported_meanwhile")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    with MockClock(patch_time=True):
+        exec("from time import monotonic", module.__dict__)
+    assert module.monotonic() == pytest.approx(time.monotonic(), abs=60)
+    with MockClock(patch_time=True):
+        begin = module.monotonic()
+        sleep(HOUR)
+        assert round(module.monotonic() - begin) == HOUR
+    with MockClock(patch_time=False):
+        begin = module.monotonic()
+        sleep(HOUR)
+        assert module.monotonic() - begin < HOUR
+
+
 def test_one_clock_is_active_at_a_time(clock):
     with pytest.raises(RuntimeError, match="<MockClock at .* active> is active already"):
         with MockClock():
@@ -462,7 +495,7 @@ def test_a_deadline_that_stands_for_ever_is_a_loop_exit_as_ever(clock):
 PATCHED = """
 from greenio import monkey
 monkey.patch_all()
-import queue, sched, threading, time
+import concurrent.futures, multiprocessing, queue, sched, threading, time
 from time import monotonic as bound
 import greenio
 from greenio.testing import MockClock
@@ -490,8 +523,17 @@ def thread():
     for each in threads: each.start()
     for each in threads: each.join()
 
+def as_completed():
+    return [*concurrent.futures.as_completed([concurrent.futures.Future()], 3600)]
+
+def poll():
+    ours, theirs = multiprocessing.Pipe()
+    return ours.poll(0), ours.poll(3600)
+
 real = time.perf_counter()
 with MockClock():
+    timed(as_completed)
+    timed(poll)
     timed(time.sleep, 3600)
     timed(queue.Queue().get, timeout=3600)
     timed(wait_for)
@@ -509,6 +551,7 @@ def test_patched_programs_go_by_the_clock(tmp_path):
     path.write_text(PATCHED)
     result = run_native([sys.executable, path], capture_output=True, text=True, timeout=60, check=False, cwd="/")
     assert (result.stdout, result.stderr) == (
+        "TimeoutError 3600 3600 3600\n(False, False) 3600 3600 3600\n"
         "None 3600 3600 3600\nEmpty 3600 3600 3600\nFalse 3600 3600 3600\nFalse 3600 3600 3600\nNone 3600 3600 3600\n"
         "None 3600 3600 3600\nTrue time\n",
         "",
