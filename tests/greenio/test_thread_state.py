@@ -46,7 +46,7 @@ print(seen, variable.get())
 def test_threads_begin_with_the_context_that_they_begin_with_natively(inherited):
     command = [sys.executable, "-X", f"thread_inherit_context={inherited}", "-c", CONTEXTS]
     said = [
-        subprocess.run([*command, how], capture_output=True, text=True, timeout=60, check=True).stdout
+        subprocess.run([*command, how], capture_output=True, text=True, timeout=60, check=True, cwd="/").stdout
         for how in ("natively", "patched")
     ]
     assert said[0] == said[1] and ("the starter's" in said[0].partition("]")[0]) == bool(inherited)
