@@ -40,10 +40,10 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             _workers.worker, _workers.process, _workers.slot, _workers.metrics, _workers.status,
             _workers.supervisor, workers
     the WSGI server
-            _wsgi.errors, _wsgi.limits, _wsgi.parser, _wsgi.request, _wsgi.response, _wsgi.stream, _wsgi.body,
-            _wsgi.networks, _wsgi.forwarded, _wsgi.proxy_protocol, _wsgi.files, _wsgi.client, _wsgi.environ,
-            _wsgi.log, _websocket.request, _wsgi.reading, _wsgi.answering, _wsgi.handler, _wsgi.server, _wsgi.loading,
-            _wsgi.arguments, _wsgi.command, wsgi, pywsgi
+            _wsgi.errors, _wsgi.grammar, _wsgi.limits, _wsgi.parser, _wsgi.request, _wsgi.response, _wsgi.stream,
+            _wsgi.body, _wsgi.networks, _wsgi.forwarded, _wsgi.proxy_protocol, _wsgi.files, _wsgi.client,
+            _wsgi.environ, _wsgi.log, _websocket.request, _wsgi.reading, _wsgi.answering, _wsgi.handler, _wsgi.server,
+            _wsgi.loading, _wsgi.arguments, _wsgi.command, wsgi, pywsgi
     WebSocket
             _websocket.errors, _websocket.arguments, _websocket.sansio, _websocket.sending, _websocket.receiving,
             _websocket.connection, _websocket.taken, _websocket.serving, _websocket.proxies, _websocket.client,

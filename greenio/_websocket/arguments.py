@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 
+from greenio._wsgi.grammar import CONTROL, TOKEN
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["checked_fields", "checked_origin", "checked_subprotocols", "checked_uri"]
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_IN_URIS = re.compile("[\x00-\x20\x7f]")
 #: Those that say what becomes of the connection, or where a message ends. A handshake has no body.
 _OWN = frozenset(["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"])
@@ -35,11 +35,11 @@ def checked_fields(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> li
         name, value = pair
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"a field is a name and a value (str), not {name!r}: {value!r}")
-        if not _TOKEN.fullmatch(name):
+        if not TOKEN.fullmatch(name):
             raise ValueError(f"this is no name of a field: {name!r}")
         if name.lower() in _OWN or name.lower().startswith("sec-websocket-"):
             raise ValueError(f"the field {name} is the handshake's own")
-        if _CONTROL.search(value) or not _is_latin_1(value):
+        if CONTROL.search(value) or not _is_latin_1(value):
             raise ValueError(f"the value of the field {name} must be of latin-1, without control characters: {value!r}")
         pairs.append((name, value))
     return pairs
@@ -55,7 +55,7 @@ def checked_subprotocols(names: Iterable[str] | None) -> list[str] | None:
     for name in checked:
         if not isinstance(name, str):
             raise TypeError(f"a subprotocol is a name (str), not {name!r}")
-        if not _TOKEN.fullmatch(name):
+        if not TOKEN.fullmatch(name):
             raise ValueError(f"this is no name of a subprotocol: {name!r}")
     if len(set(checked)) < len(checked):
         raise ValueError(f"each subprotocol is offered once: {checked}")

@@ -9,6 +9,7 @@ What does not belong here: what is done when one is passed. The files that do it
     body.pyx                body_timeout, min_body_rate, max_chunk_extensions, drain_body; max_body of chunks
     stream.pyx              write_timeout; LINGER, LINGER_PAUSE
     handler.py              request_timeout; LINGER_AT_END
+    server.py               NEXT_REQUEST, and so does contrib/gunicorn.py
     _websocket/serving.py   those of WebSockets
 
 What is answered then: the status comes with the exception, see errors.py.
@@ -22,12 +23,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["LINGER", "LINGER_AT_END", "LINGER_PAUSE", "Limits", "seconds_limit", "size_limit"]
+__all__ = ["LINGER", "LINGER_AT_END", "LINGER_PAUSE", "NEXT_REQUEST", "Limits", "seconds_limit", "size_limit"]
 
 #: Seconds for which a connection is read from after its last answer, so that the answer arrives (RFC 9112, 9.6).
 LINGER = 10.0
 #: The same where the server ends.
 LINGER_AT_END = 1.0
+#: Seconds for a client's next request when the server ends: for one that has connected, or was answered, within that.
+NEXT_REQUEST = 1.0
 #: Seconds of silence after which that is over.
 LINGER_PAUSE = 2.0
 

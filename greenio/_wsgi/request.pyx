@@ -15,6 +15,7 @@ from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.string cimport memchr, memcmp
 
 from greenio._wsgi.errors import Refused
+from greenio._wsgi.grammar import TOKEN
 from greenio._wsgi.parser import BAD_REQUEST
 
 __all__ = ["CHUNKED", "check_host", "check_sizes", "is_method", "largest_unchecked", "settle"]
@@ -23,8 +24,7 @@ __all__ = ["CHUNKED", "check_host", "check_sizes", "is_method", "largest_uncheck
 CHUNKED = -1
 
 _HOST = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9\-._~]+)?\])(?::[0-9]{0,5})?")
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_CODING = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_METHOD = re.compile(TOKEN.pattern.encode())
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 cdef dict methods = {
     name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
@@ -36,7 +36,7 @@ _MOST_HOSTS = 1024
 
 def is_method(bytes text not None):
     """Whether a request that begins with this could be one, with a method that is not known (bool)."""
-    return _TOKEN.fullmatch(text.split(b" ", 1)[0]) is not None
+    return _METHOD.fullmatch(text.split(b" ", 1)[0]) is not None
 
 
 def check_host(str host not None):
@@ -191,7 +191,7 @@ def _check_coding(value, is_11):
     codings = [each.strip(" \t") for each in value.lower().split(",")]
     if not is_11:
         raise Refused(BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding")
-    if codings[-1] != "chunked" or "chunked" in codings[:-1] or not all(map(_CODING.fullmatch, codings)):
+    if codings[-1] != "chunked" or "chunked" in codings[:-1] or not all(map(TOKEN.fullmatch, codings)):
         raise Refused(BAD_REQUEST, "the Transfer-Encoding is invalid")
     if len(codings) > 1:
         raise Refused("501 Not Implemented", "chunked is the only Transfer-Encoding that is known")

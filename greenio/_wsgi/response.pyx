@@ -8,17 +8,15 @@ Rules
 What does not belong here: when it is sent, and what is added to it (answering.pyx).
 """
 
-import re
 import time as clock
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 from libc.time cimport time
 
-__all__ = ["check_status", "current_date", "format_date_time", "render_fields"]
+from greenio._wsgi.grammar import CONTROL, TOKEN
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_FORBIDDEN = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+__all__ = ["check_status", "current_date", "format_date_time", "render_fields"]
 
 cdef enum:
     PLAIN = 0
@@ -79,7 +77,7 @@ cpdef tuple check_status(status):
     code = status[:3]
     if not (code.isascii() and code.isdigit() and status[3:4] in (" ", "") and 100 <= int(code) <= 999):
         raise ValueError(f"a status must be a number of three digits, a space and a text, not {status!r}")
-    if _FORBIDDEN.search(status):
+    if CONTROL.search(status):
         raise ValueError(f"a status must not have control characters: {status!r}")
     # The space behind the number is there even if no text is.
     line = f"{status} " if len(status) == 3 else status
@@ -159,14 +157,14 @@ cdef char *put(char *to, str text, const char *end) noexcept:
 def _check_value(name, value):
     if not isinstance(value, str):
         raise TypeError(f"the value of {name} must be a string, not {value!r}")
-    if _FORBIDDEN.search(value):
+    if CONTROL.search(value):
         raise ValueError(f"the value of {name} must not have control characters: {value!r}")
 
 
 cdef int kind_of(name) except -1:
     if not isinstance(name, str):
         raise TypeError(f"the name of a field must be a string, not {name!r}")
-    if not _TOKEN.fullmatch(name):
+    if not TOKEN.fullmatch(name):
         raise ValueError(f"this is no name of a field: {name!r}")
     kind = _KINDS.get(name.lower(), PLAIN)
     if len(names) < _MOST and len(name) < 128:

@@ -17,7 +17,7 @@ from greenio._websocket.request import Origins
 from greenio._wsgi.environ import SecureEnviron, WSGISecureEnviron
 from greenio._wsgi.files import FileWrapper
 from greenio._wsgi.handler import WSGIHandler
-from greenio._wsgi.limits import LINGER_AT_END, Limits
+from greenio._wsgi.limits import LINGER_AT_END, NEXT_REQUEST, Limits
 from greenio._wsgi.log import formatter_of
 from greenio._wsgi.networks import Networks
 from greenio._wsgi.parser import need_httptools
@@ -44,8 +44,6 @@ _OF_REQUESTS = (
     "PATH_INFO", "QUERY_STRING", "RAW_URI", "REMOTE_ADDR", "REMOTE_PORT", "REQUEST_METHOD", "REQUEST_URI",
     "SERVER_PROTOCOL", "greenio.client", "wsgi.early_hints", "wsgi.input",
 )  # fmt: skip
-#: Seconds for a client's next request when the server stops: for one that has connected, or was answered, within that.
-_NEXT_REQUEST = 1.0
 _CALLED = "application(environ, start_response)"
 # Levels of the module logging, which is imported by programs that use it.
 _INFO, _ERROR = 20, 40
@@ -252,7 +250,7 @@ class WSGIServer(StreamServer):
     def close_idle(self) -> None:
         """Close the connections that wait for a request, and tell WebSockets that the server ends. Does not switch."""
         for handler in list(self._connections):
-            if handler.idle and (handler.began is not None or monotonic() - handler.idle_since < _NEXT_REQUEST):
+            if handler.idle and (handler.began is not None or monotonic() - handler.idle_since < NEXT_REQUEST):
                 # The client may be sending a request just now, and would see it fail. The answer ends the connection.
                 self.close_soon(handler)
             elif handler.idle:
@@ -265,7 +263,7 @@ class WSGIServer(StreamServer):
 
     def close_soon(self, handler: WSGIHandler) -> None:
         """Close a connection that waits for a request, if none comes within a second. Does not switch."""
-        self._to_close.append(Greenlet.spawn_later(_NEXT_REQUEST, self._close_if_idle, handler))
+        self._to_close.append(Greenlet.spawn_later(NEXT_REQUEST, self._close_if_idle, handler))
 
     def _kill_handlers(self, run):
         while self._to_close:

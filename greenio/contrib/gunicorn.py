@@ -29,6 +29,7 @@ from gunicorn.workers.base_async import AsyncWorker
 from hub import get_hub
 from hub.native import original
 
+from greenio._wsgi.limits import NEXT_REQUEST
 from greenio.contrib._gunicorn.process import GreenletProcess
 from greenio.contrib._gunicorn.requests import Answer, CountingHandler, Handler
 from greenio.contrib._gunicorn.settings import arguments_of, refused
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["GreenioWSGIWorker", "GreenioWorker"]
 
 _poll = original("select", "poll")
-#: Seconds for a client's next request when the worker ends: for one that has connected, or was answered, within that.
-_NEXT_REQUEST = 1.0
 _LARGE = 65536  # bytes that are not copied to be written with a head
 
 
@@ -245,10 +244,10 @@ class _Client:
         A client that was answered a moment ago may be sending the next one, which would fail. Its answer says that it
         is the last.
         """
-        if self.is_http2 or monotonic() - self.idle_since >= _NEXT_REQUEST:
+        if self.is_http2 or monotonic() - self.idle_since >= NEXT_REQUEST:
             self.end_if_idle()
         else:
-            Greenlet.spawn_later(_NEXT_REQUEST, self.end_if_idle)
+            Greenlet.spawn_later(NEXT_REQUEST, self.end_if_idle)
 
     def end_if_idle(self):
         """Have recv() find the end of the input where nothing has come and a request is waited for.

@@ -23,7 +23,7 @@ def test_an_answer_that_had_begun_before_the_server_stops_does_not_keep_it(monke
         yield b"b"
 
     go_on = Event()
-    monkeypatch.setattr("greenio._wsgi.server._NEXT_REQUEST", 0)
+    monkeypatch.setattr("greenio._wsgi.server.NEXT_REQUEST", 0)
     with serving(application) as server, connect(server) as client:
         client.sendall(GET)
         receive_until(client, b"1\r\na\r\n")
@@ -42,7 +42,7 @@ def test_a_client_amid_its_requests_is_served_once_more_when_the_server_stops(mo
         start_response("200 OK", [])
         return [b"hello"]
 
-    monkeypatch.setattr("greenio._wsgi.server._NEXT_REQUEST", seconds)
+    monkeypatch.setattr("greenio._wsgi.server.NEXT_REQUEST", seconds)
     with serving(application) as server, connect(server) as client:
         client.sendall(GET)
         receive_until(client, b"hello")

@@ -71,7 +71,8 @@ GREENIO = [
         "_workers.supervisor", "workers",
     ]),
     ("the WSGI server", [
-        "_wsgi.errors", "_wsgi.limits", "_wsgi.parser", "_wsgi.request", "_wsgi.response", "_wsgi.stream", "_wsgi.body",
+        "_wsgi.errors", "_wsgi.grammar", "_wsgi.limits", "_wsgi.parser", "_wsgi.request", "_wsgi.response",
+        "_wsgi.stream", "_wsgi.body",
         "_wsgi.networks", "_wsgi.forwarded", "_wsgi.proxy_protocol", "_wsgi.files", "_wsgi.client", "_wsgi.environ",
         "_wsgi.log", "_websocket.request", "_wsgi.reading", "_wsgi.answering", "_wsgi.handler", "_wsgi.server",
         "_wsgi.loading", "_wsgi.arguments", "_wsgi.command", "wsgi", "pywsgi",

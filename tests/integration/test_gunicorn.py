@@ -324,7 +324,7 @@ from gunicorn_settings import *
 
 def post_worker_init(worker):
     import greenio._wsgi.server, greenio.contrib.gunicorn
-    greenio._wsgi.server._NEXT_REQUEST = greenio.contrib.gunicorn._NEXT_REQUEST = 1000  # not to depend on time
+    greenio._wsgi.server.NEXT_REQUEST = greenio.contrib.gunicorn.NEXT_REQUEST = 1000  # not to depend on time
 """)
         server = start(worker, "-c", settings, "--keep-alive", 1000, "--graceful-timeout", 1000)
         with contextlib.closing(server.connect()) as client:
