@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import socket as _standard
 import sys
 import warnings
@@ -23,6 +22,7 @@ from hub.errors import HubDestroyed, InvalidThreadUseError
 from greenio._servers.addresses import inherited_socket, parse_address
 from greenio._servers.elsewhere import call_there
 from greenio._servers.handlers import Handlers
+from greenio._servers.places import Places
 from greenio._servers.seconds import FOR_EVER, seconds_or_none
 from greenio._servers.unix_paths import UnixPath
 from greenio.event import Event
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from greenio._servers.addresses import Address
+    from greenio._servers.places import Pool
     from greenio.socket import AddressFamily
 
     class Listener(Protocol):
@@ -47,15 +48,6 @@ if TYPE_CHECKING:
         def accept(self) -> tuple[Any, Any]: ...
         def fileno(self) -> int: ...
         def getsockname(self) -> Any: ...
-
-    class Pool(Protocol):
-        """What starts handlers, and knows how many there are."""
-
-        def spawn(self, *args: Any, **kwargs: Any) -> Any: ...
-        def full(self) -> bool: ...
-        def wait_available(self) -> object: ...
-        def join(self, timeout: float | None = None) -> object: ...
-        def kill(self, *, block: bool = True, timeout: float | None = None) -> object: ...
 
     Seconds = Literal["default"] | float | None  # of an argument; by default the attribute of the class
     Spawn = Literal["default"] | int | Pool | Callable[..., object] | None
@@ -143,6 +135,7 @@ class BaseServer:
         self._ends = 0  # how many calls of stop() and close() are under way
         self._over = Event()  # set when the last of them is done
         self._handlers = Handlers(self.do_close)
+        self._places = Places(self._handlers.running)
         self.delay = self.min_delay
         self.set_spawn(spawn)
         self.set_handle(handle)
@@ -194,25 +187,12 @@ class BaseServer:
 
     def set_spawn(self, spawn: Spawn) -> None:
         """Say how handlers are started: see the class. Raises TypeError or ValueError. Does not switch."""
-        self.pool: Pool | None = None
-        self._limit: int | None = None
-        self._room: Wait | None = None
-        self._spawn: Callable[..., object] | None
-        if spawn == "default":
-            self._spawn = Greenlet.spawn
-        elif hasattr(spawn, "spawn"):
-            pool: Any = spawn
-            self.pool = pool
-            self._spawn = pool.spawn
-        elif isinstance(spawn, int) and not isinstance(spawn, bool):
-            if spawn <= 0:
-                raise ValueError(f"a server must be allowed at least one handler at a time, not {spawn}")
-            self._limit = spawn
-            self._spawn = Greenlet.spawn
-        elif spawn is None or callable(spawn):
-            self._spawn = spawn
-        else:
-            raise TypeError(f"spawn must be 'default', a number, a callable, a pool or None, not {spawn!r}")
+        self._places.set_spawn(spawn)
+
+    @property
+    def pool(self) -> Pool | None:
+        """The pool in which handlers are started, or None."""
+        return self._places.pool
 
     def set_handle(self, handle: Callable[..., object] | None) -> None:
         """Say what handles a client; None leaves it to the method `handle`. Raises TypeError. Does not switch."""
@@ -225,38 +205,16 @@ class BaseServer:
 
     def full(self) -> bool:
         """Whether as many handlers run as may (bool). Does not switch."""
-        if self.pool is not None and self.pool.full():
-            return True
-        return self._most is not None and len(self._handlers.running) >= self._most
-
-    #: How many handlers there may be: of `spawn`, `max_connections` and the process's descriptors the least.
-    _most: int | None = None
-
-    def _count_places(self):
-        most = self.max_connections
-        if most is None:
-            descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-            most = None if descriptors == resource.RLIM_INFINITY else max(1, descriptors * 4 // 5)
-        self._most = min((each for each in (most, self._limit) if each is not None), default=None)
-
-    def _wait_for_room(self):
-        if self.pool is not None and self.pool.full():
-            self.pool.wait_available()
-            return
-        room = self._room = Wait(f"{self!r} to have room for another handler")
-        try:
-            room.park()
-        finally:
-            if self._room is room:
-                self._room = None
+        return self._places.full()
 
     def do_handle(self, *args: Any) -> None:
         """Start a handler for what was accepted. Switches if `spawn` does."""
-        if self._spawn is None:
+        spawn = self._places.spawn
+        if spawn is None:
             self._handle_here(args)
         else:
             try:
-                started = self._spawn(self._run_handler, *args)
+                started = spawn(self._run_handler, *args)
             except BaseException:
                 self.do_close(*args)
                 raise
@@ -279,13 +237,9 @@ class BaseServer:
         try:
             self.handle(*args)  # type: ignore[misc]  # not None: start() has seen to that
         finally:
-            self._handler_ended()
+            self._handlers.ended()
+            self._places.one_is_free()
             self.do_close(*args)
-
-    def _handler_ended(self):
-        self._handlers.ended()
-        if self._room is not None and not self.full():
-            self._room.wake()
 
     def do_close(self, *args: Any) -> None:
         """Give back what was accepted; called when its handler has ended, however it did."""
@@ -331,7 +285,7 @@ class BaseServer:
         while self.socket is not None and self._acceptor is getcurrent():
             try:
                 if self.full():
-                    self._wait_for_room()
+                    self._places.wait(self)
                     continue
                 if not self._accept_some():
                     self.socket._endpoint.wait_for(1, timed=False)
@@ -422,7 +376,7 @@ class BaseServer:
             self._handlers.begin_run()
         self._stopped = False
         self.draining.clear()
-        self._count_places()
+        self._places.count(self.max_connections)
         try:
             self.start_accepting()
         except BaseException:
@@ -541,7 +495,7 @@ class BaseServer:
         try:
             while left > 0 and self.socket is not None:
                 if self.full():
-                    self._wait_for_room()
+                    self._places.wait(self)
                     continue
                 arguments = self.do_read()
                 if arguments is None:

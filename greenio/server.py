@@ -189,7 +189,8 @@ class StreamServer(BaseServer):
             else:
                 self.wrap_socket_and_handle(sock, address)
         finally:
-            self._handler_ended()
+            self._handlers.ended()
+            self._places.one_is_free()
             self.do_close(sock, address)
             numbers = self._numbers  # a handler may have forked: then this is another process
             if numbers is not None:

@@ -81,6 +81,14 @@ def test_the_exports_are_those_of_modules_that_are_there():
     assert not exported.EXPORTED.keys() - set(COMPILED)
 
 
+def test_no_file_is_longer_than_a_reader_can_hold():
+    """Some 200 to 400 lines are a good size. The scheduler's middle is one subject, which does not come apart."""
+    allowed = {"hub/scheduler.pyx": 900}
+    for path in (path for paths in SOURCES.values() for path in paths):
+        name = path.relative_to(CHECKOUT).as_posix()
+        assert len(path.read_text().splitlines()) <= allowed.get(name, 600), name
+
+
 def test_nobody_outside_imports_what_is_internal():
     users = set()
     for folder in ("tests", "examples", "benchmarks", "docs"):

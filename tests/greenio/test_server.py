@@ -115,6 +115,10 @@ class TestServing:
         serving.get(timeout=30)
 
 
+def my_spawn(function, *args):
+    return spawn(function, *args)
+
+
 class TestLimits:
     def test_no_more_than_so_many_at_a_time(self):
         running, most = [], []
@@ -183,6 +187,16 @@ class TestLimits:
             for client in clients[1:]:
                 client.close()
 
+    @pytest.mark.parametrize("more", ["default", 5, my_spawn], ids=named)
+    def test_more_handlers_may_be_allowed_while_a_client_waits(self, more):
+        with StreamServer(("127.0.0.1", 0), echo, spawn=1) as server:
+            with create_connection(server.address, timeout=30), create_connection(server.address, timeout=30) as late:
+                until(server.full)
+                some_turns()
+                server.set_spawn(more)
+                late.sendall(b"x")
+                assert late.recv(1) == b"x"
+
     def test_a_fifth_of_the_descriptors_is_left_to_others(self):
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
@@ -190,7 +204,7 @@ class TestLimits:
             with StreamServer(("127.0.0.1", 0), echo) as server:
                 clients = [standard.create_connection(server.address) for _ in range(20)]
                 until(lambda: len(server._handlers) == 20)
-                assert server._most == 160
+                assert server._places.most == 160
                 for client in clients:
                     client.close()
         finally:
@@ -209,10 +223,6 @@ class TestLimits:
     def test_bad_limits_are_refused(self, spawn, error):
         with pytest.raises(error):
             StreamServer(("127.0.0.1", 0), echo, spawn=spawn)
-
-
-def my_spawn(function, *args):
-    return spawn(function, *args)
 
 
 def silent_spawn(function, *args):
