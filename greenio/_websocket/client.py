@@ -13,7 +13,7 @@ from greenio._websocket.errors import HandshakeError
 from greenio._websocket.proxies import head_of_answer, parts_of, proxy_of, tunnel
 from greenio._websocket.sansio import client_handshake, client_protocol, need_websockets
 from greenio._websocket.sending import Settings
-from greenio._wsgi.limits import seconds_limit, size_limit
+from greenio._wsgi.limits import seconds_between, seconds_limit, size_limit
 from greenio.timeout import Timeout
 
 TYPE_CHECKING = False
@@ -62,7 +62,7 @@ def connect(
     settings = Settings(
         size_limit(max_size, "max_size"),
         size_limit(max_fragments, "max_fragments"),
-        seconds_limit(ping_interval, "ping_interval"),
+        seconds_between(ping_interval, "ping_interval"),
         seconds_limit(ping_timeout, "ping_timeout"),
         seconds_limit(write_timeout, "write_timeout"),
     )

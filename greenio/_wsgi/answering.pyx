@@ -175,7 +175,8 @@ cdef class Answers(Requests):
     cdef bytes begin(self, length):
         """The head of the answer. `length`: of its whole body, if that is known already."""
         if self.status is None:
-            raise AssertionError("the application has not called start_response()")
+            unused = "" if self.websocket_upgrade is None else ", nor used environ['wsgi.websocket']"
+            raise AssertionError(f"the application has not called start_response(){unused}")
         if self.wsgi_input is not NOTHING:
             self.check_input()
         if self.finalizes:

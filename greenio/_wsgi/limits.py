@@ -23,7 +23,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["LINGER", "LINGER_AT_END", "LINGER_PAUSE", "NEXT_REQUEST", "Limits", "seconds_limit", "size_limit"]
+__all__ = [
+    "LINGER",
+    "LINGER_AT_END",
+    "LINGER_PAUSE",
+    "NEXT_REQUEST",
+    "Limits",
+    "seconds_between",
+    "seconds_limit",
+    "size_limit",
+]
 
 #: Seconds for which a connection is read from after its last answer, so that the answer arrives (RFC 9112, 9.6).
 LINGER = 10.0
@@ -105,7 +114,8 @@ class Limits:
 
     def __init__(self, **limits: Any) -> None:
         for name, default in _TIMES.items():
-            setattr(self, name, seconds_limit(limits.pop(name, default), name))
+            check = seconds_between if name == "websocket_ping_interval" else seconds_limit
+            setattr(self, name, check(limits.pop(name, default), name))
         for name, default in _SIZES.items():
             off = 0 if name == "min_body_rate" else _UNLIMITED
             setattr(self, name, size_limit(limits.pop(name, default), name, off))
@@ -119,6 +129,13 @@ def seconds_limit(value: Any, name: str) -> float | None:
     seconds = seconds_or_none(value, name)
     # A time of 0 would mean to a socket that it must not wait at all.
     return None if seconds is None else max(0.001, seconds)
+
+
+def seconds_between(value: Any, name: str) -> float | None:
+    """How often something is done: the same, but not 0, which to other libraries means never."""
+    if value == 0 and not isinstance(value, bool):
+        raise ValueError(f"{name} must be more than 0; None turns it off")
+    return seconds_limit(value, name)
 
 
 def size_limit(value: Any, name: str, off: int = _UNLIMITED) -> int:

@@ -269,7 +269,8 @@ class TestArguments:
         ("arguments", "error"),
         [
             ({"ping_interval": -1}, ValueError), ({"ping_interval": float("nan")}, ValueError),
-            ({"ping_interval": "1"}, TypeError), ({"ping_timeout": -1}, ValueError), ({"ping_timeout": "1"}, TypeError),
+            ({"ping_interval": "1"}, TypeError), ({"ping_interval": 0}, ValueError),
+            ({"ping_timeout": -1}, ValueError), ({"ping_timeout": "1"}, TypeError),
             ({"write_timeout": float("nan")}, ValueError), ({"write_timeout": "1"}, TypeError),
             ({"timeout": float("nan")}, ValueError), ({"timeout": "1"}, TypeError),
             ({"max_size": -1}, ValueError), ({"max_size": "1"}, TypeError), ({"max_size": 1.5}, TypeError),

@@ -325,6 +325,12 @@ class TestApplications:
                 peer.send(closing(1000))
         assert errors.getvalue() == ""
 
+    def test_one_that_neither_uses_it_nor_answers(self):
+        errors = io.StringIO()
+        with serving(lambda environ, start_response: [], error_log=errors) as server:
+            assert ask_one(server, request()).code == 500
+        assert "nor used environ['wsgi.websocket']" in errors.getvalue()
+
     def test_one_that_fails(self):
         errors = io.StringIO()
 

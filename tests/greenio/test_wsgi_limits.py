@@ -158,6 +158,8 @@ class TestSizes:
             {"max_headers": 1.5},
             {"idle_timeout": -1},
             {"idle_timeout": "a"},
+            {"websocket_ping_interval": 0},
+            {"websocket_ping_interval": 0.0},
         ],
     )
     def test_wrong_ones_are_refused_at_once(self, wrong):
