@@ -4,14 +4,11 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import threading
 import time
 from multiprocessing import connection, managers
 from multiprocessing.pool import ThreadPool
 
-from measuring import call, later, measured, on_condition
-
-from greenio import spawn
+from measuring import call, later, measured
 
 WHILE = "0.03"
 LARGE = bytes(1_000_000)
@@ -104,59 +101,6 @@ waiting_for_signal("sigtimedwait", 10)
 
 
 # --- multiprocessing ----------------------------------------------------------------------------------------------
-
-
-def acquiring(name):
-    def make_call():
-        lock = getattr(multiprocessing, name)()
-        lock.acquire()
-        if name == "RLock":
-            # Another greenlet has it: this one could have it again.
-            lock.release()
-            holding, go_on = threading.Event(), threading.Event()
-
-            def hold():
-                with lock:
-                    holding.set()
-                    go_on.wait()
-
-            spawn(hold)
-            holding.wait()
-            later(go_on.set)
-        else:
-            later(lock.release)
-        measured(lock.acquire)
-        lock.release()
-
-    call(f"multiprocessing.{name}.acquire")(make_call)
-
-
-for each in ("Lock", "RLock", "Semaphore", "BoundedSemaphore"):
-    acquiring(each)
-
-
-@call("multiprocessing.Event.wait")
-def event_wait():
-    event = multiprocessing.Event()
-    later(event.set)
-    assert measured(event.wait)
-
-
-@call("multiprocessing.Condition.wait")
-def condition_wait():
-    on_condition(multiprocessing.Condition(), lambda condition, told: condition.wait())
-
-
-@call("multiprocessing.Condition.wait_for")
-def condition_wait_for():
-    on_condition(multiprocessing.Condition(), lambda condition, told: condition.wait_for(lambda: told))
-
-
-@call("multiprocessing.Barrier.wait")
-def barrier_wait():
-    barrier = multiprocessing.Barrier(2)
-    later(barrier.wait)
-    measured(barrier.wait)
 
 
 @call("multiprocessing.Queue.get")

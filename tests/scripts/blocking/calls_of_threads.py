@@ -1,4 +1,4 @@
-"""Threads, locks, queues, executors, asyncio."""
+"""Threads, queues, executors, asyncio."""
 
 import asyncio
 import concurrent.futures
@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-from measuring import call, later, measured, on_condition
+from measuring import call, later, measured
 
 from greenio import monkey, spawn
 
@@ -49,53 +49,6 @@ def native_join():
     thread = monkey.get_original("threading", "Thread")(target=native_sleep, args=(0.03,))
     thread.start()
     measured(thread.join)
-
-
-def acquiring(name):
-    def make_call():
-        lock = getattr(threading, name)()
-        holding, go_on = threading.Event(), threading.Event()
-
-        def hold():
-            with lock:
-                holding.set()
-                go_on.wait()
-
-        spawn(hold)
-        holding.wait()
-        later(go_on.set)
-        measured(lock.acquire)
-        lock.release()
-
-    call(f"threading.{name}.acquire")(make_call)
-
-
-for each in ("Lock", "RLock", "Semaphore", "BoundedSemaphore"):
-    acquiring(each)
-
-
-@call("threading.Event.wait")
-def event_wait():
-    event = threading.Event()
-    later(event.set)
-    measured(event.wait)
-
-
-@call("threading.Condition.wait")
-def condition_wait():
-    on_condition(threading.Condition(), lambda condition, told: condition.wait())
-
-
-@call("threading.Condition.wait_for")
-def condition_wait_for():
-    on_condition(threading.Condition(), lambda condition, told: condition.wait_for(lambda: told))
-
-
-@call("threading.Barrier.wait")
-def barrier_wait():
-    barrier = threading.Barrier(2)
-    later(barrier.wait)
-    measured(barrier.wait)
 
 
 begun, go_on = threading.Event(), threading.Event()

@@ -19,7 +19,7 @@ monkey.patch_all()
 # A call that keeps all greenlets from running hangs: nobody would do what it waits for.
 LIMIT = 20
 
-for subject in ("files", "libraries", "processes", "sockets", "threads"):
+for subject in ("files", "libraries", "locks", "processes", "sockets", "threads"):
     import_module(f"calls_of_{subject}")
 
 from measuring import CALLS, WITH_GREENLETS, result, tick_for_ever  # noqa: E402
