@@ -33,7 +33,7 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             subprocess, os, signal
     servers
             _servers.addresses, _servers.listening, _servers.handlers, _servers.places, _servers.unix_paths,
-            _servers.datagrams, _servers.seconds, _servers.elsewhere, _servers.tls, _servers.streams,
+            _servers.datagrams, _servers.seconds, _servers.other_threads, _servers.tls, _servers.streams,
             _servers.counts, baseserver, server, backdoor
     several processes that serve one address
             _workers.telling, _workers.options, _workers.listeners, _workers.notify, _workers.stacks,

@@ -1,13 +1,13 @@
-"""A backdoor: Python prompts in a running program, for those who can reach its socket.
+"""A Python prompt in a running program, for looking at what it does.
 
     BackdoorServer("unix:/run/application.backdoor", locals={"server": server}).start()
 
-and `nc -U /run/application.backdoor` shows what the program is doing. There is no password: who can connect can do
-whatever the process can. So it listens on a Unix socket, whose file is its owner's only, or on loopback.
+and `nc -U /run/application.backdoor` connects to it. There is no password: everybody who can connect can do whatever
+the process can. So let it listen on a Unix socket, whose file only its owner may use, or on loopback.
 
 Methods that wait say that they switch; the others do not switch.
 
-What does not belong here: whose the standard streams are (_servers/streams.py).
+What does not belong here: a greenlet's own standard streams (_servers/streams.py).
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 __all__ = ["BackdoorServer"]
 
 _poll = original("select", "poll")
-_LOOK_EVERY = 0.2  # seconds, for a peer that has gone while its line runs
+_PEER_CHECK_INTERVAL = 0.2  # seconds; checks whether the peer has gone while its line runs
 
 
 class BackdoorServer(StreamServer):
-    """Gives whoever connects a Python prompt in this process.
+    """Gives each client a Python prompt in this process.
 
-    `listener` and `server_args`: as in StreamServer. `locals`: the names that a prompt begins with (mapping); each
-    prompt has a copy. `banner`: the text that it begins with (str); by default Python's version, none if it is empty.
+    `listener`, `server_args`: as in StreamServer. `locals`: the names that are defined at a prompt (mapping); each
+    prompt has a copy. `banner`: the text that is shown first (str); Python's version by default, "" for none.
 
-    Several prompts work at once. What a line prints, and what it reads, is its own connection's; what greenlets print
-    that it has started goes where the program's output goes. Lines run in a greenlet of the prompt's: a line that
-    waits lets all others run, and one that computes keeps them from it. `quit()`, the end of the input, and a peer
-    that has gone end a prompt. start() warns (RuntimeWarning) if others than users of this machine can connect.
+    There may be several prompts at once. A line reads from its own connection and prints to it. Greenlets that a line
+    starts print where the program prints. Each prompt runs its lines in its own greenlet: a line that waits lets all
+    others run, and a line that computes does not. A prompt ends with `quit()`, at the end of its input, and when the
+    peer has gone. start() warns (RuntimeWarning) if others than users of this machine can connect.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class BackdoorServer(StreamServer):
         self.banner = banner
 
     def init_socket(self) -> None:
-        """Listen, if it does not yet, and warn if others than users of this machine can connect.
+        """Make the listening socket, unless there is one, and warn if others than users of this machine can connect.
 
-        Switches as start() does.
+        Called by start(). Switches as that does.
         """
         super().init_socket()
         reason = _who_else(self.family, self.address)
@@ -83,7 +83,7 @@ class BackdoorServer(StreamServer):
     def handle(self, sock: socket, address: Any) -> None:
         """Serve one prompt. Switches."""
         if sock.family != _sockets.AF_UNIX:
-            # A machine that has gone without a word is noticed after a while.
+            # So that a machine that was switched off is noticed after a while.
             sock.setsockopt(_sockets.SOL_SOCKET, _sockets.SO_KEEPALIVE, 1)
         _Prompt(sock, self._locals_of_a_prompt(), self.banner).run()
 
@@ -92,7 +92,7 @@ class BackdoorServer(StreamServer):
 
 
 def _who_else(family, address):
-    """Who can connect besides those who may: a text, or None."""
+    """Return who can connect besides this machine's users, or besides the file's owner, as text; None if nobody."""
     if family == _sockets.AF_UNIX:
         name = address if isinstance(address, bytes) else address.encode()
         return "every user of this machine" if name.startswith(b"\0") else None
@@ -101,7 +101,7 @@ def _who_else(family, address):
 
 
 class _PeerHasGone(BaseException):
-    """Nobody is there any more to see what the line does."""
+    """Thrown into a line whose peer has closed the connection."""
 
 
 class _Prompt(code.InteractiveConsole):
@@ -115,7 +115,7 @@ class _Prompt(code.InteractiveConsole):
         self.input = sock.makefile("r", encoding="utf-8", errors="replace")
         self.output = sock.makefile("w", encoding="utf-8", errors="backslashreplace", newline="\n")
         self.output.reconfigure(line_buffering=True)
-        # A line may take them apart: each part has to be closed for the socket to be.
+        # The socket is closed when every part is. The parts are kept here because a line may detach them.
         self._files = [
             part
             for file in (self.input, self.output)
@@ -128,11 +128,11 @@ class _Prompt(code.InteractiveConsole):
             with OwnStreams(self.input, self.output, self.display) as self.streams:
                 self.interact()
         except (SystemExit, OSError, ValueError, _PeerHasGone):
-            # A closed file is a ValueError: quit() closes sys.stdin, and a line may close it, too.
+            # ValueError: the file is closed, by quit() or by a line of the user's.
             pass
         finally:
             for file in self._files:
-                with suppress(OSError, ValueError):  # or a line has detached it
+                with suppress(OSError, ValueError):  # ValueError: a line has detached it
                     file.close()
 
     def interact(self, banner=None, exitmsg=None):
@@ -146,7 +146,7 @@ class _Prompt(code.InteractiveConsole):
             line = self.input.readline()
             if not line:
                 if more:
-                    # The last of what was sent to be run, without the empty line that ends a block.
+                    # A script's last block may lack the empty line that ends it.
                     self.push("")
                 return
             more = self.push(line.removesuffix("\n"))
@@ -162,7 +162,7 @@ class _Prompt(code.InteractiveConsole):
             self.showtraceback()
 
     def display(self, value):
-        """Print the value of a line. It is this prompt's `_`."""
+        """Print the value of a line, and keep it as this prompt's `_`."""
         if value is not None:
             self.write(f"{value!r}\n")
             self.locals["_"] = value
@@ -173,7 +173,7 @@ class _Prompt(code.InteractiveConsole):
 
     def showtraceback(self):
         kind, error, trace = sys.exc_info()
-        # Without the frame that runs the line.
+        # tb_next leaves out the frame of runcode().
         self.write("".join(traceback.format_exception(kind, error, trace.tb_next if trace else None)))
 
     def showsyntaxerror(self, filename=None, **kwargs):
@@ -181,10 +181,11 @@ class _Prompt(code.InteractiveConsole):
 
 
 class _PeerWatch:
-    """In a ``with`` statement, ends the current greenlet's line when its peer has closed the connection.
+    """In a ``with`` statement, ends the line that the current greenlet runs when its peer has closed the connection.
 
-    A peer that has only ended its side may still read: a script that sends lines and waits for what they print. The
-    system tells of the one at once for Unix sockets, and for TCP when something was sent or the peer has reset.
+    A peer that has only shut down its writing side may still read, as a script does that sends lines and waits for
+    their output. The system can tell the two apart at once for Unix sockets. For TCP it can after something was sent to
+    the peer, or when the peer resets the connection.
     """
 
     def __init__(self, sock):
@@ -194,15 +195,15 @@ class _PeerWatch:
         self._greenlet = getcurrent()
         self._hub = get_hub()
         self._exception = None
-        self._timer = self._hub.loop.timer(_LOOK_EVERY, _LOOK_EVERY, ref=False)
-        self._timer.start(self._look)
+        self._timer = self._hub.loop.timer(_PEER_CHECK_INTERVAL, _PEER_CHECK_INTERVAL, ref=False)
+        self._timer.start(self._check_peer)
 
-    def _look(self):
+    def _check_peer(self):
         descriptor = self._sock.fileno()
-        asking = _poll()
+        poll = _poll()
         if descriptor >= 0:
-            asking.register(descriptor, 0)
-        if descriptor < 0 or any(told & (_standard.POLLHUP | _standard.POLLERR) for _, told in asking.poll(0)):
+            poll.register(descriptor, 0)
+        if descriptor < 0 or any(events & (_standard.POLLHUP | _standard.POLLERR) for _, events in poll.poll(0)):
             self._timer.stop()
             self._exception = _PeerHasGone()
             self._hub.throw_soon(self._greenlet, self._exception)

@@ -1,6 +1,6 @@
-"""The base of all servers: a listener, a greenlet that accepts, and rules for starting handlers and stopping.
+"""The base class of all servers: a listener, a greenlet that accepts clients, and a handler for each of them.
 
-Subclasses say how to listen and how to accept: see greenio.server.
+Subclasses define how to listen and how to accept: see greenio.server.
 
 Methods that wait say that they switch; the others do not switch.
 """
@@ -20,8 +20,8 @@ from hub.arguments import count_of
 from hub.errors import HubDestroyed, InvalidThreadUseError
 
 from greenio._servers.addresses import inherited_socket, parse_address
-from greenio._servers.elsewhere import call_there
 from greenio._servers.handlers import Handlers
+from greenio._servers.other_threads import call_in_hub
 from greenio._servers.places import Places
 from greenio._servers.seconds import FOR_EVER, seconds_or_none
 from greenio._servers.unix_paths import UnixPath
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         def fileno(self) -> int: ...
         def getsockname(self) -> Any: ...
 
-    Seconds = Literal["default"] | float | None  # of an argument; by default the attribute of the class
+    Seconds = Literal["default"] | float | None  # the type of an argument; "default": the attribute of the class
     Spawn = Literal["default"] | int | Pool | Callable[..., object] | None
 
 __all__ = ["BaseServer", "parse_address"]
@@ -63,30 +63,31 @@ class Draining(Event):
 
 
 class BaseServer:
-    """A server that accepts in one greenlet and handles each client in another.
+    """A server that accepts clients in one greenlet and handles each of them in another.
 
     `listener`: where it listens. An address: ``(host, port)``, "host:port", ":port", "[::1]:port", a port (all
-    addresses), "unix:/path", "unix:@name" (Linux' abstract namespace). A descriptor that was inherited: "fd://3", or
-    "systemd" and "systemd:NAME" for what systemd has passed. Or a listening socket, which is then used as it is.
-    `handle`: called with what was accepted; a subclass may define the method `handle` instead.
-    `spawn`: how a handler is started. "default": a Greenlet each. A number: at most so many at a time, and no more
-    is accepted until one ends. A callable: ``spawn(handler, *args)``. An object with a method `spawn` (a Pool).
-    None: in the accepting greenlet, one after the other.
+    addresses), "unix:/path", "unix:@name" (Linux' abstract namespace). An inherited descriptor: "fd://3", or
+    "systemd" and "systemd:NAME" for one that systemd has passed. Or a listening socket, which is then used as it is.
+    `handle`: the function that is called for each client; a subclass may define the method `handle` instead.
+    `spawn`: how a handler is started. "default": in a Greenlet of its own. A number: the same, but at most this many
+    handlers run at a time. A callable: ``spawn(handler, *args)``. An object with a method `spawn`, such as a Pool.
+    None: in the accepting greenlet, one handler after the other.
     `reuse_port`: whether other sockets of the same user may listen there as well (bool): the system spreads clients
     among them. Not for Unix sockets.
-    `max_connections`: how many handlers there may be (int); beyond it nothing is accepted until one ends, and clients
-    wait in the system. By default four fifths of the descriptors that the process may have when it starts to listen.
+    `max_connections`: how many handlers may run at a time (int). While as many run, the server accepts nothing, and
+    clients wait in the system. By default four fifths of the descriptors that the process may have when the server
+    starts.
     `mode`: the permissions of a Unix socket's file (int).
     `stop_timeout`, `kill_timeout`: see the attributes.
 
-    It belongs to the thread that starts it. Another thread may stop or close it: that is done in its own thread, and
-    waited for. In a ``with`` statement, leaving stops it.
+    A server belongs to the thread that starts it. Another thread may call stop() and close(): they are carried out in
+    the server's own thread, and the caller waits. In a ``with`` statement the server starts, and leaving stops it.
     """
 
     #: Seconds before accepting again after an error such as EMFILE; doubled each time, up to `max_delay`.
     min_delay: float = 0.01
     max_delay: float = 1
-    #: How many clients are accepted before other greenlets get their turn.
+    #: How many clients are accepted before other greenlets have a turn.
     max_accept: int = 100
     #: Seconds that stop() gives running handlers before they are killed; None for ever. Also an argument.
     stop_timeout: float | None = 1
@@ -96,8 +97,8 @@ class BaseServer:
     fatal_errors: tuple[int, ...] = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
     #: The type of the listening socket.
     _kind = _standard.SOCK_STREAM
-    #: How many clients the system may hold ready.
-    _most_waiting = 4096
+    #: How many clients may wait in the system to be accepted.
+    _backlog_limit = 4096
 
     handle: Callable[..., object] | None = None
 
@@ -116,7 +117,7 @@ class BaseServer:
         self.socket: socket | None = None
         self.address: Any = None
         self.family: AddressFamily | int | None = None
-        #: Whether it is ending: an Event that handlers may wait for, with a truth value.
+        #: An Event that is set while the server ends. Handlers may wait for it, and `if server.draining:` works too.
         self.draining = Draining()
         self.reuse_port = reuse_port
         if max_connections is not None and count_of(max_connections, "max_connections") <= 0:
@@ -125,14 +126,14 @@ class BaseServer:
         if not 0 <= count_of(mode, "mode") <= 0o777:
             raise ValueError(f"mode must be from 0 to 0o777, not {mode!r}")
         self.mode = mode
-        self._take_times(stop_timeout=stop_timeout, kill_timeout=kill_timeout)
-        self._hub: Hub | None = None  # of the thread that has started it
+        self._set_times(stop_timeout=stop_timeout, kill_timeout=kill_timeout)
+        self._hub: Hub | None = None  # the hub of the thread that has started the server
         self._owns_socket = True
         self._path: UnixPath | None = None
         self._acceptor: Greenlet | None = None
         self._stopped = False
         self._finished: list[Wait] = []
-        self._ends = 0  # how many calls of stop() and close() are under way
+        self._ends_under_way = 0  # how many calls of stop() and close() are under way
         self._over = Event()  # set when the last of them is done
         self._handlers = Handlers(self.do_close)
         self._places = Places(self._handlers.running)
@@ -146,21 +147,21 @@ class BaseServer:
     #: The attributes that are times.
     _times: tuple[str, ...] = ("stop_timeout", "kill_timeout")
 
-    def _take_times(self, **times):
-        """Set attributes to what was given as arguments. Raises TypeError or ValueError."""
+    def _set_times(self, **times):
+        """Set the attributes of these names to times that were arguments. Raises TypeError or ValueError."""
         for name, value in times.items():
             if value != "default":
                 setattr(self, name, seconds_or_none(value, name))
 
     def _check_times(self):
-        """Attributes may have been set by a subclass, or from outside. Raises TypeError or ValueError."""
-        self._take_times(**{name: getattr(self, name) for name in self._times})
+        """Check times that a subclass or the program has set as attributes. Raises TypeError or ValueError."""
+        self._set_times(**{name: getattr(self, name) for name in self._times})
         for name in ("min_delay", "max_delay"):
             seconds = seconds_or_none(getattr(self, name), name)
             setattr(self, name, FOR_EVER if seconds is None else seconds)
 
     def set_listener(self, listener: Address | Listener) -> None:
-        """Say where to listen: see the class. Raises TypeError or ValueError. Does not switch."""
+        """Set where the server listens: see the class. Raises TypeError or ValueError. Does not switch."""
         if self.reuse_port and (hasattr(listener, "accept") or str(listener).startswith(("unix:", "fd:", "systemd"))):
             raise ValueError("reuse_port goes with host and port: a socket that is passed in is bound already")
         inherited = inherited_socket(listener, self._kind)
@@ -177,7 +178,7 @@ class BaseServer:
             self.address = sock.getsockname()
             self._owns_socket = False
             if not isinstance(sock, socket):
-                # Non-blocking waiting needs one of ours; the caller's object keeps its own descriptor.
+                # Only a socket of ours lets other greenlets run. The caller's object keeps its own descriptor.
                 sock = socket(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))
                 self._owns_socket = True
             self.socket = sock
@@ -186,7 +187,7 @@ class BaseServer:
             self.family, self.address = parse_address(listener)
 
     def set_spawn(self, spawn: Spawn) -> None:
-        """Say how handlers are started: see the class. Raises TypeError or ValueError. Does not switch."""
+        """Set how handlers are started: see the class. Raises TypeError or ValueError. Does not switch."""
         self._places.set_spawn(spawn)
 
     @property
@@ -195,7 +196,10 @@ class BaseServer:
         return self._places.pool
 
     def set_handle(self, handle: Callable[..., object] | None) -> None:
-        """Say what handles a client; None leaves it to the method `handle`. Raises TypeError. Does not switch."""
+        """Set the function that handles a client; None leaves the method `handle`.
+
+        Raises TypeError if it is not callable. Does not switch.
+        """
         if handle is not None:
             if not callable(handle):
                 raise TypeError(f"a handler must be callable, not {handle!r}")
@@ -204,11 +208,11 @@ class BaseServer:
     # --- handlers ---
 
     def full(self) -> bool:
-        """Whether as many handlers run as may (bool). Does not switch."""
+        """Whether as many handlers run as are allowed (bool). Does not switch."""
         return self._places.full()
 
     def do_handle(self, *args: Any) -> None:
-        """Start a handler for what was accepted. Switches if `spawn` does."""
+        """Start a handler for a client. `args`: what do_read() has returned. Switches if `spawn` does."""
         spawn = self._places.spawn
         if spawn is None:
             self._handle_here(args)
@@ -218,10 +222,10 @@ class BaseServer:
             except BaseException:
                 self.do_close(*args)
                 raise
-            self._handlers.spawned(started, args)
+            self._handlers.add_spawned(started, args)
 
     def _handle_here(self, args):
-        """Run a handler in the greenlet that accepts, which goes on however the handler ends."""
+        """Run a handler in the accepting greenlet, which goes on however the handler ends."""
         try:
             self._run_handler(*args)
         except HubDestroyed:
@@ -233,24 +237,24 @@ class BaseServer:
             get_hub().report((self, args), error)
 
     def _run_handler(self, *args):
-        self._handlers.begun()
+        self._handlers.add_current()
         try:
-            self.handle(*args)  # type: ignore[misc]  # not None: start() has seen to that
+            self.handle(*args)  # type: ignore[misc]  # start() has checked that it is not None
         finally:
-            self._handlers.ended()
-            self._places.one_is_free()
+            self._handlers.remove_current()
+            self._places.place_is_free()
             self.do_close(*args)
 
     def do_close(self, *args: Any) -> None:
-        """Give back what was accepted; called when its handler has ended, however it did."""
+        """Release what do_read() has returned, such as a socket. Called when the handler has ended in whatever way."""
 
     # --- accepting ---
 
     def init_socket(self) -> None:
-        """Make the listening socket, if there is none. Called by start()."""
+        """Make the listening socket, unless there is one. Called by start()."""
 
     def _bind(self, sock):
-        """Bind a new socket to this server's address; its file belongs to this server. Raises OSError."""
+        """Bind a new socket to this server's address. The server owns a Unix socket's file. Raises OSError."""
         if self.family == _standard.AF_UNIX and not self.address.startswith("\0"):
             path = UnixPath(self.address, self.mode)
             path.bind(sock)
@@ -258,23 +262,27 @@ class BaseServer:
         else:
             sock.bind(self.address)
 
-    #: What a worker of several counts, in memory that it shares with its supervisor: see greenio._servers.counts.
+    #: The counters of a worker process, in memory that it shares with its supervisor: see greenio._servers.counts.
     _numbers: memoryview | None = None
 
-    def _become_one_of_several(self, sock: socket, shared: bool, numbers: memoryview) -> None:
-        """Serve in this process, while others serve the same address. Called before start(). Does not switch.
+    def _become_worker(self, sock: socket, shared: bool, numbers: memoryview) -> None:
+        """Become one of several processes that serve the same address. Called before start(). Does not switch.
 
-        `shared`: whether they have the same socket, and not one each.
+        `sock`: the listening socket. `shared`: whether the other processes have the same socket, and not one each.
+        `numbers`: where this process counts what it does, see greenio._servers.counts.
         """
         self.socket = sock
         self.family, self.address = sock.family, sock.getsockname()
-        self._owns_socket = True  # as far as this process is concerned
+        self._owns_socket = True  # closing it does not concern other processes, which have their own descriptors
         self._numbers = numbers
         if shared:
             self.max_accept = 1
 
     def do_read(self) -> tuple[Any, ...] | None:
-        """Accept one client that is there already: the arguments of its handler, or None. Does not switch."""
+        """Accept one client that is there already. Does not switch.
+
+        Returns the arguments of its handler (tuple), or None if no client is there.
+        """
         raise NotImplementedError
 
     def is_fatal_error(self, error: OSError) -> bool:
@@ -301,7 +309,7 @@ class BaseServer:
                 self._back_off()
 
     def _accept_some(self):
-        """Accept until nobody is left to accept (returns False) or others should have their turn (True)."""
+        """Accept until no client is there any more (returns False), or other greenlets should have a turn (True)."""
         for _ in range(self.max_accept):
             if self.full():
                 return True
@@ -332,9 +340,9 @@ class BaseServer:
             self._acceptor.name = f"acceptor of {self!r}"
 
     def stop_accepting(self) -> None:
-        """Accept no more; handlers go on. Does not switch."""
+        """Accept no more clients. Handlers go on. Does not switch."""
         acceptor, self._acceptor = self._acceptor, None
-        # One that is a handler, too, ends when it finds no listener.
+        # With spawn=None the acceptor may be in the middle of a handler. It ends by itself after the handler.
         if acceptor is not None and acceptor is not getcurrent() and acceptor not in self._handlers.running:
             acceptor.kill(block=False)
 
@@ -342,57 +350,57 @@ class BaseServer:
 
     @property
     def started(self) -> bool:
-        """Whether it accepts (bool)."""
+        """Whether the server accepts clients (bool)."""
         return self._acceptor is not None
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed: it has no listener any more (bool)."""
+        """Whether the server was stopped or closed, and has no listener any more (bool)."""
         return self._stopped and self.socket is None
 
     @property
     def server_host(self) -> str | None:
-        """The address it listens on (str), or None."""
+        """The host on which the server listens (str); None for a Unix socket."""
         return self.address[0] if isinstance(self.address, tuple) else None
 
     @property
     def server_port(self) -> int | None:
-        """The port it listens on (int), or None."""
+        """The port on which the server listens (int); None for a Unix socket."""
         return self.address[1] if isinstance(self.address, tuple) else None
 
     def start(self) -> None:
-        """Listen and accept. Does nothing if it does already.
+        """Listen, and accept clients in a greenlet of its own. Does nothing if the server is started already.
 
         Switches only to look up a host's name, or to make a Unix socket's file.
-        Raises OSError if it cannot listen, TypeError if nothing is there to handle a client, InvalidThreadUseError if
-        it runs in another thread, and TypeError or ValueError for attributes that are no times.
+        Raises OSError if it cannot listen, TypeError if there is no handler, InvalidThreadUseError if the server runs
+        in another thread, and TypeError or ValueError if an attribute such as `stop_timeout` is not a time.
         """
         self._check_thread()
         self._check_handler()
         self._check_times()
         self.init_socket()
         self._hub = get_hub()
-        if self._ends:
+        if self._ends_under_way:
             self._handlers.begin_run()
         self._stopped = False
         self.draining.clear()
-        self._places.count(self.max_connections)
+        self._places.set_max_connections(self.max_connections)
         try:
             self.start_accepting()
         except BaseException:
             self.close()
             raise
 
-    def _is_elsewhere(self):
-        """Whether something of it runs in another thread than this one."""
+    def _runs_in_another_thread(self):
+        """Whether the server, or one of its handlers, runs in a thread other than this one."""
         hub = self._hub
         if hub is None or hub is get_hub_if_exists() or hub.destroyed:
             return False
-        return bool(self.started or self._ends or self._handlers.running)
+        return bool(self.started or self._ends_under_way or self._handlers.running)
 
     def _check_thread(self):
-        if self._is_elsewhere():
-            raise InvalidThreadUseError(f"{self!r} runs in another thread: stop it, and start it here then")
+        if self._runs_in_another_thread():
+            raise InvalidThreadUseError(f"{self!r} runs in another thread: stop it before you start it here")
 
     def _check_handler(self):
         if self.handle is None and type(self).do_handle is BaseServer.do_handle:
@@ -412,43 +420,45 @@ class BaseServer:
             if path is not None:
                 path.remove()
             if sock is not None:
-                self._give_up(sock)
+                self._release_socket(sock)
             finished, self._finished = self._finished, []
             for wait in finished:
                 wait.wake()
 
-    def _give_up(self, sock):
-        """The server does not listen on this socket any more. Does not switch."""
+    def _release_socket(self, sock):
+        """Close a socket on which the server does not listen any more, if the server owns it. Does not switch."""
         if self._owns_socket:
             sock.close()
 
     def close(self) -> None:
-        """Stop listening and accepting, and end all handlers at once: none runs when it returns. Switches.
+        """Stop listening, and kill all handlers at once. None of them runs when close() returns. Switches.
 
-        A handler that calls it goes on itself. On the hub, as in a callback, it does not wait for the handlers. Another
-        thread may call it.
+        A handler that calls close() itself goes on. In a callback, on the hub greenlet, close() does not wait for the
+        handlers to end. Another thread may call it.
         """
-        if self._is_elsewhere() and call_there(self._hub, self.close) is not None:  # type: ignore[arg-type]
+        if self._runs_in_another_thread() and call_in_hub(self._hub, self.close) is not None:  # type: ignore[arg-type]
             return
-        self._ends += 1
-        run = self._handlers.ending()
+        self._ends_under_way += 1
+        run = self._handlers.begin_ending()
         try:
             self._close_listener()
             self._kill_handlers(run)
         finally:
-            self._handlers.has_ended()
-            self._end_is_over()
+            self._handlers.finish_ending()
+            self._one_end_is_done()
 
     def stop(self, timeout: float | None = None, *, drain: float | None = None) -> int:
-        """Stop listening; let the handlers come to their ends, and kill those left. Returns how many (int). Switches.
+        """Stop listening, let the handlers finish, and kill those that take too long. Switches.
 
-        `timeout`: how many seconds they have (float; infinity: no limit); by default `stop_timeout`. If handlers are
-        started in a pool, everything in that pool is waited for and then killed.
-        `drain`: the same, with care for clients. `draining` is set, so that handlers end early. Connections that are
-        idle are closed (a subclass knows which). Clients that have connected and wait to be accepted are, as
-        soon as there is room.
-        A handler that calls it does not wait for itself, nor for others that call it. If the server is started again
-        meanwhile, the handlers of that run go on. Another thread may call it. Raises TypeError if both are given.
+        Returns how many handlers were killed (int).
+        `timeout`: the seconds that handlers have to finish (float; infinity: no limit); by default `stop_timeout`. If
+        handlers are started in a pool, everything in that pool is waited for and then killed.
+        `drain`: the same seconds, but no client is turned away. `draining` is set, so that handlers can finish early.
+        Idle connections are closed (a subclass knows which). Clients that have connected already are still accepted,
+        as soon as there is room.
+        A handler that calls stop() does not wait for itself, nor for other handlers that call it. If the server is
+        started again meanwhile, the new handlers go on. Another thread may call it. Raises TypeError if both
+        arguments are given, and TypeError or ValueError if one is not a time.
         """
         if drain is not None and timeout is not None:
             raise TypeError("give stop() either timeout or drain")
@@ -457,23 +467,23 @@ class BaseServer:
             seconds = seconds_or_none(drain, "drain", past_is_now=True)
         else:
             seconds = seconds_or_none(self.stop_timeout if timeout is None else timeout, "timeout", past_is_now=True)
-        if self._is_elsewhere():
-            killed = call_there(self._hub, self.stop, timeout=timeout, drain=drain)  # type: ignore[arg-type]
+        if self._runs_in_another_thread():
+            killed = call_in_hub(self._hub, self.stop, timeout=timeout, drain=drain)  # type: ignore[arg-type]
             if killed is not None:
                 return killed
-        self._ends += 1
-        run = self._handlers.ending()
+        self._ends_under_way += 1
+        run = self._handlers.begin_ending()
         try:
             end = None if seconds is None else monotonic() + seconds
             if drain is not None and self.started:
                 self.draining.set()
                 self.close_idle()
                 self.stop_accepting()
-                accepting = Greenlet.spawn(self._accept_waiting)
+                accepting = Greenlet.spawn(self._accept_backlog)
                 accepting.join(seconds)
                 if accepting not in self._handlers.running:
                     accepting.kill()
-            if run == self._handlers.run:  # otherwise it was started again meanwhile
+            if run == self._handlers.run:  # otherwise the server was started again meanwhile
                 self._close_listener()
             if drain is None and self.pool is not None:
                 self.pool.join(timeout=seconds)
@@ -483,15 +493,15 @@ class BaseServer:
                 self._kill_pool(self.pool)
             return killed
         finally:
-            self._handlers.has_ended()
-            self._end_is_over()
+            self._handlers.finish_ending()
+            self._one_end_is_done()
 
-    def _accept_waiting(self):
-        """Accept those who have connected already, as there is room: to them the server would seem to hang up.
+    def _accept_backlog(self):
+        """Accept clients that have connected already, as soon as there is room: closing the listener would reset them.
 
-        New ones come meanwhile, so there is an end to it: no more than the system holds ready.
+        New clients arrive meanwhile. So that this ends, it accepts no more than the system holds ready.
         """
-        left = self._most_waiting
+        left = self._backlog_limit
         try:
             while left > 0 and self.socket is not None:
                 if self.full():
@@ -506,12 +516,15 @@ class BaseServer:
             get_hub().report(self, error)
 
     def close_idle(self) -> None:
-        """End the handlers that have nothing to do just now. Called when draining begins; does nothing by itself."""
+        """End the handlers that have nothing to do at the moment. Called when draining begins.
+
+        Does nothing: a subclass that knows which handlers are idle overrides it.
+        """
 
     def _kill_pool(self, pool):
         threads = sys.modules.get("greenio.threadpool")
         if threads is not None and isinstance(pool, threads.ThreadPool):
-            pool.kill()  # tasks in threads cannot be killed: they finish
+            pool.kill()  # takes no timeout: a task that runs in a thread cannot be killed
         else:
             pool.kill(block=True, timeout=self.kill_timeout)
 
@@ -526,16 +539,18 @@ class BaseServer:
             )
         return len(killed)
 
-    def _end_is_over(self):
-        """One of the calls that end the server is done, and so are the handlers. Does not switch."""
-        self._ends -= 1
-        if not self._ends:
+    def _one_end_is_done(self):
+        """Note that one call of stop() or close() is done. Does not switch."""
+        self._ends_under_way -= 1
+        if not self._ends_under_way:
             self._over.set()
 
     def serve_forever(self, stop_timeout: float | None = None) -> None:
-        """Start, and wait until it is stopped or closed. Switches. Leaving by an exception stops it.
+        """Start the server, and wait until it is stopped or closed. Switches.
 
-        `stop_timeout`: seconds that handlers have to end then (float), unless whoever stops it has said how many.
+        An exception meanwhile, such as KeyboardInterrupt, stops the server and is raised. `stop_timeout`: the seconds
+        that handlers have to finish (float) when such an exception, or an error of the listener, ends the server; by
+        default the attribute. Raises what start() raises.
         """
         self._check_thread()
         if not self.started:
@@ -550,7 +565,7 @@ class BaseServer:
                     if wait in self._finished:
                         self._finished.remove(wait)
         finally:
-            if self._ends:
+            if self._ends_under_way:
                 self._over.clear()
                 self._over.wait()
             else:

@@ -37,11 +37,12 @@ __all__ = ["DatagramServer", "StreamServer"]
 class StreamServer(BaseServer):
     """Accepts connections and calls ``handle(socket, address)`` for each in a greenlet of its own.
 
-    The socket is closed when the handler ends. `backlog` is how many connections the system may hold ready for
-    acceptance (int; only for an address, not for a socket). With `ssl_context` (an SSLContext), or with gevent's
-    arguments `certfile`, `keyfile`, `cert_reqs`, `ca_certs`, `ciphers`, `ssl_version`, the handler gets a TLS socket.
-    The handshake is made in its greenlet before, and takes `handshake_timeout` seconds at most (float, 10; None for
-    ever). The rest is as in BaseServer.
+    The socket is closed when the handler ends.
+    `backlog`: how many connections may wait in the system to be accepted (int); only with an address, not a socket.
+    `ssl_context`: an SSLContext for TLS. The handshake is made in the handler's greenlet, and the handler gets a TLS
+    socket. gevent's arguments `certfile`, `keyfile`, `cert_reqs`, `ca_certs`, `ciphers` and `ssl_version` do the same.
+    `handshake_timeout`: the most seconds that a handshake may take (float, 10; None for ever).
+    The other arguments are BaseServer's.
 
         def handle(sock, address):
             while data := sock.recv(65536):
@@ -50,9 +51,9 @@ class StreamServer(BaseServer):
         StreamServer(("127.0.0.1", 7000), handle).serve_forever()
     """
 
-    #: The system's queue of connections that are not accepted yet.
+    #: How many connections may wait in the system to be accepted. Also an argument.
     backlog: int = 128
-    #: Whether the address may be taken over from connections that linger after an earlier server.
+    #: Whether the server may take an address at which connections of an earlier server linger.
     reuse_addr: int = 1
     #: Seconds for a client's TLS handshake; None for ever. Also an argument.
     handshake_timeout: float | None = 10
@@ -86,7 +87,7 @@ class StreamServer(BaseServer):
             ssl_context = context_of(ssl_args, ssl_context)
         if ssl_context is not None and (isinstance(ssl_context, type) or not hasattr(ssl_context, "wrap_socket")):
             raise TypeError(f"ssl_context must be an ssl.SSLContext or None, not {ssl_context!r}")
-        #: The context of TLS connections to come, or None. May be replaced while it serves.
+        #: The context of new TLS connections, or None. May be replaced while the server runs.
         self.ssl_context = ssl_context
         self.ssl_args = ssl_args
         super().__init__(
@@ -99,7 +100,7 @@ class StreamServer(BaseServer):
             stop_timeout=stop_timeout,
             kill_timeout=kill_timeout,
         )
-        self._take_times(handshake_timeout=handshake_timeout)
+        self._set_times(handshake_timeout=handshake_timeout)
 
     @property
     def ssl_enabled(self) -> bool:
@@ -114,13 +115,13 @@ class StreamServer(BaseServer):
     ) -> socket:
         """Make a listening socket for an address. Switches only if a host's name is looked up.
 
-        Raises OSError, naming the address, if that is impossible.
+        `backlog`: as in the class. `family`: such as AF_INET6; IPv4 if None. Raises OSError that names the address.
         """
         backlog = cls.backlog if backlog is None else backlog
         return bound_socket(address, family, _standard.SOCK_STREAM, backlog, cls.reuse_addr)
 
     def init_socket(self) -> None:
-        """Listen, if it does not yet. Called by start(). Switches as that does."""
+        """Make the listening socket, unless there is one. Called by start(). Switches as that does."""
         if self.socket is None:
             if self.reuse_port or self.family == _standard.AF_UNIX:
                 self.socket = bound_socket(
@@ -128,7 +129,7 @@ class StreamServer(BaseServer):
                 )
             else:
                 self.socket = self.get_listener(self.address, self.backlog, self.family)
-            self._most_waiting = self.backlog + 1
+            self._backlog_limit = self.backlog + 1
             self._owns_socket = True
             self.address = self.socket.getsockname()
         self._accepted = (self.socket.family, self.socket.type, self.socket.proto)
@@ -136,17 +137,17 @@ class StreamServer(BaseServer):
     # --- several processes ---
 
     def serve_forever(self, stop_timeout: float | None = None, *, workers: int | None = None, **options: Any) -> None:
-        """As BaseServer's; with `workers` (int), in so many processes that are forked here.
+        """As BaseServer.serve_forever(). With `workers` (int), that many forked processes serve. Switches.
 
-        `options`: as of greenio.workers.serve(). Raises RuntimeError if the server accepts already in this process.
-        In a worker it does not return: the process ends.
+        `options`: those of greenio.workers.serve(). In a worker it does not return: the process ends. Raises
+        RuntimeError if the server is started in this process already, TypeError for `options` without `workers`.
         """
         if workers is None:
             if options:
                 raise TypeError(f"serve_forever() takes {next(iter(options))!r} together with workers")
             super().serve_forever(stop_timeout)
             return
-        from greenio import workers as _workers  # most programs do without
+        from greenio import workers as _workers  # most programs need no workers: they need not import this
 
         if self.started:
             raise RuntimeError(f"{self!r} was started already: its workers start it")
@@ -160,10 +161,10 @@ class StreamServer(BaseServer):
     def do_read(self) -> tuple[socket, _RetAddress] | None:
         """Accept one connection that is there already: ``(socket, address)``, or None. Does not switch.
 
-        Raises RuntimeError if the server does not listen yet, or any more.
+        Raises RuntimeError if the server does not listen.
         """
         if self.socket is None:
-            raise RuntimeError(f"{self!r} does not listen: start() makes it")
+            raise RuntimeError(f"{self!r} does not listen: call start()")
         accepted = _accepting.accept_ready(self.socket)
         if accepted is None:
             return None
@@ -177,27 +178,27 @@ class StreamServer(BaseServer):
             raise
 
     def _run_handler(self, sock, address):
-        # Called with each argument by itself, a handler runs in the interpreter's loop that is here already: what the
-        # greenlet has on the C stack, which is copied when it is switched to, is a sixth smaller.
-        self._handlers.begun()
+        # Not BaseServer's `handle(*args)`: a call with separate arguments does not nest another interpreter loop. The
+        # greenlet's C stack, which is copied at each switch, is a sixth smaller.
+        self._handlers.add_current()
         numbers = self._numbers
         if numbers is not None:
             numbers[_CONNECTIONS] += 1
         try:
             if self.ssl_context is None:
-                self.handle(sock, address)  # type: ignore[misc]  # not None: start() has seen to that
+                self.handle(sock, address)  # type: ignore[misc]  # start() has checked that it is not None
             else:
                 self.wrap_socket_and_handle(sock, address)
         finally:
-            self._handlers.ended()
-            self._places.one_is_free()
+            self._handlers.remove_current()
+            self._places.place_is_free()
             self.do_close(sock, address)
-            numbers = self._numbers  # a handler may have forked: then this is another process
+            numbers = self._numbers  # None if the handler has forked, and this is the child
             if numbers is not None:
                 numbers[_CLOSED] += 1
 
     def wrap_socket_and_handle(self, client_socket: socket, address: Any) -> None:
-        """Make the TLS connection of an accepted socket, have it handled, and end it. Switches."""
+        """Make the TLS handshake with a client, call the handler, and end the connection. Switches."""
         from greenio._servers import tls
 
         context: Any = self.ssl_context
@@ -212,22 +213,22 @@ class StreamServer(BaseServer):
             tls.end_politely(connection)
 
     def handshake_failed(self, address: Any, error: OSError) -> None:
-        """A client did not make its TLS handshake: called with its address and the error (TimeoutError: it was late).
+        """Called when a TLS handshake has failed, with the client's address and the error. Does not switch.
 
-        Does nothing: whoever tries a port causes such errors. A subclass may count or log them. The connection is
-        closed afterwards.
+        TimeoutError says that the client was too slow. This method does nothing, because every scan of the port causes
+        such errors. A subclass may count or log them. The connection is closed afterwards.
         """
 
     def do_close(self, sock: socket, *args: Any) -> None:
-        """Close the connection; called when its handler has ended. Does not switch."""
+        """Close the connection. Called when its handler has ended. Does not switch."""
         sock.close()
 
 
 class DatagramServer(BaseServer):
     """Receives datagrams and calls ``handle(data, address)`` for each in a greenlet of its own.
 
-    Datagrams are received whole, up to 65,535 bytes. sendto() answers: on a machine with several addresses, an answer
-    to `address` comes from the one that the client has asked. The rest is as in BaseServer.
+    Datagrams are received whole, up to 65,535 bytes. ``sendto(data, address)`` answers, from the address of this
+    machine to which the client had sent. The arguments are BaseServer's.
 
         def handle(data, address):
             server.sendto(data, address)
@@ -236,11 +237,11 @@ class DatagramServer(BaseServer):
         server.serve_forever()
     """
 
-    #: Whether the address may be taken over from an earlier server.
+    #: Whether the server may take the address of another socket (SO_REUSEADDR).
     reuse_addr: int | None = None
     _kind = _standard.SOCK_DGRAM
-    _told = False  # where datagrams come in
-    _answering: socket | None = None  # what handlers answer on while the server ends
+    _knows_destinations = False  # whether the system tells the destination of each datagram
+    _answering: socket | None = None  # the socket for the handlers' answers while the server ends
 
     def __init__(
         self,
@@ -256,7 +257,8 @@ class DatagramServer(BaseServer):
         **unknown: Never,
     ) -> None:
         if unknown:
-            tls = ": it speaks no TLS" if unknown.keys() & {"ssl_context", "certfile", "keyfile", "ssl_version"} else ""
+            of_tls = unknown.keys() & {"ssl_context", "certfile", "keyfile", "ssl_version"}
+            tls = ": it does not support TLS" if of_tls else ""
             raise TypeError(f"a DatagramServer has no argument {min(unknown)!r}{tls}")
         super().__init__(
             listener,
@@ -271,14 +273,14 @@ class DatagramServer(BaseServer):
 
     @classmethod
     def get_listener(cls, address: Any, family: AddressFamily | int | None = None) -> socket:
-        """Make a socket bound to an address. Switches only if a host's name is looked up.
+        """Make a socket that is bound to an address. Switches only if a host's name is looked up.
 
-        Raises OSError, naming the address, if that is impossible.
+        `family`: such as AF_INET6; IPv4 if None. Raises OSError that names the address.
         """
         return bound_socket(address, family, _standard.SOCK_DGRAM, None, cls.reuse_addr)
 
     def init_socket(self) -> None:
-        """Bind a socket, if there is none. Called by start(). Switches as that does."""
+        """Make the socket, unless there is one, and bind it. Called by start(). Switches as that does."""
         if self.socket is None:
             if self.reuse_port or self.family == _standard.AF_UNIX:
                 self.socket = bound_socket(
@@ -288,39 +290,39 @@ class DatagramServer(BaseServer):
                 self.socket = self.get_listener(self.address, self.family)
             self._owns_socket = True
             self.address = self.socket.getsockname()
-        self._told = _datagrams.ask_for_places(self.socket)
+        self._knows_destinations = _datagrams.request_destinations(self.socket)
 
     def do_read(self) -> tuple[bytes, Any] | None:
         """Receive one datagram that is there already: ``(data, address)``, or None. Does not switch.
 
-        Raises RuntimeError if the server does not listen yet, or any more.
+        Raises RuntimeError if the server does not listen.
         """
         if self.socket is None:
-            raise RuntimeError(f"{self!r} does not listen: start() makes it")
-        return _datagrams.receive(self.socket, self._told)
+            raise RuntimeError(f"{self!r} does not listen: call start()")
+        return _datagrams.receive(self.socket, self._knows_destinations)
 
     def sendto(self, data: Any, *args: Any) -> int:
-        """``sendto(data[, flags], address)``: send a datagram from the server's socket. Returns its size (int).
+        """``sendto(data[, flags], address)``: send a datagram from the server's socket. Switches.
 
-        While the server is being stopped, handlers may still answer. Raises RuntimeError if the server does not listen,
-        and what socket.sendto() raises. Switches.
+        Returns its size (int). Handlers may still answer while the server is being stopped. Raises RuntimeError if the
+        server does not listen, and what socket.sendto() raises.
         """
         sock = self.socket or self._answering
         if sock is None:
-            raise RuntimeError(f"{self!r} does not listen: start() makes it")
+            raise RuntimeError(f"{self!r} does not listen: call start()")
         if len(args) not in (1, 2):
-            raise TypeError(f"sendto() takes data, flags if any, and an address, not {len(args) + 1} arguments")
+            raise TypeError(f"sendto() takes data, optional flags, and an address, not {len(args) + 1} arguments")
         return _datagrams.send(sock, data, args[0] if len(args) == 2 else 0, args[-1])
 
-    def _give_up(self, sock):
-        if self._ends and self._handlers.running:
+    def _release_socket(self, sock):
+        if self._ends_under_way and self._handlers.running:
             self._answering = sock
         else:
-            super()._give_up(sock)
+            super()._release_socket(sock)
 
-    def _end_is_over(self):
-        super()._end_is_over()
+    def _one_end_is_done(self):
+        super()._one_end_is_done()
         sock = self._answering
-        if sock is not None and not self._ends:
+        if sock is not None and not self._ends_under_way:
             self._answering = None
-            super()._give_up(sock)
+            super()._release_socket(sock)

@@ -1,1 +1,1 @@
-"""What servers are made of (internal)."""
+"""The parts of servers: addresses, listeners, handlers and their limits (internal)."""

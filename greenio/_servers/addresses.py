@@ -1,6 +1,6 @@
-"""Where a server listens, as people write it: hosts and ports, paths of Unix sockets, descriptors that are inherited.
+"""Addresses of servers as people write them: hosts and ports, paths of Unix sockets, inherited descriptors.
 
-What does not belong here: making listeners of these. greenio.server does, and _servers.unix_paths for paths.
+What does not belong here: making sockets that listen there (_servers.listening, _servers.unix_paths).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from greenio.socket import AddressFamily
 
-    Address = tuple[Any, ...] | str | int  # what people write: see parse_address()
+    Address = tuple[Any, ...] | str | int  # see parse_address()
 
-__all__ = ["inherited_socket", "parse_address", "written"]
+__all__ = ["address_text", "inherited_socket", "parse_address"]
 
 #: The first descriptor that systemd passes to a service.
 #: See https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html
@@ -26,10 +26,10 @@ FIRST_OF_SYSTEMD = 3
 
 
 def parse_address(address: Address) -> tuple[AddressFamily, Any]:
-    """Return ``(family, address)`` for what people write. The address is as the socket module has it.
+    """Return ``(family, address)``, as the socket module takes them, for an address that a person has written.
 
     Accepted are a tuple ``(host, port)``, "host:port", ":port", "[::1]:80", a port, "unix:/path", and "unix:@name" for
-    a Unix socket in the abstract namespace. Raises ValueError for anything else.
+    a Unix socket in the abstract namespace. Raises ValueError for anything else. Does not switch.
     """
     if isinstance(address, tuple):
         if len(address) < 2:
@@ -60,17 +60,17 @@ def parse_address(address: Address) -> tuple[AddressFamily, Any]:
     )
 
 
-def _unix_address(written):
-    path = written.removeprefix("unix:").removeprefix("//")
+def _unix_address(text):
+    path = text.removeprefix("unix:").removeprefix("//")
     if path.startswith("@") and len(path) > 1:
         return "\0" + path[1:]
     if path.startswith("/"):
         return path
-    raise ValueError(f"cannot listen on {written!r}: give a whole path, 'unix:/path', or a name, 'unix:@name'")
+    raise ValueError(f"cannot listen on {text!r}: give a whole path, 'unix:/path', or a name, 'unix:@name'")
 
 
-def written(address: Any) -> str:
-    """An address of a socket, as parse_address() takes it and people read it (str)."""
+def address_text(address: Any) -> str:
+    """Return a socket's address as people read it, and as parse_address() takes it (str)."""
     if not isinstance(address, tuple):
         name = os.fsdecode(address)
         return f"unix:@{name[1:]}" if name.startswith("\0") else f"unix:{name}"
@@ -78,29 +78,29 @@ def written(address: Any) -> str:
     return f"{host}:{address[1]}"
 
 
-def inherited_socket(written: object, kind: int) -> socket | None:
-    """The socket that "fd://3" or "systemd" stands for; None if `written` is anything else.
+def inherited_socket(address: object, kind: int) -> socket | None:
+    """Return the socket that "fd://3" or "systemd" stands for, and None for any other address.
 
     "fd://3" is descriptor 3. "systemd" is the one descriptor that systemd has passed to this process; of several,
     "systemd:NAME" is the one with that name (``FileDescriptorName=``). `kind`: which type of socket it must be, such as
     SOCK_STREAM. The socket owns the descriptor from then on, and children do not inherit it.
-    Raises ValueError if there is no such descriptor, or if it is no socket of that kind. Does not switch.
+    Raises ValueError if there is no such descriptor, or if it is not a socket of that kind. Does not switch.
     """
-    if not isinstance(written, str):
+    if not isinstance(address, str):
         return None
-    if written.startswith("fd://"):
-        number = written.removeprefix("fd://")
+    if address.startswith("fd://"):
+        number = address.removeprefix("fd://")
         if not number.isdecimal():
-            raise ValueError(f"cannot listen on {written!r}: give the number of a descriptor, such as 'fd://3'")
+            raise ValueError(f"cannot listen on {address!r}: give the number of a descriptor, such as 'fd://3'")
         descriptor = int(number)
-    elif written == "systemd" or written.startswith("systemd:"):
-        descriptor = _descriptor_of_systemd(written)
+    elif address == "systemd" or address.startswith("systemd:"):
+        descriptor = _descriptor_of_systemd(address)
     else:
         return None
     try:
         sock = socket(fileno=descriptor)
     except OSError as error:
-        raise ValueError(f"cannot listen on {written!r}: {error.strerror or error}") from None
+        raise ValueError(f"cannot listen on {address!r}: {error.strerror or error}") from None
     problem = None
     if sock.type != kind:
         problem = f"it is a socket of another type, {sock.type!r}"
@@ -108,26 +108,26 @@ def inherited_socket(written: object, kind: int) -> socket | None:
         problem = "it is a socket that does not listen"
     if problem is not None:
         sock.detach()
-        raise ValueError(f"cannot listen on {written!r}: {problem}")
+        raise ValueError(f"cannot listen on {address!r}: {problem}")
     os.set_inheritable(descriptor, False)
     return sock
 
 
-def _descriptor_of_systemd(written):
+def _descriptor_of_systemd(address):
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         raise ValueError(
-            f"cannot listen on {written!r}: no descriptor was passed to this process (LISTEN_PID is not {os.getpid()})"
+            f"cannot listen on {address!r}: no descriptor was passed to this process (LISTEN_PID is not {os.getpid()})"
         )
     count = os.environ.get("LISTEN_FDS", "")
     names = os.environ.get("LISTEN_FDNAMES", "").split(":")
     numbers = range(FIRST_OF_SYSTEMD, FIRST_OF_SYSTEMD + (int(count) if count.isdecimal() else 0))
     named = dict(zip(numbers, names, strict=False))
-    name = written.removeprefix("systemd").removeprefix(":")
+    name = address.removeprefix("systemd").removeprefix(":")
     found = [number for number in numbers if not name or named.get(number) == name]
     if len(found) != 1:
         known = ", ".join(f"{number} ({named.get(number) or 'no name'})" for number in numbers) or "none"
         raise ValueError(
-            f"cannot listen on {written!r}: {len(found)} descriptors are meant; this process was passed: {known}. "
+            f"cannot listen on {address!r}: {len(found)} descriptors are meant; this process was passed: {known}. "
             f"Write 'systemd:NAME', or 'fd://NUMBER'"
         )
     return found[0]

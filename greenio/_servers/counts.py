@@ -1,13 +1,13 @@
-"""Counts: what a worker process has done, in memory that its supervisor shares.
+"""The counters of a worker process, in memory that it shares with its supervisor.
 
-Why shared memory: counting is one addition, nothing is sent, the supervisor sees the state of a worker that is stuck,
-and what a worker has counted is there when it was killed.
+Why shared memory: counting is one addition, and nothing is sent. The supervisor can read the counters of a worker that
+is stuck, and of one that was killed.
 
 Rules
     1. The worker writes, the supervisor reads. Each worker has memory of its own.
     2. Numbers are whole, 64 bits each; times are nanoseconds.
 
-What does not belong here: what is made of the numbers (greenio._workers).
+What does not belong here: what the supervisor makes of the numbers (greenio._workers).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = [
     "TIMEOUTS", "Counts",
 ]  # fmt: skip
 
-#: Turns of the worker's hub: while this goes up, it is not stuck.
+#: Turns of the worker's hub. While this number grows, the worker is not stuck.
 BEATS = 0
-#: By how much the last beat came late.
+#: How late the last beat came (nanoseconds).
 LAG = 1
 #: How often the worker has printed its stacks.
 STACKS = 2
@@ -29,11 +29,11 @@ STACKS = 2
 CONNECTIONS, CLOSED = 3, 4
 #: Requests that have begun, and those whose answer has ended.
 REQUESTS, DONE = 5, 6
-#: Clients and applications that were too slow: every limit in seconds but the one for idle connections.
+#: Clients and applications that exceeded a limit in seconds. The limit for idle connections does not count.
 TIMEOUTS = 7
-#: Whether the worker accepts nothing more.
+#: 1 once the worker accepts no more connections.
 ENDING = 8
-#: From here on, answers by their status, which is added to it.
+#: Answers by their status: those with status 200 are at STATUS + 200.
 STATUS = 9
 #: The statuses that are counted.
 STATUSES = range(100, 600)
@@ -41,7 +41,7 @@ SIZE = STATUS + STATUSES.stop
 
 
 class Counts:
-    """The memory of one worker. `numbers`: what is in it, at the places above."""
+    """The counters of one worker. `numbers`: a memoryview that has each of them at its index above."""
 
     __slots__ = ("_memory", "numbers")
 
@@ -50,12 +50,12 @@ class Counts:
         self.numbers: memoryview = memoryview(bytearray(SIZE * 8)).cast("q")
 
     def share(self) -> None:
-        """Have processes that are forked from now on write where this one reads. Raises OSError."""
+        """Move to memory that is shared with processes that are forked from now on. Raises OSError."""
         self._memory = mmap(-1, SIZE * 8)
         self.numbers = memoryview(self._memory).cast("q")
 
     def close(self) -> None:
-        """Give the memory back; `numbers` has the last of them from then on."""
+        """Free the shared memory. `numbers` keeps the last values."""
         if self._memory is not None:
             last = memoryview(bytearray(self.numbers)).cast("q")
             self.numbers.release()

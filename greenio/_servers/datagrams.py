@@ -1,10 +1,10 @@
-"""Receiving datagrams for a server, and answering from the address that a client has sent to.
+"""Receiving datagrams for a server, and answering each from the address to which it was sent.
 
 Theory
-    A socket that is bound to all addresses answers from whichever the system chooses. On a machine with several, a
-    client that has asked another one drops the answer. So such a socket is told, with each datagram, where it came in
-    (IP_PKTINFO, IPV6_RECVPKTINFO; see ip(7) and ipv6(7)), and the answer says so. The client's address carries that
-    from one to the other.
+    A machine may have several addresses. A socket that is bound to all of them answers from the one that the system
+    chooses. If the client has sent its datagram to another one, it drops the answer. So the socket asks the system for
+    the destination of each datagram (IP_PKTINFO, IPV6_RECVPKTINFO; see ip(7) and ipv6(7)). The destination travels in
+    the client's address (ClientAddress), and becomes the source of the answer.
 """
 
 from __future__ import annotations
@@ -19,26 +19,30 @@ if TYPE_CHECKING:
 
     from greenio.socket import socket
 
-__all__ = ["Asked", "ask_for_places", "receive", "send"]
+__all__ = ["ClientAddress", "receive", "request_destinations", "send"]
 
-#: The most that a datagram can hold.
+#: The size of the largest datagram (bytes).
 LARGEST = 65535
 #: As in <linux/in.h>; CPython before 3.14 does not name it.
 IP_PKTINFO = getattr(_standard, "IP_PKTINFO", 8)
-#: struct in_pktinfo: the interface, the address to answer from, the address that was asked.
-OF_IPV4 = struct.Struct("=I4s4s")
-#: struct in6_pktinfo: the address that was asked, the interface.
-OF_IPV6 = struct.Struct("=16sI")
+#: struct in_pktinfo: the interface, the local address for the answer, the destination of the datagram.
+IPV4_INFO = struct.Struct("=I4s4s")
+#: struct in6_pktinfo: the destination of the datagram, the interface.
+IPV6_INFO = struct.Struct("=16sI")
 
 
-class Asked(tuple):  # type: ignore[type-arg]
-    """A client's address, as the socket module has it, that knows at which of this machine's it has asked."""
+class ClientAddress(tuple):  # type: ignore[type-arg]
+    """A client's address, as the socket module has it, with the destination of the client's datagram."""
 
+    #: The control messages that make the destination the source of an answer.
     control: list[tuple[int, int, bytes]]
 
 
-def ask_for_places(sock: socket) -> bool:
-    """Have a socket told where datagrams come in, if it is bound to all addresses. Returns whether it is."""
+def request_destinations(sock: socket) -> bool:
+    """Ask the system for the destination of each datagram, if a socket is bound to all addresses.
+
+    Returns whether it is (bool). Does not switch.
+    """
     if sock.family == _standard.AF_INET and sock.getsockname()[0] == "0.0.0.0":
         sock.setsockopt(_standard.IPPROTO_IP, IP_PKTINFO, 1)
     elif sock.family == _standard.AF_INET6 and sock.getsockname()[0] == "::":
@@ -48,39 +52,43 @@ def ask_for_places(sock: socket) -> bool:
     return True
 
 
-def receive(sock: socket, told: bool) -> tuple[bytes, Any] | None:
-    """One datagram that is there already: ``(data, address)``; None if there is none. Does not switch.
+def receive(sock: socket, with_destination: bool) -> tuple[bytes, Any] | None:
+    """Receive one datagram that is there already: ``(data, address)``, or None. Does not switch.
 
-    `told`: what ask_for_places() has said.
+    `with_destination`: the result of request_destinations().
     """
     try:
-        if not told:
+        if not with_destination:
             return sock.recvfrom(LARGEST, _standard.MSG_DONTWAIT)
         data, controls, _, address = sock.recvmsg(LARGEST, 128, _standard.MSG_DONTWAIT)
     except OSError as error:
         if error.errno == EAGAIN:
             return None
         raise
-    asked = Asked(address)
-    asked.control = [answer for each in controls if (answer := _answer_to(*each)) is not None]
-    return data, asked
+    client = ClientAddress(address)
+    client.control = [message for each in controls if (message := _control_of_answer(*each)) is not None]
+    return data, client
 
 
-def _answer_to(level, kind, data):
-    """What to send with the answer to a datagram that came with this."""
-    if (level, kind) == (_standard.IPPROTO_IP, IP_PKTINFO) and len(data) == OF_IPV4.size:
-        _, local, asked = OF_IPV4.unpack(data)
-        # A datagram to a broadcast or multicast address is answered from the interface's own.
-        return level, kind, OF_IPV4.pack(0, local, asked)
-    if (level, kind) == (_standard.IPPROTO_IPV6, _standard.IPV6_PKTINFO) and len(data) == OF_IPV6.size:
-        address, interface = OF_IPV6.unpack(data)
-        if address[0] != 0xFF:
-            return level, kind, OF_IPV6.pack(address, interface if address[:2] == b"\xfe\x80" else 0)
+def _control_of_answer(level, kind, data):
+    """Return the control message for the answer to a datagram that came with this one, or None."""
+    if (level, kind) == (_standard.IPPROTO_IP, IP_PKTINFO) and len(data) == IPV4_INFO.size:
+        _, local, destination = IPV4_INFO.unpack(data)
+        # For a datagram to a broadcast or multicast address, `local` is the interface's own address.
+        return level, kind, IPV4_INFO.pack(0, local, destination)
+    if (level, kind) == (_standard.IPPROTO_IPV6, _standard.IPV6_PKTINFO) and len(data) == IPV6_INFO.size:
+        destination, interface = IPV6_INFO.unpack(data)
+        is_multicast, is_link_local = destination[0] == 0xFF, destination[:2] == b"\xfe\x80"
+        if not is_multicast:
+            return level, kind, IPV6_INFO.pack(destination, interface if is_link_local else 0)
     return None
 
 
 def send(sock: socket, data: Any, flags: int, address: Any) -> int:
-    """Send a datagram; if `address` is of one that was received, from where it came in. Returns its size. Switches."""
-    if type(address) is Asked:
+    """Send a datagram, and return its size (int). Switches.
+
+    If `address` came from receive(), the datagram is sent from the address that the client knows.
+    """
+    if type(address) is ClientAddress:
         return sock.sendmsg([data], address.control, flags, tuple(address))
     return sock.sendto(data, flags, address)

@@ -1,12 +1,14 @@
-"""The handlers of a server: how many there are, waiting until they have ended, ending them.
+"""The handlers of a server: counting them, waiting until they have ended, and killing them.
 
 Theory
-    A handler is known from when it is spawned: it may be ended before it begins, and then what it was to handle is
-    given back here. One that somebody else's function has started, and of which that function returns no greenlet, is
-    known from when it begins. A handler that runs in another native thread is counted, and cannot be ended.
-    A server may be started again while it is being stopped. What is begun then is another run, and stopping ends the
-    handlers of its own run and of those before. A handler that stops the server itself is not waited for by another
-    one that does: each would wait for the other.
+    A handler is counted from the moment it is spawned. It may be killed before it begins: its client is given back
+    then. If a program's own `spawn` function returns no greenlet, the handler is counted from the moment it begins. A
+    handler that runs in another native thread is counted too, but cannot be killed.
+
+    A server may be started again while it is being stopped. That begins another *run*. Stopping kills the handlers of
+    its own run and of earlier ones only.
+
+    Several handlers may stop the server at the same time. They do not wait for one another: none would ever end.
 """
 
 from __future__ import annotations
@@ -31,42 +33,45 @@ __all__ = ["Handlers"]
 
 
 class Handlers:
-    """The handlers that run, or are about to. ``give_back(*args)`` is called for one that is ended before it begins."""
+    """The handlers that run, or are about to.
+
+    ``give_back(*args)`` is called with the arguments of a handler that was killed before it began.
+    """
 
     def __init__(self, give_back: Callable[..., object]) -> None:
-        # Greenlet -> what it is to handle (tuple), or None once it has begun.
+        # Greenlet -> the arguments of its handler (tuple) until the handler begins, None from then on.
         self.running: dict[Any, tuple[Any, ...] | None] = {}
         self._give_back = give_back
         self._few_left: Event | None = None
-        #: The number of the run.
+        #: The number of the current run.
         self.run = 0
-        self._runs: dict[Any, int] = {}  # of the handlers of earlier runs
+        self._runs: dict[Any, int] = {}  # the run of each handler of an earlier run
         self._ending: list[Any] = []  # the greenlets that stop the server
 
     def __len__(self) -> int:
         return len(self.running)
 
-    def spawned(self, greenlet: object, args: tuple[Any, ...]) -> None:
-        """A function that starts handlers has returned this. Does not switch."""
+    def add_spawned(self, greenlet: object, args: tuple[Any, ...]) -> None:
+        """Count a handler that was just spawned; `greenlet` is what the `spawn` function returned. Does not switch."""
         if isinstance(greenlet, Greenlet) and not greenlet.dead and self.running.setdefault(greenlet, args) is not None:
-            greenlet.rawlink(self._ended_unbegun)
+            greenlet.rawlink(self._give_back_unbegun)
 
-    def begun(self) -> None:
-        """A handler begins, in the current greenlet. Does not switch."""
+    def add_current(self) -> None:
+        """Note that a handler begins in the current greenlet. Does not switch."""
         self.running[getcurrent()] = None
 
-    def ended(self) -> None:
-        """The handler in the current greenlet has ended. Does not switch."""
+    def remove_current(self) -> None:
+        """Note that the handler in the current greenlet has ended. Does not switch."""
         self.forget(getcurrent())
 
     def forget(self, greenlet: object) -> None:
-        """The handler in that greenlet has ended, or will not begin. Does not switch."""
+        """Note that the handler in a greenlet has ended, or will never begin. Does not switch."""
         self.running.pop(greenlet, None)
         if self._few_left is not None and (len(self.running) < 2 or self._runs or len(self._ending) > 1):
             self._few_left.set()
         self._runs.pop(greenlet, None)
 
-    def _ended_unbegun(self, greenlet):
+    def _give_back_unbegun(self, greenlet):
         args = self.running.get(greenlet)
         if args is not None:
             self.forget(greenlet)
@@ -75,24 +80,24 @@ class Handlers:
     # --- runs, and their ends ---
 
     def begin_run(self) -> None:
-        """The server starts while it is being stopped. Does not switch."""
+        """Begin another run: the server starts while it is being stopped. Does not switch."""
         for greenlet in self.running:
             self._runs.setdefault(greenlet, self.run)
         self.run += 1
 
-    def ending(self) -> int:
-        """The current greenlet stops the server. Returns the number of the run (int). Does not switch."""
+    def begin_ending(self) -> int:
+        """Note that the current greenlet stops the server. Returns the number of the run (int). Does not switch."""
         self._ending.append(getcurrent())
         if self._few_left is not None:
             self._few_left.set()
         return self.run
 
-    def has_ended(self) -> None:
-        """What the current greenlet has called ending() for is done. Does not switch."""
+    def finish_ending(self) -> None:
+        """Note that the current greenlet is done with stopping the server. Does not switch."""
         self._ending.remove(getcurrent())
 
-    def others(self, run: int) -> list[Any]:
-        """The handlers of a run and of those before that the current greenlet is to end (list of greenlets)."""
+    def to_end(self, run: int) -> list[Any]:
+        """Return the handlers of a run, and of earlier ones, that the current greenlet must end (list of greenlets)."""
         current = getcurrent()
         spared = self._ending if current in self.running else (current,)
         return [
@@ -102,12 +107,12 @@ class Handlers:
         ]
 
     def wait(self, seconds: float | None, run: int) -> bool:
-        """Wait until the others have ended, at most `seconds` (float; None for ever). Returns whether so.
+        """Wait at most `seconds` (float; None for ever) for the handlers of to_end(). Switches.
 
-        Switches.
+        Returns whether all of them have ended (bool).
         """
         end = None if seconds is None else monotonic() + seconds
-        while self.others(run):
+        while self.to_end(run):
             left = None if end is None else end - monotonic()
             if left is not None and left <= 0:
                 return False
@@ -117,21 +122,21 @@ class Handlers:
         return True
 
     def kill(self, seconds: float | None, run: int) -> list[Any]:
-        """End the others, and wait for that, at most `seconds` (float; None for ever).
+        """Kill the handlers of to_end(), and wait at most `seconds` (float; None for ever) until they have ended.
 
-        Returns those it has found running (list of greenlets). Switches, unless it is called on the hub: then it does
-        not wait.
+        Returns the handlers that it has killed (list of greenlets). Switches, except on the hub, where it does not
+        wait.
         """
-        others = self.others(run)
-        for greenlet in others:
+        killed = self.to_end(run)
+        for greenlet in killed:
             args = self.running.get(greenlet)
             if args is not None:
                 self.forget(greenlet)
                 self._give_back(*args)
-        ours = [greenlet for greenlet in others if isinstance(greenlet, Greenlet)]
+        ours = [greenlet for greenlet in killed if isinstance(greenlet, Greenlet)]
         if getcurrent() is get_hub():
             killall(ours, block=False)
-            return others
+            return killed
         with suppress(Timeout):
             killall(ours, timeout=seconds)
-        return others
+        return killed

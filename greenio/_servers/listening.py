@@ -23,10 +23,12 @@ def bound_socket(
     reuse_port: bool = False,
     bind: Callable[[socket], object] | None = None,
 ) -> socket:
-    """A socket of that family (IPv4 if None) and kind, bound to an address; it listens if there is a `backlog` (int).
+    """Make a socket, and bind it to an address.
 
-    `bind`: does the binding, if it takes more than the system's call. Raises OSError that names the address. Switches
-    only if a host's name is looked up, or if `bind` does.
+    `family`: such as AF_INET6; None for IPv4. `kind`: its type, such as SOCK_STREAM. `backlog`: how many connections
+    the system may hold ready (int); without it the socket does not listen. `reuse_addr`, `reuse_port`: as in the
+    servers. `bind`: a function that binds the socket, where that takes more than the system's call.
+    Raises OSError that names the address. Switches only if a host's name is looked up, or if `bind` does.
     """
     sock = socket(_standard.AF_INET if family is None else family, kind)
     try:

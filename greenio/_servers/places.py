@@ -1,4 +1,4 @@
-"""How many handlers a server may have at a time, and waiting until one of them ends."""
+"""The limit on a server's handlers: how many may run at a time, and waiting until one of them ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Pool(Protocol):
-        """What starts handlers, and knows how many there are."""
+        """An object that starts handlers, and knows how many of them there are."""
 
         def spawn(self, *args: Any, **kwargs: Any) -> Any: ...
         def full(self) -> bool: ...
@@ -27,22 +27,25 @@ __all__ = ["Places"]
 
 
 class Places:
-    """The places for a server's handlers. `running`: the handlers that there are, in a container with a length."""
+    """The places for a server's handlers: each of them takes one while it runs.
+
+    `running`: the container of the handlers that run.
+    """
 
     def __init__(self, running: Sized) -> None:
-        #: What starts a handler; None if it runs in the greenlet that accepts.
+        #: The function that starts a handler; None if handlers run in the greenlet that accepts.
         self.spawn: Callable[..., Any] | None = None
         self.pool: Pool | None = None
-        #: How many there may be (int), or None if only a pool limits them.
-        self.most: int | None = None
-        self._most_connections: int | None = None
-        self._most_spawned: int | None = None
+        #: How many handlers may run (int), or None if only a pool limits them.
+        self.limit: int | None = None
+        self._connection_limit: int | None = None
+        self._spawn_limit: int | None = None
         self._running = running
         self._wait: Wait | None = None
 
     def set_spawn(self, spawn: Any) -> None:
         """Say how handlers are started: see BaseServer. Raises TypeError or ValueError. Does not switch."""
-        pool = most = None
+        pool = limit = None
         if spawn == "default":
             start = Greenlet.spawn
         elif hasattr(spawn, "spawn"):
@@ -50,50 +53,50 @@ class Places:
         elif isinstance(spawn, int) and not isinstance(spawn, bool):
             if spawn <= 0:
                 raise ValueError(f"a server must be allowed at least one handler at a time, not {spawn}")
-            most, start = spawn, Greenlet.spawn
+            limit, start = spawn, Greenlet.spawn
         elif spawn is None or callable(spawn):
             start = spawn
         else:
             raise TypeError(f"spawn must be 'default', a number, a callable, a pool or None, not {spawn!r}")
-        self.spawn, self.pool, self._most_spawned = start, pool, most
-        self._find_least()
-        self.one_is_free()
+        self.spawn, self.pool, self._spawn_limit = start, pool, limit
+        self._find_limit()
+        self.place_is_free()
 
-    def count(self, max_connections: int | None) -> None:
-        """Find out how many there may be, for a server that starts to listen. Does not switch.
+    def set_max_connections(self, max_connections: int | None) -> None:
+        """Set the server's limit (int). None: four fifths of the descriptors that the process may have.
 
-        `max_connections`: the server's limit (int). None: four fifths of the descriptors that the process may have.
+        Called when the server starts, because the process's limit may change before. Does not switch.
         """
         if max_connections is None:
             descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
             if descriptors != resource.RLIM_INFINITY:
                 max_connections = max(1, descriptors * 4 // 5)
-        self._most_connections = max_connections
-        self._find_least()
+        self._connection_limit = max_connections
+        self._find_limit()
 
-    def _find_least(self):
-        limits = (self._most_connections, self._most_spawned)
-        self.most = min((each for each in limits if each is not None), default=None)
+    def _find_limit(self):
+        limits = (self._connection_limit, self._spawn_limit)
+        self.limit = min((each for each in limits if each is not None), default=None)
 
     def full(self) -> bool:
         """Whether no place is free (bool). Does not switch."""
         if self.pool is not None and self.pool.full():
             return True
-        return self.most is not None and len(self._running) >= self.most
+        return self.limit is not None and len(self._running) >= self.limit
 
-    def wait(self, whose: object) -> None:
-        """Wait until a place may be free; `whose` is the server that the wait names. Switches."""
+    def wait(self, server: object) -> None:
+        """Wait until a place may be free. `server`: what reports name as waiting. Switches."""
         if self.pool is not None and self.pool.full():
             self.pool.wait_available()
             return
-        wait = self._wait = Wait(f"{whose!r} to have room for another handler")
+        wait = self._wait = Wait(f"{server!r} to have room for another handler")
         try:
             wait.park()
         finally:
             if self._wait is wait:
                 self._wait = None
 
-    def one_is_free(self) -> None:
-        """A handler has ended, or more may run: wait() is over. Does not switch."""
+    def place_is_free(self) -> None:
+        """End wait(): a handler has ended, or more of them may run. Does not switch."""
         if self._wait is not None:
             self._wait.wake()

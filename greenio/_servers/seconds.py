@@ -1,6 +1,6 @@
-"""How long servers and their workers may take: times that are given once, and used much later.
+"""Checking the times that servers and workers are given, such as how long handlers may take to end.
 
-What is wrong with such a time is told when it is given, and not when a server is stopped with it.
+A server uses such a time much later. A wrong one is refused when it is given, and not when the server is stopped.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["FOR_EVER", "seconds_or_none", "without_end"]
+__all__ = ["FOR_EVER", "seconds_or_none", "seconds_or_infinity"]
 
-#: As many seconds are for ever: about 31 years. The hub's timers refuse times that are ten times as long.
+#: Longer times count as endless (seconds; about 31 years). The hub's timers refuse times ten times as long.
 FOR_EVER = 1e9
 
 
 def seconds_or_none(value: Any, name: str, *, past_is_now: bool = False) -> float | None:
-    """A time in seconds as a float; None for one without an end: None, infinity, or more than FOR_EVER.
+    """Return a time in seconds as a float, or None if it is endless: None, infinity, or FOR_EVER and more.
 
-    `name` says what it is. `past_is_now`: whether what is negative is 0. Raises ValueError for NaN and what is
-    negative, TypeError for what is no number.
+    `name`: what errors call it. `past_is_now`: whether a negative number means 0. Raises ValueError for NaN and for
+    a negative number, TypeError if `value` is not a number. Does not switch.
     """
     if value is None:
         return None
@@ -40,7 +40,7 @@ def seconds_or_none(value: Any, name: str, *, past_is_now: bool = False) -> floa
     return None if seconds >= FOR_EVER else seconds
 
 
-def without_end(value: Any, name: str) -> float:
-    """The same, with infinity for a time without an end: for stop(), to which None means something else."""
+def seconds_or_infinity(value: Any, name: str) -> float:
+    """As seconds_or_none(), with infinity for an endless time: for stop(), to which None means something else."""
     seconds = seconds_or_none(value, name)
     return float("inf") if seconds is None else seconds

@@ -1,9 +1,9 @@
-"""The standard streams of a greenlet: what it prints goes to its own, while that of all others goes where it did.
+"""Standard streams for one greenlet: its prints go there, while all other greenlets keep the program's streams.
 
 Theory
-    `sys.stdout` and its like are replaced by objects that ask which greenlet uses them, and so is `sys.displayhook`,
-    which prints the values of lines that are typed. When the last greenlet with streams of its own has ended, what
-    was there before comes back. Greenlets that such a greenlet starts have the program's streams.
+    `sys.stdin`, `sys.stdout` and `sys.stderr` are replaced by objects that ask which greenlet uses them. So is
+    `sys.displayhook`, which prints the values of lines that are typed. When the last greenlet with streams of its own
+    has ended, the original objects come back. Greenlets that such a greenlet starts have the program's streams.
 
 What does not belong here: prompts (greenio.backdoor).
 """
@@ -33,8 +33,8 @@ _own: dict[Any, OwnStreams] = {}
 class OwnStreams:
     """In a ``with`` statement, the current greenlet has these in place of the process's standard streams.
 
-    `input`, `output`: text files; the output is that of errors as well. `display`: what is called with the value of
-    a line that is typed.
+    `input`, `output`: text files; errors go to the output too. `display`: the function that is called with the value
+    of each line that is typed.
     """
 
     def __init__(self, input: TextIO, output: TextIO, display: Callable[[object], object]) -> None:
@@ -48,9 +48,9 @@ class OwnStreams:
         return self
 
     def install(self) -> None:
-        """See to it that they are used, after the program may have put others into `sys`. Does not switch."""
+        """Put them into `sys`, again if the program has put others there meanwhile. Does not switch."""
         for name in _NAMES:
-            stream = getattr(sys, name, None)  # a line may have deleted it
+            stream = getattr(sys, name, None)  # a line that was typed may have deleted it
             if not isinstance(stream, _Stream):
                 setattr(sys, name, _Stream(name, stream))
         display = getattr(sys, "displayhook", sys.__displayhook__)
@@ -61,7 +61,7 @@ class OwnStreams:
         del _own[getcurrent()]
         if _own:
             return
-        # Where the program has put something else there meanwhile, that stays.
+        # A stream that the program has put into `sys` meanwhile stays there.
         for name in _NAMES:
             stream = getattr(sys, name, None)
             if isinstance(stream, _Stream):
@@ -71,7 +71,7 @@ class OwnStreams:
             sys.displayhook = display._original
 
 
-def _own_now():
+def _own_streams():
     try:
         return _own.get(getcurrent())
     except RuntimeError:  # the interpreter ends, and flushes its streams
@@ -79,44 +79,44 @@ def _own_now():
 
 
 class _Stream:
-    """A standard stream that is each greenlet's own, or the process's."""
+    """A standard stream: the current greenlet's own if it has one, the process's otherwise."""
 
     def __init__(self, name, original):
         self._name = name
         self._original = original
 
-    def _now(self):
-        own = _own_now()
+    def _current(self):
+        own = _own_streams()
         if own is not None:
             return getattr(own, self._name)
         # A process without a terminal may have None, to which print() writes nothing.
         return self._original if self._original is not None else io.StringIO()
 
     def __getattr__(self, name):
-        return getattr(self._now(), name)
+        return getattr(self._current(), name)
 
     def __iter__(self):
-        return iter(self._now())
+        return iter(self._current())
 
     def __next__(self):
-        return next(self._now())
+        return next(self._current())
 
     def __enter__(self):
-        return self._now().__enter__()
+        return self._current().__enter__()
 
     def __exit__(self, *exc_info):
-        return self._now().__exit__(*exc_info)
+        return self._current().__exit__(*exc_info)
 
     def __repr__(self):
-        return f"<sys.{self._name}, for each greenlet its own: {self._now()!r}>"
+        return f"<sys.{self._name}, for each greenlet its own: {self._current()!r}>"
 
 
 class _Display:
-    """`sys.displayhook` that is each greenlet's own, or the process's."""
+    """`sys.displayhook`: the current greenlet's own if it has one, the process's otherwise."""
 
     def __init__(self, original):
         self._original = original
 
     def __call__(self, value):
-        own = _own_now()
+        own = _own_streams()
         (self._original if own is None else own.display)(value)

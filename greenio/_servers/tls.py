@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = ["context_of", "end_politely", "handshake"]
 
-#: What goes to wrap_socket() for each connection; the rest is about the context.
-OF_CONNECTIONS = ("do_handshake_on_connect", "suppress_ragged_eofs")
+#: The arguments that go to wrap_socket() for each connection. The others are about the context.
+CONNECTION_ARGUMENTS = ("do_handshake_on_connect", "suppress_ragged_eofs")
 
 
 def context_of(arguments: dict[str, Any], context: SSLContext | None) -> SSLContext:
-    """The context that the old arguments of ssl.wrap_socket() describe, unless one is given. Takes them out.
+    """Return `context`, or else make one from the old arguments of ssl.wrap_socket(), which are removed.
 
-    They are certfile, keyfile, cert_reqs, ca_certs, ciphers and ssl_version. Raises TypeError for others, ValueError
+    These are certfile, keyfile, cert_reqs, ca_certs, ciphers and ssl_version. Raises TypeError for others, ValueError
     without a certificate, OSError for a file that cannot be read. Does not switch.
     """
-    about_context = {name: arguments.pop(name) for name in sorted(set(arguments) - set(OF_CONNECTIONS))}
+    about_context = {name: arguments.pop(name) for name in sorted(set(arguments) - set(CONNECTION_ARGUMENTS))}
     if context is not None:
         if about_context:
-            raise TypeError(f"{next(iter(about_context))!r} does not go with ssl_context: say it to the context")
+            raise TypeError(f"{next(iter(about_context))!r} does not go with ssl_context: set it on the context")
         return context
     certfile, keyfile = about_context.pop("certfile", None), about_context.pop("keyfile", None)
     context = SSLContext(about_context.pop("ssl_version", None) or PROTOCOL_TLS_SERVER)
@@ -50,9 +50,10 @@ def context_of(arguments: dict[str, Any], context: SSLContext | None) -> SSLCont
 
 
 def handshake(context: SSLContext, sock: socket, seconds: float | None, arguments: dict[str, Any]) -> SSLSocket:
-    """Make a TLS connection of a client's socket, which is used up. Switches.
+    """Make the TLS handshake with a client, and return its TLS socket. Switches.
 
-    Raises OSError if the handshake fails; of that, TimeoutError if it takes longer than `seconds` (float, or None).
+    `sock` gives its descriptor to the TLS socket. `arguments`: those for wrap_socket(). Raises TimeoutError if the
+    handshake takes longer than `seconds` (float; None for ever), another OSError if it fails.
     """
     with Timeout(seconds, False):
         return context.wrap_socket(sock, server_side=True, **arguments)
@@ -60,8 +61,8 @@ def handshake(context: SSLContext, sock: socket, seconds: float | None, argument
 
 
 def end_politely(connection: SSLSocket) -> None:
-    """Tell the peer that no more data comes, if that can be done at once, and close. Does not switch."""
-    with suppress(OSError, ValueError):  # it has ended otherwise, or there is no room for the message
+    """Tell the peer that no more data comes, if that is possible at once, and close. Does not switch."""
+    with suppress(OSError, ValueError):  # the connection is broken, or there is no room for the message
         connection.settimeout(0)
         connection.unwrap()
     connection.close()

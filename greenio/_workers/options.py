@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from hub.arguments import count_of
 
-from greenio._servers.addresses import written
-from greenio._servers.seconds import seconds_or_none, without_end
+from greenio._servers.addresses import address_text
+from greenio._servers.seconds import seconds_or_infinity, seconds_or_none
 from greenio._workers.telling import say
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ class Options:
         preload: bool = False,
         status: Any = None,
         tell: Callable[[str], object] = tell,
-        name_of: Callable[[Any], str] = written,
+        name_of: Callable[[Any], str] = address_text,
         **unknown: Any,
     ) -> None:
         if unknown:
@@ -58,7 +58,7 @@ class Options:
         if self.worker_timeout == 0:
             raise ValueError(f"worker_timeout must be greater than 0, not {worker_timeout}")
         #: Seconds that handlers have to end; infinity for as long as they take.
-        self.drain = without_end(drain, "drain")
+        self.drain = seconds_or_infinity(drain, "drain")
         #: Seconds for which workers go on accepting when they are to end; None for until they are told again.
         self.pre_drain = seconds_or_none(pre_drain, "pre_drain")
         #: After so many requests a worker is recycled; where there are no requests, after so many connections.

@@ -20,7 +20,7 @@ from time import monotonic
 
 from hub import get_hub, sleep
 
-from greenio._servers.addresses import written
+from greenio._servers.addresses import address_text
 from greenio._tasks.program import fork
 from greenio._tasks.waiting import killall
 from greenio._workers.notify import notify_ready, notify_reloading, notify_stopping
@@ -358,5 +358,5 @@ class Supervisor:
 def _urls(address):
     """Where the status is. It is always HTTP without TLS."""
     if not isinstance(address, tuple):
-        return f"{written(address)}: /healthz and /metrics"
-    return f"http://{written(address)}/healthz and http://{written(address)}/metrics"
+        return f"{address_text(address)}: /healthz and /metrics"
+    return f"http://{address_text(address)}/healthz and http://{address_text(address)}/metrics"

@@ -142,10 +142,10 @@ class Worker:
             for listener in self.listeners:
                 sock = listener.sockets[self.slot - 1]
                 server = make(sock)
-                if not hasattr(server, "_become_one_of_several"):
+                if not hasattr(server, "_become_worker"):
                     raise CannotStart(f"the function that load() returns must return a StreamServer, not {server!r}")
                 self.servers.append(server)
-                server._become_one_of_several(sock, listener.shared, self.counts.numbers)
+                server._become_worker(sock, listener.shared, self.counts.numbers)
             # What was loaded may have set handlers, and patching moves those that are there to the main greenlet.
             _set_handler(SIGUSR1, self._print_stacks)
             self._watch(get_hub().loop.signal(SIGTERM), self.end)

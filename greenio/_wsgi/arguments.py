@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from greenio._servers.seconds import seconds_or_none, without_end
+from greenio._servers.seconds import seconds_or_infinity, seconds_or_none
 from greenio._wsgi.limits import Limits
 from greenio._wsgi.networks import Networks
 from greenio.server import StreamServer
@@ -188,6 +188,6 @@ def _check(options):
         except ValueError as error:
             raise Stop(f"--{name.replace('_', '-')}: {error}") from None
     # To stop() None means something else.
-    options.drain = without_end(options.drain, "drain")
+    options.drain = seconds_or_infinity(options.drain, "drain")
     if options.mode is None:
         options.mode = 0o600

@@ -22,7 +22,7 @@ import time
 from hub import HubDestroyed, get_hub, sleep
 from hub.native import original
 
-from greenio._servers.addresses import written
+from greenio._servers.addresses import address_text
 from greenio._workers.listeners import Listener
 from greenio._workers.options import CannotStart, Options
 from greenio._workers.supervisor import Supervisor
@@ -325,7 +325,7 @@ def _open_log(path):
 
 
 def _url_of(address, is_tls):
-    name = written(address)
+    name = address_text(address)
     return f"{'https' if is_tls else 'http'}://{name}" if isinstance(address, tuple) else name
 
 

@@ -274,8 +274,8 @@ class WSGIServer(StreamServer):
         if handler.idle and handler in self._connections and not handler.stream.has_more():
             handler.socket.close()
 
-    def _become_one_of_several(self, sock: socket, shared: bool, numbers: memoryview) -> None:
-        super()._become_one_of_several(sock, shared, numbers)
+    def _become_worker(self, sock: socket, shared: bool, numbers: memoryview) -> None:
+        super()._become_worker(sock, shared, numbers)
         self.environ["wsgi.multiprocess"] = True
 
     def set_max_accept(self) -> None:

@@ -205,7 +205,7 @@ def test_wrong_use_is_told_at_once(client):
     with pytest.raises(OSError, match="Address already in use: "), Echo(("127.0.0.1", 0)) as first:
         DatagramServer(first.address, print).start()
     assert get_hub().loop.statistics()["references"] == 0
-    with pytest.raises(TypeError, match="a DatagramServer has no argument 'ssl_context': it speaks no TLS"):
+    with pytest.raises(TypeError, match="a DatagramServer has no argument 'ssl_context': it does not support TLS"):
         DatagramServer(("127.0.0.1", 0), print, ssl_context=None)
     with pytest.raises(TypeError, match="a DatagramServer has no argument 'backlog'$"):
         DatagramServer(("127.0.0.1", 0), print, backlog=1)

@@ -204,7 +204,7 @@ class TestLimits:
             with StreamServer(("127.0.0.1", 0), echo) as server:
                 clients = [standard.create_connection(server.address) for _ in range(20)]
                 until(lambda: len(server._handlers) == 20)
-                assert server._places.most == 160
+                assert server._places.limit == 160
                 for client in clients:
                     client.close()
         finally:
@@ -455,7 +455,7 @@ class TestEnds:
         pool = Pool(5)
         with StreamServer(("127.0.0.1", 0), lambda sock, address: sock.sendall(b"x"), spawn=pool) as server:
             pool.add(starting := Greenlet(server._run_handler, taken := socket(), None))
-            server._handlers.spawned(starting, (taken, None))
+            server._handlers.add_spawned(starting, (taken, None))
             kill(starting)
             until(lambda: taken.fileno() < 0)
             assert not server._handlers.running

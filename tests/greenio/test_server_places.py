@@ -74,7 +74,7 @@ class TestPaths:
     def test_a_file_stays(self, path):
         with open(path, "w") as file:
             file.write("precious")
-        with pytest.raises(OSError, match="which is no socket"):
+        with pytest.raises(OSError, match="that is not a socket"):
             StreamServer(f"unix:{path}", echo).start()
         with open(path) as file:
             assert file.read() == "precious"

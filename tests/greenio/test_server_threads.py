@@ -82,8 +82,8 @@ def test_idle_connections_are_closed_by_its_own_thread():
 @pytest.mark.parametrize("end", ["stop", "close"])
 def test_it_raises_what_is_raised_there(end, errors):
     class Failing(StreamServer):
-        def _give_up(self, sock):
-            super()._give_up(sock)
+        def _release_socket(self, sock):
+            super()._release_socket(sock)
             raise LookupError("told")
 
     server = Failing(("127.0.0.1", 0), lambda *args: None)
@@ -106,7 +106,7 @@ def test_it_raises_what_is_raised_there(end, errors):
 @pytest.mark.parametrize("start", ["start", "serve_forever", "__enter__"])
 def test_another_thread_may_not_start_it_meanwhile(server, start):
     with server:
-        with pytest.raises(InvalidThreadUseError, match="runs in another thread: stop it, and start it here then"):
+        with pytest.raises(InvalidThreadUseError, match="runs in another thread: stop it before you start it here"):
             in_thread(getattr(server, start))
         assert server.started
 

@@ -62,7 +62,7 @@ GREENIO = [
     ("processes and signals", ["subprocess", "os", "signal"]),
     ("servers", [
         "_servers.addresses", "_servers.listening", "_servers.handlers", "_servers.places", "_servers.unix_paths",
-        "_servers.datagrams", "_servers.seconds", "_servers.elsewhere", "_servers.tls", "_servers.streams",
+        "_servers.datagrams", "_servers.seconds", "_servers.other_threads", "_servers.tls", "_servers.streams",
         "_servers.counts", "baseserver", "server", "backdoor",
     ]),
     ("several processes that serve one address", [

@@ -1,4 +1,4 @@
-"""A server that another thread ends: the call is made in the server's own thread, and its result is waited for.
+"""Calling a function in a greenlet of another thread's hub: for a server that another thread stops.
 
 A server's greenlets belong to the hub of the thread that has started it. Only that thread can wake and end them.
 """
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from hub import Hub
 
-__all__ = ["call_there"]
+__all__ = ["call_in_hub"]
 
 
-def call_there(hub: Hub, function: Callable[..., int | None], **arguments: Any) -> int | None:
-    """What ``function(**arguments)`` returns (int) in a greenlet of another thread's hub. Switches.
+def call_in_hub(hub: Hub, function: Callable[..., int | None], **arguments: Any) -> int | None:
+    """Call ``function(**arguments)`` in a greenlet of another thread's hub, and return its result (int). Switches.
 
-    None if that hub ends first: then nothing runs there any more. Raises what the function raises.
+    Returns None if that hub ends first: then nothing runs there any more. Raises what the function raises.
     """
     outcome: AsyncResult = AsyncResult()
 
@@ -34,7 +34,7 @@ def call_there(hub: Hub, function: Callable[..., int | None], **arguments: Any) 
         except HubDestroyed as error:
             outcome.set(error)
         else:
-            job.reports_errors = False  # whoever waits is told
+            job.reports_errors = False  # outcome.get() raises them
             job.link(outcome)
 
     try:
