@@ -135,7 +135,7 @@ def leftovers(before: Look, kinds: Iterable[str] = KINDS) -> str:
     end = perf_counter() + PATIENCE
     pause = 0.0
     while (found := _find(before, kinds)) and perf_counter() < end:
-        if found.keys() <= {"hub", "timeouts"}:
+        if found.keys() <= {"hub", "timeouts"} and ("timeouts" not in found or any(_running_on_loop())):
             break  # they do not end by themselves, and a timeout would be raised here
         sleep(pause)
         pause = min(0.02, pause + 0.001)
@@ -226,12 +226,18 @@ def _tell_handles(hub, count):
 
 def _tell_timeouts(count):
     yield f"what keeps the loop alive, {count} more than before. Timeouts that run, and watchers of descriptors:"
-    running = [each for each in _objects(Timeout) if each.pending]
-    watching = [each for each in _objects(io) if each.active]
-    for each in [*running, *watching]:
+    none = True
+    for each in _running_on_loop():
+        none = False
         yield f"  {safely(repr, each)}"
-    if not running and not watching:
+    if none:
         yield "  none: perhaps a call in a thread"
+
+
+def _running_on_loop():
+    """The timeouts that run, and the watchers of descriptors that are started."""
+    yield from (each for each in _objects(Timeout) if each.pending)
+    yield from (each for each in _objects(io) if each.active)
 
 
 def _tell_threads(threads, pools):

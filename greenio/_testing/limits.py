@@ -40,10 +40,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["GRACE", "TimeLimit", "TimeLimitExceeded", "native_ids_of_watchers"]
+__all__ = ["GRACE", "GUARD", "TimeLimit", "TimeLimitExceeded", "native_ids_of_watchers"]
 
 #: How many seconds there are for the handler of the signal to run in.
 GRACE = 10.0
+#: How many seconds after the limit `faulthandler` ends the process, if nothing else could.
+GUARD = 20.0
 #: How often a block may go on nevertheless.
 TIMES = 3
 LONGEST = 1e9  # seconds that faulthandler can wait
@@ -121,7 +123,7 @@ class TimeLimit:
         if self.guard:
             self._end_guard()
             before = os.listdir("/proc/self/task")
-            seconds = min(self.seconds + 2 * GRACE, LONGEST)
+            seconds = min(self.seconds + GUARD, LONGEST)
             faulthandler.dump_traceback_later(seconds, exit=True, file=self.error)
             # Its thread is among the new ones. Python does not tell which it is.
             _watcher.guards = set(map(int, set(os.listdir("/proc/self/task")) - set(before)))

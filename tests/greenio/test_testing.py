@@ -22,9 +22,10 @@ pytest_plugins = ["pytester"]
 def session(pytester):
     """Run a file of tests in a fresh process, with these options of the plugin; return pytester's result."""
 
-    def run(tests, *options, conftest=""):
-        # What the tests call is quick, but for the 10 seconds that a signal has to be handled.
-        pytester.makeconftest("import greenio._testing.limits as limits\nlimits.GRACE = 0.5\n" + dedent(conftest))
+    def run(tests, *options, conftest="", guard=20):
+        # The tests do not wait for the ten seconds in which a signal is to be handled, nor for faulthandler's twenty.
+        limits = f"import greenio._testing.limits as limits\nlimits.GRACE, limits.GUARD = 0.5, {guard}\n"
+        pytester.makeconftest(limits + dedent(conftest))
         return run_plain(tests, *options)
 
     def run_plain(tests, *options):
@@ -52,6 +53,11 @@ def test_what_ends_by_itself_does_not_count():
     with nothing_left_behind():
         spawn(sleep, 0.01)
         threading.Thread(target=time.sleep, args=(0.01,)).start()
+
+
+def test_a_call_in_a_thread_ends_by_itself():
+    with nothing_left_behind():
+        get_hub().threadpool.spawn(time.sleep, 0.1)
 
 
 def test_a_greenlet_is_named_with_its_place():
@@ -521,7 +527,8 @@ def test_a_call_into_c_that_cannot_be_ended_ends_the_process(session, library):
             lock = ctypes.{library}(None).pthread_mutex_lock
             lock(mutex)
             lock(mutex)
-        """
+        """,
+        guard=1 if library == "PyDLL" else 20,
     )
     assert result.ret == 1
     result.stderr.fnmatch_lines(["*in test_deadlock"])

@@ -50,20 +50,24 @@ def order_at_the_end():
 
 def native_threads_at_the_end():
     native, native_sleep = monkey.get_original("threading", "Thread"), monkey.get_original("time", "sleep")
-    native(target=lambda: (native_sleep(0.03), _say("native"))).start()
+    main_ends = monkey.get_original("threading", "Event")()
+    native(target=lambda: (main_ends.wait(), native_sleep(0.03), _say("native"))).start()
     native(target=native_sleep, args=(1000,), daemon=True).start()
     atexit.register(_say, "atexit")
     _say("main")
+    main_ends.set()
 
 
 def threads_of_native_threads_at_the_end():
     def start():
         threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
-        threading.Thread(target=lambda: (time.sleep(0.03), _say("not a daemon"))).start()
+        threading.Thread(target=lambda: (main_ends.wait(), time.sleep(0.03), _say("not a daemon"))).start()
 
+    main_ends = threading.Event()
     monkey.get_original("threading", "Thread")(target=start).start()
     atexit.register(_say, "atexit")
     _say("main")
+    main_ends.set()
 
 
 def native_threads_that_wait_for_greenlets_at_the_end():
