@@ -15,7 +15,7 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
     several greenlets at once: waiting, pools, reports
             _tasks.waiting, _tasks.choosing, _tasks.imap, pool, _tasks.pool_threads, threadpool, util
     settings; signals and forks of a program; gevent's names
-            config, _tasks.program, hub
+            config, config.__main__, _tasks.program, hub
     waiting for a descriptor or a child; calls that block; signal handlers
             _descriptors.pauses, _descriptors.holding, _descriptors.blocking, _descriptors.bare,
             _descriptors.endpoint, _descriptors.addresses, _descriptors.transfer, _descriptors.accepting,

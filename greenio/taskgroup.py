@@ -78,7 +78,9 @@ class TaskGroup:
         Raises RuntimeError before the block has begun, after it has ended, and when a child or the block has failed.
         """
         if self._state not in ("open", "joining"):
-            raise RuntimeError(f"{self!r}: nothing can be spawned into it now")
+            reasons = {"new": "its block has not begun", "over": "its block has ended"}
+            reason = reasons.get(self._state, "a child, or the block, has failed")
+            raise RuntimeError(f"{self!r}: nothing can be spawned into it, as {reason}")
         child = self.greenlet_class(function, *args, **kwargs)
         self._children.add(child)
         child.reports_errors = False  # the group raises them

@@ -12,10 +12,12 @@ import time
 import traceback
 
 import greenlet
-from hub.current import get_hub, get_hub_if_exists
+from hub.arguments import seconds_of
+from hub.current import get_hub
 from hub.generic import E, Generic, T
 from hub.hub import Hub
 from hub.report import safely
+from hub.threads import existing_hubs
 
 from greenio.greenlet import Greenlet
 from greenio.local import all_local_dicts_for_greenlet
@@ -72,7 +74,7 @@ def format_run_info(
 ) -> list[str]:
     """All threads and all greenlets, with their stacks, as text (list of str). Greenlets are shown as trees.
 
-    The current greenlet is "Running"; the others are "Suspended", and those of this thread that wait say on what.
+    The current greenlet is "Running"; the others are "Suspended", and those that wait say on what.
 
     `thread_stacks`, `greenlet_stacks`: whether to show the stacks (bool). `limit`: how many frames of each (int; None
     for all). `current_thread_ident`: the thread that is marked as the current one (int).
@@ -221,11 +223,11 @@ class GreenletTree:
 
 
 def _waits():
-    """What each greenlet of this thread waits on that does: a dict of greenlet to str."""
-    hub = get_hub_if_exists()
+    """What each greenlet that waits does so on, in all threads: a dict of greenlet to str."""
     return {
         wait.greenlet: wait.what if isinstance(wait.what, str) else safely(repr, wait.what)
-        for wait in (() if hub is None else hub.parked_waits())
+        for hub in existing_hubs()
+        for wait in hub.parked_waits()
         if wait.greenlet is not None
     }
 
@@ -275,6 +277,8 @@ class assert_switches:
     """
 
     def __init__(self, max_blocking_time: float | None = None, hub_only: bool = False) -> None:
+        if max_blocking_time is not None:
+            seconds_of(max_blocking_time)  # which raises if it is no number
         self.max_blocking_time = max_blocking_time
         self.hub_only = hub_only
         self._hub: Hub | None = None

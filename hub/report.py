@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from greenlet import getcurrent
@@ -12,10 +13,12 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-__all__ = ["called_on_hub", "format_wait", "format_waits", "safely", "where"]
+__all__ = ["called_on_hub", "format_wait", "format_waits", "is_of_a_library", "safely", "where"]
 
 # Where a greenlet waits is a line of the program, not of the library that waits for it.
 _OWN_PACKAGES = ("hub", "greenio")
+_OWN_FILES = tuple(os.path.join(os.path.dirname(os.path.dirname(__file__)), name, "") for name in _OWN_PACKAGES)
+_STANDARD_FILES = (os.path.join(os.path.dirname(os.__file__), ""), "<frozen ")
 
 
 def where(frame: FrameType | None) -> str:
@@ -23,10 +26,31 @@ def where(frame: FrameType | None) -> str:
     if frame is None:
         return "nowhere (no Python frame)"
     innermost = frame
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OWN_PACKAGES:
+    while frame is not None and _is_own(frame):
         frame = frame.f_back
     frame = frame or innermost
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+def _is_own(frame):
+    return frame.f_globals.get("__name__", "").partition(".")[0] in _OWN_PACKAGES
+
+
+def is_of_a_library(path: str) -> bool:
+    """Whether a file of Python code is of the standard library, of greenio or of the hub: no line of the program's."""
+    if path.startswith(_OWN_FILES):
+        return True
+    return path.startswith(_STANDARD_FILES) and "/site-packages/" not in path and "/dist-packages/" not in path
+
+
+def _called_at(frame):
+    """Where the program has called into the standard library, if that is where() the greenlet waits; otherwise ""."""
+    while frame is not None and _is_own(frame):
+        frame = frame.f_back
+    innermost = frame
+    while frame is not None and is_of_a_library(frame.f_code.co_filename):
+        frame = frame.f_back
+    return "" if frame is innermost or frame is None else where(frame)
 
 
 def called_on_hub(callback: object) -> str:
@@ -66,6 +90,8 @@ def format_wait(hub: Any, wait: Any) -> Iterator[str]:
     yield f"  {'main greenlet' if greenlet is hub.main else safely(repr, greenlet)}"
     yield f"    waits on {wait.what if isinstance(wait.what, str) else safely(repr, wait.what)}"
     yield f"    at {where(frame)}"
+    if called_at := _called_at(frame):
+        yield f"    called at {called_at}"
     spawned = getattr(greenlet, "format_spawn", None)
     if spawned is not None:
         spawner = getattr(greenlet, "spawning_greenlet", None)

@@ -344,8 +344,9 @@ cdef class WaitingHub(CallingHub):
 
     def parked_waits(self):
         """Every wait that a greenlet is parked on now, oldest first: a list of Wait."""
-        cdef wait_t *wait = self.parked
+        # First the list, whose making may let other threads run: they may ask, too.
         cdef list waits = []
+        cdef wait_t *wait = self.parked
         while wait != NULL:
             waits.append(<object> wait.node.object)
             wait = wait.next_parked

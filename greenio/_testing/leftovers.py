@@ -12,6 +12,7 @@ import gc
 import os
 import sys
 import threading
+import tracemalloc
 from contextlib import suppress
 from time import perf_counter
 from weakref import WeakKeyDictionary, WeakSet
@@ -20,7 +21,7 @@ from greenlet import getcurrent
 from hub.closing import ranges_of_the_programs
 from hub.current import get_hub, get_hub_if_exists
 from hub.errors import HubDestroyed
-from hub.report import format_wait, safely, where
+from hub.report import format_wait, is_of_a_library, safely, where
 from hub.scheduler import sleep
 from hub.watchers import Watcher, io
 
@@ -163,7 +164,7 @@ def _find(before, kinds) -> dict[str, Callable[[], Iterator[str]]]:
         if now.handles > before.handles:
             found["handles"] = lambda: _tell_handles(hub, now.handles - before.handles)
         elif now.references > before.references and hub is before.hub:
-            found["timeouts"] = lambda: _tell_timeouts(now.references - before.references)
+            found["timeouts"] = lambda: _tell_timeouts(hub, now.references - before.references)
     threads = set(threading.enumerate()) - set(before.threads) - {threading.current_thread()}
     pools = [pool for pool in living_pools() if pool.size and pool not in before.pools and not _is_a_hubs(pool, hub)]
     if threads or pools:
@@ -224,12 +225,18 @@ def _tell_handles(hub, count):
             yield f"  {text}"
 
 
-def _tell_timeouts(count):
-    yield f"what keeps the loop alive, {count} more than before. Timeouts that run, and watchers of descriptors:"
+def _tell_timeouts(hub, count):
+    yield f"timeouts, greenlets that are to start, and watchers of descriptors, {count} more than before. There are:"
     none = True
     for each in _running_on_loop():
         none = False
         yield f"  {safely(repr, each)}"
+    begun = {id(wait.greenlet) for wait in hub.parked_waits()} | {id(getcurrent())}
+    for each in _objects(Greenlet):
+        if each.started and not each.ready() and each.gr_frame is None and id(each) not in begun:
+            none = False
+            yield f"  {safely(repr, each)}, which is to start later"
+            yield f"    spawned at {each.format_spawn() or 'an unrecorded place'}"
     if none:
         yield "  none: perhaps a call in a thread"
 
@@ -258,19 +265,31 @@ def _tell_threads(threads, pools):
 
 def _tell_descriptors(descriptors):
     yield "descriptors:"
-    owners: dict[int, list[str]] = {}
+    owners: dict[int, list[Any]] = {}
     for each in gc.get_objects():
         kind = type(each)
         # Not each object that has a fileno(): asking may do anything.
         if str(kind.__module__).partition(".")[0] in _OWNERS and hasattr(kind, "fileno"):
             with suppress(Exception, HubDestroyed):  # a loop that has ended
-                owners.setdefault(each.fileno(), []).append(safely(repr, each))
+                owners.setdefault(each.fileno(), []).append(each)
     for fd, name in descriptors.items():
         yield f"  {fd}: {name}"
-        yield from (f"    of {owner}" for owner in owners.get(fd, ()))
+        for owner in owners.get(fd, ()):
+            yield f"    of {safely(repr, owner)}"
+            made = tracemalloc.get_object_traceback(owner)
+            if made is not None:
+                yield f"      made at {_program_line(made)}"
 
 
-_OWNERS = ("_io", "_socket", "asyncio", "greenio", "hub", "mmap", "multiprocessing", "select", "selectors", "ssl")
+_OWNERS = (
+    "_io", "_socket", "asyncio", "greenio", "hub", "mmap", "multiprocessing", "select", "selectors", "socket", "ssl",
+)  # fmt: skip
+
+
+def _program_line(made):
+    """`file:line` of the innermost frame of a traceback of tracemalloc that is the program's, if there is one."""
+    lines = [f"{frame.filename}:{frame.lineno}" for frame in reversed(made)]
+    return next((line for line in lines if not is_of_a_library(line)), lines[0])
 
 
 def _objects(kind):

@@ -20,6 +20,8 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import sys
+import traceback
 from _thread import get_native_id
 from contextlib import suppress
 from time import monotonic
@@ -30,7 +32,7 @@ from hub.current import count_idle_thread, get_hub_if_exists
 from hub.forks import in_child
 from hub.native import LibraryLock, allocate_lock, get_ident, original, start_new_thread
 
-from greenio.util import format_run_info
+from greenio.util import GreenletTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,7 +142,7 @@ class TimeLimit:
 
     def _expire(self):
         """The limit is passed, or the time that the handler had."""
-        stacks = "\n".join(format_run_info(current_thread_ident=self._ident))
+        stacks = _stacks(self._ident)
         if self.expired and (not self._raised or self._times > TIMES):
             message = f"{self.what} took longer than {self.seconds:g} seconds, and cannot be ended\n{stacks}\n"
             os.write(self.error, message.encode(errors="backslashreplace"))
@@ -254,6 +256,21 @@ class _Watcher:
     def after_fork_in_child(self):
         """Nobody watches in a child."""
         self.__init__()  # type: ignore[misc]
+
+
+def _stacks(current):
+    """All threads and greenlets as text, without the one that watches. `current`: the thread to be marked."""
+    lines = ["threads:"]
+    names = {thread.ident: thread.name for thread in original("threading", "enumerate")()}
+    for ident, frame in sys._current_frames().items():
+        if ident != get_ident():
+            lines.append(f"Thread {ident:#x} ({names.get(ident)}){' (CURRENT)' * (ident == current)}")
+            lines += "".join(traceback.format_stack(frame)).splitlines()
+    lines += ["", "greenlets:"]
+    for tree in GreenletTree.forest():
+        if not tree.is_current_tree:
+            lines += tree.format_lines()
+    return "\n".join(lines)
 
 
 def native_ids_of_watchers() -> set[int]:

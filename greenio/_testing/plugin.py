@@ -193,5 +193,7 @@ class Leftovers:
             # It may not have come to its end: what it left is news, but no fault of its own.
             item.add_report_section("teardown", "left behind", text)
         elif text:
-            pytest.fail(f"{item.nodeid} left behind:\n{text}", pytrace=False)
+            # pytest's summary has the first line.
+            headings = [line.partition(":")[0].partition(",")[0] for line in text.splitlines() if line[:1] != " "]
+            pytest.fail(f"left behind: {', '.join(headings)}\n{text}", pytrace=False)
         return result

@@ -77,8 +77,12 @@ def _run_script(path):
         return
     _search_first(dirname(realpath(path)))
     path = abspath(path)
-    with open_code(path) as file:
-        code = compile(file.read(), path, "exec", dont_inherit=True)
+    try:
+        with open_code(path) as file:
+            source = file.read()
+    except OSError as error:
+        sys.exit(f"greenio.monkey: cannot read {path}: {error.strerror}")
+    code = compile(source, path, "exec", dont_inherit=True)
     _run(code, __file__=path, __cached__=None, __loader__=SourceFileLoader("__main__", path))
 
 

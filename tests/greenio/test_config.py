@@ -1,5 +1,6 @@
 """Settings: from the environment, by assignment, and what they do."""
 
+import os
 import subprocess
 import sys
 
@@ -53,11 +54,12 @@ def test_from_the_environment(monkeypatch):
 
 
 def test_nonsense_is_refused(restored):
-    for value in (0, -1, "x", float("nan"), float("inf")):
-        with pytest.raises(ValueError):
+    for value in (0, -1, "x", [], float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="expected seconds"):
             config.resolver_timeout = value
-    with pytest.raises(ValueError):
-        config.spawning_stack_limit = 0
+    for value in (0, "x", None):
+        with pytest.raises(ValueError, match="greater than 0"):
+            config.spawning_stack_limit = value
     config.resolver_timeout = "none"
     config.resolver_nameservers = []
     assert config.resolver_timeout is None and config.resolver_nameservers is None
@@ -87,9 +89,22 @@ def test_no_such_setting():
         config.no_such_thing = 1
 
 
+def run_config(**variables):
+    return subprocess.run(
+        [sys.executable, "-m", "greenio.config"], capture_output=True, text=True, timeout=60, cwd="/",
+        env={**os.environ, **variables},
+    )  # fmt: skip
+
+
 def test_they_can_be_listed():
-    result = subprocess.run(
-        [sys.executable, "-m", "greenio.config"], capture_output=True, text=True, timeout=60, check=True, cwd="/"
-    )
+    result = run_config()
+    assert result.returncode == 0 and result.stderr == ""
     for name, setting in config.settings.items():
         assert f"{name} ({setting.environment_key}) = " in result.stdout
+
+
+def test_a_listing_of_nonsense_ends_in_one_line():
+    result = run_config(GREENIO_RESOLVER_TIMEOUT="soon")
+    assert result.returncode == 1
+    [line] = result.stderr.splitlines()
+    assert line.startswith("greenio.config: GREENIO_RESOLVER_TIMEOUT='soon': expected seconds")

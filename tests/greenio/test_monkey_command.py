@@ -68,7 +68,8 @@ def test_exit_status_and_errors(run, tmp_path):
     assert result.returncode == 1
     assert f'File "{path}", line 2, in fails' in result.stderr and result.stderr.endswith("ValueError: x\n")
     result = run(tmp_path / "missing.py")
-    assert result.returncode != 0 and "missing.py" in result.stderr
+    assert result.returncode == 1
+    assert result.stderr == f"greenio.monkey: cannot read {tmp_path}/missing.py: No such file or directory\n"
 
 
 def test_the_script_of_the_page(tmp_path, run):

@@ -164,8 +164,18 @@ def test_the_block_may_swallow_the_interrupt():
             group.spawn(fail)
             with pytest.raises(GreenletExit):
                 sleep(10)
-            with pytest.raises(RuntimeError, match="nothing can be spawned"):
+            with pytest.raises(RuntimeError, match="a child, or the block, has failed"):
                 group.spawn(sleep)
+
+
+def test_nothing_is_spawned_outside_of_the_block():
+    group = TaskGroup()
+    with pytest.raises(RuntimeError, match="nothing can be spawned into it, as its block has not begun"):
+        group.spawn(sleep)
+    with group:
+        pass
+    with pytest.raises(RuntimeError, match="nothing can be spawned into it, as its block has ended"):
+        group.spawn(sleep)
 
 
 def test_a_killed_child_is_no_failure():

@@ -2,8 +2,11 @@
 
 import contextlib
 import os
+import re
+import socket
 import threading
 import time
+import tracemalloc
 from textwrap import dedent
 
 import pytest
@@ -11,7 +14,7 @@ from greenlet import getcurrent
 from hub import get_hub
 from waiting import in_thread, until, until_waiting
 
-from greenio import Timeout, sleep, spawn
+from greenio import Timeout, sleep, spawn, spawn_later
 from greenio.socket import socketpair
 from greenio.testing import LeftBehind, TimeLimit, TimeLimitExceeded, nothing_left_behind
 
@@ -94,10 +97,17 @@ def test_a_greenlet_of_one_that_was_there_does_not_count():
 
 
 def test_a_timeout_is_named():
-    with pytest.raises(LeftBehind, match="Timeouts that run.*\n.*<Timeout at .* seconds=1000"):
+    with pytest.raises(LeftBehind, match="^left behind:\ntimeouts, .*\n.*<Timeout at .* seconds=1000"):
         with nothing_left_behind():
             timeout = Timeout.start_new(1000)
     timeout.cancel()
+
+
+def test_a_greenlet_that_is_to_start_later_is_named_with_its_place():
+    with pytest.raises(LeftBehind, match=r"which is to start later\n +spawned at .*:\d+ in test_a_greenlet_that_is_to"):
+        with nothing_left_behind():
+            job = spawn_later(1000, int)
+    job.kill()
 
 
 def test_a_handle_is_named():
@@ -151,6 +161,28 @@ def test_a_descriptor_is_named_with_its_owner():
         each.close()
 
 
+def test_a_socket_of_the_standard_library_is_named():
+    with pytest.raises(LeftBehind, match=r"descriptors:\n +\d+: socket:\[\d+\]\n +of <socket.socket fd="):
+        with nothing_left_behind():
+            pair = socket.socketpair()
+    for each in pair:
+        each.close()
+
+
+def test_where_the_owner_of_a_descriptor_was_made_is_told_with_tracemalloc():
+    tracemalloc.start(10)
+    try:
+        with pytest.raises(
+            LeftBehind, match=rf"of <greenio.socket.socket fd=.*\n +made at {re.escape(__file__)}:\d+\n"
+        ):
+            with nothing_left_behind():
+                pair = socketpair()
+    finally:
+        tracemalloc.stop()
+    for each in pair:
+        each.close()
+
+
 def test_a_loop_that_has_ended_owns_no_descriptor():
     ended = []
     thread = threading.Thread(target=lambda: (sleep(0.001), ended.append(get_hub().loop)))
@@ -199,7 +231,9 @@ def test_a_limit_ends_a_wait_and_tells_of_the_stacks():
     with pytest.raises(TimeLimitExceeded, match="^the block took longer than 0.05 seconds$") as caught:
         with TimeLimit(0.05):
             sleep(1000)
-    assert "somebody_else" in caught.value.stacks and "test_a_limit_ends_a_wait" in caught.value.stacks
+    stacks = caught.value.stacks
+    assert "somebody_else" in stacks and "test_a_limit_ends_a_wait" in stacks and "Waits on: sleep()" in stacks
+    assert "limits.py" not in stacks  # the thread that watches is no news
     job.kill()
 
 
@@ -380,7 +414,7 @@ def test_what_a_test_leaves_behind_is_its_error(session):
         "*ERROR at teardown of test_greenlet*", "*greenlets that wait:", "*spawned at *in test_greenlet",
         "*ERROR at teardown of test_thread*", "*<Thread(forgotten*", "*started at *in test_thread",
         "*ERROR at teardown of TestCase.test_case*", "descriptors:", "*: /dev/null", "*of <_io.TextIOWrapper*",
-        "*ERROR at teardown of test_may_not*",
+        "*ERROR at teardown of test_may_not*", "left behind: descriptors",
         "*ERROR at teardown of test_wrong*", "*'sockets' is no kind of leftovers*",
         "*ERROR at teardown of test_with_client*",
         "*FAILURES*", "*test_fails_first*", "*Captured left behind teardown*", "*in test_fails_first",

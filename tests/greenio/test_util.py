@@ -92,6 +92,7 @@ def test_trees_of_other_threads():
     thread.start()
     inside.wait()
     assert len(GreenletTree.forest()) >= 2
+    assert f"Waits on: {leave!r}" in "\n".join(format_run_info())
     leave.set()
     thread.join()
 
@@ -134,6 +135,8 @@ def test_assert_switches_fails_where_nobody_else_ran():
     with pytest.raises(KeyError):
         with assert_switches():
             raise KeyError
+    with pytest.raises(TypeError, match="number of seconds"):
+        assert_switches(max_blocking_time="1")
     with assert_switches(max_blocking_time=10, hub_only=True):
         pass
     with pytest.raises(AssertionError, match="at a stretch"):

@@ -14,7 +14,7 @@ from hub import (
     Wait,
     Waiter,
 )  # fmt: skip
-from waiting import some_turns, until
+from waiting import some_turns, until, until_waiting
 
 from greenio import GreenletExit, Timeout, get_hub, getcurrent, kill, sleep, spawn, spawn_raw
 from greenio.socket import socketpair
@@ -330,6 +330,18 @@ class TestLoopExit:
         assert f"spawned at {__file__}" in text and re.search(r"by <Greenlet .*outer|by <Greenlet ", text)
         stuck[1].kill()
         stuck[0].kill()
+
+    def test_a_wait_in_the_standard_library_is_told_with_the_line_of_the_program(self):
+        ours, theirs = socketpair()
+        with ours, theirs, ours.makefile("rb") as lines:
+            reader = spawn(lambda: lines.readline())
+            until_waiting(reader)
+            text = get_hub().format_waits()
+            theirs.sendall(b"\n")
+            reader.join()
+        assert re.search(
+            rf"at \S+/socket\.py:\d+ in readinto\n +called at {re.escape(__file__)}:\d+ in <lambda>\n", text
+        )
 
     def test_the_program_goes_on(self):
         for _ in range(3):

@@ -94,7 +94,10 @@ def _apply_track_tree(value):
 
 def positive(text: str | float) -> int:
     """Convert to an int greater than 0. Raises ValueError for others."""
-    value = int(text)
+    try:
+        value = int(text)
+    except (TypeError, ValueError):
+        value = 0
     if value <= 0:
         raise ValueError(f"expected a number greater than 0, got {text!r}")
     return value
@@ -104,7 +107,10 @@ def seconds(text: str | float | None) -> float | None:
     """Convert to seconds (float) greater than 0, or to None for "" and "none". Raises ValueError for others."""
     if text is None or (isinstance(text, str) and text.strip().lower() in ("", "none")):
         return None
-    value = float(text)
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        value = 0
     if not 0 < value < float("inf"):
         raise ValueError(f"expected seconds, a number greater than 0, or none; got {text!r}")
     return value
@@ -207,6 +213,3 @@ class Config:
 
 
 config = Config()
-
-if __name__ == "__main__":
-    config.print_help()
