@@ -4,6 +4,8 @@ A record has two words for each frame, which become text only when somebody asks
 spawn_place.pxd, so that it is compiled into the functions that spawn.
 """
 
+from hub.report import is_of_a_library
+
 __all__ = ["SpawnFrame", "set_spawning_stack_limit", "set_track_tree"]
 
 cdef bint track_tree = True
@@ -54,6 +56,10 @@ cdef object frames_of(stack_t *stack):
 
 
 cdef str format_place(stack_t *stack):
-    """The innermost frame as `file:line in function`; empty for none."""
-    frame = frames_of(stack)
+    """The innermost frame of the program as `file:line in function`, or of a library if there is no other; or ""."""
+    innermost = frame = frames_of(stack)
+    while frame is not None and is_of_a_library(frame.f_code.co_filename):
+        frame = frame.f_back
+    if frame is None:
+        frame = innermost
     return "" if frame is None else place_text(frame)

@@ -2,8 +2,10 @@
 
 import contextvars
 import gc
+import re
 import sys
 import weakref
+from contextlib import ExitStack
 
 import greenlet as greenlet_module
 import pytest
@@ -340,6 +342,22 @@ class TestPlaces:
         assert (frame.f_lineno, frame.f_code.co_name) == (line, "test_the_spawning_stack_begins_where_it_was_made")
         assert frame.f_back is not None
         assert g.format_spawn() == f"{__file__}:{line} in {frame.f_code.co_name}"
+
+    def test_the_place_of_spawning_is_a_line_of_the_program(self):
+        """Not of the standard library, which calls spawn() here, and not of greenio's pools."""
+        seen = []
+        add = seen.append
+        Greenlet.add_spawn_callback(add)
+        try:
+            with ExitStack() as stack:
+                stack.callback(spawn, sleep)
+            Pool(1).apply(sleep)
+        finally:
+            Greenlet.remove_spawn_callback(add)
+        for each in seen:
+            assert re.fullmatch(rf"{re.escape(__file__)}:\d+ in test_the_place_of_spawning_is_.*", each.format_spawn())
+        assert len(seen) == 2
+        joinall(seen)
 
     def test_spawn_callbacks_are_told_of_each_start(self):
         seen = []
