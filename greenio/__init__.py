@@ -36,7 +36,7 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             _servers.datagrams, _servers.seconds, _servers.other_threads, _servers.tls, _servers.streams,
             _servers.counts, baseserver, server, backdoor
     several processes that serve one address
-            _workers.telling, _workers.options, _workers.listeners, _workers.notify, _workers.stacks,
+            _workers.standard_error, _workers.options, _workers.listeners, _workers.notify, _workers.stacks,
             _workers.worker, _workers.process, _workers.slot, _workers.metrics, _workers.status,
             _workers.supervisor, workers
     the WSGI server
@@ -46,8 +46,8 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             _wsgi.loading, _wsgi.arguments, _wsgi.command, wsgi, pywsgi
     WebSocket
             _websocket.errors, _websocket.arguments, _websocket.sansio, _websocket.sending, _websocket.receiving,
-            _websocket.connection, _websocket.taken, _websocket.serving, _websocket.proxies, _websocket.client,
-            websocket
+            _websocket.connection, _websocket.werkzeug_socket, _websocket.serving, _websocket.proxies,
+            _websocket.client, websocket
     the replacements that patching uses, and its events
             _patched.home, _patched.frames, _patched.running_loop, thread, threading, _patched.multiprocessing,
             _patched.interpreters, events

@@ -10,7 +10,7 @@
         websocket.send("hello")
         print(websocket.receive())
 
-`websockets` is needed: pip install 'greenio[websocket]'. Methods that wait say that they switch.
+It needs `websockets`: pip install 'greenio[websocket]'. Methods that wait say that they switch; the others do not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Servers on all cores: several processes that serve one address, and one that looks after them.
+"""Servers on all cores: several worker processes serve one address, and a supervisor replaces those that fail.
 
     from greenio import workers
 
@@ -8,7 +8,7 @@
 
     workers.serve(load, "127.0.0.1:7000", workers=4)
 
-``server.serve_forever(workers=4)`` does so with a server that is there already. docs/servers.md has more.
+``server.serve_forever(workers=4)`` does the same with a server that exists already. docs/servers.md has more.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import os
 from greenio._workers.listeners import Listener
 from greenio._workers.options import CannotStart, Options
 from greenio._workers.stacks import SupervisorGreenlet
+from greenio._workers.standard_error import hold_standard_descriptors
 from greenio._workers.supervisor import Supervisor
-from greenio._workers.telling import hold_standard_descriptors
 from greenio.socket import socket
 
 TYPE_CHECKING = False
@@ -45,22 +45,24 @@ def serve(
     mode: int = 0o600,
     **options: Any,
 ) -> None:
-    """Have `workers` processes (int) serve an address, or a list of them, until a signal ends them. Switches.
+    """Serve an address, or a list of addresses, with `workers` processes (int), until a signal ends them. Switches.
 
-    ``load()`` is called in each worker, and imports what is to be served: after a SIGHUP, it does so anew. It returns a
-    function that is called with each listening socket, and returns the server for it. If it raises CannotStart, only
-    the exception's text is told; otherwise there is a traceback.
-    `backlog`, `reuse_port`, `mode`: as of StreamServer.
+    `load`: a function that is called in each worker, and imports the program. New workers, which SIGHUP starts, so load
+    the code anew. It returns a function that is called with each listening socket and returns the server for it. If
+    ``load()`` raises CannotStart, only the exception's text is printed, and no traceback.
+    `backlog`, `reuse_port`, `mode`: as in StreamServer.
 
-    `worker_timeout`: a worker whose hub does not turn for so many seconds (float, 60; None for no limit) prints all
-    stacks and is replaced. `max_requests`, with `max_requests_jitter`: how many requests, or connections where there
-    are no requests, a worker serves before another takes over (int). `max_rss`: the same for bytes of memory (int).
-    `drain`: seconds for what is under way when a worker ends (30). `pre_drain`: seconds to go on accepting before (0).
-    `preload`: load once, before the workers are forked, so that they share the memory (bool).
-    `status`: an address where the supervisor answers /healthz and /metrics.
+    `worker_timeout`: a worker whose hub does not turn for this long (seconds, 60; None for no limit) prints all its
+    stacks and is replaced. `max_requests`: how many requests, or connections if the server has no requests, a worker
+    serves before another one takes over (int). `max_requests_jitter`: the most that is added to this number at random
+    (int; by default a tenth of it). `max_rss`: the most bytes of memory that a worker may use before another one takes
+    over (int). `drain`: the seconds that requests have to finish when a worker ends (30). `pre_drain`: the seconds
+    before that in which workers go on accepting (0). `preload`: whether to call ``load()`` once, before the workers are
+    forked, so that they share the memory (bool). `status`: an address at which the supervisor answers /healthz and
+    /metrics.
 
-    In a worker it does not return: the process ends. Raises OSError if it cannot listen, TypeError or ValueError for an
-    argument that cannot be, SystemExit with the code 3 if the first workers cannot start.
+    In a worker it does not return: the process ends. Raises OSError if it cannot listen, TypeError or ValueError for a
+    wrong argument, SystemExit with the code 3 if the first workers cannot start.
     """
     if not callable(load):
         raise TypeError(f"load must be a function that workers call, not {load!r}")
@@ -80,12 +82,13 @@ def serve(
 
 
 def _serve_with(server: StreamServer, workers: int, options: dict[str, Any]) -> None:
-    """As serve(), with a server that does not listen yet."""
+    """Serve with the processes of a server that is not started. `options`: those of serve()."""
     settings = Options(workers, **options)
     hold_standard_descriptors()
     sock = server.socket
     if sock is not None and not server._owns_socket:
-        sock = socket(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))  # the program's stays open
+        # The program's own socket stays open.
+        sock = socket(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))
     listener = Listener(
         server.address, workers, backlog=server.backlog, reuse_port=server.reuse_port, mode=server.mode,
         family=server.family, sock=sock,
@@ -101,7 +104,7 @@ def _serve_with(server: StreamServer, workers: int, options: dict[str, Any]) -> 
 
 
 def _end_with(server, supervisor):
-    """stop() and close() of the server end the service."""
+    """End the service when the program calls stop() or close() of the server."""
     server.draining.wait()
     supervisor.end()
 

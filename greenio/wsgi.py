@@ -1,4 +1,4 @@
-"""A WSGI server: HTTP/1.1 and 1.0, a greenlet for each connection.
+"""A WSGI server for HTTP/1.1 and 1.0, with a greenlet for each connection.
 
     from greenio.wsgi import WSGIServer
 
@@ -10,7 +10,7 @@
 
 Methods that wait say that they switch; the others do not switch, unless a log or a file of the program does.
 
-``python -m greenio.wsgi module:application`` serves from the command line. httptools is needed: pip install
+``python -m greenio.wsgi module:application`` serves from the command line. The server needs httptools: pip install
 'greenio[wsgi]'.
 """
 

@@ -2,13 +2,13 @@
 
 | module | what it is for |
 | --- | --- |
-| errors | what goes wrong |
-| arguments | what programs give for a handshake |
-| sansio | frames and handshakes: the only module that knows `websockets` |
-| request | a request for a WebSocket: whether it is one, and from where |
-| sending, receiving, connection | WebSocket: messages out and in; pings, and the end |
-| taken | `werkzeug.socket`: the socket itself, for other libraries |
-| serving | `wsgi.websocket`: what greenio.wsgi calls |
-| proxies | through which proxy to connect, and how |
+| errors | the exceptions |
+| arguments | checking the arguments of handshakes |
+| sansio | frames and handshakes: the only module that imports `websockets` |
+| request | checking a client's request for a WebSocket |
+| sending, receiving, connection | WebSocket: sending messages, receiving them, pings and the end |
+| werkzeug_socket | `werkzeug.socket`: the connection's socket, for other libraries |
+| serving | `wsgi.websocket`: WebSockets of greenio.wsgi |
+| proxies | connecting through a proxy |
 | client | connect() |
 """

@@ -1,6 +1,6 @@
 """connect(): a client's WebSocket.
 
-What does not belong here: what is done with it (connection.py), the bytes of the handshake (sansio.py).
+What does not belong here: messages and the end (connection.py), the bytes of the handshake (sansio.py).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientWebSocket", "connect"]
 
-#: How large the answer to a handshake may be.
-_MOST = 1 << 20
+#: The size of the largest answer to a handshake (bytes).
+_MAX_ANSWER = 1 << 20
 
 
 def connect(
@@ -45,18 +45,20 @@ def connect(
     ping_timeout: float | None = 20.0,
     write_timeout: float | None = 60.0,
 ) -> WebSocket:
-    """Connect to a server: ``ws://host:port/path``, or ``wss://`` with TLS. Switches.
+    """Connect to a server, and return a WebSocket. Switches.
 
-    `timeout`: seconds for all of that; None for ever. `subprotocols`: what may be spoken, the best first; `subprotocol`
-    of the result is what the server has chosen. `headers`: fields of the request besides. `origin`: the field Origin,
-    for servers that ask for one. `ssl_context`: for ``wss://``, in place of the default one.
-    `proxy`: "http://host:port" or "http://user:password@host:port"; True for the one that the environment names, if
-    any; None for none. `compression`: whether it is offered to the server. The limits are those of WSGIServer, where
-    they begin with `websocket_`.
+    `uri`: ``ws://host:port/path``, or ``wss://host:port/path`` for TLS. `timeout`: the most seconds that connecting may
+    take (float), the handshake included; None for ever. `subprotocols`: the names that are offered to the server, the
+    preferred one first; the attribute `subprotocol` of the result has its choice. `headers`: fields that are added to
+    the request. `origin`: the field Origin, for servers that require it. `ssl_context`: for ``wss://``, in place of the
+    default one. `proxy`: "http://host:port" or "http://user:password@host:port"; True for the proxy that the
+    environment names, if any; None for no proxy. `compression`: whether it is offered to the server (bool).
+    `max_size` and the arguments after it are limits. WSGIServer has the same ones: `write_timeout`,
+    `websocket_max_size` and so on.
 
     Raises ImportError if `websockets` is missing, TypeError or ValueError for a wrong argument, TimeoutError,
-    HandshakeError if the server or the proxy refuses, and what sockets raise. Redirections are not followed: a
-    HandshakeError tells of them.
+    HandshakeError if the server or the proxy refuses, and the errors of sockets. A redirection is not followed: it is
+    a HandshakeError.
     """
     need_websockets()
     settings = Settings(
@@ -95,7 +97,7 @@ def connect(
 
 
 def _connected(uri, proxy):
-    """A socket that is connected to the server, through a proxy or not."""
+    """Return a socket that is connected to the server, perhaps through a proxy."""
     if proxy is True:
         proxy = proxy_of(uri.secure, uri.host, uri.port)
     if not proxy:
@@ -122,12 +124,12 @@ def _with_tls(sock, host, context):
 
 
 def _handshake(sock, protocol, request):
-    """Send the request, and read the answer. Returns what has come behind it."""
+    """Send the request, and read the answer. Returns the data that has come behind the answer."""
     sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
     sock.sendall(request)
     answer, end = _with_head(sock, b"")
     while answer.startswith(b"HTTP/1.1 1") and answer[9:12] != b"101":
-        # Only a hint (RFC 9110, 15.2): the answer is still to come.
+        # An interim answer (RFC 9110, 15.2): the final one is still to come.
         answer, end = _with_head(sock, answer[end:])
     rest = b""
     if answer.startswith(b"HTTP/1.1 101"):
@@ -142,31 +144,31 @@ def _handshake(sock, protocol, request):
 
 
 def _with_head(sock, data):
-    """``(data, end)``: what has come, with at least the head of an answer, and where that ends."""
+    """Receive until the head of an answer is there. Returns ``(data, end)``: the position behind the head is `end`."""
     while (end := data.find(b"\r\n\r\n")) < 0:
         more = sock.recv(65536)
-        if not more or len(data) > _MOST:
+        if not more or len(data) > _MAX_ANSWER:
             raise HandshakeError("the server has not answered with HTTP")
         data += more
     return data, end + 4
 
 
 def _refusal(sock, protocol, answer):
-    """Have the protocol read an answer that is none of WebSocket, to its end. Returns all of it."""
+    """Read an answer that refuses the handshake, to its end, and feed it to the protocol. Returns all of it."""
     data = answer
     while True:
         if data:
             protocol.receive_data(data)
         else:
             protocol.receive_eof()
-        if not data or protocol.handshake_exc is not None or protocol.events or len(answer) > _MOST:
+        if not data or protocol.handshake_exc is not None or protocol.events or len(answer) > _MAX_ANSWER:
             return answer
         data = sock.recv(65536)
         answer += data
 
 
 def _refused(answer, response, error):
-    """What to raise. `response`: what the protocol has read of the answer, None if it could not, because of `error`."""
+    """Return the error to raise. `response`: the answer as parsed; None if it is malformed, which `error` describes."""
     if response is not None:
         fields = list(response.headers.raw_items())
         return HandshakeError(
@@ -181,12 +183,12 @@ def _refused(answer, response, error):
 
 
 class ClientWebSocket(WebSocket):
-    """A WebSocket of connect(). Its socket is closed when it is over, or when nobody uses it any more."""
+    """A WebSocket of connect(). Its socket is closed when the connection has ended, or the object is collected."""
 
     def __init__(self, sock: Any, protocol: Any, settings: Settings, rest: bytes) -> None:
         super().__init__()
         self.subprotocol = protocol.subprotocol
-        self._begin_with(sock, protocol, settings, True, rest)
+        self._start(sock, protocol, settings, True, rest)
         if self._over:
             sock.close()
 
@@ -196,9 +198,9 @@ class ClientWebSocket(WebSocket):
             self._sock.close()
 
     def _lose(self, error):
-        told = super()._lose(error)
+        raised = super()._lose(error)
         self._sock.close()
-        return told
+        return raised
 
     def __del__(self) -> None:
         self._stop_timer()

@@ -27,34 +27,34 @@ if TYPE_CHECKING:
 
 __all__ = ["LAST_WORD", "WebSocket"]
 
-#: Seconds for the close frame of a greenlet that is being killed, and for the answer.
+#: Seconds that a greenlet which is being killed has to send a close frame and receive the answer.
 LAST_WORD = 0.5
 
 _PING = 0x89
-#: Seconds between two looks at a connection where nobody receives.
-_LOOK_EVERY = 5.0
+#: Seconds between two checks of a connection on which no greenlet receives.
+_CHECK_INTERVAL = 5.0
 #: Seconds that a peer has to answer a close frame.
 _CLOSE_TIMEOUT = 10.0
 _NORMAL, _INTERNAL = 1000, 1011
 
 
 class WebSocket(Receiving):
-    """A connection on which both sides send messages: text (str) and binary ones (bytes).
+    """A connection on which both sides send messages: texts (str) and binary ones (bytes).
 
-    Any number of greenlets, of any thread, may use one. In a ``with`` statement it is closed at the end, with the code
-    1011 if that is left by an exception; if by a kill or a Timeout, the peer has half a second to answer.
-    ``for message in websocket`` receives until the end.
+    Any number of greenlets, in any threads, may use one. ``for message in websocket`` receives until the end. A
+    ``with`` statement closes it, with the code 1011 after an exception. After a kill or a Timeout the peer has only
+    half a second to answer.
     """
 
     _ping_sent: float | None = None
 
-    def _begin_with(self, sock, protocol, settings, is_client, data):
-        """The handshake is made. `data`: what came behind it."""
-        self._reading.acquire()  # whatever another thread receives comes behind that
+    def _start(self, sock, protocol, settings, is_client, data):
+        """Begin after the handshake. `data`: the data that came behind it."""
+        self._reading.acquire()  # another thread may receive at once, and must not overtake `data`
         try:
             self._begin(sock, protocol, settings, is_client)
             if settings.ping_interval is not None:
-                self._look_in(settings.ping_interval)
+                self._check_later(settings.ping_interval)
             if data:
                 self._take(data)
                 self._flush()
@@ -63,40 +63,40 @@ class WebSocket(Receiving):
 
     # --- pings ---
 
-    def _look_in(self, seconds):
-        """Look after the connection so many seconds from now."""
+    def _check_later(self, seconds):
+        """Check the peer in so many seconds."""
         hub = get_hub()
-        hold = ref(self)  # a connection that nobody uses any more is not kept
+        connection_ref = ref(self)  # the timer does not keep a connection that the program has dropped
 
-        def look():
+        def check():
             timer.close()
-            connection = hold()
+            connection = connection_ref()
             if connection is not None and connection._timer is timer and not connection._over:
-                Greenlet.spawn(connection._look_after, timer)
+                Greenlet.spawn(connection._check_peer, timer)
 
         self._timer = timer = hub.loop.timer(seconds, ref=False)
-        timer.start(look)
+        timer.start(check)
 
-    def _look_here(self):
-        self._looking_thread = get_ident()
+    def _move_timer_here(self):
+        self._timer_thread = get_ident()
         if self._timer is not None:
             self._stop_timer()
-            self._look_in(self._settings.ping_interval)
+            self._check_later(self._settings.ping_interval)
 
-    def _look_after(self, timer):
-        """Send a ping to a peer that is silent, and give up one that does not answer. `timer`: which said so."""
+    def _check_peer(self, timer):
+        """Ping a peer that is silent, and give up one that does not answer. `timer`: the one that has fired."""
         interval, limit = self._settings.ping_interval, self._settings.ping_timeout
         nobody_reads = not self._reading.locked()
         if nobody_reads:
-            self._look()
+            self._read_pending()
             if self._messages:
-                # It is the application that is slow. What the peer has to say may stand behind this.
-                self._heard = monotonic()
+                # The application is slow, and not the peer, whose pong may stand behind these messages.
+                self._last_heard = monotonic()
         if self._over:
             return
         now = monotonic()
-        silent = now - self._heard
-        if self._ping_sent is not None and self._heard >= self._ping_sent:
+        silent = now - self._last_heard
+        if self._ping_sent is not None and self._last_heard >= self._ping_sent:
             self._ping_sent = None
         if self._ping_sent is None and silent >= interval:
             self._ping_sent = now
@@ -110,10 +110,10 @@ class WebSocket(Receiving):
         else:
             left = interval - silent
         if self._over or self._timer is not timer:
-            return  # another thread does it from now on
+            return  # another thread's timer has taken over
         if nobody_reads:
-            left = min(left, _LOOK_EVERY)
-        self._look_in(max(left, 0.001))
+            left = min(left, _CHECK_INTERVAL)
+        self._check_later(max(left, 0.001))
 
     def _control(self, first):
         """A control frame without a payload."""
@@ -122,10 +122,11 @@ class WebSocket(Receiving):
     # --- the end ---
 
     def close(self, code: int = _NORMAL, reason: str | bytes = "", timeout: float = _CLOSE_TIMEOUT) -> None:
-        """Say that this was all, and wait for the peer to say so too, for `timeout` seconds. Switches.
+        """Close the connection: send a close frame, and wait at most `timeout` seconds for the peer's. Switches.
 
         `code` (int) and `reason` (str of at most 123 bytes) tell the peer why. Messages that were not received yet are
-        dropped. Does nothing if the connection is closed. Raises TypeError or ValueError for what cannot be sent.
+        dropped. Does nothing if the connection is closed. Raises TypeError or ValueError for a code or a reason that
+        cannot be sent.
         """
         if isinstance(reason, (bytes, bytearray)):
             reason = reason.decode()
@@ -141,13 +142,13 @@ class WebSocket(Receiving):
                 self._open()
             except WebSocketError:
                 if self.closed:
-                    return  # its handshake has failed
+                    return  # the handshake has failed
                 raise
         with Timeout(timeout, False):
             self._say_close(code, reason)
             self._await_end()
         if not self._over:
-            self._lose(WebSocketError("the peer has not answered that the connection closes"))
+            self._lose(WebSocketError("the peer has not answered the close frame"))
 
     def _say_close(self, code, reason):
         self._writing.acquire()
@@ -159,12 +160,12 @@ class WebSocket(Receiving):
             self._unsent += say_close(self._protocol, code, reason)
             self._send_rest()
         except WebSocketError:
-            pass  # it is lost, and that is known
+            pass  # the connection has failed, which _lose() has noted
         finally:
             self._writing.release()
 
     def _await_end(self):
-        """Read on until the peer has closed."""
+        """Read until the peer has closed the connection."""
         self._reading.acquire()
         try:
             while not self._over:
@@ -178,9 +179,9 @@ class WebSocket(Receiving):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # What is no Exception ends the greenlet: it has little time.
-        is_ended = kind is not None and not issubclass(kind, Exception)
-        self.close(_NORMAL if kind is None else _INTERNAL, timeout=LAST_WORD if is_ended else _CLOSE_TIMEOUT)
+        # A kill and a Timeout are no Exceptions: the greenlet should end soon.
+        is_killed = kind is not None and not issubclass(kind, Exception)
+        self.close(_NORMAL if kind is None else _INTERNAL, timeout=LAST_WORD if is_killed else _CLOSE_TIMEOUT)
 
     def __repr__(self) -> str:
         state = "open" if not self.closed else f"closed with {self.close_code}" if self._over else "closing"

@@ -1,6 +1,6 @@
-"""What goes wrong with WebSockets.
+"""The exceptions of WebSockets.
 
-What does not belong here: requests that a server refuses, which are greenio.wsgi's affair.
+What does not belong here: requests that a server refuses (_wsgi/errors.py).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ __all__ = ["HandshakeError", "WebSocketError"]
 
 
 class WebSocketError(ConnectionError):
-    """A WebSocket is closed, or cannot be made. An OSError."""
+    """The WebSocket is closed, has failed, or could not be made. An OSError."""
 
 
 class HandshakeError(WebSocketError):
-    """A server, or a proxy, has not made a WebSocket of a connection.
+    """The server, or a proxy, has refused to make a WebSocket.
 
-    `status`: of its answer (int), or None if that was none of HTTP. `headers`: the answer's fields (list of pairs of
-    str). `body`: as much of the answer's body as has come (bytes).
+    `status`: the status of its answer (int), or None if that was not HTTP. `headers`: the answer's fields (list of
+    pairs of str). `body`: as much of the answer's body as has come (bytes).
     """
 
     def __init__(

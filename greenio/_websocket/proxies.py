@@ -1,6 +1,6 @@
-"""Through which proxy to connect, and how: CONNECT (RFC 9110, 9.3.6).
+"""Proxies: finding the one that the environment names, and connecting through one with CONNECT (RFC 9110, 9.3.6).
 
-What does not belong here: what is said to the server behind it (client.py).
+What does not belong here: the handshake with the server behind the proxy (client.py).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["head_of_answer", "parts_of", "proxy_of", "tunnel"]
 
-_MOST = 65536
+_MAX_ANSWER = 65536  # bytes
 _FAMILIES = {True: ("wss", "https", "all"), False: ("ws", "http", "all")}
 
 
 def proxy_of(is_secure: bool, host: str, port: int) -> str | None:
-    """The proxy that the environment names for that host (`wss_proxy`, `https_proxy`, `no_proxy`, ...), or None."""
+    """Return the proxy that the environment names for a host (`wss_proxy`, `https_proxy`, `no_proxy`, ...), or None."""
     from urllib.request import getproxies, proxy_bypass
 
     if proxy_bypass(f"{host}:{port}"):
@@ -31,25 +31,29 @@ def proxy_of(is_secure: bool, host: str, port: int) -> str | None:
 
 
 def parts_of(proxy: str) -> tuple[str, int, str]:
-    """``(host, port, fields)`` of a proxy's URL. Raises ValueError."""
+    """Return ``(host, port, fields)`` for a proxy's URL. Raises ValueError."""
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     if parts.scheme != "http" or not parts.hostname:
         raise ValueError(f"a proxy is named like http://host:port, not {proxy!r}")
     fields = ""
     if parts.username is not None:
-        told = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        fields = f"Proxy-Authorization: Basic {b64encode(told.encode()).decode()}\r\n"
+        credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        fields = f"Proxy-Authorization: Basic {b64encode(credentials.encode()).decode()}\r\n"
     return parts.hostname, parts.port or 80, fields
 
 
 def tunnel(sock: socket, fields: str, host: str, port: int) -> None:
-    """Ask the proxy at the other end of a socket for a connection to a host. Switches. Raises HandshakeError."""
+    """Ask the proxy at the other end of a socket for a connection to a host. Switches.
+
+    `fields`: further lines for the request (str). Raises HandshakeError if the proxy refuses, OSError if the
+    connection fails.
+    """
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     sock.sendall(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{fields}\r\n".encode("latin-1"))
     answer = b""
     while b"\r\n\r\n" not in answer:
-        data = sock.recv(_MOST)
-        if not data or len(answer) > _MOST:
+        data = sock.recv(_MAX_ANSWER)
+        if not data or len(answer) > _MAX_ANSWER:
             raise HandshakeError("the proxy has not answered with HTTP")
         answer += data
     head, _, rest = answer.partition(b"\r\n\r\n")
@@ -60,11 +64,11 @@ def tunnel(sock: socket, fields: str, host: str, port: int) -> None:
         first = head.partition(b"\r\n")[0].decode("latin-1")
         raise HandshakeError(f"the proxy has answered {first!r}", status, pairs, rest)
     if rest:
-        raise HandshakeError("the proxy has sent something behind its answer")
+        raise HandshakeError("the proxy has sent data behind its answer")
 
 
 def head_of_answer(head: bytes) -> tuple[int | None, list[tuple[str, str]]]:
-    """The status and the fields that an answer begins with; None if it is none of HTTP. For telling of a refusal."""
+    """Parse the head of an answer that refuses: ``(status, fields)``. The status is None if it is not HTTP."""
     first, *lines = head.decode("latin-1").split("\r\n")
     version, _, status = first.partition(" ")
     if not (version.startswith("HTTP/1.") and status.isascii() and status[:3].isdecimal() and len(status[:3]) == 3):

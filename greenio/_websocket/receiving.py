@@ -1,18 +1,19 @@
-"""Receiving: the half of a WebSocket that listens.
+"""Receiving: the half of a WebSocket that reads frames and makes messages of them.
 
 Theory
-    The greenlet that receives reads the socket: a connection has no greenlet of its own. What has come is cut into
-    frames. A whole message in one frame, uncompressed, is taken as it is: nearly all are. Every other frame is fed,
-    whole, to the protocol of `websockets`, which judges it, decompresses, and says what is to be answered. The protocol
-    therefore always stands between two frames.
+    The greenlet that receives reads the socket: a connection has no greenlet of its own. The received data is cut into
+    frames. Nearly all messages are one uncompressed frame, which is handled here. Every other frame is fed to the
+    protocol of `websockets`, which checks it, decompresses it, and makes the reply if there must be one. Frames are fed
+    whole, so the protocol always stands between two frames.
 
 Rules
-    1. One greenlet reads at a time: `_reading` says which. Others stand in line.
-    2. What has come and what was made of it is kept before anything is answered: a greenlet that is killed, or runs
-       out of time, while it receives loses no message.
-    3. Nothing is received while messages wait to be taken: a slow application holds up its peer, and not the memory.
+    1. One greenlet reads at a time: the owner of the lock `_reading`. Others stand in line.
+    2. Received data and messages are stored before a reply is sent. So a greenlet that is killed, or runs out of time,
+       while it receives loses no message.
+    3. No data is received while messages wait for the application. A slow application slows its peer down, and does not
+       fill the memory.
 
-What does not belong here: what is sent (sending.py).
+What does not belong here: sending (sending.py).
 """
 
 from __future__ import annotations
@@ -37,22 +38,22 @@ __all__ = ["Receiving"]
 _BINARY, _CLOSE = 2, 8
 _WHOLE_TEXT, _WHOLE_BINARY = 0x81, 0x82
 _OPCODES = frozenset([0, 1, 2, 8, 9, 10])
-#: The first two bytes of a client's short messages, and how long those frames are.
+#: The first two bytes of a client's short message -> the length of its frame.
 _SMALL = {bytes([first, 128 | length]): 6 + length for first in (_WHOLE_TEXT, _WHOLE_BINARY) for length in range(126)}
-#: How much is received at a time.
+#: How many bytes are received at a time.
 _SIZE = 65536
-#: From here on, a payload is unmasked where it stands, instead of being copied out first.
+#: From this size on (bytes), a payload is unmasked where it stands, instead of being copied out first.
 _LARGE = 2048
 _ABNORMAL, _INVALID, _TOO_BIG = 1006, 1007, 1009
 
 
 class Receiving(Sending):
-    """Receives messages. The base of WebSocket, which says more."""
+    """Receives messages. The base of WebSocket, which documents them."""
 
-    _failed = False  # this side has found fault with the other
-    _answers = False  # whether the protocol may have something to say
-    _looking_thread = 0  # the one whose hub sends pings
-    _need = 0  # how many bytes make the next frame whole, if `_partial` has some of it
+    _failed = False  # whether the peer has broken a rule of the protocol
+    _has_replies = False  # whether the protocol may have data to send
+    _timer_thread = 0  # the ident of the thread whose hub sends pings
+    _need = 0  # the length of the frame that `_partial` has the beginning of
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,19 +62,20 @@ class Receiving(Sending):
         self._partial = bytearray()
         self._fragments: list[Any] | None = None
 
-    def _look_here(self):
-        """Have the current thread send pings: that which made the connection may not last, or wait elsewhere."""
+    def _move_timer_here(self):
+        """Let the current thread send pings: the one that did so may have ended, or may be blocked."""
         raise NotImplementedError
 
     def _begin(self, sock, protocol, settings, is_client):
         self._small = _SMALL if not is_client and settings.max_size > 125 else {}
-        self._looking_thread = get_ident()
+        self._timer_thread = get_ident()
         super()._begin(sock, protocol, settings, is_client)
 
     def receive(self, timeout: float | None = None) -> str | bytes | None:
-        """Receive a message: text (str) or a binary one (bytes). None at the end, however that came. Switches.
+        """Receive a message: a text (str) or a binary one (bytes). Switches.
 
-        `timeout`: seconds after which TimeoutError is raised; then, and if the greenlet is killed, no message is lost.
+        Returns None when the connection has ended, in whatever way. `timeout`: the most seconds to wait (float; None
+        for ever). Raises TimeoutError after that. No message is lost then, nor if the greenlet is killed.
         """
         messages = self._messages
         if messages:
@@ -96,8 +98,8 @@ class Receiving(Sending):
         reading, messages = self._reading, self._messages
         reading.acquire()
         try:
-            if get_ident() != self._looking_thread:
-                self._look_here()
+            if get_ident() != self._timer_thread:
+                self._move_timer_here()
             while not messages:
                 if self._over:
                     return None
@@ -112,31 +114,31 @@ class Receiving(Sending):
             yield message
 
     def _read(self):
-        """Wait for more, and take it in. For who holds `_reading`."""
+        """Receive data, and take it in. The caller holds `_reading`."""
         try:
             data = self._recv(_SIZE)
         except OSError as error:
             if error.errno is None:
-                raise  # it is not the socket's: a Timeout of the program raises it
+                raise  # an exception of the program's own Timeout, and not an error of the socket
             self._lose(error)
             return
         self._received(data)
 
     def _received(self, data):
-        self._heard = monotonic()
+        self._last_heard = monotonic()
         if self._small.get(data[:2]) == len(data) and not self._partial and self._fragments is None:
-            # One short message of a client, and nothing else.
+            # The fast path: the data is one short message of a client, and nothing else.
             self._take_message(data[0], self._mask(data[6:], data[2:6]))
         elif data:
             self._take(data)
         else:
             self._lose(None)
             return
-        if self._answers:
+        if self._has_replies:
             self._flush()
 
     def _take(self, data):
-        """Take in what has come: frames that are whole at once, the rest of it when that is."""
+        """Cut data into frames, and take in those that are whole. The rest waits in `_partial`."""
         if self._partial:
             self._partial += data
             if len(self._partial) < self._need:
@@ -149,7 +151,7 @@ class Receiving(Sending):
         while end - position > 1:
             first, second = data[position], data[position + 1]
             if (second < 128) is not is_client or first & 15 not in _OPCODES:
-                self._feed(data[position : position + 2])  # which is enough to be refused
+                self._feed(data[position : position + 2])  # enough for the protocol to refuse the frame
                 return
             start = position + overhead
             length = second & 127
@@ -160,7 +162,7 @@ class Receiving(Sending):
                     break
                 length = int.from_bytes(data[position + 2 : position + wide], "big")
                 if length > most:
-                    self._feed(data[position:])  # which is refused without the rest
+                    self._feed(data[position:])  # the protocol refuses the frame without seeing the rest of it
                     return
                 start += wide - 2
             stop = start + length
@@ -187,7 +189,7 @@ class Receiving(Sending):
             self._need = stop - position
 
     def _take_message(self, first, payload):
-        """Take in a message, whose frame, if it had only one, would begin with `first`."""
+        """Take in a message. `first`: the first byte of a frame that has all of it."""
         if first == _WHOLE_TEXT:
             try:
                 payload = payload.decode()
@@ -198,9 +200,9 @@ class Receiving(Sending):
             self._messages.append(payload)
 
     def _feed(self, data):
-        """Have the protocol judge a frame."""
+        """Have the protocol check and decode a frame."""
         protocol = self._protocol
-        self._answers = True
+        self._has_replies = True
         protocol.receive_data(data)
         for frame in protocol.events_received():
             opcode = frame.opcode
@@ -224,13 +226,13 @@ class Receiving(Sending):
             self._fail(_TOO_BIG, "a message has too many fragments")
 
     def _fail(self, code, reason):
-        """The peer breaks a rule."""
-        self._answers = True
+        """Fail the connection, because the peer has broken a rule. `code`, `reason`: for the close frame."""
+        self._has_replies = True
         self._protocol.fail(code, reason)
         self._refused()
 
     def _refused(self):
-        """The protocol has found fault with the peer, and will say so."""
+        """Note that the protocol fails the connection, because the peer has broken a rule."""
         self._failed = True
         sent = self._protocol.close_sent
         self._end(_ABNORMAL if sent is None else sent.code, "" if sent is None else sent.reason)
@@ -240,17 +242,17 @@ class Receiving(Sending):
         self._partial = bytearray()
         self._fragments = None
 
-    def _look(self):
-        """Take in what has come, if nobody else does: answers to pings, the peer's pings, its close frame."""
+    def _read_pending(self):
+        """Take in data that is there, such as pongs, pings and a close frame, unless another greenlet reads."""
         if self._messages or self._over or not self._reading.acquire(False):
             return
         try:
-            if get_ident() != self._looking_thread:
-                self._look_here()
+            if get_ident() != self._timer_thread:
+                self._move_timer_here()
             try:
                 if self._is_tls:
                     if self._sock.pending() or _basic.recv(self._sock, 1, _standard.MSG_PEEK | _standard.MSG_DONTWAIT):  # type: ignore[attr-defined]
-                        # There may be less than a record.
+                        # A TLS record may not have come whole.
                         with Timeout(0.1, False):
                             self._read()
                         return

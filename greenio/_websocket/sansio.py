@@ -1,10 +1,10 @@
-"""The protocol, by the sans-I/O layer of `websockets`.
+"""Frames and handshakes, made and parsed by the sans-I/O layer of `websockets`.
 
 Rules
     1. This is the only module that imports `websockets`, and only when a WebSocket is made.
-    2. What it hands out knows nothing of sockets and never waits.
+    2. Its objects have no sockets, and never wait.
 
-What does not belong here: when bytes are received and sent (connection.py).
+What does not belong here: receiving and sending bytes (receiving.py, sending.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = [
     "need_websockets", "negotiate_compression", "say_close", "server_protocol", "whole_frame",
 ]  # fmt: skip
 
-#: Of a compressed connection: 4 KiB of history each way, instead of the 32 KiB that zlib takes by default.
+#: For compression: 4 KiB of history in each direction, instead of the 32 KiB that zlib takes by default.
 WINDOW_BITS = 12
 _LEAST_VERSION = 14
 _COMPRESS = {"memLevel": 5}
@@ -31,7 +31,7 @@ _modules: dict[str, Any] = {}
 
 
 def need_websockets() -> None:
-    """Import `websockets`. Raises ImportError, with what to install, if that is impossible."""
+    """Import `websockets`. Raises ImportError, which says what to install, if that is impossible."""
     global websockets
     if websockets is not None:
         return
@@ -52,7 +52,7 @@ def need_websockets() -> None:
 
 
 def mask_function() -> Callable[[bytes, bytes], bytes]:
-    """The function that masks and unmasks, compiled if it can be: ``(data, mask)`` -> bytes."""
+    """Return the function that masks and unmasks: ``(data, mask)`` -> bytes. It is compiled where possible."""
     return _modules["frames"].apply_mask  # type: ignore[no-any-return]
 
 
@@ -61,7 +61,7 @@ def _as_size(max_size):
 
 
 def server_protocol(max_size: int, extensions: Sequence[Any]) -> Any:
-    """The protocol of a server's connection after the handshake."""
+    """Return the protocol object of a server's connection after the handshake."""
     module = _modules["protocol"]
     protocol = module.Protocol(module.Side.SERVER, max_size=_as_size(max_size))
     protocol.extensions = list(extensions)
@@ -69,14 +69,17 @@ def server_protocol(max_size: int, extensions: Sequence[Any]) -> Any:
 
 
 def accept_key(key: str) -> str:
-    """What a server answers to a client's Sec-WebSocket-Key."""
+    """Return the server's Sec-WebSocket-Accept for a client's Sec-WebSocket-Key (str)."""
     from websockets.utils import accept_key
 
     return accept_key(key)
 
 
 def negotiate_compression(offered: str) -> tuple[str, Any] | None:
-    """For a client's Sec-WebSocket-Extensions: the answer's field and the extension, or None. Raises ValueError."""
+    """Agree on compression, if a client's Sec-WebSocket-Extensions offers it.
+
+    Returns ``(the answer's field, the extension)``, or None. Raises ValueError if `offered` is malformed.
+    """
     from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
     from websockets.headers import build_extension, parse_extension
 
@@ -103,7 +106,10 @@ def negotiate_compression(offered: str) -> tuple[str, Any] | None:
 def client_protocol(
     uri: str, origin: str | None, subprotocols: Sequence[str] | None, max_size: int, compression: bool
 ) -> tuple[Any, Any]:
-    """The protocol of a client's connection before its handshake, and the URI's parts. Raises ValueError for no URI."""
+    """Return the protocol object of a client's connection before the handshake, and the parts of the URI.
+
+    Raises ValueError if `uri` is malformed.
+    """
     extensions = None
     if compression:
         from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
@@ -124,7 +130,7 @@ def client_protocol(
 
 
 def client_handshake(protocol: Any, headers: Sequence[tuple[str, str]]) -> bytes:
-    """A client's request, with these fields besides."""
+    """Return a client's request for a WebSocket, with these fields added (bytes)."""
     request = protocol.connect()
     for name, value in headers:
         if name.lower() in ("host", "origin", "authorization"):
@@ -139,22 +145,22 @@ def client_handshake(protocol: Any, headers: Sequence[tuple[str, str]]) -> bytes
 
 
 def say_close(protocol: Any, code: int, reason: str) -> bytes:
-    """A close frame, with what the protocol has to say before it."""
+    """Return a close frame, after the data that the protocol still has to send (bytes)."""
     try:
         protocol.send_close(code, reason)
     except _modules["exceptions"].InvalidState:
-        pass  # the peer's has just come, which another thread takes in; it is answered already
+        pass  # another thread has just taken in the peer's close frame, which is answered already
     return b"".join(protocol.data_to_send())
 
 
 def whole_frame(opcode: int, payload: bytes, masks: bool, extensions: Sequence[Any]) -> bytes:
-    """A message in one frame, compressed if that is what the extensions do. `masks`: whether it is a client's."""
+    """Return a message as one frame (bytes), which the extensions may compress. `masks`: whether a client sends it."""
     frames = _modules["frames"]
     return frames.Frame(frames.Opcode(opcode), payload).serialize(mask=masks, extensions=extensions)  # type: ignore[no-any-return]
 
 
 def frame_head(first: int, length: int, masked: int = 0) -> bytes:
-    """The head of a frame: its first byte, and the length of its payload. `masked`: 0, or 128."""
+    """Return the head of a frame (bytes). `first`: its first byte. `length`: of the payload. `masked`: 0, or 128."""
     if length < 126:
         return pack("!BB", first, masked | length)
     if length < 65536:

@@ -1,12 +1,12 @@
-"""Sending: the half of a WebSocket that speaks, and what both halves know of its end.
+"""Sending: the half of a WebSocket that sends messages, and the state of the connection that both halves share.
 
 Rules
-    1. One greenlet writes at a time: `_writing` says which. Others stand in line.
-    2. Frames leave whole and one after the other. What is left of a frame when its writer is killed or runs out of
-       time (`_unsent`) goes first with the next. That is never more than one message, and answers to pings.
-    3. `closed` is set before a close frame leaves. After it no message does.
+    1. One greenlet writes at a time: the owner of the lock `_writing`. Others stand in line.
+    2. Frames are sent whole, one after the other. If a greenlet is killed or runs out of time in the middle of a frame,
+       the rest stays in `_unsent`, and is sent before the next frame. It is never more than one message and some pongs.
+    3. `closed` is set before a close frame is sent. No message follows a close frame.
 
-What does not belong here: what the peer says (receiving.py).
+What does not belong here: the peer's frames (receiving.py).
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 __all__ = ["Sending", "Settings"]
 
 _WHOLE_TEXT, _WHOLE_BINARY = 0x81, 0x82
-_AT_ONCE = _standard.MSG_DONTWAIT
-#: How much is sent at a time where it is encrypted, so that `write_timeout` counts from the last progress.
+_DONT_WAIT = _standard.MSG_DONTWAIT
+#: How many bytes a TLS socket is given at a time, so that `write_timeout` counts from the last progress.
 _BLOCK = 16384
-#: Seconds after which a greenlet that only sends looks for what the peer has to say.
-_LOOK_AFTER = 1.0
-#: Beyond so many bytes that wait to be sent, pings are not answered.
-_MOST_UNSENT = 65536
+#: Seconds of silence after which a greenlet that only sends reads the frames that the peer may have sent.
+_READ_PENDING_AFTER = 1.0
+#: While more bytes than this wait to be sent, pings are not answered.
+_MAX_UNSENT = 65536
 _ABNORMAL = 1006
 _HEADS = {first: [frame_head(first, length) for length in range(126)] for first in (_WHOLE_TEXT, _WHOLE_BINARY)}
 
 
 class Settings:
-    """The limits of a connection: sizes in bytes, times in seconds; None for none (internal)."""
+    """The limits of a connection: sizes in bytes, times in seconds. None is no limit (internal)."""
 
     __slots__ = ("max_fragments", "max_size", "ping_interval", "ping_timeout", "write_timeout")
 
@@ -66,19 +66,19 @@ class Settings:
 
 
 class Sending:
-    """Sends messages. The base of WebSocket, which says more."""
+    """Sends messages. The base of WebSocket, which documents them."""
 
-    #: Whether no message can be sent any more: either side has said that it closes, or the connection has failed.
+    #: Whether no message can be sent any more (bool): either side has sent a close frame, or the connection has failed.
     closed: bool = False
-    #: The code that it was closed with (int; RFC 6455, 7.4), 1006 if it failed; None before.
+    #: The code with which the connection was closed (int; RFC 6455, 7.4), 1006 if it has failed; None before.
     close_code: int | None = None
-    #: What the side that closed it gave for a reason (str).
+    #: The reason that the closing side gave (str).
     close_reason: str = ""
-    #: The subprotocol that both sides speak (str), or None.
+    #: The subprotocol that both sides have agreed on (str), or None.
     subprotocol: str | None = None
 
-    _over = False  # nothing more comes
-    _error: BaseException | None = None  # of the connection
+    _over = False  # whether nothing more can be received
+    _error: BaseException | None = None  # why the connection has failed
     _unsent = b""
     _timer: Any = None
     _protocol: Any = None
@@ -87,7 +87,7 @@ class Sending:
         self._writing = Lock()
 
     def _begin(self, sock, protocol, settings, is_client):
-        """The handshake is made. `_protocol` is set last: other threads use what is here as soon as there is one."""
+        """Begin after the handshake. `_protocol` is set last: other threads use this object as soon as it is set."""
         self._sock: socket = sock
         self._recv, self._send = sock.recv, sock.send
         self._is_tls = hasattr(sock, "do_handshake")
@@ -95,27 +95,27 @@ class Sending:
         self._compresses = bool(protocol.extensions)
         self._mask: Any = mask_function()
         self._is_client = is_client
-        # The socket's own limit would be for both directions.
+        # A timeout of the socket would hold for both directions.
         sock.settimeout(None)
-        self._heard = monotonic()
+        self._last_heard = monotonic()
         self._protocol = protocol
 
     def _open(self):
-        """Make the handshake, if that was not done yet."""
+        """Make the handshake, unless it was made. Raises WebSocketError."""
         raise WebSocketError("this WebSocket is not connected")
 
-    def _look(self):
-        """Take in what has come, if nobody else does."""
+    def _read_pending(self):
+        """Take in frames that are there, unless another greenlet reads."""
         raise NotImplementedError
 
     # --- sending ---
 
     def send(self, message: str | bytes | bytearray | memoryview, binary: bool | None = None) -> None:
-        """Send a message. Switches while the peer does not take it, and while others send.
+        """Send a message. Switches while the peer takes no more, and while other greenlets send.
 
-        `message`: text (str) or bytes. `binary`: whether it is sent as a binary message (bool); by default if it is not
-        a str. Raises WebSocketError if the connection is closed. A greenlet that is killed, or runs out of time, may
-        have sent the message or not; it was not sent in parts.
+        `message`: a text (str) or bytes. `binary`: whether it is sent as a binary message (bool); by default bytes are,
+        and a str is not. Raises WebSocketError if the connection is closed or fails, TypeError or UnicodeError for a
+        wrong message. If the greenlet is killed, or runs out of time, the message is sent whole or not at all.
         """
         payload: Any
         if type(message) is str:
@@ -133,8 +133,8 @@ class Sending:
                 first = _WHOLE_TEXT
         if self._protocol is None:
             self._open()
-        if monotonic() - self._heard > _LOOK_AFTER:
-            self._look()
+        if monotonic() - self._last_heard > _READ_PENDING_AFTER:
+            self._read_pending()
         writing = self._writing
         writing.acquire()
         try:
@@ -151,34 +151,34 @@ class Sending:
             sent = 0
             if not self._compresses and not self._is_tls:
                 try:
-                    sent = self._send(frame, _AT_ONCE)
+                    sent = self._send(frame, _DONT_WAIT)
                     if sent == len(frame):
                         return
                 except BlockingIOError:
                     pass
                 except OSError as error:
                     raise self._lose(error) from error
-            # What was compressed must arrive: what comes next refers to it.
+            # A compressed message must arrive, because later ones refer back to it.
             self._push(frame, sent, self._compresses)
         finally:
             writing.release()
 
     def _frame(self, first, payload):
-        """A message as a frame, of a client, or compressed."""
+        """Return the frame of a message that is masked or compressed."""
         if self._compresses:
             return whole_frame(first & 15, payload, self._is_client, self._protocol.extensions)
         mask = token_bytes(4)
         return b"%b%b%b" % (frame_head(first, len(payload), 128), mask, self._mask(payload, mask))
 
     def _send_rest(self):
-        """Send what is left from before. For who holds `_writing`."""
+        """Send `_unsent`. The caller holds `_writing`."""
         rest, self._unsent = self._unsent, b""
         self._push(rest, 0, True)
 
     def _push(self, data, sent, is_kept):
-        """Send data, of which so much was sent. For who holds `_writing`.
+        """Send the rest of `data`, of which `sent` bytes were sent. The caller holds `_writing`.
 
-        If that is interrupted, and some of it was sent or it `is_kept`, the rest is left for the next.
+        If this is interrupted, the rest stays in `_unsent`, provided that a part was sent or the data `is_kept`.
         """
         view, limit = memoryview(data), None
         try:
@@ -190,9 +190,9 @@ class Sending:
             if isinstance(error, OSError) and error.errno is not None:
                 raise self._lose(error) from error
             if error is limit:
-                raise self._lose(WebSocketError("the peer takes nothing")) from None
+                raise self._lose(WebSocketError("the peer takes no data")) from None
             if self._is_tls:
-                # Nobody knows how much of the record that was under way will be sent.
+                # Part of a TLS record may have been sent, and the rest cannot be sent later.
                 self._lose(error)
             elif sent or is_kept:
                 self._unsent = data[sent:] + self._unsent
@@ -202,22 +202,22 @@ class Sending:
                 limit.cancel()
 
     def _answer(self, data):
-        """Send what is no message. If that is interrupted, the next who sends anything sends it."""
-        if len(self._unsent) > _MOST_UNSENT:
-            return  # a peer that takes nothing need not be answered each of its pings
+        """Send a control frame. If this is interrupted, it stays in `_unsent`."""
+        if len(self._unsent) > _MAX_UNSENT:
+            return  # a peer that takes no data gets no answers to its pings
         self._unsent += data
         self._writing.acquire()
         try:
             if self._error is None:
                 self._send_rest()
         except WebSocketError:
-            pass  # it is lost, and that is known
+            pass  # the connection has failed, which _lose() has noted
         finally:
             self._writing.release()
 
     def _flush(self):
-        """Send what the protocol has to say."""
-        self._answers = False
+        """Send the data that the protocol has for the peer."""
+        self._has_replies = False
         data = b"".join(self._protocol.data_to_send())
         if data:
             self._answer(data)
@@ -225,21 +225,21 @@ class Sending:
     # --- the end ---
 
     def _end(self, code, reason):
-        """Nothing more comes."""
+        """Note that nothing more can be received."""
         self.closed = self._over = True
         if self.close_code is None:
             self.close_code, self.close_reason = int(code), reason
         self._stop_timer()
 
     def _lose(self, error):
-        """The connection has failed, or has ended without a close frame. Returns what to raise."""
+        """Note that the connection has failed, or has ended without a close frame. Returns the error to raise."""
         if self._error is None:
             self._error = error or WebSocketError("the peer has ended the connection")
         if not self._over:
             self._end(_ABNORMAL, "" if error is None else str(error))
         self._unsent = b""
-        with suppress(OSError):  # it has ended already
-            # Wakes whoever still waits for the socket.
+        with suppress(OSError):  # the connection has ended already
+            # Wakes greenlets that still wait for the socket.
             _basic.shutdown(self._sock, _standard.SHUT_RDWR)
         return self._is_closed()
 
@@ -248,7 +248,7 @@ class Sending:
         if timer is None:
             return
         hub = timer.hub
-        # A thread that collects garbage may have no hub, and gets none for this.
+        # A thread that collects garbage may have no hub, and need not get one for this.
         if get_hub_if_exists() is hub:
             timer.close()
         elif not hub.destroyed:

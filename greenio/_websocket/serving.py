@@ -1,15 +1,16 @@
-"""What greenio.wsgi calls for a request for a WebSocket, and `environ["wsgi.websocket"]`.
+"""`environ["wsgi.websocket"]`: WebSockets of greenio.wsgi, from the request to the end of the application.
 
 Theory
-    The handshake is made when the application first uses the WebSocket. Until then it may answer as to any request. If
-    it takes `werkzeug.socket` instead, the handshake is the affair of the library that it gives that to. Either way the
-    connection is taken over: nothing of HTTP is sent any more, and it ends with the application.
+    The handshake is made when the application first uses the WebSocket. Until then it may answer as to any request. An
+    application may use `werkzeug.socket` instead, and give it to a library that makes the handshake itself. Either way
+    the connection is taken over from the server: no more HTTP is sent, and the connection ends with the application.
 
 Rules
-    1. An application that returns has closed the WebSocket; with 1011 if it has failed, with 1001 if the server ends.
-    2. When the server ends, each peer is told (1001), whoever speaks with it.
+    1. When the application returns, the WebSocket is closed: with the code 1011 after an error, with 1001 if the server
+       ends.
+    2. When the server ends, each peer gets a close frame with the code 1001, even if a library handles the frames.
 
-What does not belong here: the protocol (connection.py), whether a request is granted (request.py).
+What does not belong here: messages (connection.py), checking requests (request.py).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from greenio._websocket.connection import LAST_WORD, WebSocket
 from greenio._websocket.errors import WebSocketError
 from greenio._websocket.sansio import accept_key, need_websockets, negotiate_compression, server_protocol
 from greenio._websocket.sending import Settings
-from greenio._websocket.taken import TakenSocket
+from greenio._websocket.werkzeug_socket import TakenSocket
 from greenio._wsgi.errors import ClientGone
 from greenio._wsgi.response import render_fields
 from greenio.greenlet import Greenlet
@@ -41,7 +42,10 @@ _GOING_AWAY, _INTERNAL = 1001, 1011
 
 
 class Upgrade:
-    """A request for a WebSocket, until its connection is over. Who takes the connection is its `owner`, or None."""
+    """A request for a WebSocket, until its connection has ended.
+
+    `owner`: the ServerWebSocket or TakenSocket that has taken over the connection; None before.
+    """
 
     def __init__(self, handler: Any, environ: dict[str, Any]) -> None:
         self.handler = handler
@@ -53,39 +57,42 @@ class Upgrade:
         environ["werkzeug.socket"] = TakenSocket(self)
 
     def take(self, owner: Any) -> None:
-        """The connection is a WebSocket from now on. Raises WebSocketError if that cannot be."""
+        """Give the connection to `owner`. Raises WebSocketError if it is too late for that. Does not switch."""
         if self.handler is None:
             raise WebSocketError("the request is over")
         if self.owner is not None:
-            raise WebSocketError("another object than this has taken the connection: wsgi.websocket or werkzeug.socket")
+            raise WebSocketError("the other of wsgi.websocket and werkzeug.socket has taken the connection already")
         if self.handler.headers_sent:
             raise WebSocketError("the answer has begun: it is too late for a WebSocket")
         self.handler.take_over()
         self.owner = owner
 
     def rest(self) -> bytes:
-        """What has come behind the request."""
+        """Take, and return, the data that has come behind the request (bytes). Does not switch."""
         stream = self.handler.stream
         return stream.take(stream.rest())  # type: ignore[no-any-return]
 
-    def told(self, status: str) -> None:
-        """The application has answered all the same, as frameworks do that have caught an error."""
+    def note_status(self, status: str) -> None:
+        """Note the status of an answer that came after the handshake, as frameworks answer when they catch an error."""
         if status[:1] == "5":
             self._status = 500
 
-    def begun(self) -> None:
-        """The handshake is made."""
+    def note_handshake(self) -> None:
+        """Note that the handshake is made. If the server ends meanwhile, say so to the peer. Does not switch."""
         if self.handler.server.draining:
             Greenlet.spawn(self.go_away)
 
     def go_away(self) -> None:
-        """The server ends. Switches."""
+        """Tell the peer that the server ends. Switches."""
         owner = self.owner
         if owner is not None:
             owner.go_away()
 
     def end(self, error: BaseException | None) -> BaseException | None:
-        """The application is over. Switches. Returns the error that is left to report, or None."""
+        """End the connection after the application, which may have raised `error`. Switches.
+
+        Returns the error that must be reported, or None.
+        """
         owner, handler = self.owner, self.handler
         try:
             if owner is None:
@@ -94,17 +101,17 @@ class Upgrade:
                 if not owner.closed:
                     self._close(owner, error)
                 elif isinstance(error, (WebSocketError, ClientGone)):
-                    error = None  # it is the peer's affair
+                    error = None  # the peer has closed the connection, which is no error of the application
                 handler.linger_at_end(owner.has_failed)
             else:
                 if isinstance(error, (ConnectionError, StopIteration, ClientGone)):
-                    error = None  # which say that the connection was taken
+                    error = None  # libraries raise these to say that they have taken the connection
                 handler.linger_at_end(True)
             return error
         finally:
             if isinstance(owner, ServerWebSocket):
                 owner.forget()
-            # These refer to one another.
+            # Breaks the cycles of references through this object.
             self.handler = self.owner = None
             environ = handler.environ
             for key in ("wsgi.websocket", "werkzeug.socket"):
@@ -116,27 +123,27 @@ class Upgrade:
             code = _INTERNAL if failed else _GOING_AWAY if self.handler.server.draining else 1000
             owner.close(code)
         else:
-            # It is being killed, and has little time.
+            # The greenlet is being killed, and should end soon.
             code = _GOING_AWAY if isinstance(error, GreenletExit) and self.handler.server.draining else _INTERNAL
             with Timeout(LAST_WORD, False):
                 owner.close(code)
 
 
 class ServerWebSocket(WebSocket):
-    """A WebSocket of greenio.wsgi: `environ["wsgi.websocket"]` of a request for one.
+    """A server's WebSocket: `environ["wsgi.websocket"]` of a request for one.
 
-    The handshake is made by the first call of a method that sends, receives or closes, or by accept(). Until then the
-    application may answer with start_response(), as to any request.
+    accept() makes the handshake, and so does the first call that sends, receives or closes. Until then the application
+    may answer with start_response(), as to any request.
     """
 
     def __init__(self, upgrade: Upgrade, environ: dict[str, Any]) -> None:
         super().__init__()
         self._upgrade = upgrade
-        #: The subprotocols that the client offers, the one it likes best first (list of str).
+        #: The subprotocols that the client offers, the preferred one first (list of str).
         self.subprotocols: list[str] = [
             each for each in map(str.strip, environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")) if each
         ]
-        #: The page that asks (str), or None if it is no browser.
+        #: The site of the page that has sent the request (str); None if the client is not a browser.
         self.origin: str | None = environ.get("HTTP_ORIGIN")
         self.path: str = environ["PATH_INFO"]
         self._key = environ["HTTP_SEC_WEBSOCKET_KEY"]
@@ -148,10 +155,10 @@ class ServerWebSocket(WebSocket):
     ) -> None:
         """Make the handshake. Switches.
 
-        `subprotocol`: what is spoken, one of `subprotocols`. `headers`: fields of the answer, such as cookies. Raises
-        ImportError if `websockets` is missing, WebSocketError if the request was answered already or the client has
-        gone, ValueError for a subprotocol that was not offered, TypeError or ValueError for a field that cannot be, or
-        is the handshake's own.
+        `subprotocol`: the one to use, out of `subprotocols`. `headers`: fields that are added to the answer, such as
+        cookies. Raises ImportError if `websockets` is missing, WebSocketError if the request was answered already or
+        the client has gone, ValueError for a subprotocol that was not offered, TypeError or ValueError for a field that
+        is malformed or the handshake's own.
         """
         with self._opening:
             if self._protocol is not None:
@@ -192,17 +199,15 @@ class ServerWebSocket(WebSocket):
         try:
             handler.stream.write(head)
         except BaseException as error:
-            # Whatever it was, nobody knows how much was sent.
+            # A part of it may have been sent.
             self.closed = self._over = True
             self.close_code = 1006
             if not isinstance(error, OSError):
                 raise
             raise WebSocketError(f"the client has gone: {error}") from error
         self.subprotocol = subprotocol
-        self._begin_with(
-            handler.socket, server_protocol(settings.max_size, extensions), settings, False, upgrade.rest()
-        )
-        upgrade.begun()
+        self._start(handler.socket, server_protocol(settings.max_size, extensions), settings, False, upgrade.rest())
+        upgrade.note_handshake()
 
     def _open(self):
         with self._opening:
@@ -213,15 +218,15 @@ class ServerWebSocket(WebSocket):
 
     @property
     def has_failed(self) -> bool:
-        """Whether the client has broken a rule, and was told so (bool)."""
+        """Whether the client has broken a rule of the protocol (bool)."""
         return self._failed
 
     def forget(self) -> None:
-        """The socket is closed next."""
+        """Note that the server closes the socket next. Does not switch."""
         if not self._over:
             self._end(1006, "")
 
     def go_away(self) -> None:
-        """Say that the server ends. Switches."""
+        """Close the connection, because the server ends. Switches."""
         if self._protocol is not None and not self.closed:
             self.close(_GOING_AWAY)

@@ -1,11 +1,13 @@
-"""The sockets of one address: the supervisor opens them before there is any worker, and holds them to the end.
+"""The sockets of one address. The supervisor opens them before it forks the first worker, and holds them to the end.
 
 Theory
-    For a port, each slot has a socket of its own, with SO_REUSEPORT: the system spreads clients evenly among them. (Of
-    one socket that is shared, the worker that wakes first takes all that is there.) Clients who have connected and were
-    not accepted yet belong to their socket. So it must outlive the worker: the supervisor holds it, and the next worker
-    in the slot goes on with it. A worker that opened its own would take them with it when it is killed.
-    Unix sockets and inherited ones exist once. All workers have them, and accept one client a turn.
+    For a port, each slot has a socket of its own, with SO_REUSEPORT, and the system spreads clients evenly among the
+    sockets. (If the workers shared one socket, the first to wake would take all clients that wait.)
+
+    A client that has connected, and was not accepted yet, belongs to its socket. So that it is not lost with a worker
+    that is killed, the supervisor holds the socket, and the next worker in the slot serves it.
+
+    Unix sockets and inherited sockets exist only once. All workers share them, and accept one client at a turn.
 
 What does not belong here: accepting.
 """
@@ -31,8 +33,8 @@ __all__ = ["Listener"]
 class Listener:
     """The sockets of one address, for `count` workers. Raises OSError, TypeError or ValueError.
 
-    `backlog`, `reuse_port`, `mode`: as of StreamServer. `family`: of the address, if it is as the system has it.
-    `sock`: one that listens already, in place of an address.
+    `backlog`, `reuse_port`, `mode`: as in StreamServer. `family`: the family of `address` if that is one of the socket
+    module; None if a person has written it. `sock`: a socket that listens already, in place of an address.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Listener:
         sock: socket | None = None,
     ) -> None:
         self._path: UnixPath | None = None
-        #: Whether the workers have one and the same socket.
+        #: Whether all workers share one socket.
         self.shared = True
         backlog = 128 if backlog is None else backlog
         if sock is None and family is None:
@@ -72,18 +74,18 @@ class Listener:
 
     @property
     def address(self) -> Any:
-        """Where it listens."""
+        """The address of the first socket."""
         return self.sockets[0].getsockname()
 
     def close(self) -> None:
-        """The supervisor holds the sockets no longer; workers that have them still do. Does not switch."""
+        """Close the sockets in this process. Workers keep theirs. Does not switch."""
         if self._path is not None:
             self._path.remove()
         for sock in self.sockets:
             sock.close()
 
     def keep_only(self, sock: socket) -> None:
-        """In a worker: the sockets of the other slots are not its affair. Does not switch."""
+        """Close the sockets of all other slots, in a worker. Does not switch."""
         for each in self.sockets:
             if each is not sock:
                 each.close()
@@ -91,8 +93,8 @@ class Listener:
 
 def _open_ports(family, address, backlog, count, reuse_port):
     if not reuse_port and address[1]:
-        # With SO_REUSEPORT the system would let another server of this user listen here as well, and have a share of
-        # the clients: a service that was started twice would go unnoticed.
+        # SO_REUSEPORT would let the same service be started twice, unnoticed, with each getting half of the clients. A
+        # socket without it cannot be bound while another process listens.
         probe = bound_socket(address, family, _standard.SOCK_STREAM, None, True, False, _binder_to(address))
         probe.close()
     sockets: list[socket] = []
@@ -109,7 +111,8 @@ def _open_ports(family, address, backlog, count, reuse_port):
 
 
 def _binder_to(address):
-    # A name is looked up here, and not in a thread: a process that forks has none.
+    # The system's bind() looks up a name without a thread. greenio's would start one, and the supervisor must not have
+    # threads when it forks.
     return lambda sock: _basic.bind(sock, address)
 
 

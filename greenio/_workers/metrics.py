@@ -1,4 +1,4 @@
-"""What the workers do, as text that Prometheus reads.
+"""The counters of the workers, as text for Prometheus.
 
 See https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -15,7 +15,7 @@ __all__ = ["render"]
 
 
 def render(supervisor: Any) -> str:
-    """The page for `/metrics`."""
+    """Return the page `/metrics` (str). Does not switch."""
     slots = [(slot, _total(slot, supervisor.processes)) for slot in supervisor.slots]
     lines: list[str] = []
 
@@ -53,7 +53,7 @@ def _labels(slot, **others):
 
 
 def _total(slot, processes):
-    """The numbers of a slot, with those of workers that have ended."""
+    """Return the counters of a slot, those of workers that have ended included."""
     numbers = list(slot.past) if slot.past is not None else [0] * SIZE
     for worker in processes:
         if worker.slot == slot.number and not worker.ended.is_set():
@@ -61,12 +61,13 @@ def _total(slot, processes):
     return numbers
 
 
-_END_OF = {CONNECTIONS: CLOSED, REQUESTS: DONE}
+#: The counter of beginnings -> the counter of ends.
+_ENDS = {CONNECTIONS: CLOSED, REQUESTS: DONE}
 
 
 def _open(slot, supervisor, begun):
-    """How much has begun and not ended, in the workers of a slot that are there."""
-    ended = _END_OF[begun]
+    """Return how many connections or requests have begun and not ended, in the living workers of a slot."""
+    ended = _ENDS[begun]
     return sum(
         worker.counts.numbers[begun] - worker.counts.numbers[ended]
         for worker in supervisor.processes
@@ -78,5 +79,5 @@ def _lag(slot, supervisor):
     worker = slot.worker
     if worker is None or worker.ended.is_set():
         return 0.0
-    # Of one that is stuck there are no news.
+    # A worker that is stuck does not update LAG, so the time since its last beat counts.
     return max(worker.counts.numbers[LAG] / 1e9, worker.silent_for - 2 * supervisor.options.tick)

@@ -1,4 +1,4 @@
-"""What systemd is told of a service: that it is ready, reloads, or ends.
+"""Messages to systemd: the service is ready, reloads, or ends.
 
 See https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """
@@ -16,7 +16,7 @@ __all__ = ["notify", "notify_ready", "notify_reloading", "notify_stopping"]
 def notify(text: str) -> None:
     """Send a text to the socket that NOTIFY_SOCKET names, if it names one. Does not switch.
 
-    An error is nobody's concern: whoever asked to be told has gone.
+    Errors are ignored: systemd, or whatever asked for messages, has gone.
     """
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path.startswith(("/", "@")):
@@ -32,15 +32,15 @@ def notify(text: str) -> None:
 
 
 def notify_ready() -> None:
-    """The service is ready, or has reloaded."""
+    """Say that the service is ready, or has reloaded. Does not switch."""
     notify("READY=1")
 
 
 def notify_reloading() -> None:
-    """The service reloads. systemd wants to know since when."""
+    """Say that the service reloads, and since when. Does not switch."""
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 def notify_stopping() -> None:
-    """The service ends."""
+    """Say that the service ends. Does not switch."""
     notify("STOPPING=1")

@@ -1,4 +1,4 @@
-"""What a program may say about its workers."""
+"""The settings of a supervisor and its workers, checked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hub.arguments import count_of
 
 from greenio._servers.addresses import address_text
 from greenio._servers.seconds import seconds_or_infinity, seconds_or_none
-from greenio._workers.telling import say
+from greenio._workers.standard_error import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["CannotStart", "Options", "tell"]
 
 
-#: Seconds beyond `drain` after which a worker that was told to end is killed.
+#: Seconds after `drain` until a worker that should have ended is killed.
 _GRACE = 5.0
 
 
 class CannotStart(Exception):
-    """A worker cannot start. Its text is all that is told of it: there is no traceback."""
+    """A worker cannot start. Only the text of this exception is printed, and no traceback."""
 
 
 def tell(text: str) -> None:
-    """Print a line of the supervisor's, or of a worker's, to standard error."""
+    """Print a line of the supervisor or of a worker to standard error. Does not switch."""
     say(f"greenio: {text}")
 
 
 class Options:
-    """The settings of a supervisor. Raises TypeError or ValueError for one that cannot be."""
+    """The settings of a supervisor. Raises TypeError or ValueError for a wrong one."""
 
     def __init__(
         self,
@@ -53,44 +53,44 @@ class Options:
         if unknown:
             raise TypeError(f"workers have no argument {next(iter(unknown))!r}")
         self.workers = _at_least_one(workers, "workers")
-        #: Seconds after which a worker whose hub does not turn is killed; None for never.
+        #: Seconds after which a worker whose hub does not turn is killed; None: never.
         self.worker_timeout = seconds_or_none(worker_timeout, "worker_timeout")
         if self.worker_timeout == 0:
             raise ValueError(f"worker_timeout must be greater than 0, not {worker_timeout}")
-        #: Seconds that handlers have to end; infinity for as long as they take.
+        #: Seconds that handlers have to finish; infinity: as long as they take.
         self.drain = seconds_or_infinity(drain, "drain")
-        #: Seconds for which workers go on accepting when they are to end; None for until they are told again.
+        #: Seconds for which workers go on accepting when the service ends; None: until the next signal.
         self.pre_drain = seconds_or_none(pre_drain, "pre_drain")
-        #: After so many requests a worker is recycled; where there are no requests, after so many connections.
+        #: The number of requests (connections, if there are no requests) after which a worker is recycled.
         self.max_requests = None if max_requests is None else _at_least_one(max_requests, "max_requests")
         if max_requests_jitter is None:
             max_requests_jitter = (self.max_requests or 0) // 10
-        #: Up to how many more it may be, so that not all workers are recycled at a time.
+        #: The most that is added to it at random, so that not all workers are recycled at the same time.
         self.max_requests_jitter = count_of(max_requests_jitter, "max_requests_jitter")
         if self.max_requests_jitter < 0:
             raise ValueError(f"max_requests_jitter must not be negative: {max_requests_jitter}")
-        #: A worker that has more bytes of memory is recycled.
+        #: The bytes of memory above which a worker is recycled.
         self.max_rss = None if max_rss is None else _at_least_one(max_rss, "max_rss")
         self.preload = preload
-        #: Where the supervisor answers /healthz and /metrics.
+        #: The address at which the supervisor answers /healthz and /metrics.
         self.status = status
         self._tell = tell
-        #: What an address is called in what is told.
+        #: The function that makes a text of an address, for messages.
         self.name_of = name_of
 
     def tell(self, text: str) -> None:
-        """Tell a line to whoever reads what the service tells. That nobody does any more must not end it."""
+        """Print a message. An error is ignored: a service must not end because its messages cannot be printed."""
         with suppress(OSError, ValueError):
             self._tell(text)
 
     @property
     def longest_end(self) -> float | None:
-        """Seconds after which a worker that was told to end is killed; None for never."""
+        """Seconds after which a worker that should have ended is killed (float); None: never."""
         return seconds_or_none(self.drain + _GRACE, "drain")
 
     @property
     def tick(self) -> float:
-        """Seconds between two looks at the workers, and between two signs of life of theirs."""
+        """Seconds between two checks of the workers, and between two beats of a worker (float)."""
         return 1.0 if self.worker_timeout is None else min(1.0, self.worker_timeout / 4)
 
 

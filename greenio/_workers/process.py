@@ -1,12 +1,11 @@
-"""A worker process, as the supervisor sees it.
+"""In the supervisor: one worker process, from the fork to its end.
 
 Rules
-    1. A worker has started when it has said so on its pipe. It has ended when the system says so, and not when its pipe
-       ends: children of its own may have that too.
-    2. Whether a worker is stuck is told by its beats alone. They are counted against the supervisor's own time, of
-       which only the part counts in which the supervisor was not held up itself.
+    1. A worker has started when it says so on its pipe. It has ended when the system says so. The end of the pipe does
+       not count, because children of the worker may have the pipe as well.
+    2. Only missing beats show that a worker is stuck. Time in which the supervisor itself was held up does not count.
 
-What does not belong here: which worker is to be started, and when (slot.py).
+What does not belong here: when a worker is started or replaced (slot.py).
 """
 
 from __future__ import annotations
@@ -33,66 +32,67 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkerProcess"]
 
-#: Seconds that a stuck worker has to print its stacks, in each of the two ways.
-_TO_PRINT = 2.0
+#: Seconds that a stuck worker has to print its stacks, for each of the two ways to do so.
+_PRINT_LIMIT = 2.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class WorkerProcess:
-    """A worker of one slot (int)."""
+    """One worker process. `slot`: the number of its slot (int). Times are the monotonic clock's."""
 
     def __init__(self, slot: int, options: Options) -> None:
         self.slot = slot
-        #: What it counts.
         self.counts = Counts()
         self.pid = 0
-        #: Set when it serves or has ended.
+        #: Set when it is ready or has ended.
         self.started = Event()
         self.ended = Event()
-        #: Whether it has ever served, and since when.
+        #: When it became ready; None before.
         self.ready_at: float | None = None
         #: Whether it was told to end.
         self.is_ending = False
-        #: What it has said of why it cannot start.
+        #: Why it could not start, in its own words.
         self.failure = ""
-        #: How it has ended: a status, or minus a signal.
+        #: Its exit status, or minus the signal that has killed it.
         self.exit_code: int | None = None
-        self.tries_again_at = 0.0  # to recycle it
-        self.weighed_from = 0.0  # whether it is too large is asked from then on
+        #: It is not recycled before this time.
+        self.recycle_not_before = 0.0
+        #: Its size is not checked before this time.
+        self.size_check_not_before = 0.0
         self._forked_at = monotonic()
-        self._told = -1  # a pipe on which it says how it starts
+        self._start_pipe = -1  # on which it says that it is ready, or why it cannot start
         self._pidfd = -1
         self._has_ended = False
         self._beats = 0
         self._silent_for = 0.0
         self._is_stuck = False
-        self._most: int | None = None
+        self._max_requests: int | None = None
         if options.max_requests is not None:
-            self._most = options.max_requests + randrange(options.max_requests_jitter + 1)
+            self._max_requests = options.max_requests + randrange(options.max_requests_jitter + 1)
 
     def prepare(self) -> int:
-        """Before the fork: the descriptor to which the worker writes how it starts. Raises OSError. Does not switch."""
+        """Prepare for the fork. Returns the worker's end of the start pipe. Raises OSError. Does not switch."""
         self.counts.share()
-        self._told, telling = os.pipe()
-        return telling
+        self._start_pipe, workers_end = os.pipe()
+        return workers_end
 
     def watch(self, pid: int, ended: Any) -> None:
-        """It runs, with this number. ``ended(worker)`` is called when it has ended. Does not switch."""
+        """Watch the process `pid` after the fork. ``ended(worker)`` is called when it has ended. Does not switch."""
         self.pid = pid
         SupervisorGreenlet.spawn(self._wait, ended, SupervisorGreenlet.spawn(self._listen))
 
     def close_descriptors(self) -> None:
-        """Close what a worker that is forked later inherits. Does not switch."""
-        for descriptor in (self._told, self._pidfd):
+        """Close the descriptors of this object, in a worker that has inherited them. Does not switch."""
+        for descriptor in (self._start_pipe, self._pidfd):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._told = self._pidfd = -1
+        self._start_pipe = self._pidfd = -1
 
     def _listen(self):
-        """What it says: a line when it is ready; otherwise why it cannot start."""
+        """Read the start pipe: a line when the worker is ready; otherwise the reason why it cannot start."""
         text = b""
         try:
-            while data := read(self._told, 65536):
+            while data := read(self._start_pipe, 65536):
                 text += data
                 if text == READY:
                     self.ready_at = monotonic()
@@ -100,16 +100,16 @@ class WorkerProcess:
                     text = b""
         finally:
             self.failure = text.removeprefix(FAILED).decode("utf-8", "replace")
-            told, self._told = self._told, -1
-            os.close(told)
+            pipe, self._start_pipe = self._start_pipe, -1
+            os.close(pipe)
 
     def _wait(self, ended, listening):
         self._wait_for_pidfd()
-        # If other code of the program has taken the status, nobody knows it.
+        # ChildProcessError: other code of the program has taken the status.
         with suppress(ChildProcessError):
             self.exit_code = waitstatus_to_exitcode(waitpid(self.pid, 0)[1])
         self._has_ended = True
-        # What it has said last is in the pipe. Its children may keep that open.
+        # The pipe may still have the reason of a failure. Children of the worker may keep it open for ever.
         listening.join(1)
         listening.kill()
         self.ended.set()
@@ -118,19 +118,19 @@ class WorkerProcess:
         ended(self)
 
     def _wait_for_pidfd(self):
-        """waitpid() has one as well, but keeps it to itself, and later workers would inherit it."""
+        """Wait until the process ends, with a descriptor that close_descriptors() knows. waitpid()'s own is hidden."""
         try:
             self._pidfd = os.pidfd_open(self.pid)
         except (AttributeError, OSError):
-            return  # refused in a sandbox, or not there: waitpid() does without
+            return  # refused in a sandbox, or not supported: waitpid() works without
         try:
             wait_read(self._pidfd)
         finally:
             pidfd, self._pidfd = self._pidfd, -1
             os.close(pidfd)
 
-    def cannot_be_forked(self, reason: str) -> None:
-        """There is no process. Does not switch."""
+    def fork_failed(self, reason: str) -> None:
+        """Note that there is no process, and why (str). Does not switch."""
         self.close_descriptors()
         self.failure = reason
         self.exit_code = 1
@@ -142,16 +142,16 @@ class WorkerProcess:
         """Whether it serves: it is not stuck, and was not told to end (bool)."""
         return self.ready_at is not None and not (self.is_ending or self._is_stuck or self.ended.is_set())
 
-    def has_begun_to_start(self, seconds: float) -> bool:
-        """Whether it has been starting for longer than so many seconds (bool)."""
+    def is_starting_for(self, seconds: float) -> bool:
+        """Whether it was forked longer ago than so many seconds, and is not ready yet (bool)."""
         return bool(self.pid) and not self.started.is_set() and monotonic() - self._forked_at > seconds
 
     def describe(self) -> str:
-        """Its name in what is told."""
+        """Return its name for messages (str)."""
         return f"worker {self.slot} (process {self.pid})"
 
     def describe_end(self) -> str:
-        """How it has ended, as words."""
+        """Return how it has ended, for messages (str)."""
         code = self.exit_code
         if code is not None and code < 0:
             try:
@@ -169,7 +169,7 @@ class WorkerProcess:
                 os.kill(self.pid, number)
 
     def end(self, seconds: float | None) -> None:
-        """Tell it to finish, and kill it after so many seconds (None: never). Does not switch."""
+        """Tell it to end, and kill it after so many seconds (float; None: never). Does not switch."""
         if not self.is_ending:
             self.is_ending = True
             if not self.ends_by_itself():  # a second signal would end it at once
@@ -180,10 +180,14 @@ class WorkerProcess:
         if not self.ended.wait(seconds):
             self.send(_signal.SIGKILL)
 
-    # --- how it does ---
+    # --- checking it ---
 
-    def look(self, seconds: float, timeout: float | None) -> bool:
-        """Look for a beat; `seconds` have passed since the last look. Whether it is found to be stuck, now (bool)."""
+    def check_beats(self, seconds: float, timeout: float | None) -> bool:
+        """Check for a beat. Returns whether it is found to be stuck, and was not before (bool). Does not switch.
+
+        `seconds`: the time since the last check. `timeout`: the seconds without a beat after which it is stuck; None:
+        never.
+        """
         beats = self.counts.numbers[BEATS]
         if beats != self._beats:
             self._beats = beats
@@ -197,39 +201,39 @@ class WorkerProcess:
 
     @property
     def silent_for(self) -> float:
-        """Seconds for which no beat was seen."""
+        """The seconds since its last beat (float)."""
         return self._silent_for
 
-    def end_stuck(self) -> None:
-        """Have it print what it does, and kill it. Switches."""
+    def kill_stuck(self) -> None:
+        """Have it print its stacks, and kill it. Switches."""
         before = self.counts.numbers[STACKS]
         self.send(_signal.SIGUSR1)
-        end = monotonic() + _TO_PRINT
+        end = monotonic() + _PRINT_LIMIT
         while self.counts.numbers[STACKS] == before and monotonic() < end:
             if self.ended.wait(0.02):
                 return
         if self.counts.numbers[STACKS] == before:
-            # It runs no Python code, in which greenlets could be asked. What C can tell are the threads' stacks.
+            # It is in C code, so the handler that prints greenlets does not run. faulthandler prints the threads.
             self.send(_signal.SIGABRT)
-            if self.ended.wait(_TO_PRINT):
+            if self.ended.wait(_PRINT_LIMIT):
                 return
         self.send(_signal.SIGKILL)
         self.ended.wait()
 
     def has_served_enough(self) -> bool:
         """Whether it has served `max_requests` (bool)."""
-        if self._most is None:
+        if self._max_requests is None:
             return False
         numbers = self.counts.numbers
         done = DONE if numbers[REQUESTS] else CLOSED
-        return bool(numbers[done] >= self._most)
+        return bool(numbers[done] >= self._max_requests)
 
     def ends_by_itself(self) -> bool:
-        """Whether it accepts nothing more, though nobody here has told it to end (bool)."""
+        """Whether it has begun to end, perhaps because of a signal from elsewhere (bool)."""
         return bool(self.counts.numbers[ENDING])
 
     def resident_bytes(self) -> int:
-        """How much memory it has (int); 0 if that cannot be found out. Does not switch."""
+        """Return how many bytes of memory it uses (int); 0 if that cannot be found out. Does not switch."""
         try:
             with open(f"/proc/{self.pid}/statm", "rb") as file:
                 return int(file.read().split()[1]) * _PAGE

@@ -1,10 +1,10 @@
-"""A slot: the place of a worker. Who serves there, who comes next, and when.
+"""A slot: the place of one worker, and the decisions when it is replaced.
 
 Rules
-    1. One greenlet of the slot decides, and does one thing after the other. What happens meanwhile waits in its inbox.
-    2. The next worker is ready before the old one is told to end. If the next one cannot start, the old one goes on.
-    3. A worker that dies is replaced at once; one that dies within a second of being ready, or before that, after a
-       pause, which doubles.
+    1. One greenlet of the slot makes all decisions, one after the other. Events wait in its inbox meanwhile.
+    2. A worker is told to end when the next one is ready. If the next one cannot start, the old one goes on.
+    3. A worker that dies is replaced at once. If it dies within a second of being ready, or before it is ready, it is
+       replaced after a pause, which doubles each time.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ if TYPE_CHECKING:
 
 __all__ = ["FIRST_PAUSE", "LONGEST_PAUSE", "SOON", "Slot"]
 
-#: Seconds between a worker's death and the next one's start, if it has served no longer than SOON.
+#: Seconds between a worker's death and the next one's start, if it has served no longer than SOON (seconds).
 FIRST_PAUSE, LONGEST_PAUSE, SOON = 0.1, 5.0, 1.0
 
 
 class Slot:
-    """The place of worker `number` (int, from 1). `supervisor`: forks, and knows what is to be."""
+    """The place of worker `number` (int, from 1). `supervisor`: the Supervisor, which forks."""
 
     def __init__(self, number: int, supervisor: Any) -> None:
         self.number = number
         self.supervisor = supervisor
-        #: The worker that serves, or is to.
+        #: The worker that serves, or is starting to serve.
         self.worker: WorkerProcess | None = None
-        #: Set when the first one serves, or cannot.
+        #: Set when the first worker is ready, or could not start.
         self.begun = Event()
         #: How many workers were started after the first.
         self.restarts = 0
-        #: The numbers of those that have ended, added up.
+        #: The counters of workers that have ended, added up.
         self.past: list[int] | None = None
         self._inbox: Queue[Any] = Queue()
         self._pause = 0.0
 
-    # --- what happens to it ---
+    # --- events ---
 
-    def ended(self, worker: WorkerProcess) -> None:
-        """A worker of this slot has ended. Does not switch."""
+    def worker_ended(self, worker: WorkerProcess) -> None:
+        """Note that a worker of this slot has ended. Does not switch."""
         self._add_up(worker)
         self._inbox.put(worker)
 
     def recycle(self, reason: str, worker: WorkerProcess | None = None) -> AsyncResult:
-        """Have another worker take over from `worker`, or from whoever serves. Does not switch.
+        """Have another worker take over from `worker`, by default the one that serves. Does not switch.
 
-        The result is whether another one does.
+        `reason`: for the message (str). The value of the result is whether another worker has taken over (bool).
         """
         done = AsyncResult()
         self._inbox.put((reason, worker, done))
@@ -63,20 +63,20 @@ class Slot:
         numbers = list(worker.counts.numbers)
         self.past = numbers if self.past is None else [sum(pair) for pair in zip(self.past, numbers, strict=True)]
 
-    # --- what it does about it ---
+    # --- decisions ---
 
-    def keep(self) -> None:
-        """See that a worker serves, for ever. Switches."""
+    def run(self) -> None:
+        """Start the first worker, and handle the slot's events for ever. Switches."""
         self._start_first()
         while True:
-            what = self._inbox.get()
+            event = self._inbox.get()
             if self.supervisor.is_ending:
                 continue
-            if isinstance(what, tuple):
-                reason, worker, done = what
+            if isinstance(event, tuple):
+                reason, worker, done = event
                 done.set(self._replace(reason) if worker in (None, self.worker) else True)
-            elif what is self.worker:
-                self._restart(what)
+            elif event is self.worker:
+                self._restart(event)
 
     def _start_first(self):
         worker = self.supervisor.fork(self)
@@ -87,9 +87,9 @@ class Slot:
         self.begun.set()
 
     def _restart(self, dead):
-        """The worker that has served is dead: start others until one serves."""
+        """Replace a worker that has died. Starts others until one is ready."""
         while not self.supervisor.is_ending:
-            self._tell_end(dead)
+            self._report_end(dead)
             if dead.is_ending or (dead.ready_at is not None and monotonic() - dead.ready_at > SOON):
                 self._pause = 0.0
             else:
@@ -100,7 +100,7 @@ class Slot:
             if dead.ready_at is not None:
                 return
 
-    def _tell_end(self, worker):
+    def _report_end(self, worker):
         text = f"{worker.describe()} {worker.describe_end()}"
         if worker.ready_at is None and worker.failure:
             text = f"{text}; it cannot start: {worker.failure.rstrip()}"
@@ -109,11 +109,11 @@ class Slot:
     def _replace(self, reason):
         old = self.worker
         if old is None or old.ended.is_set():
-            return True  # another one comes anyhow
+            return True  # another one is started because it has ended
         new = self._start()
         if new.ready_at is None:
             if not self.supervisor.is_ending:
-                self._tell_end(new)
+                self._report_end(new)
                 if not old.ended.is_set():
                     self.supervisor.tell(f"{old.describe()} goes on")
             return False
@@ -124,7 +124,7 @@ class Slot:
         return True
 
     def _start(self):
-        """Start a worker, and wait until it serves or has ended."""
+        """Start a worker, and wait until it is ready or has ended."""
         self.restarts += 1
         worker = self.supervisor.fork(self)
         worker.started.wait()

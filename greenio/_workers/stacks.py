@@ -1,6 +1,6 @@
-"""The stacks of a worker's threads and greenlets, without the greenlets that its supervisor had when it forked.
+"""The stacks of a worker's threads and greenlets, as text.
 
-Those stay behind in a fork: they are there, and never run.
+A fork copies the greenlets of the supervisor too. They never run in the worker, so they are left out.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ __all__ = ["SupervisorGreenlet", "describe"]
 
 
 class SupervisorGreenlet(Greenlet):  # type: ignore[type-arg]
-    """A greenlet of the supervisor's own."""
+    """A greenlet of the supervisor."""
 
 
 def describe() -> list[str]:
-    """All stacks, as lines. Slow: it looks at every Python object. Does not switch."""
+    """Return all stacks as lines (list of str). Slow, because it visits every Python object. Does not switch."""
     lines = []
     for ident, frame in sys._current_frames().items():
         if ident != get_ident():

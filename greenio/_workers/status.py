@@ -1,9 +1,10 @@
-"""What the supervisor answers at its own address: whether it serves, and what its workers do.
+"""The status pages of a supervisor, at an address of its own.
 
-    /healthz    200 while all workers serve; 503 before, while one of them does not, and while the service ends
-    /metrics    for Prometheus
+    /healthz    200 while all workers are ready; 503 while one is not, and while the service ends
+    /metrics    the workers' counters, for Prometheus
 
-It is no web server: one short request, one answer. It is for a loopback or private address.
+It answers one short request per connection, and is no web server for the public: let it listen on a loopback or private
+address.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["StatusServer"]
 
-_LONGEST = 8192  # bytes of a request
-_SECONDS = 5.0  # for the request, and for its answer
+_MAX_REQUEST = 8192  # bytes
+_SECONDS = 5.0  # for a request and its answer
 
 
 class StatusServer(StreamServer):
-    """Answers for a supervisor at an address. Raises OSError or ValueError."""
+    """Serves the status pages of `supervisor` at `address`. Raises OSError or ValueError."""
 
     def __init__(self, address: Any, supervisor: Any) -> None:
         self._listener = Listener(address, 1, backlog=16)
@@ -48,7 +49,7 @@ class StatusServer(StreamServer):
             with Timeout(_SECONDS, False), suppress(OSError):
                 data = b""
                 while b"\r\n\r\n" not in data:
-                    more = sock.recv(_LONGEST - len(data))
+                    more = sock.recv(_MAX_REQUEST - len(data))
                     if not more:
                         return
                     data += more
@@ -79,7 +80,7 @@ class StatusServer(StreamServer):
         supervisor = self._supervisor
         if supervisor.is_ending:
             return "503 Service Unavailable", "draining\n"
-        # What the system gives to the socket of a slot, no other worker accepts.
+        # One missing worker is enough: its slot's socket gets clients that no other worker accepts.
         missing = [str(slot.number) for slot in supervisor.slots if slot.worker is None or not slot.worker.is_ready]
         if len(missing) == len(supervisor.slots):
             return "503 Service Unavailable", "no worker is ready\n"
@@ -88,8 +89,8 @@ class StatusServer(StreamServer):
         return "200 OK", "ok\n"
 
     def close_in_child(self) -> None:
-        """In a worker, which has inherited the descriptors. Does not switch."""
-        # What is inherited would keep a client waiting for the end of its answer as long as the worker lives.
+        """Close the sockets in a worker, which has inherited them. Does not switch."""
+        # Otherwise a client would wait for the end of its answer as long as the worker lives.
         unbegun = [args[0] for args in self._handlers.running.values() if args is not None]
         for sock in [*self._open, *unbegun]:
             sock.close()
@@ -97,6 +98,6 @@ class StatusServer(StreamServer):
             sock.close()
 
     def end(self) -> None:
-        """Answer no more. Switches."""
+        """Close the sockets, and end the handlers. Switches."""
         self.close()
         self._listener.close()

@@ -1,14 +1,14 @@
-"""The supervisor: opens the sockets, forks the workers, looks after them, and ends them.
+"""The supervisor: it forks the workers, checks them, reloads them, and ends them.
 
 Rules
-    1. It has no threads, and does not load what the workers serve, unless it is told to: a fork copies one thread, and
-       what is loaded before it cannot be loaded anew.
-    2. Forks are made on the greenlet that called serve(), and nowhere else: a worker begins with its stack, not in the
-       middle of one that does something else.
-    3. Signals are blocked around a fork, so that a worker gets none before it knows what to do about it.
-    4. It waits for nobody for ever: a worker that was told to end is killed after a while.
+    1. The supervisor has no threads, because a fork copies only one. It does not load the program, except with
+       `preload`, because code that was loaded before a fork cannot be loaded anew.
+    2. Only the greenlet that called serve() forks. A worker continues on the stack of that greenlet, and not in the
+       middle of another greenlet's work.
+    3. Signals are blocked during a fork, so that a worker gets none before it has its handlers.
+    4. The supervisor does not wait for ever: a worker that should have ended is killed.
 
-What does not belong here: which worker comes next in a slot (slot.py), what workers do (worker.py).
+What does not belong here: replacing the worker of a slot (slot.py), the work of a worker (worker.py).
 """
 
 from __future__ import annotations
@@ -43,21 +43,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Supervisor"]
 
-#: The status of a service that could not start.
+#: The exit status of a service that could not start.
 CANNOT_START = 3
-#: Seconds that workers have to end when nothing is waited for.
-_AT_ONCE = 3.0
-#: Seconds after which a SIGHUP ends a worker that has not started yet, and those that it has then.
-_LONG_START, _GRACE = 10.0, 5.0
-#: Seconds before a failed attempt to recycle a worker is repeated, or one that its memory has caused.
+#: Seconds that workers have to end when the service ends at once.
+_END_AT_ONCE_LIMIT = 3.0
+#: A worker that has been starting for longer than this (seconds) is ended by SIGHUP.
+_LONG_START = 10.0
+#: Seconds that such a worker has to end before it is killed.
+_GRACE = 5.0
+#: Seconds until a worker is recycled again, after an attempt that has failed or was made because of its size.
 _TRY_AGAIN = 10.0
 
 
 class Supervisor:
-    """Has `options.workers` processes serve at `listeners`.
+    """Serves at `listeners` with `options.workers` processes.
 
-    `load`: what a worker calls; it returns a function that makes a server of a socket. `preloaded`: whether it was
-    called already, before any fork.
+    `load`: the function that a worker calls; it returns a function that makes a server for a socket. `preloaded`:
+    whether the program is loaded already.
     """
 
     def __init__(
@@ -67,9 +69,9 @@ class Supervisor:
         self.tell = options.tell
         self.listeners = listeners
         self.slots = [Slot(number, self) for number in range(1, options.workers + 1)]
-        #: Those that have not ended.
+        #: The worker processes that have not ended.
         self.processes: set[WorkerProcess] = set()
-        #: Set when the service is to end.
+        #: Set when the service ends.
         self.ending = Event()
         self._load = load
         self._preloaded = preloaded or options.preload
@@ -89,14 +91,14 @@ class Supervisor:
         return self.ending.is_set()
 
     def run(self) -> int:
-        """Serve until a signal says otherwise. Returns the status for the process (int). Switches.
+        """Serve until a signal ends the service. Returns the exit status of the process (int). Switches.
 
         In a worker it does not return.
         """
         if self._preloaded:
             make = self._load()
             self._load = lambda: make
-            # The collector writes to what it looks at, and so copies memory that workers could share.
+            # The garbage collector writes to the objects that it visits. Memory that workers share would be copied.
             gc.collect()
             gc.freeze()
         watchers: list[Any] = []
@@ -114,18 +116,18 @@ class Supervisor:
             if self._status_server is not None:
                 self._status_server.start()
                 self.tell(f"status at {_urls(self._status_server.address)}")
-            for function in (self._first_start, self._look_after, self._see_to_the_end):
+            for function in (self._announce_start, self._check_workers, self._end_workers):
                 self._greenlets.append(SupervisorGreenlet.spawn(function))
             for slot in self.slots:
-                self._greenlets.append(SupervisorGreenlet.spawn(slot.keep))
-            self._fork_as_asked()
+                self._greenlets.append(SupervisorGreenlet.spawn(slot.run))
+            self._handle_fork_requests()
         except BaseException:
-            # A Timeout, or a kill: whatever runs this is to end.
+            # Such as a Timeout or a kill of the greenlet that called serve().
             self._end_at_once()
-            self._see_to_the_end()
+            self._end_workers()
             raise
         finally:
-            # In a worker this is never reached.
+            # Never reached in a worker.
             if self._preloaded:
                 gc.unfreeze()
             killall([*self._greenlets, *filter(None, [self._reloader])])
@@ -141,50 +143,50 @@ class Supervisor:
     # --- forks ---
 
     def fork(self, slot: Slot) -> WorkerProcess:
-        """Start a worker in a slot. Switches: the fork is made elsewhere."""
-        wanted = AsyncResult()
-        self._forks.put((slot, wanted))
-        worker: WorkerProcess = wanted.get()
+        """Start a worker in a slot, and return it. Switches, because another greenlet forks."""
+        result = AsyncResult()
+        self._forks.put((slot, result))
+        worker: WorkerProcess = result.get()
         return worker
 
-    def _fork_as_asked(self):
+    def _handle_fork_requests(self):
         while True:
-            asked = self._forks.get()
-            if asked is None:
+            request = self._forks.get()
+            if request is None:
                 return
-            slot, wanted = asked
-            wanted.set(self._fork(slot))
+            slot, result = request
+            result.set(self._fork(slot))
 
     def _fork(self, slot):
         worker = WorkerProcess(slot.number, self.options)
         if self.is_ending:
-            # Nobody would tell it to end.
-            worker.cannot_be_forked("the service ends")
+            # _end_workers() has told all workers to end, and would not know of this one.
+            worker.fork_failed("the service ends")
             return worker
-        telling = -1
+        start_pipe = -1
         mask = pthread_sigmask(SIG_BLOCK, HANDLED)
         try:
-            telling = worker.prepare()
+            start_pipe = worker.prepare()
             pid = fork()
             if pid == 0:
                 try:
-                    self._become_worker(worker, telling, mask)
+                    self._become_worker(worker, start_pipe, mask)
                 finally:
-                    os._exit(1)  # it ends there; whatever happens, what follows is the supervisor's
+                    os._exit(1)  # whatever has happened: the code below is the supervisor's
         except OSError as error:
-            # No processes, no memory, no descriptors. As if it had ended at once: it is tried again.
-            worker.cannot_be_forked(f"cannot fork: {error.strerror or error}")
+            # There are no processes, no memory or no descriptors left. The slot tries again, as after a worker's death.
+            worker.fork_failed(f"cannot fork: {error.strerror or error}")
             return worker
         finally:
             pthread_sigmask(SIG_SETMASK, mask)
-            if telling >= 0:
-                os.close(telling)
+            if start_pipe >= 0:
+                os.close(start_pipe)
         self.processes.add(worker)
-        worker.watch(pid, self._ended)
+        worker.watch(pid, self._worker_ended)
         return worker
 
-    def _become_worker(self, own, telling, mask):
-        """In the child: what other processes have is closed. Does not return."""
+    def _become_worker(self, own, start_pipe, mask):
+        """Close the descriptors of the supervisor and of other workers, and serve. Does not return."""
         for each in (*self.processes, own):
             each.close_descriptors()
         if self._status_server is not None:
@@ -192,18 +194,18 @@ class Supervisor:
         os.close(self._alive[1])
         for listener in self.listeners:
             listener.keep_only(listener.sockets[own.slot - 1])
-        Worker(own.slot, self.listeners, own.counts, telling, self._alive[0], self.options).run(self._load, mask)
+        Worker(own.slot, self.listeners, own.counts, start_pipe, self._alive[0], self.options).run(self._load, mask)
 
-    def _ended(self, worker):
+    def _worker_ended(self, worker):
         self.processes.discard(worker)
-        # What it has counted is in no other place now. Others may look while this is told.
-        self.slots[worker.slot - 1].ended(worker)
+        # Before anything switches: the slot takes over the worker's counters, which metrics would miss otherwise.
+        self.slots[worker.slot - 1].worker_ended(worker)
         if worker.is_ending and worker.exit_code != 0 and worker.ready_at is not None:
             self.tell(f"{worker.describe()} {worker.describe_end()}")
 
     # --- the beginning ---
 
-    def _first_start(self):
+    def _announce_start(self):
         for slot in self.slots:
             slot.begun.wait()
         if not self.is_ending:
@@ -214,7 +216,7 @@ class Supervisor:
             notify_ready()
 
     def first_start_failed(self, worker: WorkerProcess) -> None:
-        """A slot's first worker has ended before it was ready: so does everything. Does not switch."""
+        """End the service, because the first worker of a slot has ended before it was ready. Does not switch."""
         if self.is_ending:
             return
         if worker.failure:
@@ -224,28 +226,28 @@ class Supervisor:
         self._status = CANNOT_START
         self._end_at_once()
 
-    # --- looking after the workers ---
+    # --- checking the workers ---
 
-    def _look_after(self):
-        """Now and then: is a worker stuck, has it served enough, is it too large?"""
+    def _check_workers(self):
+        """Check again and again whether a worker is stuck, has served enough, or is too large."""
         tick = self.options.tick
         before = monotonic()
         while True:
             sleep(tick)
             now = monotonic()
-            # If this process was held up itself, so may the workers have been.
+            # Time in which this process was held up does not count: the workers may have been held up as well.
             passed, before = min(now - before, 2 * tick), now
             for worker in list(self.processes):
-                if worker.look(passed, self.options.worker_timeout):
+                if worker.check_beats(passed, self.options.worker_timeout):
                     self.tell(f"{worker.describe()} is stuck: its hub has not turned for {worker.silent_for:.1f} s")
-                    SupervisorGreenlet.spawn(worker.end_stuck)
+                    SupervisorGreenlet.spawn(worker.kill_stuck)
             if not self.is_ending:
                 for slot in self.slots:
-                    self._see_whether_to_recycle(slot, now)
+                    self._recycle_if_needed(slot, now)
 
-    def _see_whether_to_recycle(self, slot, now):
+    def _recycle_if_needed(self, slot, now):
         worker = slot.worker
-        if worker is None or not worker.is_ready or worker.tries_again_at > now:
+        if worker is None or not worker.is_ready or worker.recycle_not_before > now:
             return
         is_too_large = False
         if worker.ends_by_itself():
@@ -257,20 +259,20 @@ class Supervisor:
             reason = f"has {worker.resident_bytes() >> 20} MiB of memory"
         else:
             return
-        worker.tries_again_at = float("inf")
+        worker.recycle_not_before = float("inf")
         SupervisorGreenlet.spawn(self._recycle, slot, worker, reason, is_too_large)
 
     def _is_too_large(self, worker, now):
         most = self.options.max_rss
-        return most is not None and worker.weighed_from <= now and worker.resident_bytes() > most
+        return most is not None and worker.size_check_not_before <= now and worker.resident_bytes() > most
 
     def _recycle(self, slot, worker, reason, is_too_large):
         later = monotonic() + _TRY_AGAIN
         if not slot.recycle(reason, worker).get():
-            worker.tries_again_at = later
+            worker.recycle_not_before = later
         elif is_too_large and slot.worker is not None:
-            # Where no worker is small enough, they would be replaced without end.
-            slot.worker.weighed_from = later
+            # If every worker is too large, they are not replaced all the time.
+            slot.worker.size_check_not_before = later
 
     # --- signals ---
 
@@ -278,8 +280,8 @@ class Supervisor:
         if self.is_ending:
             return
         for worker in self.processes:
-            # It may wait for ever for what was wrong before, and so would its slot.
-            if worker.has_begun_to_start(_LONG_START) and self.slots[worker.slot - 1].begun.is_set():
+            # With the code that SIGHUP is to replace, it might never become ready, and its slot would wait for it.
+            if worker.is_starting_for(_LONG_START) and self.slots[worker.slot - 1].begun.is_set():
                 self.tell(f"{worker.describe()} has not started yet: another one is tried")
                 worker.end(_GRACE)
         if self._reloading:
@@ -312,7 +314,7 @@ class Supervisor:
     # --- the end ---
 
     def end(self) -> None:
-        """End when what has begun is finished; the second time, at once. Does not switch."""
+        """End the service when its requests are finished; at the second call, at once. Does not switch."""
         if self.is_ending:
             self._end_at_once()
         else:
@@ -326,11 +328,12 @@ class Supervisor:
         self._at_once.set()
         self.ending.set()
 
-    def _see_to_the_end(self):
+    def _end_workers(self):
+        """Wait until the service ends, and end the workers."""
         self.ending.wait()
         if not self._at_once.is_set():
             self._at_once.wait(self.options.pre_drain)
-        # Nobody else gets in. Workers still have the sockets, and accept those who are there.
+        # From here on no client can connect. Workers still accept those that have connected already.
         self._close_listeners()
         for worker in list(self.processes):
             worker.end(self.options.longest_end)
@@ -340,7 +343,7 @@ class Supervisor:
         if not everybody.ready():
             for worker in self.processes:
                 worker.send(SIGQUIT)
-            everybody.join(_AT_ONCE)
+            everybody.join(_END_AT_ONCE_LIMIT)
             for worker in list(self.processes):
                 worker.send(SIGKILL)
             everybody.join()
@@ -356,7 +359,7 @@ class Supervisor:
 
 
 def _urls(address):
-    """Where the status is. It is always HTTP without TLS."""
+    """Return the URLs of the status pages, as text. They are always HTTP without TLS."""
     if not isinstance(address, tuple):
         return f"{address_text(address)}: /healthz and /metrics"
     return f"http://{address_text(address)}/healthz and http://{address_text(address)}/metrics"

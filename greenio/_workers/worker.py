@@ -1,14 +1,15 @@
-"""In a worker process: serve, tell that it is well, end. The process ends here: nothing of the supervisor's goes on.
+"""In a worker process: it loads the program, serves, counts its beats, and ends the process.
 
 Rules
-    1. A worker that is not ready dies by SIGTERM, as any process does. One that is ready finishes what it has begun.
-    2. Ctrl-C and a terminal that hangs up are sent to all processes of the terminal. They are the supervisor's affair.
-    3. Stacks are printed by a handler of Python's, in the middle of whatever runs: the hub may be stuck.
-    4. When the supervisor is gone, the worker finishes what it has begun. It hears of that by the end of a pipe, on its
-       hub. The other way, prctl(PR_SET_PDEATHSIG), sends a signal when the *thread* ends that has forked, and is lost
-       when the supervisor dies just before it is asked for; the end of a pipe is there whenever it is looked for.
+    1. SIGTERM kills a worker that is not ready, as it kills any process. A worker that is ready finishes its requests.
+    2. A worker ignores SIGINT and SIGHUP. A terminal sends them to all of its processes, and the supervisor handles
+       them.
+    3. A signal handler of Python's prints the stacks, because it runs even if the hub is stuck.
+    4. When the supervisor has died, the worker finishes its requests, and ends. It notices that by the end of a pipe,
+       which its hub watches. The alternative is prctl(PR_SET_PDEATHSIG). Its signal is sent when the *thread* that has
+       forked ends, and is lost if the supervisor dies before prctl() is called. The end of a pipe is not lost.
 
-What does not belong here: starting it again (slot.py).
+What does not belong here: starting another worker (slot.py).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from hub.native import original
 from greenio._servers.counts import BEATS, ENDING, LAG, STACKS, Counts
 from greenio._workers.options import CannotStart
 from greenio._workers.stacks import describe
-from greenio._workers.telling import say, write_to
+from greenio._workers.standard_error import say, write_to
 from greenio.event import Event
 from greenio.greenlet import Greenlet
 
@@ -48,42 +49,43 @@ if TYPE_CHECKING:
 
 __all__ = ["FAILED", "HANDLED", "READY", "Worker"]
 
-# The standard library's, also if the program is patched: its handlers run in the middle of whatever runs.
+# The standard library's function, even in a patched program: its handlers run even if the hub is stuck.
 _set_handler = original("signal", "signal")
-#: The signals that a worker or its supervisor does something about.
+#: The signals that a worker or its supervisor handles.
 HANDLED = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1}
-#: What a worker says when it serves, and what it begins with to say why it cannot.
+#: What a worker writes to its start pipe when it is ready, and what it begins with if it cannot start.
 READY, FAILED = b"ready\n", b"failed\n"
-_FAILED = 3  # the status of a worker that could not start
-#: Seconds for which stacks are printed, if nobody reads them.
-_TO_PRINT = 1.5
-#: What the library does at the end of a process, besides what the program has asked for.
+_FAILED = 3  # the exit status of a worker that could not start
+#: The most seconds for printing stacks, if nobody reads them.
+_PRINT_LIMIT = 1.5
+#: The library's own functions for the end of a process: (module, name).
 _AT_EXIT = (("hub.repeats", "_tell_all"), ("greenio.threadpool", "_finish"))
 
 
 class Worker:
     """The current process, as a worker.
 
-    `told`: where it says how it starts. `alive`: a pipe of which the supervisor holds the other end.
+    `slot`: the number of its slot (int). `start_pipe`: the descriptor on which it says that it is ready, or why it
+    cannot start. `alive`: a pipe whose other end only the supervisor has.
     """
 
     def __init__(
-        self, slot: int, listeners: list[Listener], counts: Counts, told: int, alive: int, options: Options
+        self, slot: int, listeners: list[Listener], counts: Counts, start_pipe: int, alive: int, options: Options
     ) -> None:
         self.slot = slot
         self.listeners = listeners
         self.counts = counts
         self.options = options
         self.servers: list[BaseServer] = []
-        self._told = told
+        self._start_pipe = start_pipe
         self._alive = alive
-        self._over = Event()
+        self._ending = Event()
         self._at_once = Event()
         self._watchers: list[Any] = []
         self._due = 0
 
     def run(self, load: Callable[[], Make], mask: set[Any]) -> NoReturn:
-        """Serve with what ``load()`` returns, and end the process. `mask`: the signals that were blocked before."""
+        """Load the program, serve, and end the process. `mask`: the signals that were blocked before the fork."""
         status = 1
         try:
             self._begin(mask)
@@ -99,7 +101,7 @@ class Worker:
     # --- beginning ---
 
     def _begin(self, mask):
-        """What is the supervisor's is no affair of this process."""
+        """Replace the supervisor's exit functions and signal handlers by the worker's own, and begin to beat."""
         atexit._clear()
         for module, name in _AT_EXIT:
             if module in sys.modules:
@@ -107,23 +109,23 @@ class Worker:
         for number in (SIGTERM, SIGQUIT):
             _set_handler(number, SIG_DFL)
         for number in (SIGINT, SIGHUP):
-            _set_handler(number, _do_nothing)  # and not SIG_IGN, which programs that are started inherit
+            _set_handler(number, _do_nothing)  # not SIG_IGN: programs that the worker starts would inherit that
         _set_handler(SIGUSR1, self._print_stacks)
         if not faulthandler.is_enabled():
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 faulthandler.enable(2)
-        in_child(self._become_a_stranger)
+        in_child(self._detach)
         pthread_sigmask(SIG_SETMASK, mask)
         tick = self.options.tick
         self._due = monotonic_ns() + int(tick * 1e9)
         self._watch(get_hub().loop.timer(tick, tick, ref=False), self._beat)
         self._watch(get_hub().loop.io(self._alive, 1, ref=False), self._supervisor_is_gone)
 
-    def _become_a_stranger(self):
-        """In a process that the application has forked: what goes on there is no affair of the supervisor's."""
-        told, self._told = self._told, -1
-        if told >= 0:
-            os.close(told)
+    def _detach(self):
+        """In a process that the application has forked: the supervisor gets no messages and no numbers from it."""
+        pipe, self._start_pipe = self._start_pipe, -1
+        if pipe >= 0:
+            os.close(pipe)
         self.counts = Counts()
         for server in self.servers:
             server._numbers = self.counts.numbers
@@ -133,7 +135,7 @@ class Worker:
         watcher.start(function)
 
     def _start(self, load):
-        """Load, listen, and say so. Returns whether that worked."""
+        """Load the program, start the servers, and write the result to the start pipe. Returns whether it worked."""
         answer = READY
         try:
             make = load()
@@ -146,7 +148,7 @@ class Worker:
                     raise CannotStart(f"the function that load() returns must return a StreamServer, not {server!r}")
                 self.servers.append(server)
                 server._become_worker(sock, listener.shared, self.counts.numbers)
-            # What was loaded may have set handlers, and patching moves those that are there to the main greenlet.
+            # Again, because the program may have set a handler, and patching moves handlers to the main greenlet.
             _set_handler(SIGUSR1, self._print_stacks)
             self._watch(get_hub().loop.signal(SIGTERM), self.end)
             self._watch(get_hub().loop.signal(SIGQUIT), self._end_at_once)
@@ -157,27 +159,27 @@ class Worker:
         except BaseException as error:
             text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             answer = FAILED + text.encode("utf-8", "backslashreplace")
-        told, self._told = self._told, -1
-        if told < 0:  # the application has forked while it was loaded, and this is the child
+        pipe, self._start_pipe = self._start_pipe, -1
+        if pipe < 0:  # the application has forked while it was loaded, and this is the child
             if answer != READY:
                 say(answer.removeprefix(FAILED).decode("utf-8", "replace"))
             return answer == READY
         data = answer
         with contextlib.suppress(OSError):
             while data:
-                data = data[write(told, data) :]
-        os.close(told)
+                data = data[write(pipe, data) :]
+        os.close(pipe)
         return answer == READY
 
     def _serve(self):
         try:
-            self._over.wait()
+            self._ending.wait()
             return 0
-        except BaseException:  # a handler of a signal has raised it, or a Timeout of the program around all this
+        except BaseException:  # raised by a signal handler, or by a Timeout of the program around serve()
             say(traceback.format_exc())
             return 1
 
-    # --- being well ---
+    # --- beats and stacks ---
 
     def _beat(self):
         now = monotonic_ns()
@@ -190,29 +192,29 @@ class Worker:
         try:
             lines = [f"greenio: what worker {self.slot} (process {os.getpid()}) does:", *describe(), ""]
             data = "\n".join(lines).encode("utf-8", "backslashreplace")
-            # Not sys.stderr, in the middle of whose write() this may be.
+            # Not sys.stderr: this handler may have interrupted its write().
             with contextlib.suppress(OSError):
-                write_to(2, data, _TO_PRINT)
+                write_to(2, data, _PRINT_LIMIT)
         finally:
             self.counts.numbers[STACKS] += 1
 
     # --- ending ---
 
     def end(self) -> None:
-        """Finish what has begun; the second time, end at once. Does not switch."""
-        if self._over.is_set():
+        """Finish the requests and end; at the second call, end at once. Does not switch."""
+        if self._ending.is_set():
             self._at_once.set()
-        self._over.set()
+        self._ending.set()
 
     def _end_at_once(self):
         self._at_once.set()
-        self._over.set()
+        self._ending.set()
 
     def _supervisor_is_gone(self):
         self._watchers[1].stop()
-        was_over = self._over.is_set()
-        self._over.set()
-        if not was_over:
+        was_ending = self._ending.is_set()
+        self._ending.set()
+        if not was_ending:
             self.options.tell(f"the supervisor is gone: worker {self.slot} (process {os.getpid()}) ends")
 
     def _drain(self):
@@ -233,11 +235,11 @@ class Worker:
 
 
 def _do_nothing(number, frame):
-    """A signal that the supervisor sees to."""
+    """Ignore a signal that the supervisor handles."""
 
 
 def _end_process(status: int) -> NoReturn:
-    """End this process, as the interpreter would, but without what the supervisor's code has left to do."""
+    """End this process as the interpreter would, but without running the supervisor's ``finally`` clauses."""
     try:
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()

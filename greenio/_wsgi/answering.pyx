@@ -1,16 +1,16 @@
-"""Answering a request: what an application says and gives, as HTTP.
+"""Answering a request: calling the application, and sending its answer as HTTP.
 
 Rules
-    1. An answer that has begun and fails is never ended as if it were whole: the connection closes. So it does where
-       a write was interrupted, whatever the application makes of that. Where the end of the connection is the end of
-       the answer (HTTP/1.0 without a length), it is reset.
+    1. An answer that fails half-way never looks complete: the connection closes. It also closes after a write that was
+       interrupted, whatever the application does about that. If the end of the connection marks the end of the answer
+       (HTTP/1.0 without a length), the connection is reset instead.
     2. An answer whose length is known is one write.
-    3. The next block is asked for after the last was written.
-    4. What an application is given to answer with (start_response(), write(), early hints) does nothing once its own
-       answer has ended: a greenlet that goes on says nothing to who asks next.
-    5. Behind 101, the connection is the application's, and closes.
+    3. The application makes the next block after the last one was sent.
+    4. start_response(), write() and early hints belong to one request. They raise once its answer has ended, so that a
+       greenlet that goes on cannot write into the answer to another request.
+    5. After an answer with status 101 the connection is the application's, and closes at the end.
 
-What does not belong here: failures of the application, and what is to be done seldom (handler.py); what fields may be
+What does not belong here: errors of the application, and work that few requests need (handler.py); checking fields
 (response.pyx).
 """
 
@@ -34,16 +34,18 @@ _HOOKS = ("get_environ", "run_application", "process_result", "start_response")
 _ERROR_PAGE = "<!doctype html>\n<title>{status}</title>\n<h1>{status}</h1>\n<p>{text}</p>\n"
 
 
-cdef class OfOneAnswer
+cdef class AnswerFunction
 
 
 cdef class Answers(Requests):
-    """Answers the requests of one connection. The base of WSGIHandler, which says more.
+    """Answers the requests of one connection. The base of WSGIHandler, which documents them.
 
-    `status`, `code`, `response_headers`, `provided_date`, `provided_content_length`: what the application says.
-    `result`: what it has returned. `headers_sent`, `response_length`: how much of the answer has been sent.
-    `response_use_chunked`: whether it is chunked. `connection_upgraded`: whether the protocol is another from now on.
-    `is_open_ended`: whether the answer ends where the connection does. `is_cut`: whether it has ended before its end.
+    `status`, `code`, `response_headers`: the application's arguments of start_response().
+    `provided_date`, `provided_content_length`: whether it gave the field Date (bool), and its Content-Length (int, or
+    None). `result`: what the application has returned. `headers_sent`: whether the head was sent (bool).
+    `response_length`: how many bytes of the body were sent (int). `response_use_chunked`: whether the body is chunked.
+    `connection_upgraded`: whether the connection has left HTTP. `is_open_ended`: whether the end of the connection
+    marks the end of the answer. `is_cut`: whether the answer has failed half-way.
     """
 
     cdef public object status
@@ -58,14 +60,14 @@ cdef class Answers(Requests):
     cdef public bint connection_upgraded
     cdef readonly bint is_open_ended
     cdef readonly bint is_cut
-    cdef public bint _failed  # a write has, or was interrupted
-    cdef public Py_ssize_t _ended  # how many answers have
-    cdef public object _left  # how much of the answer's Content-Length is still to come, or None
+    cdef public bint _failed  # whether a write has failed, or was interrupted
+    cdef public Py_ssize_t _answer_count  # how many answers have ended
+    cdef public object _left  # how many bytes of the answer's Content-Length are still to come, or None
     cdef bytes fields
     cdef bytes status_line
     cdef bint has_body
-    cdef bint finalizes  # whether the class has something to do in finalize_headers()
-    cdef bint has_hooks  # whether it has others of these methods
+    cdef bint finalizes  # whether a subclass overrides finalize_headers()
+    cdef bint has_hooks  # whether a subclass overrides one of _HOOKS
 
     def __init__(self, sock, address, server):
         Requests.__init__(self, sock, address, server)
@@ -84,8 +86,8 @@ cdef class Answers(Requests):
     def handle_one_response(self):
         """Call the application for the request that was read, and answer it. Switches.
 
-        What happens seldom is in methods of WSGIHandler: begin_watches(), end_application(), end_upgrade(), end_body()
-        and request_failed().
+        Work that few requests need is in methods of WSGIHandler: begin_watches(), end_application(), end_upgrade(),
+        end_body() and request_failed().
         """
         server = self.server
         cdef bint logs = server.log is not None
@@ -109,7 +111,7 @@ cdef class Answers(Requests):
                 self.is_cut = True
                 raise
             finally:
-                self._ended += 1
+                self._answer_count += 1
                 if watched or type(self.result) is not list:
                     self.end_application()
             if self.websocket_upgrade is not None:
@@ -126,11 +128,11 @@ cdef class Answers(Requests):
         self.environ = {}
 
     def get_environ(self):
-        """The environment that the application is called with (dict)."""
+        """Return the environment with which the application is called (dict)."""
         return self.environ
 
     def run_application(self):
-        """Call the application and send what it returns. Switches."""
+        """Call the application, and send the result. Switches."""
         self.call_application()
 
     cdef int call_application(self) except -1:
@@ -142,14 +144,17 @@ cdef class Answers(Requests):
         return 0
 
     def starter(self):
-        """The start_response() of the request that was read: it belongs to that one only."""
-        return of_this_answer(Starter.__new__(Starter), self)
+        """Return the start_response() for the request that was read, and for no other."""
+        return bind_to_answer(StartResponse.__new__(StartResponse), self)
 
     def start_response(self, status, headers, exc_info=None):
-        """What an application begins its answer with (PEP 3333); returns write()."""
+        """Begin an answer (PEP 3333). Returns write().
+
+        Raises AssertionError if it was called before, ValueError or TypeError for a wrong status or field.
+        """
         return self.take_start(status, headers, exc_info)
 
-    cdef OfOneAnswer take_start(self, status, headers, exc_info):
+    cdef AnswerFunction take_start(self, status, headers, exc_info):
         if exc_info:
             try:
                 if self.headers_sent and exc_info[1] is not None:
@@ -157,8 +162,8 @@ cdef class Answers(Requests):
             finally:
                 exc_info = None
         elif self.is_taken():
-            self.websocket_upgrade.told(status)
-            return of_this_answer(Writer.__new__(Writer), self)
+            self.websocket_upgrade.note_status(status)
+            return bind_to_answer(Write.__new__(Write), self)
         elif self.status is not None:
             raise AssertionError("start_response() was called before; only with exc_info may it be called again")
         code, self.status_line = check_status(status)
@@ -167,13 +172,13 @@ cdef class Answers(Requests):
         self.fields, self.provided_content_length, self.provided_date = render_fields(headers, code == 101)
         self.status, self.code = status, code
         self.response_headers = headers
-        return of_this_answer(Writer.__new__(Writer), self)
+        return bind_to_answer(Write.__new__(Write), self)
 
     def finalize_headers(self):
-        """Called before the head of an answer is sent. A subclass may change `response_headers`, then."""
+        """Called before the head of an answer is sent. A subclass may change `response_headers` here."""
 
     cdef bytes begin(self, length):
-        """The head of the answer. `length`: of its whole body, if that is known already."""
+        """Return the head of the answer. `length`: the length of the whole body if it is known, or None."""
         if self.status is None:
             unused = "" if self.websocket_upgrade is None else ", nor used environ['wsgi.websocket']"
             raise AssertionError(f"the application has not called start_response(){unused}")
@@ -187,7 +192,7 @@ cdef class Answers(Requests):
         self.response_use_chunked = False
         cdef int code = self.code
         if code == 204 or code == 205 or code == 304 or code == 101 or self.is_head():
-            framing = self.frame_nothing(code, length)
+            framing = self.frame_without_body(code, length)
         else:
             self.has_body = True
             self._left = self.provided_content_length
@@ -200,7 +205,7 @@ cdef class Answers(Requests):
                 else:
                     self.close_connection = self.is_open_ended = True
         if self.connection_upgraded:
-            pass  # it closes, but that is not said in a head that says "Upgrade"
+            pass  # the connection closes at the end, but the application's field Connection says "Upgrade"
         elif self.close_connection or self.is_draining():
             self.close_connection = True
             connection = CLOSE
@@ -210,8 +215,8 @@ cdef class Answers(Requests):
         date = b"" if self.provided_date else current_date()
         return head_of(self.status_line, self.fields, date, framing, connection)
 
-    cdef bytes frame_nothing(self, int code, length):
-        """The framing of an answer that has no body, whatever the application returns."""
+    cdef bytes frame_without_body(self, int code, length):
+        """Return the framing of an answer that has no body, whatever the application returns."""
         self.has_body = False
         self._left = None
         if code == 101:
@@ -226,10 +231,10 @@ cdef class Answers(Requests):
         return b""
 
     cdef int check_input(self) except -1:
-        """Before the answer begins: what the body was like decides about it."""
+        """Check the request's body before the answer begins. Raises BodyError if it has failed."""
         body = self.wsgi_input
         if body.failure is not None:
-            # Whatever the application makes of it, the client is told what is wrong.
+            # The client gets this error even if the application has caught it.
             raise BodyError(body.failure.reason, body.failure.status)
         body.answered = True
         if not body.is_complete and not body.can_be_drained():
@@ -237,7 +242,10 @@ cdef class Answers(Requests):
         return 0
 
     def write(self, data):
-        """Send a part of the answer (PEP 3333). Switches while the client does not take it."""
+        """Send a part of the answer (PEP 3333). Switches while the client takes no more.
+
+        Raises TypeError if `data` is not bytes, and OSError if the connection fails.
+        """
         if type(data) is not bytes and not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"an answer is made of bytes, not of {data!r}")
         if type(data) is memoryview and (data.itemsize != 1 or data.ndim != 1 or not data.c_contiguous):
@@ -247,7 +255,7 @@ cdef class Answers(Requests):
         head = b"" if self.headers_sent else self.begin(None)
         if not self.has_body:
             if self.connection_upgraded:
-                # What an application gives beside its WebSocket goes nowhere.
+                # The result of an application that has used its WebSocket is dropped.
                 if not self.is_taken():
                     self.put(head, data)
             elif head:
@@ -266,15 +274,18 @@ cdef class Answers(Requests):
                 self.put(head, data)
 
     cdef bint is_head(self) noexcept:
-        """Whether the client has asked for a head only, whatever the application makes of its environment."""
+        """Whether the method is HEAD. Read off the head, because an application may change its environment."""
         return PyBytes_GET_SIZE(self._head) > 5 and memcmp(PyBytes_AS_STRING(self._head), b"HEAD ", 5) == 0
 
     cdef bint is_taken(self) except -1:
-        """Whether the connection is a WebSocket by now."""
+        """Whether the connection has become a WebSocket."""
         return self.websocket_upgrade is not None and self.websocket_upgrade.owner is not None
 
     def take_over(self):
-        """The connection is a WebSocket from now on. Nothing of HTTP is sent any more, and it closes behind that."""
+        """Give the connection to a WebSocket. No more HTTP is sent, and the connection closes after it.
+
+        Does not switch.
+        """
         self.status, self.code = "101 Switching Protocols", 101
         self.headers_sent = self.connection_upgraded = self.close_connection = True
         self.has_body = False
@@ -288,13 +299,13 @@ cdef class Answers(Requests):
         try:
             self.stream.write_parts(head, data, tail)
         except BaseException:
-            # A part may have been sent, by what is interrupted or ended by whoever waits for it, too.
+            # Also for a kill or a Timeout: a part may have been sent.
             self._failed = self.close_connection = True
             raise
         return 0
 
     def process_result(self):
-        """Send what the application has returned. Switches."""
+        """Send the application's result. Switches."""
         self.send_result()
 
     cdef int send_result(self) except -1:
@@ -305,14 +316,14 @@ cdef class Answers(Requests):
         if kind is FileWrapper and not self.headers_sent and self.send_file(result):
             return 0
         if result is None and self.is_taken():
-            return 0  # it has said everything as a WebSocket
+            return 0  # an application that has used its WebSocket may return None
         write = self.write
         for data in result:
             write(data)
         return self.finish()
 
     cdef int send_whole(self, data) except -1:
-        """An answer all of whose body is there: one write."""
+        """Send an answer whose whole body is `data`, in one write."""
         if type(data) is not bytes:
             self.write(data)
             return self.finish()
@@ -324,13 +335,13 @@ cdef class Answers(Requests):
             if len(data) > self._left:
                 data = self.cut(data, self._left)
             else:
-                self.too_short(self._left - len(data))
+                self.report_missing(self._left - len(data))
         self.response_length = len(data)
         self.put(head, data)
         return 0
 
     cdef bint send_file(self, wrapper) except -1:
-        """Send a file with sendfile(2), if it is one; return whether it is."""
+        """Send a file with sendfile(2), if the system can send it. Returns whether it can."""
         part = wrapper.part()
         if part is None or self.status is None or self.code == 101:
             return False
@@ -349,28 +360,28 @@ cdef class Answers(Requests):
             raise
         self.response_length = sent
         if sent < (count if self._left is None else self._left):
-            self.too_short((count if self._left is None else self._left) - sent)
+            self.report_missing((count if self._left is None else self._left) - sent)
         return True
 
-    cdef too_short(self, missing):
+    cdef report_missing(self, missing):
         self.close_connection = True
         self.log_error("the answer is shorter than its Content-Length: %d bytes are missing", missing)
 
     cdef int finish(self) except -1:
-        """The application has returned its last block."""
+        """End the answer after its last block."""
         if not self.headers_sent:
             self.send_whole(b"")
         elif self.response_use_chunked:
             self.put(b"0\r\n\r\n", b"")
         elif self._left:
-            self.too_short(self._left)
+            self.report_missing(self._left)
         return 0
 
     cdef early_hints(self):
-        return of_this_answer(Hinter.__new__(Hinter), self)
+        return bind_to_answer(EarlyHints.__new__(EarlyHints), self)
 
     def send_early_hints(self, headers):
-        """Send 103 with these fields, before the answer. Does nothing for HTTP/1.0. Switches.
+        """Send an answer with status 103 and these fields ahead of the answer. Does nothing for HTTP/1.0. Switches.
 
         Raises AssertionError if the answer has begun.
         """
@@ -380,10 +391,10 @@ cdef class Answers(Requests):
             fields = without_length(headers, False)
             self.put(b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % fields, b"")
 
-    # --- pages of the server's own ---
+    # --- the server's own pages ---
 
     def _answer_error(self, status, text, fields=""):
-        """Send a page of ours, and nothing after it: the connection closes."""
+        """Answer with a page that shows an error. The connection closes after it."""
         self.close_connection = True
         page = _ERROR_PAGE.format(status=status, text=_escape(text)).encode("utf-8", "replace")
         self.status, self.code = status, int(status[:3])
@@ -403,28 +414,28 @@ cdef class Answers(Requests):
                 raise
 
 
-cdef class OfOneAnswer:
-    """The base of what an application calls to answer one request, and that one only."""
+cdef class AnswerFunction:
+    """The base of the functions that an application calls to answer one request, and no other."""
 
     cdef Answers answers
     cdef Py_ssize_t number
 
     cdef Answers check(self):
-        if self.number != self.answers._ended:
+        if self.number != self.answers._answer_count:
             raise RuntimeError("the answer has ended: nothing more can be written to it")
         return self.answers
 
 
-cdef OfOneAnswer of_this_answer(OfOneAnswer made, Answers answers):
-    """Such an object, which was made just now, for the request that is answered. Cheaper than an __init__()."""
-    made.answers = answers
-    made.number = answers._ended
-    return made
+cdef AnswerFunction bind_to_answer(AnswerFunction function, Answers answers):
+    """Bind a new function to the request that is being answered. Cheaper than an __init__()."""
+    function.answers = answers
+    function.number = answers._answer_count
+    return function
 
 
 @cython.freelist(8)
-cdef class Starter(OfOneAnswer):
-    """Its start_response()."""
+cdef class StartResponse(AnswerFunction):
+    """start_response() for one request."""
 
     def __call__(self, status, headers, exc_info=None):
         """Begin the answer. Raises RuntimeError if it has ended."""
@@ -435,25 +446,25 @@ cdef class Starter(OfOneAnswer):
 
 
 @cython.freelist(8)
-cdef class Writer(OfOneAnswer):
-    """Its write()."""
+cdef class Write(AnswerFunction):
+    """write() for one request."""
 
     def __call__(self, data):
-        """Send a part of the answer. Raises RuntimeError if that has ended. Switches."""
+        """Send a part of the answer. Raises RuntimeError if the answer has ended. Switches."""
         self.check().write(data)
 
 
 @cython.freelist(8)
-cdef class Hinter(OfOneAnswer):
-    """Its `wsgi.early_hints`."""
+cdef class EarlyHints(AnswerFunction):
+    """`wsgi.early_hints` for one request."""
 
     def __call__(self, headers):
-        """Send 103 with these fields. Raises RuntimeError if the answer has ended. Switches."""
+        """Send status 103 with these fields. Raises RuntimeError if the answer has ended. Switches."""
         self.check().send_early_hints(headers)
 
 
 cdef bytes without_length(headers, bint upgrades):
-    """The fields of a head that has no Content-Length, whatever an application gives, as lines."""
+    """Return an application's fields as lines, without its Content-Length."""
     pairs = list(headers)
     lines, length, _ = render_fields(pairs, upgrades)
     if length is not None:
@@ -462,7 +473,7 @@ cdef bytes without_length(headers, bint upgrades):
 
 
 cdef bytes length_line(Py_ssize_t length):
-    """The field Content-Length. Most answers have it, and what Python has for that takes ten times as long."""
+    """Return the field Content-Length as a line. Most answers have it, and bytes formatting takes ten times as long."""
     cdef char line[64]
     cdef char *start = line + 62
     cdef size_t left = length
@@ -483,7 +494,7 @@ def _escape(text):
 
 
 cdef bytes head_of(bytes status_line, bytes fields, bytes date, bytes framing, bytes connection):
-    """The head of an answer."""
+    """Join the parts of an answer's head."""
     cdef bytes head = PyBytes_FromStringAndSize(
         NULL, len(status_line) + len(fields) + len(date) + len(framing) + len(connection) + 2
     )

@@ -1,13 +1,13 @@
-"""`wsgi.input`: the body of a request, read off the connection as the application asks for it.
+"""`wsgi.input`: the body of a request, received as the application reads it.
 
 Rules
-    1. A body that is cut short, malformed, too large or too late raises BodyError, now and at each later read: it never
+    1. A body that is cut short, malformed, too large or too late raises BodyError, now and at each later read. It never
        looks complete.
-    2. Nothing of the next request is ever read as body.
-    3. The client is told to go on (100) when the application first reads, not before, and never once its answer has
-       begun: it would read that as a part of the answer.
+    2. No byte of the next request is ever read as body.
+    3. If the client waits for "100 Continue", it gets that when the application first reads. After the answer has begun
+       it does not, because it would take that for a part of the answer.
 
-What does not belong here: what becomes of the answer then (handler.py).
+What does not belong here: the answer to a request whose body has failed (handler.py).
 """
 
 from time import monotonic
@@ -29,19 +29,19 @@ _TOO_LATE = "408 Request Timeout"
 
 
 cdef class Input:
-    """The body of a request, as a file that can be read once. Its methods switch while nothing has come.
+    """The body of a request, as a file that can be read once. Reading switches while no data is there.
 
-    Each raises BodyError, an OSError, if the body is cut short, malformed, too large or too late. `failure`: what was
-    raised, or None. `awaits_continue`: whether the client waits to be told that it may send the body (bool).
-    `answered`: whether the answer has begun, so that it is not told any more (bool).
+    Reading raises BodyError, an OSError, if the body is cut short, malformed, too large or too late. `failure`: that
+    error, or None. `awaits_continue`: whether the client waits for "100 Continue" before it sends the body (bool).
+    `answered`: whether the answer has begun, so that "100 Continue" must not be sent any more (bool).
     """
 
     cdef Stream _stream      # None once the request is over
     cdef object _limits
-    cdef object _chunks      # what decodes them, or None
-    cdef Py_ssize_t _left    # how much is to come; CHUNKED if that is not known
-    cdef bytes _buffer       # what has come
-    cdef Py_ssize_t _at      # up to where that was read
+    cdef object _chunks      # the ChunkParser of a chunked body, or None
+    cdef Py_ssize_t _left    # how many bytes are still to come; CHUNKED if that is not known
+    cdef bytes _buffer       # data that was received for the application
+    cdef Py_ssize_t _at      # how many bytes of it the application has read
     cdef Py_ssize_t _received
     cdef double _waited      # seconds
     cdef public bint awaits_continue
@@ -56,10 +56,10 @@ cdef class Input:
         self._buffer = b""
         self.awaits_continue = awaits_continue
 
-    # --- what an application calls ---
+    # --- for the application ---
 
     def read(self, size=-1):
-        """Read `size` bytes, fewer only at the end; all by default."""
+        """Read `size` bytes, fewer only at the end; by default the whole rest. Switches while data is missing."""
         cdef Py_ssize_t left = size_of(size)
         cdef bytes piece
         if not left:
@@ -67,7 +67,7 @@ cdef class Input:
         piece = self._some(left)
         left -= len(piece)
         if not left or not piece:
-            return piece  # the usual case: the body has come whole, or as much of it as is asked for
+            return piece  # the usual case: all of it was there already
         pieces = [piece]
         try:
             while left and (piece := self._some(left)):
@@ -79,22 +79,22 @@ cdef class Input:
         return b"".join(pieces)
 
     def read1(self, size=-1):
-        """Read what is there, up to `size` bytes; wait only if nothing is. b"" at the end."""
+        """Read the data that is there, up to `size` bytes. Returns b"" at the end. Switches if no data is there."""
         cdef Py_ssize_t most = size_of(size)
         return self._some(most) if most else b""
 
     def readinto(self, buffer):
-        """Read into a buffer; return how many bytes, 0 at the end."""
+        """Read into a buffer. Returns how many bytes (int), 0 at the end. Switches if no data is there."""
         view = memoryview(buffer).cast("B")
         data = self.read1(len(view))
         view[: len(data)] = data
         return len(data)
 
     def readline(self, size=-1):
-        """Read a line with its end, or up to `size` bytes of it. b"" at the end."""
+        """Read a line with its newline, or up to `size` bytes of it. Returns b"" at the end. Switches as read()."""
         cdef Py_ssize_t left = size_of(size)
         cdef bytes piece
-        pieces = []  # a line may be long: its pieces are put together once
+        pieces = []  # joined once at the end, because a line may be long
         try:
             while left and (piece := self._some_of_line(left)):
                 pieces.append(piece)
@@ -107,7 +107,7 @@ cdef class Input:
         return b"".join(pieces)
 
     def readlines(self, hint=None):
-        """Read all lines, or as many as make up `hint` bytes."""
+        """Read all lines, or until they have `hint` bytes in all (int). Switches as read()."""
         lines, length = [], 0
         while line := self.readline():
             lines.append(line)
@@ -117,7 +117,7 @@ cdef class Input:
         return lines
 
     def readable(self):
-        """True."""
+        """Return True."""
         return True
 
     def __iter__(self):
@@ -129,22 +129,22 @@ cdef class Input:
             raise StopIteration
         return line
 
-    # --- what has come ---
+    # --- the buffer ---
 
     cdef int _wait_for_some(self) except -1:
-        """Wait until something has come that was not read, or the body has ended."""
+        """Wait until there is data in the buffer, or the body has ended."""
         if self.failure is not None or self._at == PyBytes_GET_SIZE(self._buffer):
             self._buffer = self._next()
             self._at = 0
         return 0
 
     cdef bytes _some(self, Py_ssize_t most):
-        """What has come, up to so many bytes; waits only if nothing has. b"" at the end."""
+        """Return up to `most` bytes of data. Waits only if none are there. b"" at the end."""
         self._wait_for_some()
         return self._take(most)
 
     cdef bytes _some_of_line(self, Py_ssize_t most):
-        """The same, and no more than up to the end of a line."""
+        """As _some(), but not beyond the end of a line."""
         self._wait_for_some()
         cdef const char *start = PyBytes_AS_STRING(self._buffer) + self._at
         cdef Py_ssize_t length = min(most, PyBytes_GET_SIZE(self._buffer) - self._at)
@@ -152,7 +152,7 @@ cdef class Input:
         return self._take(length if end == NULL else end - start + 1)
 
     cdef bytes _take(self, Py_ssize_t most):
-        """Up to so many bytes of what has come. What is left stays where it is, and is not copied each time."""
+        """Take up to `most` bytes out of the buffer. The rest stays where it is, so that it is not copied each time."""
         cdef bytes buffer = self._buffer
         cdef Py_ssize_t at = self._at
         if most < PyBytes_GET_SIZE(buffer) - at:
@@ -163,22 +163,22 @@ cdef class Input:
         return buffer[at:] if at else buffer
 
     cdef int _give_back(self, list pieces) except -1:
-        """A read was interrupted where it waited for more: who reads next gets what it had."""
+        """Put back the pieces of a read that was interrupted while it waited for more: the next read gets them."""
         self._buffer = b"".join(pieces)
         self._at = 0
         return 0
 
-    # --- where it comes from ---
+    # --- receiving ---
 
     cdef bytes _next(self):
-        """The next bytes of the body, b"" at its end."""
+        """Return the next bytes of the body, b"" at its end."""
         if self.failure is not None:
             raise BodyError(self.failure.reason, self.failure.status)
         cdef Stream stream = self._stream
         if stream is None:
             if self.is_complete:
                 return b""
-            raise BodyError("the request is over, nothing more of its body can be read")
+            raise BodyError("the request is over: its body cannot be read any more")
         if self.awaits_continue:
             self.awaits_continue = False
             if not self.answered:
@@ -236,7 +236,7 @@ cdef class Input:
 
     @property
     def is_complete(self):
-        """Whether all of it has been received (bool)."""
+        """Whether the whole body has been received (bool)."""
         return self.failure is None and (self._left == 0 if self._chunks is None else self._chunks.complete)
 
     def can_be_drained(self):
@@ -244,7 +244,10 @@ cdef class Input:
         return self.failure is None and not self.awaits_continue and self._left <= self._limits.drain_body
 
     def drain(self):
-        """Read what is left, if that is not too much; return whether it was read to its end. Switches."""
+        """Read and drop the rest of the body, if it is not too long. Switches.
+
+        Returns whether its end was reached (bool).
+        """
         if self.is_complete:
             return True
         if not self.can_be_drained():
@@ -261,21 +264,21 @@ cdef class Input:
         return False
 
     def end(self):
-        """The request is over: the connection's bytes are those of the next."""
+        """Note that the request is over: the next bytes of the connection belong to the next one."""
         self._stream = None
         if self._chunks is not None:
             self._chunks.forget()
 
 
 cdef Py_ssize_t size_of(size) except -1:
-    """How much a read may take: what an application has given as its argument."""
+    """Convert the argument of a read to a number of bytes."""
     if size is None or size < 0:
         return PY_SSIZE_T_MAX
     return min(size, PY_SSIZE_T_MAX)
 
 
 class Nothing:
-    """The body of a request that has none: a file that is at its end."""
+    """`wsgi.input` of a request without a body: a file that is at its end. Nothing here switches."""
 
     __slots__ = ()
 
@@ -283,30 +286,30 @@ class Nothing:
     is_complete = True
 
     def can_be_drained(self):
-        """True."""
+        """Return True."""
         return True
 
     def read(self, size=-1):
-        """b""."""
+        """Return b""."""
         return b""
 
     read1 = readline = read
 
     def readinto(self, buffer):
-        """0."""
+        """Return 0."""
         return 0
 
     def readlines(self, hint=None):
-        """An empty list."""
+        """Return an empty list."""
         return []
 
     def readable(self):
-        """True."""
+        """Return True."""
         return True
 
     def __iter__(self):
         return iter(())
 
 
-#: There is nothing to tell one from another.
+#: The only one that is needed.
 NOTHING = Nothing()

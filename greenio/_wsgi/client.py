@@ -1,11 +1,11 @@
-"""`environ["greenio.client"]`: whether somebody still waits for the answer.
+"""`environ["greenio.client"]`: whether the client still waits for the answer.
 
 Theory
-    The system tells of a reset, an error and the peer's end of stream without a read (POLLRDHUP), also behind data that
-    nobody has read. It wakes a wait for input then; but so does that data, again and again. A wait behind unread data
-    is therefore a look from time to time.
+    poll(2) tells whether the peer has reset or ended the connection (POLLRDHUP) without reading anything, even if
+    unread data is there. Such an event wakes a greenlet that waits for input. But unread data wakes it too, at once and
+    every time. So while data is unread, the connection is checked every 0.2 s instead.
 
-What does not belong here: what is done about it (handler.py).
+What does not belong here: what the server does when the client has gone (handler.py).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ __all__ = ["Client", "GoneWatch"]
 
 _poll = original("select", "poll")
 _RDHUP = getattr(_standard, "POLLRDHUP", 0x2000)
-#: Seconds between two looks behind data that nobody reads.
-_PAUSE = 0.2
+#: Seconds between two checks of a connection with unread data.
+_CHECK_INTERVAL = 0.2
 
 
 class Client:
@@ -43,21 +43,24 @@ class Client:
 
     def __init__(self, sock: socket, address: Any) -> None:
         self._sock = sock
-        #: Where it connected from, as the socket says: of a proxy, the proxy's.
+        #: The address of the socket's peer: the proxy's, if the client has come through one.
         self.address = address
 
     @property
     def gone(self) -> bool:
-        """Whether it has reset or ended the connection, or there is none any more (bool)."""
+        """Whether the client has reset or ended the connection, or the socket is closed (bool)."""
         fd = self._sock.fileno()
         if fd < 0:
             return True
-        asking = _poll()
-        asking.register(fd, _RDHUP)
-        return bool(asking.poll(0))
+        poll = _poll()
+        poll.register(fd, _RDHUP)
+        return bool(poll.poll(0))
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is gone, or for `timeout` seconds; return whether it is. Switches."""
+        """Wait until the client is gone, at most `timeout` seconds (float; None for ever). Switches.
+
+        Returns whether it is gone (bool).
+        """
         end = None if timeout is None else monotonic() + timeout
         while not self.gone:
             left = None if end is None else end - monotonic()
@@ -70,7 +73,7 @@ class Client:
             except (OSError, ValueError):
                 return True
             if not self.gone:
-                sleep(_PAUSE if left is None else min(left, _PAUSE))
+                sleep(_CHECK_INTERVAL if left is None else min(left, _CHECK_INTERVAL))
         return True
 
 
@@ -87,9 +90,9 @@ class GoneWatch:
         self._is_over = False
         self._timer: Any = None
         self._io: Any = self._hub.loop.io(fd, 1)
-        self._io.start(self._look)
+        self._io.start(self._check)
 
-    def _look(self):
+    def _check(self):
         if self._is_over:
             return
         if self._client.gone:
@@ -100,15 +103,15 @@ class GoneWatch:
             # There is data that the application does not read: the watcher would fire on and on.
             self._io.stop()
             if self._timer is None:
-                self._timer = self._hub.loop.timer(_PAUSE)
-            self._timer.start(self._look_again)
+                self._timer = self._hub.loop.timer(_CHECK_INTERVAL)
+            self._timer.start(self._check_again)
 
-    def _look_again(self):
+    def _check_again(self):
         self._timer.stop()
         if self._is_over or self._client.gone:
-            self._look()
+            self._check()
         else:
-            self._io.start(self._look)
+            self._io.start(self._check)
 
     def _close(self):
         for watcher in (self._io, self._timer):
@@ -117,7 +120,10 @@ class GoneWatch:
         self._io = self._timer = None
 
     def stop(self) -> None:
-        """Throw no more; take back what was not raised yet. For the greenlet itself, or for another thread's."""
+        """Throw nothing from now on, and take back an exception that was not raised yet. Does not switch.
+
+        Any thread may call it.
+        """
         self._is_over = True
         hub = self._hub
         if get_hub_if_exists() is hub:

@@ -1,12 +1,12 @@
 """``python -m greenio.wsgi module:application``: serves an application from the command line.
 
 Rules
-    1. What is wrong with the arguments, the application or the address is told in one line, and the status is 1.
-    2. SIGTERM and Ctrl-C let the requests that are under way come to their ends, a second one ends at once. More of
-       them change nothing. None leaves a traceback, unless something does not let the process end: then that is shown.
-    3. With --workers, this process listens and looks after others, which load the application and serve it.
+    1. An error in the arguments, the application or the address is told in one line, and the exit status is 1.
+    2. After SIGTERM or Ctrl-C, requests may finish. A second signal ends the server at once, and further ones change
+       nothing. No traceback is printed, except that of a function that keeps the process from ending.
+    3. With --workers, this process listens, and supervises processes that load the application and serve it.
 
-What does not belong here: the arguments (arguments.py), and how workers are looked after (greenio._workers).
+What does not belong here: the arguments (arguments.py), and supervising workers (greenio._workers).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from hub.native import original
 from greenio._servers.addresses import address_text
 from greenio._workers.listeners import Listener
 from greenio._workers.options import CannotStart, Options
+from greenio._workers.standard_error import hold_standard_descriptors, say
 from greenio._workers.supervisor import Supervisor
-from greenio._workers.telling import hold_standard_descriptors, say
 from greenio._wsgi.arguments import Stop, parse
 from greenio._wsgi.limits import Limits
 from greenio._wsgi.loading import CannotLoad, changed_source, load, sources
@@ -43,16 +43,16 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# The standard library's, also if the program is patched: its handlers run in the middle of whatever runs.
+# The standard library's function, even in a patched program: its handlers run while an application blocks the hub.
 _set_handler = original("signal", "signal")
-_LOOK_EVERY = 0.5  # seconds, for sources that have changed
-_AT_ONCE = 2.0  # seconds that the process has to end after the second signal
+_SOURCE_CHECK_INTERVAL = 0.5  # seconds
+_SECOND_SIGNAL_LIMIT = 2.0  # seconds that the process has to end after the second signal
 
 
 class _Command:
     def __init__(self, options, arguments):
         self.options = options
-        self.arguments = arguments  # of the command line, for a new start
+        self.arguments = arguments  # the command line's, for a restart
         self.servers = []
         self.context: Any = None
         self.log: Any = None
@@ -75,7 +75,7 @@ class _Command:
             monkey.patch_all()
         application = load(options.application)
         if options.certfile:
-            # After patching, as the application is.
+            # Imported after patching, as the application is.
             from greenio import ssl
 
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -148,9 +148,9 @@ class _Command:
     # --- in this process ---
 
     def serve(self):
-        """Listen, and serve until a signal says otherwise."""
+        """Listen, and serve until a signal ends it. Switches."""
         hub = self.hub = get_hub()
-        # Before it says that it listens: whoever reads that may send a signal at once.
+        # Signals are watched first: a program that reads "listening" may send one at once.
         watchers = []
         before = {}
         reloading = None
@@ -159,8 +159,8 @@ class _Command:
             watchers[-1].start(self.hang_up)
             for number in (_standard.SIGINT, _standard.SIGTERM):
                 try:
-                    # A handler of Python's runs also while an application blocks the hub.
-                    before[number] = _set_handler(number, self.signalled)
+                    # Python's own handlers run even while an application blocks the hub.
+                    before[number] = _set_handler(number, self.handle_signal)
                 except ValueError:  # this is not the main thread
                     watchers.append(hub.loop.signal(number))
                     watchers[-1].start(self.end)
@@ -176,7 +176,7 @@ class _Command:
         finally:
             for watcher in watchers:
                 watcher.close()
-            if not self.signals:  # otherwise the process ends, and another signal is not to kill it amid that
+            if not self.signals:  # after a signal the process ends, and another one must not interrupt that
                 for number, handler in before.items():
                     _set_handler(number, _standard.SIG_DFL if handler is None else handler)
             if reloading is not None:
@@ -195,14 +195,14 @@ class _Command:
         if killed:
             _say(f"{killed} requests were not answered in time")
 
-    def signalled(self, number, frame):
-        """SIGTERM or Ctrl-C has come: anywhere in the program, perhaps in the middle of what blocks it."""
+    def handle_signal(self, number, frame):
+        """Handle SIGTERM or Ctrl-C, which may interrupt the program anywhere, even where it blocks the hub."""
         self.signals += 1
         if self.signals == 2:
-            # What swallows kills, or blocks the hub, must not keep the process: a thread of C's sees to that. Other
-            # signals have nothing left to say, and would kill the process while the interpreter ends.
+            # The application may catch kills, or block the hub. So a thread of faulthandler's, written in C, ends the
+            # process. Further signals are ignored: one of them could kill the process while the interpreter ends.
             with contextlib.suppress(OSError, ValueError, AttributeError):
-                faulthandler.dump_traceback_later(_AT_ONCE, exit=True, file=2)
+                faulthandler.dump_traceback_later(_SECOND_SIGNAL_LIMIT, exit=True, file=2)
                 _ignore_signals()
         with contextlib.suppress(HubDestroyed):  # the interpreter ends
             self.hub.loop.run_callback_threadsafe(self.end)
@@ -221,10 +221,10 @@ class _Command:
         except Stop as problem:
             _say(f"{problem}; the old one stays")
 
-    # --- in several ---
+    # --- in several processes ---
 
     def serve_with_workers(self):
-        """Listen, and have workers serve. Returns the process's exit status; in a worker it does not return."""
+        """Listen, and let workers serve. Returns the process's exit status; does not return in a worker."""
         options = self.options
         listeners = []
         try:
@@ -276,9 +276,8 @@ class _Command:
     def reload_when_changed(self):
         before = sources()
         while (path := changed_source(before)) is None:
-            sleep(_LOOK_EVERY)
-            # Modules that were imported meanwhile.
-            before = {**sources(), **before}
+            sleep(_SOURCE_CHECK_INTERVAL)
+            before = {**sources(), **before}  # with the modules that were imported meanwhile
         _say(f"{path} has changed: starting anew")
         for server in self.servers:
             server.stop(drain=self.options.drain)
@@ -320,7 +319,7 @@ def _open_log(path):
         except OSError as error:
             raise Stop(f"the access log cannot be opened: {error.strerror}: {path!r}") from None
     log = LogFile(fd)
-    atexit.register(log.flush)  # also of a worker
+    atexit.register(log.flush)  # workers call it too when they end
     return log
 
 
@@ -333,10 +332,10 @@ def _say(text):
     say(f"greenio.wsgi: {text}")
 
 
-def _load_when_it_can_be(command):
-    """The application; with --reload, after its sources were mended."""
+def _load_application(command):
+    """Load the application. With --reload, an error waits for a change of the sources, and restarts the process."""
     while True:
-        # Looked at before it is read: a change while it is read is seen.
+        # Taken before the file is read, so that a change while it is read is noticed.
         own = _file_of(command.options.application, command.options.chdir or "")
         try:
             return command.load()
@@ -347,12 +346,12 @@ def _load_when_it_can_be(command):
             sys.stderr.write(problem.details)
             before = {**sources(), **_files_in(problem.__cause__), **own}
         while changed_source(before) is None:
-            time.sleep(_LOOK_EVERY)
+            time.sleep(_SOURCE_CHECK_INTERVAL)
         command.start_anew()
 
 
 def _file_of(application, folder):
-    """The file of a module that could not be imported, so that a change of it is seen."""
+    """Return the file of a module that may fail to import, as sources() does, so that a change of it is noticed."""
     path = os.path.join(os.getcwd(), folder, *application.partition(":")[0].split(".")) + ".py"
     try:
         return {path: os.stat(path).st_mtime_ns}
@@ -361,7 +360,7 @@ def _file_of(application, folder):
 
 
 def _files_in(error):
-    """The files of an error's traceback, and that of a syntax error."""
+    """Return the files of an error's traceback, and the file of a syntax error, as sources() does."""
     found = {}
     paths = [getattr(error, "filename", None)]
     trace = getattr(error, "__traceback__", None)
@@ -375,7 +374,7 @@ def _files_in(error):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve as the arguments say (sys.argv's by default); return the process's exit status. Switches."""
+    """Serve as the arguments say (by default those of sys.argv), and return the exit status (int). Switches."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         options = parse(arguments)
@@ -386,7 +385,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.workers is not None and not options.check:
             return command.serve_with_workers()
-        application = _load_when_it_can_be(command)
+        application = _load_application(command)
         if options.check:
             command.make_servers(application)
             _say(f"{options.application} can be served")

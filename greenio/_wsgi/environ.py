@@ -1,8 +1,9 @@
-"""Dictionaries for `environ_class` of WSGIServer, which keep their contents out of reports.
+"""Classes for the environments of requests, which keep secrets of clients out of reports.
 
-An application is called with a plain dictionary unless the server has one of these: PEP 3333 asks for that.
+By default an application is called with a plain dictionary, as PEP 3333 demands. A server uses these classes if its
+`environ_class` or `secure_environ` says so.
 
-What does not belong here: what a request puts into them (parser.pyx, request.pyx).
+What does not belong here: what a request puts into an environment (parser.pyx, request.pyx).
 """
 
 from __future__ import annotations
@@ -21,18 +22,20 @@ class Environ(dict):  # type: ignore[type-arg]
     __slots__ = ()
 
     def copy(self) -> Environ:
-        """A new one with the same contents."""
+        """Return a new dictionary of the same class with the same contents."""
         return type(self)(self)
 
 
 class SecureEnviron(Environ):
-    """A dictionary whose repr() and str() do not show what is in it, as reports of errors might.
+    """A dictionary whose repr() and str() hide its contents, so that reports of errors do not show them.
 
-    `default_secure_repr` (class attribute, bool), or `secure_repr` of one: whether the contents are hidden.
-    `default_whitelist_keys`, `whitelist_keys`: keys whose values are shown all the same.
-    `default_print_masked_keys`, `print_masked_keys`: whether the other keys are shown, with "<MASKED>" for a value.
+    Each setting is an attribute of one dictionary, with a class attribute for its default:
+    `secure_repr`, `default_secure_repr`: whether the contents are hidden (bool).
+    `whitelist_keys`, `default_whitelist_keys`: keys whose values are shown nevertheless.
+    `print_masked_keys`, `default_print_masked_keys`: whether the other keys are shown (bool), with "<MASKED>" for a
+    value.
 
-    WSGISecureEnviron has settings of its own, in its class attributes. As gevent's.
+    As gevent's.
     """
 
     __slots__ = ("print_masked_keys", "secure_repr", "whitelist_keys")
@@ -66,7 +69,7 @@ class SecureEnviron(Environ):
 
 
 class WSGISecureEnviron(SecureEnviron):
-    """The environments of a server with `secure_environ`: they show what is no secret of the client's."""
+    """The environment of a server with `secure_environ`. It shows the client's address and the host, and no more."""
 
     __slots__ = ()
 

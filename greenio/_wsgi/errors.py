@@ -1,6 +1,6 @@
-"""What a request is refused with, and what an application gets when its client fails.
+"""Exceptions: refusals of requests, and the errors that an application gets from its client or a time limit.
 
-What does not belong here: how they are answered (handler.py).
+What does not belong here: the answers to them (handler.py).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ __all__ = ["BodyError", "ClientGone", "Refused", "RequestTimeout"]
 class Refused(Exception):
     """A request that is answered with an error and nothing else (internal).
 
-    `status` is the status line's text, `reason` says what is wrong with the request, `fields` are lines of the answer's
-    head besides.
+    `status`: the answer's status, such as "400 Bad Request" (str). `reason`: what is wrong with the request (str).
+    `fields`: further lines for the head of the answer (str).
     """
 
     def __init__(self, status: str, reason: str, fields: str = "") -> None:
@@ -23,9 +23,10 @@ class Refused(Exception):
 
 
 class BodyError(OSError):
-    """The body of a request is cut short, malformed, too large or too late: `wsgi.input` raises this.
+    """The body of a request is cut short, malformed, too large or too late. `wsgi.input` raises this.
 
-    `status`: what the client is answered if no answer has begun, whatever the application makes of the error (str).
+    `status`: the status of the answer that the client gets (str), whatever the application does with the error, unless
+    an answer has begun already. `reason`: what is wrong with the body (str).
     """
 
     def __init__(self, reason: str, status: str = "400 Bad Request") -> None:
@@ -37,13 +38,13 @@ class BodyError(OSError):
 class ClientGone(BaseException):
     """The client has reset or ended its connection while the application worked for it.
 
-    An application gets it where it waits, if the server has `cancel_when_gone`. Derives from BaseException, as
-    GreenletExit does: it is no error of the application, and should end it.
+    It is thrown into an application that waits, if the server has `cancel_when_gone`. It derives from BaseException, as
+    GreenletExit does, because it should end the application and is not an error.
     """
 
 
 class RequestTimeout(BaseException):
-    """The application has taken longer than the server's `request_timeout`. It gets this where it waits.
+    """The application has taken longer than the server's `request_timeout`. It is thrown into one that waits.
 
-    Derives from BaseException, as Timeout does: it should end the application.
+    It derives from BaseException, as Timeout does, because it should end the application.
     """

@@ -1,10 +1,10 @@
-"""`wsgi.file_wrapper`: files that the system sends by itself, with os.sendfile().
+"""`wsgi.file_wrapper`: files that the system sends by itself, with sendfile(2).
 
 Rules
-    1. The system sends what is behind a descriptor. So only files of which that is the content are sent so: no text, no
-       archives, no objects that have a fileno() of something else. All others are read.
+    1. sendfile(2) sends the bytes of a descriptor. So it is used only for files that read() returns unchanged: binary
+       files that open() has made. Text files, members of archives and other objects with a fileno() are read instead.
 
-What does not belong here: sending (stream.pyx) and how much of a file (handler.py).
+What does not belong here: sending a file (stream.pyx), and how much of it is sent (answering.pyx).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _BUFFERED = (io.BufferedReader, io.BufferedRandom)
 
 
 class FileWrapper:
-    """An iterable of a file's blocks, from its current position. A server that finds it as the result sends the file.
+    """A file as the result of an application: the server sends it from its current position, with sendfile(2).
 
-    `file`: anything with read(). `block_size`: how many bytes one block has, where blocks are read. All other
-    attributes are the file's, seek() and tell() among them.
+    `file`: an object with read(). `block_size`: the size of a block where the file has to be read (bytes). It can also
+    be iterated over, block by block. All other attributes are the file's, such as seek() and tell().
     """
 
     def __init__(self, file: Any, block_size: int = 65536) -> None:
@@ -53,9 +53,9 @@ class FileWrapper:
             close()
 
     def part(self) -> tuple[int, int] | None:
-        """``(position, how many bytes follow)`` of a file that the system can send; else None."""
+        """Return ``(position, how many bytes follow)`` if the system can send the file, or None. Does not switch."""
         file = self.file
-        # A class that derives from these may read otherwise.
+        # The read() of a derived class may return something else.
         if type(file) is not io.FileIO and not (type(file) in _BUFFERED and type(file.raw) is io.FileIO):
             return None
         try:
@@ -64,7 +64,7 @@ class FileWrapper:
             position: int = file.tell()
         except (OSError, ValueError):
             return None
-        # The files of /proc and /sys have no blocks, and another size than they say.
+        # Files of /proc and /sys have no blocks, and their st_size is not their size.
         if not stat.S_ISREG(found.st_mode) or not found.st_blocks:
             return None
         return position, max(0, found.st_size - position)

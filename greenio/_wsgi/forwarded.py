@@ -1,12 +1,12 @@
-"""X-Forwarded-For, -Proto and -Host: what proxies say of the client, if they are believed.
+"""X-Forwarded-For, -Proto and -Host: the client's address, scheme and host as trusted proxies tell them.
 
 Theory
-    Each proxy adds the address that it was called from at the right. Read from there, the first that is not a proxy's
-    which is believed is the client's: what stands left of it could have been written by the client itself.
+    Each proxy appends the address of its own peer to X-Forwarded-For. Read from the right, the first address that is
+    not a trusted proxy's is the client's. Entries to the left of it may have been written by the client itself.
 
 Rules
-    1. Nothing is believed unless the peer is one of `forwarded_from`.
-    2. What is no address ends the search, and what is no scheme or host is left out.
+    1. The fields are ignored unless the peer is one of `forwarded_from`.
+    2. The search ends at an entry that is not an address. A value that is not a scheme or a host is ignored.
 """
 
 from __future__ import annotations
@@ -22,18 +22,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["believe"]
+__all__ = ["apply_forwarded"]
 
 _IN_BRACKETS = re.compile(r"\[([^\[\]]*)\](?::([0-9]{1,5}))?")
 _WITH_PORT = re.compile(r"([^\[\]:]*):([0-9]{1,5})")
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
-def believe(environ: dict[str, Any], peer: Any, trusted: Networks) -> None:
-    """Put what the proxies say into an environment, if the peer (the socket's address) is one of `trusted`."""
+def apply_forwarded(environ: dict[str, Any], peer: Any, trusted: Networks) -> None:
+    """Put the client's address, scheme and host into an environment, if the peer is one of the `trusted` proxies.
+
+    `peer`: the address of the connection's peer, as the socket module has it. Does not switch.
+    """
     if not trusted.has_peer(peer):
         return
-    hops = 1  # how many proxies have spoken, from the client's side of the first that is believed to us
+    hops = 1  # the position of the client's entry, counted from the right
     found = None
     if "HTTP_X_FORWARDED_FOR" in environ:
         entries = environ["HTTP_X_FORWARDED_FOR"].split(",")
@@ -46,10 +49,10 @@ def believe(environ: dict[str, Any], peer: Any, trusted: Networks) -> None:
                 break
     if found is not None:
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = found
-    scheme = _SCHEMES.get(_said(environ, "HTTP_X_FORWARDED_PROTO", hops).lower())
+    scheme = _SCHEMES.get(_value_at(environ, "HTTP_X_FORWARDED_PROTO", hops).lower())
     if scheme is not None:
         environ["wsgi.url_scheme"] = scheme
-    host = _said(environ, "HTTP_X_FORWARDED_HOST", hops)
+    host = _value_at(environ, "HTTP_X_FORWARDED_HOST", hops)
     if host:
         try:
             check_host(host)
@@ -58,18 +61,18 @@ def believe(environ: dict[str, Any], peer: Any, trusted: Networks) -> None:
         environ["HTTP_HOST"] = host
 
 
-def _said(environ, key, hops):
-    """What the proxy that is so many from the right says; one value may stand for all."""
+def _value_at(environ, key, hops):
+    """Return a field's value at a position from the right. A field with fewer values has its first one for all."""
     values = [value.strip() for value in environ.get(key, "").split(",")]
     return values[-hops] if len(values) >= hops else values[0]
 
 
 def _host_of(entry):
-    """``(address, port)`` of an entry, the port "" if there is none; None if it is no address."""
+    """Return ``(address, port)`` of an entry, with "" for no port; None if it is not an address."""
     found = _IN_BRACKETS.fullmatch(entry) or _WITH_PORT.fullmatch(entry)
     host, port = (entry, None) if found is None else found.groups()
     if "%" in host:
-        return None  # what stands behind it could be anything, and means nothing here
+        return None  # the name of an interface on another machine, which could be any text
     try:
         version = ipaddress.ip_address(host).version
     except ValueError:

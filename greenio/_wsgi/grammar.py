@@ -1,6 +1,6 @@
-"""What names and values are made of in HTTP, for all who read or write them (RFC 9110, 5.5 and 5.6.2).
+"""The characters of names and values in HTTP, for all modules that read or write them (RFC 9110, 5.5 and 5.6.2).
 
-What does not belong here: what single fields say.
+What does not belong here: the values of particular fields.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 
 __all__ = ["CONTROL", "TOKEN"]
 
-#: A name: of a field, a method, a coding, a subprotocol.
+#: The name of a field, a method, a coding or a subprotocol.
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-#: What no value may have in it.
+#: A control character, which no value may contain.
 CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")

@@ -1,14 +1,15 @@
-"""WSGIHandler: a connection, from its first request to its end. One request after the other, in order.
+"""WSGIHandler serves one connection: it reads its requests and answers them, one after the other.
 
 Theory
-    A head is cut out of what has come, read and judged. The application is called, and its answer written as it is
-    made. What it has left of the body is read for it. Then the connection is ready for the next head, or closed.
+    The handler receives the head of a request, parses it and checks it. It calls the application, and sends the answer
+    block by block. If the application has not read the whole body, the handler reads the rest. Then the connection is
+    ready for the next request, or closed.
 
 Rules
-    1. A request that is refused is answered, and nothing behind it is: the connection closes.
-    2. Nothing of the next request is looked at before the answer to this one is written.
-    3. The iterable that an application returns is closed, once, whatever happens.
-    4. A crash of the application is told once, and the client sees nothing of it but that there was one.
+    1. After the answer to a refused request the connection closes. Requests behind it are not answered.
+    2. The next request is not parsed before the answer to this one is sent.
+    3. The iterable that an application returns is closed once, whatever happens.
+    4. A crash of the application is reported once. The client learns only that there was an error.
 
 What does not belong here: reading requests (reading.pyx), calling the application and writing its answers
 (answering.pyx), the time that single reads and writes may take (stream.pyx).
@@ -45,14 +46,14 @@ _FAILED = "The server could not answer the request."
 
 
 class WSGIHandler(Answers):
-    """Serves one connection. Subclasses, as WSGIServer's `handler_class`, may replace any method.
+    """Serves one connection. A subclass, as WSGIServer's `handler_class`, may override any method.
 
-    `environ`, `status`, `code`, `response_headers`, `response_length`, `headers_sent`, `close_connection`,
-    `time_start`, `time_finish` and the like tell of the request that is being answered; `socket`, `client_address` and
-    `server` of the connection.
+    `socket`, `client_address`, `server`: of the connection. `environ`, `status`, `code`, `response_headers`,
+    `response_length`, `headers_sent`, `close_connection`, `time_start`, `time_finish`: of the request that is being
+    answered, or was answered last. Times are in seconds since 1970 (float).
     """
 
-    #: Errors of the connection that are the client's affair, and are not reported.
+    #: Error numbers of the connection that are not reported, because the client causes them.
     ignored_socket_errors: tuple[int, ...] = (errno.EPIPE, errno.ECONNRESET)
     protocol_version = "HTTP/1.1"
 
@@ -61,26 +62,26 @@ class WSGIHandler(Answers):
     time_start = 0.0
     time_finish = 0.0
 
-    #: Whether the last answer was given, and what the client still sends is read so that it arrives (bool).
+    #: Whether the last answer was sent, and the rest of the client's data is being read so that the answer arrives.
     lingers = False
-    _lingers = False  # whether it is to
+    _lingers = False  # whether the connection has to linger after this request
     _was_late = False  # whether a limit in seconds has ended the request
     _watch: GoneWatch | None = None
     _timeout: Timeout | None = None
 
     def __init__(self, sock: socket, address: Any, server: Any, rfile: Any = None) -> None:
         super().__init__(sock, address, server)
-        self._numbers = server._numbers  # what a worker counts in, or None
+        self._numbers = server._numbers  # the counters of a worker process, or None
 
     # --- the connection ---
 
     def handle(self) -> None:
-        """Answer the requests of the connection until it is over. Switches. The caller closes the socket."""
+        """Answer the requests of the connection until its end. The caller closes the socket. Switches."""
         try:
             while self.handle_one_request():
                 pass
         finally:
-            # These refer to one another.
+            # Breaks the cycles of references through this object.
             self.end_reading()
             self.result = None
             if self.is_open_ended and (self.is_cut or self._failed):
@@ -90,7 +91,7 @@ class WSGIHandler(Answers):
                 self.stream.linger(LINGER_AT_END if self.server.draining else LINGER)
 
     def handle_one_request(self) -> bool:
-        """Read a request and answer it; return whether there may be another. Switches."""
+        """Read one request and answer it. Returns whether the connection goes on (bool). Switches."""
         try:
             if not self.read_request():
                 return False
@@ -98,7 +99,7 @@ class WSGIHandler(Answers):
             self._refuse(refused)
             return False
         except OSError:
-            return False  # the client has failed, or is silent
+            return False  # the connection has failed, or the client has sent nothing for too long
         numbers = self._numbers
         if numbers is None:
             self.handle_one_response()
@@ -107,13 +108,13 @@ class WSGIHandler(Answers):
         return not self.close_connection
 
     def _count_response(self, numbers):
-        """handle_one_response(), counted for a supervisor."""
+        """Call handle_one_response(), and count it for the supervisor."""
         numbers[REQUESTS] += 1
         self._was_late = False
         try:
             self.handle_one_response()
         finally:
-            numbers = self.server._numbers  # the application may have forked: then this is another process
+            numbers = self.server._numbers  # another memory, if the application has forked and this is the child
             numbers[DONE] += 1
             if self._was_late or (self.headers_sent and self.code == 408):
                 numbers[TIMEOUTS] += 1
@@ -147,14 +148,14 @@ class WSGIHandler(Answers):
     # --- answering ---
 
     def begin_watches(self) -> None:
-        """The application is about to be called, and not to go on for ever. Does not switch."""
+        """Start the time limit of the request, and the watch on its client. Does not switch."""
         if self.server.limits.request_timeout is not None:
             self._start_timeout()
         if self.server.cancel_when_gone:
             self._watch = GoneWatch(self.client, self.socket.fileno(), getcurrent())
 
     def end_application(self) -> None:
-        """The application's answer is over, however it ended: what it has returned is closed. Switches if that does."""
+        """End the watch, close what the application has returned, and end the time limit. Switches if close() does."""
         self._end_watch()
         try:
             if type(self.result) is not list:
@@ -178,17 +179,23 @@ class WSGIHandler(Answers):
     # --- connections that are taken over ---
 
     def take_over(self) -> None:
-        """The connection is a WebSocket from now on. Nothing of HTTP is sent any more, and it closes behind that."""
+        """Give the connection to a WebSocket. No more HTTP is sent, and the connection closes after it.
+
+        Does not switch.
+        """
         self._end_watch()
         self._end_timeout()
         super().take_over()
 
     def linger_at_end(self, lingers: bool) -> None:
-        """Whether the connection is read from for a while behind its end, so that what was said last arrives."""
+        """Set whether the connection is read for a while after its end, so that the last message arrives (bool)."""
         self._lingers = lingers and not self._failed
 
     def end_upgrade(self, error: BaseException | None) -> BaseException | None:
-        """The application of a WebSocket has returned, or failed. Returns the error that is to be reported."""
+        """End a WebSocket whose application has returned, or raised `error`. Switches.
+
+        Returns the error that must be reported, or None.
+        """
         upgrade, self.websocket_upgrade = self.websocket_upgrade, None
         return upgrade.end(error)
 
@@ -198,17 +205,17 @@ class WSGIHandler(Answers):
         if close is None:
             return
         if self._timeout is not None and not self._timeout.pending:
-            # It has ended the application: what that does at its end may take as long again.
+            # The time limit has ended the application. close() may take the same time again.
             self._start_timeout()
         try:
             close()
         except RequestTimeout:
-            # The answer is over, or an error that is told: this is another matter.
+            # The answer is complete, or its error is reported already. So this becomes a line in the log only.
             self.close_connection = True
-            self.log_error("close() of what the application has returned took too long, and was interrupted")
+            self.log_error("close() of the application's result took too long, and was interrupted")
 
     def end_body(self, body: Any) -> None:
-        """What the application has not read is read, or the connection closes. Switches."""
+        """Read the part of the body that the application has not read, or have the connection closed. Switches."""
         if body.failure is not None:
             self.close_connection = True
             if not self.headers_sent and not self._failed:
@@ -222,7 +229,7 @@ class WSGIHandler(Answers):
     # --- failures ---
 
     def request_failed(self, error: BaseException) -> None:
-        """The application has failed, or sending its answer. Switches."""
+        """Handle an error of the application, or of sending its answer. Switches."""
         if self.websocket_upgrade is not None:
             error = self.end_upgrade(error)  # type: ignore[assignment]
         if error is not None:
@@ -231,12 +238,12 @@ class WSGIHandler(Answers):
     def _application_failed(self, error):
         self._was_late = isinstance(error, RequestTimeout) or (self._failed and isinstance(error, TimeoutError))
         if self._failed or isinstance(error, ClientGone):
-            # Nobody is there to be answered.
+            # The client cannot be reached any more.
             self._failed = True
             if isinstance(error, (OSError, ClientGone, RequestTimeout)):
                 return
         elif isinstance(error, BodyError) and self.wsgi_input.failure is not None:
-            return  # answered when the body ends
+            return  # end_body() answers
         elif isinstance(error, RequestTimeout):
             if not self.headers_sent:
                 self._answer_error("503 Service Unavailable", "The answer takes too long.")
@@ -244,20 +251,20 @@ class WSGIHandler(Answers):
         if isinstance(error, GreenletExit):
             raise error
         self.handle_error(type(error), error, error.__traceback__)
-        if not isinstance(error, (Exception, Timeout, SystemExit)):  # sys.exit() ends a request, and not the server
+        if not isinstance(error, (Exception, Timeout, SystemExit)):  # sys.exit() ends the request only
             raise error
 
     def handle_error(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Report an error of the application, and answer 500 if no answer has begun. Switches."""
+        """Report an error of the application, and answer with status 500 if no answer has begun. Switches."""
         lines = "".join(traceback.format_exception(kind, value, trace))
         self.server.write_error(f"{self._describe_request()}\n{lines}")
         if not self.headers_sent and not self._failed:
             self._answer_error("500 Internal Server Error", lines if self.server.debug else _FAILED)
 
     def log_error(self, message: str, *args: object) -> None:
-        """Write a line to the server's error log."""
+        """Write a line to the server's error log. ``message % args`` is its text."""
         text = message % args if args else message
         self.server.write_error(f"{self._describe_request()}: {text}\n")
 
@@ -271,7 +278,7 @@ class WSGIHandler(Answers):
         self.server.write_access(self)
 
     def format_request(self) -> str:
-        """The request as a line of the access log, where no other format is set (str)."""
+        """Return the request as a line of the access log in gevent's format (str)."""
         now = datetime.now().replace(microsecond=0)
         address = self.client_address
         host = printable(str(address[0] if isinstance(address, tuple) else address or "-"))

@@ -1,18 +1,18 @@
 """Limits: how much a client may send, and how long it may take. They are arguments of WSGIServer.
 
-Each is on by default. None turns one off, and so does an infinite time; sizes are in bytes, times in seconds.
+None turns a limit off, and so does an infinite time. Sizes are in bytes, times in seconds.
 
-What does not belong here: what is done when one is passed. The files that do it are
+What does not belong here: what happens when a limit is exceeded. These files enforce the limits:
 
-    reading.pyx             header_timeout, idle_timeout; max_pipelined; how large a head may grow while it comes
-    request.pyx             max_request_line, max_header_bytes, max_headers of a whole head; max_body of a told length
+    reading.pyx             header_timeout, idle_timeout; max_pipelined; the size of a head that has not come whole
+    request.pyx             max_request_line, max_header_bytes, max_headers; max_body if there is a Content-Length
     body.pyx                body_timeout, min_body_rate, max_chunk_extensions, drain_body; max_body of chunks
     stream.pyx              write_timeout; LINGER, LINGER_PAUSE
     handler.py              request_timeout; LINGER_AT_END
-    server.py               NEXT_REQUEST, and so does contrib/gunicorn.py
+    server.py               NEXT_REQUEST, as contrib/gunicorn.py does
     _websocket/serving.py   those of WebSockets
 
-What is answered then: the status comes with the exception, see errors.py.
+The exception that they raise has the status for the answer: see errors.py.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ __all__ = [
     "size_limit",
 ]
 
-#: Seconds for which a connection is read from after its last answer, so that the answer arrives (RFC 9112, 9.6).
+#: Seconds for which a connection is read after its last answer, so that the answer arrives (RFC 9112, 9.6).
 LINGER = 10.0
-#: The same where the server ends.
+#: The same while the server ends.
 LINGER_AT_END = 1.0
-#: Seconds for a client's next request when the server ends: for one that has connected, or was answered, within that.
-NEXT_REQUEST = 1.0
-#: Seconds of silence after which that is over.
+#: Seconds of silence that end this reading.
 LINGER_PAUSE = 2.0
+#: Seconds that a client has to send a request when the server ends, if it has just connected or was just answered.
+NEXT_REQUEST = 1.0
 
 _UNLIMITED = 1 << 62
 
 _TIMES = {
-    # The whole head of a request, from its first byte; a new connection's first, from its acceptance.
+    # The whole head of a request, counted from its first byte; for the first head, from the connection's acceptance.
     "header_timeout": 10.0,
-    # Between two requests. Longer than proxies keep their connections (60 s), so that it is they who close them.
+    # The time between two requests. Proxies keep their connections for 60 s: so that they close first, it is longer.
     "idle_timeout": 75.0,
     # One wait for the next bytes of a body.
     "body_timeout": 30.0,
-    # How long nothing of an answer may be taken.
+    # One wait until the client takes more of the answer.
     "write_timeout": 60.0,
-    # The whole work of the application: off, for there are answers that are meant to take long.
+    # The whole work of the application. Off by default, because some answers are meant to take long.
     "request_timeout": None,
-    # How long a WebSocket's client may be silent before it is sent a ping, and how long it has to answer.
+    # How long a WebSocket's client may be silent before the server sends a ping, and how long it has to answer.
     "websocket_ping_interval": 20.0,
     "websocket_ping_timeout": 20.0,
 }
@@ -66,24 +66,24 @@ _SIZES = {
     "max_header_bytes": 65536,
     "max_headers": 100,
     "max_body": 1 << 30,
-    # Bytes a second that a body must come with on the average, after its first `body_timeout`.
+    # The average rate at which a body must arrive (bytes a second), once its waits add up to `body_timeout`.
     "min_body_rate": 1024,
-    # What the chunks of a body may carry besides data: extensions and trailers.
+    # The extensions and trailers of a chunked body.
     "max_chunk_extensions": 4096,
-    # How much of what comes behind a request is held while the request is answered.
+    # The data behind a request that is held in memory while the request is answered.
     "max_pipelined": 65536,
-    # How much of a body that the application has not read is read for it, so that the connection can be used again.
+    # The rest of a body that the server reads after the application, so that the connection can be used again.
     "drain_body": 65536,
-    # One message of a WebSocket, decompressed, and in how many frames it may come.
+    # One message of a WebSocket, decompressed, and the number of its frames.
     "websocket_max_size": 1 << 20,
     "websocket_max_fragments": 1024,
 }
 
 
 class Limits:
-    """The limits of one server, as attributes.
+    """The limits of one server, as attributes. Arguments replace the defaults.
 
-    Raises TypeError for a limit that does not exist, ValueError or TypeError for one that is no number.
+    Raises TypeError for a limit that does not exist, ValueError or TypeError for a value that is not a number.
     """
 
     header_timeout: float | None
@@ -125,21 +125,21 @@ class Limits:
 
 
 def seconds_limit(value: Any, name: str) -> float | None:
-    """A limit in seconds, None for none. `name` says which. Raises TypeError or ValueError."""
+    """Check a limit in seconds; None is no limit. `name`: what errors call it. Raises TypeError or ValueError."""
     seconds = seconds_or_none(value, name)
-    # A time of 0 would mean to a socket that it must not wait at all.
+    # A socket with a timeout of 0 would not wait at all.
     return None if seconds is None else max(0.001, seconds)
 
 
 def seconds_between(value: Any, name: str) -> float | None:
-    """How often something is done: the same, but not 0, which to other libraries means never."""
+    """Check an interval in seconds, as seconds_limit(), but refuse 0, which means "never" in other libraries."""
     if value == 0 and not isinstance(value, bool):
         raise ValueError(f"{name} must be more than 0; None turns it off")
     return seconds_limit(value, name)
 
 
 def size_limit(value: Any, name: str, off: int = _UNLIMITED) -> int:
-    """A limit in bytes, or of a number; for None, `off`: one that nothing reaches. Raises TypeError or ValueError."""
+    """Check a limit that is a size or a number. Returns `off` for None. Raises TypeError or ValueError."""
     if value is None:
         return off
     if isinstance(value, bool) or not isinstance(value, int):

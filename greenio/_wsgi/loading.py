@@ -18,21 +18,21 @@ __all__ = ["CannotLoad", "changed_source", "load", "sources"]
 
 
 class CannotLoad(Exception):
-    """There is no such application; the text says why. `details`: the traceback, if a module of the program raised."""
+    """The application cannot be loaded; the text says why. `details`: the traceback of the program's error (str)."""
 
     def __init__(self, text: str, details: str = "") -> None:
         super().__init__(text)
         self.details = details
 
 
-def load(written: str) -> Any:
-    """The application that "module:name" stands for, or that "module:make()" returns. Raises CannotLoad.
+def load(specification: str) -> Any:
+    """Import "module:name" and return the application, or the result of a call for "module:make()".
 
-    Without a name, `application` or `app` of the module.
+    Without a name, the application is `application` or `app` of the module. Raises CannotLoad.
     """
-    module_name, _, name = written.partition(":")
+    module_name, _, name = specification.partition(":")
     if not module_name or "/" in module_name:
-        raise CannotLoad(f"{written!r} is not of the form module:application")
+        raise CannotLoad(f"{specification!r} is not of the form module:application")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -61,7 +61,7 @@ def _application_in(module, module_name, name):
             except (Exception, SystemExit) as error:
                 raise _failed(f"{name} of {module_name!r} has failed", error) from error
         if not callable(found):
-            raise CannotLoad(f"{each!r} of {module_name!r} is no application: it cannot be called")
+            raise CannotLoad(f"{each!r} of {module_name!r} is not an application: it cannot be called")
         return found
     raise CannotLoad(f"the module {module_name!r} has no {' and no '.join(map(repr, names))}")
 
@@ -73,7 +73,7 @@ def _failed(what, error):
 
 
 def sources() -> dict[str, int]:
-    """The files that modules were imported from, and when each was last changed."""
+    """Return the files of all imported modules, with the time when each was last changed (dict; nanoseconds)."""
     found = {}
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)
@@ -83,7 +83,7 @@ def sources() -> dict[str, int]:
 
 
 def changed_source(before: dict[str, int]) -> str | None:
-    """A file that has changed since sources() returned this, or None."""
+    """Return a file that has changed since sources() has returned `before`, or None."""
     return next((path for path, time in before.items() if _changed_at(path) != time), None)
 
 

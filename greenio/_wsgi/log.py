@@ -1,15 +1,14 @@
-"""The access log: a request as a line, in a format that the program chooses; and a file for lines.
+"""The access log: requests as lines, in a format that the program chooses, and a file that collects lines.
 
 Rules
-    1. What a client sends cannot end a line or act on a terminal: control characters are escaped, also in the line of
-       a callable, but for tabs.
+    1. A client's data cannot end a line or control a terminal: control characters are escaped, except for tabs in the
+       line of a callable.
     2. The atoms of a format are gunicorn's (https://gunicorn.org/reference/settings/#access_log_format).
+    3. LogFile writes lines every fifth of a second, or when there are many. A write for each line would cost more than
+       making it. It writes whole lines only, because other processes may write to the same file.
+    4. Lines that cannot be written are lost: a full disk does not end a server.
 
-    3. A line waits for a fifth of a second to be written to a file, or until many have come: a write for each would
-       cost more than the line. A write has whole lines: others may write to the same file.
-    4. What cannot be written is lost: a full disk does not end a server.
-
-What does not belong here: when a line is made, and for which log (server.py).
+What does not belong here: when a request is logged, and in which log (server.py).
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    Formatter = Callable[[Any], str | None]  # of a WSGIHandler
+    Formatter = Callable[[Any], str | None]  # called with a WSGIHandler
 
 __all__ = ["COMBINED", "LogFile", "formatter_of", "printable"]
 
@@ -39,14 +38,14 @@ COMBINED = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
 _ATOM = re.compile(r"%(?:%|\((\{[^{}]+\}[ioe]|[a-zA-Z])\)s)")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_now = (0, "")
+_current_date = (0, "")  # a second, and its text
 _write = original("os", "write")
-_PAUSE = 0.2  # seconds
-_MOST = 500  # lines
+_FLUSH_INTERVAL = 0.2  # seconds
+_MAX_LINES = 500  # that wait to be written
 
 
 def printable(text: str) -> str:
-    """A text of a client's, as it may stand in a line between quotation marks."""
+    """Escape a client's text, so that it can stand in a line between quotation marks."""
     if text.isprintable() and '"' not in text and "\\" not in text:
         return text
     return _escaped(text.replace("\\", "\\\\").replace('"', '\\"'))
@@ -57,7 +56,7 @@ def _one_line(text):
 
 
 def _escaped(text, kept=""):
-    """A text whose control characters are escaped, but for those of `kept`."""
+    """Escape the control characters of a text, except those of `kept`."""
     if text.isprintable():
         return text
     return "".join(
@@ -65,23 +64,23 @@ def _escaped(text, kept=""):
     )
 
 
-def formatter_of(written: Any) -> Formatter:
-    """What makes a line of a handler's request: for a format with atoms, "json", or a callable.
+def formatter_of(log_format: Any) -> Formatter:
+    """Return the function that makes a line of a handler's request.
 
-    A callable is called with a dict: see record_of(); it returns a line, or None for nothing to be written.
-    Raises TypeError or ValueError.
+    `log_format`: a text with atoms, "json", or a callable. A callable is called with the dict of record_of(), and
+    returns a line, or None to write nothing. Raises TypeError or ValueError.
     """
-    if callable(written):
-        return lambda handler: _one_line(written(record_of(handler)))
-    if written == "json":
+    if callable(log_format):
+        return lambda handler: _one_line(log_format(record_of(handler)))
+    if log_format == "json":
         return lambda handler: json.dumps(record_of(handler))
-    if not isinstance(written, str):
-        raise TypeError(f"a format of the access log is a text, 'json' or a callable, not {written!r}")
-    return _compiled(written)
+    if not isinstance(log_format, str):
+        raise TypeError(f"a format of the access log is a text, 'json' or a callable, not {log_format!r}")
+    return _compiled(log_format)
 
 
 def record_of(handler: Any) -> dict[str, Any]:
-    """What is known of a request: what a JSON line has, and a callable is called with (dict)."""
+    """Return the facts about a request, for a line of JSON or for a program's callable (dict)."""
     environ = handler.environ
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(handler.time_start))
@@ -99,30 +98,30 @@ def record_of(handler: Any) -> dict[str, Any]:
     }
 
 
-def _compiled(written):
-    # One expression for the whole line: a call of a function for each atom would take longer than the rest.
+def _compiled(log_format):
+    # The whole line is one expression: calling a function for each atom would take longer than all the rest.
     texts, expressions = [], []
     position = 0
-    for found in _ATOM.finditer(written):
-        texts.append(_literal(written[position : found.start()], written))
+    for found in _ATOM.finditer(log_format):
+        texts.append(_literal(log_format[position : found.start()], log_format))
         texts.append("%s" if found[1] else "%%")
         if found[1]:
             expressions.append(_atom(found[1]))
         position = found.end()
-    texts.append(_literal(written[position:], written))
+    texts.append(_literal(log_format[position:], log_format))
     source = f"{''.join(texts)!r} % ({''.join(f'{each}, ' for each in expressions)})"
-    fill = eval(f"lambda handler, environ: {source}", globals())  # what came from outside stands in it as literals
+    fill = eval(f"lambda handler, environ: {source}", globals())  # the program's texts are literals in it
     return lambda handler: fill(handler, handler.environ)
 
 
-def _literal(text, written):
+def _literal(text, log_format):
     if "%" in text:
-        raise ValueError(f"the format of the access log has a % that is no atom's: {written!r}")
+        raise ValueError(f"the format of the access log has a % that belongs to no atom: {log_format!r}")
     return text
 
 
 def _atom(name):
-    """The expression of an atom, of `handler` and `environ`."""
+    """Return the expression for an atom (str), whose variables are `handler` and `environ`."""
     if name.startswith("{"):
         key, kind = name[1:-2], name[-1]
         if kind == "i":
@@ -177,12 +176,12 @@ def _user(authorization):
 
 
 def _date():
-    global _now
+    global _current_date
     now = int(time.time())
-    if _now[0] != now:
+    if _current_date[0] != now:
         local = time.localtime(now)
-        _now = now, time.strftime(f"[%d/{_MONTHS[local.tm_mon - 1]}/%Y:%H:%M:%S %z]", local)
-    return _now[1]
+        _current_date = now, time.strftime(f"[%d/{_MONTHS[local.tm_mon - 1]}/%Y:%H:%M:%S %z]", local)
+    return _current_date[1]
 
 
 _ATOMS = {
@@ -209,7 +208,7 @@ _ATOMS = {
 
 
 class LogFile:
-    """Writes lines to a descriptor. For one thread."""
+    """Collects lines, and writes them to a descriptor. For one thread."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -217,18 +216,18 @@ class LogFile:
         self._timer: Any = None
 
     def write(self, line: str) -> None:
-        """Add a line, with its end. It is written soon. Does not switch."""
+        """Add a line that ends with a newline. It is written soon. Does not switch."""
         lines = self._lines
         lines.append(line)
         if len(lines) == 1:
             if self._timer is None:
-                self._timer = get_hub().loop.timer(_PAUSE)
+                self._timer = get_hub().loop.timer(_FLUSH_INTERVAL)
             self._timer.start(self.flush)
-        elif len(lines) >= _MOST:
+        elif len(lines) >= _MAX_LINES:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits. Does not switch."""
+        """Write the lines that wait. Does not switch."""
         lines, self._lines = self._lines, []
         data = memoryview("".join(lines).encode("utf-8", "backslashreplace"))
         with contextlib.suppress(OSError):
@@ -238,7 +237,7 @@ class LogFile:
             self._timer.stop()
 
     def close(self) -> None:
-        """Write what waits, and let go of the timer. The descriptor stays open. Does not switch."""
+        """Write the lines that wait, and close the timer. The descriptor stays open. Does not switch."""
         self.flush()
         if self._timer is not None:
             self._timer.close()

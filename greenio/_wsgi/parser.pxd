@@ -2,7 +2,7 @@
 
 
 cdef class HeadParser:
-    cdef object parser  # httptools', or None
+    cdef object parser  # an httptools.HttpRequestParser, or None
     cdef public object environ
     cdef public bint complete
     cdef public bint upgrade

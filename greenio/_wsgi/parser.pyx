@@ -1,18 +1,18 @@
 """The head of a request and the framing of its body, read by llhttp through httptools.
 
 Theory
-    A head ends with the first empty line. It is cut out of what has come and fed by itself: the parser never sees a
-    byte of what stands behind it. A body of known length is never fed. A chunked body has a parser of its own,
-    which is told only that it is chunked; it too is fed piece by piece, up to each empty line, and can therefore be
-    asked after each piece whether that was the end.
+    A head ends with the first empty line. It is cut out of the received data and fed to the parser by itself: the
+    parser never sees a byte behind it. A body of known length is never fed. A chunked body has a parser of its own,
+    which is fed a head that says only "chunked", and then the body in pieces. Each piece ends at an empty line, as the
+    body does. So the parser can say after each piece whether it was the last.
 
 Rules
     1. This is the only module that imports httptools, and only when a server starts.
     2. No lenient flag of llhttp is ever set.
-    3. Where llhttp and this module do not agree on where a message ends, the message is refused.
-    4. Nothing that a client sends makes a cache grow without bounds.
+    3. If llhttp and this module do not agree where a message ends, the message is refused.
+    4. No cache grows without bounds, whatever a client sends.
 
-What does not belong here: what a head means to the server (environ.py), reading from the socket (handler.py, body.pyx).
+What does not belong here: what a head means (request.pyx), receiving data (reading.pyx, body.pyx).
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -26,24 +26,24 @@ BAD_REQUEST = "400 Bad Request"
 CONTINUE_STATUS = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _HEAD_OF_CHUNKS = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-#: Fields that may stand once. llhttp refuses a second Content-Length itself.
+#: Fields that may occur only once. llhttp refuses a second Content-Length itself.
 _ONCE = frozenset(["HTTP_HOST", "CONTENT_TYPE", "CONTENT_LENGTH"])
 _NOT_IN_TRAILERS = frozenset([b"content-length", b"transfer-encoding", b"host"])
-#: What llhttp's line of a chunk may have besides extensions: the size and the ends of two lines.
+#: The most bytes of a chunk besides its data and extensions: the size, and the ends of two lines.
 _CHUNK_LINES = 24
 
-# The names of fields that have been seen, and what they are called in the environment; "" for those that are dropped.
+# A cache: the name of a field -> its key in the environment; "" for a field that is dropped.
 cdef dict keys = {}
-_MOST_KEYS = 1024
+_MAX_KEYS = 1024
 
-# What is fed in place of a body.
-cdef bytes NOTHINGS = bytes(16384)
+# Zeros, which are fed to the parser in place of a body.
+cdef bytes ZEROS = bytes(16384)
 
 httptools = None
 
 
 def need_httptools():
-    """Import httptools. Raises ImportError, with what to install, if that is impossible."""
+    """Import httptools. Raises ImportError, which says what to install, if that is impossible."""
     global httptools
     if httptools is None:
         try:
@@ -54,9 +54,10 @@ def need_httptools():
 
 
 def _key_of(name):
-    """What a field is called in the environment. "": it is dropped.
+    """Return the key of a field in the environment, or "" to drop the field.
 
-    Names with an underscore could be taken for others with a hyphen; `Proxy` for the variable HTTP_PROXY.
+    A name with an underscore is dropped: its key would be the same as that of a name with a hyphen. The field Proxy is
+    dropped: its key would be HTTP_PROXY, which programs take for the variable that names a proxy.
     """
     text = name.decode("latin-1").upper()
     if "_" in text or text == "PROXY":
@@ -65,16 +66,16 @@ def _key_of(name):
         key = text.replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
-    if len(keys) < _MOST_KEYS:
+    if len(keys) < _MAX_KEYS:
         keys[name] = key
     return key
 
 
 cdef class HeadParser:
-    """Reads the heads of a connection's requests, one after the other.
+    """Parses the heads of a connection's requests, one after the other.
 
-    `environ`: where the fields go as they come (dict). `complete`: whether the head has ended. `upgrade`: whether it
-    asks for another protocol.
+    `environ`: the dictionary that gets the fields. `complete`: whether the head has ended (bool). `upgrade`: whether
+    the request asks for another protocol (bool).
     """
 
     def on_header(self, bytes name not None, bytes value not None):
@@ -102,7 +103,7 @@ cdef class HeadParser:
         self.complete = True
 
     def feed(self, bytes data not None):
-        """Read on in a head. Raises Refused if it is malformed."""
+        """Parse more of a head. Raises Refused if it is malformed."""
         parser = self.parser
         if parser is None:
             parser = self.parser = httptools.HttpRequestParser(self)
@@ -125,11 +126,11 @@ cdef class HeadParser:
         raise Refused(BAD_REQUEST, str(error)) from None
 
     def skip(self, length):
-        """The parser has been told of a body of that length (int; CHUNKED if that is not known). It will not see it."""
-        if 0 < length <= len(NOTHINGS) and not self.upgrade and self.parser is not None:
-            # Whatever is in a body: nothing in place of a short one is cheaper than another parser.
+        """Get past a body, for which llhttp waits after its head. `length`: of the body (int, or CHUNKED)."""
+        if 0 < length <= len(ZEROS) and not self.upgrade and self.parser is not None:
+            # llhttp does not look into a body. Feeding it zeros is cheaper than making another parser.
             try:
-                self.parser.feed_data(NOTHINGS[:length])
+                self.parser.feed_data(ZEROS[:length])
             except httptools.HttpParserError:
                 self.parser = None
                 raise Refused(BAD_REQUEST, "the Content-Length is invalid") from None
@@ -137,19 +138,23 @@ cdef class HeadParser:
             self.parser = None
 
     def forget(self):
-        """Nobody needs the parser any more."""
+        """Drop the parser, which refers back to this object."""
         self.parser = None
 
 
 class ChunkParser:
-    """Decodes one chunked body. `pieces` (list of bytes) has what was decoded; whoever takes them clears it."""
+    """Decodes one chunked body.
+
+    `pieces`: the data that was decoded (list of bytes); the caller takes it out. `length`: how many bytes were decoded
+    in all. `complete`: whether the body has ended (bool).
+    """
 
     __slots__ = ("_chunks", "_extra", "_fed", "_in_body", "_parser", "_tail", "complete", "length", "pieces")
 
     def __init__(self, max_extensions):
         self.pieces = []
         self.complete = False
-        self.length = 0  # of what was decoded
+        self.length = 0
         self._extra = max_extensions
         self._fed = self._chunks = 0
         self._tail = b""
@@ -159,7 +164,7 @@ class ChunkParser:
         self._in_body = True
 
     def on_header(self, name, value):
-        """Called by httptools with each trailer, and once with the field that it was told."""
+        """Called by httptools with each trailer, and before that with the field of _HEAD_OF_CHUNKS."""
         if self._in_body and name.lower() in _NOT_IN_TRAILERS:
             raise BodyError(f"the field {name.decode('latin-1')} is not allowed in trailers")
 
@@ -168,21 +173,21 @@ class ChunkParser:
         self._chunks += 1
 
     def on_body(self, data):
-        """Called by httptools with what it has decoded."""
+        """Called by httptools with data that it has decoded."""
         self.length += len(data)
         self.pieces.append(data)
 
     def on_message_begin(self):
-        """Called by httptools at the beginning of each message, of which there is one."""
+        """Called by httptools at the beginning of a message: a second one is data behind the body's end."""
         if self.complete:
-            raise BodyError("there is more behind the end of the body")
+            raise BodyError("there is more data behind the end of the body")
 
     def on_message_complete(self):
         """Called by httptools at the end of the body."""
         self.complete = True
 
     def feed(self, data, start):
-        """Decode what stands in `data` from `start` on, up to the end of the body. Return where that is.
+        """Decode `data` from `start` on, up to the end of the body. Returns the position behind the decoded data (int).
 
         Raises BodyError if it is malformed.
         """
@@ -208,7 +213,10 @@ class ChunkParser:
         return start
 
     def _piece_end(self, data, start, length):
-        """Where the next empty line ends, of which there is one in what was fed before and this, or all there is."""
+        """Return the position behind the next empty line, or `length` if there is none.
+
+        The empty line may have begun in data that was fed before.
+        """
         if self._tail:
             seam = (self._tail + data[start : start + 3]).find(b"\r\n\r\n")
             if seam >= 0:
@@ -217,5 +225,5 @@ class ChunkParser:
         return length if found < 0 else found + 4
 
     def forget(self):
-        """Nobody reads on."""
+        """Drop the parser, which refers back to this object."""
         self._parser = None

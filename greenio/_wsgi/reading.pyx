@@ -1,9 +1,9 @@
-"""Reading the requests of a connection: cutting heads out of what has come, and judging them.
+"""Reading the requests of a connection: receiving heads, having them parsed, and preparing for their bodies.
 
 Rules
-    1. The usual case, a head that has come whole, costs as little as it can. The others have methods of their own.
-    2. The time for a head counts from its first byte, that of a connection's first from its beginning: bytes that come
-       one by one do not prolong it.
+    1. The usual case, a head that arrives whole, costs as little as possible. Other cases have methods of their own.
+    2. The time for a head counts from its first byte, and that for the first head from the connection's beginning.
+       Bytes that come one by one do not prolong it.
 
 What does not belong here: what heads mean (parser.pyx, request.pyx), bodies (body.pyx).
 """
@@ -12,13 +12,13 @@ from time import monotonic
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
-from greenio._websocket.request import check, is_asked_for
+from greenio._websocket.request import check_websocket_request, is_websocket_request
 from greenio._wsgi.body import NOTHING, Input
 from greenio._wsgi.client import Client
 from greenio._wsgi.errors import Refused
-from greenio._wsgi.forwarded import believe
+from greenio._wsgi.forwarded import apply_forwarded
 from greenio._wsgi.parser import BAD_REQUEST
-from greenio._wsgi.request import check_sizes, is_method, largest_unchecked, settle
+from greenio._wsgi.request import check_sizes, complete_environ, is_method, largest_unchecked
 
 __all__ = ["Requests"]
 
@@ -29,13 +29,13 @@ cdef bytes END = b"\r\n\r\n"
 
 
 cdef class Requests:
-    """Reads the requests of one connection, one after the other. The base of WSGIHandler, which says more.
+    """Reads the requests of one connection, one after the other. The base of WSGIHandler, which documents them.
 
     `socket`, `stream`, `client`, `client_address`, `server`, `application`: of the connection. `environ`,
     `wsgi_input`, `close_connection`: of the request. `idle`: whether the connection waits for a request (bool).
-    `idle_since`: since when it waits, or waited last, by the monotonic clock (float). `began`: when the time for the
-    connection's first head began, by that clock (float); None after that head. `websocket_upgrade`: the request for a
-    WebSocket that is being answered, or None.
+    `idle_since`: when it last began to wait, by the monotonic clock (float). `began`: when the time for the
+    connection's first head began, by that clock (float); None after that head. `websocket_upgrade`: the Upgrade of a
+    request for a WebSocket that is being answered, or None.
     """
 
     def __init__(self, sock, address, server):
@@ -59,13 +59,13 @@ cdef class Requests:
         self.is_11 = True
 
     cdef early_hints(self):
-        """What the application of the request sends early hints with."""
+        """Return the function with which the application sends early hints."""
         raise NotImplementedError
 
     def read_request(self):
-        """Read a head, and prepare for its answer; return whether there was one. Switches.
+        """Read a head, and prepare for the answer. Returns whether there was one (bool). Switches.
 
-        Raises Refused for a head that is malformed, OSError if the connection fails.
+        Raises Refused for a head that is malformed or not allowed, OSError if the connection fails.
         """
         cdef Stream stream = self.stream
         cdef HeadParser parser = self.parser
@@ -80,7 +80,7 @@ cdef class Requests:
             self.idle_since = monotonic()
             self.idle = True
             if self.began is None and self.is_draining():
-                self.server.close_soon(self)  # the answer had begun, and did not say so
+                self.server.close_soon(self)  # the last answer began before the server did: it did not say "close"
             data = stream.receive(self.limits.idle_timeout if self.began is None else self.limits.header_timeout)
             self.idle = False
             position, size = 0, PyBytes_GET_SIZE(data)
@@ -108,12 +108,12 @@ cdef class Requests:
         self.began = None
         if PyBytes_GET_SIZE(self._head) > self.unchecked:
             check_sizes(self._head, self.limits)
-        self.is_11, keep_alive, length = settle(self._head, environ, self.script_name, self.limits)
+        self.is_11, keep_alive, length = complete_environ(self._head, environ, self.script_name, self.limits)
         self.upgrade = parser.upgrade
         self.close_connection = not keep_alive
         values["REMOTE_ADDR"], values["REMOTE_PORT"] = self._address
         if self.forwarded_from is not None:
-            believe(environ, self.client_address, self.forwarded_from)
+            apply_forwarded(environ, self.client_address, self.forwarded_from)
         if "HTTP_UPGRADE" in values:
             self.read_upgrade(environ, length)
         values["greenio.client"] = self.client
@@ -123,19 +123,19 @@ cdef class Requests:
         else:
             values["wsgi.input"] = self.wsgi_input = NOTHING
             if "HTTP_EXPECT" in values:
-                self.continues(environ)
+                self.check_expectation(environ)
         self.environ = environ
         return True
 
     cdef bytes head_in_pieces(self):
-        """The rare case of a head that has not come whole, or has an empty line before it. None at the end."""
+        """Read a head that has not come whole, or has an empty line before it: the rare case. None at the end."""
         cdef Stream stream = self.stream
         cdef HeadParser parser = self.parser
         cdef Py_ssize_t fed = 0, end, stop
         limits = self.limits
         began = monotonic() if self.began is None else self.began
         buffer = bytearray(stream.take(len(stream.data)))
-        self._head = bytes(buffer[:1024])  # and not that of the last request, if this is refused
+        self._head = bytes(buffer[:1024])  # for the log, if this request is refused
         skipped = False
         while True:
             if not fed:
@@ -179,42 +179,41 @@ cdef class Requests:
         return 0
 
     cdef int expect_body(self, environ, length) except -1:
-        # llhttp waits for a body.
         self.parser.skip(length)
-        waits = "HTTP_EXPECT" in environ and self.continues(environ)
-        environ["wsgi.input"] = self.wsgi_input = Input(self.stream, self.limits, length, waits)
+        awaits_continue = "HTTP_EXPECT" in environ and self.check_expectation(environ)
+        environ["wsgi.input"] = self.wsgi_input = Input(self.stream, self.limits, length, awaits_continue)
         return 0
 
     cdef int read_upgrade(self, environ, length) except -1:
-        """The client asks for another protocol."""
-        if is_asked_for(environ):
-            check(environ, self.is_11, length, self.server.origins)
+        """Prepare for a request for another protocol."""
+        if is_websocket_request(environ):
+            check_websocket_request(environ, self.is_11, length, self.server.origins)
             if self.is_draining():
                 raise Refused("503 Service Unavailable", "the server ends")
-            # Servers that nobody asks for a WebSocket do not import what it takes.
+            # Imported here, because most servers get no such request.
             from greenio._websocket.serving import Upgrade
 
             self.websocket_upgrade = Upgrade(self, environ)
         return 0
 
-    cdef bint continues(self, environ) except -1:
-        """Whether the client waits for 100 (Continue)."""
+    cdef bint check_expectation(self, environ) except -1:
+        """Whether the client waits for "100 Continue". Raises Refused for any other expectation."""
         if not self.is_11:
             return False
         if environ["HTTP_EXPECT"].lower() != "100-continue":
-            raise Refused("417 Expectation Failed", "the only expectation that is known is 100-continue")
+            raise Refused("417 Expectation Failed", "the server knows no expectation but 100-continue")
         return True
 
     def end_reading(self):
-        """Nobody reads on: nothing refers back to this object any more."""
+        """Drop the objects that refer back to this one. Does not switch."""
         self.parser.forget()
         self.environ = {}
 
-    # --- what is told of a request ---
+    # --- the request, for logs and subclasses ---
 
     @property
     def begins_with_method(self):
-        """Whether what has come begins as a request does, with a method that may not be known (bool)."""
+        """Whether the received data begins as a request does, with a method that may be unknown (bool)."""
         return is_method(self._head)
 
     @property

@@ -2,7 +2,7 @@ from typing import Any
 
 from greenio._wsgi.limits import Limits
 
-__all__ = ["CHUNKED", "check_host", "check_sizes", "is_method", "largest_unchecked", "settle"]
+__all__ = ["CHUNKED", "check_host", "check_sizes", "complete_environ", "is_method", "largest_unchecked"]
 
 CHUNKED: int
 
@@ -10,6 +10,6 @@ def check_host(host: str) -> None: ...
 def check_sizes(head: bytes, limits: Limits) -> None: ...
 def largest_unchecked(limits: Limits) -> int: ...
 def is_method(text: bytes) -> bool: ...
-def settle(
+def complete_environ(
     head: bytes, environ_of_any_kind: dict[str, Any], script_name: str, limits: Limits
 ) -> tuple[bool, bool, int]: ...

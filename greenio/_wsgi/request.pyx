@@ -1,10 +1,10 @@
-"""What the head of a request means: its target, its framing, whether the connection goes on. What is wrong is refused.
+"""What the head of a request means: its target, the length of its body, and whether the connection goes on.
 
 Rules
-    1. RFC 9112 where it says that a server must, or may, refuse: a client that is unclear is not understood.
-    2. llhttp has judged the bytes of the head already: parser.pyx. Here is what it leaves to its user.
+    1. Where RFC 9112 says that a server must or may refuse a request, it is refused. The server does not guess.
+    2. llhttp has checked the bytes of the head already (parser.pyx). This module checks what llhttp leaves to its user.
 
-What does not belong here: names and values of single fields (parser.pyx), bodies (body.pyx).
+What does not belong here: collecting the fields (parser.pyx), bodies (body.pyx).
 """
 
 import re
@@ -18,9 +18,9 @@ from greenio._wsgi.errors import Refused
 from greenio._wsgi.grammar import TOKEN
 from greenio._wsgi.parser import BAD_REQUEST
 
-__all__ = ["CHUNKED", "check_host", "check_sizes", "is_method", "largest_unchecked", "settle"]
+__all__ = ["CHUNKED", "check_host", "check_sizes", "complete_environ", "is_method", "largest_unchecked"]
 
-#: The length of a body that says of itself where it ends.
+#: Stands for the length of a chunked body.
 CHUNKED = -1
 
 _HOST = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9\-._~]+)?\])(?::[0-9]{0,5})?")
@@ -29,26 +29,26 @@ _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 cdef dict methods = {
     name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
 }
-# Hosts that have been found valid.
+# A cache: hosts that are valid.
 cdef set hosts = set()
-_MOST_HOSTS = 1024
+_MAX_HOSTS = 1024
 
 
 def is_method(bytes text not None):
-    """Whether a request that begins with this could be one, with a method that is not known (bool)."""
+    """Whether a text begins as a request does, with a method that may be unknown (bool)."""
     return _METHOD.fullmatch(text.split(b" ", 1)[0]) is not None
 
 
 def check_host(str host not None):
-    """Raise Refused if this is no value of a Host field."""
+    """Raise Refused if a text is not a valid value for the field Host."""
     if not _HOST.fullmatch(host):
         raise Refused(BAD_REQUEST, "the Host field is invalid")
-    if len(hosts) < _MOST_HOSTS and len(host) < 256:
+    if len(hosts) < _MAX_HOSTS and len(host) < 256:
         hosts.add(host)
 
 
 def check_sizes(bytes head not None, limits):
-    """Raise Refused if a head is larger than it may be."""
+    """Raise Refused if a head exceeds the limits."""
     cdef Py_ssize_t size = len(head)
     cdef Py_ssize_t line = length_before(PyBytes_AS_STRING(head), size, b"\r")
     if line > limits.max_request_line:
@@ -60,14 +60,15 @@ def check_sizes(bytes head not None, limits):
 
 
 def largest_unchecked(limits):
-    """Up to which size (int) a head cannot be larger than it may be. The shortest field has four bytes."""
+    """Return the size up to which no head can exceed the limits (int)."""
+    # The shortest field has four bytes.
     return min(limits.max_request_line, limits.max_header_bytes, 4 * limits.max_headers)
 
 
-def settle(bytes head not None, environ_of_any_kind, str script_name not None, limits):
-    """Complete the environment of a request whose fields are in it, and judge it.
+def complete_environ(bytes head not None, environ_of_any_kind, str script_name not None, limits):
+    """Check a request, and complete its environment, which has the fields already.
 
-    The environment is a dict, or of a class that derives from it.
+    `environ_of_any_kind`: a dict, or of a class that derives from it.
     Returns (whether it is HTTP/1.1, whether the connection may go on, the length of the body or CHUNKED).
     Raises Refused.
     """
@@ -80,7 +81,7 @@ def settle(bytes head not None, environ_of_any_kind, str script_name not None, l
     first = length_before(start, line, b" ")
     second = first + 1 + length_before(start + first + 1, line - first - 1, b" ")
     if second >= line or memchr(start + second + 1, 0x20, line - second - 1) != NULL:
-        raise Refused(BAD_REQUEST, "the request line has not three parts")
+        raise Refused(BAD_REQUEST, "the request line does not have three parts")
     host = environ.get("HTTP_HOST")
     if line - second == 9 and memcmp(start + second, b" HTTP/1.1", 9) == 0:
         is_11 = keep_alive = True
@@ -112,7 +113,7 @@ def settle(bytes head not None, environ_of_any_kind, str script_name not None, l
     environ["PATH_INFO"] = path
     connection = environ.get("HTTP_CONNECTION")
     if connection is not None:
-        keep_alive = _goes_on(connection, keep_alive)
+        keep_alive = _keeps_alive(connection, keep_alive)
     length = 0
     if "HTTP_TRANSFER_ENCODING" in environ:
         _check_coding(environ["HTTP_TRANSFER_ENCODING"], is_11)
@@ -125,13 +126,13 @@ def settle(bytes head not None, environ_of_any_kind, str script_name not None, l
 
 
 cdef Py_ssize_t length_before(const char *text, Py_ssize_t length, char mark) noexcept:
-    """How much stands before the first such character; all of it if there is none."""
+    """Return how many characters stand before the first `mark`; `length` if there is none."""
     cdef const char *found = <const char *> memchr(text, mark, length) if length > 0 else NULL
     return length if found == NULL else found - text
 
 
 cdef set_target(const char *text, Py_ssize_t length, str target, dict environ):
-    """Put the query of a target that is a path into an environment; return the path."""
+    """Put the query of a target that is a path into an environment. Returns the path."""
     cdef Py_ssize_t end = length_before(text, length, b"?")
     environ["QUERY_STRING"] = "" if end >= length else PyUnicode_DecodeLatin1(text + end + 1, length - end - 1, NULL)
     if memchr(text, b"%", end) != NULL:
@@ -140,7 +141,7 @@ cdef set_target(const char *text, Py_ssize_t length, str target, dict environ):
 
 
 def _below(path, script_name):
-    """What is left of a path below the application's own."""
+    """Return a path without the application's own, which it must begin with."""
     if not path.startswith(script_name) or path[len(script_name) : len(script_name) + 1] not in ("", "/"):
         raise Refused("404 Not Found", "there is nothing at this path")
     return path[len(script_name) :]
@@ -148,18 +149,18 @@ def _below(path, script_name):
 
 def _refuse_version(method, version):
     if version.startswith(b"HTTP/2") and method != b"PRI":
-        raise Refused("505 HTTP Version Not Supported", "this server speaks HTTP/1.1 and 1.0")
+        raise Refused("505 HTTP Version Not Supported", "this server supports HTTP/1.1 and 1.0")
     raise Refused(BAD_REQUEST, "the version is neither HTTP/1.1 nor HTTP/1.0")
 
 
 def _other_method(method):
     if method == b"CONNECT":
-        raise Refused("501 Not Implemented", "this server is no proxy")
+        raise Refused("501 Not Implemented", "this server is not a proxy")
     return method.decode("latin-1")
 
 
 def _other_target(text, method, environ):
-    """The path and query of a target that is not just a path."""
+    """Return the path and query of a target that is not just a path."""
     if "#" in text:
         raise Refused(BAD_REQUEST, "the target has a fragment")
     if text == "*":
@@ -175,12 +176,12 @@ def _other_target(text, method, environ):
     check_host(host)
     if not host or host.startswith(":"):
         raise Refused(BAD_REQUEST, "the target's URL has no host")
-    # It takes precedence over the Host field (RFC 9112, 3.2.2).
+    # The target's host takes precedence over the Host field (RFC 9112, 3.2.2).
     environ["HTTP_HOST"] = host
     return rest if rest.startswith("/") else f"/{rest}"
 
 
-def _goes_on(connection, keep_alive):
+def _keeps_alive(connection, keep_alive):
     options = [each.strip(" \t") for each in connection.lower().split(",")]
     if "close" in options:
         return False
@@ -194,7 +195,7 @@ def _check_coding(value, is_11):
     if codings[-1] != "chunked" or "chunked" in codings[:-1] or not all(map(TOKEN.fullmatch, codings)):
         raise Refused(BAD_REQUEST, "the Transfer-Encoding is invalid")
     if len(codings) > 1:
-        raise Refused("501 Not Implemented", "chunked is the only Transfer-Encoding that is known")
+        raise Refused("501 Not Implemented", "the server knows no Transfer-Encoding but chunked")
 
 
 def _length_of(value):

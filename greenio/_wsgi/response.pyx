@@ -1,11 +1,11 @@
-"""The head of an answer: what an application gives start_response(), checked, as text.
+"""The head of an answer: checking the application's status and fields, and making them lines.
 
 Rules
-    1. Nothing that an application passes on from a client can end a line, begin a field or end the head.
-    2. The fields that belong to the connection are the server's (RFC 9110, 7.6.1).
-    3. Each pair is looked at once. Names are remembered, up to a bound.
+    1. No text that an application passes on from a client can end a line, begin a field or end the head.
+    2. Only the server sets the fields that are about the connection (RFC 9110, 7.6.1).
+    3. Each pair is checked in one pass. Names are cached, up to a bound.
 
-What does not belong here: when it is sent, and what is added to it (answering.pyx).
+What does not belong here: when a head is sent, and the server's own fields (answering.pyx).
 """
 
 import time as clock
@@ -44,21 +44,21 @@ _KINDS = {
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MOST = 1024
-cdef dict names = {}  # of fields: what kind each is
-cdef dict statuses = {}  # (code, the status line) of each
-cdef long date_of = -1  # the second that the line is for
+_CACHE_SIZE = 1024
+cdef dict names = {}  # a cache: the name of a field -> its kind
+cdef dict statuses = {}  # a cache: a status -> (code, status line)
+cdef long date_of = -1  # the second for which date_line was made
 cdef bytes date_line = b""
 
 
 def format_date_time(timestamp):
-    """A time (seconds since 1970) as HTTP writes it."""
+    """Return a time (seconds since 1970) as HTTP writes it (str)."""
     year, month, day, hour, minute, second, weekday, *_ = clock.gmtime(timestamp)
     return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
 
 
 cpdef bytes current_date():
-    """The field Date with the time of now, as a line (bytes)."""
+    """Return the field Date with the current time, as a line (bytes)."""
     global date_of, date_line
     cdef long now = time(NULL)
     if date_of != now:
@@ -68,7 +68,7 @@ cpdef bytes current_date():
 
 
 cpdef tuple check_status(status):
-    """``(code, the status line)`` of what an application says. Raises TypeError or ValueError."""
+    """Return ``(code, status line)`` for an application's status. Raises TypeError or ValueError."""
     known = statuses.get(status)
     if known is not None:
         return known
@@ -79,18 +79,18 @@ cpdef tuple check_status(status):
         raise ValueError(f"a status must be a number of three digits, a space and a text, not {status!r}")
     if CONTROL.search(status):
         raise ValueError(f"a status must not have control characters: {status!r}")
-    # The space behind the number is there even if no text is.
+    # The space after the number is required, even if no text follows.
     line = f"{status} " if len(status) == 3 else status
     known = int(code), f"HTTP/1.1 {line}\r\n".encode("latin-1")
-    if len(statuses) < _MOST and len(status) < 128:
+    if len(statuses) < _CACHE_SIZE and len(status) < 128:
         statuses[status] = known
     return known
 
 
 cpdef tuple render_fields(headers, bint upgrades):
-    """``(lines, Content-Length or None, whether there is a Date)`` of the fields that an application gives.
+    """Return ``(lines, Content-Length or None, whether there is a Date)`` for an application's fields.
 
-    `upgrades`: the answer changes the protocol. Raises TypeError or ValueError.
+    `upgrades`: whether the answer changes the protocol (bool). Raises TypeError or ValueError.
     """
     cdef list pairs = list(headers)
     cdef Py_ssize_t size = 0
@@ -121,7 +121,7 @@ cpdef tuple render_fields(headers, bint upgrades):
 
 
 cdef bint is_plain(str value) noexcept:
-    """Whether a value may be sent as it stands: latin-1, without control characters."""
+    """Whether a value can be sent as it is: in latin-1, without control characters."""
     cdef Py_ssize_t at
     cdef const unsigned char *data
     cdef unsigned char each
@@ -136,7 +136,7 @@ cdef bint is_plain(str value) noexcept:
 
 
 cdef bytes join(list pairs, Py_ssize_t size):
-    """The lines of pairs of plain strings, of that length."""
+    """Return pairs of plain strings as lines. `size`: the length of the lines in all."""
     cdef bytes lines = PyBytes_FromStringAndSize(NULL, size)
     cdef char *to = PyBytes_AS_STRING(lines)
     for pair in pairs:
@@ -147,7 +147,7 @@ cdef bytes join(list pairs, Py_ssize_t size):
 
 
 cdef char *put(char *to, str text, const char *end) noexcept:
-    """Write a text and two more characters; return where they end."""
+    """Write a text and two more characters. Returns the position behind them."""
     cdef Py_ssize_t length = PyUnicode_GET_LENGTH(text)
     memcpy(to, PyUnicode_1BYTE_DATA(text), length)
     memcpy(to + length, end, 2)
@@ -165,9 +165,9 @@ cdef int kind_of(name) except -1:
     if not isinstance(name, str):
         raise TypeError(f"the name of a field must be a string, not {name!r}")
     if not TOKEN.fullmatch(name):
-        raise ValueError(f"this is no name of a field: {name!r}")
+        raise ValueError(f"this is not the name of a field: {name!r}")
     kind = _KINDS.get(name.lower(), PLAIN)
-    if len(names) < _MOST and len(name) < 128:
+    if len(names) < _CACHE_SIZE and len(name) < 128:
         names[name] = kind
     return kind
 

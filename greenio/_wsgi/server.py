@@ -21,7 +21,7 @@ from greenio._wsgi.limits import LINGER_AT_END, NEXT_REQUEST, Limits
 from greenio._wsgi.log import formatter_of
 from greenio._wsgi.networks import Networks
 from greenio._wsgi.parser import need_httptools
-from greenio._wsgi.proxy_protocol import NotSpoken, read_client
+from greenio._wsgi.proxy_protocol import ProxyProtocolError, read_client
 from greenio.greenlet import Greenlet
 from greenio.server import StreamServer
 
@@ -39,20 +39,20 @@ if TYPE_CHECKING:
 
 __all__ = ["LoggingLogAdapter", "WSGIServer"]
 
-# What each request puts into its environment. A copy of a dictionary that has the keys already does not grow.
-_OF_REQUESTS = (
+# The keys that each request sets in its environment. A copied dictionary that has them already need not grow.
+_REQUEST_KEYS = (
     "PATH_INFO", "QUERY_STRING", "RAW_URI", "REMOTE_ADDR", "REMOTE_PORT", "REQUEST_METHOD", "REQUEST_URI",
     "SERVER_PROTOCOL", "greenio.client", "wsgi.early_hints", "wsgi.input",
 )  # fmt: skip
-_CALLED = "application(environ, start_response)"
-# Levels of the module logging, which is imported by programs that use it.
+# Levels of the module logging, which is not imported here because it takes long.
 _INFO, _ERROR = 20, 40
 
 
 class LoggingLogAdapter:
-    """A file for a log: each line that is written goes to a logger of the standard library.
+    """A file whose lines go to a logger of the standard library.
 
-    `logger`: a logging.Logger. `level`: how its records are ranked (int). Other attributes are the logger's.
+    `logger`: a logging.Logger. `level`: the level of the records (int; 20 is logging.INFO). All other attributes are
+    the logger's.
     """
 
     __slots__ = ("_level", "_logger")
@@ -67,7 +67,7 @@ class LoggingLogAdapter:
             self._logger.log(self._level, "%s", message.rstrip("\n"))
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Does nothing: each line is logged at once."""
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Log several lines."""
@@ -79,29 +79,29 @@ class LoggingLogAdapter:
 
 
 class WSGIServer(StreamServer):
-    """Serves a WSGI application.
+    """Serves a WSGI application over HTTP/1.1 and 1.0, each connection in a greenlet of its own.
 
-    `listener`, `backlog`, `spawn` and the arguments of TLS: as in StreamServer.
+    `listener`, `backlog`, `spawn`, and arguments that are not named here: as in StreamServer.
     `application`: ``application(environ, start_response)`` (PEP 3333).
-    `log`: where each request is written to: a file, a logging.Logger, or None for nowhere; by default, sys.stderr.
+    `log`: the access log: a file, a logging.Logger, or None for none; by default, sys.stderr.
     `error_log`: the same for errors of the application; also `environ["wsgi.errors"]`.
-    `handler_class`: a subclass of WSGIHandler. `environ`: what each environment has besides (dict).
-    `script_name`: the path below which the application is; by default the variable SCRIPT_NAME of the process.
-    `access_log_format`: how a request is written: a text with gunicorn's atoms, "json", or a callable that is called
-    with a dict and returns a line, or None; by default, gevent's line.
-    `forwarded_from`: proxies whose X-Forwarded-For, -Proto and -Host are believed: addresses and networks, "unix" for
-    peers on Unix sockets, "*" for all. `proxy_protocol`: the same for balancers that speak the PROXY protocol.
-    `origins`: the sites whose pages may make a WebSocket, such as "https://example.com", beside that which is connected
-    to; "*" for all. `websocket_compression`: whether messages are compressed for clients that offer it.
-    `cancel_when_gone`: whether the application gets ClientGone where it waits when its client has gone.
-    `debug`: whether the pages for errors show a traceback.
-    All other arguments are limits, which `limits` has as attributes.
+    `handler_class`: a subclass of WSGIHandler. `environ`: items that are added to each environment (dict).
+    `script_name`: the path at which the application is mounted (str); by default the process's variable SCRIPT_NAME.
+    `access_log_format`: the lines of the access log: a text with gunicorn's atoms, "json", or a callable that is called
+    with a dict and returns a line or None; by default, gevent's line.
+    `forwarded_from`: proxies whose X-Forwarded-For, -Proto and -Host are trusted: addresses and networks, "unix" for
+    peers on Unix sockets, "*" for all. `proxy_protocol`: the same for load balancers that speak the PROXY protocol.
+    `origins`: the sites whose pages may open a WebSocket, such as "https://example.com", besides this server's own
+    site; "*" for all. `websocket_compression`: whether messages are compressed for clients that offer it (bool).
+    `cancel_when_gone`: whether ClientGone is thrown into an application that waits, when its client has gone (bool).
+    `debug`: whether the pages for errors show a traceback (bool).
+    Limits, such as `header_timeout` and `max_body`, are arguments too. `limits` has all of them as attributes.
     """
 
     handler_class: type[WSGIHandler] = WSGIHandler
     environ_class: type[dict[str, Any]] | None = None
-    #: Whether the environments are of `secure_environ_class`, which keeps most of their contents out of their repr().
-    #: Otherwise they are of `environ_class`; by default plain dictionaries, as PEP 3333 asks for.
+    #: Whether environments are of `secure_environ_class`, whose repr() hides most of the contents. Otherwise they are
+    #: of `environ_class`; by default they are plain dictionaries, as PEP 3333 demands.
     secure_environ: bool = False
     secure_environ_class: ClassVar[type[SecureEnviron]] = WSGISecureEnviron
     base_env: ClassVar[Mapping[str, Any]] = {
@@ -143,7 +143,9 @@ class WSGIServer(StreamServer):
         if application is not None:
             self.application = application
         if not callable(getattr(self, "application", None)):
-            raise TypeError(f"a WSGI server needs an application, a callable: {_CALLED}, not {application!r}")
+            raise TypeError(
+                f"a WSGI server needs a callable, application(environ, start_response), not {application!r}"
+            )
         if handler_class is not None:
             self.handler_class = handler_class
         if not (isinstance(self.handler_class, type) and issubclass(self.handler_class, WSGIHandler)):
@@ -164,7 +166,7 @@ class WSGIServer(StreamServer):
         self.log = _as_log(log, _INFO)
         self.error_log = _as_log(error_log, _ERROR)
         self._connections: set[WSGIHandler] = set()
-        self._to_close: list[Greenlet] = []  # close connections on which a request may be coming when it begins to stop
+        self._to_close: list[Greenlet] = []  # they close connections a little later, when the server ends
         self.set_environ(environ)
 
     application: Application
@@ -172,7 +174,7 @@ class WSGIServer(StreamServer):
     # --- the environment ---
 
     def set_environ(self, environ: Mapping[str, Any] | None = None) -> None:
-        """Say what each environment has besides what the server and the request put into it."""
+        """Set the items that are added to each environment. Raises TypeError. Does not switch."""
         kind = self.environ_class
         if kind is None:
             kind = self.secure_environ_class if self.secure_environ else dict
@@ -182,7 +184,7 @@ class WSGIServer(StreamServer):
         self.environ["SCRIPT_NAME"] = self.script_name
         self.environ["wsgi.errors"] = sys.stderr if self.error_log is None else self.error_log
         self.environ["wsgi.url_scheme"] = "https" if self.ssl_enabled else "http"
-        for name in _OF_REQUESTS:
+        for name in _REQUEST_KEYS:
             self.environ[name] = None
         if environ is not None:
             if not hasattr(environ, "keys"):
@@ -190,7 +192,7 @@ class WSGIServer(StreamServer):
             self.environ.update(environ)
 
     def get_environ(self) -> dict[str, Any]:
-        """A new environment, with what all requests have (dict)."""
+        """Return a new environment with the items that all requests have (dict)."""
         return self.environ.copy()
 
     def update_environ(self) -> None:
@@ -206,30 +208,30 @@ class WSGIServer(StreamServer):
         self.environ.setdefault("SERVER_PORT", str(port))
 
     def describe_client(self, address: Any) -> tuple[str, str]:
-        """REMOTE_ADDR and REMOTE_PORT of a client at that address."""
+        """Return REMOTE_ADDR and REMOTE_PORT for a client's address (pair of str); empty for Unix sockets."""
         return (address[0], str(address[1])) if isinstance(address, tuple) and len(address) > 1 else ("", "")
 
     # --- serving ---
 
     def init_socket(self) -> None:
-        """Listen, if it does not yet. Switches as start() does.
+        """Make the listening socket, unless there is one. Called by start(). Switches as that does.
 
-        Raises ImportError, with what to install, if httptools is missing.
+        Raises ImportError, which says what to install, if httptools is missing.
         """
         need_httptools()
         super().init_socket()
         if self.socket is not None and self.socket.family in (_standard.AF_INET, _standard.AF_INET6):
-            # Connections take it over from their listener.
+            # Connections inherit the option from their listener.
             with contextlib.suppress(OSError):
                 self.socket.setsockopt(_standard.IPPROTO_TCP, _standard.TCP_NODELAY, 1)
         self.update_environ()
 
     def wrap_socket_and_handle(self, client_socket: socket, address: Any) -> None:
-        """Make the TLS connection of an accepted socket, have it handled, and end it. Switches."""
+        """Make the TLS handshake with a client, serve its connection, and end it. Switches."""
         if self.proxy_protocol is not None and self.proxy_protocol.has_peer(address):
             try:
                 address = read_client(client_socket, address, self.handshake_timeout)
-            except (NotSpoken, OSError):
+            except (ProxyProtocolError, OSError):
                 return
         super().wrap_socket_and_handle(client_socket, address)
 
@@ -238,7 +240,7 @@ class WSGIServer(StreamServer):
         if self.ssl_context is None and self.proxy_protocol is not None and self.proxy_protocol.has_peer(address):
             try:
                 address = read_client(sock, address, self.limits.header_timeout)
-            except (NotSpoken, OSError):
+            except (ProxyProtocolError, OSError):
                 return
         handler = self.handler_class(sock, address, self)
         self._connections.add(handler)
@@ -251,18 +253,18 @@ class WSGIServer(StreamServer):
         """Close the connections that wait for a request, and tell WebSockets that the server ends. Does not switch."""
         for handler in list(self._connections):
             if handler.idle and (handler.began is not None or monotonic() - handler.idle_since < NEXT_REQUEST):
-                # The client may be sending a request just now, and would see it fail. The answer ends the connection.
+                # The client may be about to send a request, which would fail. After its answer the connection closes.
                 self.close_soon(handler)
             elif handler.idle:
                 self._close_if_idle(handler)
             elif handler.lingers:
-                # Closed at once, what the client sends would be answered with a reset, and the answer be lost to it.
+                # If it were closed at once, the client's data would be answered with a reset, which loses the answer.
                 self._to_close.append(Greenlet.spawn_later(LINGER_AT_END, handler.socket.close))
             elif handler.websocket_upgrade is not None:
                 Greenlet.spawn(handler.websocket_upgrade.go_away)
 
     def close_soon(self, handler: WSGIHandler) -> None:
-        """Close a connection that waits for a request, if none comes within a second. Does not switch."""
+        """Close a connection that waits for a request, unless one comes within a second. Does not switch."""
         self._to_close.append(Greenlet.spawn_later(NEXT_REQUEST, self._close_if_idle, handler))
 
     def _kill_handlers(self, run):
@@ -279,16 +281,16 @@ class WSGIServer(StreamServer):
         self.environ["wsgi.multiprocess"] = True
 
     def set_max_accept(self) -> None:
-        """Accept one client at a time where other processes accept from the same listener."""
+        """Accept one client at a time, if other processes accept from the same listener. Does not switch."""
         if self.environ.get("wsgi.multiprocess"):
             self.max_accept = 1
 
-    # --- what is told ---
+    # --- logs ---
 
     _log_has_failed = False
 
     def write_access(self, handler: WSGIHandler) -> None:
-        """Write a request to the access log."""
+        """Write a request to the access log. Switches if the log does."""
         if self.log is not None:
             try:
                 line = handler.format_request() if self._format is None else self._format(handler)
@@ -297,13 +299,13 @@ class WSGIServer(StreamServer):
             except OSError:
                 pass
             except Exception as error:
-                # The log's failure is no affair of the client's. It would be told for each request.
+                # Reported once: a failing log does not concern clients, and would be reported for each request.
                 if not self._log_has_failed:
                     self._log_has_failed = True
                     hub.get_hub().report((self, "the access log"), error)
 
     def write_error(self, text: str) -> None:
-        """Write to the error log."""
+        """Write a text to the error log. Switches if the log does."""
         if self.error_log is not None:
             with contextlib.suppress(OSError, ValueError):
                 _write(self.error_log, text)
@@ -313,7 +315,7 @@ class WSGIServer(StreamServer):
 def _as_log(log, level):
     if isinstance(log, str) and log == "default":
         return sys.stderr
-    # Whoever has a Logger has imported its module.
+    # A program that passes a Logger has imported its module.
     logging = sys.modules.get("logging")
     if logging is not None and isinstance(log, logging.Logger):
         return LoggingLogAdapter(log, level)
@@ -326,5 +328,5 @@ def _write(log, text):
     try:
         log.write(text)
     except UnicodeEncodeError as error:
-        # The file's encoding does not have all characters that clients send.
+        # The file's encoding cannot represent all characters that clients send.
         log.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))

@@ -8,12 +8,12 @@ cdef class Stream:
     cdef public object recv
     cdef public object send
     cdef readonly Endpoint endpoint
-    cdef double write_seconds        # negative for ever
-    cdef Py_ssize_t size             # the most that is received at a time
+    cdef double write_seconds        # the limit of a write; negative: for ever
+    cdef Py_ssize_t size             # how many bytes are received at a time, at most
     cdef bint is_tls
-    cdef bint writing              # a write has begun, and was not completed
-    cdef public bytes data           # what was received last
-    cdef public Py_ssize_t position  # up to where that was used
+    cdef bint writing                # whether a write has begun, and was not completed
+    cdef public bytes data           # the data that was received last
+    cdef public Py_ssize_t position  # how many bytes of it are used
 
     cpdef bytes receive(self, timeout)
     cpdef Py_ssize_t rest(self)

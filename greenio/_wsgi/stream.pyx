@@ -1,12 +1,12 @@
-"""Stream: a connection's bytes. What has come and is not used yet, and how long may be waited for more.
+"""Stream: receiving and sending the bytes of one connection, with a time limit for each wait.
 
 Rules
-    1. A time limit of None means for ever. It is set on the socket's endpoint, which keeps its timers from one wait to
-       the next: that costs no work on the loop.
+    1. A time limit of None means for ever. Limits are set on the socket's endpoint, which keeps its timers from one
+       wait to the next, so that a limit costs no work on the loop.
     2. A limit on writing counts from the last progress, not from the beginning of an answer.
-    3. No more is received before what has come is used, so what is held is bounded by one receive.
-    4. Nothing is sent behind a write that was not completed, whatever has interrupted it: a part of one thing would be
-       followed by another.
+    3. No more data is received while earlier data is unused. So no more is held in memory than one receive.
+    4. Nothing is sent after a write that was not completed, whatever has interrupted it. Otherwise one answer would
+       stand in the middle of another.
 
 What does not belong here: what the bytes mean.
 """
@@ -20,19 +20,19 @@ from greenio._wsgi.limits import LINGER_PAUSE
 
 __all__ = ["Stream"]
 
-#: How much is given to the socket at a time: what may take one `write_timeout` where it is encrypted.
+#: How many bytes a TLS socket is given at a time. Each block may take `write_timeout`.
 cdef Py_ssize_t BLOCK = 65536
-#: From here on, two parts of an answer are written one after the other instead of being copied together.
+#: From this size on (bytes), the parts of an answer are sent one after the other, and not copied together.
 cdef Py_ssize_t LARGE = 131072
 _MORE = _standard.MSG_MORE
-_AT_ONCE = struct.pack("ii", 1, 0)  # for SO_LINGER: nothing that waits to be sent is sent any more
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # for SO_LINGER: close() drops unsent data, and resets the connection
 
 
 cdef class Stream:
     """The bytes of one connection.
 
-    `data`, `position`: what was received last, and up to where it was used. `sock`, `endpoint`, `recv`, `send`: the
-    socket, its endpoint and methods.
+    `data`: the data that was received last. `position`: how many bytes of it are used. `sock`, `endpoint`, `recv`,
+    `send`: the socket, its endpoint and methods.
     """
 
     def __init__(self, sock, write_timeout, Py_ssize_t size):
@@ -47,9 +47,9 @@ cdef class Stream:
     # --- receiving ---
 
     cpdef bytes receive(self, timeout):
-        """Receive more; b"" at the end. What was received before must have been used. Switches.
+        """Receive more data; b"" at the end. All earlier data must be used. Switches.
 
-        Raises TimeoutError after so many seconds, or another OSError.
+        Raises TimeoutError after `timeout` seconds (float; None for ever), or another OSError.
         """
         self.endpoint.seconds = -1 if timeout is None else timeout
         self.data = self.recv(self.size)
@@ -57,11 +57,11 @@ cdef class Stream:
         return self.data
 
     cpdef Py_ssize_t rest(self):
-        """How many bytes have come and are not used."""
+        """Return how many bytes were received and are not used (int)."""
         return len(self.data) - self.position
 
     cpdef bytes take(self, Py_ssize_t most):
-        """Use up to so many bytes of what has come; return them."""
+        """Use, and return, up to `most` bytes of the received data."""
         cdef bytes data = self.data
         if not self.position and len(data) <= most:
             self.data = b""
@@ -88,13 +88,13 @@ cdef class Stream:
                 return 0
         view = memoryview(data)
         while sent < length:
-            # Whoever has received meanwhile has set another time.
+            # A greenlet that has received meanwhile has set its own limit.
             self.endpoint.seconds = self.write_seconds
             sent += self.send(view[sent : sent + (BLOCK if self.is_tls else length)])
         return 0
 
     cpdef write(self, data):
-        """Send all of it. Switches while the peer does not take it.
+        """Send all of `data`. Switches while the peer takes no more.
 
         Raises OSError: TimeoutError if it takes too long, ConnectionAbortedError if an earlier write was not completed.
         """
@@ -103,7 +103,7 @@ cdef class Stream:
         self.writing = False
 
     cpdef write_parts(self, bytes head, data, bytes tail=b""):
-        """Send three things in a row, at once if that can be. Switches."""
+        """Send three parts one after the other, together if they are small. Switches. Raises as write()."""
         if len(data) < LARGE:
             self.write(b"%b%b%b" % (head, data, tail) if tail else head + data)
             return
@@ -114,7 +114,7 @@ cdef class Stream:
             self.write(tail)
 
     def write_more(self, data):
-        """Send something to which more is to be added at once: the system may wait for that. Switches."""
+        """Send data to which more is added at once. The system may wait for that. Switches. Raises as write()."""
         self.begin_write()
         sent = 0
         if not self.is_tls:
@@ -124,7 +124,10 @@ cdef class Stream:
         self.writing = False
 
     def write_file(self, file, offset, count):
-        """Send a part of a file; return how many bytes that were: fewer, if the file is shorter. Switches."""
+        """Send `count` bytes of a file from `offset` on. Switches. Raises as write().
+
+        Returns how many bytes were sent (int): fewer, if the file is shorter.
+        """
         done = 0
         self.begin_write()
         while done < count:
@@ -140,25 +143,25 @@ cdef class Stream:
     # --- the end ---
 
     def has_more(self):
-        """Whether something has come that nobody has used, which a close() would answer with a reset."""
+        """Whether unused data is there (bool). If so, close() would reset the connection. Does not switch."""
         if self.rest():
             return True
         try:
-            # Not the socket's own recv(), which waits.
+            # The socket's own recv() would wait.
             return bool(_basic.recv(self.sock, 1, _standard.MSG_PEEK | _standard.MSG_DONTWAIT))
         except (OSError, ValueError):
             return False
 
     def reset(self):
-        """Close the connection so that the peer gets an error, and not the end of what was sent. Does not switch."""
+        """Reset the connection: the peer gets an error, and not the end of the stream. Does not switch."""
         try:
-            self.sock.setsockopt(_standard.SOL_SOCKET, _standard.SO_LINGER, _AT_ONCE)
+            self.sock.setsockopt(_standard.SOL_SOCKET, _standard.SO_LINGER, _RESET_ON_CLOSE)
         except OSError:
             pass  # it is closed already
         self.sock.close()
 
     def linger(self, seconds):
-        """Say that nothing more will be sent, and take what still comes, for a while (RFC 9112, 9.6). Switches."""
+        """Shut down sending, and drop the data that still comes, for up to `seconds` (RFC 9112, 9.6). Switches."""
         try:
             self.sock.shutdown(_standard.SHUT_WR)
             end = monotonic() + seconds
@@ -166,7 +169,7 @@ cdef class Stream:
                 if not self.receive(min(left, LINGER_PAUSE)):
                     return
         except OSError:
-            return  # whatever it was, the connection is closed next
+            return  # the caller closes the connection next
         finally:
             self.data = b""
             self.position = 0

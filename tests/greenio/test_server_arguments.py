@@ -107,9 +107,7 @@ def test_numbers_and_texts_that_mean_nothing_are_refused_at_once(name, wrong):
 def test_a_wsgi_server_needs_an_application(wrong):
     with pytest.raises(TypeError) as caught:
         WSGIServer(HERE, wrong)
-    assert str(caught.value) == (
-        f"a WSGI server needs an application, a callable: application(environ, start_response), not {wrong!r}"
-    )
+    assert str(caught.value) == (f"a WSGI server needs a callable, application(environ, start_response), not {wrong!r}")
 
 
 def test_a_subclass_may_have_the_application():

@@ -272,7 +272,7 @@ class TestSendersTogether:
 
     def test_a_peer_that_takes_nothing_is_given_up(self):
         with held(write_timeout=0.05) as (_, websocket):
-            with pytest.raises(WebSocketError, match="takes nothing"):
+            with pytest.raises(WebSocketError, match="takes no data"):
                 fill(websocket).get()
             assert websocket.closed and websocket.close_code == 1006 and websocket.receive() is None
 
@@ -506,9 +506,7 @@ class TestOtherThreads:
         sansio.need_websockets()
         one, other = socketpair()
         with one, other:
-            Watched()._begin_with(
-                one, sansio.server_protocol(1000, []), Settings(1000, 10, None, None, None), False, b""
-            )
+            Watched()._start(one, sansio.server_protocol(1000, []), Settings(1000, 10, None, None, None), False, b"")
         assert names[-1] == "_protocol" and names.count("_protocol") == 1
 
 
@@ -607,11 +605,11 @@ class TestPings:
     def test_messages_that_nobody_takes_are_a_sign_of_life(self):
         with held(websocket_ping_interval=None) as (peer, websocket):
             peer.send(frame(TEXT, b"a"))
-            until(lambda: websocket._look() or websocket._messages)
+            until(lambda: websocket._read_pending() or websocket._messages)
             websocket._settings.ping_interval = websocket._settings.ping_timeout = 0.01
-            websocket._look_in(0)
-            before = websocket._heard
-            until(lambda: websocket._heard > before + 0.1)
+            websocket._check_later(0)
+            before = websocket._last_heard
+            until(lambda: websocket._last_heard > before + 0.1)
             assert not websocket.closed and websocket.receive() == "a"
 
     def test_they_can_be_off(self):
@@ -632,11 +630,11 @@ class TestOnlySending:
         with held() as (peer, websocket):
             peer.send(frame(PING, b"p"))
             # As if it were a second ago.
-            websocket._heard -= 2
+            websocket._last_heard -= 2
             websocket.send("a")
             assert [peer.frame(), peer.frame()] == [(0x8A, b"p"), (0x81, b"a")]
             peer.send(closing(1000))
-            websocket._heard -= 2
+            websocket._last_heard -= 2
             with pytest.raises(WebSocketError, match="closed with 1000"):
                 websocket.send("b")
             assert peer.close_code() == 1000

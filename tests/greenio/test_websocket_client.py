@@ -460,11 +460,11 @@ class TestTLS:
             with connect(address_of(server, "wss"), ssl_context=client_context()) as websocket:
                 job = waiting_in(sleep, 0.1)
                 job.get()
-                websocket._heard -= 2
+                websocket._last_heard -= 2
                 with pytest.raises(WebSocketError, match="closed"):
                     while True:
                         websocket.send("a")
-                        websocket._heard -= 2
+                        websocket._last_heard -= 2
 
     def test_a_greenlet_that_is_killed_while_it_sends_ends_the_connection(self):
         def application(environ, start_response):

@@ -150,7 +150,7 @@ def test_frames_at_random_mean_what_websockets_says(sent, cuts):
     with one, other:
         websocket = WebSocket()
         limits = Settings(MOST, 1024, None, None, None)
-        websocket._begin_with(one, sansio.server_protocol(MOST, []), limits, False, b"")
+        websocket._start(one, sansio.server_protocol(MOST, []), limits, False, b"")
         at = 0
         for cut in [*cuts, len(data)]:
             if not websocket._over and data[at : at + cut]:

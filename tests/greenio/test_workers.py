@@ -534,7 +534,7 @@ class TestDeaths:
 
             def fork(self, slot):
                 worker = WorkerProcess(1, Options(1))
-                worker.cannot_be_forked("no memory")
+                worker.fork_failed("no memory")
                 return worker
 
         from greenio._workers.options import Options
@@ -644,7 +644,7 @@ class TestRecycling:
 
         options = Options(2, max_requests=1000)
         assert options.max_requests_jitter == 100
-        most = {WorkerProcess(1, options)._most for _ in range(100)}
+        most = {WorkerProcess(1, options)._max_requests for _ in range(100)}
         assert len(most) > 10 and min(most) >= 1000 and max(most) <= 1100
 
     def test_a_worker_that_grows_too_large_is_recycled(self, tmp_path):
@@ -687,12 +687,12 @@ class TestRecycling:
         supervisor, slot = Supervisor(None, [], options), Place()
         now = time.monotonic()
         for seconds in (0, 1, 5, 9, 12):
-            supervisor._see_whether_to_recycle(slot, now + seconds)
+            supervisor._recycle_if_needed(slot, now + seconds)
             some_turns()
         assert len(slot.reasons) == 2 and slot.reasons[0].endswith("MiB of memory")
         # What else there is to replace it for is not put off.
         slot.worker.counts.numbers[ENDING] = 1
-        supervisor._see_whether_to_recycle(slot, now + 14)
+        supervisor._recycle_if_needed(slot, now + 14)
         some_turns()
         assert slot.reasons[2:] == ["was told to end"]
 
@@ -827,9 +827,8 @@ class TestEnding:
             assert "1 connections of worker" in running.told and "cleaned up" in running.told
 
     def test_a_worker_that_does_not_end_is_killed(self, tmp_path):
-        program = PROGRAM.replace("import greenio\n", "import greenio, greenio._workers.slot\n", 1)
-        program = program.replace("server.serve", "greenio._workers.supervisor.GRACE = 0.1\nserver.serve")
-        program = program.replace("greenio._workers.slot\n", "greenio._workers.supervisor\n", 1)
+        program = PROGRAM.replace("import greenio\n", "import greenio, greenio._workers.options\n", 1)
+        program = program.replace("server.serve", "greenio._workers.options._GRACE = 0.1\nserver.serve")
         with service(tmp_path, program=program, drain=0.1, worker_timeout=None) as running:
             running.until_listening()
             with closing(running.connect()) as sock:
@@ -889,7 +888,7 @@ class TestTelling:
                     running.until(rf"what worker \d \(process {pid}\) does:")
                 running.until("acceptor of <StreamServer[\\s\\S]*acceptor of <StreamServer")
                 running.until(r", in handle\n")
-            assert "_look_after" not in running.told  # the supervisor's own are no business of a worker
+            assert "_check_workers" not in running.told  # the supervisor's own are no business of a worker
 
     @pytest.mark.parametrize("name", ["{}/notify", "@{}"])
     def test_systemd_is_told(self, tmp_path, name):
@@ -944,7 +943,7 @@ class TestTelling:
         worker.counts.numbers[REQUESTS] = 5
         worker.ready_at, worker.is_ending, worker.exit_code = 1.0, True, -9
         worker.ended.set()
-        supervisor._ended(worker)
+        supervisor._worker_ended(worker)
         assert seen == [5]
 
     def test_a_stuck_worker_is_not_ready(self):
@@ -953,8 +952,8 @@ class TestTelling:
 
         worker = WorkerProcess(1, Options(1))
         worker.ready_at = time.monotonic()
-        assert worker.is_ready and not worker.look(1, 2) and worker.is_ready
-        assert worker.look(1, 2) and not worker.is_ready
+        assert worker.is_ready and not worker.check_beats(1, 2) and worker.is_ready
+        assert worker.check_beats(1, 2) and not worker.is_ready
 
     def test_a_worker_keeps_no_client_of_the_status_waiting(self):
         from greenio._workers.status import StatusServer

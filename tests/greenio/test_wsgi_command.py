@@ -138,7 +138,7 @@ def test_ways_to_name_an_application(folder, application):
         ("web:nothing", "the module 'web' has no 'nothing'"),
         ("broken:app", "'broken' cannot be imported: ZeroDivisionError: division by zero"),
         ("wrong:app", "'wrong' cannot be imported: SyntaxError: "),
-        ("web:number", "'number' of 'web' is no application: it cannot be called"),
+        ("web:number", "'number' of 'web' is not an application: it cannot be called"),
         ("web:failing()", "failing() of 'web' has failed: LookupError: told"),
         ("a/b.py", "'a/b.py' is not of the form module:application"),
         ("web.py", "there is no module 'web.py': write web:app\n"),
@@ -173,13 +173,13 @@ def test_bad_arguments_are_one_line(folder, arguments):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ("--drain nan", "argument --drain: 'nan' is no number of seconds"),
-        ("--pre-drain nan", "argument --pre-drain: 'nan' is no number of seconds"),
-        ("--idle-timeout 5K", "argument --idle-timeout: '5K' is no number of seconds"),
-        ("--max-body 10X", "argument --max-body: '10X' is no number, such as 1000, 500K, 10M or 2G"),
-        ("-w 0", "argument -w/--workers: '0' is no number from 1 "),
-        ("-w auto", "argument -w/--workers: 'auto' is no number from 1 "),
-        ("--backlog 99999999999", "argument --backlog: '99999999999' is no number from 1 "),
+        ("--drain nan", "argument --drain: 'nan' is neither a number of seconds nor none"),
+        ("--pre-drain nan", "argument --pre-drain: 'nan' is neither a number of seconds nor none"),
+        ("--idle-timeout 5K", "argument --idle-timeout: '5K' is neither a number of seconds nor none"),
+        ("--max-body 10X", "argument --max-body: '10X' is not a number such as 1000, 500K, 10M or 2G"),
+        ("-w 0", "argument -w/--workers: '0' is not a number from 1 "),
+        ("-w auto", "argument -w/--workers: 'auto' is not a number from 1 "),
+        ("--backlog 99999999999", "argument --backlog: '99999999999' is not a number from 1 "),
         ("--status :0", "--status goes with --workers"),
         ("--preload", "--preload goes with --workers"),
         ("--max-requests 5", "--max-requests goes with --workers"),
@@ -191,10 +191,10 @@ def test_bad_arguments_are_one_line(folder, arguments):
             f"--certfile {CERTIFICATE} --keyfile /none",
             "the certificate cannot be loaded: No such file or directory: '/none'",
         ),
-        ("--forwarded-from x", "--forwarded-from: 'x' is no network: write an address (10.0.0.1), a network "),
+        ("--forwarded-from x", "--forwarded-from: 'x' is not a network: write an address (10.0.0.1), a network "),
         ("--proxy-protocol 10.0.0.1/8", "--proxy-protocol: 10.0.0.1/8 has host bits set: write an address "),
         ("--mode 660", "--mode goes with a Unix socket"),
-        ("-b unix:socket --mode 9", "argument --mode: '9' is no octal number"),
+        ("-b unix:socket --mode 9", "argument --mode: '9' is not an octal number"),
         ("--unknown", "unrecognized arguments: --unknown"),
     ],
 )
@@ -292,7 +292,7 @@ def test_a_second_signal_ends_it_at_once(folder):
 
 AT_THE_END = """
 import atexit, os, sys, time
-sys.modules["greenio._wsgi.command"]._AT_ONCE = 1000  # seconds: however busy the machine is
+sys.modules["greenio._wsgi.command"]._SECOND_SIGNAL_LIMIT = 1000  # seconds: however busy the machine is
 
 def linger():
     print("lingers", flush=True)

@@ -88,7 +88,7 @@ class TestForwardedFields:
         assert kept.environ["REMOTE_ADDR"] == "1.2.3.4"
 
     def test_networks_that_are_none(self):
-        with pytest.raises(ValueError, match="is no network: write an address"):
+        with pytest.raises(ValueError, match="is not a network: write an address"):
             WSGIServer(("127.0.0.1", 0), Keeping(), forwarded_from="localhost")
 
 

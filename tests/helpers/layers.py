@@ -68,7 +68,7 @@ GREENIO = [
         "_servers.counts", "baseserver", "server", "backdoor",
     ]),
     ("several processes that serve one address", [
-        "_workers.telling", "_workers.options", "_workers.listeners", "_workers.notify", "_workers.stacks",
+        "_workers.standard_error", "_workers.options", "_workers.listeners", "_workers.notify", "_workers.stacks",
         "_workers.worker", "_workers.process", "_workers.slot", "_workers.metrics", "_workers.status",
         "_workers.supervisor", "workers",
     ]),
@@ -81,7 +81,7 @@ GREENIO = [
     ]),
     ("WebSocket", [
         "_websocket.errors", "_websocket.arguments", "_websocket.sansio", "_websocket.sending", "_websocket.receiving",
-        "_websocket.connection", "_websocket.taken", "_websocket.serving", "_websocket.proxies",
+        "_websocket.connection", "_websocket.werkzeug_socket", "_websocket.serving", "_websocket.proxies",
         "_websocket.client", "websocket",
     ]),
     ("the replacements that patching uses, and its events", [

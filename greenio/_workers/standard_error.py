@@ -1,13 +1,13 @@
-"""What a supervisor and its workers say on standard error, though nobody may be there who reads it.
+"""Printing to standard error, where a reader that has stopped must not hold up the supervisor or a worker.
 
 Theory
-    A pipe whose reader has stopped, or a terminal that was held, takes nothing more: whoever writes to it waits. The
-    descriptor cannot be made non-blocking, for it is shared with other programs. So it is asked first whether it takes
-    something, and given no more at a time than a pipe then takes.
+    A pipe whose reader has stopped, or a terminal that is held, takes no more data, and a write to it blocks. The
+    descriptor cannot be made non-blocking, because other programs share it. So poll(2) is asked first whether it takes
+    data, and a write has no more bytes than a pipe then takes for sure.
 
 Rules
-    1. Whoever does not read holds up nobody: what is not taken in time is dropped. Nor does a failure end anybody.
-    2. Standard error is descriptor 2, or nothing is said: never a socket that has got this number.
+    1. A text that is not taken in time is dropped. Errors are ignored.
+    2. Descriptor 2 is standard error, or nothing is printed. It is never a socket that has got this number.
 
 Nothing here switches.
 """
@@ -26,7 +26,7 @@ from hub.native import original
 __all__ = ["hold_standard_descriptors", "say", "write_to"]
 
 _poll = original("select", "poll")
-#: Seconds for which it is waited until something more is taken.
+#: The most seconds to wait until standard error takes a text.
 _PATIENCE = 0.5
 
 
@@ -43,16 +43,16 @@ def say(text: str) -> None:
 
 
 def write_to(descriptor: int, data: bytes, seconds: float) -> None:
-    """Write to a descriptor that may block, for so many seconds at most. Raises OSError."""
-    asking = _poll()
-    asking.register(descriptor, POLLOUT)
+    """Write to a descriptor that may block, for at most so many seconds (float). Raises OSError."""
+    poll = _poll()
+    poll.register(descriptor, POLLOUT)
     end = monotonic() + seconds
-    while data and asking.poll(max(0.0, end - monotonic()) * 1000):
+    while data and poll.poll(max(0.0, end - monotonic()) * 1000):
         data = data[write(descriptor, data[:PIPE_BUF]) :]
 
 
 def hold_standard_descriptors() -> None:
-    """See to it that descriptors 0, 1 and 2 are in use: a socket that gets one gets what is printed, too."""
+    """Open those of the descriptors 0, 1 and 2 that are closed, so that no socket gets the number of one of them."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)

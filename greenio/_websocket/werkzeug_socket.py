@@ -1,9 +1,9 @@
-"""`environ["werkzeug.socket"]`: the connection's socket, for libraries that speak WebSocket themselves.
+"""`environ["werkzeug.socket"]`: the connection's socket, for libraries that implement WebSocket themselves.
 
 Theory
-    Nobody tells a server that its socket was taken. So this stands for the socket, and knows it from the first time
-    that data is sent or received, in whichever way. simple-websocket, Flask-Sock and Flask-SocketIO send one whole
-    frame with each call: between two calls the server may say something itself, which it does when it ends.
+    A library does not tell the server that it takes the socket. So it gets this object in place of the socket. The
+    first call that sends or receives takes the connection over. simple-websocket, Flask-Sock and Flask-SocketIO send
+    one whole frame with each call. So the server can send a close frame between two calls, which it does when it ends.
 
 What does not belong here: the server's own WebSocket (connection.py).
 """
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TakenSocket"]
 
-#: What else of a socket sends or receives, or has others do so. What came with the request is received by recv() only.
-_USES = frozenset([
+#: Other methods of a socket that send or receive, or make objects that do. Only recv() returns data that has come
+#: behind the request.
+_METHODS_THAT_TAKE = frozenset([
     "detach", "dup", "makefile", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "read", "sendfile", "sendmsg",
     "sendto", "unwrap", "write",
 ])  # fmt: skip
@@ -30,7 +31,7 @@ _GOING_AWAY = b"\x88\x02\x03\xe9"
 
 
 class TakenSocket:
-    """Stands for a connection's socket. What it does not have itself is the socket's."""
+    """Stands for a connection's socket. All attributes that it does not have itself are the socket's."""
 
     def __init__(self, upgrade: Any) -> None:
         self._upgrade = upgrade
@@ -62,28 +63,28 @@ class TakenSocket:
         return len(data)
 
     def send(self, data: Any, *flags: int) -> int:
-        """Send all of it, when no other greenlet sends; return its size. Switches."""
+        """Send all of `data`, after other greenlets that send. Returns its size (int). Switches."""
         self.sendall(data, *flags)
         return memoryview(data).nbytes
 
     def sendall(self, data: Any, *flags: int) -> None:
-        """Send all of it, when no other greenlet sends. Switches."""
+        """Send all of `data`, after other greenlets that send. Switches."""
         self._take()
         with self._writing:
             self._sock.sendall(data, *flags)
 
     def close(self) -> None:
         """End the connection. The socket itself is closed when the application has returned. Does not switch."""
-        with suppress(OSError):  # it has ended already
+        with suppress(OSError):  # the connection has ended already
             self._sock.shutdown(2)
 
     def go_away(self) -> None:
-        """Say that the server ends. Switches."""
-        with suppress(OSError):  # it has ended already
+        """Send a close frame, because the server ends. Switches."""
+        with suppress(OSError):  # the connection has ended already
             self.sendall(_GOING_AWAY)
 
     def __getattr__(self, name: str) -> Any:
-        if name in _USES:
+        if name in _METHODS_THAT_TAKE:
             self._take()
         return getattr(self._sock, name)
 
