@@ -1,5 +1,5 @@
-"""Adapters, which let other packages' calls switch: one module for each package, of its name.
+"""Adapters, which let the calls of other packages switch. Each module has the name of its package.
 
-Each has functions that patching calls when the package is imported. They do not switch. `celery` and `gunicorn` are of
-another kind: classes that the packages themselves import, by the name that they are told.
+Patching calls the functions of a module when the package is imported. They do not switch. `celery` and `gunicorn` are
+of another kind: they have classes that the packages import by a name in their settings.
 """

@@ -2,25 +2,25 @@
 
     CELERY_CUSTOM_WORKER_POOL=greenio.contrib.celery:TaskPool celery -A app worker -P custom -c 500
 
-Importing this module patches the standard library: celery imports it before anything else then.
+Importing this module patches the standard library. With the command above celery imports it before anything else.
 
 Theory
     celery's consumer, its remote control and each task are greenlets of the main thread. A task that is submitted
-    waits in line until there is room. It is accepted, and so acknowledged unless `acks_late`, when it begins.
+    waits in line until there is room. When it begins, it is accepted, and acknowledged unless `acks_late` is set.
 
-    A time limit is a timer whose callback throws an exception into the task's greenlet, and so is an end from outside.
+    A time limit is a timer whose callback throws an exception into the task's greenlet. terminate_job() throws one too.
     Neither can reach a task that computes without ever waiting.
 
 Rules
-    1. What ends a task from outside ends that task only, and celery is told of its end once. A task that is ended by
-       terminate_job() reports nothing: celery has told of it.
-    2. A task that catches what should end it gets it again, every second.
-    3. A few tasks at a time tell celery of their beginnings and ends, since celery tells the broker at once. kombu has
-       ten connections to redis, which do not wait for one another: an acknowledgement that gets none is lost.
-    4. What comes too late to end a task, which has come to its own end, is taken back: it would interrupt what celery
-       is told of the task.
-    5. Tasks that are in line when the worker ends, or has lost its connection, are dropped: they are not acknowledged,
-       so the broker delivers them again.
+    1. An exception that ends a task from outside ends that task only. The end of a task is reported to celery once. A
+       task that terminate_job() has ended is not reported, because celery knows.
+    2. If a task catches the exception that should end it, it gets another one every second.
+    3. Only a few tasks at a time report to celery, because celery then sends a message to the broker at once. kombu has
+       ten connections to redis, and does not wait for a free one: an acknowledgement without a connection is lost.
+    4. An exception that comes too late, when the task's own code has ended, is taken back. Otherwise it would interrupt
+       the report.
+    5. Tasks that are in line when the worker ends, or loses its connection, are dropped. They are not acknowledged, so
+       the broker delivers them again.
 
 See https://docs.celeryq.dev/en/stable/userguide/concurrency/index.html#custom-pool-implementations. Methods that wait
 say that they switch; the others do not switch.
@@ -63,21 +63,21 @@ if TYPE_CHECKING:
 __all__ = ["TaskPool", "Timer"]
 
 _logger = get_logger("celery.pool")
-_AGAIN = 1.0  # seconds until a task that has caught its end gets it once more
-_TELLING = 4  # tasks that tell celery something at a time; kombu needs some connections for itself
-_TO_END = 10.0  # seconds that killed tasks have to end at a cold shutdown
+_AGAIN = 1.0  # seconds until a task that has caught the exception gets another one
+_MAX_REPORTS = 4  # how many tasks report to celery at a time; kombu needs some connections for itself
+_COLD_SHUTDOWN_LIMIT = 10.0  # seconds that killed tasks have to end at a cold shutdown
 
 
 class _TimeLimit(GreenletExit):
-    """The task's time is over."""
+    """Thrown into a task whose hard time limit has passed."""
 
 
 class Timer(_Timer):  # type: ignore[misc]  # kombu may be missing
-    """celery's timer: each entry has a greenlet of its own, so that one which waits holds up no other."""
+    """celery's timer. Each entry has a greenlet of its own, so that an entry that waits does not delay others."""
 
     def __init__(self, max_interval: float | None = None, on_error: Any = None, **options: Any) -> None:
         super().__init__(max_interval, on_error)
-        # Entry -> its greenlet, which has not begun, and what celery shows of it.
+        # Entry -> its greenlet, which has not begun, and the `scheduled` tuple that celery shows.
         self._due: dict[Any, tuple[Greenlet, Any]] = {}
 
     def _enter(self, eta, priority, entry, push=None):
@@ -91,7 +91,7 @@ class Timer(_Timer):  # type: ignore[misc]  # kombu may be missing
             self.apply_entry(entry)
 
     def cancel(self, entry: Any) -> None:
-        """Do not call it any more. Does not switch."""
+        """Cancel an entry. Does not switch."""
         entry.cancel()
         self._forget(entry)
 
@@ -101,7 +101,7 @@ class Timer(_Timer):  # type: ignore[misc]  # kombu may be missing
             due[0].kill(block=False)
 
     def clear(self) -> None:
-        """Forget all entries. Does not switch."""
+        """Cancel all entries. Does not switch."""
         for entry in list(self._due):
             self._forget(entry)
 
@@ -112,14 +112,14 @@ class Timer(_Timer):  # type: ignore[misc]  # kombu may be missing
 
     @property
     def queue(self) -> list[Any]:
-        """The entries to come, in order (list of `scheduled`)."""
+        """The entries that have not fired, in the order of their times (list of `scheduled`)."""
         return sorted(shown for _, shown in self._due.values())
 
 
 class TaskPool(BasePool):  # type: ignore[misc]  # celery has no types
     """Runs celery's tasks in greenlets of the main thread, at most `limit` at a time.
 
-    celery makes it, with its options `timeout` and `soft_timeout` in seconds.
+    celery makes it. The options `timeout` and `soft_timeout` are time limits in seconds.
     """
 
     Timer = Timer
@@ -135,7 +135,8 @@ class TaskPool(BasePool):  # type: ignore[misc]  # celery has no types
         self._numbers = itertools.count(1)
         self._is_closed = False
         self._all_ended = Event()
-        self.telling = Semaphore(_TELLING)
+        #: Held while a task reports to celery.
+        self.reporting = Semaphore(_MAX_REPORTS)
 
     # --- tasks ---
 
@@ -144,7 +145,7 @@ class TaskPool(BasePool):  # type: ignore[misc]  # celery has no types
         return spawn(_logging_errors, function, *args)
 
     def on_apply(self, target: Any, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        """Take a task, which begins as soon as there is room. Does not switch."""
+        """Submit a task. It begins as soon as there is room. Does not switch."""
         task = _Task(self, target, args or (), kwargs or {}, options)
         if not self._is_closed:
             self._line.append(task)
@@ -160,17 +161,17 @@ class TaskPool(BasePool):  # type: ignore[misc]  # celery has no types
             self._running[task.number] = task
             task.greenlet = Greenlet.spawn(task.run)
 
-    def ended(self, task: _Task) -> None:
-        """A task has ended, and leaves its place to the next. Does not switch."""
+    def task_ended(self, task: _Task) -> None:
+        """Note that a task has ended, and start the next one. Does not switch."""
         self._running.pop(task.number, None)
         self._start_some()
         if not self._running:
             self._all_ended.set()
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
-        """End a task: the one that was accepted with this number. Does not switch, except to end the current one.
+        """End the task that was accepted with the number `pid`. Does not switch, except to end the current task.
 
-        SIGUSR1 gives it SoftTimeLimitExceeded, as in celery's processes; any other signal ends it.
+        SIGUSR1 raises SoftTimeLimitExceeded in the task, as in celery's processes. Any other signal ends it.
         """
         task = self._running.get(pid)
         if task is not None and signal == _signal.SIGUSR1:
@@ -178,22 +179,22 @@ class TaskPool(BasePool):  # type: ignore[misc]  # celery has no types
         elif task is not None:
             task.end()
 
-    # --- how many ---
+    # --- the limit ---
 
     def grow(self, n: int = 1) -> None:
-        """Allow so many tasks more at a time. Does not switch."""
+        """Allow `n` more tasks at a time. Does not switch."""
         self.limit += n
         self._start_some()
 
     def shrink(self, n: int = 1) -> None:
-        """Allow so many less; those that run go on. Raises ValueError if that were less than none."""
+        """Allow `n` fewer tasks at a time. Running tasks go on. Raises ValueError if the limit would be negative."""
         if n > self.limit:
             raise ValueError(f"a pool for {self.limit} tasks at a time cannot shrink by {n}")
         self.limit -= n
 
     @property
     def num_processes(self) -> int:
-        """How many tasks there may be at a time (int)."""
+        """How many tasks may run at a time (int)."""
         return self.limit
 
     def _get_info(self):
@@ -207,16 +208,16 @@ class TaskPool(BasePool):  # type: ignore[misc]  # celery has no types
     # --- the end ---
 
     def flush(self) -> None:
-        """Drop the tasks that have not begun: the broker delivers them again. Does not switch."""
+        """Drop the tasks that have not begun. The broker delivers them again. Does not switch."""
         self._line.clear()
 
     def on_close(self) -> None:
-        """No more tasks begin."""
+        """Let no more tasks begin. Does not switch."""
         self._is_closed = True
         self.flush()
 
     def on_stop(self) -> None:
-        """Wait until all tasks have ended; at a cold shutdown, end them. Switches."""
+        """Wait until all tasks have ended. At a cold shutdown, end them first. Switches."""
         self.on_close()
         if _state().should_terminate not in (None, False):
             self.on_terminate()
@@ -224,11 +225,11 @@ class TaskPool(BasePool):  # type: ignore[misc]  # celery has no types
             self._wait(None)
 
     def on_terminate(self) -> None:
-        """End all tasks, and wait for that, ten seconds at most. Switches."""
+        """End all tasks, and wait at most ten seconds until they have ended. Switches."""
         self.on_close()
         for task in list(self._running.values()):
             task.end()
-        end = monotonic() + _TO_END
+        end = monotonic() + _COLD_SHUTDOWN_LIMIT
         while self._running and (left := end - monotonic()) > 0:
             self._wait(left)
         for task in self._running.values():
@@ -242,14 +243,14 @@ class TaskPool(BasePool):  # type: ignore[misc]  # celery has no types
 
 
 class _Task:
-    """One task, from when it is submitted to its end: what celery calls its result."""
+    """One task, from its submission to its end. celery takes it for the task's result."""
 
     number = 0
     greenlet: Any = None
     has_begun = False
-    is_terminated = False  # it was ended from outside, and celery knows
-    is_late = False  # its time limit has passed
-    _is_at_work = False  # the task's own code runs
+    is_terminated = False  # whether it was ended from outside, which celery knows
+    is_late = False  # whether its hard time limit has passed
+    _is_at_work = False  # whether the task's own code runs
 
     def __init__(self, pool, target, args, kwargs, options):
         self._pool = pool
@@ -259,38 +260,38 @@ class _Task:
         self._thrown: list[BaseException] = []
 
     def terminate(self, signal):
-        """celery calls this as well as terminate_job(), which does the work."""
+        """Does nothing: celery calls terminate_job() too, which does the work."""
 
     # --- in its own greenlet ---
 
     def run(self):
-        """Run it, and tell celery how it went. Switches."""
+        """Run the task, and report its end to celery. Switches."""
         self.has_begun = True
         try:
-            tell, *what = self._outcome()
-            if tell is not None and not self.is_terminated:
-                with self._pool.telling:
-                    tell(*what)
+            report, *arguments = self._outcome()
+            if report is not None and not self.is_terminated:
+                with self._pool.reporting:
+                    report(*arguments)
         except GreenletExit:
-            pass  # it was ended while celery was told
+            pass  # the task was ended during its report
         except Exception:
             _logger.exception("celery could not be told how a task has ended")
         finally:
             self._stop_timers()
             self._call = self._options = None
-            self._pool.ended(self)
+            self._pool.task_ended(self)
 
     def _outcome(self):
-        """What celery is to be told: its function, and the arguments."""
+        """Run the task. Returns the function that reports its end, or None, and the arguments for it."""
         options = self._options
         accepted = options.get("accept_callback")
-        # It may have been revoked while it was in line.
+        # The task may have been revoked while it was in line.
         request = getattr(accepted, "__self__", None)
         if request is not None and request.revoked():
             return (None,)
         try:
             if accepted is not None:
-                with self._pool.telling:
+                with self._pool.reporting:
                     accepted(self.number, monotonic())
             if self.is_terminated:
                 return (None,)
@@ -335,12 +336,12 @@ class _Task:
         for timer in timers:
             timer.close()
 
-    # --- from outside; none of these may wait ---
+    # --- called from other greenlets, and by timers: none of these may wait ---
 
     def _soft_limit(self, seconds):
-        tell = self._options.get("timeout_callback")
-        if tell is not None:
-            spawn(_logging_errors, tell, True, seconds)
+        report = self._options.get("timeout_callback")
+        if report is not None:
+            spawn(_logging_errors, report, True, seconds)
         self.throw(SoftTimeLimitExceeded(seconds))
 
     def _hard_limit(self):
@@ -348,19 +349,19 @@ class _Task:
         self.throw(_TimeLimit())
 
     def throw(self, error):
-        """Raise it in the task's code, if that still runs."""
+        """Raise an exception in the task's code, if that still runs."""
         if self._is_at_work:
             self._thrown.append(error)
             get_hub().throw_soon(self.greenlet, error)
 
     def end(self):
-        """End it; celery knows."""
+        """End the task, without a report to celery."""
         if self.is_terminated:
             return
         self.is_terminated = True
         if not self.has_begun:
             self.greenlet.kill(block=False)
-            self._pool.ended(self)
+            self._pool.task_ended(self)
         elif self.greenlet is not getcurrent():
             self._stop_timers()
             self._start_timer(_AGAIN, _AGAIN, self._end_again)
@@ -373,7 +374,7 @@ class _Task:
 
 
 def _lost(error):
-    """What celery is told of a task that ended by an exception that is no Exception."""
+    """Return the error for celery of a task that has ended by an exception that is not an Exception."""
     try:
         raise WorkerLostError(repr(error)).with_traceback(error.__traceback__)
     except WorkerLostError:
@@ -381,7 +382,7 @@ def _lost(error):
 
 
 def _state():
-    # Not at the top: the package of the worker itself imports much of celery.
+    # Imported here, because the package celery.worker imports much of celery.
     from celery.worker import state
 
     return state
@@ -394,7 +395,7 @@ def _is_ending():
 
 
 def _end_the_worker(error):
-    """A task, or remote control, wants the worker to end: the exception that celery raises for it."""
+    """End the worker, because a task or celery's remote control has raised `error`."""
     state = _state()
     code = error.code if error.code is not None else 0
     if isinstance(error, WorkerTerminate):
@@ -407,14 +408,14 @@ def _logging_errors(function, *args):
     try:
         function(*args)
     except (WorkerShutdown, WorkerTerminate) as error:
-        _end_the_worker(error)  # remote control was told to
+        _end_the_worker(error)  # remote control has got the command to end
     except Exception:
         _logger.exception("%r has failed", function)
 
 
 @worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _refuse_beat(sender: Any, **_: Any) -> None:
-    """celery -B would fork a scheduler out of the midst of greenlets."""
+    """Refuse celery -B, which would fork a scheduler in the middle of greenlets."""
     pool = getattr(sender, "pool_cls", None)
     ours = pool in ("custom", f"{__name__}:TaskPool") or (isinstance(pool, type) and issubclass(pool, TaskPool))
     if ours and getattr(sender, "options", {}).get("beat"):

@@ -1,12 +1,12 @@
-"""debugpy, the debugger behind VS Code and others; it lives in a package of its own, pydevd.
+"""debugpy, the debugger of VS Code and others. Most of it is in the package pydevd.
 
 A greenlet that stops at a breakpoint stops the whole native thread, just as the debugger stops the whole process. The
-debugger waits natively, and its own threads are native. Other greenlets could not run meanwhile without missing their
+debugger waits natively, and its own threads are native. If other greenlets ran meanwhile, they would miss their
 breakpoints, because CPython traces nothing in a thread that is in a trace function.
 
-Each thread of the patched program is a thread to the debugger, with a stack of its own, although it is a greenlet. Up
-to CPython 3.11 the debugger traces with sys.settrace(), which belongs to native threads: there the trace function is
-set anew at each switch.
+The debugger shows each thread of a patched program as a thread with its own stack, although it is a greenlet. Up to
+CPython 3.11 the debugger traces with sys.settrace(), which belongs to native threads. So the trace function is set anew
+at each switch.
 
 See https://github.com/microsoft/debugpy.
 """
@@ -37,16 +37,16 @@ __all__ = ["adapt", "adapt_frames", "adapt_threads", "adapt_tracing"]
 
 _StandardQueue: Any = native.original("queue", "Queue")
 _native_start: Any = vars(sys.modules["_thread"]).get("_original_start_new_thread", native.start_new_thread)
-_PARTS = ("_pydev", "pydev", "debugpy")  # how the names of its modules begin
+_PREFIXES = ("_pydev", "pydev", "debugpy")  # of the names of its modules
 
 
 def _modules():
-    """The debugger's modules that are loaded."""
-    return [each for name, each in sys.modules.items() if each is not None and name.startswith(_PARTS)]
+    """Return the debugger's modules that are loaded."""
+    return [each for name, each in sys.modules.items() if each is not None and name.startswith(_PREFIXES)]
 
 
-class _Natively:
-    """A module of the standard library as the debugger is to see it: its ways to wait are native."""
+class _NativeModule:
+    """A module of the standard library for the debugger, with native ways to wait. `names`: what is replaced."""
 
     def __init__(self, module, **names):
         vars(self).update(names, _module=module)
@@ -68,45 +68,45 @@ class _Queue(_StandardQueue):  # type: ignore[misc]  # the standard library's, p
         self.not_empty, self.not_full, self.all_tasks_done = (NativeCondition(self.mutex) for _ in range(3))
 
 
-def _where_threads_are_greenlets(adapt: Callable[[Any], None]) -> Callable[[Any], None]:
+def _if_threads_are_patched(adapt: Callable[[Any], None]) -> Callable[[Any], None]:
     return wraps(adapt)(lambda module: adapt(module) if native.saved.get("_thread") else None)
 
 
-@_where_threads_are_greenlets
+@_if_threads_are_patched
 def adapt(modules: Any) -> None:
-    """Give the debugger native locks and threads. `modules`: the one with its modules of the standard library."""
-    seen = {
-        "threading": _Natively(
+    """Give the debugger native locks and threads. `modules`: its module that imports those of the standard library."""
+    replacements = {
+        "threading": _NativeModule(
             threading, Lock=native.allocate_lock, RLock=native.RLock, Condition=NativeCondition, Event=NativeEvent
         ),
-        "thread": _Natively(sys.modules["_thread"], allocate_lock=native.allocate_lock),
-        "time": _Natively(time, sleep=native.sleep),
-        "_queue": _Natively(queue, Queue=_Queue),
+        "thread": _NativeModule(sys.modules["_thread"], allocate_lock=native.allocate_lock),
+        "time": _NativeModule(time, sleep=native.sleep),
+        "_queue": _NativeModule(queue, Queue=_Queue),
         "ThreadingEvent": NativeEvent,
         "ThreadingLock": native.allocate_lock,
     }
-    there = {name: getattr(modules, name, None) for name in seen}
+    originals = {name: getattr(modules, name, None) for name in replacements}
     for module in _modules():
         for name, value in list(vars(module).items()):
             if value is native.get_ident:
                 setattr(module, name, thread.get_ident)
-            elif name in there and value is there[name]:
-                setattr(module, name, seen[name])
-    # By this name, and by the file's, the debugger knows that it is too early to ask which thread this is.
+            elif name in originals and value is originals[name]:
+                setattr(module, name, replacements[name])
+    # The debugger knows a frame of this name in this file: it is too early then to ask which thread this is.
     function = thread.ThreadGreenlet._run
     function.__code__ = function.__code__.replace(co_name="_bootstrap", co_filename=threading.__file__)
     if "pydevd" in sys.modules:
-        _adapt_what_is_there()
+        _adapt_running_debugger()
 
 
-def _adapt_what_is_there():
-    """Adapt a debugger that ran before patching, because it started the program."""
-    # In children that it follows, pydevd was the main module when its classes were made.
+def _adapt_running_debugger():
+    """Adapt a debugger that ran before patching, because it has started the program."""
+    # In a child process that the debugger follows, pydevd was the main module when its classes were made.
     kinds = {
         id(value)
         for module in _modules()
         for value in vars(module).values()
-        if isinstance(value, type) and value.__module__.startswith((*_PARTS, "__main__"))
+        if isinstance(value, type) and value.__module__.startswith((*_PREFIXES, "__main__"))
     }
     for each in gc.get_objects():
         if id(type(each)) in kinds and hasattr(each, "__dict__"):
@@ -114,7 +114,7 @@ def _adapt_what_is_there():
                 _make_native(each, name, value)
     _let_greenlets_be_traced(sys.modules["_pydev_bundle.pydev_monkey"])
     monitoring: Any = sys.modules.get("_pydevd_sys_monitoring.pydevd_sys_monitoring")
-    # Each greenlet is a thread now, so the debugger has to look at the main one again.
+    # The idents of threads are greenlets' now, so the debugger has to find out again which thread is the main one.
     if hasattr(monitoring, "reset_thread_local_info"):
         monitoring.reset_thread_local_info()
 
@@ -141,7 +141,10 @@ def _make_event_native(event):
 
 
 def _let_greenlets_be_traced(monkey):
-    """Let the debugger's own functions that start threads start greenlets. `monkey`: its module that replaces them."""
+    """Let the debugger's replacements for functions that start threads start greenlets.
+
+    `monkey`: the debugger's module that makes these replacements.
+    """
     for module in (sys.modules["_thread"], threading):
         for before in ("_original_start_new_thread", "_original_start_joinable_thread"):
             vars(module).pop(before, None)
@@ -160,14 +163,14 @@ def _let_greenlets_be_traced(monkey):
 # --- threads ------------------------------------------------------------------------------------------------------
 
 
-@_where_threads_are_greenlets
+@_if_threads_are_patched
 def adapt_threads(module: Any) -> None:
     """Let the debugger's own threads be native. `module`: the one that defines their class."""
-    module.threading = _Natively(threading, Thread=LibraryThread)
+    module.threading = _NativeModule(threading, Thread=LibraryThread)
     module.PyDBDaemonThread.__bases__ = (LibraryThread,)
 
 
-@_where_threads_are_greenlets
+@_if_threads_are_patched
 def adapt_frames(constants: Any) -> None:
     """Let the debugger find the stacks of greenlets. `constants`: the module with the function that finds stacks."""
     before = constants._current_frames
@@ -176,7 +179,7 @@ def adapt_frames(constants: Any) -> None:
             module._current_frames = sys._current_frames
 
 
-@_where_threads_are_greenlets
+@_if_threads_are_patched
 def adapt_tracing(tracing: Any) -> None:
     """Let each greenlet have a trace function of its own. `tracing`: the module that sets trace functions."""
     if hasattr(sys, "monitoring"):
@@ -203,8 +206,8 @@ def adapt_tracing(tracing: Any) -> None:
         set_trace(mine.tracing_func)
 
     tracing._last_tracing_func_thread_local, tracing.SetTrace = mine, set_trace
-    # It starts a native thread for work on all native threads.
-    tracing.thread = _Natively(
+    # This module starts a native thread when it has work to do in all native threads.
+    tracing.thread = _NativeModule(
         sys.modules["_thread"], _original_start_new_thread=_native_start, allocate_lock=native.allocate_lock
     )
     observer = greenlet.settrace(switched)

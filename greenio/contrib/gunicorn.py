@@ -2,13 +2,13 @@
 
     gunicorn -k greenio.contrib.gunicorn.GreenioWorker -w 4 module:application
 
-GreenioWorker has gunicorn's own HTTP, with all of its settings. GreenioWSGIWorker has that of greenio.wsgi, which costs
-a fraction, and refuses settings that it does not have. Both patch the standard library in each worker, and before the
-application is imported where gunicorn's first process does that (`preload_app`).
+GreenioWorker uses gunicorn's own HTTP, with all of its settings. GreenioWSGIWorker uses greenio.wsgi's HTTP, which
+costs a fraction of the time, and refuses settings that it does not support. Both patch the standard library in each
+worker. With `preload_app`, gunicorn's first process is patched before it imports the application.
 
 Theory
-    Each client of GreenioWorker is a greenlet in gunicorn's own code. Its connection is idle from the end of a request
-    to the first byte of the next. One that is idle when the worker is to end finds the end of its input there.
+    Each client of GreenioWorker has a greenlet, which runs gunicorn's own code. The connection is idle from the end of
+    a request to the first byte of the next one. If it is idle when the worker ends, recv() returns the end of input.
 
 See https://gunicorn.org/reference/settings/. Methods that wait say that they switch; the others do not switch.
 """
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 __all__ = ["GreenioWSGIWorker", "GreenioWorker"]
 
 _poll = original("select", "poll")
-_LARGE = 65536  # bytes that are not copied to be written with a head
+_LARGE = 65536  # from this size on (bytes), a block is not copied behind the head to be sent with it
 
 
 class GreenioWorker(GreenletProcess, AsyncWorker):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's own HTTP, with a greenlet for each client. All of gunicorn's settings hold."""
+    """A worker with gunicorn's own HTTP, and a greenlet for each client. It supports all of gunicorn's settings."""
 
     def init_process(self) -> None:
-        """Called by gunicorn in the worker's process; returns when the worker ends. Switches."""
+        """Called by gunicorn in the worker's process. Returns when the worker ends. Switches."""
         self.clients: set[_Client] = set()
         super().init_process()
 
@@ -65,7 +65,7 @@ class GreenioWorker(GreenletProcess, AsyncWorker):  # type: ignore[misc]  # guni
 
         def call(environ, start_response):
             def start(*args):
-                # gunicorn looks before it calls the application, which may take long.
+                # gunicorn checks this before it calls the application. The worker may be told to end meanwhile.
                 if not self.alive:
                     start_response.__self__.force_close()
                 return start_response(*args)
@@ -75,12 +75,12 @@ class GreenioWorker(GreenletProcess, AsyncWorker):  # type: ignore[misc]  # guni
         self.wsgi = call
 
     def make_server(self, listener: socket) -> StreamServer:
-        """The server for a listener; it is not started yet."""
+        """Return a server for a listener, which is not started yet."""
         context: Any = ssl_context(self.cfg) if self.cfg.is_ssl else None
         return _Server(self, listener, max_connections=self.worker_connections, ssl_context=context)
 
     def timeout_ctx(self) -> Timeout:
-        """How long gunicorn's code waits for a request."""
+        """Return the Timeout within which gunicorn's code waits for a request."""
         return Timeout(self.cfg.keepalive, False)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
@@ -98,7 +98,7 @@ class GreenioWorker(GreenletProcess, AsyncWorker):  # type: ignore[misc]  # guni
         try:
             return super().handle_request(listener_name, req, sock, addr)
         except BaseException as error:
-            # gunicorn's code sees to errors in the midst of an answer, but to none such as a Timeout.
+            # gunicorn's code handles an Exception in the middle of an answer, but not a Timeout.
             if not sock.has_answer or isinstance(error, (Exception, SystemExit, GreenletExit)):
                 raise
             self.log.exception("Error handling request")
@@ -125,21 +125,21 @@ class GreenioWorker(GreenletProcess, AsyncWorker):  # type: ignore[misc]  # guni
                 sock.say_goodbye()
 
     def has_answered(self, client: Any) -> None:
-        """A request was answered: its connection is idle, and the worker may have had all of its requests."""
+        """Note that a request was answered: its connection is idle. The worker may end after its last request."""
         client.is_idle = True
         client.idle_since = monotonic()
         if not self.alive:
-            self.told.set()
+            self.end_event.set()
             client.end_soon()
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """An exception has ended a connection. Switches."""
+        """Handle an exception that has ended a connection. Switches."""
         if not isinstance(exc, GreenletExit):  # the worker's graceful timeout
             super().handle_error(req, client, addr, exc)
 
 
 class _Server(StreamServer):
-    """A listener of gunicorn's."""
+    """The server for one listener of gunicorn's."""
 
     def __init__(self, worker, listener, **options):
         super().__init__(listener, partial(worker.handle, listener), **options)
@@ -151,28 +151,28 @@ class _Server(StreamServer):
 
 
 class _NoMore(BaseException):
-    """Thrown into recv(): the worker ends, and this connection waits for a request."""
+    """Thrown into a recv() that waits for a request, when the worker ends."""
 
 
 class _Client:
-    """A client's socket, as gunicorn's code uses it. It knows whether it waits for a request.
+    """Stands for a client's socket in gunicorn's code, and knows whether the connection waits for a request.
 
-    It also saves calls of the system: gunicorn writes the head of an answer and then its first block, and sets the
-    timeout after each request to what it was.
+    It also saves system calls. gunicorn sends the head of an answer and its first block separately: this sends them
+    together. gunicorn sets the timeout after each request, to the same value: this leaves it alone.
     """
 
     def __init__(self, sock):
         self._sock = sock
         self._recv, self._sendall, self.gettimeout = sock.recv, sock.sendall, sock.gettimeout
-        self._head = b""  # of an answer, which waits for what is written next
+        self._head = b""  # the head of an answer, which is sent together with the first block
         self.is_idle = True
         self.idle_since = monotonic()
         self.has_answer = False  # whether the answer to the current request has begun
         self.is_http2 = False
-        self.last_stream: Any = None  # of HTTP/2: the connection of gunicorn's, and the number of the last request
-        self._ends = False
-        self._waiting: Any = None  # the greenlet that receives, and what is thrown into it
-        self._thrown: Any = None
+        self.last_stream: Any = None  # for HTTP/2: gunicorn's connection object, and the number of the last request
+        self._ends = False  # whether the connection ends as soon as it is idle
+        self._waiting: Any = None  # the greenlet that receives
+        self._thrown: Any = None  # the exception that is thrown into it
 
     def recv(self, *args):
         if self._ends and self.is_idle and not self._has_more():
@@ -208,13 +208,13 @@ class _Client:
         self._sendall(data)
 
     def flush(self):
-        """Write what waits. Switches."""
+        """Send the head that waits, if any. Switches."""
         head, self._head = self._head, b""
         if head:
             self._sendall(head)
 
     def cut_off(self):
-        """End the connection in the midst of an answer: nobody takes it for whole. Switches."""
+        """End the connection in the middle of an answer, so that the client does not take it for complete. Switches."""
         with suppress(OSError):
             self.flush()
             self._sock.shutdown(_standard.SHUT_RDWR)
@@ -226,23 +226,23 @@ class _Client:
     def _no_more(self):
         if self.is_http2:
             self.say_goodbye()
-            raise TimeoutError("the worker ends")  # at the end of the input, gunicorn's code would say nothing
+            raise TimeoutError("the worker ends")  # at the end of input, gunicorn's code would not send GOAWAY
         return b""
 
     def say_goodbye(self):
-        """End HTTP/2: name the last request that was answered, so that the client sends again what has come since.
+        """Send GOAWAY with the number of the last request that was answered. The client repeats later requests.
 
-        gunicorn's code does that itself only where none was. Switches.
+        gunicorn's own code sends it only if no request was answered. Switches.
         """
         if self.last_stream is not None:
             connection, number = self.last_stream
             connection.close(last_stream_id=number)
 
     def end_soon(self):
-        """End it if it waits for a request, and none comes soon. Does not switch.
+        """End the connection, if it waits for a request and none comes soon. Does not switch.
 
-        A client that was answered a moment ago may be sending the next one, which would fail. Its answer says that it
-        is the last.
+        A client that was just answered may be about to send its next request, which would fail. The answer to that
+        request says that the connection closes.
         """
         if self.is_http2 or monotonic() - self.idle_since >= NEXT_REQUEST:
             self.end_if_idle()
@@ -250,10 +250,7 @@ class _Client:
             Greenlet.spawn_later(NEXT_REQUEST, self.end_if_idle)
 
     def end_if_idle(self):
-        """Have recv() find the end of the input where nothing has come and a request is waited for.
-
-        Does not switch.
-        """
+        """Let recv() return the end of input, if the connection waits for a request. Does not switch."""
         self._ends = True
         if self.is_idle and self._waiting is not None and self._thrown is None and not self._has_more():
             self._thrown = _NoMore()
@@ -264,31 +261,31 @@ class _Client:
             return False
         descriptor = self._sock.fileno()
         if descriptor < 0:
-            return True  # it is closed, and says so itself
-        asking = _poll()
-        asking.register(descriptor, _select.POLLIN)
-        return bool(asking.poll(0)) or bool(getattr(self._sock, "pending", int)())
+            return True  # the socket is closed: recv() raises that
+        poll = _poll()
+        poll.register(descriptor, _select.POLLIN)
+        return bool(poll.poll(0)) or bool(getattr(self._sock, "pending", int)())
 
     @property  # type: ignore[misc]
     def __class__(self):
-        # gunicorn asks whether it is a TLS socket.
+        # gunicorn checks with isinstance() whether it is a TLS socket.
         return type(self._sock)
 
     def __getattr__(self, name):
-        self.flush()  # it may be about to write in another way
+        self.flush()  # the attribute may be a method that sends
         return getattr(self._sock, name)
 
 
 class GreenioWSGIWorker(GreenletProcess, Worker):  # type: ignore[misc]
-    """gunicorn's processes, greenio.wsgi's HTTP.
+    """A worker with greenio.wsgi's HTTP, in gunicorn's processes.
 
-    Honours those of gunicorn's settings that greenio.wsgi has a place for, all that are about processes, and all hooks.
-    gunicorn does not start if others are set: the error names them.
+    It supports all of gunicorn's settings for processes, all hooks, and those settings for HTTP that greenio.wsgi has
+    too. gunicorn does not start if another one is set: the error names it.
     """
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Called by gunicorn before it starts workers. Raises RuntimeError for settings that cannot be honoured."""
+        """Called by gunicorn before it starts workers. Raises RuntimeError for settings that are not supported."""
         names = refused(cfg)
         if names:
             raise RuntimeError(
@@ -297,29 +294,29 @@ class GreenioWSGIWorker(GreenletProcess, Worker):  # type: ignore[misc]
             )
 
     def init_process(self) -> None:
-        """Called by gunicorn in the worker's process; returns when the worker ends. Switches."""
+        """Called by gunicorn in the worker's process. Returns when the worker ends. Switches."""
         names = refused(self.cfg)
         if names:
-            # The file of settings was changed while gunicorn was running; to end would be worse.
+            # The settings were changed while gunicorn was running. It would be worse to end the service.
             self.log.error("GreenioWSGIWorker does not have these settings, and ignores them: %s", ", ".join(names))
         super().init_process()
 
     def make_server(self, listener: socket) -> WSGIServer:
-        """The server for a listener; it is not started yet."""
+        """Return a server for a listener, which is not started yet."""
         context: Any = ssl_context(self.cfg) if self.cfg.is_ssl else None
         return _WSGIServer(self, listener, context)
 
     def has_begun(self) -> None:
-        """A request is about to be answered. The worker ends after `max_requests` of them."""
+        """Count a request that is about to be answered. The worker ends after `max_requests` of them."""
         self.nr += 1
         if self.nr >= self.max_requests and self.alive:
             self.log.info("Autorestarting worker after current request.")
             self.alive = False
-            self.told.set()
+            self.end_event.set()
 
 
 class _WSGIServer(WSGIServer):
-    """A listener of gunicorn's, with greenio.wsgi's HTTP."""
+    """The server for one listener of gunicorn's, with greenio.wsgi's HTTP."""
 
     def __init__(self, worker, listener, context):
         self.worker = worker

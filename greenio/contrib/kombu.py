@@ -1,7 +1,9 @@
-"""kombu and celery, which ask in which kind of program they run, and know three kinds: this adds a fourth.
+"""kombu and celery, in programs that send tasks and wait for results.
 
-In it kombu waits with `select.select`, and celery reads results in one greenlet for all others. celery's worker is not
-adapted: this is for programs that send tasks and wait for results.
+Both ask for the environment in which they run, such as eventlet or gevent. This adds an environment of our own. In it
+kombu waits with `select.select`, and celery reads the results in one greenlet for all others.
+
+What does not belong here: celery's worker (celery.py).
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ ENVIRONMENT = "greenio"
 
 
 def adapt(compat: Any) -> None:
-    """Let kombu and celery know their environment. `compat`: the module kombu.utils.compat."""
+    """Tell kombu and celery their environment. `compat`: the module kombu.utils.compat."""
     detect = compat._detect_environment
     compat._environment = ENVIRONMENT
     compat._detect_environment = detect_environment
-    # Modules that were imported before took it by name.
+    # Modules that were imported earlier have imported the function by name.
     for name in ("kombu.transport", "kombu.transport.mongodb", "celery.worker.consumer.consumer"):
         module: Any = sys.modules.get(name)
         if getattr(module, "_detect_environment", None) is detect:
@@ -36,14 +38,14 @@ def adapt(compat: Any) -> None:
 
 
 def detect_environment() -> str:
-    """The name that kombu and celery know this environment by (str)."""
+    """Return the name of this environment for kombu and celery (str)."""
     return ENVIRONMENT
 
 
 def adapt_eventio(eventio: Any) -> None:
     """Let kombu's poller wait cooperatively. `eventio`: the module kombu.utils.eventio.
 
-    It takes `select.select` by name. If it was imported before patching, it has the one that blocks.
+    That module imports `select.select` by name. If it was imported before patching, it has the function that blocks.
     """
     eventio._selectf = select.select
 
@@ -53,7 +55,7 @@ def adapt_results(asynchronous: Any) -> None:
 
     @asynchronous.register_drainer(ENVIRONMENT)
     class GreenletDrainer(asynchronous.greenletDrainer):  # type: ignore[misc,name-defined]  # whatever celery has
-        """Reads results in one greenlet, for all that wait for some."""
+        """Reads results in one greenlet, for all greenlets that wait for them."""
 
         def spawn(self, function):
             started = spawn(function)

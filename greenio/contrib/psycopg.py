@@ -1,8 +1,9 @@
-"""psycopg 3, whose compiled wait function would block the thread.
+"""psycopg 3, whose compiled function for waiting would block the thread.
 
-psycopg has such a function in Python as well, on `select.poll`, which is cooperative once that is patched. On Ctrl-C
-psycopg cancels the query in the server. It does the same when a greenlet is killed, or its time is over, in the middle
-of a query. The connection can be used again, unless the server does not answer within five seconds: it is closed then.
+psycopg has the same function in Python, with `select.poll`, which is cooperative when `select` is patched. On Ctrl-C
+psycopg cancels the query in the server. With this adapter it also does so when a greenlet is killed, or its time is
+over, in the middle of a query. The connection can be used again if the server answers within five seconds; otherwise it
+is closed.
 
 See https://www.psycopg.org/psycopg3/docs/.
 """

@@ -1,9 +1,9 @@
-"""psycopg2: a callback waits for the server, and lets greenlets run meanwhile.
+"""psycopg2, whose callback for waiting lets greenlets run while a connection waits for the server.
 
-A greenlet that is killed in the middle of a query, or whose time is over, leaves a closed connection: psycopg2 closes
-it when the callback raises. The server goes on with the query until it notices; its setting
-`client_connection_check_interval` says how soon. A greenlet must not close a connection while another waits for its
-answer: psycopg2 holds a lock of the system for that long, and close() would stop the thread for ever.
+When a greenlet is killed in the middle of a query, or its time is over, the connection is closed: psycopg2 closes it
+when the callback raises. The server goes on with the query until it notices that; its setting
+`client_connection_check_interval` says how soon. A greenlet must not close a connection while another one waits for its
+answer: psycopg2 holds a lock of the system meanwhile, and close() would stop the thread for ever.
 
 COPY and large objects do not work with a callback:
 https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries
@@ -31,9 +31,10 @@ def adapt(extensions: Any) -> None:
 
 
 def wait_callback(connection: Connection, timeout: float | None = None) -> None:
-    """Wait until a connection has finished its request. Switches. Raises psycopg2's errors, and TimeoutError.
+    """Wait until a connection has finished its request. Switches.
 
-    `timeout`: how long each wait for the server may take, in seconds (float; None for ever).
+    `timeout`: the most seconds that each wait for the server may take (float; None for ever). Raises TimeoutError after
+    that, and psycopg2's errors.
     """
     from psycopg2 import OperationalError, extensions
 

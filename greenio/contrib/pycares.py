@@ -1,4 +1,4 @@
-"""pycares, which closes its channels in a thread of its own. That thread waits in C, and must be native.
+"""pycares, which closes its channels in a thread of its own. The thread waits in C, so it must be native.
 
 See https://github.com/saghul/pycares.
 """

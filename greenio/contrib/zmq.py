@@ -1,11 +1,11 @@
-"""pyzmq, whose sockets wait in C: for messages, for room, in poll(), in proxies, and at the end of their context.
+"""pyzmq, whose calls wait in C: for messages, for room in a queue, in poll(), in proxies, and when a context ends.
 
 Each call is tried without waiting. If it would wait, the greenlet waits until the socket's descriptor, which libzmq
-makes, reports that something has happened. It reports that only once, to the next call that asks the socket. So each
-call on a socket tells the other greenlets that wait for it. As always with pyzmq, one thread at a time uses a socket;
-here one greenlet may send while another receives.
+makes, becomes readable: something has happened to the socket. libzmq reports that only once, to the next call on the
+socket. So after each call the other greenlets that wait for the socket are woken. As always with pyzmq, only one thread
+at a time may use a socket; here one greenlet may send while another one receives.
 
-A proxy forwards in Python, so that it ends cleanly when its greenlet does.
+A proxy forwards messages in Python, so that it ends cleanly when its greenlet is killed.
 
 See https://pyzmq.readthedocs.io/.
 """
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = ["adapt", "adapt_monitored_queue"]
 
-_READ, _WRITE = 1, 2  # of watchers; zmq.POLLIN and zmq.POLLOUT are the same
-_BURST = 100  # messages that a proxy takes from one side before it looks at the other
+_READ, _WRITE = 1, 2  # events of watchers, with the same numbers as zmq.POLLIN and zmq.POLLOUT
+_BURST = 100  # messages that a proxy takes from one side before it checks the other
 
-_waiting: dict[int, Any] = {}  # address of a socket -> the waits for it: pairs of the events and the Event that is set
+# The address of a socket -> the waits for it: pairs of the events and the Event that is set.
+_waiting: dict[int, Any] = {}
 
 
 def adapt(zmq: Any) -> None:
@@ -51,13 +52,13 @@ def adapt(zmq: Any) -> None:
 
 
 def adapt_monitored_queue(module: Any) -> None:
-    """Let monitored queues wait cooperatively. `module`: zmq.devices.monitoredqueue, which has one in Python too."""
+    """Let monitored queues wait cooperatively. `module`: zmq.devices.monitoredqueue, which has a version in Python."""
     if native.saved.get("select"):
         module.monitored_queue = module._monitored_queue
 
 
 def _replace(old, new):
-    """Replace an object in the package, wherever it was taken by name."""
+    """Replace an object in all modules of the package that have it."""
     for name, module in list(sys.modules.items()):
         if module is not None and name.partition(".")[0] == "zmq":
             for key, value in list(vars(module).items()):
@@ -67,7 +68,7 @@ def _replace(old, new):
 
 def _make_term(term):
     def cooperative(self):
-        # It takes until all sockets are closed, perhaps by other greenlets, and have sent their messages.
+        # term() waits until all sockets are closed, perhaps by other greenlets, and have sent their messages.
         if self.closed or interpreter_ends() or getcurrent() is get_hub():
             return term(self)
         return get_hub().threadpool.apply(term, (self,))
@@ -81,7 +82,7 @@ def _named(function, before):
 
 
 class _Waits:
-    """Calls that wait cooperatively, made of calls that do not wait."""
+    """Cooperative versions of the calls that wait, which use calls that do not wait."""
 
     def __init__(self, zmq):
         self.zmq = zmq
@@ -92,9 +93,10 @@ class _Waits:
     # --- waiting ---
 
     def wait(self, items, due):
-        """Wait until something may have happened to one of the items, or until `due` (a monotonic(), or None).
+        """Wait until something may have happened to one of the items, or until the time `due`. Switches.
 
-        `items`: pairs of a socket or descriptor, and the events. Returns False if that time is over. Switches.
+        `items`: pairs of a socket or descriptor, and the events. `due`: by the monotonic clock; None for ever. Returns
+        False if the time is over already.
         """
         left = None if due is None else due - monotonic()
         if left is not None and left <= 0:
@@ -115,26 +117,29 @@ class _Waits:
             happened.wait(left)
         return True
 
-    def tell_others(self, socket):
-        """After a call on a socket: wake the greenlets that wait for it, as libzmq does not report its events again."""
+    def wake_others(self, socket):
+        """Wake the greenlets that wait for a socket, after a call on it: libzmq does not report its events again."""
         waiting = _waiting.get(socket.underlying) if _waiting else None
         if not waiting:
             return
         try:
             events = socket.get(self.zmq.EVENTS)
         except self.errors:
-            events = -1  # wake them all: they look themselves
+            events = -1  # wakes all of them: each tries its call again
         for wanted, happened in waiting:
             if wanted & events:
                 happened.set()
 
     def use(self, socket, events, flags, call):
-        """Return ``call(flags)``, called again and again until it need not wait, or until the socket's timeout."""
+        """Call ``call(flags)`` until it need not wait, and return its result. Switches.
+
+        Raises zmq.Again after the socket's timeout.
+        """
         if flags & self.zmq.DONTWAIT:
             try:
                 return call(flags)
             finally:
-                self.tell_others(socket)
+                self.wake_others(socket)
         be_fair()
         timeout = due = None
         while True:
@@ -145,7 +150,7 @@ class _Waits:
                     timeout = socket.get(self.zmq.RCVTIMEO if events == self.zmq.POLLIN else self.zmq.SNDTIMEO)
                     due = None if timeout < 0 else monotonic() + timeout / 1000
             finally:
-                self.tell_others(socket)
+                self.wake_others(socket)
             if not self.wait([(socket, events)], due):
                 raise self.zmq.Again
 
@@ -185,17 +190,17 @@ class _Waits:
     # --- polls ---
 
     def poll(self, sockets, timeout=-1):
-        """As zmq.zmq_poll(): which sockets and descriptors are ready. `timeout` in milliseconds. Switches."""
+        """As zmq.zmq_poll(): return the sockets and descriptors that are ready. `timeout`: milliseconds. Switches."""
         be_fair()
         due = None if timeout < 0 else monotonic() + timeout / 1000
         own = [item for item, _events in sockets if isinstance(item, self.zmq.backend.Socket)]
         while True:
             found = self.native_poll(sockets, 0)
             for each in own if _waiting else ():
-                self.tell_others(each)
+                self.wake_others(each)
             if found or not self.wait(sockets, due):
                 return found
-            if any(each.closed for each in own):  # libzmq has no descriptor for it any more
+            if any(each.closed for each in own):  # a closed socket has no descriptor any more
                 raise self.errors(self.zmq.ENOTSOCK)
 
     # --- proxies ---
@@ -205,8 +210,8 @@ class _Waits:
         self.proxy_steerable(frontend, backend, capture)
 
     def proxy_steerable(self, frontend, backend, capture=None, control=None):
-        """As zmq.proxy_steerable(): until `control` says TERMINATE. Switches."""
-        # From, to, and the numbers of messages and bytes.
+        """As zmq.proxy_steerable(): forward messages until `control` receives TERMINATE. Switches."""
+        # Source, sink, and the numbers of messages and bytes.
         pairs = [(frontend, backend, [0, 0]), (backend, frontend, [0, 0])]
         if frontend.underlying == backend.underlying:
             del pairs[1]
@@ -232,10 +237,10 @@ class _Waits:
                 self.poll(wanted)
 
     def obey(self, control, before, counts):
-        """Receive a command. Returns the command that holds from now on."""
+        """Receive a command, and return the one that holds from now on. `before`: the one that has held so far."""
         command = self.native_recv(control, self.zmq.DONTWAIT)
         if command == b"STATISTICS":
-            # In at the front, out at the front, in at the back, out at the back: messages and bytes of each.
+            # Messages and bytes: received at the front, sent at the front, received at the back, sent at the back.
             front, back = counts[0], counts[-1]
             numbers = [number for each in (front, back, back, front) for number in each]
             control.send_multipart([number.to_bytes(8, sys.byteorder) for number in numbers])

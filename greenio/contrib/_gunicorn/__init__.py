@@ -2,7 +2,7 @@
 
 | module | what it is for |
 | --- | --- |
-| process | what both workers share: a process of gunicorn's whose clients are greenlets |
-| settings | which of gunicorn's settings GreenioWSGIWorker honours, and what they mean to greenio.wsgi |
-| requests | a request of greenio.wsgi as gunicorn's hooks and logs see it |
+| process | the base of both workers: a process of gunicorn's with a greenlet for each client |
+| settings | gunicorn's settings as arguments of greenio.wsgi, for GreenioWSGIWorker |
+| requests | a request of greenio.wsgi in the form of gunicorn's hooks and logs |
 """

@@ -1,17 +1,17 @@
-"""A process of gunicorn's whose clients are greenlets: patching, signals, the main loop, the end.
+"""A worker process of gunicorn's with a greenlet for each client: patching, signals, the main loop, the end.
 
 Theory
     gunicorn forks its workers and then calls init_process(). From there on the standard library is patched, and the
-    main greenlet does no more than tell gunicorn every second that the process is alive. gunicorn kills a worker that
-    has not told for `timeout` seconds: one whose greenlets do not let others run.
+    main greenlet only tells gunicorn every second that the process is alive. gunicorn kills a worker that has not done
+    so for `timeout` seconds. Such a worker has a greenlet that does not let others run.
 
 Rules
-    1. gunicorn's first process is patched only where it imports the application (preload_app). Its threads stay native
-       even then: it waits where greenlets could not run.
+    1. gunicorn's first process is patched only if it imports the application (preload_app). Even then its threads stay
+       native, because it waits in places where greenlets could not run.
     2. Signal handlers run on the main greenlet, and may wait.
-    3. At the end, connections that wait for a request are closed, and the others when they are done, or after
+    3. At the end, connections that wait for a request are closed. Others are closed after their requests, or after
        `graceful_timeout`.
-    4. A signal to end that comes while the process begins is kept until it has its handlers.
+    4. A signal to end that comes while the process begins is blocked until the process has its handlers.
 
 What does not belong here: HTTP.
 
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 __all__ = ["GreenletProcess"]
 
 _ENDING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
-_EVERY = 1.0  # seconds between two signs of life
+_NOTIFY_INTERVAL = 1.0  # seconds
 
 
 class GreenletProcess:
-    """What both of our workers are besides a worker class of gunicorn's."""
+    """The base of both workers, beside a worker class of gunicorn's."""
 
-    # gunicorn's, which the other base class has.
+    # Attributes of gunicorn's base class.
     alive: bool
     cfg: Any
     log: Any
@@ -61,18 +61,18 @@ class GreenletProcess:
 
     @classmethod
     def setup(cls) -> None:
-        """Called by gunicorn in its first process, before it imports the application, if it does."""
-        # gunicorn calls this in a property of its settings, which are not given.
+        """Called by gunicorn in its first process, before it may import the application."""
+        # gunicorn calls this in a property of its settings, and does not pass them.
         settings: Any = sys._getframe(1).f_locals.get("self")
         if getattr(settings, "preload_app", False):
             monkey.patch_all(thread=False)
 
     def init_process(self) -> None:
-        """Called by gunicorn in the worker's process; returns when the worker ends. Switches."""
-        # It still has the handlers of gunicorn's first process, which would forget what is meant for this one.
+        """Called by gunicorn in the worker's process. Returns when the worker ends. Switches."""
+        # The process still has the handlers of gunicorn's first process, which would drop a signal for this one.
         self._blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         monkey.patch_all()
-        self.told = Event()
+        self.end_event = Event()
         self.sockets = [socket(each.FAMILY, _standard.SOCK_STREAM, fileno=each.sock.detach()) for each in self.sockets]
         super().init_process()  # type: ignore[misc]
 
@@ -81,19 +81,19 @@ class GreenletProcess:
     def init_signals(self) -> None:
         """Set the handlers of signals. Called by gunicorn."""
         super().init_signals()  # type: ignore[misc]
-        # gunicorn has CPython write signals to a pipe that only its own loop reads: the hub waits for them itself.
+        # gunicorn lets CPython write signals to a pipe that only its own loop reads. The hub has its own descriptor.
         signal.set_wakeup_fd(-1)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked_before)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """SIGTERM: end gently."""
+        """Handle SIGTERM: end when the requests are finished."""
         super().handle_exit(sig, frame)  # type: ignore[misc]
-        self.told.set()
+        self.end_event.set()
 
     def handle_abort(self, sig: int, frame: Any) -> None:
-        """SIGABRT, from gunicorn: nothing was heard of this process for `timeout` seconds.
+        """Handle SIGABRT, which gunicorn sends when this process has not called notify() for `timeout` seconds.
 
-        Tells where its greenlets are, and ends it. The greenlet that computes is interrupted.
+        Logs the stacks of all greenlets, and ends the process. The greenlet that computes is interrupted.
         """
         self.log.critical("the greenlets of worker %s:\n%s", self.pid, "\n".join(format_run_info()))
         try:
@@ -107,29 +107,29 @@ class GreenletProcess:
     # --- the main greenlet ---
 
     def make_server(self, listener: socket) -> StreamServer:
-        """The server for a listener; it is not started yet."""
+        """Return a server for a listener, which is not started yet."""
         raise NotImplementedError
 
     def run(self) -> None:
-        """Serve until gunicorn says otherwise. Switches."""
+        """Serve until gunicorn ends this process. Switches."""
         servers = [self.make_server(listener) for listener in self.sockets]
         for server in servers:
             if self.cfg.workers > 1:
-                # Others accept from the same listener: whoever is busy leaves clients to them.
+                # Other processes accept from the same listener: a busy one leaves clients to them.
                 server.max_accept = 1
             server.start()
         while self.alive:
             self.notify()
-            self.told.wait(_EVERY)
+            self.end_event.wait(_NOTIFY_INTERVAL)
         self.drain(servers)
 
     def drain(self, servers: list[StreamServer]) -> None:
-        """Accept nobody any more, and let the connections come to their ends. Switches."""
+        """Stop accepting, and let the connections finish their requests. Switches."""
         stopping = [Greenlet.spawn(server.stop, drain=self.cfg.graceful_timeout) for server in servers]
         while not all(each.ready() for each in stopping):
             self.notify()
-            joinall(stopping, timeout=_EVERY)
-        # With a port of its own (reuse_port), nobody else would serve who connects from now on.
+            joinall(stopping, timeout=_NOTIFY_INTERVAL)
+        # With reuse_port, this process's sockets would go on getting clients that no other process can accept.
         for listener in self.sockets:
             listener.close()
         killed = sum(each.value or 0 for each in stopping)
@@ -137,7 +137,7 @@ class GreenletProcess:
             self.log.warning("Worker graceful timeout (pid:%s): %d connections were cut off", self.pid, killed)
 
     def notify(self) -> None:
-        """Tell gunicorn that this process is alive; end if gunicorn itself is not."""
+        """Tell gunicorn that this process is alive, and end the process if gunicorn itself has died."""
         super().notify()  # type: ignore[misc]
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)

@@ -1,6 +1,6 @@
-"""A request of greenio.wsgi, as gunicorn's hooks and logs see it, and the handler that calls those.
+"""Requests and answers of greenio.wsgi in the form of gunicorn's hooks and logs, and the handlers that call the hooks.
 
-What does not belong here: what the settings mean (settings.py).
+What does not belong here: the meaning of settings (settings.py).
 
 Methods that wait say that they switch; the others do not switch.
 """
@@ -21,7 +21,7 @@ _UNKNOWN = {"REQUEST_METHOD": "-", "RAW_URI": "-", "SERVER_PROTOCOL": "-"}
 
 
 class Request:
-    """What gunicorn's hooks get of a request: attributes of its own requests, of the same names."""
+    """A request for gunicorn's hooks. Its attributes are named as those of gunicorn's own requests."""
 
     def __init__(self, environ: dict[str, Any], peer: Any) -> None:
         self.method: str = environ.get("REQUEST_METHOD", "-")
@@ -42,10 +42,10 @@ class Request:
 
 
 class Answer:
-    """What gunicorn's hooks and logs get of an answer."""
+    """An answer for gunicorn's hooks and logs. Its attributes are named as those of gunicorn's own responses."""
 
     def __init__(self, handler: WSGIHandler, request: Request | None = None) -> None:
-        # Of a request that was refused, not much is known.
+        # A request that was refused may lack some of these.
         known = {**_UNKNOWN, "REMOTE_ADDR": handler._address[0] or "-"}
         self.environ: dict[str, Any] = {**known, **handler.environ}
         self.request = request if request is not None else Request(self.environ, handler.client_address)
@@ -60,7 +60,7 @@ class Handler(WSGIHandler):
     """Serves a connection, with gunicorn's settings."""
 
     def read_request(self) -> bool:
-        """As in the base, with what gunicorn's settings say of requests. Switches."""
+        """As in the base class, with gunicorn's settings for requests. Switches."""
         if not super().read_request():
             return False
         policy = self.server.policy
@@ -71,11 +71,11 @@ class Handler(WSGIHandler):
         environ = self.environ
         for key in policy.scheme_keys:
             if key in environ:
-                self._believe_scheme(policy)
+                self._set_scheme(policy)
                 break
         return True
 
-    def _believe_scheme(self, policy):
+    def _set_scheme(self, policy):
         try:
             scheme = policy.scheme(self.environ, self.client_address)
         except ValueError as error:
@@ -89,10 +89,10 @@ class Handler(WSGIHandler):
 
 
 class CountingHandler(Handler):
-    """The same where requests are counted, or hooks are called before or after them."""
+    """A Handler that counts requests, and calls gunicorn's hooks before and after them."""
 
     def run_application(self) -> None:
-        """Call the application and send what it returns, between gunicorn's hooks. Switches."""
+        """Call the application and send the result, between gunicorn's hooks. Switches."""
         worker, hooks = self.server.worker, self.server.hooks
         worker.has_begun()
         if hooks.pre_request is None and hooks.post_request is None:
@@ -105,9 +105,9 @@ class CountingHandler(Handler):
             super().run_application()
         finally:
             if hooks.post_request is not None:
-                self._after(hooks.post_request, request)
+                self._call_post_request(hooks.post_request, request)
 
-    def _after(self, hook, request):
+    def _call_post_request(self, hook, request):
         try:
             hook(self.server.worker, request, self.environ, Answer(self, request))
         except Exception:

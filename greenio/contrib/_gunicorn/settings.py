@@ -1,8 +1,9 @@
-"""gunicorn's settings: which GreenioWSGIWorker honours, and what they mean to greenio.wsgi.
+"""gunicorn's settings as arguments of greenio.wsgi, for GreenioWSGIWorker.
 
 Rules
-    1. A setting that is set, and that is not honoured, is refused by its name. So is one that a later gunicorn has.
-    2. A setting means what gunicorn says. `forwarded_allow_ips` believes proxies the scheme, and not the address.
+    1. A setting that is set and not supported is refused, and the error names it. So are settings of later gunicorns.
+    2. A setting has the same meaning as in gunicorn. The proxies of `forwarded_allow_ips` are trusted to tell the
+       scheme, but not the address.
 
 What does not belong here: requests (requests.py).
 
@@ -43,32 +44,32 @@ _HTTP = """
     forwarded_allow_ips proxy_protocol proxy_allow_ips keyfile certfile ssl_version ssl_context cert_reqs ca_certs
     ciphers do_handshake_on_connect
 """
-_HONOURED = frozenset(f"{_PROCESSES} {_LOGS} {_HOOKS} {_HTTP}".split())
+_SUPPORTED = frozenset(f"{_PROCESSES} {_LOGS} {_HOOKS} {_HTTP}".split())
 _LEAST_HEADER_BYTES = 65536
 
 
 def refused(cfg: Any) -> list[str]:
-    """The settings that are set and not honoured: their names, in order (list of str)."""
+    """Return the names of settings that are set and not supported, sorted (list of str)."""
     return sorted(
         name
         for name, setting in cfg.settings.items()
-        if name not in _HONOURED and setting.get() != type(setting)().get()
+        if name not in _SUPPORTED and setting.get() != type(setting)().get()
     )
 
 
 class Hooks:
-    """The hooks of a request, each None if it is gunicorn's own, which does nothing of importance."""
+    """The hooks of a request. Each is None if it is gunicorn's default, which need not be called."""
 
     def __init__(self, cfg: Any) -> None:
         self.pre_request = _hook(cfg, "pre_request")
         self.post_request = _hook(cfg, "post_request")
 
     def logs(self, log: Any) -> bool:
-        """Whether a logger of gunicorn's does anything with a request that was answered."""
+        """Whether a logger of gunicorn's writes an access log (bool)."""
         from gunicorn.glogging import Logger
 
         if type(log).access is not Logger.access:
-            return True  # statsd, or the program's own
+            return True  # statsd, or a logger of the program's own
         cfg = log.cfg
         to_syslog = cfg.syslog and not cfg.disable_redirect_access_to_syslog
         return bool(cfg.accesslog or cfg.logconfig or cfg.logconfig_dict or cfg.logconfig_json or to_syslog)
@@ -80,37 +81,37 @@ def _hook(cfg, name):
 
 
 class Policy:
-    """What gunicorn's settings say of a request, and greenio.wsgi has no argument for."""
+    """The settings for requests for which greenio.wsgi has no argument."""
 
     def __init__(self, cfg: Any) -> None:
         #: Whether a connection is closed after one request.
         self.closes = not cfg.keepalive
-        #: The longest field of a request's head that is let through, in bytes.
+        #: The size of the longest field in a request's head that is allowed (bytes).
         self.field_size = cfg.limit_request_field_size or 1 << 62
         self.environ: dict[str, Any] = {} if cfg.sendfile is not False else {"wsgi.file_wrapper": FileWrapper}
-        # gunicorn believes who is at the other end of a Unix socket.
-        self._believed = Networks([*cfg.forwarded_allow_ips, "unix"])
+        # gunicorn trusts all peers on Unix sockets.
+        self._trusted = Networks([*cfg.forwarded_allow_ips, "unix"])
         self._schemes = {
             f"HTTP_{name.upper().replace('-', '_')}": value for name, value in cfg.secure_scheme_headers.items()
         }
-        #: Where a proxy may say which scheme its client speaks: keys of environments.
+        #: The keys of an environment with which a proxy may tell its client's scheme.
         self.scheme_keys = tuple(self._schemes)
 
     def scheme(self, environ: dict[str, Any], peer: Any) -> str | None:
-        """What a believed proxy says that its client speaks: "http" or "https"; None if nothing was said.
+        """Return the client's scheme as a trusted proxy tells it: "http" or "https"; None if it does not.
 
-        Raises ValueError if it says both.
+        `peer`: the proxy's address, as the socket module has it. Raises ValueError if its fields contradict each other.
         """
-        said = {"https" if environ[key] == value else "http" for key, value in self._schemes.items() if key in environ}
-        if not said or not self._believed.has_peer(peer):
+        found = {"https" if environ[key] == value else "http" for key, value in self._schemes.items() if key in environ}
+        if not found or not self._trusted.has_peer(peer):
             return None
-        if len(said) > 1:
+        if len(found) > 1:
             raise ValueError("the fields that name the scheme contradict each other")
-        return said.pop()
+        return found.pop()
 
 
 def arguments_of(cfg: Any) -> tuple[Hooks, Policy, dict[str, Any]]:
-    """The hooks, what a handler has to see to, and the arguments of WSGIServer."""
+    """Return ``(hooks, policy, arguments)`` for gunicorn's settings. `arguments`: those of WSGIServer."""
     size = cfg.limit_request_field_size
     arguments: dict[str, Any] = {
         "idle_timeout": cfg.keepalive or None,
