@@ -1,6 +1,6 @@
-"""For tests of programs that use greenio: a clock, limits of time, a look at what a piece of code leaves behind.
+"""For tests of programs that use greenio: a mock clock, time limits, and a check that code leaves nothing behind.
 
-With pytest, the plugin does this for each test: see docs/testing.md. What is here is for other ways of testing, and for
+With pytest, the plugin does this for each test: see docs/testing.md. This module is for other ways of testing, and for
 parts of tests.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from greenio._testing.clock import MockClock
-from greenio._testing.leftovers import Look, check_kinds, leftovers
+from greenio._testing.leftovers import Snapshot, check_kinds, leftovers
 from greenio._testing.limits import TimeLimit, TimeLimitExceeded
 
 TYPE_CHECKING = False
@@ -27,13 +27,13 @@ class LeftBehind(AssertionError):
 def nothing_left_behind(*kinds: str) -> Iterator[None]:
     """``with nothing_left_behind(): ...`` raises LeftBehind if the block leaves something behind. Switches.
 
-    `kinds`: what is looked for; "clock", "hub", "greenlets", "timeouts", "handles", "threads" and "descriptors" if none
-    is named. Greenlets, timeouts and handles are those of the current thread. What ends by itself within a second does
-    not count, nor do the threads of the hub's own pool and of its resolver. An exception of the block goes on, and
-    nothing is looked for.
+    `kinds`: the kinds of things to look for (str); by default all: "clock", "hub", "greenlets", "timeouts", "handles",
+    "threads" and "descriptors". Greenlets, timeouts and handles are those of the current thread. Things that end by
+    themselves within a second do not count, nor do the threads of the hub's own pool and of its resolver. If the block
+    raises an exception, that goes on, and nothing is checked. Raises ValueError for an unknown kind.
     """
     wanted = check_kinds(kinds)
-    before = Look()
+    before = Snapshot()
     yield
     left = leftovers(before, wanted)
     if left:

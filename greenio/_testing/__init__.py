@@ -1,1 +1,1 @@
-"""What `greenio.testing` and the pytest plugin are made of (internal)."""
+"""The parts of `greenio.testing` and of the pytest plugin (internal)."""

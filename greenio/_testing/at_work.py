@@ -1,9 +1,9 @@
-"""Which threads and child processes of this process are at work, as far as the system knows.
+"""Finding out whether threads and child processes of this process are at work, by asking the system.
 
-A thread that waits for a lock without a timeout is not: only somebody else can wake it. One that sleeps, computes, or
-waits for anything else is. A child process is at work until it ends.
+A thread that waits for a lock without a timeout is not at work: only another thread can wake it. A thread that sleeps,
+computes, or waits for anything else is at work. A child process is at work until it ends.
 
-What does not belong here: loops, and what their threads do there.
+What does not belong here: threads that wait in a loop (clock.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from greenio.threadpool import idle_threads, native_ids
 
 __all__ = ["Workers"]
 
-# The number of futex(2), in which all locks wait, and its operations that do. Its fourth argument is the timeout.
+# All locks wait in futex(2). These are its number, and its operations that wait. Its fourth argument is the timeout.
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine())
 _WAITS = (0, 9)  # FUTEX_WAIT, FUTEX_WAIT_BITSET
 _OPERATION = 0x7F
@@ -29,9 +29,10 @@ _waitid = original("os", "waitid")
 
 
 class Workers:
-    """The threads and children that are at work, without those that were already when this was made.
+    """The threads and children that are at work, except those that were at work when this object was made.
 
-    `hubs`: the native ids of threads that have a hub. They count, as do those of pools, and the one that calls.
+    `hubs`: the native ids of threads that have a hub. These threads always count, and so do those of pools and the
+    current one.
     """
 
     def __init__(self, hubs: set[int]) -> None:
@@ -40,27 +41,30 @@ class Workers:
         self._children = _children()
 
     def forget(self) -> None:
-        """In a forked child, which has one thread and no children."""
+        """Forget the parent's threads and children, in a forked child."""
         self._strangers = set()
         self._children = set()
 
-    def are_there(self, hubs: set[int], idle: set[int]) -> bool:
-        """Whether there are any. `hubs`: the native ids of threads with a hub now; `idle`: those that sleep there."""
-        known = self._strangers - hubs | idle | native_ids_of_watchers()
-        found = self._look(known)
-        # One may have woken another after that had been looked at. So none must have run until a second look.
-        if found is None or self._look(known) != found:
+    def any_at_work(self, hubs: set[int], idle: set[int]) -> bool:
+        """Whether a thread or a child is at work (bool).
+
+        `hubs`: the native ids of threads that have a hub now. `idle`: those of threads that sleep in their loops.
+        """
+        ignored = self._strangers - hubs | idle | native_ids_of_watchers()
+        found = self._sleep_counts(ignored)
+        # A thread may have woken one that was checked before it. So no thread may have run until a second check.
+        if found is None or self._sleep_counts(ignored) != found:
             return True
         return any(child not in self._children and _runs(child) for child in _children())
 
-    def _look(self, known):
-        """How often each thread has gone to sleep, but for those that are known; None if one is at work."""
+    def _sleep_counts(self, ignored):
+        """Return how often each thread has gone to sleep, without the `ignored` ones; None if one is at work."""
         pooled = idle_threads()
         if pooled is None:
             return None
         found = {}
         for thread in _threads():
-            if thread not in known:
+            if thread not in ignored:
                 if thread not in pooled and not _waits_for_a_lock(thread):
                     return None
                 sleeps = _sleeps(thread)
@@ -81,14 +85,14 @@ def _waits_for_a_lock(thread):
         with open(f"/proc/self/task/{thread}/syscall") as file:
             fields = file.read().split()
     except OSError:
-        return not os.path.exists(f"/proc/self/task/{thread}")  # it has just ended
+        return not os.path.exists(f"/proc/self/task/{thread}")  # a thread that has just ended is not at work
     if len(fields) < 5 or fields[0] != str(_FUTEX):
         return False
     return int(fields[2], 16) & _OPERATION in _WAITS and int(fields[4], 16) == 0
 
 
 def _sleeps(thread):
-    """How often a thread has gone to sleep, or None if it does not sleep now: it may have been woken."""
+    """Return how often a thread has gone to sleep, as text; None if it does not sleep now: it may have been woken."""
     try:
         with open(f"/proc/self/task/{thread}/status") as file:
             text = file.read()

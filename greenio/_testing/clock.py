@@ -1,23 +1,23 @@
-"""A clock for tests, which jumps to the next deadline when nothing is left to do before it.
+"""MockClock: a clock for tests, which jumps to the next deadline when there is nothing to do before it.
 
 Theory
-    While a MockClock is active the hubs' clock (`hub.timers`) stands still. A loop that would sleep until its first
-    timer asks the MockClock what to do, see `hub.standing`. If no loop, thread or child process has anything to do, the
-    MockClock moves the time on to the first timer of all loops. Else the loop sleeps for real.
+    While a MockClock is active, the hubs' clock (`hub.timers`) stands still. A loop that would sleep until its first
+    timer asks the MockClock instead: see `hub.standing`. If no loop, thread or child process has anything to do, the
+    MockClock moves the time on to the first timer of all loops. Otherwise the loop sleeps in real time.
 
-    The time that a thread or a child takes is real, and so the clock goes as real time does while one is at work. It
-    never stands still for ever: a Timeout around a call in a thread comes in time.
+    While a thread or a child process is at work, the clock goes with real time. So it never stands still for ever: a
+    Timeout around a call in a thread comes in time.
 
-    A thread has nothing to do if it sleeps in its loop, or waits in the system for a lock without a timeout: only
-    somebody else can wake it. The system knows that, whatever the thread waits for. Threads that were there before, and
-    did something else, do not count: a debugger's, or those of pytest-xdist.
+    A thread has nothing to do if it sleeps in its loop, or waits for a lock without a timeout: only another thread can
+    wake it. The system tells which threads do so. Threads that existed before the clock, and were at work then, do not
+    count: those of a debugger or of pytest-xdist.
 
-    For data that may be under way between sockets the clock waits a little, `autojump_threshold`, in real time.
+    Data may be under way between sockets. The clock waits `autojump_threshold` seconds of real time for it.
 
-    Some loops end when a deadline has passed, and not when it is there: concurrent.futures.as_completed() for one. Who
-    asks for the time again and again meanwhile, and does not wait, is given a time that goes on.
+    Some code asks for the time in a loop, without waiting, until a deadline has passed:
+    concurrent.futures.as_completed() for one. For such code the time goes on a little after it was told often.
 
-What does not belong here: fixtures. Timers are compiled, in `hub`.
+What does not belong here: fixtures, and the timers themselves (`hub.timers`).
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 
 __all__ = ["MockClock", "active_clock"]
 
-LONGEST = 50_000_000  # nanoseconds of a real sleep, after which everything is looked at again
-SHORT = 1_000_000  # nanoseconds of one while another thread comes to its turn
-UNDER_WAY = 0.01  # seconds to wait for data, unless told otherwise
-LOOKS = 1000  # how often the time is told before it goes on
-TICK = 1000  # nanoseconds by which it does so then, each time
-FARTHEST = 2**63  # nanoseconds: where the time cannot go, so that sums stay within 64 bits
+LONGEST = 50_000_000  # nanoseconds of a real sleep, after which everything is checked again
+SHORT = 1_000_000  # nanoseconds of a real sleep while another thread is about to run
+UNDER_WAY = 0.01  # seconds to wait for data by default
+LOOKS = 1000  # how often the same time is told before it goes on by itself
+TICK = 1000  # nanoseconds by which the time then goes on, each time
+FARTHEST = 2**63  # nanoseconds: the time stays below this, so that sums fit into 64 bits
 
-# Modules that go by real time even in patched programs.
+# Modules that keep real time even in patched programs.
 _REAL = ("_pytest", "coverage", "execnet", "hub", "hypothesis", "pluggy", "pytest", "pytest_timeout", "xdist")
 
 _real_ns = time.monotonic_ns
@@ -65,48 +65,49 @@ _active: MockClock | None = None
 
 
 def active_clock() -> MockClock | None:
-    """The clock that is active, or None."""
+    """Return the clock that is active, or None."""
     return _active
 
 
 class MockClock:
-    """``with MockClock() as clock: ...``: inside, time stands still, and jumps when everything waits.
+    """``with MockClock() as clock: ...``: in the block time stands still, and jumps when everything waits.
 
-    As soon as every greenlet waits, and neither a thread nor a child process is at work, the time is that of the next
-    deadline: an hour's sleep or timeout takes no time. While a greenlet computes, no time passes. While threads or
-    child processes work, time goes as it really does. All hubs go by it: sleeps, timeouts of any kind, timers.
+    As soon as every greenlet waits, and no thread or child process is at work, the time jumps to the next deadline: an
+    hour's sleep or timeout takes no time. While a greenlet computes, no time passes. While threads or child processes
+    work, the clock goes with real time. Sleeps, timeouts and timers of all hubs use this clock.
 
-    `autojump_threshold` (seconds of real time, float; assignable): for how long nothing must happen before a jump. None
-    means 0 or, while somebody waits for a descriptor, 0.01, as data may be under way. inf: the clock never jumps by
-    itself. `patch_time`: whether `time.time()`, `time.monotonic()` and their likes tell this clock's time, too; None:
-    if `time` is patched. Those of `greenio.time` always do. `time.perf_counter()` stays what it is.
+    `autojump_threshold`: for how many seconds of real time nothing must happen before a jump (float; also an
+    attribute that may be set). None: 0 or, while a greenlet waits for a descriptor, 0.01, because data may be under
+    way. inf: the clock never jumps by itself. `patch_time`: whether `time.time()`, `time.monotonic()` and the like tell
+    this clock's time too (bool); None: if `time` is patched. The functions of `greenio.time` always do.
+    `time.perf_counter()` keeps real time.
 
-    One clock can be active at a time, or a RuntimeError is raised. None of its methods switches.
+    Only one clock can be active at a time: entering another one raises RuntimeError. No method switches.
     """
 
     def __init__(self, *, autojump_threshold: float | None = None, patch_time: bool | None = None) -> None:
         self.autojump_threshold = autojump_threshold
         self.patch_time = patch_time
         self._replaced: list[tuple[Any, str, Callable[[], Any], Callable[[], Any]]] = []
-        self._everywhere = False  # whether all modules go by this clock, or greenio's only
-        self._told = 0  # the time that was told last
-        self._looks = 0  # how often since it is that time
+        self._everywhere = False  # whether all modules use this clock, or only greenio's
+        self._last_told = 0  # the time that was told last
+        self._looks = 0  # how often this time was told
 
     @property
     def autojump_threshold(self) -> float | None:
-        """For how many seconds of real time nothing must happen before a jump; None: see the class."""
+        """For how many seconds of real time nothing must happen before a jump (float); None: see the class."""
         return self._threshold
 
     @autojump_threshold.setter
     def autojump_threshold(self, seconds: float | None) -> None:
         if seconds is not None and (not isinstance(seconds, (int, float)) or isnan(seconds) or seconds < 0):
-            raise ValueError(f"autojump_threshold is a number of seconds, 0 or more, or None, and not {seconds!r}")
+            raise ValueError(f"autojump_threshold must be a number of seconds, 0 or more, or None, not {seconds!r}")
         self._threshold = seconds
 
     def __enter__(self) -> Self:
         global _active
         if _active is not None:
-            raise RuntimeError(f"{_active!r} is active already: there can be one clock at a time")
+            raise RuntimeError(f"{_active!r} is active already: only one clock can be active at a time")
         _active = self
         try:
             self._workers = Workers({thread for thread, *_ in loops()})
@@ -114,7 +115,7 @@ class MockClock:
             self._ahead = timers.clock_ahead()
             self._start = timers.monotonic_ns()
             self._replace()
-            set_sleep_by(self._before)
+            set_sleep_by(self._before_sleep)
             timers.stand_still()
             wake_other_loops()
         except BaseException:
@@ -146,17 +147,18 @@ class MockClock:
     # --- the time ---
 
     def monotonic(self) -> float:
-        """The clock's time in seconds (float), going on from time.monotonic()'s when it was entered."""
+        """Return the clock's time in seconds (float). It goes on from time.monotonic() at the beginning."""
         return self._monotonic_ns() / 1e9
 
     def time(self) -> float:
-        """The clock's time in seconds since the epoch (float), going on from time.time()'s when it was entered."""
+        """Return the clock's time in seconds since 1970 (float). It goes on from time.time() at the beginning."""
         return self._time_ns() / 1e9
 
     def jump(self, seconds: float) -> None:
-        """Move the time on by `seconds` (float). What is due then comes when the greenlet waits. Does not switch.
+        """Move the time on by `seconds` (float). Timers that are due then fire when the greenlet waits next.
 
-        Raises ValueError for a negative number, and RuntimeError if the clock is not active.
+        Does not switch. Raises ValueError for a negative number, OverflowError for a number that is too large, and
+        RuntimeError if the clock is not active.
         """
         if _active is not self:
             raise RuntimeError(f"{self!r} is not active: it cannot jump")
@@ -173,27 +175,27 @@ class MockClock:
     def _time_ns(self):
         return self._wall + timers.monotonic_ns() - self._start if _active is self else _real_time_ns()
 
-    def _let_pass(self):
-        """Somebody is told the time. It goes on a little if it was the same very often."""
+    def _count_look(self):
+        """Note that the time is told. Move it on a little if the same time was told very often."""
         now = timers.monotonic_ns()
-        if now != self._told:
-            self._told, self._looks = now, 0
+        if now != self._last_told:
+            self._last_told, self._looks = now, 0
         elif self._looks < LOOKS:
             self._looks += 1
         else:
-            self._told = now + TICK
-            timers.move_to(self._told)
+            self._last_told = now + TICK
+            timers.move_to(self._last_told)
             wake_other_loops()
 
     def _replace(self):
-        """Have the functions of `time` tell this clock's time, in modules that have taken them by name, too."""
+        """Replace the functions of `time`, also in modules that have imported them by name."""
         everywhere = self.patch_time
         if everywhere is None:
             everywhere = "sleep" in saved.get("time", ())
         self._everywhere = bool(everywhere)
         ours, theirs = {}, {}
         for real, our, their in _FAKES:
-            for each in (real, getattr(time, real.__name__)):  # somebody else may have replaced it
+            for each in (real, getattr(time, real.__name__)):  # another library may have replaced it
                 ours[id(each)] = each, our
                 theirs[id(each)] = each, their
         for name, module in list(sys.modules.items()):
@@ -206,28 +208,28 @@ class MockClock:
             elif not everywhere or top in _REAL:
                 continue
             try:
-                # Not vars(): some modules load something when they are asked.
+                # Not vars(): lazy modules would load something.
                 names = object.__getattribute__(module, "__dict__")
             except AttributeError:
-                continue  # what stands for a module there: it has no Python functions
+                continue  # an object in place of a module, which has no Python functions
             for attribute, value in list(names.items()):
                 if id(value) in fakes:
                     real, fake = fakes[id(value)]
                     setattr(module, attribute, fake)
                     self._replaced.append((module, attribute, fake, real))
 
-    # --- what loops ask ---
+    # --- called by loops ---
 
-    def _before(self):
-        """A loop of this thread would sleep, and has nothing to do; for how many nanoseconds it may."""
+    def _before_sleep(self):
+        """Called by a loop that has nothing to do. Returns for how many nanoseconds it may sleep."""
         try:
-            return self._sleep()
+            return self._time_to_sleep()
         except BaseException as error:
-            # It is a signal handler's, and the main greenlet's, as always.
+            # A signal handler has raised it. As always, such an exception is raised on the main greenlet.
             call_on_main(get_hub(), partial(_throw, error))
             return 0
 
-    def _sleep(self):
+    def _time_to_sleep(self):
         me = get_native_id()
         quiet = timers.quiet_since()
         states = loops()
@@ -237,11 +239,11 @@ class MockClock:
             wake_other_loops()
             return 0 if _first(each for each in states if each[0] == me) == due else SHORT
         idle = _asleep(states)
-        if self._workers.are_there({thread for thread, *_ in states}, idle):
+        if self._workers.any_at_work({thread for thread, *_ in states}, idle):
             timers.somebody_works()
             return min(left, LONGEST)
-        # Nobody was at work a moment ago. What anybody has done before that, loops have been told of.
-        if _has_something(states):
+        # No thread was at work a moment ago. If one has woken a loop before that, the loop's epoll shows it now.
+        if _has_events(states):
             timers.something_happens()
             return SHORT
         states = loops()
@@ -250,7 +252,7 @@ class MockClock:
         return self._jump(states, me, _first(states))
 
     def _jump(self, states, me, due):
-        """Nobody has anything to do before the time `due`: be there, unless it is too early to say that."""
+        """Jump to the time `due`, or wait until nothing has happened for `autojump_threshold`."""
         threshold = self._threshold
         if threshold is None:
             threshold = UNDER_WAY if any(is_waited_for for *_, is_waited_for in states) else 0
@@ -265,7 +267,7 @@ class MockClock:
         return 0
 
     def after_fork_in_child(self) -> None:
-        """The child has its own time from now on. It jumps there as it does here."""
+        """Go on in a forked child, which has its own time from now on."""
         self._workers.forget()
 
 
@@ -274,24 +276,24 @@ def _throw(error):
 
 
 def _fake(real, method, always):
-    """What tells the active clock's time, in place of one of `time`'s functions, and real time without a clock.
+    """Return a replacement for a function of `time`, which tells the active clock's time; without one, real time.
 
-    A module that is imported while a clock is active may take it by name, and keep it for good. `always`: also by a
-    clock that is for greenio only.
+    It works without a clock because a module that is imported while a clock is active may keep it for good. `always`:
+    whether it uses a clock that is for greenio's modules only.
     """
 
-    def tell():
+    def tell_time():
         clock = _active
         if clock is None or not (always or clock._everywhere):
             return real()
-        clock._let_pass()
+        clock._count_look()
         return method(clock)
 
-    tell.__name__ = tell.__qualname__ = real.__name__
-    return tell
+    tell_time.__name__ = tell_time.__qualname__ = real.__name__
+    return tell_time
 
 
-# time's functions, and what replaces each in greenio's modules, and elsewhere.
+# The functions of `time`, with the replacement for greenio's modules and the one for all others.
 _FAKES = [
     (real, _fake(real, method, True), _fake(real, method, False))
     for real, method in (
@@ -308,12 +310,12 @@ def _first(states):
 
 
 def _asleep(states):
-    """The threads whose loops sleep, or are about to."""
+    """Return the threads whose loops sleep, or are about to sleep."""
     return {thread for thread, asleep, *_ in states if asleep}
 
 
-def _has_something(states):
-    """Whether a loop that sleeps has something to do, and only has to come to its turn."""
+def _has_events(states):
+    """Whether the epoll of a sleeping loop has events, which will wake the loop."""
     poll = _poll()
     for _, asleep, epoll, _, _ in states:
         if asleep:

@@ -1,7 +1,7 @@
-"""What a piece of code leaves behind: greenlets, timeouts, handles, threads, descriptors.
+"""Finding what a piece of code leaves behind: greenlets, timeouts, handles, threads, descriptors.
 
-A `Look` is what there is at one time. `leftovers()` compares it with what there is later, and puts the difference into
-words. Things that end by themselves in a moment do not count: it waits a little for them, in real time.
+A `Snapshot` has everything that exists at one time. `leftovers()` compares it with what exists later, and describes the
+difference. Things that end by themselves in a moment do not count: it waits a little for them, in real time.
 
 What does not belong here: pytest. See `greenio._testing.plugin`.
 """
@@ -37,30 +37,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-__all__ = ["KINDS", "Look", "check_kinds", "leftovers", "remember_starts"]
+__all__ = ["KINDS", "Snapshot", "check_kinds", "leftovers", "remember_starts"]
 
-#: What is looked for, in this order.
+#: The kinds of things that are looked for, in the order of the report.
 KINDS = ("clock", "hub", "greenlets", "timeouts", "handles", "threads", "descriptors")
 
-PATIENCE = 1.0  # for how many seconds things may take to end by themselves
+PATIENCE = 1.0  # seconds that things have to end by themselves
 
 
 def check_kinds(kinds: Iterable[str]) -> set[str]:
-    """The kinds as a set; all of them if none is named. Raises ValueError if there is no such kind."""
+    """Return the kinds as a set; all of them if none is named. Raises ValueError for an unknown kind."""
     wanted = set(kinds) or set(KINDS)
     unknown = sorted(wanted.difference(KINDS))
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is no kind of leftovers; there are: {', '.join(KINDS)}")
+        raise ValueError(f"{unknown[0]!r} is not a kind of leftovers; there are: {', '.join(KINDS)}")
     return wanted
 
 
-# --- what there is ----------------------------------------------------------------------------------------------
+# --- snapshots --------------------------------------------------------------------------------------------------
 
 
-class Look:
-    """What there is now, in the current thread's hub and in the process. Switches if greenlets are ready.
+class Snapshot:
+    """Everything that exists now, in the current thread's hub and in the process. Switches if greenlets are ready.
 
-    The hub is made if there was none, so that its own things do not count as the program's.
+    Makes the hub if there is none, so that the hub's own things do not count as the program's.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Look:
         for _ in range(10):
             if not hub.loop.pendingcnt:
                 break
-            sleep(0)  # greenlets that were spawned a moment ago come to their first wait
+            sleep(0)  # lets greenlets that were just spawned run up to their first wait
         self.hub = hub
         self.clock = active_clock()
         self.greenlets: WeakSet[Any] = WeakSet(wait.greenlet for wait in hub.parked_waits())
@@ -80,9 +80,9 @@ class Look:
         self.references = _references(counts)
         self.descriptors = _descriptors()
 
-    def add_since(self, before: Look) -> None:
-        """What there is now, and was not at another look, is not to count."""
-        now = Look()
+    def add_since(self, before: Snapshot) -> None:
+        """Add everything that exists now and did not in another snapshot, so that it does not count. Switches."""
+        now = Snapshot()
         self.greenlets.update(now.greenlets - before.greenlets)
         self.threads.update(now.threads - before.threads)
         self.pools.update(now.pools - before.pools)
@@ -95,12 +95,12 @@ class Look:
 
 
 def _references(counts):
-    """How much keeps the loop alive besides greenlets that wait: timeouts, watchers, calls in threads."""
+    """Return how many things keep the loop alive besides greenlets that wait: timeouts, watchers, calls in threads."""
     return counts["references"] - counts["parked"]
 
 
 def _descriptors():
-    """The program's open descriptors: a dict of int to what the system says they are."""
+    """Return the program's open descriptors: a dict of int to the system's name for it (str)."""
     found = {}
     numbers = sorted(map(int, os.listdir("/proc/self/fd")))
     programs = ranges_of_the_programs(0, numbers[-1] + 1)
@@ -109,25 +109,25 @@ def _descriptors():
             continue
         with suppress(OSError):  # the descriptor of the listing itself
             name = os.readlink(f"/proc/self/fd/{fd}")
-            # libuv opens one for a loop's first file system event, and keeps it as long as the loop.
+            # libuv opens an inotify for a loop's first file system event, and keeps it as long as the loop.
             if name != "anon_inode:inotify":
                 found[fd] = name
     return found
 
 
-# --- what is left -----------------------------------------------------------------------------------------------
+# --- comparing --------------------------------------------------------------------------------------------------
 
 
-def leftovers(before: Look, kinds: Iterable[str] = KINDS) -> str:
-    """What there is now that was not there before: text (str), empty if there is nothing. Switches.
+def leftovers(before: Snapshot, kinds: Iterable[str] = KINDS) -> str:
+    """Describe the things that exist now and did not before: text (str), empty if there are none. Switches.
 
-    `kinds`: what is looked for, of KINDS. It waits up to a second for things that end by themselves.
+    `kinds`: the kinds to look for, out of KINDS. Waits up to a second for things that end by themselves.
     """
     kinds = set(kinds)
     clock = active_clock()
     if clock is not None and clock is not before.clock and "clock" in kinds:
         text = f"a clock is still active: {clock!r}"
-        clock.__exit__(None, None, None)  # the code that comes next has real time
+        clock.__exit__(None, None, None)  # so that the next code has real time
         return "\n".join(filter(None, [text, leftovers(before, kinds)]))
     found = _find(before, kinds)
     if not found:
@@ -137,21 +137,21 @@ def leftovers(before: Look, kinds: Iterable[str] = KINDS) -> str:
     pause = 0.0
     while (found := _find(before, kinds)) and perf_counter() < end:
         if found.keys() <= {"hub", "timeouts"} and ("timeouts" not in found or any(_running_on_loop())):
-            break  # they do not end by themselves, and a timeout would be raised here
+            break  # they do not end by themselves, and waiting would let a timeout be raised here
         sleep(pause)
         pause = min(0.02, pause + 0.001)
     return "\n".join(line for kind in KINDS if kind in found for line in found[kind]())
 
 
 def _find(before, kinds) -> dict[str, Callable[[], Iterator[str]]]:
-    """The kinds of which something is left, and for each what tells of it."""
+    """Return the kinds of which something is left, each with the function that describes it."""
     hub = get_hub_if_exists()
     found: dict[str, Callable[[], Iterator[str]]] = {}
     if hub is None or hub.destroyed:
-        found["hub"] = _tell_hub
+        found["hub"] = _describe_hub
     else:
-        now = Look()
-        # Those that are threads are told of as such.
+        now = Snapshot()
+        # Greenlets that are threads are described as threads.
         idents = {thread.ident for thread in threading.enumerate()}
         waits = [
             wait for wait in hub.parked_waits()
@@ -159,24 +159,24 @@ def _find(before, kinds) -> dict[str, Callable[[], Iterator[str]]]:
         ]  # fmt: skip
         ready = max(0, now.ready - before.ready)
         if waits or ready:
-            found["greenlets"] = lambda: _tell_greenlets(hub, waits, ready, before)
-        # A watcher that is started keeps the loop alive, and is told of as a handle.
+            found["greenlets"] = lambda: _describe_greenlets(hub, waits, ready, before)
+        # A watcher that is started keeps the loop alive. It is described as a handle, and not a second time.
         if now.handles > before.handles:
-            found["handles"] = lambda: _tell_handles(hub, now.handles - before.handles)
+            found["handles"] = lambda: _describe_handles(hub, now.handles - before.handles)
         elif now.references > before.references and hub is before.hub:
-            found["timeouts"] = lambda: _tell_timeouts(hub, now.references - before.references)
+            found["timeouts"] = lambda: _describe_timeouts(hub, now.references - before.references)
     threads = set(threading.enumerate()) - set(before.threads) - {threading.current_thread()}
     pools = [pool for pool in living_pools() if pool.size and pool not in before.pools and not _is_a_hubs(pool, hub)]
     if threads or pools:
-        found["threads"] = lambda: _tell_threads(threads, pools)
+        found["threads"] = lambda: _describe_threads(threads, pools)
     descriptors = {fd: name for fd, name in _descriptors().items() if before.descriptors.get(fd) != name}
     if descriptors:
-        found["descriptors"] = lambda: _tell_descriptors(descriptors)
-    return {kind: tell for kind, tell in found.items() if kind in kinds}
+        found["descriptors"] = lambda: _describe_descriptors(descriptors)
+    return {kind: describe for kind, describe in found.items() if kind in kinds}
 
 
 def _is_older(greenlet, older):
-    """Whether it was there before, or was spawned by one that was, and so on: it is a server's handler, say."""
+    """Whether a greenlet is one of `older`, or was spawned by one of them, directly or not: a server's handler, say."""
     seen = set()
     while greenlet is not None and id(greenlet) not in seen:
         if greenlet in older:
@@ -194,14 +194,14 @@ def _is_a_hubs(pool, hub):
     return pool in (vars(hub).get("_threadpool"), getattr(resolver, "_pool", None))
 
 
-# --- in words ---------------------------------------------------------------------------------------------------
+# --- describing -------------------------------------------------------------------------------------------------
 
 
-def _tell_hub():
+def _describe_hub():
     yield "the thread's hub was destroyed, and no new one was made"
 
 
-def _tell_greenlets(hub, waits, ready, before):
+def _describe_greenlets(hub, waits, ready, before):
     if waits:
         yield "greenlets that wait:"
         for wait in waits:
@@ -217,7 +217,7 @@ def _tell_greenlets(hub, waits, ready, before):
                 yield f"    spawned at {each.format_spawn() or 'an unrecorded place'}"
 
 
-def _tell_handles(hub, count):
+def _describe_handles(hub, count):
     yield f"handles of the loop, {count} more than before. These are open:"
     for each in _objects(Watcher):
         text = safely(repr, each)
@@ -225,7 +225,7 @@ def _tell_handles(hub, count):
             yield f"  {text}"
 
 
-def _tell_timeouts(hub, count):
+def _describe_timeouts(hub, count):
     yield f"timeouts, greenlets that are to start, and watchers of descriptors, {count} more than before. There are:"
     none = True
     for each in _running_on_loop():
@@ -242,14 +242,14 @@ def _tell_timeouts(hub, count):
 
 
 def _running_on_loop():
-    """The timeouts that run, and the watchers of descriptors that are started."""
+    """Yield the timeouts that run, and the watchers of descriptors that are started."""
     yield from (each for each in _objects(Timeout) if each.pending)
     yield from (each for each in _objects(io) if each.active)
 
 
-def _tell_threads(threads, pools):
+def _describe_threads(threads, pools):
     yield "threads:"
-    frames = sys._current_frames()  # in a patched program, also those of threads that are greenlets
+    frames = sys._current_frames()  # in a patched program it has the frames of threads that are greenlets too
     for thread in threads:
         yield f"  {safely(repr, thread)}"
         yield f"    at {where(frames.get(thread.ident))}"
@@ -263,12 +263,12 @@ def _tell_threads(threads, pools):
         yield f"  those of {safely(repr, pool)}; kill() ends them"
 
 
-def _tell_descriptors(descriptors):
+def _describe_descriptors(descriptors):
     yield "descriptors:"
     owners: dict[int, list[Any]] = {}
     for each in gc.get_objects():
         kind = type(each)
-        # Not each object that has a fileno(): asking may do anything.
+        # Only objects of these packages: the fileno() of another object might do anything.
         if str(kind.__module__).partition(".")[0] in _OWNERS and hasattr(kind, "fileno"):
             with suppress(Exception, HubDestroyed):  # a loop that has ended
                 owners.setdefault(each.fileno(), []).append(each)
@@ -287,13 +287,13 @@ _OWNERS = (
 
 
 def _program_line(made):
-    """`file:line` of the innermost frame of a traceback of tracemalloc that is the program's, if there is one."""
+    """Return `file:line` of a traceback of tracemalloc: the innermost frame of the program, if there is one."""
     lines = [f"{frame.filename}:{frame.lineno}" for frame in reversed(made)]
     return next((line for line in lines if not is_of_a_library(line)), lines[0])
 
 
 def _objects(kind):
-    # Not isinstance(): lazy objects, of Django say, would be made what they stand for.
+    # Not isinstance(): it would load lazy objects, such as Django's.
     return [each for each in gc.get_objects() if issubclass(type(each), kind)]
 
 
@@ -310,15 +310,15 @@ def _noting_start(self):
 
 
 def remember_starts(yes: bool) -> None:
-    """From now on, note where each thread is started, or do not."""
+    """Begin to note where each thread is started, or stop it. Does not switch."""
     if yes:
         threading.Thread.start = _noting_start  # type: ignore[method-assign]
-    elif threading.Thread.start is _noting_start:  # nobody else has replaced it meanwhile
+    elif threading.Thread.start is _noting_start:  # no other library has replaced it meanwhile
         threading.Thread.start = _start  # type: ignore[method-assign]
 
 
 def _place(frame):
-    """`file:line in function` of the innermost frame that starts a thread, and is not what all threads go through."""
+    """Return `file:line in function` of the frame that starts a thread, outside of the modules for threads."""
     passed = (__file__, threading.__file__, greenio.thread.__file__, greenio.threading.__file__)
     while frame is not None and frame.f_code.co_filename in passed:
         frame = frame.f_back

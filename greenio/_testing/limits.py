@@ -1,16 +1,18 @@
-"""Limits of time for blocks of code, which tell where every greenlet and thread is when they are passed.
+"""Time limits for blocks of code. A block that takes too long is ended, with the stacks of all greenlets and threads.
 
-A native thread watches, so that it does not matter what the watched thread does. When the limit is passed, the watcher
-collects the stacks, and sends a signal to the main thread. Python's handler for it raises TimeLimitExceeded: in the
-greenlet of the block, which it wakes if it waits, and in whatever greenlet computes. A block that goes on nevertheless
-has it raised again as the limit passes again. One that catches it each time is ended by force.
+Theory
+    A native thread watches the limits, so that it does not matter what the watched thread does. When a limit has
+    passed, the watcher collects the stacks, and sends a signal to the main thread. Python's handler for the signal
+    raises TimeLimitExceeded in the greenlet of the block, which it wakes if it waits, and in the greenlet that computes
+    if that is another one. If the block goes on nevertheless, the exception is raised again when the time has passed
+    again. If the block catches it each time, the process is ended.
 
-A call into C may keep Python's handlers from running. If they have not run some seconds later, the stacks go to the
-standard error stream, and the process ends with status 1. If that call has the GIL and the watcher cannot run either,
-the thread of `faulthandler` does so.
+    A call into C may keep Python's handlers from running. If they have not run some seconds later, the watcher prints
+    the stacks to standard error, and ends the process with status 1. If the call holds the GIL, so that the watcher
+    cannot run either, the thread of `faulthandler` does the same.
 
-The signal is the last one that has no handler, of those that have no name. SIGALRM and ITIMER_REAL are left alone:
-pytest-timeout and many programs use them. Time here is always real.
+    The signal is the last of the real-time signals that has no handler. SIGALRM and ITIMER_REAL are left alone, because
+    pytest-timeout and many programs use them. Time here is always real.
 
 What does not belong here: pytest. See `greenio._testing.plugin`.
 """
@@ -44,20 +46,20 @@ if TYPE_CHECKING:
 
 __all__ = ["GRACE", "GUARD", "TimeLimit", "TimeLimitExceeded", "native_ids_of_watchers"]
 
-#: How many seconds there are for the handler of the signal to run in.
+#: Seconds that the handler of the signal has to run.
 GRACE = 10.0
-#: How many seconds after the limit `faulthandler` ends the process, if nothing else could.
+#: Seconds after the limit when `faulthandler` ends the process, if nothing else could.
 GUARD = 20.0
-#: How often a block may go on nevertheless.
+#: How often a block may go on after the exception.
 TIMES = 3
-LONGEST = 1e9  # seconds that faulthandler can wait
+LONGEST = 1e9  # the most seconds that faulthandler can wait
 
 _set_handler = original("signal", "signal")
 _get_handler = original("signal", "getsignal")
 
 
 class TimeLimitExceeded(BaseException):
-    """A block of code took longer than its TimeLimit. `stacks` (str) says where all greenlets and threads were."""
+    """A block of code took longer than its TimeLimit. `stacks`: where all greenlets and threads were (str)."""
 
     def __init__(self, message: str, stacks: str) -> None:
         super().__init__(message)
@@ -67,10 +69,11 @@ class TimeLimitExceeded(BaseException):
 class TimeLimit:
     """``with TimeLimit(seconds): ...`` raises TimeLimitExceeded if the block takes longer, whatever it does.
 
-    `seconds`: float, of real time. `what` names the block in messages. `error` (the descriptor of a file): where the
-    stacks go if the block cannot be ended, and the process ends. `on_expired` is called with the stacks (str) when the
-    limit is passed, in another thread. `guard`: see to it with `faulthandler`, too. In the main thread only, or a
-    RuntimeError is raised. Limits nest, those with a guard do not. No method switches.
+    `seconds`: real time (float). `what`: the name of the block in messages (str). `error`: the descriptor to which the
+    stacks are written if the block cannot be ended and the process is (int). `on_expired`: a function that is called
+    with the stacks (str), in another thread, when the limit has passed. `guard`: whether `faulthandler` watches too
+    (bool). Limits can be nested, except those with a guard. Raises RuntimeError outside of the main thread, ValueError
+    or TypeError for wrong `seconds`. No method switches.
     """
 
     def __init__(
@@ -84,12 +87,12 @@ class TimeLimit:
     ) -> None:
         self.seconds = seconds_of(seconds)
         if not self.seconds > 0:
-            raise ValueError(f"a limit of time is more than 0 seconds, not {seconds!r}")
+            raise ValueError(f"a time limit must be more than 0 seconds, not {seconds!r}")
         self.what = what
         self.error = error
         self.on_expired = on_expired
         self.guard = guard
-        #: Whether the limit was passed (bool).
+        #: Whether the limit has passed (bool).
         self.expired = False
         self._stacks = ""
         self._due = 0.0
@@ -113,11 +116,11 @@ class TimeLimit:
         _watcher.remove(self)
         self._end_guard()
         if self.expired and not (isinstance(value, TimeLimitExceeded) and value.stacks is self._stacks):
-            # The block has swallowed it, or came to its end at that moment.
+            # The block has caught the exception, or has ended at that moment.
             raise self._exception() from value
 
     def cancel(self) -> None:
-        """There is no limit any more."""
+        """Remove the limit. Does not switch."""
         self._due = float("inf")
         self._end_guard()
 
@@ -127,7 +130,7 @@ class TimeLimit:
             before = os.listdir("/proc/self/task")
             seconds = min(self.seconds + GUARD, LONGEST)
             faulthandler.dump_traceback_later(seconds, exit=True, file=self.error)
-            # Its thread is among the new ones. Python does not tell which it is.
+            # faulthandler's thread is one of the new ones. Python does not tell which.
             _watcher.guards = set(map(int, set(os.listdir("/proc/self/task")) - set(before)))
 
     def _end_guard(self):
@@ -141,7 +144,7 @@ class TimeLimit:
     # --- in the watcher ---
 
     def _expire(self):
-        """The limit is passed, or the time that the handler had."""
+        """Handle a limit that has passed, or a handler that has not run in time."""
         stacks = _stacks(self._ident)
         if self.expired and (not self._raised or self._times > TIMES):
             message = f"{self.what} took longer than {self.seconds:g} seconds, and cannot be ended\n{stacks}\n"
@@ -159,7 +162,7 @@ class TimeLimit:
     # --- in the handler of the signal ---
 
     def _raise(self):
-        """On the main greenlet if the thread sleeps, in the greenlet that computes otherwise."""
+        """Raise the exception. Called on the main greenlet if the thread sleeps, otherwise in the running greenlet."""
         __tracebackhide__ = True  # pytest does not show this frame
         self._raised = True
         self._times += 1
@@ -169,26 +172,25 @@ class TimeLimit:
         if getcurrent() is not self._greenlet and hub is not None and not self._greenlet.dead:
             hub.throw_soon(self._greenlet, self._exception())
             if getcurrent() is hub.main:
-                return  # it was only borrowed, to run the handler
+                return  # the main greenlet only ran the handler: the block's greenlet gets the exception
         raise self._exception()
 
 
 class _Watcher:
-    """The thread that watches, and the limits that it watches."""
+    """The thread that watches, and its limits."""
 
     def __init__(self):
         self._lock = LibraryLock()
         self._limits: list[TimeLimit] = []
-        self._wakes = float("inf")  # when the thread looks again
-        self._wake: Any = None  # released to have it look at once
+        self._wakes = float("inf")  # when the thread checks the limits again
+        self._wake: Any = None  # a lock; releasing it makes the thread check at once
         self._signal: int | None = None
-
         self.native_id = 0
         self.guards: set[int] = set()  # native ids of threads, one of which is faulthandler's
 
     def check(self):
         if get_ident() != original("threading", "main_thread")().ident:
-            raise RuntimeError("limits of time can be set in the main thread only")
+            raise RuntimeError("time limits can be set in the main thread only")
 
     def add(self, limit):
         if self._wake is None:
@@ -199,7 +201,7 @@ class _Watcher:
             self._limits.append(limit)
             if limit._due < self._wakes:
                 self._wakes = 0
-                self._look_at_once()
+                self._check_at_once()
 
     def remove(self, limit):
         with self._lock:
@@ -209,14 +211,14 @@ class _Watcher:
             if _get_handler(number) == self._handle:
                 _set_handler(number, signal.SIG_DFL)
 
-    def _look_at_once(self):
-        with suppress(RuntimeError):  # it is about to
+    def _check_at_once(self):
+        with suppress(RuntimeError):  # the lock is released already: the thread is about to check
             self._wake.release()
 
     def _start(self):
         self._wake = allocate_lock()
         self._wake.acquire()
-        count_idle_thread(1)  # a hub does not wait for what it might do
+        count_idle_thread(1)  # a hub with nothing else to wait for does not wait for this thread
         start_new_thread(self._run, ())
 
     def _run(self):
@@ -254,12 +256,12 @@ class _Watcher:
                 limit._raise()
 
     def after_fork_in_child(self):
-        """Nobody watches in a child."""
+        """Start anew in a forked child, which has no watching thread."""
         self.__init__()  # type: ignore[misc]
 
 
 def _stacks(current):
-    """All threads and greenlets as text, without the one that watches. `current`: the thread to be marked."""
+    """Return the stacks of all threads and greenlets, except the thread that watches. `current`: the thread to mark."""
     lines = ["threads:"]
     names = {thread.ident: thread.name for thread in original("threading", "enumerate")()}
     for ident, frame in sys._current_frames().items():
@@ -274,17 +276,17 @@ def _stacks(current):
 
 
 def native_ids_of_watchers() -> set[int]:
-    """The system's identifiers of the threads that watch: ours, and the one of `faulthandler`."""
+    """Return the native ids of the threads that watch: ours, and the one of `faulthandler`."""
     return {_watcher.native_id, *filter(_blocks_all_signals, _watcher.guards)}
 
 
 def _blocks_all_signals(thread):
-    """Whether it is a thread as `faulthandler` has it: a program's threads have signals."""
+    """Whether a thread blocks all signals, as the thread of `faulthandler` does and a program's threads do not."""
     try:
         with open(f"/proc/self/task/{thread}/status") as file:
             blocked = int(file.read().partition("SigBlk:")[2].split()[0], 16)
     except OSError:
-        return False  # it has ended
+        return False  # the thread has ended
     return all(blocked >> number - 1 & 1 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1))
 
 

@@ -1,11 +1,11 @@
-"""What the pytest plugin does when tests ask for it: limits, and a look at what each test leaves behind.
+"""The hooks of the pytest plugin: time limits for tests, and a check that each test leaves nothing behind.
 
-Hooks of pytest see every kind of test, be it a function, a method of a unittest.TestCase or a plugin's coroutine.
+Hooks see every kind of test: functions, methods of a unittest.TestCase, coroutines of other plugins.
 
-A phase that is too long is ended from within: the wrappers of its hook stand as close around it as they can, so that
-pytest's own code around them is not interrupted. The look at what is left is the last that happens to a test.
+The wrappers that limit a phase are the innermost ones, so that the limit interrupts the test, and not pytest's code
+around it. The check for leftovers is the outermost one, so that it comes after everything else.
 
-What does not belong here: options and fixtures, which are there wherever greenio is installed: see `pytest_greenio`.
+What does not belong here: options and fixtures, which exist wherever greenio is installed: see `pytest_greenio`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 import pytest
 from hub.arguments import seconds_of
 
-from greenio._testing.leftovers import Look, check_kinds, leftovers, remember_starts
+from greenio._testing.leftovers import Snapshot, check_kinds, leftovers, remember_starts
 from greenio._testing.limits import TimeLimit
 
 TYPE_CHECKING = False
@@ -32,7 +32,11 @@ __all__ = ["Leftovers", "Limits", "start"]
 
 
 def start(config: pytest.Config, timeout: Any, leaks: bool) -> None:
-    """Limit tests to `timeout` seconds (float or str; None: only where marked), and look after them if `leaks`."""
+    """Register the hooks. Called if an option asks for them.
+
+    `timeout`: the limit for each phase of a test in seconds (float or str); None: only for marked tests. `leaks`:
+    whether to check for leftovers.
+    """
     config.pluginmanager.register(Limits(config, _limit(timeout, "greenio_timeout")), "greenio-limits")
     if leaks:
         config.pluginmanager.register(Leftovers(), "greenio-leftovers")
@@ -52,9 +56,9 @@ class Limits:
     def __init__(self, config: pytest.Config, seconds: float | None) -> None:
         self._seconds = seconds
         self._debugging = bool(config.getoption("usepdb", False) or config.getoption("trace", False))
-        # pytest's own option takes the one timer that faulthandler has.
+        # faulthandler has only one timer, which pytest's own option takes.
         self._guard = not float(config.getini("faulthandler_timeout") or 0)
-        self._error = os.dup(2)  # pytest does not capture what goes there
+        self._error = os.dup(2)  # pytest does not capture this descriptor
         self._limit: TimeLimit | None = None
         config.add_cleanup(self._close)
 
@@ -112,15 +116,15 @@ class Limits:
             return (yield)
 
     def pytest_enter_pdb(self) -> None:
-        """Somebody looks at the test: that may take any time."""
+        """Remove the limit while a person debugs the test."""
         if self._limit is not None:
             self._limit.cancel()
 
 
 def _without_pytest(stacks):
-    """The stacks without the frames of pytest itself."""
+    """Return the stacks without the frames of pytest itself."""
     kept: list[str] = []
-    indent = None  # of a frame that is left out, whose source line is to follow
+    indent = None  # the indent of a frame that was left out, whose source line follows
     for line in stacks.splitlines():
         place = line.find('File "')
         if place >= 0:
@@ -138,36 +142,36 @@ _PYTESTS = re.compile(r'File "(?:[^"]*/(?:_pytest|pytest|pluggy)/[^"]*|<frozen r
 
 
 def _is_traced():
-    """Whether a debugger is at work that pytest does not know of."""
+    """Whether a debugger that pytest does not know of traces the test."""
     trace = sys.gettrace()
     return trace is not None and any(name in repr(trace) for name in ("pydevd", "bdb", "debugpy"))
 
 
 class Leftovers:
-    """The hooks that look at what a test leaves behind."""
+    """The hooks that check what a test leaves behind."""
 
     def __init__(self) -> None:
         remember_starts(True)
-        self._before: Look | None = None  # what there was before the test that runs
+        self._before: Snapshot | None = None  # taken before the test that runs
         self._failed = False
 
     def pytest_unconfigure(self) -> None:
-        """The tests are over."""
+        """Stop noting where threads are started."""
         remember_starts(False)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Wrapper:
-        """See what there is before the test."""
+        """Take a snapshot before the test."""
         self._failed = False
-        self._before = Look()
+        self._before = Snapshot()
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Wrapper:
-        """What is made for several tests is not one test's to end."""
+        """Add things that a fixture makes for several tests to the snapshot: no single test has to end them."""
         if fixturedef.scope == "function" or self._before is None:
             return (yield)
-        before = Look()
+        before = Snapshot()
         try:
             return (yield)
         finally:
@@ -175,14 +179,14 @@ class Leftovers:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Wrapper:
-        """Note whether the test fails."""
+        """Note whether the test has failed."""
         report = yield
         self._failed = self._failed or report.failed
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Wrapper:
-        """See what there is after the test and its teardown."""
+        """Compare with the snapshot after the test and its teardown."""
         result = yield
         before, self._before = self._before, None
         kinds = check_kinds(())
@@ -190,7 +194,7 @@ class Leftovers:
             kinds -= check_kinds(marker.args)
         text = leftovers(before, kinds) if before is not None and kinds else ""
         if text and self._failed:
-            # It may not have come to its end: what it left is news, but no fault of its own.
+            # A test that has failed may not have reached its cleanup. So its leftovers are shown, and are no failure.
             item.add_report_section("teardown", "left behind", text)
         elif text:
             # pytest's summary has the first line.

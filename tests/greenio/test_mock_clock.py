@@ -261,7 +261,7 @@ def test_an_error_of_a_signal_handler_in_the_clocks_code_is_the_main_greenlets(c
 
     other = spawn(sleep, HOUR)
     sleep(0)
-    spawn(monkeypatch.setattr, clock, "_sleep", fail)
+    spawn(monkeypatch.setattr, clock, "_time_to_sleep", fail)
     with pytest.raises(ZeroDivisionError):
         Event().wait(HOUR)
     other.kill()
@@ -386,7 +386,7 @@ def test_nothing_is_jumped_over_before_the_threshold(clock, passed):
     sleep(HOUR)
     assert time.perf_counter() - begin >= 0.03 and passed() == HOUR
     for wrong in (-1, float("nan"), "soon"):
-        with pytest.raises(ValueError, match="autojump_threshold is a number of seconds"):
+        with pytest.raises(ValueError, match="autojump_threshold must be a number of seconds"):
             clock.autojump_threshold = wrong
 
 

@@ -201,7 +201,7 @@ def test_only_what_is_asked_for_counts():
         job = spawn(sleep, 1000)
         until_waiting(job)
     job.kill()
-    with pytest.raises(ValueError, match="'greenlet' is no kind of leftovers; there are: clock, hub, greenlets, "):
+    with pytest.raises(ValueError, match="'greenlet' is not a kind of leftovers; there are: clock, hub, greenlets, "):
         with nothing_left_behind("greenlet"):
             pass
 
@@ -415,7 +415,7 @@ def test_what_a_test_leaves_behind_is_its_error(session):
         "*ERROR at teardown of test_thread*", "*<Thread(forgotten*", "*started at *in test_thread",
         "*ERROR at teardown of TestCase.test_case*", "descriptors:", "*: /dev/null", "*of <_io.TextIOWrapper*",
         "*ERROR at teardown of test_may_not*", "left behind: descriptors",
-        "*ERROR at teardown of test_wrong*", "*'sockets' is no kind of leftovers*",
+        "*ERROR at teardown of test_wrong*", "*'sockets' is not a kind of leftovers*",
         "*ERROR at teardown of test_with_client*",
         "*FAILURES*", "*test_fails_first*", "*Captured left behind teardown*", "*in test_fails_first",
     ])  # fmt: skip

@@ -510,7 +510,7 @@ class TestTakenSockets:
 
         def application(environ, start_response):
             environ["werkzeug.socket"].send(b"taken")
-            with pytest.raises(WebSocketError, match="another"):
+            with pytest.raises(WebSocketError, match="the other of"):
                 environ["wsgi.websocket"].send("a")
             failed.append(1)
 
