@@ -3,7 +3,7 @@
 pytest loads this module wherever greenio is installed. So it does nothing, and imports nothing of greenio, unless the
 tests ask for it by an option, a marker or a fixture. It stands outside of the package `greenio` for that reason.
 
-What does not belong here: what it does then. See `greenio._testing.plugin`.
+What does not belong here: the hooks themselves. See `greenio._testing.plugin`.
 """
 
 import pytest
@@ -18,7 +18,7 @@ def pytest_addoption(parser):
     group.addoption(
         "--greenio-timeout",
         metavar="SECONDS",
-        help="how long each phase of a test (setup, call, teardown) may take before it fails and tells of all stacks",
+        help="how long each phase of a test (setup, call, teardown) may take before it fails and shows all stacks",
     )
     group.addoption(
         "--greenio-leaks",
@@ -26,7 +26,9 @@ def pytest_addoption(parser):
         default=None,
         help="fail tests that leave greenlets, timeouts, handles, threads or descriptors behind",
     )
-    group.addoption("--no-greenio-leaks", action="store_false", dest="greenio_leaks", help="do not look for them")
+    group.addoption(
+        "--no-greenio-leaks", action="store_false", dest="greenio_leaks", help="do not check for things left behind"
+    )
     parser.addini("greenio_timeout", "as --greenio-timeout")
     parser.addini("greenio_leaks", "as --greenio-leaks (a bool)", type="bool", default=False)
 
@@ -48,7 +50,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def start(config, timeout, leaks):
-    """Have tests limited and looked after from now on."""
+    """Register the hooks that limit tests and check for things left behind."""
     from greenio._testing import plugin
 
     config.stash[STARTED] = True

@@ -97,7 +97,7 @@ def _who_else(family, address):
         name = address if isinstance(address, bytes) else address.encode()
         return "every user of this machine" if name.startswith(b"\0") else None
     host = str(address[0]).removeprefix("::ffff:")
-    return None if host.startswith("127.") or host == "::1" else "whoever can reach this machine"
+    return None if host.startswith("127.") or host == "::1" else "everybody who can reach this machine"
 
 
 class _PeerHasGone(BaseException):
@@ -105,7 +105,7 @@ class _PeerHasGone(BaseException):
 
 
 class _Prompt(code.InteractiveConsole):
-    """One connection: lines come in, and what they print goes out."""
+    """The prompt of one connection. It runs the lines that come in, and sends their output."""
 
     def __init__(self, sock, names, banner):
         super().__init__(names)

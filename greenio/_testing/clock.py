@@ -15,7 +15,7 @@ Theory
     Data may be under way between sockets. The clock waits `autojump_threshold` seconds of real time for it.
 
     Some code asks for the time in a loop, without waiting, until a deadline has passed:
-    concurrent.futures.as_completed() for one. For such code the time goes on a little after it was told often.
+    concurrent.futures.as_completed() for one. If the same time was told very often, the clock goes on a little.
 
 What does not belong here: fixtures, and the timers themselves (`hub.timers`).
 """

@@ -144,7 +144,7 @@ def leftovers(before: Snapshot, kinds: Iterable[str] = KINDS) -> str:
 
 
 def _find(before, kinds) -> dict[str, Callable[[], Iterator[str]]]:
-    """Return the kinds of which something is left, each with the function that describes it."""
+    """Return the kinds of leftovers that are found, each with the function that describes them."""
     hub = get_hub_if_exists()
     found: dict[str, Callable[[], Iterator[str]]] = {}
     if hub is None or hub.destroyed:

@@ -64,7 +64,7 @@ class WebSocket(Receiving):
     # --- pings ---
 
     def _check_later(self, seconds):
-        """Check the peer in so many seconds."""
+        """Call _check_peer() after `seconds`, in a greenlet of its own."""
         hub = get_hub()
         connection_ref = ref(self)  # the timer does not keep a connection that the program has dropped
 

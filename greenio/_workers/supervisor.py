@@ -280,7 +280,7 @@ class Supervisor:
         if self.is_ending:
             return
         for worker in self.processes:
-            # With the code that SIGHUP is to replace, it might never become ready, and its slot would wait for it.
+            # A worker that loads the old code might never become ready, and its slot would wait for it.
             if worker.is_starting_for(_LONG_START) and self.slots[worker.slot - 1].begun.is_set():
                 self.tell(f"{worker.describe()} has not started yet: another one is tried")
                 worker.end(_GRACE)

@@ -1,6 +1,6 @@
 """The arguments of ``python -m greenio.wsgi``: parsing them, and checking which go together.
 
-What does not belong here: what they do (command.py).
+What does not belong here: acting on them (command.py).
 """
 
 from __future__ import annotations

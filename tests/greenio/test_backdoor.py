@@ -299,7 +299,7 @@ class TestWhoCanConnect:
 
     @pytest.mark.parametrize("address", ["0.0.0.0:0", ":0"])
     def test_others_are_warned_of(self, address):
-        with pytest.warns(RuntimeWarning, match="whoever can reach this machine can run any code"):
+        with pytest.warns(RuntimeWarning, match="everybody who can reach this machine can run any code"):
             server = BackdoorServer(address)
             server.start()
         server.stop()
