@@ -1,1 +1,1 @@
-"""What locks, conditions and queues are made of (internal)."""
+"""The parts of locks, conditions, semaphores and queues (internal)."""

@@ -1,6 +1,6 @@
 """Channel: a queue that holds nothing. Items go from hand to hand. It may be used from any thread.
 
-It is `greenio.queue.Channel` to programs. What does not belong here: queues that hold items.
+Programs import it as `greenio.queue.Channel`. What does not belong here: queues that hold items.
 """
 
 from collections import deque
@@ -19,14 +19,14 @@ __all__ = ["Channel"]
 
 
 cdef class Channel(Waitable):
-    """A queue that holds nothing: put() waits until somebody takes the item.
+    """A queue that holds nothing: put() waits until a get() takes the item.
 
     `maxsize` is accepted for compatibility.
     """
     cdef object __weakref__
     cdef fifo_t takers
     cdef fifo_t givers       # each with the item it offers
-    cdef object returned     # items whose taker was switched away from by force: a deque
+    cdef object returned     # a deque of items that were given back, as an exception ended their taker's wait
 
     def __init__(self, maxsize=1):
         if maxsize != 1:
@@ -58,7 +58,7 @@ cdef class Channel(Waitable):
     def put(self, item, block=True, timeout=None):
         """Hand an item to a get(); wait for one at most `timeout` seconds (float; None for ever). Switches.
 
-        Raises Full if the timeout passes first or, with ``block=False``, if nobody waits to get one.
+        Raises Full if the timeout passes first or, with ``block=False``, if no get() waits.
         """
         cdef Wait wait
         if line_grant(&self.takers, item):
@@ -80,7 +80,7 @@ cdef class Channel(Waitable):
     def get(self, block=True, timeout=None):
         """Take an item from a put(); wait for one at most `timeout` seconds (float; None for ever). Switches.
 
-        Raises Empty if the timeout passes first or, with ``block=False``, if nobody waits to put one.
+        Raises Empty if the timeout passes first or, with ``block=False``, if no put() waits.
         """
         cdef Wait wait
         if not block:

@@ -17,7 +17,7 @@ from greenio._sync.mutex import Lock, RLock
 __all__ = ["Barrier", "BrokenBarrierError", "Condition", "RWLock"]
 
 cdef enum:
-    AT_THE_END = 50  # how often wait() tries to take its lock again while the hub ends
+    TRIES_WHILE_ENDING = 50  # how often wait() tries to take its lock again while the hub ends
 
 
 cdef class Condition:
@@ -68,10 +68,10 @@ cdef class Condition:
             acquire_restore(state)
 
     cdef int take_back(self, object state) except -1:
-        """Take the lock again: it is held when wait() returns or raises, whatever is thrown in meanwhile.
+        """Take the lock again, so that wait() returns or raises with the lock held, whatever is thrown in meanwhile.
 
-        That holds while the hub ends, too: the owner is a greenlet that is being ended as well, or one of another
-        thread, and gives the lock up. After about a second of waiting for that, this gives up.
+        While the hub ends, the owner of the lock is a greenlet that is being ended as well, or one of another thread,
+        and will release it. After about a second of waiting for that, HubDestroyed is raised without the lock.
         """
         cdef object error = None
         cdef Scheduler ending = None
@@ -82,11 +82,11 @@ cdef class Condition:
                     self._acquire_restore(state)
                     break
                 except (BlockingSwitchOutError, InvalidSwitchError):
-                    raise  # nothing can wait here any more
+                    raise  # waiting is no longer possible here
                 except HubDestroyed as thrown:
                     error = thrown
                     ending = hub_if_any()
-                    if ending is None or tries >= AT_THE_END or not ending.hold_on(True):
+                    if ending is None or tries >= TRIES_WHILE_ENDING or not ending.hold_on(True):
                         raise
                     if tries > 0:
                         with nogil:
@@ -108,7 +108,7 @@ cdef class Condition:
         """
         cdef Wait wait
         if not self._is_owned():
-            raise RuntimeError(f"{self!r}: wait() is for those who hold the lock")
+            raise RuntimeError(f"{self!r}: the caller of wait() must hold the lock")
         wait = new_turn(self, timeout)
         line_join(&self.waiters, wait)
         try:
@@ -143,7 +143,7 @@ cdef class Condition:
     def notify(self, n=1):
         """Wake the first `n` (int) greenlets in line. Does not switch. Raises RuntimeError if the lock is not held."""
         if not self._is_owned():
-            raise RuntimeError(f"{self!r}: notify() is for those who hold the lock")
+            raise RuntimeError(f"{self!r}: the caller of notify() must hold the lock")
         for _ in range(count_of(n, "n")):
             if not line_grant(&self.waiters, None):
                 break
@@ -155,7 +155,7 @@ cdef class Condition:
     notifyAll = notify_all
 
     def _at_fork_reinit(self):
-        """For the standard library's threading, which calls it in a forked child: be free."""
+        """Become free. The standard library's threading calls this in a forked child."""
         self.lock._at_fork_reinit()
 
     def __repr__(self):
@@ -165,8 +165,8 @@ cdef class Condition:
 class Barrier:
     """Lets `parties` (int) greenlets or threads wait for each other, again and again; as `threading.Barrier`.
 
-    When all have come, one of them calls ``action()``, before any goes on. `timeout` (seconds) is the default of
-    wait(). Raises ValueError if `parties` is less than 1.
+    When all have come, one of them calls ``action()`` before any goes on. `timeout` (seconds) is the default of wait().
+    Raises ValueError if `parties` is less than 1.
     """
 
     def __init__(self, parties, action=None, timeout=None):
@@ -177,7 +177,7 @@ class Barrier:
         self._timeout = None if timeout is None else seconds_of(timeout)
         self._condition = Condition(Lock())
         self._arrived = 0
-        # One object for each time the barrier fills. Its outcome will be "open", "reset" or "broken".
+        # A new object whenever the barrier begins to fill. Its outcome will be "open", "reset" or "broken".
         self._round = {"outcome": None}
 
     @property
@@ -187,7 +187,7 @@ class Barrier:
 
     @property
     def n_waiting(self):
-        """The number of those that have come and wait now (int)."""
+        """The number of greenlets or threads that have come and wait now (int)."""
         return self._arrived
 
     @property
@@ -256,8 +256,8 @@ class Barrier:
 cdef class RWLock:
     """A lock for many readers or one writer. First come, first served: readers do not overtake a writer that waits.
 
-    Use ``with lock.reading(): ...`` and ``with lock.writing(): ...``, or acquire_read() and its like. A greenlet may
-    release it for another one. It cannot be taken twice: a reader that waits to write waits for itself, for ever.
+    Use ``with lock.reading(): ...`` and ``with lock.writing(): ...``, or acquire_read() and its like. Any greenlet may
+    release the lock. It cannot be taken twice: a reader that waits to write waits for itself, for ever.
 
     `readers` is the number of readers now (int). `writing_now` says whether there is a writer now (bool).
     """
@@ -312,7 +312,7 @@ cdef class RWLock:
         """Let in the greenlets that may enter now."""
         cdef Wait wait
         while not self.writing_now:
-            wait = None  # giving it up may run any code: not between the look and the grant
+            wait = None  # giving up this reference may run any code, which must not happen between peek and take
             wait = line_peek(&self.waiters)
             if wait is None or (wait.given and self.readers):
                 break
@@ -327,27 +327,27 @@ cdef class RWLock:
     def acquire_read(self, blocking=True, timeout=None):
         """Begin to read; wait at most `timeout` seconds (float; None for ever). Switches if it waits.
 
-        Returns True, or False if the timeout passed first or, with ``blocking=False``, if it cannot be had at once.
+        Returns True, or False if the timeout passed first or, with ``blocking=False``, if it would have to wait.
         """
         return self.take(False, blocking, timeout)
 
     def release_read(self):
         """End reading. Does not switch. Raises RuntimeError if there is no reader."""
         if not self.readers:
-            raise RuntimeError(f"{self!r}: nobody reads")
+            raise RuntimeError(f"{self!r} has no reader: release_read() without acquire_read()")
         self.give(False)
 
     def acquire_write(self, blocking=True, timeout=None):
         """Begin to write; wait at most `timeout` seconds (float; None for ever). Switches if it waits.
 
-        Returns True, or False if the timeout passed first or, with ``blocking=False``, if it cannot be had at once.
+        Returns True, or False if the timeout passed first or, with ``blocking=False``, if it would have to wait.
         """
         return self.take(True, blocking, timeout)
 
     def release_write(self):
         """End writing. Does not switch. Raises RuntimeError if there is no writer."""
         if not self.writing_now:
-            raise RuntimeError(f"{self!r}: nobody writes")
+            raise RuntimeError(f"{self!r} has no writer: release_write() without acquire_write()")
         self.give(True)
 
     def reading(self):

@@ -5,22 +5,22 @@ from hub.waits cimport Wait
 from hub.wait_queue cimport Waitable
 
 
-# Granted to a wait instead of an item, or instead of room for one: with an exception, or None for a shutdown.
+# Granted to a wait in place of an item, or of room for one: the wait's call raises.
 cdef class Failure:
-    cdef object error
+    cdef object error              # the exception; None for ShutDown
 
 
 cdef class Container
 
 
-# A queue's lines, its limit, and what it keeps its items in.
+# A queue's lines, its limit and its container.
 cdef class ItemLines(Waitable):
     cdef object __weakref__
     cdef Container container
-    cdef long asked_limit          # what `maxsize` was set to
-    cdef long limit                # how many items it holds at most, or -1
+    cdef long asked_limit          # the `maxsize` that the program has set
+    cdef long limit                # how many items the queue holds at most, or -1
     cdef bint closed               # whether it was shut down
-    cdef unsigned int calls        # how many did not have to wait, for fair()
+    cdef unsigned int calls        # the number of calls that did not wait, for fair()
     cdef fifo_t getters
     cdef fifo_t putters            # each with the item it offers
     cdef fifo_t peekers
@@ -33,14 +33,14 @@ cdef class ItemLines(Waitable):
     cdef object item_of(self, Wait wait)
 
 
-# What a queue keeps its items in, and all that is done to them.
+# The items of a queue, and all operations on them.
 cdef class Container:
-    cdef object items              # a deque or a list, or what a program has put in its place
-    cdef object append_item        # its bound methods, of a plain one
+    cdef object items              # a deque or a list, or an object that a program has put in its place
+    cdef object append_item        # bound methods of the items, for a plain container
     cdef object pop_item
     cdef bint newest_first
     cdef bint hooked               # whether it is a HookedContainer
-    cdef bint busy                 # whether somebody is using the items; a plain one is used in one go
+    cdef bint busy                 # whether a greenlet is in the middle of an operation; never for a plain container
 
     cdef int keep(self, object items) except -1
     cdef bint put(self, ItemLines queue, object item, bint may_wait) except -1

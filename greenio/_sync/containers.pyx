@@ -1,9 +1,9 @@
-"""The containers that queues keep their items in, with their lines: the plain one, which C code changes in one go.
+"""The container that a plain queue keeps its items in, and the lines of greenlets that wait for a queue.
 
 Theory
-    A queue has three lines, for get, put and peek, and a container, which alone works on the items. A container that
-    runs Python code in the middle needs more: hooked.pyx. A queue changes from a plain container to a hooked one when a
-    program asks for its mutex.
+    A queue has three lines, for get, put and peek, and a container. Only the container works on the items. An operation
+    on the container here runs no Python code in the middle. One that does needs more: hooked.pyx. A queue changes from
+    a plain container to a hooked one when a program asks for its mutex.
 """
 
 from _thread import TIMEOUT_MAX
@@ -28,7 +28,7 @@ cdef double LONGEST = TIMEOUT_MAX
 
 
 cdef class Failure:
-    """Granted to a wait instead of an item, or instead of room for one (internal)."""
+    """Granted to a wait in place of an item, or of room for one: the wait's call raises (internal)."""
 
 
 cdef Failure failure_of(object error):
@@ -58,7 +58,7 @@ cdef class ItemLines(Waitable):
         return 0
 
     cdef int note_put(self) except -1:
-        """An item has come in."""
+        """Called whenever an item has come in."""
         return 0
 
     cdef int refuse(self) except -1:
@@ -70,7 +70,7 @@ cdef class ItemLines(Waitable):
         return 0
 
     cdef int refuse_all(self) except -1:
-        """It was shut down, and is empty or to be taken as such: nobody can put, and nobody get."""
+        """Wake all greenlets in the lines. The queue was shut down and is empty, or to be taken as empty."""
         self.refuse_putters()
         while line_grant(&self.getters, SHUT_DOWN):
             pass
@@ -78,7 +78,7 @@ cdef class ItemLines(Waitable):
         return 0
 
     cdef object item_of(self, Wait wait):
-        """What was granted: an item. Raises what was granted in place of one."""
+        """The item that was granted to a wait. Raises the exception if a Failure was granted in its place."""
         item, wait.given = wait.given, None
         if type(item) is Failure:
             if (<Failure> item).error is None:
@@ -88,17 +88,17 @@ cdef class ItemLines(Waitable):
 
 
 cdef class Container:
-    """Items of the standard library's own types: nothing runs Python code in the middle (internal)."""
+    """Items in a list or deque: no operation runs Python code in the middle (internal)."""
 
     cdef int keep(self, object items) except -1:
-        """These are the items from now on."""
+        """Use these items from now on."""
         self.items = items
         self.append_item = items.append
         self.pop_item = items.pop if self.newest_first else items.popleft
         return 0
 
     cdef bint put(self, ItemLines queue, object item, bint may_wait) except -1:
-        """Put it if that can be done without waiting, but for the mutex if `may_wait`."""
+        """Put an item in, if there is room. Returns whether there was. Waits only if `may_wait`, for the mutex."""
         if queue.closed:
             queue.refuse()
         if queue.getters.head != NULL and line_grant(&queue.getters, item):
@@ -113,7 +113,7 @@ cdef class Container:
         return True
 
     cdef bint get(self, ItemLines queue, Wait taker, bint may_wait) except -1:
-        """Take an item if there is one: `taker.given`. Without waiting, but for the mutex if `may_wait`."""
+        """Take an item, as `taker.given`. Returns whether there was one. Waits as put() does."""
         if len(self.items) == 0:
             if queue.closed:
                 queue.refuse()
@@ -124,7 +124,7 @@ cdef class Container:
         return True
 
     cdef int admit(self, ItemLines queue) except -1:
-        """Take the items of the greenlets that wait to put, as many as there is room for."""
+        """Put in the items of the greenlets that wait for room, as many as there is room for."""
         cdef Wait wait
         while queue.limit < 0 or <long> len(self.items) < queue.limit:
             wait = line_take(&queue.putters)
@@ -141,19 +141,19 @@ cdef class Container:
         return len(self.items)
 
     cdef long size_in_turn(self, ItemLines queue) except -1:
-        """The size that it has when nobody is using it."""
+        """The size when no operation is under way."""
         return len(self.items)
 
     cdef int refuse_below(self, ItemLines queue) except -1:
-        """Waiting for a turn that the greenlet itself has, further down, would be for ever."""
+        """Raise BlockingSwitchOutError if the greenlet waits for itself: it is in an operation, further down."""
         return 0
 
     cdef int look_again(self, ItemLines queue) except -1:
-        """Somebody has come into a line: much may have happened since there was a look at the items."""
+        """Serve the lines, which a wait has joined: the items may have changed since its call looked at them."""
         return 0
 
     cdef int give_back(self, ItemLines queue, object item) except -1:
-        """Put an item in whose taker was ended meanwhile."""
+        """Put an item back whose taker was ended by an exception."""
         if self.newest_first:
             self.append_item(item)
         else:
@@ -164,29 +164,29 @@ cdef class Container:
         return self.admit(queue)
 
     cdef bint drop(self, ItemLines queue) except -1:
-        """Take an item out without letting another in. False if the container is in use."""
+        """Take an item out, and admit none in its place. Returns False if the container is in use."""
         self.pop_item()
         return True
 
     cdef int shut_down(self, ItemLines queue, bint entered) except -1:
-        """Wake greenlets whose waits are in vain. `entered`: the result of enter_mutex(); the mutex is left."""
+        """Wake the greenlets that wait in vain. `entered`: the result of enter_mutex(); the mutex is given up."""
         if len(self.items) == 0:
             queue.refuse_all()
         return 0
 
-    # --- of the queue's mutex, which a plain one does not have ---
+    # --- the mutex of the queue: a plain container has none ---
 
     cdef bint enter_mutex(self) except -1:
-        """Take the mutex, if it is there and not held below: whether leave() is to be called."""
+        """Take the mutex, if there is one and the caller does not hold it. Returns whether leave() must follow."""
         return False
 
     cdef int leave(self, ItemLines queue) except -1:
         return 0
 
     cdef int tell_of_end(self) except -1:
-        """Wake all who wait with the conditions for an item, or for room."""
+        """Notify all waits of the conditions `not_empty` and `not_full`."""
         return 0
 
     cdef int tell_of_all_done(self) except -1:
-        """Wake all who wait with the condition for the end of all tasks."""
+        """Notify all waits of the condition `all_tasks_done`."""
         return 0

@@ -16,9 +16,9 @@ cdef class QueueMutex(Lock):
 cdef class HookedContainer(Container):
     cdef unsigned long busy_thread
     cdef PyObject *busy_greenlet   # borrowed: it is running
-    cdef list left_over            # items that were put while the container was in use below
-    cdef Container replaced        # the plain one that the queue had before, or None
-    # From the first use of the queue's `mutex` on, or None:
+    cdef list left_over            # items put in the middle of an operation of the same thread
+    cdef Container replaced        # the plain container that the queue had before, or None
+    # None until the program first uses the queue's `mutex`:
     cdef QueueMutex mutex
     cdef object when_not_empty     # Conditions
     cdef object when_not_full

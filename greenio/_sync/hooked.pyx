@@ -1,4 +1,4 @@
-"""A queue's container that runs Python code, by one greenlet at a time.
+"""The container of a queue whose operations run Python code: one greenlet at a time uses it.
 
 Theory
     Three kinds of queue run Python code in the middle of a call: a subclass that overrides _init, _put, _get or _qsize;
@@ -8,9 +8,9 @@ Theory
 Rules
     1. A call that finds the turn taken by another thread waits for a moment. A call that finds it taken by its own
        thread, in a finalizer, leaves its item for the owner of the turn.
-    2. An exception of a hook belongs to the put(), get() or peek() that it was called for, which ends with it; no other
-       call waits longer because of it. One that is no Exception, such as KeyboardInterrupt, may have been meant for the
-       greenlet that runs: that greenlet gets it as well.
+    2. An exception of a hook belongs to the put(), get() or peek() for which the hook was called. That call ends with
+       it, and no other call waits longer because of it. If it is not an Exception (KeyboardInterrupt, say), it may have
+       been meant for the running greenlet, which gets it as well.
     3. If there is a mutex, it is the turn. Programs may hold it as they do with the standard library's. Greenlets wait
        in the lines all the same; they are served when the mutex is released.
 """
@@ -44,7 +44,7 @@ cdef class QueueMutex(Lock):
                 container.serve_in_turn(queue)
         finally:
             Lock.give(self)
-        # Somebody may have come after the last look.
+        # A greenlet may have joined a line after the last look.
         while queue is not None and not self.held and container.has_work(queue):
             self.held = True
             try:
@@ -62,7 +62,7 @@ cdef class HookedContainer(Container):
         self.left_over = []
 
     cdef int replace(self, Container plain) except -1:
-        """Take over the items. The plain one is kept: somebody may be in one of its methods."""
+        """Take over the items of a plain container. It is kept, as another thread may be in one of its methods."""
         self.replaced = plain
         self.items = plain.items
         return 0
@@ -80,7 +80,7 @@ cdef class HookedContainer(Container):
     # --- the turn ---
 
     cdef bint enter(self, bint may_wait) except -1:
-        """Take the turn. False if it is_below(), or `may_wait` is false and somebody has the mutex."""
+        """Take the turn. Returns False if it is_below(), or if the mutex is held and `may_wait` is false."""
         while self.mutex is None and self.busy:
             if self.is_below():
                 return False
@@ -98,7 +98,7 @@ cdef class HookedContainer(Container):
         return 0
 
     cdef bint is_below(self) except -1:
-        """Whether the turn is taken further down: by the current thread or, with a mutex, by the greenlet."""
+        """Whether the turn was taken further down the stack: by this thread or, with a mutex, by this greenlet."""
         if not self.busy:
             return False
         if self.mutex is not None:
@@ -115,7 +115,7 @@ cdef class HookedContainer(Container):
                 self.busy = False
                 if self.mutex is not None:  # a hook may have asked for it just now
                     self.mutex.give()
-            # Somebody may have come after the last look.
+            # A greenlet may have joined a line after the last look.
             if self.mutex is not None or not self.has_work(queue) or not self.enter(True):
                 return 0
 
@@ -130,7 +130,7 @@ cdef class HookedContainer(Container):
     # --- the mutex ---
 
     cdef QueueMutex need_mutex(self, ItemLines queue):
-        """The mutex, made when it is needed first."""
+        """Return the mutex, which the first call makes."""
         cdef QueueMutex mutex
         cdef bint entered
         if self.mutex is None:
@@ -138,7 +138,7 @@ cdef class HookedContainer(Container):
             if self.mutex is None:  # another thread may have been faster
                 mutex = QueueMutex()
                 mutex.queue = weakref.ref(queue)
-                mutex.held = True  # as somebody has the turn
+                mutex.held = True  # this call has the turn, or one further down
                 self.when_not_empty, self.when_not_full = Condition(mutex), Condition(mutex)
                 self.when_all_done = Condition(mutex)
                 self.mutex = mutex
@@ -193,11 +193,11 @@ cdef class HookedContainer(Container):
         return False
 
     cdef bint fail_getter(self, ItemLines queue, error) except -1:
-        """Raise an error in the first greenlet that waits to get. Whether it is for that one alone."""
+        """Raise an error in the first greenlet that waits to get. Returns whether the error is for that one alone."""
         return line_grant(&queue.getters, failure_of(error)) and isinstance(error, Exception)
 
     cdef bint fail_putter(self, error, Wait putter) except -1:
-        """The same with one who was taken out of the line, or None."""
+        """The same for a putter, which was taken out of the line, or None."""
         if putter is None:
             return False
         putter.given = failure_of(error)
@@ -252,7 +252,7 @@ cdef class HookedContainer(Container):
             try:
                 there = queue._qsize() > 0
             except BaseException as error:
-                there = True  # each of them looks again, and gets it
+                there = True  # each peek() looks again, and gets the error
                 if not isinstance(error, Exception):
                     for_us = error
             if there:
@@ -262,14 +262,14 @@ cdef class HookedContainer(Container):
         return 0
 
     cdef int put_back(self, ItemLines queue, object item, str how, str where) except -1:
-        """Put an item in that nobody waits to put. With the turn. What goes wrong is reported."""
+        """With the turn taken, put an item in for which no put() waits. An exception is reported."""
         try:
             queue._put(item)
         except BaseException as error:
             tell_unraisable(error, f"Exception ignored of an item that was {how} {queue!r} {where}".rstrip(), item)
         return 0
 
-    # --- what is done to the items ---
+    # --- operations on the items ---
 
     cdef bint put(self, ItemLines queue, object item, bint may_wait) except -1:
         if queue.closed:
@@ -347,6 +347,6 @@ cdef class HookedContainer(Container):
         return True
 
     cdef int shut_down(self, ItemLines queue, bint entered) except -1:
-        if entered or self.enter(True):  # if this thread has the turn already, its owner will do it
+        if entered or self.enter(True):  # otherwise this thread has the turn, and leaves it later
             self.leave(queue)
         return 0

@@ -4,7 +4,7 @@ from hub.wait_queue cimport Waitable
 
 
 cdef class Linkable(Waitable):
-    cdef object links  # as link_list.pyx has them
+    cdef object links  # see link_list.pyx
 
     cdef int notify_links(self) except -1
     cdef bint is_ready(self) noexcept

@@ -10,7 +10,7 @@ from greenio._tasks.link_list cimport (
 
 
 cdef class Linkable(Waitable):
-    """An object that tells others, once each, when it is ready (internal base class)."""
+    """An object that wakes greenlets and calls links, once each, when it becomes ready (internal base class)."""
 
     cdef bint is_ready(self) noexcept:
         return False
@@ -20,7 +20,7 @@ cdef class Linkable(Waitable):
         return self.is_ready()
 
     cdef bint wait_until_ready(self, object timeout) except -1:
-        """Wait in the line until it is ready, at most `timeout` seconds. False if that passed first."""
+        """Wait in the line until it is ready, at most `timeout` seconds. Returns False if they passed first."""
         cdef Wait wait
         if timeout is not None:
             seconds_of(timeout)

@@ -18,7 +18,7 @@ cdef class Lock(Waitable):
 cdef class RLock(Waitable):
     cdef object __weakref__
     cdef object owner        # the greenlet that holds it, or None
-    cdef long depth          # how often it does
+    cdef long depth          # how often that greenlet has taken it
     cdef fifo_t waiters
 
     cdef bint take(self, object blocking, object timeout) except -1

@@ -22,8 +22,8 @@ import_greenlet()
 __all__ = ["Lock", "RLock", "ThreadLock", "ThreadRLock", "allocate_lock", "name_as_standard"]
 
 
-cdef object none_for_ever(object blocking, object timeout):
-    """Convert a timeout of the standard library's locks, where -1 means for ever, to None or seconds."""
+cdef object seconds_or_none(object blocking, object timeout):
+    """Convert a timeout of the standard library's locks, where -1 means for ever, to seconds or None. May raise."""
     if timeout is None:
         return None
     if timeout == -1:
@@ -38,14 +38,14 @@ cdef object none_for_ever(object blocking, object timeout):
 
 
 cdef int refuse_none(object timeout) except -1:
-    """Raise TypeError for None, which the standard library's locks do not take for ever."""
+    """Raise TypeError for a timeout of None: the standard library's locks refuse it."""
     if timeout is None:
         raise TypeError("timeout value must be a number of seconds, or -1 for ever, not None")
     return 0
 
 
 cdef str name_of(object kind):
-    """The name of a type for repr(): the standard library's, if the type stands for one of its types."""
+    """The name of a type for repr(); it has a module if the type replaces one of the standard library."""
     return f"_thread.{kind.__name__}" if kind.__module__ == "_thread" else kind.__name__
 
 
@@ -82,7 +82,7 @@ cdef class Lock(Waitable):
         one beyond threading.TIMEOUT_MAX.
         """
         if timeout is not -1:
-            timeout = none_for_ever(blocking, timeout)
+            timeout = seconds_or_none(blocking, timeout)
         elif not self.held:
             self.held = True
             return True
@@ -91,13 +91,13 @@ cdef class Lock(Waitable):
         return self.take(blocking, timeout)
 
     def release(self):
-        """Give the lock up. Does not switch. Raises RuntimeError if nobody holds it."""
+        """Give the lock up. Does not switch. Raises RuntimeError if the lock is not held."""
         if not self.held:
             raise RuntimeError(f"release of {self!r}, which nobody holds")
         self.give()
 
     def locked(self):
-        """Whether somebody holds it (bool)."""
+        """Whether the lock is held (bool)."""
         return self.held
 
     def __enter__(self):
@@ -122,7 +122,7 @@ cdef class Lock(Waitable):
         return self.give()
 
     def _at_fork_reinit(self):
-        """For the standard library's threading, which calls it in a forked child: be free."""
+        """Become free. The standard library's threading calls this in a forked child."""
         self.held = False
 
     def __repr__(self):
@@ -148,7 +148,7 @@ cdef class ThreadLock(Lock):
             self.held = True
             return True
         refuse_none(timeout)
-        return self.take(blocking, none_for_ever(blocking, timeout))
+        return self.take(blocking, seconds_or_none(blocking, timeout))
 
     acquire_lock = acquire
     release_lock = Lock.release
@@ -212,16 +212,16 @@ cdef class RLock(Waitable):
         return 0
 
     def acquire(self, blocking=True, timeout=-1):
-        """Take the lock, once more if the greenlet has it; wait at most `timeout` seconds. Switches if it waits.
+        """Take the lock, or take it once more if the current greenlet holds it already. Switches if it waits.
 
-        `timeout` is a float; -1 or None means for ever. Returns True, or False if the timeout passed first or, with
-        ``blocking=False``, if another greenlet has the lock. Raises ValueError and OverflowError as Lock.acquire()
-        does.
+        It waits at most `timeout` seconds (float; -1 or None for ever). Returns True, or False if the timeout passed
+        first or, with ``blocking=False``, if another greenlet has the lock. Raises ValueError and OverflowError as
+        Lock.acquire() does.
         """
-        return self.take(blocking, none_for_ever(blocking, timeout))
+        return self.take(blocking, seconds_or_none(blocking, timeout))
 
     def release(self):
-        """Give the lock up once; it has to be released as often as it was taken. Does not switch.
+        """Give the lock up once; it becomes free when it was released as often as taken. Does not switch.
 
         Raises RuntimeError if the current greenlet does not hold it.
         """
@@ -273,7 +273,7 @@ cdef class RLock(Waitable):
         return self.give()
 
     def _at_fork_reinit(self):
-        """For the standard library's threading, which calls it in a forked child: be free."""
+        """Become free. The standard library's threading calls this in a forked child."""
         self.depth = 0
         self.owner = None
 
@@ -292,12 +292,12 @@ cdef class ThreadRLock(RLock):
             raise TypeError(f"{type(self).__name__}() takes no arguments")
 
     def acquire(self, blocking=True, timeout=-1):
-        """Take the lock, once more if the greenlet has it; wait at most `timeout` seconds. Switches if it waits.
+        """Take the lock, or take it once more if the current greenlet holds it already. Switches if it waits.
 
         As RLock.acquire(), but a `timeout` of None is a TypeError, as in the standard library.
         """
         refuse_none(timeout)
-        return self.take(blocking, none_for_ever(blocking, timeout))
+        return self.take(blocking, seconds_or_none(blocking, timeout))
 
 
 def name_as_standard():

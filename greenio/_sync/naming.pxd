@@ -1,11 +1,11 @@
-# Names of types that are made at compile time. Header only.
+# Gives a compiled type another name, such as that of the module from which programs import it. Header only.
 
 from cpython.object cimport PyObject
 
 
 cdef extern from *:
     """
-    /* Such a type has its name and its module in one string, which must stay. */
+    /* A compiled type has its module and its name in one string, which must stay where it is. */
     static inline void greenio_name_type(PyObject *type, const char *name)
     {
         ((PyTypeObject *) type)->tp_name = name;

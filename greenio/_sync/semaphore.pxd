@@ -7,7 +7,7 @@ from greenio._sync.linkable cimport Linkable
 
 cdef class Semaphore(Linkable):
     cdef object __weakref__
-    cdef long count          # how many may be taken now; nobody stands in line while it is not 0
+    cdef long count          # how many may be taken now; no greenlet stands in line while it is not 0
     cdef fifo_t waiters      # in acquire()
     cdef fifo_t onlookers    # in wait()
 
@@ -18,4 +18,4 @@ cdef class Semaphore(Linkable):
 
 
 cdef class BoundedSemaphore(Semaphore):
-    cdef long initial        # what the counter must not exceed
+    cdef long initial        # the most that the counter may be

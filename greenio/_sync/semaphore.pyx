@@ -19,7 +19,7 @@ __all__ = ["BoundedSemaphore", "DummySemaphore", "Semaphore"]
 cdef class Semaphore(Linkable):
     """A counter that acquire() lowers and release() raises; acquire() waits while it is 0.
 
-    `value` (int) is what the counter starts with. `hub` is accepted for compatibility: it belongs to no hub.
+    `value` (int): the first value of the counter. `hub` is accepted for compatibility: a semaphore belongs to no hub.
     Raises ValueError if `value` is negative.
     """
 
@@ -99,8 +99,8 @@ cdef class Semaphore(Linkable):
     def wait(self, timeout=None):
         """Wait until the counter is not 0, at most `timeout` seconds (float; None for ever). Switches if it waits.
 
-        Returns the counter (int), and does not lower it. It is 0 if the timeout passed first, or if another greenlet
-        was faster.
+        Returns the counter (int), and does not lower it. The counter is 0 if the timeout passed first, or if another
+        greenlet was faster.
         """
         cdef Wait wait
         if timeout is not None:
@@ -134,7 +134,7 @@ cdef class Semaphore(Linkable):
         return self.give()
 
     def _at_fork_reinit(self):
-        """For the standard library's threading, which calls it in a forked child: be free."""
+        """Become free. The standard library's threading calls this in a forked child."""
         self.count = 1
 
     def __repr__(self):
@@ -155,7 +155,7 @@ cdef class BoundedSemaphore(Semaphore):
         return Semaphore.give_checked(self, n)
 
     def _at_fork_reinit(self):
-        """For the standard library's threading, which calls it in a forked child: be free."""
+        """Become free. The standard library's threading calls this in a forked child."""
         self.count = self.initial
 
 
@@ -185,7 +185,7 @@ class DummySemaphore:
         return 1
 
     def rawlink(self, callback):
-        """Does nothing: it never becomes ready, because it always is."""
+        """Does nothing: the callback would be called when it becomes ready, and it always is."""
 
     def unlink(self, callback):
         """Does nothing."""

@@ -1,1 +1,1 @@
-"""Greenlets in numbers: spawning, waiting for several, choosing, mapping, deadlines (internal)."""
+"""What programs do with greenlets: spawn, link, wait for several, choose, map, set deadlines (internal)."""

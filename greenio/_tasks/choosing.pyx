@@ -1,4 +1,9 @@
-"""Choosing: wait for the first of several things, and take nothing from the others."""
+"""Choosing: wait for the first of several things, and take nothing from the others.
+
+Theory
+    One wait stands in the lines of all sources at once; an Offer is its place in each of them. A wait is granted once,
+    so the first source that grants it is the one that is taken.
+"""
 
 import select
 
@@ -18,13 +23,13 @@ __all__ = ["wait_any"]
 
 
 cdef class Offer:
-    """One of the things that are waited for."""
-    cdef link_t link         # its place in the thing's line
+    """One source of a wait_any(), and the place of the wait in that source's line."""
+    cdef link_t link         # the place in the line
     cdef readonly object source
-    cdef object watcher      # for a descriptor: the watcher that tells of it
+    cdef object watcher      # for a descriptor: an `io` watcher, which grants
 
     cdef bint take_now(self, Wait taker) except -1:
-        """Take it, if that can be done at once."""
+        """Take from the source if that needs no waiting. Returns whether it did."""
         source = self.source
         if isinstance(source, Waitable):
             return (<Waitable> source).take_now(taker)
@@ -54,12 +59,12 @@ cdef class Offer:
         return 0
 
     def grant(self):
-        """The thing is there."""
+        """Grant: the source is ready."""
         if self.link.wait != NULL:
             link_grant(&self.link)
 
     def __call__(self, source):
-        """As a link."""
+        """Grant, as a link of the source."""
         self.grant()
 
     cdef int leave(self) except -1:
@@ -98,9 +103,10 @@ def wait_any(*sources, timeout=None):
         anything else with ``ready``, ``rawlink`` and ``unlink``.
 
     Returns (source, value): the item, True for a lock, an event or a descriptor, the value of a result or greenlet
-    (None if it failed; its ``get()`` raises). If several are there at once, the first of the arguments is taken.
-    `timeout` in seconds (float; None for ever): TimeoutError is raised when it passes first.
-    Raises ValueError without sources, TypeError for an object that cannot be waited for.
+    (None if it failed; its ``get()`` raises). If several sources are ready at once, the first argument among them is
+    taken. `timeout` is in seconds (float; None for ever).
+    Raises TimeoutError when the timeout passes first, ValueError without sources, TypeError for an object that cannot
+    be waited for.
     """
     cdef Wait wait
     cdef Wait taker
@@ -123,10 +129,10 @@ def wait_any(*sources, timeout=None):
             return offer.source, offer.taken(taker)
 
     wait = new_turn(Choice(sources), timeout)
-    wait.kept = wait.given = <object> running_greenlet()  # given: the owner to be, for a lock that has one
+    wait.kept = wait.given = <object> running_greenlet()  # an RLock that grants makes `given` its owner
     try:
         for offer in offers:
-            # Anything may have happened meanwhile, between one of them and the next too.
+            # Making the wait and joining a line may run Python code. So any source may be ready by now.
             if wait.c.granted_by != NULL:
                 break
             if offer.take_now(taker):
@@ -152,7 +158,7 @@ def wait_any(*sources, timeout=None):
 
 
 cdef Offer granted_offer(list offers, Wait wait):
-    """The one of them that was granted, or None."""
+    """The offer that was granted, or None."""
     cdef Offer offer
     for offer in offers:
         if &offer.link == wait.c.granted_by:
@@ -161,7 +167,7 @@ cdef Offer granted_offer(list offers, Wait wait):
 
 
 class Choice:
-    """What a wait_any() waits on, for reports."""
+    """The sources of a wait_any(), as reports name them."""
 
     __slots__ = ("sources",)
 

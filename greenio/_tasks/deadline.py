@@ -1,6 +1,6 @@
 """Deadlines for a block of code: fail_after and move_on_after, as trio has them.
 
-They are made of `Timeout`, which may not be mixed up with another: each knows its own, so they nest.
+Each of them has a `Timeout` of its own and swallows no other, so they nest.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ __all__ = ["Deadline", "fail_after", "move_on_after"]
 class Deadline:
     """A context manager that ends its block when its time is over (internal base class).
 
-    `seconds` (float): None for never. The time begins with the block. It is noticed where the block waits; code that
-    never waits is not interrupted. It can be used once. Its methods do not switch.
+    `seconds` (float; None for never): how long the block may take. The block ends where it waits; code that never waits
+    is not interrupted. A deadline serves for one block. Raises TypeError or ValueError if `seconds` is not a number of
+    seconds, RuntimeError if it is used again. Its methods do not switch.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -48,9 +49,10 @@ class Deadline:
     ) -> bool:
         self._timeout.cancel()
         self.expired = value is not None and value is self._timeout
-        return self.expired and self._ended(value)
+        return self.expired and self._on_expired()
 
-    def _ended(self, timeout):
+    def _on_expired(self):
+        """Whether the block is left without an exception (bool)."""
         raise NotImplementedError
 
     @property
@@ -59,7 +61,10 @@ class Deadline:
         return None if self._end is None else max(0.0, self._end - monotonic())
 
     def reschedule(self, seconds: float | None) -> None:
-        """Let it come in `seconds` from now (float; None for never) instead. For the greenlet in the block."""
+        """Move it to `seconds` from now (float; None for never). To be called by the greenlet in the block.
+
+        Raises TypeError or ValueError if `seconds` is not a number of seconds.
+        """
         end = None if seconds is None else monotonic() + seconds_of(seconds)
         if self._timeout is not None:
             self._timeout.cancel()
@@ -76,18 +81,18 @@ class Deadline:
 class fail_after(Deadline):
     """``with fail_after(seconds): ...`` raises the builtin TimeoutError if the block takes longer."""
 
-    if TYPE_CHECKING:  # a block that it ends is not left quietly
+    if TYPE_CHECKING:  # it swallows no exception
 
         def __exit__(
             self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
         ) -> Literal[False]: ...
 
-    def _ended(self, timeout):
+    def _on_expired(self):
         raise TimeoutError(f"the block took longer than {self.seconds} seconds") from None
 
 
 class move_on_after(Deadline):
     """``with move_on_after(seconds) as deadline: ...`` leaves the block if it takes longer; then `expired` is true."""
 
-    def _ended(self, timeout):
+    def _on_expired(self):
         return True

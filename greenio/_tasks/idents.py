@@ -1,4 +1,4 @@
-"""Small numbers for greenlets, for people to tell them apart: Greenlet.minimal_ident."""
+"""Small numbers by which people tell greenlets apart: Greenlet.minimal_ident."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ __all__ = ["IdentRegistry", "ident_registry"]
 
 
 class IdentRegistry:
-    """Small numbers for greenlets, given out lowest first and used again when their greenlet is gone."""
+    """The numbers of one hub's greenlets. The lowest free number is given out first; dead greenlets give them back."""
 
     def __init__(self) -> None:
         self.free: list[int] = []
         self.next = 0
 
     def take(self) -> int:
-        """A number that is not in use (int)."""
+        """Take the lowest number that is not in use (int)."""
         if self.free:
             return heapq.heappop(self.free)
         self.next += 1
         return self.next - 1
 
     def give(self, ident: int, push: Callable[[list[int], int], None] = heapq.heappush) -> None:
-        """The number is no longer in use."""
+        """Give a number back. `push` is a default because this module's names may be gone when greenlets die."""
         free = getattr(self, "free", None)
         if free is not None:  # the collector may have cleared the registry, with its hub, before the greenlet
             push(free, ident)

@@ -36,9 +36,8 @@ class Mapping:
     ) -> T:
         """Call ``func(*args, **kwds)`` in the pool and wait for it. Switches.
 
-        Returns the function's result, or raises its exception.
-
-        In a member of a full pool, it calls the function right there.
+        Returns the function's result, or raises its exception. A member of a full pool calls the function itself:
+        if all members waited for a place, none would become free.
         """
         args, kwds = checked_call(func, args, kwds, "apply")
         if self._is_member() and not self._may_wait():
@@ -74,7 +73,7 @@ class Mapping:
             return Greenlet.spawn(self.apply_cb, func, args, kwds, callback)
         job = self.spawn(func, *args, **kwds)
         if callback is not None:
-            job.rawlink(_PassOn(callback))
+            job.rawlink(_CallbackLink(callback))
         return job
 
     def map(self, func: Callable[[S], T], iterable: Iterable[S]) -> list[T]:
@@ -100,18 +99,18 @@ class Mapping:
         return Greenlet.spawn(self.map_cb, func, iterable, callback)
 
     def imap(self, func: Callable[..., T], *iterables: Iterable[Any], maxsize: int | None = None) -> IMap[T]:
-        """Iterate over ``func(*items)``, called in the pool, in order; the iterables are read as places become free.
+        """Iterate over the results of ``func(*items)``, called in the pool, in the order of the items.
 
-        The error of a call is raised in the place of its result. `maxsize`: how many results may lie ready, unread
-        (int; None for any number); no more calls begin until they are read. The iterator is a greenlet: kill it to stop
-        early. Iterating switches.
+        The iterables are read as places become free. The error of a call is raised in the place of its result.
+        `maxsize` (int; None for any number): how many results may be unread; no more calls begin until some are read.
+        The iterator is a greenlet: kill it to stop early. Iterating switches.
         """
         return IMap.spawn(self.spawn, func, zip(*iterables, strict=False), maxsize)
 
     def imap_unordered(
         self, func: Callable[..., T], *iterables: Iterable[Any], maxsize: int | None = None
     ) -> IMapUnordered[T]:
-        """As imap(), in the order in which the calls finish."""
+        """As imap(), but in the order in which the calls finish."""
         return IMapUnordered.spawn(self.spawn, func, zip(*iterables, strict=False), maxsize)
 
     def full(self) -> bool:
@@ -133,9 +132,9 @@ class Mapping:
 def checked_call(
     func: Callable[..., Any], args: Iterable[Any] | None, kwds: _Mapping[str, Any] | None, name: str
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What apply() and its like are to call the function with: a tuple and a dict.
+    """Return the arguments of a call of apply() and its like: a tuple and a dict.
 
-    Raises TypeError for what is no call. `name` is that of the method.
+    `name`: the method's name, for errors. Raises TypeError if `func` cannot be called, or not with these.
     """
     if not callable(func):
         raise TypeError(f"{name}() must be given a callable, not {func!r}")
@@ -156,7 +155,7 @@ def checked_call(
     return args, kwds
 
 
-class _PassOn:
+class _CallbackLink:
     """A link that hands a successful result to a function, in a greenlet of its own."""
 
     __slots__ = ("callback",)
@@ -199,17 +198,17 @@ class IMapUnordered(Greenlet, Generic[T]):
                     self._room.acquire()
                 job = self._spawn(self._func, *arguments)
                 self._under_way += 1
-                job.rawlink(_Deliver(self, index))
+                job.rawlink(_ResultLink(self, index))
                 index += 1
         except Exception as error:
-            # The iterable's own error, or a pool that can take no more: raised where the next result would come.
+            # The iterable failed, or the pool takes no more calls. The error is raised in the place of the next result.
             self._put(index, None, error)
         finally:
             self._all_begun = True
             self._end_if_done()
 
     def _deliver(self, index, source):
-        """A call has finished. On the hub."""
+        """Take the result of a call that has finished. Called on the hub."""
         self._under_way -= 1
         self._put(index, source.value, None if source.successful() else source.exception)
         self._end_if_done()
@@ -265,8 +264,8 @@ class IMap(IMapUnordered[T]):
         return self._early.pop(self._next_index - 1)
 
 
-class _Deliver:
-    """The link of one call."""
+class _ResultLink:
+    """The link to one call, which brings its result to the IMap."""
 
     __slots__ = ("imap", "index")
 

@@ -3,7 +3,7 @@
 from hub.callbacks cimport CallingHub
 
 
-# What a finishing object tells at once, in C, and not through a callback.
+# A link that a finishing object calls at once, in C, and not through a callback of a hub.
 cdef class DirectLink:
     cdef int notice(self, object source) except -1
 

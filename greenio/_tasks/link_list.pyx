@@ -1,8 +1,8 @@
 """The links of an object: functions that are called, once, when it has finished or is ready.
 
 Rules
-    1. A link runs on a hub, soon, and never where its object finishes. Only a DirectLink does, which must not run
-       anything else.
+    1. A link is called soon, on a hub, and not by the greenlet in which its object finishes. That greenlet calls only
+       a DirectLink, which must not run code of the program.
     2. An exception in a link is reported, and the other links are called.
     3. Links are found by `==`, which may run Python code. Changing the list runs none.
 
@@ -17,7 +17,7 @@ __all__ = ["DirectCall", "DirectLink"]
 
 
 cdef class DirectLink:
-    """A link that a finishing object calls there and then, in C: it must not run anything else (internal)."""
+    """A link that a finishing object calls there and then, in C. It must not run code of the program (internal)."""
 
     cdef int notice(self, object source) except -1:
         raise NotImplementedError("a DirectLink must say what it does")
@@ -39,7 +39,7 @@ cdef class DirectCall(DirectLink):
 
 
 cdef class LinkOnHub(DirectLink):
-    """A link that is called on the hub of the thread that made it. Equal to what it calls (internal)."""
+    """A link that is called on the hub of the thread that made it. It is equal to its callback (internal)."""
 
     cdef int notice(self, object source) except -1:
         return 0 if self.hub.destroyed else schedule_link(self.hub, self.callback, source)
@@ -97,7 +97,10 @@ cdef Py_ssize_t count_links(object links) except -1:
 
 
 cdef int tell_links(object links, object source, CallingHub hub) except -1:
-    """`source` has finished: call its links. `hub`: where those are called that do not say where, or None."""
+    """Call the links of `source`, which has finished.
+
+    `hub`: where links are called that have no hub of their own. None: all of them have one.
+    """
     for link in links if type(links) is list else (links,):
         try:
             if isinstance(link, DirectLink):
@@ -110,7 +113,7 @@ cdef int tell_links(object links, object source, CallingHub hub) except -1:
 
 
 cdef class LinkCall:
-    """The call of a link on a hub. What it raises is reported there (internal)."""
+    """The call of a link on a hub, which reports its exception (internal)."""
     cdef object link
     cdef object source
 
@@ -125,7 +128,7 @@ cdef class LinkCall:
 
 
 cdef int schedule_link(CallingHub hub, object link, object source) except -1:
-    """Call a link soon: on that hub, or on the caller's if that is gone."""
+    """Call a link soon, on `hub`, or on the caller's hub if that one is destroyed."""
     cdef LinkCall call = LinkCall.__new__(LinkCall)
     call.link, call.source = link, source
     if is_current(hub):

@@ -1,4 +1,4 @@
-"""Links that call their function in a greenlet of its own: what link() and its like make."""
+"""Links that call their function in a greenlet of its own, for link(), link_value() and link_exception()."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class SpawnedOnValue(SpawnedLink):
     __slots__ = ()
 
     def wants(self, source: Any) -> bool:
-        """Whether it has ended well (bool)."""
+        """Whether the source has succeeded (bool)."""
         return source.successful()
 
 
@@ -67,5 +67,5 @@ class SpawnedOnException(SpawnedLink):
     __slots__ = ()
 
     def wants(self, source: Any) -> bool:
-        """Whether it has ended with an exception (bool)."""
+        """Whether the source has failed (bool)."""
         return not source.successful()

@@ -1,8 +1,8 @@
-"""What the threads of thread pools do, and how many there are.
+"""The native threads of thread pools, and their number in the whole process.
 
 Theory
-    A thread takes tasks from its pool's queue until it is told to end, or nothing has come for a while. It keeps the
-    queue alive, and not the pool.
+    A thread takes tasks from its pool's queue until it takes END, or until the pool's idle timeout passes without a
+    task. It keeps the queue alive but not the pool, so that a pool which nobody uses any more can go.
 
 What does not belong here: how many threads a pool has (greenio.threadpool).
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["END", "count_threads", "start"]
 
-# One entry for each thread of all pools.
+# One entry for each thread of all pools: a count that append() and pop() change without a lock.
 _threads: list[int] = []
 
 #: A thread that takes this from the queue ends.
@@ -46,7 +46,7 @@ def start(pool: Any) -> None:
 
 
 def _begin(box):
-    """The first that a thread of a pool does. The pool is in a box, as it must not be kept alive by the thread."""
+    """The main function of a thread. The pool comes in a list, and is taken out: the thread must not keep it alive."""
     pool = box.pop()
     with pool._counts:
         pool._threads.add(get_ident())
@@ -57,9 +57,9 @@ def _begin(box):
     _work(reference, tasks, idle_timeout, idle)
 
 
-def _work(pool, tasks, idle_timeout, idle):
-    """What a thread of a pool does."""
-    told = False
+def _work(pool_reference, tasks, idle_timeout, idle):
+    """Do tasks until END, or until none has come for `idle_timeout` seconds. `idle`: the threads that wait for one."""
+    took_end = False
     forks = fork_count()
     thread = get_native_id()
     try:
@@ -72,28 +72,28 @@ def _work(pool, tasks, idle_timeout, idle):
             finally:
                 idle.discard(thread)
             if task is END:
-                told = True
+                took_end = True
                 break
-            _do(pool, *task)
+            _do(pool_reference, *task)
             task = None
             if fork_count() != forks:
-                return  # a child that the task has forked, and whose only thread this is: it ends with it
+                return  # the task has forked; this is the only thread of the child, which ends with it
             hub = get_hub_if_exists()
             if hub is not None:
-                hub.destroy()  # which the task made
+                hub.destroy()  # the task made it
     finally:
         if fork_count() == forks:
-            _end(pool(), told)
+            _end(pool_reference(), took_end)
 
 
-def _end(owner, told):
+def _end(pool, took_end):
     count_idle_thread(-1)
     _threads.pop()
-    if owner is not None:
-        owner._thread_ends(told)
+    if pool is not None:
+        pool._thread_ends(took_end)
 
 
-def _do(pool, result, report, func, args, kwargs):
+def _do(pool_reference, result, report, func, args, kwargs):
     profile, trace = threading.getprofile(), threading.gettrace()
     value = error = None
     forks = fork_count()
@@ -110,15 +110,15 @@ def _do(pool, result, report, func, args, kwargs):
             sys.setprofile(None)
         if trace is not None:
             sys.settrace(None)
-    if fork_count() != forks:  # it has forked: the greenlets that wait for it are in the parent
+    if fork_count() != forks:  # the task has forked; the greenlets that wait for its result are in the parent
         if error is not None:
             sys.excepthook(type(error), error, error.__traceback__)
         return
-    owner = pool()
-    context = (owner, func) if report and error is not None else None
-    if owner is not None:
-        owner._task_done()
-    owner = None
+    pool = pool_reference()
+    context = (pool, func) if report and error is not None else None
+    if pool is not None:
+        pool._task_done()
+    pool = None
     result.finish(value, error, context)
     count_idle_thread(1)
 

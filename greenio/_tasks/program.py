@@ -1,4 +1,4 @@
-"""Signals and forks for programs made of greenlets: signal_handler, fork, reinit, the switch interval."""
+"""What gevent offers to a program as a whole: signal_handler, fork, reinit, idle, the switch interval."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class signal_handler:
         self.watcher.ref = value
 
     def cancel(self) -> None:
-        """Stop handling the signal; the handler from before is back. Calling it again does nothing. Does not switch."""
+        """Stop handling the signal, and restore the earlier handler. A second call does nothing. Does not switch."""
         self.watcher.close()
 
     def handle(self) -> None:
@@ -72,7 +72,7 @@ def fork() -> int:
 
 
 def reinit(hub: Hub | None = None) -> None:
-    """Does nothing: the hub does its part after every fork. Returns None. Does not switch.
+    """Do nothing: hubs notice forks themselves. Returns None. Does not switch.
 
     It is there for programs written for gevent, which call it in a child.
     """

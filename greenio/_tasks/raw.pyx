@@ -10,7 +10,7 @@ __all__ = ["RawGreenlet", "spawn_raw"]
 
 
 cdef class RawGreenlet(HubGreenlet):
-    """What spawn_raw() makes: a greenlet without links, result or join. Its error goes to ``hub.handle_error``."""
+    """A greenlet without links, result or join: spawn_raw() makes it. Its error goes to ``hub.handle_error``."""
     cdef object function   # what it runs; dropped when it has begun
     cdef tuple args
     cdef dict kwargs
@@ -38,7 +38,7 @@ cdef class RawGreenlet(HubGreenlet):
 
 
 def no_function(value):
-    """The TypeError for what was given in place of a function, often what that returns (internal)."""
+    """The TypeError for a value that was given in place of a function: often the function's result (internal)."""
     return TypeError(
         f"the function a greenlet is to run must be callable, not {value!r}: spawn(f, x) has it call f(x), spawn(f(x)) "
         "calls f(x) first"
@@ -48,8 +48,8 @@ def no_function(value):
 def spawn_raw(function, /, *args, **kwargs):
     """Run ``function(*args, **kwargs)`` in a new bare greenlet, soon. Returns the greenlet. Does not switch.
 
-    It is cheaper than spawn(), and cannot be joined, linked or asked for a result. It starts with an empty
-    context (`contextvars`).
+    A bare greenlet is cheaper than a Greenlet. It cannot be joined, linked or asked for a result. It starts with an
+    empty context (`contextvars`). Raises TypeError if the function cannot be called.
     """
     cdef RawGreenlet raw
     cdef Scheduler hub = current_hub()

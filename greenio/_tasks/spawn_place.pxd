@@ -1,4 +1,4 @@
-# Where greenlets were made: the recording, which every spawn does. See spawn_place.pyx.
+# Records where a greenlet is made. A header, because every spawn does it. See spawn_place.pyx.
 
 from cpython.object cimport PyObject
 

@@ -1,4 +1,4 @@
-"""Where a greenlet was made: the frames that led to its spawn, and how much of that is recorded.
+"""The place where a greenlet was made: the frames that led to its spawn, and how many of them are recorded.
 
 A record has two words for each frame, which become text only when somebody asks. The recording itself stands in
 spawn_place.pxd, so that it is compiled into the functions that spawn.
@@ -13,7 +13,7 @@ cdef int stack_limit = 10
 
 
 def set_spawning_stack_limit(int value):
-    """How many frames of the place of spawning are recorded (config.spawning_stack_limit)."""
+    """Set how many frames of the place of spawning are recorded, 1 to 32 (config.spawning_stack_limit)."""
     global stack_limit
     stack_limit = min(max(value, 1), 32)
 

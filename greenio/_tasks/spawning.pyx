@@ -19,9 +19,9 @@ __all__ = ["RawGreenlet", "kill", "spawn", "spawn_later", "spawn_raw"]
 def spawn(function=..., /, *args, **kwargs):
     """Run ``function(*args, **kwargs)`` in a new Greenlet, soon. Returns the Greenlet. Does not switch.
 
-    The keyword `context` is the Greenlet's own: the context (`contextvars`) it runs in, by default a copy of this one.
-    Without a function, the Greenlet does nothing. Raises TypeError if the function cannot be called: it is given as it
-    is, ``spawn(f, x)``, and not what it returns, ``spawn(f(x))``.
+    The keyword `context` is not passed to the function: it is the context (`contextvars`) in which the Greenlet runs,
+    by default a copy of the current one. Without a function, the Greenlet does nothing. Raises TypeError if the
+    function cannot be called: write ``spawn(f, x)`` to call ``f(x)`` in the Greenlet, and not ``spawn(f(x))``.
     """
     cdef Greenlet greenlet = Greenlet.__new__(Greenlet)
     if function is None:
@@ -50,7 +50,7 @@ def kill(greenlet, exception=GreenletExit):
     """Raise `exception` in a greenlet of any kind, the main one and bare ones included. Does not wait or switch.
 
     Does nothing if it is dead, or its hub is destroyed. May be called from any thread. Raises InvalidThreadUseError
-    for a greenlet of another thread that has no hub, TypeError for what is no greenlet.
+    for a greenlet of another thread that has no hub, TypeError if `greenlet` is not one.
     """
     cdef Scheduler hub
     check_greenlet(greenlet, "kill()")
@@ -65,20 +65,20 @@ def kill(greenlet, exception=GreenletExit):
         if is_current(hub):
             kill_bare(greenlet, exception)
         else:
-            with suppress(HubDestroyed):  # the greenlet has ended with it
+            with suppress(HubDestroyed):  # the greenlet has ended with its hub
                 hub.run_callback_threadsafe(kill_bare, greenlet, exception)
 
 
 def check_greenlet(value, what):
-    """Refuse what is no greenlet of any kind, for the function of that name (internal)."""
+    """Raise TypeError if `value` is not a greenlet of any kind. `what`: the function that takes it (internal)."""
     if not isinstance(value, AnyGreenlet):
         raise TypeError(f"{what} is for greenlets, not for {value!r}")
 
 
 def kill_bare(greenlet, exception):
-    """What kill() does, in the greenlet's own thread (internal)."""
+    """Kill a greenlet that is not a Greenlet, in its own thread (internal)."""
     if isinstance(greenlet, HubGreenlet) and (<HubGreenlet> greenlet).unschedule_start():
-        # It has not begun: let it end before it does.
+        # It has not begun, and never will.
         (<HubGreenlet> greenlet).scheduler.run_callback(end_unstarted, greenlet, exception)
     else:
         current_hub().throw_soon(greenlet, exception)

@@ -1,6 +1,6 @@
 """Waiting for several objects at once: wait, iwait, joinall; and killing several: killall.
 
-What does not belong here: choosing one of several operations without consuming the others.
+What does not belong here: taking from one of several objects, and nothing from the others (_tasks.choosing).
 """
 
 from collections import deque
@@ -23,21 +23,21 @@ __all__ = ["iwait", "joinall", "killall", "wait"]
 
 
 cdef inline object key_of(object source):
-    """What tells an object from those that are equal to it. A Greenlet is equal to nothing but itself."""
+    """A key for a dict, which differs even for objects that are equal. A Greenlet equals nothing but itself."""
     return source if type(source) is Greenlet else <Py_ssize_t> <PyObject *> source
 
 
 cdef class Gathering(DirectLink):
     """Waits for several objects and hands them out as they finish: what iwait() returns.
 
-    It is the link of every object it waits for. In a ``with`` statement, leaving it takes the links back; so does
-    its end. Left half-consumed outside of one, it stays linked to the rest.
+    It is itself the link to each object that it waits for. It takes the links back at its end, and at the end of its
+    ``with`` statement. Without that statement, an iterator that is dropped before its end stays linked to the rest.
     """
     cdef Scheduler hub
     cdef object wait               # the Wait of the greenlet that waits for more, or None
-    cdef dict pending              # what has not finished yet: key_of() -> object, as objects may be equal
-    cdef object finished           # what has finished and was not handed out: a deque
-    cdef long needed               # how many must have finished before it is worth waking anybody
+    cdef dict pending              # the unfinished objects, by key_of(), as some may be equal
+    cdef object finished           # a deque of the finished objects that were not handed out yet
+    cdef long needed               # the length of `finished` at which the greenlet is woken
     cdef long left                 # how many may still be handed out
     cdef object timeout            # the Timeout that bounds the whole, or None
     cdef bint has_timed_out
@@ -87,15 +87,15 @@ cdef class Gathering(DirectLink):
         return 0
 
     def __call__(self, source):
-        """As a link of objects that are not greenlets of this thread."""
+        """Notice, as a link of an object that is not a greenlet of this thread."""
         if is_current(self.hub):
             self.notice(source)
         else:
-            with suppress(HubDestroyed):  # the greenlet that waits has ended with it
+            with suppress(HubDestroyed):  # the greenlet that waits has ended with its hub
                 self.hub.run_callback_threadsafe(self, source)
 
     cdef int wait_until(self, long needed) except -1:
-        """Wait until so many are finished and not handed out. Returns 0 if the time is over."""
+        """Wait until `needed` objects are in `finished`. Returns 0 if the timeout passes first."""
         cdef Wait wait
         if len(self.finished) >= needed:
             return 1
@@ -145,7 +145,7 @@ cdef class Gathering(DirectLink):
         self.left = 0
         if self.timeout is not None:
             self.timeout.cancel()
-        # From here on nothing is noticed: unlink() may be Python code, and others may run meanwhile.
+        # From here on notice() finds nothing. unlink() may run Python code, in which objects may finish.
         pending, self.pending = self.pending, {}
         for source in pending.values():
             unlink = getattr(source, "unlink", None)
@@ -166,8 +166,9 @@ def iwait(objects=None, timeout=None, count=None):
     """Iterate over `objects` as they become ready, at most `count` of them, for at most `timeout` seconds in all.
 
     An object is anything with ``rawlink`` and ``unlink``: greenlets, events, results. Each is yielded once.
-    Without objects, one item: what ``hub.join(timeout)`` returns. Switches.
-    The iterator may be used in a ``with`` statement, which takes back the links of what was not waited for.
+    Without objects, there is one item: the result of ``hub.join(timeout)``. Switches.
+    The iterator may be used in a ``with`` statement, which unlinks it from the objects that are not ready at its end.
+    Raises TypeError for an object that cannot be waited for.
     """
     if objects is None:
         return iter([current_hub().join(timeout)])
@@ -178,7 +179,8 @@ def wait(objects=None, timeout=None, count=None):
     """Wait until `objects` are ready, or `count` of them, or `timeout` seconds have passed. Switches.
 
     Returns the list of those that became ready, in that order. Without objects, waits until nothing is left to
-    do (``hub.join(timeout)``) and returns whether that was reached.
+    do (``hub.join(timeout)``) and returns whether that was reached. Raises TypeError for an object that cannot be
+    waited for.
     """
     if objects is None:
         return current_hub().join(timeout)
@@ -188,8 +190,8 @@ def wait(objects=None, timeout=None, count=None):
 def joinall(greenlets, timeout=None, raise_error=False, count=None):
     """Wait until the greenlets have finished, or `count` of them, or `timeout` seconds have passed. Switches.
 
-    Returns the list of those that have finished, in that order. `raise_error`: raise the first error that one
-    of them ends with, at once; the others go on.
+    Returns the list of those that have finished, in that order. `raise_error`: whether the first error of a greenlet is
+    raised, at once; the others go on. Raises TypeError for an object that cannot be waited for.
     """
     if not raise_error:
         return wait(greenlets, timeout=timeout, count=count)
@@ -208,7 +210,7 @@ def killall(greenlets, exception=GreenletExit, block=True, timeout=None):
     """Raise `exception` in all of the greenlets, which may be bare ones; wait for their ends if `block`. Switches.
 
     `timeout` in seconds; when it passes first, Timeout is raised. Those that have not begun never will.
-    Raises InvalidThreadUseError if one of them belongs to another thread, TypeError if one is no greenlet.
+    Raises InvalidThreadUseError if one of them belongs to another thread, TypeError if one is not a greenlet.
     """
     cdef Scheduler hub = current_hub()
     greenlets = list(greenlets)
@@ -222,7 +224,7 @@ def killall(greenlets, exception=GreenletExit, block=True, timeout=None):
         return
     timer = Timeout.start_new(timeout)
     try:
-        # Bare greenlets cannot be joined: what was thrown into them has been raised when this comes back.
+        # Bare greenlets cannot be joined. When this sleep is over, the exception has been raised in them.
         hub.sleep_for(0, True, "killall()")
         for greenlet in greenlets:
             if isinstance(greenlet, Greenlet):
