@@ -1,4 +1,4 @@
-"""The standard library's `os`, where calls that block let other greenlets run: on pipes, on terminals, for children.
+"""The standard library's `os`, with calls that let other greenlets run while they wait: for pipes, terminals, children.
 
 A pipe, socket or terminal is waited for if it is blocking. Its O_NONBLOCK flag is left alone: other processes may share
 it. Calls on regular files block for as long as the disk takes, as such files are always ready. `greenio.fs`, tp_read()
@@ -47,9 +47,9 @@ from hub.closing import ranges_of_the_programs as _ranges_of_the_programs
 from hub.scheduler import be_fair as _be_fair
 
 from greenio._descriptors import nowait as _nowait
-from greenio._descriptors.accepting import give_all_away as _give_all_away
 from greenio._descriptors.accepting import is_listener as _is_listener
-from greenio._descriptors.children import ByNumber as _ByNumber
+from greenio._descriptors.accepting import make_all_blocking_again as _make_all_blocking_again
+from greenio._descriptors.children import AnnouncedWait as _AnnouncedWait
 from greenio._descriptors.children import (
     fork_and_watch,
     fork_gevent,
@@ -82,7 +82,7 @@ __all__ = [
 
 
 def _waits(fd):
-    """Whether a call on this descriptor may have to wait. Not if it is no descriptor: the call itself says that."""
+    """Whether a call on this descriptor may have to wait. False for a wrong descriptor: the call raises the error."""
     try:
         return isinstance(fd, int) and fd >= 0 and _get_blocking(fd) and not _nowait.always_ready(fd)
     except OSError:
@@ -142,7 +142,7 @@ def lockf(fd, command, length, /):
 def close(fd):
     """As os.close(). Greenlets that wait for the descriptor, in any thread, get OSError(EBADF).
 
-    Raises OSError(EBADF) for a descriptor of the event loop's own too.
+    Raises OSError(EBADF) for the event loop's own descriptors as well.
     """
     _check_is_the_programs(fd)
     if isinstance(fd, int) and 0 <= fd < 1 << 31:
@@ -170,7 +170,7 @@ def dup2(fd, fd2, inheritable=True):
     """
     _check_is_the_programs(fd2)
     if isinstance(fd, int) and isinstance(fd2, int) and fd != fd2 and 0 <= fd2 < 1 << 31:
-        _fstat(fd)  # raises if it is no descriptor, as then `fd2` is not closed
+        _fstat(fd)  # raises if the descriptor is not open: the system does not close `fd2` then
         _closing_descriptor(fd2)
     return _dup2(fd, fd2, inheritable)
 
@@ -196,7 +196,7 @@ def nb_read(fd, n):
 
 
 def nb_write(fd, buf):
-    """Write to a non-blocking descriptor as much as fits; return how much (int). Switches while nothing fits."""
+    """Write as much as fits to a non-blocking descriptor; return the number of bytes. Switches while nothing fits."""
     while True:
         try:
             return _write(fd, buf)
@@ -217,7 +217,7 @@ def tp_write(fd, buf):
 def sendfile(out_fd, in_fd, offset, count):
     """As os.sendfile(). Switches while nothing can be written.
 
-    After an error that comes when something was sent already, returns how much; the next call raises the error.
+    If an error comes after some of the data was sent, returns the number of bytes sent; the next call raises the error.
     """
     if not isinstance(count, int) or count < 0 or not _waits(out_fd):
         while True:
@@ -231,9 +231,9 @@ def sendfile(out_fd, in_fd, offset, count):
             start = None if offset is None else offset + sent
             if not _nowait.is_ready(out_fd, _POLLOUT):
                 _check_sending(out_fd, in_fd, start)
-                if not _is_listener(out_fd):  # which refuses at once
+                if not _is_listener(out_fd):  # a listener refuses at once
                     _wait_write(out_fd)
-            # No more than certainly fits.
+            # Not more than fits for sure.
             now = _sendfile(out_fd, in_fd, start, min(count - sent, _PIPE_BUF))
             if now == 0:
                 break
@@ -246,7 +246,7 @@ def sendfile(out_fd, in_fd, offset, count):
 
 
 def _check_sending(out_fd, in_fd, offset):
-    """Raise what the system refuses sendfile() with before it waits for room."""
+    """Raise the error with which the system refuses sendfile(), before it waits for room."""
     if _S_ISSOCK(_fstat(out_fd).st_mode) or (offset is not None and offset < 0):
         _sendfile(out_fd, in_fd, offset, 0)
         return
@@ -260,18 +260,18 @@ def _check_sending(out_fd, in_fd, offset):
 
 # --- other programs ---------------------------------------------------------------------------------------------
 #
-# A listener that another program inherits is made blocking again first: see give_all_away().
+# A listener that another program inherits is made blocking again first: see make_all_blocking_again().
 
 
 def execv(path, argv, /):
     """As os.execv(). Does not switch."""
-    _give_all_away()
+    _make_all_blocking_again()
     _execv(path, argv)
 
 
 def execve(path, argv, env):
     """As os.execve(). Does not switch."""
-    _give_all_away()
+    _make_all_blocking_again()
     _execve(path, argv, env)
 
 
@@ -281,13 +281,13 @@ if _execve in _supports_fd:
 
 def posix_spawn(path, argv, env, /, **options):
     """As os.posix_spawn(). Does not switch."""
-    _give_all_away()
+    _make_all_blocking_again()
     return _posix_spawn(path, argv, env, **options)
 
 
 def posix_spawnp(path, argv, env, /, **options):
     """As os.posix_spawnp(). Does not switch."""
-    _give_all_away()
+    _make_all_blocking_again()
     return _posix_spawnp(path, argv, env, **options)
 
 
@@ -302,7 +302,7 @@ def system(command):
     """
     _audit("os.system", command)
     # No other wait takes the status, even if the command ends before the next line.
-    with _ByNumber() as waiting:
+    with _AnnouncedWait() as waiting:
         waiting.begin(_start_in_shell, _fsencode(command))
         try:
             return waiting.wait()
@@ -327,7 +327,7 @@ def popen(cmd, mode="r", buffering=-1):
     end = {"stdout": _subprocess.PIPE} if mode == "r" else {"stdin": _subprocess.PIPE}
     process = _Popen(cmd, shell=True, text=True, bufsize=buffering, **end)
     pipe = process.stdout if mode == "r" else process.stdin
-    # The subprocess module keeps a process that nobody waits for. It must not keep the pipe too: the process may wait
-    # until that is closed.
+    # The subprocess module keeps a process for which the program does not wait. It must not keep the pipe too: the
+    # process may run until the pipe is closed.
     process.stdout = process.stdin = None
     return _PipeOfCommand(pipe, process)

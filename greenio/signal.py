@@ -59,13 +59,13 @@ __all__ = [
 # --- signals that are blocked -----------------------------------------------------------------------------------
 
 
-_masks: _WeakKeyDictionary = _WeakKeyDictionary()  # the greenlets that stand for threads -> what they have blocked
-_waited_for: dict = {}  # a signal that is blocked while threads which have blocked it wait for it -> how many do
+_masks: _WeakKeyDictionary = _WeakKeyDictionary()  # greenlets that stand for threads -> the signals they have blocked
+_waited_for: dict = {}  # a signal that is blocked here because threads wait for it -> the number of those threads
 
 
 @_contextmanager
-def _blocked_as_remembered(sigset):
-    """Block those signals of a set in the system that the current thread has blocked, by what is remembered for it."""
+def _blocked_in_system(sigset):
+    """Block the signals of a set in the system, as far as the current thread has blocked them by `_masks`."""
     mine = sigset.intersection(_masks.get(_getcurrent(), ()) if _in_thread() else ())
     if mine:
         mine -= _pthread_sigmask(SIG_BLOCK, mine) - _waited_for.keys()  # noqa: F405
@@ -82,25 +82,25 @@ def _blocked_as_remembered(sigset):
                     _pthread_sigmask(SIG_UNBLOCK, {number})  # noqa: F405
 
 
-def _nobody_waits():
-    """In a forked child: the greenlets that waited for signals have stayed in the parent."""
+def _forget_waits():
+    """In a forked child: unblock the signals. The greenlets that waited for them have stayed in the parent."""
     if _waited_for:
         _pthread_sigmask(SIG_UNBLOCK, _waited_for)  # noqa: F405
         _waited_for.clear()
 
 
-_in_child(_nobody_waits)
+_in_child(_forget_waits)
 
 
 def _wait_for(sigset, timeout):
     """Take a pending signal of a set: its siginfo, or None if `timeout` seconds (None for ever) pass first."""
     sigset = set(sigset)
-    with _blocked_as_remembered(sigset):
+    with _blocked_in_system(sigset):
         return _take(sigset, timeout)
 
 
 def _take(sigset, timeout):
-    found = _sigtimedwait(sigset, 0)  # which also says what is wrong with the set
+    found = _sigtimedwait(sigset, 0)  # also raises for a wrong set
     if found is not None or timeout is not None and timeout <= 0:
         return found
     end = None if timeout is None else _monotonic() + timeout
@@ -109,7 +109,7 @@ def _take(sigset, timeout):
     except OSError as failure:
         if failure.errno not in (_errno.EMFILE, _errno.ENFILE, _errno.ENOMEM):
             raise
-        # No descriptors are left: it is looked for again and again.
+        # No descriptors are left: look again and again.
         pauses = _Pauses(0.0005, 0.01, timeout)
         while found is None and pauses.pause():
             found = _sigtimedwait(sigset, 0)
@@ -166,8 +166,8 @@ class _HandlersRun:
         if self.waiting == 0:
             self.read_end, self.write_end = _pipe2(_O_NONBLOCK | _O_CLOEXEC)
             self.displaced = _set_wakeup_fd(self.write_end, warn_on_full_buffer=False)
-            # The hub needs not be told: it looks at the slot whenever it sleeps.
-            self.told = -1 if self.displaced == _get_hub().loop.signal_descriptor else self.displaced
+            # The hub's own descriptor needs no copies: the hub looks at the slot whenever it sleeps.
+            self.copies_to = -1 if self.displaced == _get_hub().loop.signal_descriptor else self.displaced
             self.reader = _Greenlet.spawn(self.read)
         self.waiting += 1
         return self.event
@@ -183,7 +183,7 @@ class _HandlersRun:
             _close(self.read_end)
 
     def read(self):
-        read_end, told, hub = self.read_end, self.told, _get_hub()
+        read_end, copies_to, hub = self.read_end, self.copies_to, _get_hub()
         while True:
             try:
                 _wait_read(read_end)
@@ -191,21 +191,21 @@ class _HandlersRun:
             except (_GreenletExit, OSError):
                 return
             except BaseException as error:
-                # From a handler: it does not come up in whichever greenlet happens to run.
+                # A handler has raised it. It must not come up in this greenlet, which happens to run.
                 hub.handle_system_error(type(error), error, error.__traceback__)
                 continue
-            if told >= 0:
-                with _suppress(OSError):  # it is full, or closed: go on, as CPython's handler does
-                    _write(told, signals)
+            if copies_to >= 0:
+                with _suppress(OSError):  # the descriptor is full, or closed: go on, as CPython's handler does
+                    _write(copies_to, signals)
             self.event.set()
             self.event.clear()
 
     def after_fork_in_child(self):
-        """The greenlets that waited have stayed in the parent, and so has their pipe."""
+        """In a forked child: close the pipe. The greenlets that waited have stayed in the parent."""
         if self.waiting:
             self.waiting = 0
             current = _set_wakeup_fd(-1)
-            _set_wakeup_fd(self.told if current == self.write_end else current, warn_on_full_buffer=False)
+            _set_wakeup_fd(self.copies_to if current == self.write_end else current, warn_on_full_buffer=False)
             _close(self.read_end)
             _close(self.write_end)
 
@@ -232,7 +232,7 @@ def pause():
 
 
 def pthread_kill(thread_id, signalnum, /):
-    """As signal.pthread_kill(). The native thread gets the signal, for a greenlet the one that runs it.
+    """As signal.pthread_kill(). For a thread that is a greenlet, the native thread in which it runs gets the signal.
 
     Raises ProcessLookupError if there is no such thread.
     """
@@ -240,11 +240,11 @@ def pthread_kill(thread_id, signalnum, /):
 
 
 def pthread_sigmask(how, mask, /):
-    """As signal.pthread_sigmask(): change the signals that the current thread blocks. Returns those it did (a set).
+    """As signal.pthread_sigmask(): change the signals that the current thread blocks. Returns the set from before.
 
-    All greenlets of a native thread have one mask. What one that stands for a thread blocks is remembered for it and
-    told, and changes nothing: the signal is for the others, above all the main one. While it waits for the signal,
-    with sigwait() and its like, it is the one that gets it.
+    All greenlets of a native thread share one mask. If a greenlet that stands for a thread blocks a signal, that is
+    remembered, and returned by later calls, but the mask stays as it is: other greenlets, above all the main one, still
+    get the signal. While the greenlet waits for the signal, with sigwait() and its like, it gets the signal itself.
     """
     if not _in_thread():
         return _pthread_sigmask(how, mask)
@@ -269,18 +269,18 @@ def pthread_sigmask(how, mask, /):
 
 
 def set_wakeup_fd(fd, /, *, warn_on_full_buffer=True):
-    """As signal.set_wakeup_fd(): a descriptor (int; -1 for none) that is told of signals. Returns the one before.
+    """As signal.set_wakeup_fd(): have signals written to a descriptor (int; -1 for none). Returns the one before.
 
-    The hub's own, which is there while the program has set none, counts as none.
+    The hub sets a descriptor of its own while the program has set none. That one counts as none.
     """
     _require_main("set_wakeup_fd")
     before = _set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
     if _handlers_run.waiting and before == _handlers_run.write_end:
-        before = _handlers_run.told
+        before = _handlers_run.copies_to
     hub = _get_hub_if_exists()
     if hub is None or hub.destroyed or not hub.loop.default:
         return before
     ours = hub.loop.signal_descriptor
     if fd == -1:
-        _set_wakeup_fd(ours, warn_on_full_buffer=False)  # at once, and not when the hub looks next
+        _set_wakeup_fd(ours, warn_on_full_buffer=False)  # at once, and not only when the hub looks next
     return -1 if before == ours else before

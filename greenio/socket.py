@@ -3,8 +3,8 @@
 `socket` here is a subclass of the standard one. Its descriptor is blocking, or not, as the standard library makes it.
 The timeout is kept beside the descriptor. Functions and methods that never wait are inherited, or offered as they are.
 
-A system call that may have to wait is made so that it does not: with MSG_DONTWAIT among its flags or, if it takes no
-flags, in `_at_once()`. When it says that it would have to wait, the greenlet does.
+A system call that may have to wait is kept from waiting: by MSG_DONTWAIT among its flags or, if it takes no flags, by
+`_at_once()`. When such a call fails because it would have to wait, the greenlet waits.
 
 Functions that wait say that they switch; the others do not switch.
 """
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from socket import *  # noqa: F403  (this module offers everything that the standard one does)
-from socket import (  # noqa: F401  (and what it has beside)
+from socket import (  # noqa: F401  (and names that the star leaves out)
     EAGAIN,
     EBADF,
     EWOULDBLOCK,
@@ -38,16 +38,16 @@ from greenio._descriptors import datagram as _datagram
 from greenio._descriptors import endpoint as _endpoint
 from greenio._descriptors import transfer as _transfer
 from greenio._descriptors import whole as _whole
-from greenio._descriptors.pauses import until_there_is_room
+from greenio._descriptors.pauses import pauses_for_room
 from greenio._descriptors.readiness import cancel_wait, wait_read, wait_readwrite, wait_write  # noqa: F401  (offered here too)
 from greenio.resolver.numeric import may_be_numeric
 
 _READ, _WRITE = 1, 2
 _INT = 1 << 31
-_MSG_ERRQUEUE = 0x2000  # which the standard module does not name before 3.14
+_MSG_ERRQUEUE = 0x2000  # the standard module has no name for it before CPython 3.14
 _SENDFILE_BLOCK = 1 << 30
 _sendfile = original("os", "sendfile")
-# Timeouts in seconds that need no judging by the standard library, and no system calls.
+# Timeouts in seconds that are right for sure, without the standard library's check and its system calls.
 _SIMPLE_TIMEOUT_LEAST, _SIMPLE_TIMEOUT_MOST = 0.001, 1_000_000
 
 __all__ = sorted(
@@ -59,9 +59,9 @@ __all__ = sorted(
 class socket(_standard.socket):
     """A socket whose methods let other greenlets run while they wait. Arguments as in the standard library.
 
-    Timeouts mean what they mean there: None waits for ever, 0 never waits. Several greenlets may wait on one
-    socket, in either direction. Closing it wakes them with ``OSError(EBADF)``. Methods that wait say that they switch;
-    the others do not switch.
+    Timeouts are as there: None waits for ever, 0 never waits. Several greenlets may wait on one socket, in either
+    direction. Closing the socket wakes them with ``OSError(EBADF)``. Methods that wait say that they switch; the others
+    do not switch.
     """
 
     __slots__ = ["_endpoint"]
@@ -73,7 +73,7 @@ class socket(_standard.socket):
             self._endpoint.limits_unknown = True
 
     def _adopt(self):
-        """Take the descriptor over, and keep the timeout beside."""
+        """Make the Endpoint of the descriptor, which keeps the timeout."""
         timeout = super().gettimeout()
         kind, family = _basic.type.__get__(self), _basic.family.__get__(self)
         self._endpoint = _endpoint.Endpoint(self.fileno(), timeout, kind, type(self).__name__, family)
@@ -81,17 +81,17 @@ class socket(_standard.socket):
             self._set_flag()
 
     def _set_flag(self):
-        """Make the descriptor non-blocking if there is a timeout. The standard methods need to know no more of it."""
+        """Make the descriptor non-blocking if there is a timeout. The standard methods need not know which timeout."""
         _basic.setblocking(self, self._endpoint.timeout is None)
         self._endpoint.flagged = False
 
     def _at_once(self, function, *args):
-        """Call ``function(*args)``, which waits if the descriptor is blocking, so that it does not wait."""
+        """Call ``function(*args)`` with a non-blocking descriptor, so that it does not wait."""
         endpoint = self._endpoint
         if endpoint.flagged or endpoint.timeout is not None:
             return function(*args)
         if self.fileno() < 0:
-            return function(*args)  # which raises that error
+            return function(*args)  # raises that error
         endpoint.trying += 1
         try:
             _basic.setblocking(self, False)
@@ -104,7 +104,7 @@ class socket(_standard.socket):
 
     __del__ = _endpoint.finalize
 
-    # Those that are called most are compiled.
+    # The methods that are called most are compiled.
     recv = _transfer.recv
     recv_into = _transfer.recv_into
     send = _transfer.send
@@ -165,15 +165,16 @@ class socket(_standard.socket):
                     return errno.EINPROGRESS
                 if self._endpoint.timeout is not None:
                     return self.getsockopt(_standard.SOL_SOCKET, _standard.SO_ERROR)
-                # For the system the call is over when the next one is told of its result, as a blocking one would be.
+                # To the system, connecting is over only when a second call has fetched the result, as a blocking one
+                # does itself.
                 error = self._at_once(_basic.connect_ex, self, address)
                 if error != errno.EALREADY:
                     return 0 if error == errno.EISCONN else error
         return error
 
     def _connect_to_busy(self, address):
-        """Try again until the listener's queue has room. The system does not tell when it has."""
-        pauses = until_there_is_room(self._endpoint.timeout)
+        """Try again until the listener's queue has room, which the system does not report."""
+        pauses = pauses_for_room(self._endpoint.timeout)
         while pauses.pause():
             error = self._at_once(_basic.connect_ex, self, address)
             if error != errno.EAGAIN:
@@ -181,11 +182,11 @@ class socket(_standard.socket):
         raise TimeoutError("timed out")
 
     def _resolved(self, address):
-        """The address with a numeric host, so that no system call looks a name up, and waits for that."""
+        """The address with a numeric host, so that no system call looks a name up and blocks meanwhile."""
         if self.family not in (_standard.AF_INET, _standard.AF_INET6) or not isinstance(address, tuple):
             return address
         if len(address) < 2 or not isinstance(address[0], str) or not isinstance(address[1], int):
-            return address  # bytes included: for the standard library to judge
+            return address  # the standard library takes or refuses it, bytes included
         host = address[0]
         if host in ("", "<broadcast>") or "\0" in host or may_be_numeric(host):
             return address
@@ -201,7 +202,7 @@ class socket(_standard.socket):
         `flags_at`: the index of the flags in `args`. `missing`: defaults for the arguments before them.
         """
         if not args:
-            return function()  # which says what is wrong
+            return function()  # says what is wrong
         if len(args) <= flags_at:
             args = (*args, *missing[len(args) :], 0)
         flags = args[flags_at]
@@ -259,7 +260,7 @@ class socket(_standard.socket):
         if len(args) == 2:
             args = (args[0], 0, args[1])
         if len(args) != 3:
-            return super().sendto(*args)  # which says what is wrong
+            return super().sendto(*args)  # says what is wrong
         return self._retry(_WRITE, super().sendto, args, 1)
 
     def sendmsg(self, *args):
@@ -268,7 +269,7 @@ class socket(_standard.socket):
             args = (*args[:3], self._resolved(args[3]), *args[4:])
         args = _repeatable(args)
         if len(args) > 1:
-            _give_away_what_is_sent(args[1])
+            _make_sent_listeners_blocking(args[1])
         return self._retry(_WRITE, super().sendmsg, args, 2, (None, ()))
 
     if hasattr(_basic, "sendmsg_afalg"):
@@ -280,7 +281,7 @@ class socket(_standard.socket):
             function = partial(super().sendmsg_afalg, flags=flags, **kwargs)
             return self._endpoint.retry(_WRITE, function, *_repeatable(args))
 
-    # The standard method, with buffered files of ours. Their methods switch.
+    # The standard method, with the buffered files of greenio._descriptors.buffered. Their methods switch.
     makefile = FunctionType(
         _standard.socket.makefile.__code__, globals(), "makefile", _standard.socket.makefile.__defaults__
     )
@@ -335,10 +336,10 @@ class socket(_standard.socket):
             if had_none:
                 self._set_flag()
         else:
-            self._let_judge(super().settimeout, value)
+            self._set_as_standard(super().settimeout, value)
 
-    def _let_judge(self, setter, value):
-        """Have the standard library's method take a value, or refuse it, and keep the timeout that comes of it."""
+    def _set_as_standard(self, setter, value):
+        """Let the standard library's method take or refuse a value, and keep the timeout that results."""
         setter(value)
         self._endpoint.timeout = super().gettimeout()
         self._set_flag()
@@ -351,7 +352,7 @@ class socket(_standard.socket):
 
     def setblocking(self, flag):
         """True is settimeout(None), False is settimeout(0)."""
-        self._let_judge(super().setblocking, flag)
+        self._set_as_standard(super().setblocking, flag)
 
     def getblocking(self):
         """Whether calls wait: whether the timeout is not 0 (bool)."""
@@ -394,16 +395,16 @@ SocketType = socket
 _endpoint.keep_endpoints_in(socket)
 
 
-def _give_away_what_is_sent(data):
+def _make_sent_listeners_blocking(data):
     """Make listeners blocking again if a message carries descriptors: another program may get them."""
     for each in data if isinstance(data, (list, tuple)) else ():
         if isinstance(each, tuple) and each[:2] == (_standard.SOL_SOCKET, _standard.SCM_RIGHTS):
-            _accepting.give_all_away()
+            _accepting.make_all_blocking_again()
             return
 
 
 def _repeatable(args):
-    """The arguments with a list in place of each iterator: a call that is tried again would find it used up."""
+    """The arguments with a list in place of each iterator: it would be used up when a call is tried again."""
     return tuple(list(each) if isinstance(each, Iterator) else each for each in args)
 
 
@@ -449,7 +450,7 @@ getfqdn.__doc__ = _standard.getfqdn.__doc__
 
 
 def _wrap(plain):
-    """A socket of ours that takes the descriptor of a standard one over."""
+    """Make a socket of ours that takes over the descriptor of a standard socket."""
     timeout = plain.gettimeout()
     ours = socket(plain.family, plain.type, plain.proto, fileno=plain.detach())
     ours.settimeout(timeout)
@@ -525,7 +526,7 @@ def create_connection(
         if not errors:
             raise OSError("getaddrinfo returns an empty list")
         if all_errors:
-            from greenio.taskgroup import ExceptionGroup  # here, as few need it
+            from greenio.taskgroup import ExceptionGroup  # here, because few programs need it
 
             raise ExceptionGroup("create_connection failed", errors)
         raise errors[-1]

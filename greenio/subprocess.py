@@ -1,11 +1,12 @@
 """Processes: the standard library's `subprocess`, whose waiting lets other greenlets run.
 
 A process is started by the standard library's own code, with vfork(). That blocks the thread for as long as the program
-takes to start. `greenio._descriptors.children` waits for its end. Pipes are file objects of `greenio.fileobject`.
+takes to start. `greenio._descriptors.children` waits for the process's end. Pipes are file objects of
+`greenio.fileobject`.
 
 The functions that make and wait for processes are the standard ones on another set of globals, in which the selector,
-the file objects and `Popen` are ours. So no code of theirs is written again here, and settings of the standard module,
-such as `_USE_VFORK`, hold here too.
+the file objects and `Popen` are ours. So their code is not repeated here, and settings of the standard module, such as
+`_USE_VFORK`, hold here too.
 
 `run`, `call`, `check_call`, `check_output`, `getoutput` and `getstatusoutput` switch until the process has ended.
 """
@@ -21,9 +22,9 @@ from types import FunctionType, SimpleNamespace
 from greenlet import getcurrent
 from hub import get_hub
 
-from greenio._descriptors.accepting import give_away
+from greenio._descriptors.accepting import make_blocking_again
 from greenio._descriptors.buffered import TextIOWrapper
-from greenio._descriptors.children import ByNumber, wait_for_exit
+from greenio._descriptors.children import AnnouncedWait, wait_for_exit
 from greenio.fileobject import FileObjectClosed, open_own_pipe
 from greenio.greenlet import Greenlet
 from greenio.selectors import PollSelector
@@ -32,7 +33,7 @@ __all__ = sorted({*_standard.__all__, "Popen"})
 
 
 class _Globals(dict):
-    """The standard module's globals, as they are at the time, behind those that are set here."""
+    """The globals that are set here and, for all other names, the present ones of the standard module."""
 
     def __missing__(self, name):
         return vars(_standard)[name]
@@ -66,8 +67,8 @@ _namespace = _Globals(
 )
 
 
-def _on_ours(function):
-    """A function of the standard module, on the globals of this one."""
+def _on_our_globals(function):
+    """A copy of a function of the standard module, with `_namespace` as its globals."""
     made = FunctionType(function.__code__, _namespace, function.__name__, function.__defaults__, function.__closure__)
     made.__kwdefaults__ = function.__kwdefaults__
     made.__doc__ = function.__doc__
@@ -76,8 +77,8 @@ def _on_ours(function):
     return made
 
 
-_communicate = _on_ours(vars(_standard.Popen)["_communicate"])
-_execute_child = _on_ours(vars(_standard.Popen)["_execute_child"])
+_communicate = _on_our_globals(vars(_standard.Popen)["_communicate"])
+_execute_child = _on_our_globals(vars(_standard.Popen)["_execute_child"])
 _parameters = _execute_child.__code__.co_varnames
 
 
@@ -87,14 +88,14 @@ class Popen(_standard.Popen):
     May be used from any thread, and waited for together with other things: `greenio.wait`, `iwait`, `wait_any`.
     """
 
-    __init__ = _on_ours(_standard.Popen.__init__)
+    __init__ = _on_our_globals(_standard.Popen.__init__)
 
     def _execute_child(self, *args, **kwargs):
         call = {**dict(zip(_parameters, (self, *args), strict=False)), **kwargs}
         for descriptor in (call["p2cread"], call["c2pwrite"], call["errwrite"], *call["pass_fds"]):
             if isinstance(descriptor, int) and descriptor >= 0:
                 with suppress(OSError):  # the system says what is wrong with it
-                    give_away(descriptor)
+                    make_blocking_again(descriptor)
         return _execute_child(self, *args, **kwargs)
 
     def _communicate(self, input, endtime, orig_timeout):
@@ -104,26 +105,26 @@ class Popen(_standard.Popen):
 
     def _wait(self, timeout):
         if self.returncode is None:
-            with ByNumber(self.pid, self._reaped_by_others) as waiting:
+            with AnnouncedWait(self.pid, self._reaped_by_others) as waiting:
                 try:
                     wait_for_exit(self.pid, timeout)
                 except TimeoutError:
                     raise TimeoutExpired(self.args, timeout) from None
                 waiting.settle()
-                # It has ended. This does not block, and does the rest.
+                # The process has ended, so this does not block. It does the rest.
                 return super()._wait(None)
         return super()._wait(None)
 
     def _reaped_by_others(self, status):
         self._handle_exitstatus(status)
 
-    # --- as gevent's, to be waited for with other things ---
+    # --- waiting for it together with other things, by gevent's methods ---
 
-    # Not links of greenio._tasks.link_list: nothing tells of the process's end by itself. Each link has a greenlet that
-    # waits for it, so that a process without links costs nothing.
+    # Not links of greenio._tasks.link_list: a greenlet waits for each link, so that a process without links costs
+    # nothing.
 
     def ready(self):
-        """Whether it has ended (bool)."""
+        """Whether the process has ended (bool)."""
         return self.poll() is not None
 
     def rawlink(self, callback):
@@ -144,13 +145,13 @@ class Popen(_standard.Popen):
             callback(self)
 
     def unlink(self, callback):
-        """Forget a callback that was given to rawlink(). Does nothing if there is none."""
+        """Forget a callback that was given to rawlink(). Does nothing if there is no such callback."""
         for waiting in self.__dict__.get("_links", {}).pop(callback, ()):
             waiting.kill(block=False)
 
 
 _namespace["Popen"] = Popen
 if hasattr(_standard, "_communicate_io_posix"):  # from CPython 3.15 on, apart from _communicate()
-    _namespace["_communicate_io_posix"] = _on_ours(_standard._communicate_io_posix)
+    _namespace["_communicate_io_posix"] = _on_our_globals(_standard._communicate_io_posix)
 for _name in ("call", "check_call", "check_output", "run", "getstatusoutput", "getoutput"):
-    _namespace[_name] = globals()[_name] = _on_ours(getattr(_standard, _name))
+    _namespace[_name] = globals()[_name] = _on_our_globals(getattr(_standard, _name))

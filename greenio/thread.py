@@ -19,7 +19,7 @@ from hub.forks import in_child
 from hub.unraisable import tell_unraisable
 
 from greenio._patched.home import count_homes, home_of_new_threads
-from greenio._patched.identity import at_end, get_ident, is_native, stands_for
+from greenio._patched.identity import add_started_thread, at_end, get_ident, is_native
 from greenio._sync.mutex import ThreadLock, allocate_lock
 from greenio._sync.mutex import ThreadRLock as RLock
 from greenio.event import Event
@@ -57,7 +57,7 @@ class ThreadGreenlet(Greenlet):
             raise
         if home is not None:
             at_end(self, "home", home.leave)
-        stands_for(self)
+        add_started_thread(self)
         self.reports_errors = False
 
     def _run(self, function, args, kwargs):
@@ -81,7 +81,7 @@ class ThreadGreenlet(Greenlet):
             _running -= 1
 
 
-_running = 0  # how many of them have begun and not ended
+_running = 0  # how many ThreadGreenlets have begun and not ended
 
 
 def _count():
@@ -136,12 +136,12 @@ exit_thread = exit
 
 
 class _Sentinel:
-    """A lock that a thread holds while it runs. When the thread ends, every acquire() that waits gets it at once."""
+    """A lock that a thread holds while it runs. When the thread ends, every waiting acquire() gets the lock at once."""
 
     def __init__(self):
         self._taken = False
         self._ended = Event()
-        self._held = False  # whether an acquire() has got it since the end, and it was not released
+        self._held = False  # whether the lock was acquired since the thread's end, and not released
         # The greenlets whose acquire() an exception has ended, until they call locked(). Not their identifiers, as
         # these are reused.
         self._interrupted: WeakSet[greenlet.greenlet] = WeakSet()
@@ -168,8 +168,8 @@ class _Sentinel:
         self._held = False
 
     def locked(self):
-        # `threading` calls this when an exception has ended a join(). If the answer is yes, it takes the lock for its
-        # own, releases it, and counts the thread as ended.
+        # `threading` calls this when an exception has ended a join(). If the result is true, it takes itself for the
+        # lock's owner, releases it, and counts the thread as ended.
         current = greenlet.getcurrent()
         if current in self._interrupted:
             self._interrupted.discard(current)
@@ -233,8 +233,8 @@ def start_joinable_thread(
 ) -> _ThreadHandle:
     """Run ``function()`` in a new greenlet, soon. Returns its handle: `handle`, or a new one. Does not switch.
 
-    The interpreter waits at its end for threads that are not `daemon`. Raises TypeError for an object that is no
-    function or no handle, and RuntimeError if the handle was used before.
+    The interpreter waits at its end for threads that are not `daemon`. Raises TypeError if `function` cannot be called
+    or `handle` is not a handle, and RuntimeError if the handle was used before.
     """
     if not callable(function):
         raise TypeError("thread function must be callable")

@@ -1,7 +1,8 @@
 """The parts of a patched `threading` that are not in `greenio.thread`.
 
-`threading` itself stays the standard library's, on other foundations: `Thread`, `Timer`, `Condition`, `Barrier` and the
-rest are its own code. This file has the exceptions: threads that `threading` has not started, and native threads.
+`threading` itself stays the standard library's: `Thread`, `Timer`, `Condition`, `Barrier` and the rest are its code, on
+the functions of `greenio.thread`. This file has the exceptions: threads that `threading` has not started, and native
+threads.
 
 Methods that wait say that they switch, or that they block the native thread. The others do not switch.
 """
@@ -17,7 +18,7 @@ import greenlet
 from hub import native
 
 from greenio._descriptors.pauses import Pauses
-from greenio._patched.identity import at_end, get_ident, take_for_thread
+from greenio._patched.identity import add_unstarted_thread, at_end, get_ident
 from greenio._sync.mutex import ThreadRLock as RLock
 from greenio.event import Event
 from greenio.local import local
@@ -37,7 +38,7 @@ __all__ = [
     "main_native_thread",
 ]  # fmt: skip
 
-_internals: Any = _standard  # what it has for itself
+_internals: Any = _standard  # for names that are not public, and have no types
 
 # Seconds between two looks whether a native thread has ended.
 _LOOK = 0.01
@@ -54,12 +55,12 @@ class _DummyThread(_standard._DummyThread):
     def __init__(self):
         super().__init__()
         ident = self.ident
-        take_for_thread()
+        add_unstarted_thread()
         at_end(greenlet.getcurrent(), "dummy thread", lambda: _forget(ident, self))
 
 
-def know_who_forks() -> None:
-    """Let `threading` know the greenlet that forks, before it does: it is the main thread in the child.
+def know_forking_greenlets() -> None:
+    """Let `threading` know each greenlet that forks, before the fork: it is the main thread in the child.
 
     In the child, `threading` would take a greenlet that it does not know for the native main thread, which has another
     identifier.
@@ -103,7 +104,7 @@ def _is_native_and_runs(thread):
 
 
 class _ShutdownLocks(set):  # type: ignore[type-arg]  # of locks
-    """The locks of the threads that the interpreter waits for at its end: for `threading` of CPython 3.12 and before.
+    """The locks of the threads for which the interpreter waits at its end: in `threading` of CPython 3.12 and before.
 
     Waiting for the lock of a native thread lets greenlets run.
     """
@@ -132,21 +133,21 @@ class _Watched:
         return hash(self._lock)
 
 
-def wait_for_native_threads_too() -> None:
+def wait_for_native_threads_at_end() -> None:
     """Let greenlets run while the interpreter waits, at its end, for native threads."""
     if hasattr(_standard, "_shutdown_locks"):
         _internals._shutdown_locks = _ShutdownLocks(_internals._shutdown_locks)
-        os.register_at_fork(after_in_child=_wait_in_child_too)
+        os.register_at_fork(after_in_child=_replace_locks_in_child)
 
 
-def _wait_in_child_too():
+def _replace_locks_in_child():
     _internals._shutdown_locks = _ShutdownLocks(_internals._shutdown_locks)
 
 
 # --- native threads, and native ways to wait ----------------------------------------------------------------------
 
 
-class _Natively(dict):  # type: ignore[type-arg]  # of names
+class _NativeGlobals(dict):  # type: ignore[type-arg]  # of names
     """The globals of `threading`, with native threads and locks instead of their replacements."""
 
     _NAMES = (
@@ -166,7 +167,7 @@ class _Natively(dict):  # type: ignore[type-arg]  # of names
 def natively(function: Function, **names: object) -> Function:
     """A copy of a function of `threading` that makes native threads and locks. `names` replace other globals."""
     made: Any = FunctionType(
-        function.__code__, _Natively(names), function.__name__, function.__defaults__, function.__closure__
+        function.__code__, _NativeGlobals(names), function.__name__, function.__defaults__, function.__closure__
     )
     made.__kwdefaults__ = function.__kwdefaults__
     made.__doc__ = function.__doc__
@@ -176,8 +177,8 @@ def natively(function: Function, **names: object) -> Function:
 class NativeThread(_standard.Thread):
     """A threading.Thread that is a native thread, even if threads are patched.
 
-    A call that blocks in it blocks this thread alone. Patched functions use a hub of its own in it. join() lets
-    greenlets run.
+    A call that blocks in the thread blocks this thread alone. Patched functions use a hub of the thread's own there.
+    join() lets greenlets run.
     """
 
     if not TYPE_CHECKING:  # the types are those that it inherits
@@ -223,8 +224,8 @@ def join_native(
     if main and _standard.current_thread() is thread:
         raise RuntimeError("cannot join current thread")
     if not main:
-        # The standard function raises its errors at once. Not for the main thread: it takes any greenlet of it for that
-        # thread itself.
+        # The standard function raises its errors at once. It is not called for the main thread: it would take any
+        # greenlet there for the main thread itself.
         join(thread, 0)
     pauses = Pauses(_LOOK, _LOOK, timeout)
     while thread.is_alive() and pauses.pause():
@@ -241,7 +242,7 @@ def adopt_running_threads() -> None:
 
 
 def _handle_of(thread):
-    """What the standard library joins a thread by: CPython 3.14 and later, 3.13, and before."""
+    """The object by which the standard library joins a thread: of CPython 3.14 and later, 3.13, and before."""
     for name in ("_os_thread_handle", "_handle", "_tstate_lock"):
         handle = getattr(thread, name, None)
         if handle is not None:

@@ -1,9 +1,10 @@
-"""Accepting connections, and the listeners that are non-blocking meanwhile.
+"""Accepting connections, for which a listener is made non-blocking.
 
 Theory
-    There is no MSG_DONTWAIT for accept(): a listener is made non-blocking when it is first accepted from, as another
-    process may be faster. O_NONBLOCK belongs to the open file, which a child may have as well. So it is known which
-    listeners are so although no program has asked for it (`flagged`), and taken back when a child gets one.
+    accept() has no MSG_DONTWAIT, and another process may take the connection that a listener has reported. So a
+    listener is made non-blocking when the first connection is accepted. O_NONBLOCK belongs to the open file, which a
+    child may have as well. So this module remembers the listeners that are non-blocking although the program has not
+    asked for it (`flagged`), and makes them blocking again before a child gets them.
 """
 
 import os
@@ -17,9 +18,9 @@ from libc.stdint cimport uint64_t
 from greenio._descriptors.addresses cimport address_t, family_is_known, object_of_address
 from greenio._descriptors.endpoint cimport READ, Endpoint, endpoint_of
 
-__all__ = ["accept_descriptor", "accept_ready", "give_all_away", "give_away", "is_listener"]
+__all__ = ["accept_descriptor", "accept_ready", "is_listener", "make_all_blocking_again", "make_blocking_again"]
 
-# As it was before patching.
+# The class as it was before patching.
 cdef object StandardSocket = standard.socket
 
 cdef extern from *:
@@ -68,8 +69,8 @@ cdef int accept_now(Endpoint endpoint, address_t *peer) except -2:
     return greenio_accept(endpoint.fd, peer)
 
 
-def give_away(int fd):
-    """Another program is to get this descriptor: if it is a listener that was made non-blocking here, it is so no more.
+def make_blocking_again(int fd):
+    """If a descriptor is a listener that was made non-blocking here, make it blocking: another program will get it.
 
     Does not switch. Raises OSError if there is no such descriptor.
     """
@@ -82,8 +83,8 @@ def give_away(int fd):
         endpoint.flagged = False
 
 
-def give_all_away():
-    """Another program may get any descriptor: no listener is non-blocking that was made so here. Does not switch."""
+def make_all_blocking_again():
+    """Make every listener blocking that was made non-blocking here: another program may get it. Does not switch."""
     cdef Endpoint endpoint
     for endpoint in list(flagged_listeners.values()):
         if endpoint.flagged and endpoint.seconds < 0 and endpoint.fd >= 0:
@@ -92,8 +93,8 @@ def give_all_away():
         endpoint.flagged = False
 
 
-# In the parent: nobody accepts in between.
-os.register_at_fork(before=give_all_away)
+# In the parent, right before the fork: no greenlet accepts in between.
+os.register_at_fork(before=make_all_blocking_again)
 
 
 def accept_descriptor(sock):
@@ -113,7 +114,7 @@ def accept_descriptor(sock):
 
 
 def accept_ready(sock):
-    """The next connection that is there already, as accept_descriptor() returns it, or None. Does not switch."""
+    """Return the next connection as accept_descriptor() does, or None if there is none yet. Does not switch."""
     cdef Endpoint endpoint = endpoint_of(sock)
     cdef address_t peer
     cdef int fd
@@ -128,7 +129,7 @@ def accept_ready(sock):
 
 
 cdef object address_of_peer(int fd, address_t *peer):
-    """What Python calls the address of whom accept4() has told. Closes the descriptor if that fails."""
+    """Python's form of the peer's address that accept4() has filled in. Closes the descriptor if that fails."""
     try:
         if family_is_known(peer.storage.ss_family):
             return object_of_address(peer)

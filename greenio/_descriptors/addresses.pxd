@@ -1,4 +1,4 @@
-# Addresses of sockets as the system has them, and as Python does: IPv4, IPv6 and Unix. Header only.
+# Converts the addresses of sockets between the system's form and Python's: IPv4, IPv6 and Unix. Header only.
 
 cdef extern from *:
     """
@@ -19,7 +19,7 @@ cdef extern from *:
         return family == AF_INET || family == AF_INET6 || family == AF_UNIX;
     }
 
-    /* What Python calls an address of one of the families above; a new reference. None if the system gave none. */
+    /* Python's form of an address of one of the families above: a new reference. None if the system gave no address. */
     static inline PyObject *greenio_address_object(const greenio_address *address)
     {
         char text[INET6_ADDRSTRLEN];
@@ -52,7 +52,7 @@ cdef extern from *:
         }
     }
 
-    /* Makes an IPv4 address of ("1.2.3.4", 5). 0 if it is anything else, or wrong. */
+    /* The system's form of an IPv4 address such as ("1.2.3.4", 5). Returns 0 for any other address, and a wrong one. */
     static inline int greenio_address_of(PyObject *object, greenio_address *address)
     {
         struct sockaddr_in *in = (struct sockaddr_in *) &address->storage;

@@ -1,4 +1,4 @@
-"""Waiting for a bare descriptor: a number, of which it is not known who owns it, and when it is closed."""
+"""Waiting for a bare descriptor: a number whose owner is unknown, and which the owner may close at any time."""
 
 from libc.errno cimport EBADF
 from libc.stdint cimport uint64_t
@@ -13,10 +13,11 @@ __all__ = ["wait_descriptor"]
 
 
 def wait_descriptor(int fd, int events, timeout, timeout_exc, check=None):
-    """Wait until descriptor `fd` is readable (1), writable (2); the shared part of wait_read and wait_write.
+    """Wait until descriptor `fd` is readable (1) or writable (2): the common part of wait_read() and wait_write().
 
-    `check()` raises if the caller has been told that it is closed, or is about to be. From that call on it is noticed
-    here.
+    `timeout` in seconds (float; None for ever); when it passes first, `timeout_exc` is raised. `check`: a function that
+    raises if the caller knows that the descriptor was closed, or is about to be. If it is closed after that call, the
+    wait ends with OSError(EBADF). Switches.
     """
     cdef Scheduler hub = current_hub()
     cdef watch_t *watch = hub.loop.watch_open(fd)
@@ -32,7 +33,7 @@ def wait_descriptor(int fd, int events, timeout, timeout_exc, check=None):
             check()
         outcome = hub.wait_descriptor(watch, kept.generation, events, due, NULL, f"descriptor {fd}")
     finally:
-        # The owner of this descriptor is unknown, so nothing of ours stays behind on it.
+        # The owner of this descriptor is unknown, so its registration does not stay.
         if watch_of(&kept, hub.loop.core) != NULL:
             watch.unclaimed = 1000
             hub.loop.watch_update(watch)

@@ -24,8 +24,8 @@ __all__ = ["ThreadCall", "call_in_thread"]
 class ThreadCall:
     """The call ``function(*args)`` in a thread of its own. wait() may be called once.
 
-    `undo`: is called, without arguments, when the call succeeds after the greenlet that wanted it was killed, or
-    ran out of time. Does not switch. Raises RuntimeError if no thread can be started.
+    `undo`: a function without arguments, which is called if the call succeeds after its greenlet was killed or ran out
+    of time. Making a ThreadCall does not switch. Raises RuntimeError if no thread can be started.
     """
 
     def __init__(self, function: Callable[..., Any], *args: Any, undo: Callable[[], object] | None = None) -> None:
@@ -57,7 +57,7 @@ class ThreadCall:
             self.result.set_exception(error)
 
     def wait(self) -> Any:
-        """Wait until the call has returned; return what it returned, or raise what it raised. Switches."""
+        """Wait for the call. Returns its result, or raises its exception. Switches."""
         hub = get_hub()
         hub.hold_loop(1)  # the thread may have ended, and its result still be on the way
         try:
@@ -73,14 +73,14 @@ class ThreadCall:
             returned = self.returned
             if not returned:
                 self.abandoned = True
-                count_idle_thread(1)  # nothing that a hub should wait for comes from it now
+                count_idle_thread(1)  # no hub needs to wait for this thread any more
         if returned and self.succeeded and self.undo is not None:
             self.undo()
 
 
 def call_in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Call ``function(*args)`` in a thread of its own, wait, and return what it returns or raise what it raises.
+    """Call ``function(*args)`` in a thread of its own, and wait for it. Switches.
 
-    Switches.
+    Returns the function's result, or raises its exception. Raises RuntimeError if no thread can be started.
     """
     return ThreadCall(function, *args).wait()

@@ -1,12 +1,13 @@
-"""The files of `io` that have a buffer, for greenlets: those that use one at once wait for one another, as threads do.
+"""The buffered files of `io`, for greenlets: greenlets that use the same file take turns, as threads do.
 
-C's own do so by native thread: they refuse a greenlet that meets another one of its thread inside, and make a whole
-thread wait for a greenlet of another one. Here each has a lock for greenlets around it, and C's is always free.
+CPython's own files let native threads take turns. They refuse a greenlet that meets another one of its thread inside.
+A greenlet of another thread makes the whole thread wait. Each file here has a lock for greenlets around it, so that
+CPython's lock is always free.
 
 Rules
-    1. close() waits for its turn first. An exception that comes until then changes nothing.
-    2. Then it closes the file, whatever happens to what is still to be written. C's would try to write that again, and
-       keep for that time, or for good, the exception that was thrown at it.
+    1. close() waits for its turn first. An exception that comes before it has the turn changes nothing.
+    2. Then close() closes the file, even if the last data cannot be written. CPython's close() would try to write that
+       data again. For that time, or for good, it would hold back an exception that was thrown at it.
 
 What does not belong here: how the raw file waits.
 """
@@ -24,7 +25,7 @@ __all__ = [
 
 
 cdef int take_holding(RLock lock, args) except -1:
-    """Take a lock; nobody can resize the buffers among the arguments while it is waited for."""
+    """Take a lock. While the greenlet waits for it, the buffers among the arguments cannot be resized."""
     if lock.take(False, None):
         return 0
     with Held(args):
@@ -41,7 +42,10 @@ def in_turn(RLock lock, function, args):
 
 
 def close_flushed(file, close, raws):
-    """Close `file` with C's `close`; if it cannot be flushed, close the `raws` below, and what is left is lost."""
+    """Flush `file`, and close it with CPython's method `close`.
+
+    If it cannot be flushed, the raw files `raws` below it are closed, and the data in the buffer is lost.
+    """
     if file.closed:
         return
     try:
@@ -57,7 +61,7 @@ def close_flushed(file, close, raws):
     close(file)
 
 
-# C's methods, found once.
+# CPython's methods, looked up once.
 cdef object reader_read = io.BufferedReader.read
 cdef object reader_read1 = io.BufferedReader.read1
 cdef object reader_readline = io.BufferedReader.readline
@@ -225,7 +229,7 @@ class BufferedRandom(OneBuffer, io.BufferedRandom):
 class BufferedRWPair(io.BufferedRWPair):
     """As io.BufferedRWPair. A reader and a writer do not wait for each other. Its methods switch.
 
-    `raw` is the raw file that it reads. The two files inside are C's: these locks are all that keeps greenlets apart.
+    `raw` is the raw file that it reads. The files inside are CPython's, so only the locks here keep greenlets apart.
     """
 
     def __init__(self, reader, writer, /, *args, **kwargs):
@@ -276,9 +280,9 @@ class BufferedRWPair(io.BufferedRWPair):
 
 
 class TextIOWrapper(io.TextIOWrapper):
-    """As io.TextIOWrapper, but that several greenlets may read lines: none is lost. Its methods may switch.
+    """As io.TextIOWrapper, but several greenlets may read lines at once, and none is lost. Its methods may switch.
 
-    Writing needs no lock of its own: C hands all that there is to the buffer below in one call.
+    Writing needs no lock of its own: CPython hands all text to the buffer below in one call.
     """
 
     def __init__(self, *args, **kwargs):

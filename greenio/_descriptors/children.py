@@ -1,15 +1,15 @@
 """Waiting for child processes, and forking, for `greenio.os` and `greenio.subprocess`.
 
-A wait for a child by its number watches the child through a pidfd: from any thread, without a handler for SIGCHLD, and
-without reaping this child or any other. If no pidfd is to be had (an old system, a sandbox that refuses it, no
-descriptors left), it looks at the child's state again and again, at most every 50 ms. Other waits, such as for "any
-child" or "any of a group", are left to the system itself, in a thread, which does not reap either.
+A wait for a child by its number uses a pidfd. It works in any thread, needs no handler for SIGCHLD, and reaps no child.
+Without a pidfd (an old system, a sandbox that refuses it, no descriptors left), the wait looks at the child's state
+again and again, in pauses of up to 50 ms. Other waits, such as for "any child" or "any of a group", are left to the
+system itself, in a thread, which reaps no child either.
 
-A wait for a child by its number gets the child's status. Natively that is so because a thread that blocks in waitpid()
-is the first to see the child end. Here other code may be faster, such as a handler of SIGCHLD that reaps any child that
-has ended. Therefore:
-    1. The wait is announced before it begins: `ByNumber`.
-    2. A call here that reaps a child for which such a wait is announced hands the status over to it, and goes on as if
+A wait for a child by its number must get the child's status. Natively it does, because a thread that blocks in
+waitpid() is the first to see the child end. Here other code may be faster, such as a handler of SIGCHLD that reaps any
+child that has ended. Therefore:
+    1. The wait is announced before it begins: `AnnouncedWait`.
+    2. If a call here reaps a child that has an announced wait, it hands the status over to that wait, and goes on as if
        it had seen nothing.
     3. Before a handler of SIGCHLD runs, announced waits get the statuses that are there, because the handler may call
        the system's own functions. A handler that was set with the standard library's signal() is wrapped for that when
@@ -38,7 +38,7 @@ from hub.forks import in_child
 from greenio._descriptors.blocking import call_in_thread
 from greenio._descriptors.pauses import Pauses
 from greenio._descriptors.readiness import wait_read
-from greenio._patched.signal_handlers import call_before, see_to_handler
+from greenio._patched.signal_handlers import call_before, wrap_present_handler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,17 +54,17 @@ if TYPE_CHECKING:
 _pidfd_open: Any = getattr(os, "pidfd_open", None)
 
 __all__ = [
-    "ByNumber", "fork_and_watch", "fork_gevent", "forkpty_and_watch", "forkpty_gevent", "wait", "wait3", "wait4",
+    "AnnouncedWait", "fork_and_watch", "fork_gevent", "forkpty_and_watch", "forkpty_gevent", "wait", "wait3", "wait4",
     "wait_for_exit", "waitid", "waitpid",
 ]  # fmt: skip
 
 # Seconds between two looks at a child that has no pidfd: the first, and the longest.
 _LOOK_FIRST, _LOOK_LONGEST = 0.0005, 0.05
-# How many statuses of watched children are kept that nobody has asked for.
+# How many statuses of watched children are kept until the program asks for them.
 _KEPT = 1000
-# What waitid() says of children that have ended; the others are stopped, or go on.
+# The codes of waitid() for children that have ended. With the other codes, a child has stopped or goes on.
 _ENDS = (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
-# waitid() tells of none.
+# waitid() does not report the usage of resources.
 _NO_USAGE = struct_rusage((0,) * 16)
 
 _watched: dict[int, child] = {}  # the watchers of fork_and_watch(), by the child's number
@@ -75,15 +75,15 @@ _statuses: dict[int, _Found] = {}  # of children that their watcher has reaped
 
 
 def _runs(kind, number):
-    """Whether a child of ours is there and has not ended."""
+    """Whether this process has such a child, and it has not ended."""
     try:
         return _waitid(kind, number, WEXITED | WNOHANG | WNOWAIT) is None
     except ChildProcessError:
-        return False  # somebody else has reaped it
+        return False  # other code has reaped it
 
 
 def wait_for_exit(pid: int, timeout: float | None = None) -> None:
-    """Wait until child `pid` has ended or been reaped by somebody else, but do not reap it. Switches.
+    """Wait until child `pid` has ended, or other code has reaped it. Does not reap it. Switches.
 
     `timeout` in seconds (float); when it passes first, raises TimeoutError.
     """
@@ -105,51 +105,51 @@ def wait_for_exit(pid: int, timeout: float | None = None) -> None:
         _close(pidfd)
 
 
-# --- waits for one child ----------------------------------------------------------------------------------------
+# --- announced waits --------------------------------------------------------------------------------------------
 
-_by_number: dict[ByNumber, int] = {}  # a ByNumber -> the child's number, in the order in which they began
-_reaping: list[int] = []  # has an item for each call underway that may be reaping a child that another one waits for
+_announced: dict[AnnouncedWait, int] = {}  # an announced wait -> the child's number, in the order in which they began
+_reaping: list[int] = []  # has an item for each call underway that may reap a child for which another one waits
 
 
-class ByNumber:
-    """``with ByNumber(pid) as waiting``: the current greenlet waits for this child, until the block ends.
+class AnnouncedWait:
+    """``with AnnouncedWait(pid) as waiting``: the current greenlet waits for this child, until the block ends.
 
-    `pid`: its number (int); None if there is none yet: begin() starts it. `told`: is called with the wait status (int)
-    at once when somebody else has reaped the child and hands it over. `found` is (status, resource usage) then.
+    `pid`: the child's number (int); None if begin() is to start it. `on_status`: called with the wait status (int) at
+    once when a call that has reaped the child hands the status over. `found` is (status, resource usage) then.
     """
 
-    def __init__(self, pid: int | None = None, told: Callable[[int], object] | None = None) -> None:
+    def __init__(self, pid: int | None = None, on_status: Callable[[int], object] | None = None) -> None:
         self.pid = pid
-        self.told = told
+        self.on_status = on_status
         self.found: _Found | None = None
 
     def __enter__(self) -> Self:
-        see_to_handler(SIGCHLD)
+        wrap_present_handler(SIGCHLD)
         if self.pid is not None:
-            _by_number[self] = self.pid
+            _announced[self] = self.pid
         return self
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        _by_number.pop(self, None)
-        if self.found is not None and self.told is None:  # killed before it could take it
+        _announced.pop(self, None)
+        if self.found is not None and self.on_status is None:  # the greenlet was killed before it could take the status
             _hand_over(self.pid, self.found)
 
-    def begin(self, start: Callable[[bytes, ByNumber, dict[ByNumber, int]], None], command: bytes) -> None:
-        """Call ``start(command, self, table)``, which starts a child, sets `pid`, and enters it there at once."""
-        start(command, self, _by_number)
+    def begin(self, start: Callable[[bytes, AnnouncedWait, dict[AnnouncedWait, int]], None], command: bytes) -> None:
+        """Call ``start(command, self, table)``, which starts a child, and at once sets `pid` and ``table[self]``."""
+        start(command, self, _announced)
 
     def wait(self) -> int:
         """Wait for the child's end. Returns its wait status (int). Switches."""
         return _reaped(self.pid, 0, self)[1]
 
     def give(self, found: _Found) -> None:
-        """Hand (status, resource usage) over. Does not switch."""
+        """Take the (status, resource usage) of the child, which another call has reaped. Does not switch."""
         self.found = found
-        if self.told is not None:
-            self.told(found[0])
+        if self.on_status is not None:
+            self.on_status(found[0])
 
     def settle(self) -> bool:
-        """Wait until nobody is about to hand the status over. Returns whether it has been. Switches."""
+        """Wait until no other call may still hand the status over. Returns whether one has. Switches."""
         pauses = Pauses(_LOOK_FIRST, _LOOK_LONGEST)
         while self.found is None and _reaping:
             pauses.pause()
@@ -157,15 +157,15 @@ class ByNumber:
 
 
 def _waiting_for(pid):
-    """The first announced wait for this child that has not got its status, or None."""
-    for waiting, number in _by_number.copy().items():
+    """The first announced wait for this child that has not got the status, or None."""
+    for waiting, number in _announced.copy().items():
         if number == pid and waiting.found is None:
             return waiting
     return None
 
 
 def _hand_over(pid, found):
-    """Give the status of a child that was reaped to the wait for it; if there is none any more, keep it."""
+    """Give the status of a child that was reaped to the announced wait for it; if that is gone, keep the status."""
     waiting = _waiting_for(pid)
     if waiting is None:
         _keep_status(pid, *found)
@@ -173,9 +173,9 @@ def _hand_over(pid, found):
         waiting.give(found)
 
 
-def _see_first():
-    """A handler of SIGCHLD is about to run: give announced waits the statuses that are there."""
-    for pid in dict.fromkeys(_by_number.copy().values()):
+def _serve_announced():
+    """Give announced waits the statuses that are there: other code is about to reap any child."""
+    for pid in dict.fromkeys(_announced.copy().values()):
         _reaping.append(pid)
         try:
             found = _wait4(pid, WNOHANG)
@@ -183,19 +183,19 @@ def _see_first():
                 _tell_watcher(*found[:2])
                 _hand_over(pid, found[1:])
         except ChildProcessError:
-            pass  # somebody has just got it
+            pass  # another call has just reaped it
         finally:
             _reaping.pop()
 
 
-call_before(SIGCHLD, _see_first)
+call_before(SIGCHLD, _serve_announced)
 
 
-# --- any of them ------------------------------------------------------------------------------------------------
+# --- the functions of os ----------------------------------------------------------------------------------------
 
 
 def _wait_for_change(pid, options):
-    """Wait until wait4() for `pid`, a number as it takes them, has something to tell."""
+    """Wait until ``wait4(pid, options)`` has something to report."""
     if pid > 0 and not options & (WUNTRACED | WCONTINUED):
         wait_for_exit(pid)
         return
@@ -212,7 +212,7 @@ def _in_thread(kind, number, options):
     try:
         call_in_thread(_waitid, kind, number, options | WNOWAIT)
     except ChildProcessError:
-        return  # what is called next tells
+        return  # the caller's next call reports it
 
 
 def waitpid(pid: int, options: int, /) -> tuple[int, int]:
@@ -235,12 +235,12 @@ def wait4(pid: int, options: int) -> tuple[int, int, struct_rusage]:
     pid, options = index(pid), index(options)
     if pid <= 0 or options & WNOHANG:
         return _reaped(pid, options, None)
-    with ByNumber(pid) as waiting:
+    with AnnouncedWait(pid) as waiting:
         return _reaped(pid, options, waiting)
 
 
 def _reaped(pid, options, waiting):
-    """What wait4() returns. `waiting`: the caller's ByNumber, or None."""
+    """Wait and reap as wait4(), and return its result. `waiting`: the caller's AnnouncedWait, or None."""
     while True:
         if waiting is not None and waiting.found is not None:
             found, waiting.found = waiting.found, None
@@ -249,7 +249,7 @@ def _reaped(pid, options, waiting):
             _reaping.append(pid)
         try:
             found = _wait4(pid, options | WNOHANG)
-            if waiting is None and _is_others(*found[:2]):
+            if waiting is None and _is_announced(*found[:2]):
                 _tell_watcher(*found[:2])
                 _hand_over(found[0], found[1:])
                 continue
@@ -271,8 +271,8 @@ def _reaped(pid, options, waiting):
         _wait_for_change(pid, options)
 
 
-def _is_others(pid, status):
-    """Whether a child has ended for which somebody waits by number."""
+def _is_announced(pid, status):
+    """Whether this is the end of a child that has an announced wait."""
     return pid != 0 and not os.WIFSTOPPED(status) and not os.WIFCONTINUED(status) and _waiting_for(pid) is not None
 
 
@@ -281,25 +281,25 @@ def waitid(idtype: int, id: int, options: int, /) -> waitid_result | None:
     options = index(options)
     if idtype != P_PID or options & (WNOHANG | WNOWAIT) or not options & WEXITED:
         return _reaped_by_id(idtype, id, options, None)
-    with ByNumber(id) as waiting:
+    with AnnouncedWait(id) as waiting:
         return _reaped_by_id(idtype, id, options, waiting)
 
 
 def _reaped_by_id(idtype, id, options, waiting):
-    """What waitid() returns. `waiting`: the caller's ByNumber, or None."""
+    """Wait and reap as waitid(), and return its result. `waiting`: the caller's AnnouncedWait, or None."""
     while True:
         if waiting is not None and waiting.found is not None:
             found, waiting.found = waiting.found, None
             return _result_of(id, found[0])
         if waiting is None:
             if options & WEXITED:
-                _see_first()
+                _serve_announced()
             _reaping.append(id)
         try:
             found = _waitid(idtype, id, options | WNOHANG)
             if waiting is None and found is not None and not options & WNOWAIT:
                 status = _status_of(found)
-                if found.si_code in _ENDS and _is_others(found.si_pid, status):
+                if found.si_code in _ENDS and _is_announced(found.si_pid, status):
                     _tell_watcher(found.si_pid, status)
                     _hand_over(found.si_pid, (status, _NO_USAGE))
                     continue
@@ -332,7 +332,7 @@ def _reaped_by_id(idtype, id, options, waiting):
 
 
 def _result_of(pid, status):
-    """What waitid() would have said of a child whose wait status is known."""
+    """The result of waitid() for a child, made from its wait status."""
     if os.WIFEXITED(status):
         code, number = os.CLD_EXITED, os.WEXITSTATUS(status)
     else:
@@ -341,7 +341,7 @@ def _result_of(pid, status):
 
 
 def _status_of(found):
-    """What waitpid() would have said."""
+    """The wait status of a child that has ended, made from the result of waitid()."""
     if found.si_code == os.CLD_EXITED:
         return found.si_status << 8
     return found.si_status | (0x80 if found.si_code == os.CLD_DUMPED else 0)
@@ -353,8 +353,8 @@ def _status_of(found):
 def fork_gevent() -> int:
     """Fork the process, as os.fork() does, without CPython's warning that it has threads. Does not switch.
 
-    The child has a new loop, and of the greenlets the one that forked. The threads of the hub's pool, which may be
-    what the warning is about, are not needed there.
+    The child has a new loop. Of the greenlets, only the one that forked goes on there. The warning may be about threads
+    of the hub's pool, and the child does not need those.
     """
     return _quietly(_fork)
 
@@ -376,11 +376,12 @@ def fork_and_watch(
     ref: bool = False,
     fork: Callable[[], int] = fork_gevent,
 ) -> int:
-    """Fork the process, and in the parent reap the child when it ends. Returns what `fork` does. Does not switch.
+    """Fork the process, and in the parent reap the child when it ends. Returns the result of `fork`. Does not switch.
 
-    ``callback(watcher)`` is called on the hub then; `watcher.rpid` and `watcher.rstatus` tell of the child. Its status
-    is kept for waitpid(), wait4() and waitid(). Without a callback nothing is watched: they need no help. `loop`: of
-    whose hub the callback is called. `ref`: whether the child keeps that loop alive (bool).
+    ``callback(watcher)`` is called on the hub then; `watcher.rpid` and `watcher.rstatus` are the child's number and
+    status. The status is also kept for waitpid(), wait4() and waitid(). Without a callback the child is not watched, as
+    those functions need no help. `loop`: the loop whose hub calls the callback. `ref`: whether the child keeps that
+    loop alive (bool).
     """
     pid = fork()
     if pid != 0:
@@ -411,7 +412,7 @@ def _watch(pid, callback, loop, ref):
 
 def _ended(watcher: child, callback):
     if _watched.pop(watcher.pid, None) is watcher and watcher.rstatus is not None:
-        # Nobody else has seen this status.
+        # No other call has got this status.
         _keep_status(watcher.pid, watcher.rstatus, watcher.rusage)
     callback(watcher)
 
@@ -427,12 +428,12 @@ def _kept_status(pid):
     watcher = _watched.get(pid)
     if watcher is None or watcher.rstatus is None:
         return _statuses.pop(pid, None)
-    del _watched[pid]  # the callback is still to come
+    del _watched[pid]  # the watcher still calls its callback
     return watcher.rstatus, watcher.rusage
 
 
 def _tell_watcher(pid, status):
-    """The child was reaped here: its watcher can find out nothing any more."""
+    """Tell the child's watcher that the child was reaped here: it cannot find that out any more."""
     if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
         return
     _statuses.pop(pid, None)  # of an earlier child that had this number
@@ -441,7 +442,7 @@ def _tell_watcher(pid, status):
         return
     hub = get_hub_if_exists()
     if hub is not None and hub.loop is watcher.loop:
-        watcher.ended(status)  # now: before it looks for itself
+        watcher.ended(status)  # now, before the watcher looks for itself
     else:
         with suppress(HubDestroyed):
             watcher.loop.run_callback_threadsafe(watcher.ended, status)
@@ -450,7 +451,7 @@ def _tell_watcher(pid, status):
 def _after_fork_in_child():
     _watched.clear()
     _statuses.clear()
-    _by_number.clear()
+    _announced.clear()
     _reaping.clear()
 
 

@@ -21,7 +21,7 @@ __all__ = ["in_turn", "interleaved", "side_by_side"]
 def in_turn(attempt: Callable[[Found], Socket], addresses: Iterable[Found]) -> tuple[Socket | None, list[OSError]]:
     """Try one address after the other. Switches.
 
-    Returns the socket, or None if there was no connection, and a list of what was raised: of OSErrors.
+    Returns the socket, or None if no address answered, and the list of the OSErrors that were raised.
     """
     errors: list[OSError] = []
     for found in addresses:
@@ -46,11 +46,11 @@ def interleaved(addresses: Iterable[Found]) -> list[Found]:
 def side_by_side(
     attempt: Callable[[Found], Socket], addresses: Iterable[Found], delay: float
 ) -> tuple[Socket | None, list[OSError]]:
-    """Try the next address when one fails, or has not answered for `delay` seconds. Returns as in_turn(). Switches.
+    """Try the next address when one fails, or has not answered for `delay` seconds (float). Switches.
 
-    The connections that lose are closed, also when the greenlet is killed.
+    Returns as in_turn() does. All connections but the first are closed, also when the greenlet is killed.
     """
-    # Here, as few need it: it is much to import.
+    # Imported here, because few programs need these modules, and they are large.
     from greenio.pool import Group
     from greenio.queue import Empty, SimpleQueue
 
@@ -90,7 +90,7 @@ def side_by_side(
     finally:
         over = True  # connections that succeed from now on are closed
         while len(results):
-            late = results.get_nowait()  # which does not switch, as there is one
+            late = results.get_nowait()  # does not switch, as there is a result
             if not isinstance(late, Exception):
                 late.close()
         try:

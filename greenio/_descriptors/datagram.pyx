@@ -1,8 +1,8 @@
 """Datagrams: receiving with the sender's address, and sending to one.
 
-The methods of greenio.socket.socket, for the families whose addresses are known (addresses.pxd). For
-others, for host names, for arguments that are wrong and for whatever else is not plain, they call the standard
-library's method, through `socket._recvfrom` and `socket._sendto`.
+These methods of greenio.socket.socket serve the families of addresses.pxd. For other families, host names, wrong
+arguments and every other special case they call the standard library's method, through `socket._recvfrom` and
+`socket._sendto`.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -102,5 +102,5 @@ def sendto(self, *args):
 
 
 cdef bint is_plain(tuple args, Py_ssize_t index) except -1:
-    """Whether an argument is there and a number that fits into a C int."""
+    """Whether there is an argument at that index, and it is a number that fits into a C int."""
     return index < len(args) and type(args[index]) is int and -0x80000000 <= args[index] <= 0x7FFFFFFF

@@ -17,26 +17,26 @@ cdef enum:
 @final
 cdef class Endpoint:
     cdef int fd                    # -1 once closed
-    cdef int family                # of its addresses; -1 where nobody needs to know
+    cdef int family                # of its addresses; -1 where it does not matter
     cdef Scheduler hub             # the hub that waited first; others may too, but without what is cached here
-    cdef Loop loop                 # that hub's
+    cdef Loop loop                 # the loop of that hub
     cdef kept_watch_t watch        # the descriptor's watch on that hub's loop
     cdef bint is_stream            # a short receive means drained only for byte streams
-    cdef bint is_unix_datagram     # it is writable even if nothing can be sent to the address that is meant
+    cdef bint is_unix_datagram     # such a socket may be writable while its peer's queue is full
     cdef bint drained              # whether the last receive took all there was
     cdef bint much                 # whether the last receive filled a large buffer
-    cdef unsigned int calls        # how many did not have to wait, for fair()
+    cdef unsigned int calls        # the number of calls that may not have waited, for fair()
     cdef double seconds            # the timeout; negative for none
-    cdef public bint limits_unknown  # whether SO_RCVTIMEO and SO_SNDTIMEO may differ from what is kept here
+    cdef public bint limits_unknown  # whether the two limits that follow may be out of date
     cdef double receive_limit      # the socket's own SO_RCVTIMEO in seconds; negative for none
     cdef double send_limit         # SO_SNDTIMEO
-    cdef int left_error            # an error number that the next call that receives is to be told; 0 for none
+    cdef int left_error            # an error number that the next receive raises; 0 for none
     cdef public bint flagged       # whether O_NONBLOCK is set although the program has not asked for it
-    cdef public int trying         # calls that are being made with O_NONBLOCK set for as long as they take
+    cdef public int trying         # how many calls are under way for which O_NONBLOCK was set
     cdef object __weakref__
     cdef deadline_t *reading       # timers that stay from one wait to the next, or NULL
     cdef deadline_t *writing
-    cdef dict others               # hubs of other threads that have waited for it: the watch's generation; or None
+    cdef dict others               # hubs of other threads that have waited -> the watch's generation; or None
     cdef readonly object name      # the socket's class name, for reports
 
     cdef deadline_t *deadline_of(self, int events) except NULL

@@ -1,16 +1,16 @@
 """Endpoint: what a socket keeps between two waits, and waiting for it.
 
 Theory
-    The system is asked not to wait in each call (MSG_DONTWAIT). O_NONBLOCK belongs to the open file, which a child
-    may have as well: it is set where the standard library sets it, for a socket with a timeout.
+    Each call asks the system not to wait (MSG_DONTWAIT). O_NONBLOCK belongs to the open file, which a child may have as
+    well. So it is set only where the standard library sets it: for a socket with a timeout.
 
 Rules
     1. A timeout bounds a whole call, however many waits it takes.
     2. Any number of greenlets may wait in each direction; they are served first come, first served.
-    3. Without a timeout the socket is a blocking one: SO_RCVTIMEO and SO_SNDTIMEO count.
+    3. A socket without a timeout counts as a blocking one: SO_RCVTIMEO and SO_SNDTIMEO limit its calls.
 
 What does not belong here: the calls that send and receive (transfer.pyx, datagram.pyx) and accept (accepting.pyx);
-descriptors that are no socket's (bare.pyx); addresses, families, options. greenio.socket builds on this.
+descriptors that do not belong to sockets (bare.pyx); addresses, families, options (greenio.socket).
 """
 
 import os
@@ -33,11 +33,11 @@ from hub.timers cimport due_after
 from hub.errors import HubDestroyed
 
 from greenio._descriptors.holding import Held
-from greenio._descriptors.pauses import until_there_is_room
+from greenio._descriptors.pauses import pauses_for_room
 
 __all__ = ["Endpoint", "finalize", "keep_endpoints_in"]
 
-# As it was before patching.
+# The class as it was before patching.
 cdef object StandardSocket = standard.socket
 
 cdef extern from "sys/socket.h" nogil:
@@ -56,7 +56,7 @@ cdef extern from *:
     #include <sys/socket.h>
     #include <sys/time.h>
 
-    /* SO_RCVTIMEO or SO_SNDTIMEO in seconds; -1 for none, also if there is no such thing. */
+    /* SO_RCVTIMEO or SO_SNDTIMEO in seconds; -1 for no limit, and for a descriptor that has no such option. */
     static double greenio_limit(int fd, int option)
     {
         struct timeval limit = {0, 0};
@@ -73,7 +73,7 @@ cdef extern from *:
     """
     #include <structmember.h>
 
-    /* Where instances of a class, and of its subclasses, keep what is in one of its __slots__. */
+    /* A class, and the offset of one of its __slots__ in its instances and those of its subclasses. */
     static PyTypeObject *greenio_slot_owner = NULL;
     static Py_ssize_t greenio_slot_offset;
 
@@ -88,7 +88,7 @@ cdef extern from *:
         return 1;
     }
 
-    /* A borrowed reference, or NULL: it has no such slot, or nothing in it. */
+    /* What an object has in that slot: a borrowed reference. NULL if it has no such slot, or nothing in it. */
     static inline PyObject *greenio_slot_get(PyObject *self)
     {
         if (greenio_slot_owner == NULL || !PyObject_TypeCheck(self, greenio_slot_owner))
@@ -102,9 +102,9 @@ cdef extern from *:
 
 @no_gc_clear  # __dealloc__() needs the loop
 cdef class Endpoint:
-    """What a socket keeps for waiting: its descriptor, its watch on the hub's loop, its timeout (internal).
+    """The part of a socket that waits: its descriptor, its watch on the hub's loop, its timeout (internal).
 
-    `name` is what reports and errors call it (str).
+    `name` (str) is used in reports and errors.
     """
 
     def __init__(self, int fd, object timeout, int type, str name, int family=-1):
@@ -155,7 +155,7 @@ cdef class Endpoint:
         return watch
 
     cdef int adopt(self, Scheduler hub) except -1:
-        """From now on that is the hub whose watch is remembered: there was none, or it has ended."""
+        """Remember the watch of this hub from now on. There was no such hub before, or it has ended."""
         deadline_stop(self.reading, self.loop)
         deadline_stop(self.writing, self.loop)
         self.watch.watch = NULL
@@ -169,7 +169,7 @@ cdef class Endpoint:
         cdef watch_t *watch = hub.loop.watch_of(self.fd)
         cdef dict others = self.others
         if others is None or others.get(hub) != watch.generation:
-            # Those that have ended are not kept.
+            # Hubs that have ended are not kept.
             self.others = {other: seen for other, seen in (others or {}).items() if not other.destroyed}
             if self.fd < 0:  # another thread may have had a turn
                 self.closed()
@@ -201,8 +201,8 @@ cdef class Endpoint:
     cdef int wait(self, int events, uint64_t due, bint tried) except -1:
         """Wait until the descriptor is ready, or raise TimeoutError or OSError(EBADF).
 
-        BlockingIOError if what is over is not the socket's timeout, but SO_RCVTIMEO or SO_SNDTIMEO.
-        `tried`: a call has just said that it would block.
+        If not the socket's timeout has passed, but SO_RCVTIMEO or SO_SNDTIMEO, the error is BlockingIOError.
+        `tried`: whether a call has just failed because it would block.
         """
         cdef Scheduler hub = current_hub()
         cdef watch_t *watch
@@ -229,7 +229,7 @@ cdef class Endpoint:
         raise OSError(EBADF, f"the {self.name} was closed while this greenlet waited for it")
 
     cpdef int fair(self) except -1:
-        """Before a call that may find its descriptor ready each time: a fast peer must not keep others from running."""
+        """Let others run now and then. For calls that may find their descriptor ready each time, with a fast peer."""
         self.calls += 1
         if self.calls & 15 == 0 and self.seconds != 0:
             be_fair()
@@ -239,7 +239,7 @@ cdef class Endpoint:
         raise OSError(EBADF, os.strerror(EBADF))
 
     cdef int again(self, int error, int events, int flags, uint64_t *due) except -1:
-        """A call failed: raise what is to be raised, or wait and return 0 for another try."""
+        """After a call has failed: raise its error, or wait and return 0 for another try."""
         if error == EINTR:
             PyErr_CheckSignals()
             return 0
@@ -251,7 +251,7 @@ cdef class Endpoint:
         return 0
 
     cdef int begin_receive(self, int flags, uint64_t *due) except -1:
-        """Wait at once if the receive to come would only say EAGAIN; else be fair."""
+        """Before a receive: wait if its first try would only fail with EAGAIN; otherwise let others run."""
         if not self.drained:
             return self.fair()
         if self.left_error != 0:
@@ -264,7 +264,7 @@ cdef class Endpoint:
         return 0
 
     cdef int leave_error(self, int error) noexcept:
-        """A call returns what it received before that error, of which the system tells once."""
+        """Keep an error for the next receive: this call returns the data before it, and the system reports it once."""
         if error != 0 and error != EAGAIN and error != EBADF:
             self.left_error = error
             self.drained = True
@@ -286,7 +286,7 @@ cdef class Endpoint:
         )
 
     def leave(self, error):
-        """The next call that receives is to raise this OSError, unless the system tells of it again."""
+        """Let the next receive raise this OSError, unless the system will report it again."""
         self.leave_error(error.errno or 0)
 
     def waits_for_all(self, int flags):
@@ -313,8 +313,8 @@ cdef class Endpoint:
     def retry(self, int events, function, *args):
         """Call ``function(*args)``, which does not wait, until it does not raise BlockingIOError. Switches.
 
-        For a Unix socket the system tells of room in its own buffer, but not in the queue of an address it sends to.
-        When it says that a datagram could be sent, and it cannot, the call is tried again in growing pauses.
+        A Unix datagram socket is reported as writable when its own buffer has room, even if the queue of its peer is
+        full. If the call cannot send then, it is tried again in growing pauses.
         """
         cdef uint64_t due = 0
         pauses = held = None
@@ -341,14 +341,14 @@ cdef class Endpoint:
                             raise BlockingIOError(EAGAIN, os.strerror(EAGAIN))
                         raise TimeoutError("timed out")
                 elif events == WRITE and self.is_unix_datagram:
-                    pauses = until_there_is_room(None if self.limit(events) < 0 else self.limit(events))
+                    pauses = pauses_for_room(None if self.limit(events) < 0 else self.limit(events))
                 self.wait(events, due, True)
         finally:
             if held is not None:
                 held.release()
 
     def try_again(self):
-        """Wake the readers, in any thread, as if there were data: another call may have taken it already."""
+        """Wake the readers in all threads, as if data had come: another call may have taken what they wait for."""
         if self.hub is not None and self.fd >= 0:
             self.wake_readers_of(self.hub)
             if self.others is not None:
@@ -364,11 +364,11 @@ cdef class Endpoint:
         return 0
 
     def inherit_limits(self, Endpoint listener):
-        """It was accepted from that listener, whose SO_RCVTIMEO and SO_SNDTIMEO it has."""
+        """Take over SO_RCVTIMEO and SO_SNDTIMEO from the listener that has accepted this socket."""
         self.limits_unknown = listener.limits_unknown or listener.receive_limit >= 0 or listener.send_limit >= 0
 
     cdef int take_descriptor(self) noexcept:
-        """The descriptor, which is this object's no longer, or -1."""
+        """Give up the descriptor, and return it. Returns -1 if there is none."""
         cdef int fd = self.fd
         self.fd = -1
         if fd >= 0 and self.hub is not None and self.hub is hub_if_any():
@@ -377,7 +377,7 @@ cdef class Endpoint:
         return fd
 
     def leave_open(self):
-        """The descriptor is given away: wake the greenlets that wait for it with this object, with EBADF."""
+        """Give up the descriptor, which stays open. Greenlets that wait for it with this object get EBADF."""
         cdef int fd = self.take_descriptor()
         cdef dict others = self.others
         if fd < 0:
@@ -390,12 +390,12 @@ cdef class Endpoint:
                 leaving_descriptor(hub, fd, generation)
 
     def forget(self):
-        """The descriptor is about to be closed: wake all greenlets that wait for it, with EBADF."""
+        """Give up the descriptor, which is about to be closed. All greenlets that wait for it get EBADF."""
         cdef int fd = self.take_descriptor()
         if fd < 0:
             return
         closing_descriptor(fd)
-        self.others = None  # last: a hub may go with it, and then any code runs
+        self.others = None  # last: this may be the last reference to a hub, and then any code runs
 
     def __repr__(self):
         cdef watch_t *watch
@@ -409,7 +409,7 @@ cdef class Endpoint:
 # --- methods of greenio.socket.socket: they find their Endpoint in its slot `_endpoint` -------------------------------
 
 def keep_endpoints_in(cls):
-    """The class whose instances have their Endpoint in the slot `_endpoint` is `cls`: they are found there in C."""
+    """Let C code find the Endpoints of instances of `cls` in their slot `_endpoint`."""
     if not greenio_slot_set(cls, cls.__dict__["_endpoint"]):
         raise TypeError(f"{cls!r} has no slot named _endpoint")
 
@@ -421,7 +421,7 @@ cdef Endpoint endpoint_of(object sock):
 
 
 cdef Endpoint other_endpoint_of(object sock):
-    """The Endpoint of what is no socket of ours; one that __init__() did not make counts as closed, as C's does."""
+    """The Endpoint of an object that has none in the slot. A socket without an __init__() call counts as closed."""
     try:
         return sock._endpoint
     except AttributeError:
@@ -431,7 +431,7 @@ cdef Endpoint other_endpoint_of(object sock):
 
 
 def finalize(self):
-    """A socket is collected without having been closed: wake the greenlets that wait for its number before it goes."""
+    """The __del__() of sockets: if a socket was not closed, the greenlets that wait for it are woken before it goes."""
     cdef PyObject *found = greenio_slot_get(self)
     if found != NULL:
         if (<Endpoint> found).fd < 0:

@@ -1,4 +1,4 @@
-"""Buffers that cannot be resized while a call waits, as in the standard library's calls, which have them exported.
+"""Keeps the buffers of a call from being resized while the call waits, as the standard library's calls do.
 
 A call that is tried again gets its arguments anew each time. So its buffers are held from the first wait to its end.
 """
@@ -20,7 +20,7 @@ __all__ = ["Held"]
 class Held:
     """Holds the buffers among arguments, and in lists among them, until `release()` or the end of a `with` (internal).
 
-    args: the arguments (tuple) for the next tries; their lists are copies, which nobody changes.
+    `args`: the arguments (tuple) for the next tries. The lists in it are copies, so the program cannot change them.
     """
 
     __slots__ = ["_views", "args"]
@@ -35,7 +35,7 @@ class Held:
         try:
             self._views.append(memoryview(each))
             return each
-        except TypeError:  # it is no buffer
+        except TypeError:  # it is not a buffer
             pass
         if not isinstance(each, Collection):
             return each

@@ -75,11 +75,11 @@ def is_ready(fd: int, event: int) -> bool:
     return bool(asked.poll(0))
 
 
-# --- what is refused --------------------------------------------------------------------------------------------
+# --- calls that the system refuses ------------------------------------------------------------------------------
 
 
 def _check_ready(fd, event, function, buffers):
-    """Raise BlockingIOError if ``function(fd, buffers)`` would wait, or what the system refuses it with."""
+    """Raise BlockingIOError if ``function(fd, buffers)`` would wait, or the error with which the system refuses it."""
     if is_ready(fd, event):
         return
     function(fd, [])  # raises if the descriptor cannot be read, or written, at all
@@ -98,9 +98,10 @@ def _check_ready(fd, event, function, buffers):
 
 
 def readv_now(fd: int, buffers: Sequence[Buffer], *, is_pipe: bool = False) -> int:
-    """Read what is there into buffers; return how much (int), 0 at the end. Raises BlockingIOError if nothing is.
+    """Read the data that is there into buffers. Returns the number of bytes (int), 0 at the end.
 
-    `is_pipe`: whether it is known to be one, which spares asking the system.
+    Raises BlockingIOError if there is no data. `is_pipe`: whether `fd` is known to be a pipe, which spares asking the
+    system.
     """
     if is_pipe or _takes_nowait(fstat(fd).st_mode):
         try:
@@ -113,7 +114,7 @@ def readv_now(fd: int, buffers: Sequence[Buffer], *, is_pipe: bool = False) -> i
 
 
 def writev_now(fd: int, buffers: Sequence[Buffer], *, is_pipe: bool = False) -> int:
-    """Write what there is room for; return how much (int). Raises BlockingIOError if there is none.
+    """Write as much as there is room for. Returns the number of bytes (int). Raises BlockingIOError if there is none.
 
     `is_pipe`: as in readv_now().
     """
@@ -164,7 +165,7 @@ def _write_terminal(fd, buffers):
 
 
 def read_into(fd: int, buffers: Sequence[Buffer]) -> int:
-    """As readv_now(), but wait until there is something. Switches while there is not."""
+    """As readv_now(), but wait until there is data. Switches while there is none."""
     held = None
     try:
         while True:
@@ -190,9 +191,9 @@ def write_some(fd: int, buffers: Sequence[Buffer]) -> int:
 
 
 def write_all(fd: int, buffers: Sequence[Buffer]) -> int:
-    """Write all of the data; return how much that is (int). Switches while there is no room.
+    """Write all of the data. Returns the number of bytes (int). Switches while there is no room.
 
-    An error after some of it was written is left to the next call, as the system does: then it is less.
+    If an error comes after some bytes were written, returns their number, as the system does. The next call raises it.
     """
     left = [memoryview(buffer).cast("B") for buffer in buffers]
     written = 0
@@ -210,5 +211,5 @@ def write_all(fd: int, buffers: Sequence[Buffer]) -> int:
             return written
         raise
     finally:
-        for view in left:  # which a traceback may keep
+        for view in left:  # now, as a traceback may keep them
             view.release()

@@ -1,6 +1,6 @@
 """Looking again and again, in growing pauses, for changes that the system does not report.
 
-For a child process without a pidfd, a semaphore of the system, a peer of a Unix socket with a full queue.
+Such are the end of a child without a pidfd, the release of a system's semaphore, room in the queue of a Unix socket.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from time import monotonic
 
 from hub import sleep
 
-__all__ = ["Pauses", "until_there_is_room"]
+__all__ = ["Pauses", "pauses_for_room"]
 
 
 class Pauses:
-    """The pauses between two looks: at first `first` seconds, then twice as long each, at most `longest`.
+    """The pauses between two looks: the first takes `first` seconds, each later one twice as long, at most `longest`.
 
-    `timeout`: after how many seconds (float) from now on there are no more; None for never.
+    `timeout`: the seconds (float; None for ever) from now on after which there are no more pauses.
     """
 
     __slots__ = ["_end", "_longest", "_next"]
@@ -26,7 +26,7 @@ class Pauses:
         self._end = None if timeout is None else monotonic() + timeout
 
     def pause(self) -> bool:
-        """Sleep for the next one, or for what is left of the time. Returns True; False if nothing is left. Switches."""
+        """Sleep for the next pause, but at most until the timeout. Returns False at once if it has passed. Switches."""
         left = self._next if self._end is None else self._end - monotonic()
         if left <= 0:
             return False
@@ -35,6 +35,6 @@ class Pauses:
         return True
 
 
-def until_there_is_room(timeout: float | None = None) -> Pauses:
-    """The pauses in which a Unix socket whose queue is full is tried again. `timeout` in seconds (float; or None)."""
+def pauses_for_room(timeout: float | None = None) -> Pauses:
+    """The pauses after which sending to a full Unix socket is tried again. `timeout`: seconds (float), or None."""
     return Pauses(0.001, 0.05, timeout)

@@ -1,8 +1,8 @@
 """Waiting for any descriptor until it can be read or written: gevent's wait_read() and its like.
 
-The owner of such a descriptor is not known, so nothing of ours stays behind on it.
+The owner of such a descriptor is unknown, so no registration stays after a wait.
 
-What does not belong here: the waiting of cooperative sockets, which keep a watch of their own (see stream.pyx).
+What does not belong here: the waiting of cooperative sockets, which keep a watch from wait to wait (endpoint.pyx).
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def wait_read(
 ) -> None:
     """Wait until a descriptor (int, or object with fileno()) is readable. Switches. Returns None.
 
-    `timeout` in seconds; when it passes first, `timeout_exc` is raised, by default TimeoutError.
-    Its O_NONBLOCK flag is left as it is. Raises OSError(EBADF) if it is closed meanwhile.
+    `timeout` in seconds (float; None for ever); when it passes first, `timeout_exc` is raised, by default TimeoutError.
+    The descriptor's O_NONBLOCK flag is left as it is. Raises OSError(EBADF) if the descriptor is closed meanwhile.
     """
     wait_descriptor(_descriptor(fileno), _READ, timeout, timeout_exc or TimeoutError("timed out"))
 
@@ -81,5 +81,8 @@ def wait_readwrite(
 
 
 def cancel_wait(watcher: Watcher | child, error: BaseException | type[BaseException] | None = None) -> None:
-    """Raise `error` (by default OSError(EBADF)) in the greenlet that waits for a watcher with ``hub.wait``."""
+    """Raise `error` (by default OSError(EBADF)) in the greenlet that waits for a watcher with ``hub.wait()``.
+
+    Does not switch.
+    """
     watcher.hub.cancel_wait(watcher, error or OSError(errno.EBADF, "the wait was cancelled"))

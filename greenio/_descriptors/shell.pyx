@@ -1,7 +1,8 @@
-"""os.system() as the system's own: while a command runs, Ctrl-C and Ctrl-\\ are for the command and not for its caller.
+"""Starts the commands of os.system(). While one runs, Ctrl-C and Ctrl-\\ are for the command and not for its caller.
 
-system(3) ignores SIGINT and SIGQUIT in the process that calls it, and gives the command what was there before. Waiting
-for the command is not done here.
+As system(3), this ignores SIGINT and SIGQUIT in the calling process. The command gets the handling from before.
+
+What does not belong here: waiting for the command (children.py).
 """
 
 import os
@@ -43,7 +44,7 @@ cdef extern from *:
                 sigaction(shell_signals[i], &shell_before[i], NULL);
     }
 
-    /* Start a command; a number of the system's errors, or 0. */
+    /* Start a command. Returns 0 or an error number. */
     static int shell_start(char *command, pid_t *pid)
     {
         char *arguments[] = {"sh", "-c", command, NULL};
@@ -71,8 +72,9 @@ cdef extern from *:
 def start(bytes command not None, waiting, dict table not None):
     """Start a command (bytes) in a shell, and ignore the two signals.
 
-    Its process number (int) is ``waiting.pid`` then, and ``table[waiting]``, before any other code of Python's can run.
-    heed_interrupts() is to be called once when it has ended. Raises OSError if it cannot be started; then not.
+    Sets ``waiting.pid`` and ``table[waiting]`` to its process number (int) before any other Python code can run.
+    When the command has ended, heed_interrupts() must be called once. Raises OSError if the command cannot be started;
+    heed_interrupts() must not be called then. Does not switch.
     """
     cdef int pid
     cdef int error
@@ -87,5 +89,5 @@ def start(bytes command not None, waiting, dict table not None):
 
 
 def heed_interrupts():
-    """A command has ended: when it was the last one, the two signals are handled again as before."""
+    """Note the end of a command. After the end of the last one, the two signals are handled as before."""
     shell_heed()

@@ -18,16 +18,17 @@ cdef extern from "<sys/signalfd.h>" nogil:
 
 
 def open_signalfd(signals):
-    """A new descriptor (int) for signals (an iterable of int), which nothing is ever read from.
+    """Make a descriptor (int) that is readable while one of the signals (an iterable of int) is pending.
 
-    Raises OSError if the system refuses it, or there is no such signal.
+    It is only waited for: reading from it would take the signal. Raises OSError if the system refuses it, or if there
+    is no such signal. Does not switch.
     """
     cdef sigset_t chosen
     cdef int descriptor
     sigemptyset(&chosen)
     for number in signals:
         if sigaddset(&chosen, number):
-            raise OSError(errno, f"{os.strerror(errno)}: {number!r} is no signal")
+            raise OSError(errno, f"{os.strerror(errno)}: {number!r} is not a signal")
     descriptor = signalfd(-1, &chosen, SFD_CLOEXEC | SFD_NONBLOCK)
     if descriptor < 0:
         raise OSError(errno, f"{os.strerror(errno)}: no descriptor for signals could be made")

@@ -1,20 +1,21 @@
-"""The greenlets that use one TLS connection: how they call the TLS library, and when they try again.
+"""How the greenlets that share one TLS connection call the TLS library, and when they try again.
 
 Theory
-    A call that would have to wait says for what, and is tried again when the descriptor is ready. But the library keeps
-    data that it has received and not yet handed on. So one greenlet's call may take from the descriptor what another
-    one waits for: more data than was asked for, the peer's end of the connection, a message of the handshake. After a
-    call that may have taken something for others, these try again, as if the descriptor were ready.
+    A call that would have to wait names the direction, and is tried again when the descriptor is ready for it. But the
+    library keeps data that it has received and not yet handed on. So the call of one greenlet may take from the
+    descriptor what another greenlet waits for: more data than was asked for, the peer's end of the connection, a part
+    of the handshake. After a call that may have taken something for others, these try again, as if the descriptor were
+    ready.
 
 Rules
     1. Among all threads, one greenlet at a time is inside the library: a callback in there may switch.
-    2. A call that wants input is counted before it finds none, so that another thread that takes some knows of it.
-    3. The library keeps a record that it could not send whole, and wants the same data again. So a write comes to its
-       end before the next begins, even if the greenlet that began it was killed or ran out of time. The library is
-       given one record at a time, so that there is little to finish.
+    2. A call that wants input is counted before it finds none. So another thread that takes some input knows of it.
+    3. The library keeps a record that it could not send whole, and wants the same data again. So a write is finished
+       before the next begins, even if the greenlet that began it was killed or ran out of time. The library is given
+       one record at a time, so that there is little to finish.
     4. A call ends with the connection that it began with: data meant for TLS is never sent, or taken, without TLS.
 
-What does not belong here: what the sockets of greenio.ssl look like.
+What does not belong here: the interface of the sockets (greenio.ssl).
 """
 
 from errno import EBADF
@@ -51,11 +52,11 @@ cdef class Engine:
     cdef Lock writing        # held while writing
     cdef object unfinished   # the data (bytes) of a write that was given up with a record half sent, or None
     cdef bint drained        # whether the last read took all there was: the next one waits before it tries
-    cdef bint established    # whether no handshake is under way that another one's call may bring to its end
+    cdef bint established    # false while a handshake may be under way, which any greenlet's call may finish
     cdef bint over           # whether a read has found the end of the peer's data
-    cdef long ending         # how many are in end(), or have been and came to its end
-    cdef long readers        # how many are in read()
-    cdef long others         # and how many are in another call that may want input
+    cdef long ending         # the number of greenlets that are in end(), or have returned from it
+    cdef long readers        # the number of greenlets in read()
+    cdef long others         # the number of greenlets in other calls that may want input
 
     def __init__(self, Endpoint endpoint):
         self.endpoint = endpoint
@@ -90,14 +91,14 @@ cdef class Engine:
         return 0
 
     cdef int changed(self) except -1:
-        """Something may have been taken that somebody else waits for: let them try again."""
+        """After a call that may have taken what other greenlets wait for: let them try again."""
         self.drained = False
         if self.readers + self.others > 1:
             self.endpoint.try_again()
         return 0
 
-    cdef int look_whether_established(self, connection) except -1:
-        """After a call that may also have ended the handshake: let the greenlets that wait for that try again."""
+    cdef int check_established(self, connection) except -1:
+        """After a call that may also have finished the handshake: let the greenlets that wait for that try again."""
         if not self.established and self.readers + self.others > 1 and connection.version() is not None:
             self.established = True
             self.endpoint.try_again()
@@ -106,9 +107,9 @@ cdef class Engine:
     # --- reading ---
 
     def read(self, connection, length, buffer, bint ragged):
-        """Read up to `length` bytes, into `buffer` if it is not None; return them, or how many.
+        """Read up to `length` bytes, into `buffer` if it is not None. Returns them or, with a buffer, their number.
 
-        `ragged`: whether an end without close_notify is like one with it.
+        `ragged`: whether an end without close_notify counts as an end, and not as an error.
         """
         cdef uint64_t due = 0
         cdef int events
@@ -131,7 +132,7 @@ cdef class Engine:
                     if self.endpoint.seconds == 0:
                         raise
                     events = READ
-                except SSLWantWriteError:  # it has to answer something first
+                except SSLWantWriteError:  # the library has to send an answer first
                     if self.endpoint.seconds == 0:
                         raise
                     events = WRITE
@@ -139,14 +140,14 @@ cdef class Engine:
                     self.inside.give()
                 if held is None and buffer is not None:
                     held = Held((buffer,))
-                self.look_whether_established(connection)
+                self.check_established(connection)
                 self.wait(events, &due, "read" if events == READ else "write")
         except SSLError as error:
             self.over = not isinstance(error, (SSLWantReadError, SSLWantWriteError))
             self.changed()
             if (
                 (ragged and error.args[0] == SSL_ERROR_EOF)
-                # The library makes an error of it if close_notify has been sent, too. The reader did not send it.
+                # If close_notify was sent here, too, the library raises an error. But the reader did not send it.
                 or (self.ending and error.args[0] == SSL_ERROR_ZERO_RETURN)
             ):
                 return b"" if buffer is None else 0
@@ -162,8 +163,8 @@ cdef class Engine:
         return result
 
     cdef int has_read(self, Py_ssize_t length, Py_ssize_t count) except -1:
-        # Less than was asked for is the rest of a record, and no full one: most likely the end of what was sent. The
-        # library has nothing yet of what comes next.
+        # Fewer bytes than asked for, and than a full record, are the rest of a record: most likely the peer's data ends
+        # here. The library has received nothing of the data after it.
         self.drained = 0 < count < length and count < RECORD
         self.over = count == 0 and length > 0
         if self.others or (self.readers and not self.drained):
@@ -173,9 +174,9 @@ cdef class Engine:
     # --- writing ---
 
     def write(self, connection, data):
-        """Write all of the data, when no other greenlet writes; return how many bytes that is.
+        """Write all of the data, when no other greenlet writes. Returns the number of bytes (int).
 
-        Less if the timeout is 0 and there is no more room.
+        It is less if the timeout is 0 and there is no room for all.
         """
         self.begin_to_write(data)
         try:
@@ -224,10 +225,10 @@ cdef class Engine:
     cdef object write_record(self, connection, record, uint64_t due):
         self.endpoint.fair()
         if self.unfinished is not None:
-            self.write_on(connection, self.unfinished, due)
-        return self.write_on(connection, record, due)
+            self.send_record(connection, self.unfinished, due)
+        return self.send_record(connection, record, due)
 
-    cdef object write_on(self, connection, record, uint64_t due):
+    cdef object send_record(self, connection, record, uint64_t due):
         cdef int events
         while True:
             self.enter()
@@ -235,33 +236,33 @@ cdef class Engine:
                 written = connection.write(record)
                 self.unfinished = None
                 break
-            except SSLWantReadError:  # for the handshake, which others may bring to its end
+            except SSLWantReadError:  # for the handshake, which any greenlet's call may finish
                 self.established = self.drained = False
                 if self.endpoint.seconds == 0:
                     raise
                 events = READ
             except SSLWantWriteError:
                 if self.endpoint.seconds == 0:
-                    raise  # for the caller to call again with the same data
+                    raise  # the caller must call again with the same data
                 events = WRITE
             finally:
                 self.inside.give()
-            self.look_whether_established(connection)
+            self.check_established(connection)
             try:
                 self.wait(events, &due, "write")
             except BaseException:
                 if events == WRITE:
                     self.unfinished = bytes(record)
                 raise
-        self.look_whether_established(connection)
+        self.check_established(connection)
         return written
 
     def between_records(self, connection, function):
-        """Call `function()` when no other greenlet writes, and no record is half sent; return what it returns."""
+        """Call `function()` when no other greenlet writes, and no record is half sent. Returns its result."""
         self.begin_to_write()
         try:
             if self.unfinished is not None:
-                self.write_on(connection, self.unfinished, 0)
+                self.send_record(connection, self.unfinished, 0)
             return self.call(function)
         finally:
             self.end_to_write()
@@ -293,10 +294,10 @@ cdef class Engine:
             self.others -= 1
 
     def end(self, connection):
-        """Send close_notify and wait for the peer's; return the socket. Others may write to an end, and read.
+        """Send close_notify and wait for the peer's; return the socket. Writes finish first, and reads go on meanwhile.
 
-        The library gives a connection up when it finds data here. So while a greenlet reads, that one finds the peer's
-        close_notify.
+        If the library finds data in this call, it gives the connection up. So while another greenlet reads, that
+        greenlet finds the peer's close_notify.
         """
         cdef uint64_t due = 0
         cdef bint sent = False
@@ -305,7 +306,7 @@ cdef class Engine:
         self.ending += 1
         try:
             if self.unfinished is not None:
-                self.write_on(connection, self.unfinished, due)
+                self.send_record(connection, self.unfinished, due)
             while True:
                 while self.readers and not self.over and self.endpoint.seconds != 0 and (sent or self.has_input()):
                     self.wait(READ, &due, "read")

@@ -4,6 +4,6 @@ cdef enum:
     SCRATCH = 65536
 
 
-# Receives go through it into bytes objects of the right size. Every thread with the GIL may use it, from the call that
-# fills it to the copy.
+# The memory that receives go through, into bytes objects of the right size. All threads share it: one uses it with the
+# GIL held, from the call that fills it to the copy.
 cdef char *scratch_buffer() noexcept

@@ -6,10 +6,10 @@ Theory
     say EAGAIN.
 
 Rules
-    1. Receives go into one scratch buffer and are copied out: cheaper than a large bytes object that is shrunk
-       afterwards. The GIL is held from the call to the copy. Only when much comes it goes into the object at once.
+    1. Data is received into one scratch buffer and copied out, which is cheaper than to shrink a large bytes object.
+       The GIL is held from the call to the copy. Large amounts are received straight into the bytes object.
     2. A timeout bounds the whole call, however many waits it takes.
-    3. Without a timeout the socket is a blocking one: MSG_WAITALL waits for all.
+    3. A socket without a timeout counts as a blocking one: MSG_WAITALL waits for all.
 
 What does not belong here: addresses (datagram.pyx), waiting (endpoint.pyx).
 """
@@ -47,7 +47,7 @@ cdef extern from *:
     #define POLLRDHUP 0x2000
     #endif
 
-    /* Whether nothing more will come, after what has. */
+    /* Whether the peer's data has ended: no more will come than is there. */
     static int greenio_has_ended(int fd)
     {
         struct pollfd asked = {fd, POLLRDHUP, 0};
@@ -82,7 +82,7 @@ cdef Py_ssize_t receive(Endpoint endpoint, char *buffer, Py_ssize_t length, int 
 
 
 cdef Py_ssize_t receive_all(Endpoint endpoint, char *buffer, Py_ssize_t length, int flags) except -1:
-    """Receive all of it. Where there is an end or an error before: what came; the next call is told."""
+    """Receive `length` bytes, or fewer if an end or an error comes before. The next call raises that error."""
     cdef Py_ssize_t count
     cdef Py_ssize_t done = 0
     cdef uint64_t due = 0
@@ -112,7 +112,7 @@ cdef Py_ssize_t receive_all(Endpoint endpoint, char *buffer, Py_ssize_t length, 
 
 
 cdef Py_ssize_t peek_all(Endpoint endpoint, char *buffer, Py_ssize_t length, int flags) except -1:
-    """Look at all of it, and leave it there. The system does not tell when there is more than there was."""
+    """Peek at `length` bytes, or fewer if no more will come. The system does not report more data, so this polls."""
     cdef Py_ssize_t count
     cdef uint64_t due = 0
     pauses = None
@@ -132,7 +132,7 @@ cdef Py_ssize_t peek_all(Endpoint endpoint, char *buffer, Py_ssize_t length, int
 
 
 def wait_for_peek(Endpoint endpoint, Py_ssize_t length, int flags):
-    """Wait until so many bytes are there to be looked at, or no more will come. Switches."""
+    """Wait until `length` bytes can be peeked at, or no more will come. Switches."""
     unwanted = bytearray(length)
     if length:
         peek_all(endpoint, PyByteArray_AS_STRING(unwanted), length, flags)
@@ -146,7 +146,7 @@ def recv(self, Py_ssize_t bufsize, int flags=0, /):
         raise ValueError("negative buffersize in recv")
     if endpoint.much or bufsize > SCRATCH or flags & MSG_WAITALL:
         return receive_much(endpoint, bufsize, flags)
-    # Other greenlets use it too, but none runs between the call that fills it and the copy.
+    # Other greenlets use `scratch` too, but none runs between the call that fills it and the copy.
     count = receive(endpoint, scratch, bufsize, flags)
     if count == SCRATCH:
         endpoint.much = True
@@ -154,7 +154,7 @@ def recv(self, Py_ssize_t bufsize, int flags=0, /):
 
 
 cdef bytes receive_much(Endpoint endpoint, Py_ssize_t bufsize, int flags):
-    """Receive into a bytes object of that size. While the greenlet waits there is none."""
+    """Receive into a bytes object of that size, made for each try: a greenlet that waits holds none."""
     cdef Py_ssize_t count
     cdef uint64_t due = 0
     cdef int error

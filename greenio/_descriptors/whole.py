@@ -1,8 +1,8 @@
-"""MSG_WAITALL with the calls that return more than data: they are made again until all of it is there.
+"""MSG_WAITALL for the calls that return more than data: they are repeated until all the data is there.
 
 As in the system, an end or an error in the middle ends the call with the data that came before, and the next call
-reports it. Data that comes with something else, such as descriptors, ends the call as well. A greenlet that is killed
-gets its exception. The data that it has received is in its buffers, or lost, as with a signal handler that raises.
+reports it. Data that comes with something else, such as descriptors, ends the call as well. If the greenlet is killed,
+the data that it has received is in its buffers, or lost. That is as natively, when a signal handler raises.
 
 What does not belong here: recv() and recv_into(), which are compiled (see transfer.pyx).
 """
@@ -27,7 +27,7 @@ __all__ = ["recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"]
 
 
 def recvfrom(endpoint: Endpoint, receive: Callable[..., Any], bufsize: int, flags: int) -> tuple[bytes, Any]:
-    """As socket.recvfrom(); ``receive()`` as recvfrom_into(). Switches while not all is there."""
+    """As socket.recvfrom(). `receive`: as in recvfrom_into(). Switches while data is missing."""
     buffer = bytearray(bufsize)
     count, address = recvfrom_into(endpoint, receive, buffer, bufsize, flags)
     return bytes(buffer[:count]), address
@@ -36,7 +36,7 @@ def recvfrom(endpoint: Endpoint, receive: Callable[..., Any], bufsize: int, flag
 def recvfrom_into(
     endpoint: Endpoint, receive: Callable[..., Any], buffer: Buffer, nbytes: int, flags: int
 ) -> tuple[int, Any]:
-    """As socket.recvfrom_into(), which ``receive()`` is like. Switches while not all is there."""
+    """As socket.recvfrom_into(). `receive`: such a method, which may receive less. Switches while data is missing."""
     with Held([buffer]):
         _wait_for_peek(endpoint, [buffer], flags, nbytes)
         first = receive(buffer, nbytes, flags)
@@ -47,7 +47,7 @@ def recvfrom_into(
 def recvmsg(
     endpoint: Endpoint, receive: Callable[..., Any], bufsize: int, ancbufsize: int, flags: int
 ) -> tuple[bytes, list[Any], int, Any]:
-    """As socket.recvmsg(); ``receive()`` as recvmsg_into(). Switches while not all is there."""
+    """As socket.recvmsg(). `receive`: as in recvmsg_into(). Switches while data is missing."""
     buffer = bytearray(bufsize)
     count, *others = recvmsg_into(endpoint, receive, [buffer], ancbufsize, flags)
     return bytes(buffer[:count]), *others
@@ -56,7 +56,7 @@ def recvmsg(
 def recvmsg_into(
     endpoint: Endpoint, receive: Callable[..., Any], buffers: Sequence[Buffer], ancbufsize: int, flags: int
 ) -> tuple[int, list[Any], int, Any]:
-    """As socket.recvmsg_into(), which ``receive()`` is like. Switches while not all is there."""
+    """As socket.recvmsg_into(). `receive`: such a method, which may receive less. Switches while data is missing."""
     with Held([buffers]) as held:
         (buffers,) = held.args
         _wait_for_peek(endpoint, buffers, flags)
@@ -71,7 +71,10 @@ def _wait_for_peek(endpoint, buffers, flags, nbytes=0):
 
 
 def _all_of(endpoint, receive, buffers, result, flags):
-    """The result of a call that receives into buffers, and of those after it, as one."""
+    """Repeat a call that receives into buffers until they are full. Returns the results of all calls as one.
+
+    `result`: that of the first call. `receive`: called with the buffers that are left.
+    """
     count, *others = result
     rest = _rest_of(buffers, count)
     try:
@@ -92,12 +95,12 @@ def _all_of(endpoint, receive, buffers, result, flags):
 
 
 def _release(views):
-    for view in views:  # which a traceback may keep
+    for view in views:  # now, as a traceback may keep them
         view.release()
 
 
 def _rest_of(buffers, done):
-    """What is left of buffers when so many bytes of them are done: memoryviews, none of them empty."""
+    """The rest of the buffers after their first `done` bytes: a list of memoryviews, none of them empty."""
     left = []
     for buffer in buffers:
         view = memoryview(buffer).cast("B")

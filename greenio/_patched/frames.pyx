@@ -1,11 +1,11 @@
 """The frames of threads that are greenlets: for debuggers, error reports, and finding out why a program hangs.
 
-`sys._current_frames()` knows native threads. For each it has the frame that runs there, of whichever greenlet. Here
-each thread of the program has an entry of its own, under the identifier that `threading` has for it, with the frame
-that it runs or waits in. Nothing is recorded for this; greenlet knows the frames.
+`sys._current_frames()` knows native threads. For each it has the frame that runs there, whichever greenlet that belongs
+to. Here each thread of the program has an entry of its own, under the identifier that `threading` has for it, with the
+frame in which it runs or waits. Nothing is recorded for this; greenlet knows the frames.
 
 Rules
-    1. No other native thread may run between asking CPython and asking greenlet, so no Python code runs there.
+    1. No other native thread may run between asking CPython and asking greenlet, so no Python code runs in between.
     2. Greenlets of other native threads are looked at too. The GIL makes that safe: they do not switch meanwhile.
     3. A greenlet that is not a thread of the program has an entry only while it runs.
 """
@@ -18,7 +18,7 @@ from cpython.object cimport PyObject
 from hub.greenlet_api cimport hub_greenlet_is_active, import_greenlet
 from hub.scheduler cimport Scheduler
 
-from greenio._patched.identity import get_ident, taken_for_threads
+from greenio._patched.identity import get_ident, thread_greenlets
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()
@@ -34,14 +34,14 @@ cdef object native_exceptions = native.original("sys", "_current_exceptions")
 def current_frames():
     """As sys._current_frames(): the topmost frames of all threads, by their identifiers (dict of int to frame).
 
-    Threads that are greenlets have entries too, in whichever native thread they live. A greenlet that is no thread has
-    one if it is the current greenlet, under its get_ident(), or if it runs in another native thread, under a number of
-    its own. A thread that has not begun, or has ended, has none. Does not switch.
+    Threads that are greenlets have entries too, in whichever native thread they live. A greenlet that is not a thread
+    has one if it is the current greenlet, under its get_ident(), or if it runs in another native thread, under a number
+    of its own. A thread that has not begun, or has ended, has none. Does not switch.
     """
     cdef Scheduler hub
     cdef list hubs = existing_hubs()
     # Each with the identifier of its native thread.
-    cdef list greenlets = [(ident, each, native_ident_of(each)) for ident, each in taken_for_threads()]
+    cdef list greenlets = [(ident, each, native_ident_of(each)) for ident, each in thread_greenlets()]
     cdef dict frames = native_frames()
     cdef dict running = {}  # identifier of a native thread -> the frame that runs there, and has no entry yet
     mine = frames.get(PyThread_get_thread_ident())
@@ -78,7 +78,7 @@ cdef object native_ident_of(object greenlet):
 
 
 cdef object number_of(object frame):
-    """A number for the greenlet that runs a frame: it stays while the function runs, and is no other identifier."""
+    """A number for the greenlet that runs a frame: the same while its function runs, and unlike any identifier."""
     while frame.f_back is not None:
         frame = frame.f_back
     return id(frame)

@@ -1,10 +1,11 @@
-"""The native threads in which greenlets that are threads live.
+"""Homes: native threads in which greenlets live that stand for threads of the program.
 
 A thread runs until its function returns, whatever started it. A greenlet lives no longer than the hub of its native
-thread, and cannot move to another one. So it cannot live on the hub of a native thread that may end.
+thread, and cannot move to another one. So a greenlet that stands for a thread cannot live in a native thread that may
+end.
 
 Rules
-    1. Threads that the main native thread starts live there: that hub stays until the program ends.
+    1. Threads that the main native thread starts live in that native thread: its hub stays until the program ends.
     2. Any other native thread may be one of a pool, or a C library's. Threads that it starts live in a native thread of
        ours, the home, and so do threads that those start. They run even while the main thread is in a blocking call.
     3. A home begins when the first thread is to live there. It ends when none lives there any more and nothing is left
@@ -14,7 +15,7 @@ Rules
     5. In a forked child the native thread that forked goes on. If it is a home, it stays. If it is neither a home nor
        the main one, it may end, and the threads that it starts live in a new home.
 
-What does not belong here: what such a thread does. See `greenio.thread`.
+What does not belong here: starting and joining such threads (`greenio.thread`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _running = [0]  # how many native threads are homes
 
 
 class Home:
-    """A native thread for greenlets whose own may end, or has too small a stack. It is made for its first greenlet."""
+    """A native thread for greenlets that cannot live in the thread that starts them. Made for the first of them."""
 
     def __init__(self, stack: int = 0) -> None:
         self.hub: Hub = None  # type: ignore[assignment]  # until the thread runs
@@ -92,7 +93,7 @@ class Home:
             self._empty.wait()
             self.hub.join()  # other greenlets that these have left
         except SystemExit:
-            pass  # of such a greenlet: it ends no other one here
+            pass  # such a greenlet has raised it, and it ends no other greenlet here
         except BaseException as error:
             sys.excepthook(type(error), error, error.__traceback__)
 
@@ -104,7 +105,7 @@ class Home:
 
 
 def _large_stack():
-    """The stack that a new thread is to have, in bytes, if it is larger than the main native thread's; or 0."""
+    """The size in bytes of a new thread's stack, if it is larger than the main native thread's; otherwise 0."""
     size = stack_size()
     if not size:
         return 0
@@ -114,9 +115,9 @@ def _large_stack():
 
 
 def home_of_new_threads() -> Home | None:
-    """The home for a thread that is started now; None if it is to live on the current hub.
+    """The home for a thread that is started now; None if the thread is to live on the current hub.
 
-    The thread has to leave() the home at its end. Raises RuntimeError if there is none and none can be made. Does not
+    The thread has to leave() the home at its end. Raises RuntimeError if a home is needed and cannot be made. Does not
     switch.
     """
     stack = _large_stack()

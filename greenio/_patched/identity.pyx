@@ -27,13 +27,13 @@ cdef extern from "pythread.h":
 import_greenlet()
 
 __all__ = [
-    "at_end", "get_ident", "in_thread", "is_native", "native_ident", "stands_for", "take_for_thread",
-    "taken_for_threads",
+    "add_started_thread", "add_unstarted_thread", "at_end", "get_ident", "in_thread", "is_native", "native_ident",
+    "thread_greenlets",
 ]  # fmt: skip
 
 threads = weakref.WeakValueDictionary()  # the greenlets that stand for threads, by their identifiers
-others = weakref.WeakValueDictionary()  # those that `threading` takes for threads, but has not started
-cdef dict foreign = {}  # (id of a greenlet that is not ours, key) -> the weak reference that tells of its end
+others = weakref.WeakValueDictionary()  # greenlets that `threading` takes for threads, but has not started
+cdef dict foreign = {}  # (id of a greenlet that is not ours, key) -> a weak reference, whose callback notes the end
 
 
 cdef bint stands_for_thread(PyObject *greenlet) noexcept:
@@ -54,19 +54,19 @@ def is_native():
     return stands_for_thread(running_greenlet())
 
 
-def stands_for(HubGreenlet greenlet not None):
-    """From now on a greenlet stands for a thread of the program: in_thread() and native_ident() know it."""
+def add_started_thread(HubGreenlet greenlet not None):
+    """Let a greenlet stand for a thread that the program starts: in_thread() and native_ident() know it."""
     threads[<size_t> <PyObject *> greenlet] = greenlet
 
 
-def take_for_thread():
-    """Add the current greenlet to taken_for_threads(): `threading` takes it for a thread that it has not started."""
+def add_unstarted_thread():
+    """Add the current greenlet to thread_greenlets(): `threading` takes it for a thread that it has not started."""
     cdef PyObject *current = running_greenlet()
     if not stands_for_thread(current):
         others[<size_t> current] = <object> current
 
 
-def taken_for_threads():
+def thread_greenlets():
     """The greenlets that the program takes for threads, with their identifiers: a list of (int, greenlet).
 
     Some may not have begun, or may have ended.
@@ -84,7 +84,7 @@ def in_thread():
 
 
 def native_ident(ident):
-    """The identifier of the native thread in which the thread with an identifier (int) runs.
+    """The identifier of the native thread in which the thread with identifier `ident` (int) runs.
 
     Raises ProcessLookupError if there is no such thread.
     """

@@ -1,7 +1,7 @@
-"""Native threads for other interpreters: a greenlet in there would keep those of this interpreter from running.
+"""Native threads for other interpreters: code that ran there in a greenlet would keep all other greenlets waiting.
 
-CPython 3.14 and later run several interpreters in one process, each in a thread of its own, and at the same time. There
-are no greenlets in the others. So what starts a thread for one starts a native thread.
+CPython 3.14 and later run several interpreters in one process, each in a thread of its own, and at the same time. Only
+this interpreter has greenlets. So functions that start a thread for another interpreter start a native thread.
 
 What does not belong here: calls into an interpreter. They block, as any computation.
 """

@@ -1,8 +1,8 @@
 """Makes `multiprocessing` cooperative: greenlets run while it waits for other processes.
 
-Its pipes are read and written with `greenio.os`. Its locks are semaphores of the system, which does not report that one
-was released. So a greenlet that waits for one looks again and again, at first after half a millisecond and in the end
-50 times a second.
+Its pipes are read and written with `greenio.os`. Its locks are semaphores of the system, which does not report their
+release. So a greenlet that waits for a semaphore looks again and again, at first after half a millisecond and in the
+end 50 times a second.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from hub import native, sleep
 
 from greenio import os as _os
-from greenio._descriptors.accepting import give_all_away
+from greenio._descriptors.accepting import make_all_blocking_again
 from greenio._descriptors.pauses import Pauses
 from greenio._patched.identity import get_ident
 from greenio.lock import RLock
@@ -38,8 +38,8 @@ def adapt_connection(module: Any) -> None:
         """The selector that multiprocessing.connection.wait() uses."""
 
         def select(self, timeout=None):
-            # The thread that looks after a pool's processes calls this again and again while there is a result. Another
-            # thread is to take that result, and needs a turn for it.
+            # The thread that watches a pool's processes calls this again and again while a result is ready. Another
+            # thread takes that result, and needs a turn for it.
             if timeout is None or timeout > 0:
                 sleep(0)
             return super().select(timeout)
@@ -48,11 +48,11 @@ def adapt_connection(module: Any) -> None:
 
 
 def adapt_util(module: Any) -> None:
-    """Let processes that multiprocessing.util starts find listeners as the program has made them, mostly blocking."""
+    """Make listeners blocking again before multiprocessing.util starts a process, which may inherit them."""
     original = module.spawnv_passfds
 
     def spawnv_passfds(path, args, passfds):
-        give_all_away()
+        make_all_blocking_again()
         return original(path, args, passfds)
 
     module.spawnv_passfds = spawnv_passfds
@@ -76,8 +76,8 @@ class _SemLock:
     def _is_mine(self):
         return self._semlock._count() > 0 and self._last == get_ident()
 
-    def _of_greenlets(self):
-        # Its holder in the process that forked this one does not matter here.
+    def _greenlet_lock(self):
+        # In a forked child there is a new lock: the holder of the old one has stayed in the parent.
         if self._made_in != os.getpid():
             self._made_in, self._lock = os.getpid(), RLock()
         return self._lock
@@ -88,7 +88,7 @@ class _SemLock:
         pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE, timeout)
         if self._recursive:
             wait = timeout if block and timeout is not None else -1
-            if not self._of_greenlets().acquire(block, wait):
+            if not self._greenlet_lock().acquire(block, wait):
                 return False
         try:
             taken = self._acquire(block, pauses)
@@ -114,7 +114,7 @@ class _SemLock:
             raise AssertionError("attempt to release recursive lock not owned by thread")
         self._semlock.release()
         if self._recursive:
-            self._of_greenlets().release()
+            self._greenlet_lock().release()
 
 
 def adapt_synchronize(module: Any) -> None:

@@ -1,10 +1,10 @@
 """asyncio in greenlets: each greenlet has a running loop, a current task and the settings of a loop of its own.
 
-asyncio keeps the running loop and the current task by thread. CPython keeps the hooks of asynchronous generators by
-thread, and whether coroutines note where they were made. A greenlet that waits inside a loop would leave all of these
-to the other greenlets of its thread. Those would be taken for coroutines and could not run a loop of their own, and
-their generators would go to a loop that closes too early. So this state is put aside while a greenlet waits, and put
-back when it goes on. That costs nothing in threads in which no greenlet has set any of it.
+asyncio keeps the running loop and the current task by thread. CPython keeps two settings by thread: the hooks of
+asynchronous generators, and whether coroutines note where they were made. A greenlet that waits inside a loop would
+leave all of these to the other greenlets of its thread. Those would be taken for coroutines and could not run a loop of
+their own, and their generators would go to a loop that closes too early. So this state is put aside while a greenlet
+waits, and put back when it goes on. That costs nothing in threads in which no greenlet has set any of it.
 
 The module is compiled so that no signal handler runs in the middle: one that raises would leave the work half done.
 """
@@ -26,11 +26,11 @@ cdef object set_depth = native.original("sys", "set_coroutine_origin_tracking_de
 
 
 class _Runners:
-    """The greenlets of one thread that run a loop, or have set hooks or the depth that go with one."""
+    """The greenlets of one thread that run a loop, or have set the hooks or the depth."""
 
     def __init__(self):
         self._running = set()  # their ids
-        self._aside = {}  # id of one that waits -> states put aside: a list, as it may wait while it begins to wait
+        self._aside = {}  # id of a waiting greenlet -> its states: a list, as it may wait while it begins to wait
 
     def changed(self):
         """The current greenlet has begun or stopped to run a loop, or has set hooks or the depth."""
@@ -51,7 +51,7 @@ class _Runners:
                 get_hub().observe_no_more(self._observe)
 
     def _gone(self, key):
-        """A greenlet has ended, or is collected. Clear the state that it has left set: it is not for others."""
+        """Forget a greenlet that has ended or is collected. Clear the state that it has left: it is not for others."""
         state = _state()
         if state is not None and key == id(getcurrent()):
             _clear(state[0])
@@ -109,7 +109,7 @@ cdef int _put_back(tuple state) except -1:
 
 
 class _Tasks:
-    """The current task of a loop, taken away and put back."""
+    """Takes the current task away from a loop, and puts it back."""
 
     def leave(self, loop):
         task = asyncio_c._current_tasks.get(loop)
@@ -171,7 +171,7 @@ def let_others_run(base_events):
 
 
 def adapt(events):
-    """Adapt asyncio.events, in this thread and every other."""
+    """Let asyncio.events keep the running loop by greenlet, in every thread."""
     global asyncio_c, tasks
     import _asyncio
 

@@ -4,7 +4,7 @@ CPython calls a handler in the main thread, between two instructions of the code
 greenlet, and the handler's exception would be raised in it. Handlers that are set with `signal()` of this module run on
 the main greenlet, in the middle of its wait, and their exceptions are raised there, at once.
 
-Python's own, default_int_handler, raises KeyboardInterrupt on the main greenlet anyhow: see hub.signals.
+Python's own handler, default_int_handler, raises KeyboardInterrupt on the main greenlet anyhow: see hub.signals.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, FrameType | None], Any] | int | Handlers | None
 
-__all__ = ["call_before", "getsignal", "move_to_main", "require_main", "see_to_handler", "signal"]
+__all__ = ["call_before", "getsignal", "move_to_main", "require_main", "signal", "wrap_present_handler"]
 
 _before: dict[int, Callable[[], object]] = {}  # a signal -> the function to call before its handler
 
@@ -72,8 +72,8 @@ def _belongs_on_main(handler):
     return callable(handler) and not isinstance(handler, (IntEnum, _OnMain)) and handler is not _default_int_handler
 
 
-def see_to_handler(signalnum: int) -> None:
-    """Have the function of call_before() called for the present handler of a signal (int). Only in the main thread."""
+def wrap_present_handler(signalnum: int) -> None:
+    """Let the present handler of a signal (int) call the function of call_before(). Only in the main thread."""
     handler = _getsignal(signalnum)
     if _belongs_on_main(handler) and not isinstance(handler, _Wrapped):
         with suppress(ValueError):  # in another thread

@@ -109,8 +109,8 @@ def patch_all(
 ) -> bool | None:
     """Make the standard library cooperative: call all patch functions except those that are switched off.
 
-    Call it once, at the top of the program, in the main thread. A second call patches the parts that were left out. It
-    warns if it is told to leave out a part that is patched. Other keyword arguments are for subscribers
+    Call it once, at the top of the program, in the main thread. A second call patches the parts that were left out, and
+    warns if its arguments leave out a part that is patched. Other keyword arguments are for subscribers
     (`greenio.events`) and for adapters, such as ``psycopg=False`` (`greenio.monkey.adapters`).
     Returns True; None if there was nothing left to do; False if a subscriber raised DoNotPatch. Does not switch.
     """

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ADAPTERS", "install"]
 
-#: The name of the switch, and of the module of greenio.contrib -> the modules to adapt, each with the function of that
-#: module that is called with it.
+#: The name of a switch, which is that of a module of greenio.contrib as well -> the modules to adapt, each with the
+#: function of the contrib module that adapts it.
 ADAPTERS: dict[str, dict[str, str]] = {
     "debugpy": {
         "_pydev_bundle._pydev_saved_modules": "adapt",

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["when_imported"]
 
-#: Name of a module -> the functions to call with it, and whether always.
+#: Name of a module -> a list of pairs: a function to call with the module, and whether to call it at every import.
 _waiting: dict[str, list[tuple[Callable[[ModuleType], object], bool]]] = {}
 
 
 def when_imported(name: str, function: Callable[[ModuleType], object], always: bool = False) -> None:
     """Call ``function(module)`` once when a module (its name, str) has been imported; at once if it has been already.
 
-    `always` (bool): call it again whenever the module is imported anew. An exception in it is raised by the import.
+    `always` (bool): whether to call it again when the module is imported anew. The import raises its exceptions.
     """
     module = sys.modules.get(name)
     # A module that is being imported is still empty.

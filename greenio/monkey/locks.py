@@ -2,7 +2,7 @@
 
 A native lock stops the whole thread if one greenlet holds it while it waits, and another wants it. A lock that is free
 is replaced by one for greenlets: in the globals of modules, in instances, in threading's conditions. All references to
-it have to be known. If something else refers to it, it stays: two locks for one thing would be worse.
+the lock have to be known. If any other object refers to it, it stays: two locks for one thing would be worse.
 """
 
 from __future__ import annotations
@@ -70,8 +70,11 @@ def _is_free(lock):
 
 
 def _holders_of(locks, conditions):
-    """The references to each lock, as (object with attributes, or dict; name); and the locks with other references."""
-    # A condition's bound methods of its lock go when that is replaced. A bound method elsewhere keeps the lock.
+    """The references to each lock, as (holder, name), and the locks with other references.
+
+    A holder is an object with attributes, or a dict. Both results have locks by their ids.
+    """
+    # A condition has bound methods of its lock, which are replaced with it. Any other bound method keeps its lock.
     bound = {id(value) for found in conditions.values() for each in found for value in vars(each).values()}
     holders: dict[int, list[tuple[Any, str]]] = {}
     unknown = set()
@@ -165,7 +168,7 @@ def renew_executors(module: Any) -> None:
     @wraps(run_item)
     def run(*args):
         run_item(*args)
-        be_fair()  # after the call: an exception that comes now must not lose a result that others wait for
+        be_fair()  # after the call: an exception that comes now does not lose the result
 
     module._WorkItem.run = run
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MonkeyPatchWarning", "done", "patch", "patch_module", "warn"]
 
-#: What the patch functions have patched, by their names in patch_all().
+#: The parts that patch functions have patched, by their names in patch_all().
 done: set[str] = set()
 
 
 class MonkeyPatchWarning(RuntimeWarning):
-    """Patching came too late, or in a place where it cannot work. The text says for what, and what to do."""
+    """Patching came too late, or in a place where it cannot work. The text says what is affected, and what to do."""
 
 
 def warn(message: str) -> None:
@@ -111,7 +111,7 @@ def announce(
     items: Iterable[str] = (),
     replace: Callable[[], object] = lambda: None,
 ) -> bool:
-    """Tell subscribers that a module will be patched, call ``replace()``, and tell them that it was.
+    """Notify subscribers that a module will be patched, call ``replace()``, and notify them that it was patched.
 
     Returns False if one of them raised DoNotPatch.
     """

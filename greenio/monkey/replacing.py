@@ -18,7 +18,7 @@ _MISSING = object()
 
 
 def holder_of(module: ModuleType, name: str) -> tuple[Any, str]:
-    """The object that holds a (dotted) name of a module, and the last part. Raises AttributeError if there is none."""
+    """The object that has a (dotted) name of a module, and the name's last part. Raises AttributeError."""
     *path, last = name.split(".")
     for each in path:
         module = getattr(module, each)
@@ -51,7 +51,7 @@ def replace_in_standard_library(replaced: Iterable[tuple[object, object]]) -> No
             continue
         if module_name in ("__main__", "_socket", "_signal", "posix"):
             continue
-        # Nearly always there is nothing: C code finds that out.
+        # Most modules have none of them, and this finds that out in C code.
         if new_by_id.keys().isdisjoint(map(id, list(vars(module).values()))):
             continue
         for name, value in list(vars(module).items()):

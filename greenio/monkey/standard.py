@@ -110,15 +110,15 @@ def patch_thread(
         replaced |= patch("threading", [(name, _THREADING[name]) for name in names])
         saved.setdefault("threading", {})["Thread"] = source.NativeThread
         source.adopt_running_threads()
-        source.know_who_forks()
-        source.wait_for_native_threads_too()
+        source.know_forking_greenlets()
+        source.wait_for_native_threads_at_end()
     if _threading_local:
         patch_item(import_module("_threading_local"), "local", import_module("greenio.local").local)
     if existing_locks:
         held = locks.replace_existing()
         if held:
             warn(
-                f"somebody holds these locks, which stay native and would stop all greenlets: {', '.join(held)}; "
+                f"these locks are held, so they stay native and may stop all greenlets: {', '.join(held)}; "
                 "call greenio.monkey.patch_all() before anything takes locks"
             )
     if logging:
@@ -147,8 +147,8 @@ def _warn_of_threads(threading):
     if others:
         names = ", ".join(repr(each.name) for each in others)
         warn(
-            f"these threads run already and stay native: {names}; what they share with greenlets works, and takes "
-            "longer. Call greenio.monkey.patch_all() before threads are started"
+            f"these threads run already and stay native: {names}; objects that they share with greenlets work, but "
+            "take longer. Call greenio.monkey.patch_all() before threads are started"
         )
 
 
@@ -167,7 +167,7 @@ def patch_socket(dns: bool = True, aggressive: bool = True) -> bool:
 @_once
 def patch_dns() -> bool:
     """Make name lookups cooperative."""
-    # The default resolver, now: a program that has no descriptors left cannot import it.
+    # Import the default resolver now: a program that has no descriptors left cannot.
     import_module("greenio.resolver.thread")
     return patch("socket", key="socket dns")
 
@@ -186,8 +186,8 @@ def patch_ssl() -> bool:
             f"{len(native_sockets)} TLS connections were made before patching and block all greenlets: {shown}; "
             "call greenio.monkey.patch_all() before connecting"
         )
-    # Once ours is imported, contexts make connections of either kind, whichever goes with the socket. Nothing else
-    # needs replacing, and the classes stay the same.
+    # Once greenio.ssl is imported, a context makes the kind of connection that goes with the socket. Nothing else needs
+    # replacing, and the classes stay the same.
     ours = import_module("greenio.ssl")
     if not patching.announce("ssl", standard, ours):
         return False
@@ -292,7 +292,7 @@ def patch_multiprocessing() -> bool:
 def patch_asyncio() -> bool:
     """Give each greenlet a running event loop of asyncio of its own: now, or when it is imported.
 
-    It has hooks of asynchronous generators of its own as well, which loops of other packages set too.
+    Each greenlet has its own hooks of asynchronous generators as well, which loops of other packages set too.
     """
     patch("sys")
     when_imported("asyncio.events", lambda module: import_module("greenio._patched.running_loop").adapt(module))

@@ -1,11 +1,11 @@
 """The names that patching replaces, by module: data.
 
 Each entry names the module with the replacements, and the names that are replaced. A name that this version of Python
-does not have is passed over. Functions that the standard library builds on these follow, such as
+does not have is passed over. Functions that the standard library builds on these become cooperative with them, such as
 `socket.create_connection()`.
 
-A dotted name is an attribute of a class, for classes that need no replacement of their own: code that has such a class
-already gets the new behaviour.
+A dotted name is an attribute of a class. The class itself is not replaced, so code that has taken it already gets the
+new behaviour.
 """
 
 from __future__ import annotations

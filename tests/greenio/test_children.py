@@ -230,9 +230,9 @@ def test_a_handler_that_reaps_beside_greenlets(reaper, gate):
 def test_a_handler_that_reaps_beside_a_thread(reaper, gate):
     codes = []
     thread = threading.Thread(target=lambda: codes.append(subprocess.call(gate.command(4), shell=True)))
-    with children.ByNumber():  # the main thread has seen to the handler
+    with children.AnnouncedWait():  # the main thread has wrapped the handler
         thread.start()
-        until(lambda: children._by_number)
+        until(lambda: children._announced)
         gate.path.touch()
         until(lambda: not thread.is_alive())
     thread.join()
@@ -240,7 +240,7 @@ def test_a_handler_that_reaps_beside_a_thread(reaper, gate):
 
 
 def test_the_handler_stays_what_it_is_for_others(reaper):
-    with children.ByNumber():
+    with children.AnnouncedWait():
         from greenio.signal import getsignal
 
         assert getsignal(signal.SIGCHLD).__name__ == "reap"
