@@ -62,7 +62,7 @@ Layers, from the bottom, above `hub`; each module knows only those named before 
             contrib._gunicorn, contrib._gunicorn.process, contrib._gunicorn.settings, contrib._gunicorn.requests,
             contrib.gunicorn
 
-Importing it makes no event loop: that is made when a thread first waits for something.
+Importing the package makes no event loop: a thread's loop is made when the thread first waits for something.
 """
 
 # ruff: noqa: E402  (it says first whose `hub` it finds)
@@ -72,7 +72,7 @@ from importlib.util import find_spec as _find_spec
 
 
 def _require_our_hub():
-    """Raise ImportError if the name `hub` belongs to somebody else's module, before that runs."""
+    """Raise ImportError if the name `hub` belongs to another package's module, before that module runs."""
     module = _sys.modules.get("hub")
     if module is None:
         spec = _find_spec("hub")
@@ -94,9 +94,9 @@ def _require_our_hub():
 
 
 def _is_our_hub(place):
-    """Whether the file is the top of our package: one that another distribution put in its place is not."""
+    """Whether the file is that of our package, and not one that another distribution has put in its place."""
     if not place.endswith("__init__.py"):
-        return place.endswith("__init__.pyc")  # of a program that carries no sources
+        return place.endswith("__init__.pyc")  # the program carries no sources
     try:
         with open(place, encoding="utf-8", errors="replace") as file:
             return file.readline().startswith('"""The engine: an event loop on libuv')

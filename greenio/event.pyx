@@ -68,7 +68,7 @@ cdef class Event(Linkable):
         return True
 
     def _at_fork_reinit(self):
-        """For the standard library's threading, which calls it in a forked child. No greenlet that waited is there."""
+        """Do nothing. The standard library's threading calls this in a forked child, where no greenlet waits."""
 
     def __repr__(self):
         state = "set" if self.flag else "unset"
@@ -171,7 +171,7 @@ cdef class AsyncResult(Linkable):
         return False
 
     def __call__(self, source):
-        """As a link: take over the value or the exception of a greenlet or another result. Does not switch."""
+        """Take over the value or exception of a greenlet or another result, as its link. Does not switch."""
         if source.successful():
             self.set(source.value)
         else:

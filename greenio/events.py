@@ -1,8 +1,8 @@
 """Events of patching: before and after each module, with a way to refuse.
 
 A function that is appended to `subscribers` is called with each event. An installed package may also name a function in
-an entry point, in the group that the event's class says. It is called with events of that class only. The names are
-gevent's, with and without its prefix.
+an entry point, in the group ENTRY_POINT_NAME of a class of events. That function is called with events of that class
+only. The names are gevent's, with and without its prefix.
 
 A function that raises DoNotPatch for one of the events before patching prevents it. Other exceptions are raised in the
 call that patches. Nothing in this module switches, unless a subscriber does.
@@ -29,7 +29,7 @@ subscribers: list[Callable[[PatchEvent], object]] = []
 
 
 class DoNotPatch(BaseException):
-    """Raised by a subscriber to keep something from being patched."""
+    """Raised by a subscriber to prevent the patching that an event announces."""
 
 
 class PatchEvent:
@@ -76,7 +76,7 @@ class _AllMixin:
         super().__init__()
         #: The arguments that patch_all() knows, with their values (dict).
         self.patch_all_arguments = patch_all_arguments
-        #: Those that it does not know: for subscribers (dict).
+        #: Its other arguments, which are for subscribers (dict).
         self.patch_all_kwargs = patch_all_kwargs
 
 
@@ -86,7 +86,7 @@ class WillPatchAllEvent(_AllMixin, WillPatchEvent):
     ENTRY_POINT_NAME = "greenio.plugins.monkey.will_patch_all"
 
     def will_patch_module(self, module_name: str) -> bool:
-        """Whether patch_all() was told to patch this module (bool)."""
+        """Whether patch_all() will patch this module, by its arguments (bool)."""
         return bool(self.patch_all_arguments.get(module_name))
 
 
@@ -132,7 +132,7 @@ _named: dict[str, Any] = {}  # a folder -> the texts of its entry points that na
 def _is_named_anywhere(group):
     """Whether an installed package names an entry point of the group (bool).
 
-    `importlib.metadata` could tell, but importing it takes longer than all the rest of patching.
+    `importlib.metadata` finds that out, too, but importing it takes longer than all the rest of patching.
     """
     from os import scandir
 

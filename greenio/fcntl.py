@@ -1,7 +1,7 @@
 """The standard library's `fcntl`, with cooperative forms of the two functions that wait for a file lock.
 
-A lock that is free is taken at once. Else the system waits for it in a thread, in its own line of waiters. If the
-greenlet that wanted it is killed, and the thread gets it after all, it is released again.
+A free lock is taken at once. For any other, a thread waits, in the system's own line of waiters. If the greenlet is
+killed meanwhile, and the thread gets the lock after all, the lock is released again.
 
 `fcntl()` with F_SETLKW still blocks the thread.
 """
@@ -25,14 +25,14 @@ def _descriptor(fd):
 
 
 def flock(fd, operation, /):
-    """As fcntl.flock(): lock or unlock an open file. Switches while another one has it locked."""
+    """As fcntl.flock(): lock or unlock an open file. Switches while another open file has the lock."""
     if not isinstance(operation, int) or operation & (_LOCK_NB | _LOCK_UN):
         return _flock(fd, operation)
     try:
         return _flock(fd, operation | _LOCK_NB)
     except BlockingIOError:
         pass
-    # The lock is the open file's. The thread has a descriptor of its own for that: the number may be closed meanwhile.
+    # The lock belongs to the open file. The thread has its own descriptor of that file: `fd` may be closed meanwhile.
     own = _dup(_descriptor(fd))
 
     def lock():
@@ -58,7 +58,7 @@ def flock(fd, operation, /):
 
 
 def lockf(fd, cmd, len=0, start=0, whence=0, /):
-    """As fcntl.lockf(): lock or unlock a part of a file for this process. Switches while another one has it locked."""
+    """As fcntl.lockf(): lock or unlock a part of a file for this process. Switches while another process has it."""
     if not isinstance(cmd, int) or cmd & (_LOCK_NB | _LOCK_UN):
         return _lockf(fd, cmd, len, start, whence)
     try:

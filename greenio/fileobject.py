@@ -1,4 +1,4 @@
-"""File objects that let other greenlets run: pipes, terminals and the like by waiting, regular files in a thread.
+"""File objects that let other greenlets run: they wait for pipes and terminals, and use regular files in a thread.
 
 O_NONBLOCK is never set on a descriptor that the program passes in: other processes may share the open file. See
 `greenio._descriptors.nowait`.
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from greenio.threadpool import ThreadPool
 
-    File = str | bytes | PathLike[Any] | int | IO[Any]  # what can be opened, or is a file already
+    File = str | bytes | PathLike[Any] | int | IO[Any]  # a name or descriptor to open, or a file object
 
 __all__ = [
     "FileObject", "FileObjectBlock", "FileObjectClosed", "FileObjectPosix", "FileObjectThread", "PipeIO",
@@ -61,12 +61,12 @@ class FileObjectClosed(OSError, ValueError):
 class PipeIO(io.RawIOBase):
     """A raw file, with the methods of io.FileIO, on a descriptor that can be waited for: a pipe, a terminal, a socket.
 
-    `own`: it is a pipe that this process has just made. If it is non-blocking later, the program has made it so, and
-    calls that would have to wait return None.
-    Closing it raises OSError(EBADF) in the greenlets of any thread that wait for it.
+    `own`: whether it is a pipe that this process has just made. If such a pipe is non-blocking later, the program has
+    made it so, and calls that would have to wait return None.
+    Closing the file raises OSError(EBADF) in the greenlets of any thread that wait for it.
     """
 
-    # What is collected may be half made.
+    # __del__() needs these, even if __init__() has failed.
     _fileno = -1
     _closefd = False
 
@@ -77,10 +77,10 @@ class PipeIO(io.RawIOBase):
         self._writes = not self._reads or "+" in mode
         self.mode = mode
         self._own = own
-        self._ending = False  # whether nobody is to read from it any more
-        self._in_buffer = False  # whether a buffer around it keeps what is not written
+        self._ending = False  # whether end_reading() was called
+        self._in_buffer = False  # whether a buffer around it keeps the data that is not written
         if not own:
-            always_ready(fileno)  # raises what is wrong with the descriptor
+            always_ready(fileno)  # raises if the descriptor is not open
         self._fileno = self.name = fileno
 
     def fileno(self) -> int:
@@ -109,11 +109,11 @@ class PipeIO(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Set the position; return it."""
+        """Set the position; return it (int). Raises OSError if there is none."""
         return os.lseek(self.fileno(), offset, whence)
 
     def truncate(self, size: int | None = None, /) -> int:
-        """As io.FileIO's: a pipe has no size, which raises OSError."""
+        """As io.FileIO's. Raises OSError for a pipe, which has no size."""
         if not self.writable():
             raise io.UnsupportedOperation("File not open for writing")
         size = os.lseek(self._fileno, 0, os.SEEK_CUR) if size is None else size
@@ -138,9 +138,10 @@ class PipeIO(io.RawIOBase):
             raise FileObjectClosed()
 
     def readinto(self, buffer: Buffer) -> int | None:
-        """Read into a buffer what there is; return how much (int), 0 at the end. Switches while there is nothing.
+        """Read the data that is there into a buffer. Switches while there is none.
 
-        None if there is nothing and the program has made the pipe non-blocking.
+        Returns the number of bytes (int), 0 at the end; None if there is no data and the program has made the pipe
+        non-blocking.
         """
         be_fair()
         self._check()
@@ -165,10 +166,10 @@ class PipeIO(io.RawIOBase):
                 held.release()
 
     def write(self, data: Buffer) -> int | None:
-        """Write all of the data, as the system does for a blocking descriptor; return how much that is (int). Switches.
+        """Write all of the data, as the system does for a blocking descriptor. Returns the number of bytes. Switches.
 
-        In a buffered file: what can be written, for what is not written is kept there. If the program has made the
-        pipe non-blocking: what can be written, or None if nothing can.
+        In a buffered file, it writes what fits at once, as the buffer keeps the rest. If the program has made the pipe
+        non-blocking, it writes what fits, and returns None if nothing does.
         """
         be_fair()
         self._check()
@@ -188,7 +189,7 @@ class PipeIO(io.RawIOBase):
                     continue
                 except OSError:
                     if written:
-                        break  # the next call is told
+                        break  # the next call raises it
                     raise
                 if self._in_buffer:
                     break
@@ -206,7 +207,7 @@ class PipeIO(io.RawIOBase):
                 raise
 
     def end_reading(self) -> None:
-        """End reading: greenlets that wait for data, in any thread, get OSError(EBADF)."""
+        """End reading: greenlets of any thread that wait for data get OSError(EBADF)."""
         self._ending = True
         if self._reads and not self.closed:
             closing_descriptor(self._fileno)
@@ -237,7 +238,7 @@ class PipeIO(io.RawIOBase):
 
 
 def _check_mode(mode, buffering, encoding, errors, newline):
-    """Refuse what the builtin open() refuses, with the same kinds of exceptions."""
+    """Raise TypeError or ValueError for arguments that the builtin open() refuses so."""
     if not isinstance(mode, str):
         raise TypeError(f"a mode must be a string, not {mode!r}")
     if set(mode) - set("axrwb+t") or len(set(mode)) < len(mode):
@@ -262,9 +263,9 @@ def open_pipe(
     closefd: bool = True,
     own: bool = False,
 ) -> IO[Any]:
-    """As the builtin open(), of a descriptor (int) that can be waited for. Its methods switch.
+    """As the builtin open(), for a descriptor (int) that can be waited for. The file object's methods switch.
 
-    `own`: nobody else shares the open file; see `PipeIO`.
+    `own`: see `PipeIO`.
     """
     _check_mode(mode, buffering, encoding, errors, newline)
     if buffering == 1 and "b" in mode:
@@ -290,14 +291,14 @@ def open_pipe(
 
 
 def open_own_pipe(fileno: int, mode: str = "r", buffering: int = -1) -> IO[Any]:
-    """As open_pipe(), of a pipe that this process has just made."""
+    """As open_pipe(), for a pipe that this process has just made."""
     return open_pipe(fileno, mode, buffering, own=True)
 
 
 class _Wrapper:
     """A file object that hands calls on to another, `io`."""
 
-    #: What raises FileObjectClosed when the file object is closed.
+    #: The methods that raise FileObjectClosed when the file object is closed.
     _METHODS = frozenset(
         {"read", "read1", "readinto", "readinto1", "readline", "readlines", "readall", "peek"}
         | {"write", "writelines", "flush", "seek", "tell", "truncate", "fileno"}
@@ -308,7 +309,7 @@ class _Wrapper:
 
     @property
     def fileio(self) -> Any:
-        """The raw file inside of the buffered and the text file."""
+        """The raw file inside the text file and the buffered file."""
         inside = self.io
         for layer in ("buffer", "raw"):
             inside = getattr(inside, layer, inside)
@@ -355,12 +356,12 @@ class _Wrapper:
 
 
 def _legacy(buffering, closefd, bufsize, close):
-    """gevent's older names of two arguments."""
+    """Return (buffering, closefd), which may be given by gevent's older names `bufsize` and `close`."""
     return buffering if bufsize is None else bufsize, closefd if close is None else close
 
 
 def _take_over(fobj, closefd):
-    """The descriptor of a file object that is not to close it any more, and whether to close it instead."""
+    """Take the descriptor from a descriptor (int) or file object. Returns it, and whether the new owner closes it."""
     if isinstance(fobj, int):
         return fobj, closefd
     if getattr(fobj, "writable", bool)():
@@ -373,11 +374,11 @@ def _take_over(fobj, closefd):
 
 
 class FileObjectPosix(_Wrapper):
-    """A file object on what can be waited for: a pipe, a terminal, a socket; as the builtin open() makes them.
+    """A file object, as of the builtin open(), on a pipe, a terminal, a socket: descriptors that can be waited for.
 
-    `fobj`: a descriptor (int), or a file object, which is closed (with ``closefd=False``, or if it is the standard
-    input, output or error: used beside this one).
-    Its methods switch while there is nothing to read or no room to write. `io` is the file object inside.
+    `fobj`: a descriptor (int) or a file object. A file object is closed: this one takes its place. With
+    ``closefd=False``, or if it is the standard input, output or error, it stays open beside this one.
+    The methods switch while there is nothing to read or no room to write. `io` is the file object inside.
     `bufsize` and `close` are other names of `buffering` and `closefd`.
     """
 
@@ -406,11 +407,11 @@ class FileObjectPosix(_Wrapper):
     def close(self) -> None:
         """Write out the buffered data, and close the file. Switches.
 
-        Greenlets of any thread that wait for data get OSError(EBADF). A greenlet that writes from a buffer comes to an
-        end first; one that writes without a buffer gets OSError(EBADF).
-        An exception that is thrown into the greenlet that closes, such as a Timeout, is raised at once. While it waits
-        for a writer, the file stays open, and can be written and closed as before. While it writes the data out itself,
-        the file is closed, and unwritten data is lost.
+        Greenlets of any thread that wait for data get OSError(EBADF). A greenlet that writes through a buffer finishes
+        first; one that writes without a buffer gets OSError(EBADF).
+        An exception that is thrown into the closing greenlet, such as a Timeout, is raised at once. If that greenlet
+        waits for a writer then, the file stays open, and can be written and closed as before. If it writes the data out
+        itself, the file is closed, and unwritten data is lost.
         """
         self.fileio.end_reading()
         self.io.close()
@@ -454,7 +455,7 @@ class FileObjectThread(_Wrapper):
     `bufsize` and `close` are other names of `buffering` and `closefd`.
     """
 
-    #: What is called in a thread: all that may have to wait for the disk.
+    #: The methods that are called in a thread: those that may have to wait for the disk.
     _IN_THREAD = _Wrapper._METHODS - {"fileno", "tell"}
 
     def __init__(
@@ -476,7 +477,7 @@ class FileObjectThread(_Wrapper):
         self._lock = RLock() if lock is True else (lock or None)
         if not hasattr(fobj, "read") and not hasattr(fobj, "write"):
             fobj = self._apply(io.open, fobj, mode, buffering, encoding, errors, newline, self._closefd)
-            self._closefd = True  # the file object inside knows
+            self._closefd = True  # the file object inside knows whether to close the descriptor
         super().__init__(fobj)
 
     def _apply(self, function, *args, **kwargs):

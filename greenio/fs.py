@@ -4,7 +4,7 @@ Regular files are always ready, as far as the system can tell, however long the 
 run in the hub's thread pool: each function has the name, the arguments and the result of the standard library's, and
 switches. `open()` returns a `greenio.fileobject.FileObjectThread`.
 
-A greenlet that is killed stops waiting; the call that it began goes on to its end.
+A greenlet that is killed stops waiting. The call that it began goes on to its end.
 
     from greenio import fs
 
@@ -12,8 +12,8 @@ A greenlet that is killed stops waiting; the call that it began goes on to its e
         report.write(fs.read_text("draft.txt"))
     fs.rename("report.txt", "final/report.txt")
 
-The functions are a module of their own, as in trio and in Node.js, and not of `greenio.os`, because a thread costs some
-ten times what the call itself does when the disk's cache has the answer: it is for the program to say which.
+The functions are not in `greenio.os`, but in a module of their own, as in trio and in Node.js. If the disk's cache has
+the answer, a thread costs some ten times as much as the call itself. So the program chooses.
 """
 
 import io
@@ -55,7 +55,7 @@ del _module, _names, _name
 
 
 def open(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True):
-    """As the builtin open(). The file object's methods switch, while a thread does what they are for. Switches.
+    """As the builtin open(), in a thread. Switches. The methods of the file object run in threads and switch, too.
 
     A pipe or a terminal is not read in a thread, but waited for.
     """
@@ -94,7 +94,7 @@ def write_text(path, data, encoding=None, errors=None, newline=None):
 
 
 class _Entries:
-    """What scandir() returns: the entries of a folder, all of them read."""
+    """The result of scandir(): the entries of a folder, which were all read at once."""
 
     def __init__(self, entries):
         self._entries = iter(entries)

@@ -1,12 +1,12 @@
-"""Greenlet: a function that runs beside others, and what is known of it.
+"""Greenlet: a function that runs beside others, with its result, its links and its name.
 
 Rules
     1. A greenlet is started by the hub, once, and ends by returning to it.
-    2. A result is set once, on the greenlet itself, as its last act; joiners are woken and links are scheduled
-       there and then, in the order in which they came.
+    2. A greenlet sets its own result, once, as its last act. It wakes its joiners and schedules its links there and
+       then, in the order in which they came.
     3. Links that are functions run on the hub (`rawlink`) or in greenlets of their own (`link`), never here.
 
-What does not belong here: where it was made (_tasks/spawn_place.pyx), how links are kept (_tasks/link_list.pyx).
+What does not belong here: places of spawning (_tasks/spawn_place.pyx), lists of links (_tasks/link_list.pyx).
 """
 
 from types import MethodType
@@ -40,7 +40,7 @@ from hub.wait_queue cimport await_turn, line_grant_all, line_join, new_turn
 
 cdef extern from *:
     """
-    /* A greenlet that nobody gave a context variable to need not copy an empty context. */
+    /* Whether the current thread has a context. Without one, a new greenlet need not copy an empty context. */
     static int greenio_has_context(void) { return PyThreadState_Get()->context != NULL; }
     """
     bint greenio_has_context()
@@ -74,7 +74,7 @@ cdef class Greenlet(HubGreenlet):
     Any other exception is kept in `exception`, and reported to ``hub.handle_error`` unless `reports_errors` is false.
 
     `value`: the function's result; None until the function has returned, and if it fails.
-    `args`: the function's arguments (a tuple), `kwargs`: those that have names (a dict); empty when it has ended.
+    `args`, `kwargs`: the function's arguments (a tuple and a dict); empty when it has ended.
 
     Leaving a ``with`` statement joins the greenlet. An exception in the block is first raised in the greenlet too.
     Methods that wait say that they switch; the others do not switch.
@@ -109,7 +109,7 @@ cdef class Greenlet(HubGreenlet):
         return 0
 
     cdef int need_init(self) except -1:
-        """Refuse to go on if a subclass's __init__() has not called this class's."""
+        """Raise RuntimeError if the __init__() of a subclass has not called the one of this class."""
         if self.scheduler is None:
             raise RuntimeError(f"Greenlet.__init__() was not called by that of {type(self).__qualname__}")
         return 0
@@ -274,10 +274,10 @@ cdef class Greenlet(HubGreenlet):
         self.finish(value, error)
 
     def _run(self, *args, **kwargs):
-        """What the greenlet does, for subclasses to override. The greenlet's arguments are passed."""
+        """The work of the greenlet, for subclasses to override. It gets the greenlet's arguments."""
 
     cdef int finish(self, object value, object error) except -1:
-        """The greenlet has its result: keep it, report it, and wake the greenlets that wait for it."""
+        """Keep the result, report an error, and wake the greenlets that wait for the end of this one."""
         if self.state == STATE_FINISHED:
             return 0  # it was given up when its hub was destroyed
         self.state = STATE_FINISHED
@@ -298,7 +298,7 @@ cdef class Greenlet(HubGreenlet):
         return 0
 
     cdef int die_before_start(self, object exception) except -1:
-        """Killed before it ran."""
+        """End a greenlet that was killed before it ran."""
         self.cancel_start()
         if isinstance(exception, GreenletExit):
             self.finish(without_frames(exception), None)
@@ -340,7 +340,7 @@ cdef class Greenlet(HubGreenlet):
         return self.state == STATE_FINISHED
 
     def successful(self):
-        """Whether it has finished without an error; GreenletExit is none (bool)."""
+        """Whether it has finished without an error (bool). GreenletExit does not count as one."""
         return self.state == STATE_FINISHED and self.error is None
 
     @property
@@ -364,7 +364,7 @@ cdef class Greenlet(HubGreenlet):
 
     @property
     def kwargs(self):
-        """Its keyword arguments; dropped when finished (dict)."""
+        """Its keyword arguments (dict); empty when it has ended."""
         return {} if self.keywords is None else self.keywords
 
     @property
@@ -382,13 +382,13 @@ cdef class Greenlet(HubGreenlet):
     # --- waiting for it ---
 
     cdef bint wait_for_end(self, object timeout) except -1:
-        """Wait until it has finished, at most `timeout` seconds. False if they passed first. From any thread."""
+        """Wait until it has finished, at most `timeout` seconds. Returns False if they passed first. In any thread."""
         cdef Wait wait
         self.need_init()
         if timeout is not None:
             seconds_of(timeout)
         if self.scheduler.destroyed and self.state != STATE_FINISHED:
-            # It was never started; or this is a forked child, and it ran in another thread of the parent.
+            # The greenlet was never started; or this is a forked child, and it ran in another thread of the parent.
             self.end_unfinished(HubDestroyed(f"the hub of {self!r} was destroyed"))
         if self.state == STATE_FINISHED:
             return True
@@ -403,7 +403,7 @@ cdef class Greenlet(HubGreenlet):
     def join(self, timeout=None):
         """Wait until it has finished, at most `timeout` seconds (float; None for ever). Returns None. Switches.
 
-        From any thread. Raises RuntimeError if the greenlet would wait for itself.
+        May be called from any thread. Raises RuntimeError if the greenlet would wait for itself.
         """
         self.wait_for_end(timeout)
 
@@ -427,10 +427,10 @@ cdef class Greenlet(HubGreenlet):
     def kill(self, exception=GreenletExit, block=True, timeout=None):
         """Raise `exception` (a class, an instance, or a triple) in the greenlet. Returns None.
 
-        A greenlet that waits is woken with it. A greenlet that something else has just woken gets it when it waits
-        next. A greenlet that has not begun never begins. Killing a finished greenlet does nothing.
-        `block`: wait for its end, at most `timeout` seconds (float; None for ever). It may catch the exception and go
-        on. In a greenlet that kills itself it is raised at once. Switches if it waits. May be called from any thread.
+        A greenlet that waits is woken with the exception. A greenlet that was just woken otherwise gets it at its next
+        wait. A greenlet that has not begun never begins. Killing a finished greenlet does nothing.
+        `block`: whether to wait for its end, at most `timeout` seconds (float; None for ever). It may catch the
+        exception and go on. A greenlet that kills itself gets it at once. Switches if it waits. For any thread.
         """
         self.need_init()
         cdef CallingHub hub = self.scheduler
@@ -448,7 +448,7 @@ cdef class Greenlet(HubGreenlet):
                 self.end_unfinished(error)
         if block and self.state != STATE_FINISHED:
             if <PyObject *> self is running_greenlet():
-                (<Scheduler> hub).yield_turn("its own end")  # which raises it
+                (<Scheduler> hub).yield_turn("its own end")  # raises the error
             else:
                 self.wait_for_end(timeout)
 
@@ -492,7 +492,7 @@ cdef class Greenlet(HubGreenlet):
         return 0
 
     cdef int remove_link(self, object link) except -1:
-        entry = find_link(self.links, link)  # which may run code that changes them
+        entry = find_link(self.links, link)  # may run code that changes the links
         self.links = without_link(self.links, entry)
         return 0
 
@@ -516,15 +516,15 @@ cdef class Greenlet(HubGreenlet):
         self.add_link((SpawnedLink or SpawnedAlways)(callback))
 
     def link_value(self, callback, SpawnedLink=None):
-        """As link(), if it finishes without an error."""
+        """As link(), but only if the greenlet finishes without an error."""
         self.add_link((SpawnedLink or SpawnedOnValue)(callback))
 
     def link_exception(self, callback, SpawnedLink=None):
-        """As link(), if it finishes with an error."""
+        """As link(), but only if the greenlet finishes with an error."""
         self.add_link((SpawnedLink or SpawnedOnException)(callback))
 
     def unlink(self, callback):
-        """Forget a link that was made with any of these methods. Does nothing if there is none."""
+        """Forget a link that was made with any of these methods. Does nothing if there is no such link."""
         self.remove_link(callback)
 
     def unlink_all(self):
@@ -556,7 +556,7 @@ cdef class Greenlet(HubGreenlet):
 
     @property
     def spawning_greenlet(self):
-        """A weak reference to the greenlet that made this one, or None where that is not recorded."""
+        """A weak reference to the greenlet that made this one, or None if that is not recorded."""
         return self.spawner
 
     @spawning_greenlet.setter
@@ -565,7 +565,7 @@ cdef class Greenlet(HubGreenlet):
 
     @property
     def spawn_tree_locals(self):
-        """A dict that is shared by the greenlets of a tree: one that a non-Greenlet made, and all its descendants."""
+        """A dict that all greenlets of a tree share. A Greenlet that no other Greenlet has made begins a tree."""
         if self.tree_locals is None and track_tree:
             self.tree_locals = {}
         return self.tree_locals

@@ -1,4 +1,4 @@
-"""The hub and what is close to it, under gevent's names. The engine itself is the package `hub`.
+"""The hub and the functions around it, under gevent's names. The engine itself is the package `hub`.
 
 Functions and methods that wait say that they switch; the others do not switch.
 """

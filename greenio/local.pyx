@@ -3,7 +3,7 @@
 Rules
     1. Each local has one dict for each greenlet that has used it. Before an attribute is looked up, set or deleted,
        the current greenlet's dict becomes the instance's; nothing runs in between.
-    2. A greenlet's dict goes when the greenlet finishes or is collected: another may get its address then.
+    2. A greenlet's dict goes when the greenlet finishes or is collected: another greenlet may get its address then.
     3. Locals are told apart by identity, because a subclass may define a comparison, or have no hash.
 """
 
@@ -64,7 +64,7 @@ cdef class Dicts:
             if (<HubGreenlet> greenlet).at_end is None:
                 (<HubGreenlet> greenlet).at_end = {}
             (<HubGreenlet> greenlet).at_end[id(self)] = forget
-        # Our own greenlets need it too: one may go without having finished, and the next may get its address.
+        # Our own greenlets need the reference, too: one may go without having finished, and the next gets its address.
         self.by_greenlet[key] = (made, weak_reference(greenlet, forget))
         self.last = current
         self.last_dict = made
@@ -85,7 +85,7 @@ cdef class Dicts:
         return 0
 
     def forget(self, key):
-        """A greenlet has finished."""
+        """Drop the dict of a greenlet that has finished or is gone."""
         if <size_t> self.last == <size_t> key:
             self.last = NULL
             self.last_dict = None
@@ -120,8 +120,8 @@ class Forget:
 cdef class local:
     """An object with attributes that belong to the current greenlet; as `threading.local`.
 
-    A subclass may have ``__init__``, which is called for each greenlet that uses the object, with the arguments that
-    made the object; and ``__slots__``, whose attributes all greenlets share.
+    A subclass may have an ``__init__``. It is called for each greenlet that uses the object, with the arguments with
+    which the object was made. A subclass may have ``__slots__``. Their attributes are shared by all greenlets.
     Raises TypeError for arguments without an ``__init__`` to take them.
     """
     cdef dict __dict__
@@ -145,7 +145,7 @@ cdef class local:
         cdef PyObject *last = place[0]
         if self.dicts is not None:
             self.dicts.owner = NULL
-        # Cython would empty it, and somebody may have kept it.
+        # Cython would empty the dict, and other code may have kept it.
         place[0] = NULL
         Py_XDECREF(last)
 
@@ -161,7 +161,7 @@ cdef class local:
                     # The next use calls it again.
                     self.dicts.forget_current(current)
                     raise
-                # It may have switched.
+                # __init__() may have switched, and another greenlet's dict may be in place.
         put_dict(self, current)
         return current
 
@@ -193,7 +193,7 @@ cdef class local:
 
 
 cdef void put_dict(local owner, dict value) noexcept:
-    """Make it the instance's dict."""
+    """Make `value` the instance's dict."""
     cdef PyObject **place = _PyObject_GetDictPtr(owner)
     cdef PyObject *before = place[0]
     if before is not <PyObject *> value:
@@ -203,7 +203,7 @@ cdef void put_dict(local owner, dict value) noexcept:
 
 
 cdef void drop_dict(local owner, dict value) noexcept:
-    """Let it not be the instance's dict any more, if it is."""
+    """Take the dict from the instance, if it is the instance's dict."""
     cdef PyObject **place = _PyObject_GetDictPtr(owner)
     if place[0] is <PyObject *> value:
         place[0] = NULL

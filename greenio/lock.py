@@ -1,4 +1,4 @@
-"""Locks of every kind, for greenlets and threads. Import them from here; `greenio._sync` has their code.
+"""Locks of every kind, for greenlets and threads. The code is in `greenio._sync`.
 
 Methods that wait say that they switch; the others do not switch.
 """

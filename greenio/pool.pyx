@@ -24,11 +24,11 @@ __all__ = ["Group", "Pool", "PoolFull"]
 
 
 class PoolFull(Full):
-    """Raised by a pool that has no room for another greenlet, and was told not to wait, or waited too long."""
+    """Raised if a pool has no room for another greenlet and the call may not wait, or has waited for its timeout."""
 
 
 cdef class Members(DirectLink):
-    """A set of greenlets, and the link by which those that finish leave it (internal base class)."""
+    """A set of greenlets, and the link by which a greenlet that finishes leaves the set (internal base class)."""
     cdef readonly set greenlets
     cdef readonly set dying      # members that were killed
     cdef Event empty
@@ -57,7 +57,7 @@ cdef class Members(DirectLink):
         if is_member and self.size_limit <= len(self.greenlets) <= self.stuck + 1:
             raise RuntimeError(
                 f"{self!r} is full, and this is the last of its members to wait for a place in it: none would ever "
-                "end. Use a larger pool, or another one for what members spawn, or start(greenlet, timeout=...)"
+                "end. Use a larger pool, another pool for greenlets of members, or start(greenlet, timeout=...)"
             )
         self.stuck += is_member
         try:
@@ -66,7 +66,7 @@ cdef class Members(DirectLink):
             self.stuck -= is_member
 
     cdef int check_member(self, object greenlet) except -1:
-        """Raise TypeError for an object that is no greenlet and does not look like one."""
+        """Raise TypeError for an object that is not a greenlet and has no `rawlink` as greenlets have."""
         if not isinstance(greenlet, Greenlet) and not hasattr(greenlet, "rawlink"):
             check_greenlet(greenlet, "add()")
         return 0
@@ -230,7 +230,7 @@ class Group(Members, Mapping):
                     break
                 joinall(list(self.greenlets))
                 if self.greenlets:
-                    sleep(0)  # one is still calling its links, in the middle of which a finalizer waits
+                    sleep(0)  # a member is calling its links, and a finalizer waits in the middle of that
         except Timeout as error:
             if error is not timer:
                 raise
@@ -301,7 +301,7 @@ class Pool(Group):
         """Add a greenlet; wait for a place at most `timeout` seconds (float; None for ever). Switches if it waits.
 
         Raises PoolFull if the timeout passes first or, with ``blocking=False``, if the pool is full; RuntimeError if
-        all members would then wait for a place without a timeout; TypeError if `greenlet` is no greenlet.
+        all members would then wait for a place without a timeout; TypeError if `greenlet` is not one.
         """
         (<Members> self).check_member(greenlet)
         if greenlet in self.greenlets:

@@ -1,6 +1,6 @@
 """Queues between greenlets, and threads. Everything here may be used from any thread.
 
-Methods that wait say that they switch. So may those that answer a question or fail at once: see the first rule.
+Methods that wait say that they switch. Methods that answer a question, or fail at once, may switch too: see rule 1.
 
 Theory
     An item goes from hand to hand: put() gives it to the first greenlet that waits to get one. Only if there is none
@@ -8,14 +8,13 @@ Theory
     one.
 
 Rules
-    1. Calls that need not wait, and may be made again and again, let others run now and then (be_fair()): a get()
-       before it takes an item; a question before it is answered; a call that fails because it must not wait before it
-       looks a last time.
+    1. A call that need not wait may be made again and again. So it lets others run now and then (be_fair()): get()
+       before it takes an item; a question before it is answered; a call that must not wait before its last look.
     2. Greenlets wait to get only while the queue is empty, and to put only while it is full.
     3. After a call of the container that may have run Python code, everything is looked at again.
 
-What does not belong here: what is done to the items (_sync/containers.pyx), subclasses' hooks and the mutex in which
-these run (_sync/hooked.pyx), what holds no items (_sync/channel.pyx).
+What does not belong here: operations on the items (_sync/containers.pyx), hooks of subclasses and the mutex in which
+they run (_sync/hooked.pyx), the queue that holds no items (_sync/channel.pyx).
 """
 
 import heapq
@@ -44,7 +43,7 @@ __all__ = [
 cdef class SimpleQueue(ItemLines):
     """A first-in, first-out queue without task counting.
 
-    `maxsize`: how many items it holds; None, 0 or less for any number. `items`: what is in it at first.
+    `maxsize`: how many items it holds; None, 0 or less for any number. `items`: its first items (an iterable).
     """
     cdef bint own_put              # whether put() is that of a subclass
     cdef bint own_get
@@ -58,10 +57,10 @@ cdef class SimpleQueue(ItemLines):
         hooked = any(
             getattr(kind, name) is not getattr(base_of(kind), name) for name in ("_init", "_put", "_get", "_qsize")
         )
-        # As the standard library's: a subclass has its put() called, and its get().
+        # As in the standard library, put_nowait() and get_nowait() call the put() and get() of a subclass.
         self.own_put = kind.put is not SimpleQueue.put
         self.own_get = kind.get is not SimpleQueue.get
-        if self.container is None:  # or somebody calls __init__() once more, maybe in the middle of a hook
+        if self.container is None:  # otherwise this is another call of __init__(), maybe in the middle of a hook
             self.container = HookedContainer() if hooked or isinstance(self, PriorityQueue) else Container()
             self.container.newest_first = isinstance(self, LifoQueue)
         if hooked and kind._init is not base_of(kind)._init:
@@ -105,7 +104,7 @@ cdef class SimpleQueue(ItemLines):
         return self.container.size(self)
 
     cdef inline int fair(self) except -1:
-        """Now and then, let others run; not in the middle of another call, where they would find the queue in use."""
+        """Let others run now and then, but not in the middle of another call, where they find the queue in use."""
         self.calls += 1
         return be_fair() if self.calls & 63 == 0 and not self.container.busy else 0
 
@@ -114,8 +113,8 @@ cdef class SimpleQueue(ItemLines):
     def put(self, item, block=True, timeout=None):
         """Put an item in; while the queue is full wait at most `timeout` seconds (float; None for ever). May switch.
 
-        Raises Full if the timeout passes first or, with ``block=False``, if it is full; ShutDown if the queue was
-        shut down.
+        Raises Full if the timeout passes first or, with ``block=False``, if the queue is full; ShutDown if it was shut
+        down.
         """
         cdef Wait wait
         if timeout is not None:
@@ -147,7 +146,7 @@ cdef class SimpleQueue(ItemLines):
     def put_nowait(self, item):
         """Put an item in, without waiting. Raises Full if the queue is full, or ShutDown.
 
-        Does not switch if there is room. If it is called again and again while there is none, others get their turn.
+        Does not switch if there is room. If it is called again and again while there is none, others run meanwhile.
         """
         if self.own_put:
             self.put(item, block=False)
@@ -197,7 +196,7 @@ cdef class SimpleQueue(ItemLines):
     def get_nowait(self):
         """Take an item out, without waiting. Raises Empty if there is none, or ShutDown.
 
-        Does not switch if there is one. If it is called again and again while there is none, others get their turn.
+        Does not switch if there is one. If it is called again and again while there is none, others run meanwhile.
         """
         return self.get(block=False) if self.own_get else self.get_or_fail()
 
@@ -239,7 +238,7 @@ cdef class SimpleQueue(ItemLines):
         """As peek(), without waiting."""
         return self.peek(False)
 
-    # --- together with others ---
+    # --- for wait_any() ---
 
     cdef bint take_now(self, Wait taker) except -1:
         return self.container.get(self, taker, False)
@@ -257,18 +256,18 @@ cdef class SimpleQueue(ItemLines):
         item, taker.given = taker.given, None
         if type(item) is Failure:
             if (<Failure> item).error is not None:
-                message = "Exception ignored in get(), for one who was ended meanwhile, of"
+                message = "Exception ignored in get(), whose greenlet was ended meanwhile, of"
                 tell_unraisable((<Failure> item).error, message, self)
             return 0
         return 0 if line_grant(&self.getters, item) else self.container.give_back(self, item)
 
-    # --- what is known of it ---
+    # --- state ---
 
     @property
     def maxsize(self):
         """How many items it holds at most (int), as given: 0 or less for any number.
 
-        Assignable: greenlets that wait to put then may go on.
+        Assignable: greenlets that wait to put may go on then.
         """
         return self.asked_limit
 
@@ -321,7 +320,7 @@ cdef class SimpleQueue(ItemLines):
     next = __next__
 
     def copy(self):
-        """A new queue of the same class with the same items and limit. Nobody waits for it."""
+        """A new queue of the same class with the same items and limit. No greenlet waits for it."""
         return type(self)(self.maxsize, self.queue)
 
     @classmethod
@@ -344,7 +343,7 @@ cdef class SimpleQueue(ItemLines):
 
 
 cdef object base_of(kind):
-    """The class of this module whose hooks a queue has unless it overrides them."""
+    """The class of this module from which a class of queues inherits its hooks."""
     for base in kind.__mro__:
         if base.__module__ == __name__:
             return base
@@ -353,7 +352,7 @@ cdef object base_of(kind):
 cdef class Queue(SimpleQueue):
     """A first-in, first-out queue that counts tasks: `task_done()` and `join()`; and that can be shut down.
 
-    `maxsize`: how many items it holds; None, 0 or less for any number. `items`: what is in it at first.
+    `maxsize`: how many items it holds; None, 0 or less for any number. `items`: its first items (an iterable).
     `unfinished_tasks`: how many tasks count as unfinished at first, by default the number of `items`.
     """
     cdef dict __dict__           # the standard one has one, and programs use it
@@ -384,14 +383,14 @@ cdef class Queue(SimpleQueue):
 
     @property
     def mutex(self):
-        """The lock that everything that is done to the queue takes, as that of the standard library's.
+        """The lock that every operation on the queue takes, as in the standard library.
 
-        The queue is slower from the first use on of this or of one of the conditions.
+        The queue is slower once this lock or one of the conditions has been used.
         """
         return self.hooked().mutex
 
     cdef HookedContainer hooked(self):
-        """The container, which is a hooked one from now on, with a mutex."""
+        """The container, which becomes a hooked one with a mutex if it is not yet."""
         cdef HookedContainer container
         if not self.container.hooked:
             container = HookedContainer()
@@ -404,21 +403,21 @@ cdef class Queue(SimpleQueue):
 
     @property
     def not_empty(self):
-        """The Condition, with `mutex`, that an item has come in."""
+        """The Condition, with `mutex`, that is notified when an item has come in."""
         return self.hooked().when_not_empty
 
     @property
     def not_full(self):
-        """The Condition, with `mutex`, that an item has gone."""
+        """The Condition, with `mutex`, that is notified when an item has gone."""
         return self.hooked().when_not_full
 
     @property
     def all_tasks_done(self):
-        """The Condition, with `mutex`, that `unfinished_tasks` is 0."""
+        """The Condition, with `mutex`, that is notified when `unfinished_tasks` is 0."""
         return self.hooked().when_all_done
 
     def task_done(self):
-        """Say that what an item stood for is done. Does not switch. Raises ValueError if said too often."""
+        """Count one item as done. Does not switch. Raises ValueError if it is called more often than items were put."""
         cdef bint entered = self.container.enter_mutex()
         try:
             if self.unfinished <= 0:
@@ -468,11 +467,11 @@ cdef class Queue(SimpleQueue):
                     self.tell_all_done()
             self.container.tell_of_end()
         finally:
-            line_grant_all(&self.peekers)  # each of them looks again
+            line_grant_all(&self.peekers)  # each peek() looks again
             self.container.shut_down(self, entered)
 
     def copy(self):
-        """A new queue of the same class with the same items, limit and count of tasks. Nobody waits for it."""
+        """A new queue of the same class with the same items, limit and count of tasks. No greenlet waits for it."""
         return type(self)(self.maxsize, self.queue, self.unfinished)
 
     def describe(self):
@@ -516,5 +515,5 @@ cdef class PriorityQueue(Queue):
         try:
             return heapq.heappop(heap)
         except BaseException:
-            heap.append(first)  # a comparison failed: it is out of the heap already
+            heap.append(first)  # a comparison failed, and the item is out of the heap already
             raise

@@ -2,12 +2,12 @@
 
 Everything else is the standard library's `select`.
 
-The descriptor of an epoll can itself be waited for. `epoll` here waits for its own. `select` and `poll` first ask the
-system whether something is ready. If not, they register their descriptors with an epoll that they make for the time of
-the call. Their result is always the system's answer.
+The descriptor of an epoll can itself be waited for. `epoll` here waits for its own descriptor. `select` and `poll`
+first ask the system whether any descriptor is ready. If not, they register their descriptors with an epoll that they
+make for the time of the call. Their result is always the system's answer.
 
-What happens when a descriptor is closed in this process, while a call waits for it: select raises OSError(EBADF), poll
-returns POLLNVAL for it, and epoll drops it.
+If a descriptor is closed in this process while a call waits for it, select raises OSError(EBADF), poll returns POLLNVAL
+for it, and epoll drops it.
 
 Functions that wait say that they switch; the others do not switch.
 """
@@ -28,20 +28,20 @@ __all__ = ["epoll", "error", "poll", "select"]
 
 error = OSError
 
-# Kept, as patching may put ours in their place.
+# The standard functions: patching may put ours in their place.
 _select, _poll, _epoll = _standard.select, _standard.poll, _standard.epoll
 
 _READ = 1
 _SIMPLE_TIMEOUT_MOST = 1_000_000
-_MOMENT = 0.01  # seconds between two looks when nothing can be waited for
+_MOMENT = 0.01  # seconds between two looks when there is no epoll to wait for
 # Why there may be no epoll for a call: no descriptors are left, or no memory, or the user has too much in epolls.
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
 
 
-def _judge(timeout, wait, least=-_SIMPLE_TIMEOUT_MOST):
-    """Let the system's call refuse a timeout: ``wait(descriptor)``, for a descriptor that is always ready.
+def _check_timeout(timeout, wait, least=-_SIMPLE_TIMEOUT_MOST):
+    """Raise if the system's call refuses a timeout: ``wait(descriptor)``, for a descriptor that is always ready.
 
-    Numbers from `least` on that are not very large are never refused.
+    Numbers from `least` on that are not very large are never refused, and not tried.
     """
     if timeout is None or (type(timeout) in (int, float) and least <= timeout <= _SIMPLE_TIMEOUT_MOST):
         return
@@ -54,7 +54,7 @@ def _judge(timeout, wait, least=-_SIMPLE_TIMEOUT_MOST):
 
 
 class _Waiting:
-    """A call that waits for many descriptors, as a listener that is told when one of them is closed."""
+    """A call that waits for many descriptors: the listener that is called when one of them is closed."""
 
     def __init__(self, endpoint, descriptors):
         self.endpoint = endpoint
@@ -91,7 +91,7 @@ def _wait(descriptors, ready, closed, timeout):
     """Call `ready()`, the system's own call without waiting, until it returns something or `timeout` seconds are over.
 
     `descriptors`: a dict of descriptor to epoll events. Returns the last answer of `ready()` or, if some of the
-    descriptors are closed meanwhile, the result of ``closed(set of them)``.
+    descriptors are closed meanwhile, the result of ``closed(their set)``.
     """
     end = None if timeout is None else _monotonic() + timeout
     waiting = _epoll_if_any()
@@ -100,13 +100,13 @@ def _wait(descriptors, ready, closed, timeout):
     try:
         for descriptor, events in descriptors.items() if waiting is not None else ():
             try:
-                # Edge-triggered: an event that `ready()` does not count is told only once.
+                # Edge-triggered: an event that `ready()` does not count is reported only once.
                 waiting.register(descriptor, events | _standard.EPOLLET)
                 call.registered(descriptor, waiting)
             except OSError as failure:
                 if failure.errno == errno.EINVAL or failure.errno in _NO_ROOM:
                     endpoint = None
-                elif failure.errno not in (errno.EPERM, errno.EBADF):  # always ready; closed: ready() tells
+                elif failure.errno not in (errno.EPERM, errno.EBADF):  # always ready, or closed: ready() reports it
                     raise
         while True:
             try:
@@ -130,7 +130,7 @@ def _wait(descriptors, ready, closed, timeout):
                     raise
                 continue
             if waiting is not None:
-                waiting.poll(0, max(1, len(descriptors)))  # so that it tells of the next edges only
+                waiting.poll(0, max(1, len(descriptors)))  # so that only new edges end the next wait
     finally:
         call.end()
         if waiting is not None:
@@ -138,10 +138,10 @@ def _wait(descriptors, ready, closed, timeout):
 
 
 def _wait_readable(endpoint, seconds):
-    """Wait for an epoll descriptor, at most so many seconds (None for ever). Raises TimeoutError when they are over.
+    """Wait for an epoll descriptor, at most `seconds` (None for ever). Raises TimeoutError when they are over.
 
-    A file may be in at most 500 epolls that are in others. Beyond that, or without an endpoint because there was no
-    room for an epoll, it only sleeps for a moment.
+    A file may be in at most 500 epolls that are in others. Beyond that, and without an endpoint because there was no
+    room for an epoll, this only sleeps for a moment.
     """
     try:
         if endpoint is not None:
@@ -158,18 +158,18 @@ def _descriptor(source):
 
 
 def _kept(sources):
-    """The sources, as a list if they could be iterated over only once. A list stays, and may change meanwhile."""
+    """The sources, as a list if they can be iterated over only once. A list is not copied: it may change meanwhile."""
     return sources if isinstance(sources, (list, tuple)) or not hasattr(sources, "__iter__") else list(sources)
 
 
 def select(rlist, wlist, xlist, timeout=None):
-    """As select.select(): lists of what is ready to be read, to be written, and in an exceptional state. Switches.
+    """As select.select(): three lists of sources that are readable, writable, or in an exceptional state. Switches.
 
     `timeout` in seconds (float; None for ever); 0 only looks.
     A call that need not wait also switches, before it looks, if others could not run for the length of the switch
     interval.
     """
-    _judge(timeout, lambda ready: _select([ready], [], [], timeout), 0)
+    _check_timeout(timeout, lambda ready: _select([ready], [], [], timeout), 0)
     # The system is asked more than once: an iterator would be used up.
     rlist, wlist, xlist = map(_kept, (rlist, wlist, xlist))
     _be_fair()
@@ -238,12 +238,12 @@ class Poll:
         """Wait at most `timeout` MILLISECONDS (float; None or less than 0 for ever). Switches, as select() does.
 
         Returns a list of (descriptor, event) for the descriptors that are ready. Raises RuntimeError if another
-        greenlet is in it.
+        greenlet is in this method.
         """
         _be_fair()
         if self._is_polling:
             raise RuntimeError("concurrent poll() invocation")
-        _judge(timeout, lambda ready: _poll_one(ready, timeout))
+        _check_timeout(timeout, lambda ready: _poll_one(ready, timeout))
         found = self._poll.poll(0)
         if found or (timeout is not None and timeout == 0):
             return found
@@ -253,7 +253,7 @@ class Poll:
 
         def closed(those):
             for descriptor in those:
-                now.unregister(descriptor)  # it may be another file's by now
+                now.unregister(descriptor)  # the number may be another file's by now
             return now.poll(0) + [(descriptor, _standard.POLLNVAL) for descriptor in sorted(those)]
 
         self._is_polling = True
@@ -355,7 +355,7 @@ class epoll:
 
         Returns a list of (descriptor, event) for the descriptors that are ready, at most `maxevents` (int; -1: all).
         """
-        _judge(timeout, lambda ready: _epoll_one(ready, timeout))
+        _check_timeout(timeout, lambda ready: _epoll_one(ready, timeout))
         _be_fair()
         found = self._epoll.poll(0, maxevents)
         if found or (timeout is not None and timeout == 0):

@@ -2,9 +2,9 @@
 
 Methods that send or receive say that they switch; the others do not switch.
 
-There is one SSLContext class, the standard library's, and any context will do. What its `wrap_socket()` makes depends
-on the socket: of one of `greenio.socket` an `SSLSocket` of this module, of any other the standard library's. A context
-with a socket class of its own, as other libraries have, makes one that is of that class and cooperative.
+There is one SSLContext class, the standard library's, and any context will do. For a socket of `greenio.socket`, its
+`wrap_socket()` makes an `SSLSocket` of this module; for any other, the standard library's. If a context has a socket
+class of its own, as in other libraries, the result is of that class, and cooperative as well.
 """
 
 import os
@@ -19,7 +19,7 @@ from types import ModuleType
 from greenio import socket as _socket
 from greenio._descriptors.tls import Engine
 
-# What the standard module imports for its own use comes with the star too: the sockets are to be these.
+# The star also brings names that the standard module imports for its own use. These two must be the cooperative ones.
 create_connection, socket = _socket.create_connection, _socket.socket
 
 __all__ = [
@@ -36,16 +36,16 @@ _PlainSocket = _socket.socket.__base__
 class SSLSocket(_standard.SSLSocket, _socket.socket):
     """A TLS connection whose methods let other greenlets run while they wait; as ssl.SSLSocket.
 
-    Any number of greenlets may use it; those that write do so one after the other. The timeout bounds each call.
+    Any number of greenlets may use it; their writes are made one after the other. The timeout bounds each call.
     """
 
-    # How its greenlets get along is in greenio._descriptors.tls.
+    # greenio._descriptors.tls has the rules by which its greenlets share the connection.
 
     def _adopt(self):
         super()._adopt()
         self._set_flag()
         self._engine = Engine(self._endpoint)
-        # The connection that shutdown() has put an end to, if there is still something to be read, or written.
+        # The connection after shutdown(), if its data can still be read, or written.
         self._late_reads = self._late_writes = None
 
     def _set_flag(self):
@@ -54,7 +54,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         self._endpoint.flagged = self._endpoint.timeout is None
 
     def read(self, len=1024, buffer=None):
-        """Read up to `len` bytes, into `buffer` if given; return them, or how many. Switches."""
+        """Read up to `len` bytes, into `buffer` if given; return them or, with a buffer, their number. Switches."""
         connection = self._sslobj
         if connection is None:
             return super().read(len, buffer)  # says what is wrong
@@ -70,7 +70,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         return super().recv(buflen, flags)
 
     def recv_into(self, buffer, nbytes=None, flags=0):
-        """Receive up to `nbytes` bytes (by default as many as fit) into a buffer; return how many. Switches."""
+        """Receive up to `nbytes` bytes (by default as many as fit) into a buffer; return their number. Switches."""
         if self._sslobj is not None or self._late_reads is None or flags:
             return super().recv_into(buffer, nbytes, flags)
         nbytes = nbytes or memoryview(buffer).nbytes
@@ -80,8 +80,8 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         try:
             return self._engine.read(self._late_reads, length, buffer, self.suppress_ragged_eofs)
         except BrokenPipeError:
-            # OpenSSL 3.6 wants to tell the peer that its data has no proper end, and cannot. The standard library has
-            # no TLS any more at this point, and so finds the end.
+            # The peer's data has no proper end. OpenSSL 3.6 wants to send that to the peer, and cannot. The standard
+            # library reads without TLS at this point, and finds the end.
             return b"" if buffer is None else 0
 
     def write(self, data):
@@ -133,7 +133,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         except Exception:
             raise
         except BaseException:
-            # Nobody can use the connection any more, or close it when it is being made.
+            # The connection is of no use any more. If it is being made, the program cannot close it.
             self.close()
             raise
 
@@ -145,7 +145,7 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
         return self._engine.between_records(connection, connection.verify_client_post_handshake)
 
     def shutdown(self, how):
-        """As in the standard library, except that recv() and send() still use TLS where they work. Does not switch."""
+        """As in the standard library, except that recv() and send() use TLS as long as they work. Does not switch."""
         connection = self._sslobj
         if connection is not None:
             self._late_reads = self._late_writes = connection
@@ -170,12 +170,13 @@ class SSLSocket(_standard.SSLSocket, _socket.socket):
     def connect(self, addr):
         """Connect, and make the handshake if ``do_handshake_on_connect`` is set. Switches.
 
-        A greenlet that is killed in the handshake closes the socket; killed before it, it may connect again.
+        A greenlet that is killed in the handshake closes the socket. If it is killed earlier, the socket may be
+        connected again.
         """
         self._connecting(super().connect, addr)
 
     def connect_ex(self, addr):
-        """Connect; return 0 or an error number instead of raising OSError. Switches. As connect()."""
+        """As connect(), but returns 0, or an error number (int) where connect() raises OSError. Switches."""
         return self._connecting(super().connect_ex, addr)
 
     def _connecting(self, function, addr):
@@ -208,10 +209,10 @@ plain_create = _standard.SSLSocket._create.__func__
 
 
 def _create_by_kind(cls, sock, *args, **kwargs):
-    # Every context makes its sockets with this, even one that has a socket class of its own.
+    # Every context makes its sockets with this function, even a context that has a socket class of its own.
     ours = isinstance(sock, _socket.socket)
     if not ours and not isinstance(sock, _PlainSocket):
-        # An object that stands for a socket: take it for the kind that the program uses.
+        # An object that stands for a socket counts as one of the kind that the program uses.
         ours = _standard_socket.socket is _socket.socket
     if not ours:
         return plain_create(cls, sock, *args, **kwargs)
@@ -221,7 +222,7 @@ def _create_by_kind(cls, sock, *args, **kwargs):
 
 
 class _HandedOver:
-    """A socket whose descriptor goes to another of our sockets, and stays non-blocking."""
+    """Stands for a socket whose descriptor another of our sockets takes over: the descriptor stays non-blocking."""
 
     def __init__(self, sock):
         self._sock = sock

@@ -114,10 +114,10 @@ class TaskGroup:
         passing = self._join(None if interrupted else error)
         self._state = "over"
         if self._interrupt is not None and self._parent is not None:
-            self._hub.take_back(self._parent, self._interrupt)  # if it was not raised, it never will be
+            self._hub.take_back(self._parent, self._interrupt)  # if it was not raised yet, it never is
         self._parent = None
         if passing is not None and not isinstance(passing, Exception):
-            # It comes out as it is, and the children's errors must not be lost.
+            # It comes out as it is. The errors of the children are reported, so that they are not lost.
             for each in self._errors:
                 self._hub.report(self, each)
             if passing is error:
@@ -137,7 +137,8 @@ class TaskGroup:
     def _join(self, passing):
         """Wait for all children, even if exceptions are thrown in meanwhile.
 
-        `passing` is the exception with which the block ended, or None. Returns that, or the first that was thrown in.
+        `passing`: the exception with which the block ended, or None. Returns it or, if it is None, the first exception
+        that was thrown in.
         """
         while self._children:
             try:
@@ -145,10 +146,10 @@ class TaskGroup:
                 for child in list(self._children):
                     child.join()
                     if child in self._children:
-                        sleep(0)  # it is still telling of its end: a finalizer waits in the middle of that
+                        sleep(0)  # it is in _child_ended(), and a finalizer waits in the middle of that
             except (BlockingSwitchOutError, HubDestroyed, InvalidSwitchError):
                 self._abort()
-                raise  # nothing can be waited for here
+                raise  # waiting is not possible here
             except BaseException as thrown:
                 if thrown is not self._interrupt and passing is None:
                     passing = thrown
@@ -161,7 +162,7 @@ class TaskGroup:
             self.cancel()
 
     def _child_ended(self, child):
-        """A child has finished; called in the child. It stays a child until this has returned: others may run then."""
+        """Note the end of a child, in that child. It stays a child until this returns: other greenlets may run here."""
         try:
             if child.successful():
                 return

@@ -1,11 +1,11 @@
-"""Real threads, for calls that cannot cooperate: ThreadPool and ThreadPoolExecutor.
+"""Native threads, for calls that cannot cooperate: ThreadPool and ThreadPoolExecutor.
 
 Theory
-    Tasks wait in a queue of ours, from which the threads, which have no hub, take them. A result is posted to the
-    hub that asked for it and set there, so that the greenlets that wait for it wake as for any other result.
+    Tasks wait in a queue of ours, and the threads take them from there. The threads have no hub. A result is posted to
+    the hub of the greenlet that asked for it and set there, so it wakes greenlets as any other result does.
 
-    A thread keeps the queue alive, and not the pool: with a pool that nobody refers to any more, its threads end when
-    they have done what is in the queue.
+    A thread keeps the queue alive, but not the pool. When the program has dropped a pool, its threads do the tasks that
+    are left in the queue, and end.
 
 Methods that wait say that they switch; the others do not switch.
 """
@@ -54,13 +54,13 @@ _executors: weakref.WeakSet[ThreadPoolExecutor] = weakref.WeakSet()
 
 
 class ThreadResult(AsyncResult):
-    """What ThreadPool.spawn() returns: the result of a call in a thread."""
+    """The result of a call in a thread: ThreadPool.spawn() returns it."""
 
     def __init__(self, hub: Hub | None) -> None:
         self.hub = hub
 
     def finish(self, value: Any, error: BaseException | None, context: object) -> None:
-        """The call has come to an end. Called in the thread."""
+        """Take the result of the call. Called in the thread."""
         if self.hub is None:
             self._finish_here(value, error, None)
             return
@@ -81,10 +81,10 @@ class ThreadResult(AsyncResult):
 class ThreadPool(Mapping):
     """Calls functions in up to `maxsize` (int) threads, while greenlets go on.
 
-    Threads are started as they are needed. `idle_task_timeout` (seconds, float): a thread that had nothing to do for
-    that long ends; -1 for never. `hub` is accepted for compatibility: results go to the hub of the thread that asks.
-    May be used from any thread. After a fork the child's pool is empty: what the parent's threads were doing is
-    not done there.
+    Threads are started as they are needed. `idle_task_timeout` (seconds, float; -1 for never): a thread that has had
+    nothing to do for so long ends. `hub` is accepted for compatibility: a result goes to the hub of the thread that
+    made the call. May be used from any thread. After a fork the child's pool is empty: the tasks of the parent's
+    threads are not done there.
     """
 
     def __init__(self, maxsize: int, hub: Hub | None = None, idle_task_timeout: float = -1) -> None:
@@ -94,7 +94,7 @@ class ThreadPool(Mapping):
         _pools.add(self)
 
     def __del__(self) -> None:
-        if hasattr(self, "_done"):  # it was made to the end
+        if hasattr(self, "_done"):  # __init__() has not failed
             for _ in range(self.size):
                 self.task_queue.put(pool_threads.END)
 
@@ -112,9 +112,9 @@ class ThreadPool(Mapping):
         self._owed = 0  # places that a smaller maxsize takes away when they become free
         self._threads: set[int] = set()
         self._native_ids: set[int] = set()
-        self._idle: set[int] = set()  # those of them that have no task, or do not know of it yet
-        self._starting = 0  # threads that are not among them yet
-        self._to_end = 0  # threads that are told to end
+        self._idle: set[int] = set()  # those of `_native_ids` that have no task, or have not taken it yet
+        self._starting = 0  # threads that were started and are not in `_threads` yet
+        self._to_end = 0  # threads that are to end: an END for each is in the queue
         self._unfinished = 0
         self._counts = LibraryLock()  # finalizers may come back here
         self._done = Event()
@@ -128,7 +128,7 @@ class ThreadPool(Mapping):
         return True
 
     def __contains__(self, greenlet: object) -> bool:
-        """Whether the current thread, whatever greenlet is asked for, is one of the pool's."""
+        """Whether the current thread is one of the pool's (bool), whichever greenlet is given."""
         return get_ident() in self._threads
 
     def __repr__(self) -> str:
@@ -161,7 +161,7 @@ class ThreadPool(Mapping):
 
     @property
     def size(self) -> int:
-        """How many threads there are (int). Assignable, up to `maxsize`: threads are started or told to end."""
+        """How many threads there are (int). Assignable, up to `maxsize`: threads are started, or end after a task."""
         return len(self._threads) + self._starting - self._to_end
 
     @size.setter
@@ -174,7 +174,7 @@ class ThreadPool(Mapping):
             self._end_thread()
 
     def adjust(self) -> None:
-        """Start or end threads: as many as there are tasks, and no more than `maxsize`."""
+        """Start threads until there is one for each task, up to `maxsize`; end threads beyond `maxsize`."""
         while self.size > self._maxsize:
             self._end_thread()
         while self.size < min(self._unfinished, self._maxsize):
@@ -195,14 +195,14 @@ class ThreadPool(Mapping):
             self._to_end += 1
         self.task_queue.put(pool_threads.END)
 
-    def _thread_ends(self, told):
+    def _thread_ends(self, took_end):
         with self._counts:
             self._threads.discard(get_ident())
             self._native_ids.discard(get_native_id())
-            if told:
+            if took_end:
                 self._to_end -= 1
             elif len(self.task_queue) and self.size < self._maxsize:
-                # A task came in the moment in which this thread had waited long enough.
+                # A task came just when the idle timeout of this thread had passed.
                 self._start_thread()
 
     # --- tasks ---
@@ -220,7 +220,7 @@ class ThreadPool(Mapping):
         try:
             self._start_if_needed()
             self.task_queue.put(task)
-            # The thread that was counted on may have given up in between.
+            # A thread that was idle at the first check may have ended before the task came.
             self._start_if_needed()
         except RuntimeError:
             with suppress(ValueError):
@@ -255,10 +255,11 @@ class ThreadPool(Mapping):
             self._done.set()
 
     def spawn(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> ThreadResult:
-        """Call ``func(*args, **kwargs)`` in a thread. Returns its result to come, a ThreadResult.
+        """Call ``func(*args, **kwargs)`` in a thread. Returns a ThreadResult, which gets the result of the call.
 
-        If all threads are busy, waits until one is free: then it switches. What the call raises is raised by the
-        result's get(), and reported to ``hub.handle_error``.
+        If all threads are busy, waits until one is free: then it switches. An exception of the call is raised by the
+        result's get(), and reported to ``hub.handle_error``. Raises TypeError if `func` cannot be called, RuntimeError
+        if no thread can be started and there is none.
         """
         if not callable(func):
             raise TypeError(f"a thread must be given a callable, not {func!r}")
@@ -267,9 +268,9 @@ class ThreadPool(Mapping):
     def apply(
         self, func: Callable[..., T], args: Iterable[Any] | None = None, kwds: _Mapping[str, Any] | None = None
     ) -> T:
-        """Call ``func(*args, **kwds)`` in a thread, wait, and return what it returns or raise what it raises. Switches.
+        """Call ``func(*args, **kwds)`` in a thread, and wait for it. Switches.
 
-        Called in one of the pool's own threads, it calls the function right there.
+        Returns the function's result, or raises its exception. A thread of the pool calls the function itself.
         """
         args, kwds = checked_call(func, args, kwds, "apply")
         if self._is_member():
@@ -277,9 +278,9 @@ class ThreadPool(Mapping):
         return self._submit(ThreadResult(hub_if_any()), False, func, args, kwds).get()
 
     def map(self, func: Callable[[S], T], iterable: Iterable[S]) -> list[T]:
-        """Call ``func(item)`` in threads for each item; return the list of the results, in order. Switches.
+        """Call ``func(item)`` in threads for each item. Returns the list of results, in order. Switches.
 
-        If one fails, its error is raised, that of the first in order; the others go on.
+        If calls fail, the error of the first in order is raised; the others go on.
         """
         if self._is_member():
             return [func(item) for item in iterable]
@@ -331,7 +332,7 @@ def living_pools() -> list[ThreadPool]:
 def _after_fork_in_child():
     for pool in list(_pools):
         pool._begin()
-    _executors.clear()  # what they have not finished is the parent's
+    _executors.clear()  # their unfinished calls stay in the parent
 
 
 in_child(_after_fork_in_child)
@@ -357,7 +358,7 @@ class Future(concurrent.futures.Future[T]):
         return self.done() and not self.cancelled() and self.exception() is None
 
     def rawlink(self, callback: Callable[[Any], object]) -> None:
-        """Call ``callback(self)`` on the hub of the current thread when it is done. It must not block.
+        """Call ``callback(self)`` on the hub of the current thread when it is done. The callback must not block.
 
         Does not switch.
         """
@@ -380,7 +381,7 @@ class Future(concurrent.futures.Future[T]):
         self.add_done_callback(done)
 
     def unlink(self, callback: Callable[[Any], object]) -> None:
-        """Forget a callback that was given to rawlink(). Does nothing if there is none. Does not switch."""
+        """Forget a callback that was given to rawlink(), if there is such a callback. Does not switch."""
         for entry in self._links.pop(callback, ()):
             entry[0] = False
 
@@ -388,7 +389,7 @@ class Future(concurrent.futures.Future[T]):
 class ThreadPoolExecutor(concurrent.futures.Executor):
     """`concurrent.futures.ThreadPoolExecutor` on a ThreadPool: waiting for its futures lets other greenlets run.
 
-    `max_workers`: the number of threads (int). Cancelling works until a call has begun; shutdown() really waits.
+    `max_workers`: the number of threads (int). A call can be cancelled until it has begun. shutdown() really waits.
     ``concurrent.futures.wait`` and ``as_completed`` block the whole thread; ``greenio.wait`` and ``iwait`` do not.
     """
 
@@ -429,7 +430,7 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._unfinished += 1
             self._idle.clear()
-            # With the lock: a thread that has just found nothing to do has finished its call, and is not counted.
+            # Under the lock: a thread that has just found no more calls has already counted its last one as done.
             self._waiting.put((future, fn, args, kwargs))
             begin = self._unfinished <= self._max_workers
         if begin:
@@ -437,7 +438,7 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
         return future
 
     def _run_waiting(self):
-        """In a thread: do what there is to do, and end. In a child that is forked there, the rest is the parent's."""
+        """In a thread: do the waiting calls, and end. After a fork in a call, the child does no others."""
         forks = fork_count()
         while fork_count() == forks:
             try:
@@ -471,9 +472,9 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
             future.set_result(value)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls. `wait`: until those that were submitted have finished; switches.
+        """Take no more calls. `wait`: whether to wait until the submitted calls have finished, which switches.
 
-        `cancel_futures`: cancel those that have not begun.
+        `cancel_futures`: whether to cancel the calls that have not begun.
         """
         with self._lock:
             self._shutdown = True
@@ -494,7 +495,7 @@ class ThreadPoolExecutor(concurrent.futures.Executor):
 
 
 class _Runner:
-    """Nobody waits for the task that runs an executor's calls: the futures are what is waited for."""
+    """In place of a ThreadResult, for an executor's tasks: no greenlet waits for a task, only for the futures."""
 
     __slots__ = ()
 
@@ -506,7 +507,7 @@ class _Runner:
 
 
 def _finish():
-    """For atexit: what was submitted to an executor is done before the interpreter ends, as with the standard one."""
+    """For atexit: finish the submitted calls before the interpreter ends, as the standard executor does."""
     for executor in list(_executors):
         executor.shutdown()
 

@@ -11,16 +11,14 @@ from greenio._patched.identity import native_ident as _native_ident
 
 __all__ = ["pthread_getcpuclockid", "sleep"]
 
-_NUMBERS = ("__float__", "__index__") if _version_info >= (3, 15) else ("__index__",)  # what has one counts as a number
+_NUMBERS = ("__float__", "__index__") if _version_info >= (3, 15) else ("__index__",)  # numbers have one of these
 _TOO_LONG = 2.0**63 / 1e9  # seconds, as nanoseconds are counted in 64 bits
 
 
 def pthread_getcpuclockid(thread_id, /):
-    """As time.pthread_getcpuclockid(): the clock of a native thread; for a greenlet, of the one that runs it.
+    """As time.pthread_getcpuclockid(): the clock of a native thread; for a greenlet, of the one in which it runs.
 
-    Does not switch.
-
-    Raises ProcessLookupError if there is no such thread.
+    Does not switch. Raises ProcessLookupError if there is no such thread.
     """
     return _pthread_getcpuclockid(_native_ident(thread_id))
 
@@ -28,8 +26,8 @@ def pthread_getcpuclockid(thread_id, /):
 def sleep(seconds, /):
     """Let others run for `seconds` (float). Returns None. Switches.
 
-    Raises as the standard library does: TypeError if `seconds` is no number (before CPython 3.15: neither a float nor a
-    whole number), ValueError if it is negative or NaN, OverflowError if it is 292 years or more.
+    Raises as the standard library does: TypeError if `seconds` is not a number (before CPython 3.15: neither a float
+    nor a whole number), ValueError if it is negative or NaN, OverflowError if it is 292 years or more.
     """
     if type(seconds) is not float and not isinstance(seconds, (int, float)) and not _is_number(type(seconds)):
         raise TypeError(f"a time is a number of seconds (int or float), not {seconds!r}")

@@ -1,7 +1,6 @@
 """Timeout: an exception that is thrown into a greenlet when its time has come.
 
-Starting and cancelling one that never fires is by far the most common case: it takes a timer from the loop's
-pool and gives it back.
+Most Timeouts are started and cancelled, and never fire. That takes a timer from the loop's pool and gives it back.
 """
 
 from cpython.object cimport PyObject
@@ -16,7 +15,7 @@ __all__ = ["Timeout", "with_timeout"]
 
 
 cdef PyObject *exception_of(PyObject *owner) except NULL:
-    """What an expired Timeout throws; a new reference."""
+    """The exception that an expired Timeout throws: a new reference."""
     cdef Timeout timeout = <Timeout> owner
     cdef object exception = timeout.exception
     if exception is None or exception is False or isinstance(exception, str):
@@ -48,7 +47,7 @@ cdef class Timeout(BaseException):
     cdef alarm_t alarm
     cdef readonly object seconds    # after how long it expires, or None
     cdef double delay               # the same as a number
-    cdef public object exception    # what is raised: see above
+    cdef public object exception    # which exception is raised: see above
     cdef readonly bint ref          # whether it keeps the loop alive
 
     def __cinit__(self, seconds=None, exception=None, ref=True, priority=-1, _use_timer=True):
@@ -142,8 +141,8 @@ cdef class Timeout(BaseException):
 def with_timeout(seconds, function, *args, **kwds):
     """Call ``function(*args, **kwds)`` for at most `seconds` (float; None for ever). Returns its result.
 
-    Raises Timeout when the time is over. If the keyword argument `timeout_value` is given, returns that instead; other
-    Timeouts, with which the function fails, are raised all the same. Switches when the function does.
+    Raises Timeout when the time is over. If the keyword argument `timeout_value` is given, returns that instead. If the
+    function fails with another Timeout, that one is raised all the same. Switches when the function does.
     """
     timeout = Timeout.start_new(seconds)
     try:

@@ -1,6 +1,6 @@
 """All threads and greenlets as text; and sections of code that must, or must not, switch.
 
-Nothing in this module switches, but for functions that wrap_errors() calls.
+Nothing in this module switches, except functions that wrap_errors() calls.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class GreenletTree:
     GreenletTree). `root`: whether it is a root (bool).
     """
 
-    #: What format() shows unless told otherwise.
+    #: The details that format() shows by default.
     DEFAULT_DETAILS: dict[str, Any] = {
         "running_stacks": True,
         "running_stack_limit": None,
@@ -223,7 +223,7 @@ class GreenletTree:
 
 
 def _waits():
-    """What each greenlet that waits does so on, in all threads: a dict of greenlet to str."""
+    """The things on which greenlets wait, in all threads: a dict of greenlet to str."""
     return {
         wait.greenlet: wait.what if isinstance(wait.what, str) else safely(repr, wait.what)
         for hub in existing_hubs()

@@ -24,7 +24,7 @@ __all__ = ["Config", "config"]
 class Setting(Generic[T]):
     """One setting: a Python descriptor that reads its environment variable on first use.
 
-    `convert` makes its value out of text, or raises ValueError. `apply` is called with each value that is set.
+    `convert` makes the value from a text, or raises ValueError. `apply` is called with each value that is set.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ def seconds(text: str | float | None) -> float | None:
 
 
 def comma_separated(text: str | Iterable[str] | None) -> list[str] | None:
-    """Convert a text with commas to the list of its parts, without those that are empty; None if none is left."""
+    """Convert a text with commas to the list of its parts, without empty ones; None if no part is left."""
     if text is None:
         return None
     parts = text.split(",") if isinstance(text, str) else text
@@ -168,7 +168,7 @@ class Config:
         "GREENIO_RESOLVER",
         "thread",
         resolver_choice,
-        "What looks names up: thread (the system's resolver, in threads), ares (needs pycares), dnspython, or the "
+        "How names are looked up: thread (the system's resolver, in threads), ares (needs pycares), dnspython, or the "
         "dotted path of a class that is called with the hub. Read when a hub first looks a name up.",
     )
     resolver_timeout: Setting[float | None] = Setting(
@@ -183,12 +183,12 @@ class Config:
         None,
         comma_separated,
         "The addresses of the name servers to ask, with commas between them; each may have a port: 192.0.2.1:5353, "
-        "[2001:db8::1]:5353. None: the system's. The resolver `thread` always asks the system's. Read when a hub "
-        "first looks a name up.",
+        "[2001:db8::1]:5353. None: the system's name servers. The resolver `thread` always asks those. Read when a "
+        "hub first looks a name up.",
     )
 
     def set(self, name: str, value: Any) -> None:
-        """Set a setting by its name (str). Raises AttributeError if there is none of that name."""
+        """Set a setting by its name (str). Raises AttributeError for another name, ValueError for a wrong value."""
         if name not in self.settings:
             raise AttributeError(f"there is no setting {name!r}; there are {', '.join(sorted(self.settings))}")
         setattr(self, name, value)

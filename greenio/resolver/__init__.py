@@ -4,14 +4,14 @@
     ares         c-ares, through the package pycares (``pip install 'greenio[ares]'``)
     dnspython    dnspython on cooperative sockets (``pip install 'greenio[dnspython]'``)
 
-The setting ``greenio.config.resolver``, or the environment variable GREENIO_RESOLVER, says which. It may also be a
-callable, or the dotted path of a class, which is called with the hub. A resolver is an object with the methods
+The setting ``greenio.config.resolver``, or the environment variable GREENIO_RESOLVER, names the kind. The setting may
+also be a callable, or the dotted path of one, which is called with the hub. A resolver is an object with the methods
 ``getaddrinfo``, ``gethostbyname``, ``gethostbyname_ex``, ``gethostbyaddr`` and ``getnameinfo`` of the standard
 library's `socket`, and ``close``. Any such object may be assigned to ``hub.resolver``.
 
     numeric      numeric addresses, which take no lookup
     base         lookups that several greenlets share, and their time limit
-    names        the standard library's functions, made of two questions: addresses of a name, names of an address
+    names        the standard library's functions, built on two questions: addresses of a name, names of an address
     hosts        /etc/hosts, and the order of addresses
 
 ``import greenio.socket`` loads only this module and `numeric`.

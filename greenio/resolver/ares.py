@@ -1,7 +1,7 @@
 """c-ares, through the package pycares: lookups without threads. The hub's loop watches its sockets and times.
 
-It differs from the system's resolver in that it reads /etc/hosts and /etc/resolv.conf and nothing else. The services of
-nsswitch.conf (mDNS, LDAP, containers) have no part in it, nor has NI_NOFQDN. c-ares keeps answers for as long as their
+It differs from the system's resolver: it reads /etc/hosts and /etc/resolv.conf and nothing else. It does not use the
+services of nsswitch.conf (mDNS, LDAP, containers), and ignores NI_NOFQDN. c-ares keeps answers for as long as their
 name servers allow.
 
 The channel is made at the first lookup. c-ares does all of its work in the thread of the hub.
@@ -48,7 +48,7 @@ _NUMBERS = {
     ares_errno.ARES_ENOTFOUND: EAI_NONAME,
     ares_errno.ARES_EBADNAME: EAI_NONAME,
     ares_errno.ARES_ENODATA: EAI_NODATA,
-    ares_errno.ARES_ENOMEM: EAI_NONAME,  # c-ares reports so a character that no name may have
+    ares_errno.ARES_ENOMEM: EAI_NONAME,  # c-ares reports this for a character that no name may have
 }
 
 _KINDS = {
@@ -67,8 +67,8 @@ class Resolver(NamesResolver):
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
         self._channel: Any = None
-        self._making = Lock()  # making one may wait for pycares' thread to begin
-        self._asked = 0  # questions under way
+        self._making = Lock()  # held while a channel is made, which may wait for pycares' thread to begin
+        self._asked = 0  # the number of questions under way
         self._watchers: dict[int, io] = {}  # by descriptor
         self._timer: timer | None = None
 
@@ -85,7 +85,7 @@ class Resolver(NamesResolver):
             self._timer = None
 
     def after_fork_in_child(self) -> None:
-        """In a forked child: give the parent's channel up; a new one is made when it is needed (internal)."""
+        """In a forked child: give up the parent's channel. The next lookup makes a new one (internal)."""
         super().after_fork_in_child()
         channel, self._channel = self._channel, None
         self._making = Lock()
@@ -122,7 +122,7 @@ class Resolver(NamesResolver):
         if get_hub_if_exists() is not self._hub:
             raise InvalidThreadUseError(f"{self!r} belongs to another thread: use get_hub().resolver of this one")
         channel = self._ready_channel()
-        asked_in = self._watchers  # another one after a fork
+        asked_in = self._watchers  # another dict after a fork
         waiting = [True]
 
         def answered(answer, error):
@@ -207,7 +207,8 @@ def make_channel(**options: Any) -> pycares.Channel:
 
     With its first channel, pycares starts a thread that will close channels, and that never ends. That thread wakes no
     greenlet, so the hub must not wait for it before a LoopExit. Nor must it take a signal that a greenlet waits for in
-    sigwait(). In a patched program whose adapter for pycares is switched off, it is a greenlet, and neither can happen.
+    sigwait(). In a patched program whose adapter for pycares is switched off, the thread is a greenlet, and neither can
+    happen.
     """
     its_threads = pycares.threading  # type: ignore[attr-defined]  # the module that it has imported
     native = _thread.start_new_thread is start_new_thread or its_threads is not threading
@@ -225,7 +226,7 @@ def make_channel(**options: Any) -> pycares.Channel:
     return channel
 
 
-_closers: list[bool] = []  # not empty once that thread is there
+_closers: list[bool] = []  # not empty once pycares' thread has been started
 
 
 def _server(address, port):

@@ -37,7 +37,7 @@ def failure(number: int) -> gaierror:
 
 
 class _Lookup:
-    """A lookup under way: its result to come, how many greenlets wait for it, and whether there were ever several."""
+    """A lookup under way: its future result, how many greenlets wait for it, and whether any have shared it."""
 
     __slots__ = ["result", "shared", "waiting"]
 
@@ -61,7 +61,7 @@ class BaseResolver:
         _resolvers.add(self)
 
     def close(self) -> None:
-        """End: greenlets that wait for a lookup get gaierror(EAI_AGAIN). A hub that is destroyed calls this."""
+        """End all lookups: greenlets that wait for one get gaierror(EAI_AGAIN). A hub that is destroyed calls this."""
         under_way, self._under_way = self._under_way, {}
         for lookup in under_way.values():
             if not lookup.result.ready():
@@ -130,13 +130,13 @@ class BaseResolver:
                     lookup.waiting -= 1
                     if lookup.waiting == 0:
                         waited_for.discard(lookup)
-                        self._nobody_waits(key, lookup.result)
+                        self._last_has_left(key, lookup.result)
         except Timeout as error:
             if error is not timeout:
                 raise
         raise failure(EAI_AGAIN)
 
-    def _nobody_waits(self, key, result):
+    def _last_has_left(self, key, result):
         if result.ready():
             self._forget(key, result)
         else:
@@ -151,10 +151,10 @@ class BaseResolver:
             del self._under_way[key]
 
     def _abandon(self, key, result):
-        """Nobody waits for a lookup any more. It goes on, unless a subclass can end it."""
+        """Called when no greenlet waits for a lookup any more. The lookup goes on, unless a subclass ends it."""
 
     def _abandon_all(self):
-        """Nobody waits for any lookup any more."""
+        """Called when no greenlet waits for any lookup any more."""
 
 
 def _copy(error):

@@ -1,9 +1,9 @@
 """dnspython on cooperative sockets: lookups in Python, without threads.
 
-It differs from the system's resolver in that it reads /etc/hosts and /etc/resolv.conf and nothing else. nsswitch.conf
-and its services (mDNS, LDAP, containers) have no part in it, nor has NI_NOFQDN.
+It differs from the system's resolver: it reads /etc/hosts and /etc/resolv.conf and nothing else. It does not use the
+services of nsswitch.conf (mDNS, LDAP, containers), and ignores NI_NOFQDN.
 
-dnspython's asynchronous resolver waits with a library that can be chosen. The one here lets the greenlet wait, and
+dnspython's asynchronous resolver waits with a library that can be chosen. The library here lets the greenlet wait, and
 returns when the operation is done. So dnspython's coroutines never suspend, and run to their end like any function.
 Nothing is replaced in dnspython, and other users of it notice nothing.
 """
@@ -85,7 +85,7 @@ class Resolver(NamesResolver):
             finally:
                 self._greenlets.pop(result, None)
                 if not result.ready():
-                    result.set((None, EAI_AGAIN))  # killed from elsewhere
+                    result.set((None, EAI_AGAIN))  # other code has killed this greenlet
 
         self._greenlets[result] = spawn(run)
         return result

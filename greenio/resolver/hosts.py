@@ -86,7 +86,7 @@ def _parse(lines):
 
 
 def _normal(address):
-    """The shortest way to write an address; None if the text is no address."""
+    """The shortest way to write an address; None if the text is not an address."""
     for family in (AF_INET, AF_INET6):
         try:
             return _socket.inet_ntop(family, _socket.inet_pton(family, address))

@@ -1,4 +1,4 @@
-"""The standard library's functions, made of two questions that a DNS library answers.
+"""The standard library's functions, built on two questions that a DNS library answers.
 
 A subclass of NamesResolver asks for the addresses of a name, and for the names of an address. Everything else is here.
 The standard functions themselves check arguments and make socket addresses. They are given numeric addresses only, so
@@ -56,7 +56,8 @@ _HOST_ERRORS = {
 def name_servers() -> list[tuple[str, int | None]] | None:
     """The setting `resolver_nameservers`: a list of (address, port), with None for a port that is not given.
 
-    None if the setting is not made: the system's are asked then. Raises ValueError for a text that is no address.
+    None if the setting is None: the system's name servers are asked then. Raises ValueError for a text that is not an
+    address.
     """
     chosen = config.resolver_nameservers
     return None if chosen is None else [_server(text) for text in chosen]
@@ -89,7 +90,7 @@ def seconds_for_one_try() -> float | None:
 
 
 def merged(outcomes: Iterable[tuple[Found | None, int | None]]) -> tuple[Found | None, int | None]:
-    """Make one outcome of those for IPv4 and IPv6 addresses. Each outcome is (Found, None) or (None, number)."""
+    """Make one outcome of the outcomes for IPv4 and IPv6 addresses. Each is (Found, None) or (None, number)."""
     found = [each for each, _ in outcomes if each is not None]
     if found:
         # IPv4 from one search domain and IPv6 from another belong to two hosts.
@@ -176,7 +177,7 @@ class NamesResolver(BaseResolver):
             try:
                 infos += numeric_addrinfo(address, port, AF_INET6 if ":" in address else AF_INET, type, proto, unnamed)
             except gaierror as error:
-                # A family that this host has no address of.
+                # This host has no address of that family.
                 if not flags & AI_ADDRCONFIG or error.errno not in (EAI_ADDRFAMILY, EAI_NONAME):
                     raise
         if not infos:
@@ -261,7 +262,7 @@ def _encoded(host):
 
 
 def _is_special(host: Any) -> bool:
-    """Whether the standard functions look a host up at all, or refuse it or treat it as special (True)."""
+    """Whether the standard functions refuse a host, or treat it as special, and look up nothing (bool)."""
     if not isinstance(host, (str, bytes, bytearray)):
         return True
     return len(host) == 0 or host == "<broadcast>" or ("\0" in host if isinstance(host, str) else b"\0" in host)

@@ -197,7 +197,7 @@ def test_the_error_of_a_getter_that_is_killed_is_reported(monkeypatch):
     thread.start()
     thread.join()  # he is to be woken, but the loop has not run
     getter.kill()
-    assert told == [(ValueError, "Exception ignored in get(), for one who was ended meanwhile, of")]
+    assert told == [(ValueError, "Exception ignored in get(), whose greenlet was ended meanwhile, of")]
     assert made.get() == "item"
 
 
