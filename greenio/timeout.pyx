@@ -50,7 +50,7 @@ cdef class Timeout(BaseException):
     cdef public object exception    # which exception is raised: see above
     cdef readonly bint ref          # whether it keeps the loop alive
 
-    def __cinit__(self, seconds=None, exception=None, ref=True, priority=-1, _use_timer=True):
+    def __cinit__(self):  # takes no arguments: a subclass may have an __init__() with others
         self.alarm.exception = exception_of
 
     def __init__(self, seconds=None, exception=None, ref=True, priority=-1):

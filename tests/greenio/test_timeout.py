@@ -78,6 +78,16 @@ class TestForms:
         with pytest.raises(Mine), Mine(0.001):
             sleep(60)
 
+    def test_a_subclass_has_arguments_of_its_own(self):
+        class TooSlow(Timeout):
+            def __init__(self, seconds, limit, *names, unit="s"):
+                super().__init__(seconds)
+                self.text = f"{limit} {unit} for {', '.join(names)}"
+
+        with pytest.raises(TooSlow) as raised, TooSlow(0.001, 10, "a", "b", "c", "d", unit="ms"):
+            sleep(60)
+        assert raised.value.text == "10 ms for a, b, c, d"
+
 
 class TestByHand:
     def test_start_and_cancel(self):
