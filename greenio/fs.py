@@ -47,11 +47,13 @@ def _in_thread(function):
 
 
 for _module, _names in _FUNCTIONS:
+    _origin = "os.path" if _module is os.path else _module.__name__
     for _name in _names.split():
         if _name not in globals():
-            globals()[_name] = _in_thread(getattr(_module, _name))
+            globals()[_name] = _call = _in_thread(getattr(_module, _name))
+            _call.__doc__ = f"As {_origin}.{_name}(), in a thread of the hub's pool. Switches.\n\n{_call.__doc__ or ''}"
             __all__.append(_name)
-del _module, _names, _name
+del _module, _names, _origin, _name, _call
 
 
 def open(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True):

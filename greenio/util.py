@@ -187,7 +187,7 @@ class GreenletTree:
         yield first + self._title()
         inside = rest + (" |   " if self.child_trees else "     ")
         parent = getattr(self.greenlet, "parent", None)
-        yield f"{inside}Parent: {parent!r}"
+        yield f"{inside}Parent: {safely(repr, parent)}"
         if details.get("running_stacks") and not self.greenlet.dead:
             runs = self.greenlet is greenlet.getcurrent()
             frame = sys._getframe() if runs else self.greenlet.gr_frame
@@ -207,16 +207,16 @@ class GreenletTree:
                 frame = frame.f_back
         if details.get("locals"):
             for (kind, ident), values in all_local_dicts_for_greenlet(self.greenlet):
-                yield f"{inside}Greenlet-local of {kind.__name__} at {ident:#x}: {values!r}"
+                yield f"{inside}Greenlet-local of {kind.__name__} at {ident:#x}: {safely(repr, values)}"
         for number, tree in enumerate(self.child_trees):
             last = number == len(self.child_trees) - 1
             yield from tree._lines(details, f"{rest} +--- ", rest + ("      " if last else " |    "))
 
     def _title(self):
-        title = repr(self.greenlet)
+        title = safely(repr, self.greenlet)
         if isinstance(self.greenlet, Greenlet) and self.greenlet.ready():
             title += f"; finished with {'value' if self.greenlet.successful() else 'exception'} "
-            title += repr(self.greenlet.value if self.greenlet.successful() else self.greenlet.exception)
+            title += safely(repr, self.greenlet.value if self.greenlet.successful() else self.greenlet.exception)
         elif self.greenlet.dead:
             title += "; finished"
         return title

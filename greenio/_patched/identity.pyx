@@ -10,7 +10,6 @@ Rules
 import errno
 import os
 import weakref
-from sys import _current_frames as current_frames
 
 from cpython.object cimport PyObject
 from cython cimport binding
@@ -23,6 +22,15 @@ from hub.scheduler cimport Scheduler
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()
+
+cdef extern from "Python.h":
+    ctypedef struct PyInterpreterState:
+        pass
+    ctypedef struct PyThreadState:
+        unsigned long thread_id
+    PyInterpreterState *PyInterpreterState_Get()
+    PyThreadState *PyInterpreterState_ThreadHead(PyInterpreterState *)
+    PyThreadState *PyThreadState_Next(PyThreadState *)
 
 import_greenlet()
 
@@ -91,9 +99,19 @@ def native_ident(ident):
     cdef HubGreenlet found = threads.get(ident)
     if found is not None and not found.dead:
         return found.scheduler.thread_ident
-    if ident not in current_frames():
+    if ident not in native_idents():
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     return ident
+
+
+cdef list native_idents():
+    """The identifiers of all native threads: sys._current_frames() has none whose hub runs the loop, with no frame."""
+    cdef list idents = []
+    cdef PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Get())
+    while state != NULL:
+        idents.append(state.thread_id)
+        state = PyThreadState_Next(state)
+    return idents
 
 
 def at_end(greenlet, key, function):

@@ -56,6 +56,7 @@ LONGEST = 1e9  # the most seconds that faulthandler can wait
 
 _set_handler = original("signal", "signal")
 _get_handler = original("signal", "getsignal")
+_send_signal = original("signal", "pthread_kill")
 
 
 class TimeLimitExceeded(BaseException):
@@ -247,7 +248,7 @@ class _Watcher:
     def send_signal(self):
         number = self._signal
         if number is not None and _get_handler(number) == self._handle:
-            signal.pthread_kill(original("threading", "main_thread")().ident, number)
+            _send_signal(original("threading", "main_thread")().ident, number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         __tracebackhide__ = True

@@ -37,6 +37,13 @@ def test_a_day_in_the_life(tmp_path):
     assert fs.listdir(tmp_path) == []
 
 
+def test_each_function_says_that_it_switches():
+    assert fs.rename.__doc__.startswith("As os.rename(), in a thread of the hub's pool. Switches.\n\n")
+    assert fs.isfile.__doc__.startswith("As os.path.isfile(), in") and fs.move.__doc__.startswith(
+        "As shutil.move(), in"
+    )
+
+
 def test_in_a_thread_while_others_run(tmp_path, ticks, monkeypatch):
     """A disk that takes its time: a named pipe that nobody has opened at the other end."""
     os.mkfifo(tmp_path / "slow")

@@ -2,7 +2,9 @@
 
 import os
 import signal as standard
+import sys
 import threading
+import time
 
 import pytest
 from processes import signal_from_child
@@ -179,6 +181,20 @@ def test_sigtimedwait_waits_no_longer_than_told(blocked, ticks):
 def test_a_signal_for_one_thread(blocked):
     get_hub().run_callback(standard.pthread_kill, threading.get_ident(), ONE)
     assert signal.sigwait(BOTH) is ONE
+
+
+def test_pthread_kill_finds_a_thread_whose_hub_runs_the_loop(handled, threadpool):
+    """The thread has no Python frame then."""
+    main = threading.get_ident()
+
+    def send_to_main():
+        while main in sys._current_frames():
+            time.sleep(0.001)
+        signal.pthread_kill(main, ONE)
+
+    spawn(int)  # when it has ended, the hub is left with the loop
+    threadpool.apply(send_to_main)
+    until(lambda: handled == [ONE])
 
 
 def test_a_killed_waiter_takes_no_signal(blocked):

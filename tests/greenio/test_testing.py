@@ -524,6 +524,23 @@ def test_tests_that_are_too_slow_fail_and_tell_of_the_stacks(session):
     result.stdout.no_fnmatch_line("*/_pytest/runner.py*")
 
 
+def test_a_limit_ends_a_wait_of_a_patched_program(session):
+    result = session(
+        """
+        from greenio import monkey
+        monkey.patch_all()
+        from greenio import sleep, spawn
+
+        def test_sleeps():
+            spawn(int)  # when it has ended, the hub is left with the loop, without a Python frame
+            sleep(1000)
+        """,
+        "--greenio-timeout=0.5",
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*call of *test_sleeps took longer than 0.5 seconds"])
+
+
 @pytest.mark.parametrize("options", [(), ("-o", "faulthandler_timeout=100"), ("--greenio-leaks",)])
 def test_time_jumps_in_a_test_that_has_a_limit(session, options):
     """Neither of the threads that watch the limit is at work, whichever was there before the clock."""

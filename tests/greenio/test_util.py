@@ -66,6 +66,19 @@ def test_run_info_tells_who_runs_and_who_waits_for_what():
     job.join()
 
 
+def test_run_info_of_what_has_no_repr():
+    class Bad:
+        def __repr__(self):
+            raise ValueError("no repr today")
+
+    data = local()
+    data.value = Bad()
+    finished = spawn(Bad)
+    finished.join()
+    text = "\n".join(format_run_info())
+    assert f"{finished!r}; finished with value <Bad whose repr failed" in text and "<dict whose repr failed" in text
+
+
 def test_the_tree_shows_who_spawned_whom():
     job = spawn(parent_of_the_tree)
     until_waiting(job)
