@@ -57,6 +57,7 @@ LONGEST = 1e9  # the most seconds that faulthandler can wait
 _set_handler = original("signal", "signal")
 _get_handler = original("signal", "getsignal")
 _send_signal = original("signal", "pthread_kill")
+_set_mask = original("signal", "pthread_sigmask")
 
 
 class TimeLimitExceeded(BaseException):
@@ -220,7 +221,12 @@ class _Watcher:
         self._wake = allocate_lock()
         self._wake.acquire()
         count_idle_thread(1)  # a hub with nothing else to wait for does not wait for this thread
-        start_new_thread(self._run, ())
+        # It takes no signal: a program that waits for one has blocked it in all of the threads that it knows.
+        before = _set_mask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            start_new_thread(self._run, ())
+        finally:
+            _set_mask(signal.SIG_SETMASK, before)
 
     def _run(self):
         self.native_id = get_native_id()

@@ -541,6 +541,20 @@ def test_a_limit_ends_a_wait_of_a_patched_program(session):
     result.stdout.fnmatch_lines(["*call of *test_sleeps took longer than 0.5 seconds"])
 
 
+def test_a_signal_is_not_taken_by_the_thread_that_watches(session):
+    session(
+        """
+        import os, signal
+
+        def test_sigwait():
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert signal.sigtimedwait([signal.SIGUSR1], 10).si_signo == signal.SIGUSR1
+        """,
+        "--greenio-timeout=30",
+    ).assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("options", [(), ("-o", "faulthandler_timeout=100"), ("--greenio-leaks",)])
 def test_time_jumps_in_a_test_that_has_a_limit(session, options):
     """Neither of the threads that watch the limit is at work, whichever was there before the clock."""
