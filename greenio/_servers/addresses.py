@@ -53,7 +53,8 @@ def parse_address(address: Address) -> tuple[AddressFamily, Any]:
                 return _standard.AF_INET6, (host[1:-1], int(port))
             if not host:
                 return parse_address(int(port))
-            return _standard.AF_INET, (host, int(port))
+            if not any(mark in host for mark in "[]:"):
+                return _standard.AF_INET, (host, int(port))
     raise ValueError(
         f"cannot listen on {address!r}: give (host, port), 'host:port', ':port', '[host]:port', a port, 'unix:/path', "
         f"'unix:@name', 'fd://3' or 'systemd'"

@@ -40,6 +40,9 @@ def context_of(arguments: dict[str, Any], context: SSLContext | None) -> SSLCont
         raise TypeError(f"a server has no argument {next(iter(about_context))!r}")
     if not certfile:
         raise ValueError("a TLS server needs a certificate: give ssl_context=, or certfile= and keyfile=")
+    for path in filter(None, (certfile, keyfile, authorities)):
+        with open(path, "rb"):
+            pass  # OpenSSL's error would not name the file
     context.load_cert_chain(certfile, keyfile)
     if authorities:
         context.load_verify_locations(authorities)

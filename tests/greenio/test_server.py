@@ -619,7 +619,10 @@ def test_addresses_are_parsed_however_written(written, parsed):
     assert parse_address(written) == parsed
 
 
-@pytest.mark.parametrize("written", [None, "host", "host:", "host:99999", (1,), ("host", "80"), True, 1.5])
+@pytest.mark.parametrize(
+    "written",
+    [None, "host", "host:", "host:99999", "::1:80", "[::1:80", "::1]:80", (1,), ("host", "80"), True, 1.5],
+)
 def test_what_is_no_address_is_refused(written):
     with pytest.raises(ValueError):
         parse_address(written)

@@ -84,7 +84,8 @@ def test_a_client_that_must_have_a_certificate(client_context):
     ("arguments", "error", "match"),
     [
         ({"keyfile": KEY}, ValueError, "needs a certificate"),
-        ({"certfile": "/nowhere"}, OSError, "No such file"),
+        ({"certfile": "/nowhere"}, OSError, "No such file.*'/nowhere'"),
+        ({"certfile": CERTIFICATE, "keyfile": "/nowhere"}, OSError, "No such file.*'/nowhere'"),
         ({"certifile": CERTIFICATE}, TypeError, "no argument 'certifile'"),
         ({"certfile": CERTIFICATE, "ssl_context": 1}, TypeError, "does not go with ssl_context"),
     ],
