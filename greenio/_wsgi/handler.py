@@ -53,10 +53,9 @@ class WSGIHandler(Answers):
     answered, or was answered last. Times are in seconds since 1970 (float).
     """
 
-    #: Error numbers of the connection that are not reported, because the client causes them.
+    # gevent's names, for programs that read them. Changing them changes nothing: no error of a connection is reported.
     ignored_socket_errors: tuple[int, ...] = (errno.EPIPE, errno.ECONNRESET)
     protocol_version = "HTTP/1.1"
-
     ApplicationError = AssertionError
 
     time_start = 0.0

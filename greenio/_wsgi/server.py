@@ -281,7 +281,10 @@ class WSGIServer(StreamServer):
         self.environ["wsgi.multiprocess"] = True
 
     def set_max_accept(self) -> None:
-        """Accept one client at a time, if other processes accept from the same listener. Does not switch."""
+        """Accept one client at a turn, if `environ` says that other processes serve too. Does not switch.
+
+        gevent's: the workers of serve_forever(workers=) do so by themselves.
+        """
         if self.environ.get("wsgi.multiprocess"):
             self.max_accept = 1
 
