@@ -238,7 +238,7 @@ class PipeIO(io.RawIOBase):
 
 
 def _check_mode(mode, buffering, encoding, errors, newline):
-    """Raise TypeError or ValueError for arguments that the builtin open() refuses so."""
+    """Raise TypeError or ValueError for arguments that the builtin open() refuses."""
     if not isinstance(mode, str):
         raise TypeError(f"a mode must be a string, not {mode!r}")
     if set(mode) - set("axrwb+t") or len(set(mode)) < len(mode):

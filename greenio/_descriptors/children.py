@@ -221,7 +221,7 @@ def waitpid(pid: int, options: int, /) -> tuple[int, int]:
 
 
 def wait() -> tuple[int, int]:
-    """As os.wait(): for any child. Switches while none has ended."""
+    """As os.wait(): for any child. Switches while no child has ended."""
     return waitpid(-1, 0)
 
 

@@ -201,7 +201,7 @@ cdef class Endpoint:
     cdef int wait(self, int events, uint64_t due, bint tried) except -1:
         """Wait until the descriptor is ready, or raise TimeoutError or OSError(EBADF).
 
-        If not the socket's timeout has passed, but SO_RCVTIMEO or SO_SNDTIMEO, the error is BlockingIOError.
+        If SO_RCVTIMEO or SO_SNDTIMEO has passed, and not the socket's timeout, the error is BlockingIOError.
         `tried`: whether a call has just failed because it would block.
         """
         cdef Scheduler hub = current_hub()

@@ -15,7 +15,7 @@ __all__ = ["Pauses", "pauses_for_room"]
 class Pauses:
     """The pauses between two looks: the first takes `first` seconds, each later one twice as long, at most `longest`.
 
-    `timeout`: the seconds (float; None for ever) from now on after which there are no more pauses.
+    There are no more pauses when `timeout` seconds (float; None for ever) have passed from now on.
     """
 
     __slots__ = ["_end", "_longest", "_next"]

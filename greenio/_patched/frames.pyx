@@ -68,7 +68,7 @@ def current_frames():
 
 
 cdef bint runs_now(object greenlet):
-    """Whether a greenlet that is not suspended in a frame runs in its native thread."""
+    """Whether a greenlet without a suspended frame is the one that runs in its native thread."""
     return hub_greenlet_is_active(<PyObject *> greenlet)
 
 

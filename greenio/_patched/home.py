@@ -61,7 +61,7 @@ class Home:
             raise RuntimeError("can't start new thread") from self._error
 
     def leave(self) -> None:
-        """A greenlet does not live here any more. May be called from any thread. Does not switch."""
+        """Note that a greenlet does not live here any more. May be called from any thread. Does not switch."""
         with _lock:
             self._count -= 1
             if self._count == 0:

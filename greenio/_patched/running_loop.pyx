@@ -33,7 +33,7 @@ class _Runners:
         self._aside = {}  # id of a waiting greenlet -> its states: a list, as it may wait while it begins to wait
 
     def changed(self):
-        """The current greenlet has begun or stopped to run a loop, or has set hooks or the depth."""
+        """Note that the current greenlet has begun or ended running a loop, or has set the hooks or the depth."""
         current = getcurrent()
         if _state() is not None:
             if not self._running:

@@ -36,7 +36,7 @@ _before: dict[int, Callable[[], object]] = {}  # a signal -> the function to cal
 
 
 def call_before(signalnum: int, function: Callable[[], object]) -> None:
-    """Have ``function()`` called before any handler of a signal (int) runs, on any greenlet. It must not block."""
+    """Have ``function()`` called before any handler of a signal (int), on any greenlet. The function must not block."""
     _before[signalnum] = function
 
 

@@ -54,7 +54,7 @@ def main() -> None:
         for module, items in sorted(monkey.saved.items()):
             print(f"greenio.monkey: {module}: {', '.join(sorted(items))}", file=sys.stderr)
     sys.argv[:] = arguments
-    # Only now: the modules that this one imports are patched.
+    # Imports stand here and below, after patching: so the modules find the patched names.
     import os
 
     if as_module:

@@ -26,7 +26,7 @@ def holder_of(module: ModuleType, name: str) -> tuple[Any, str]:
 
 
 def patch_item(module: ModuleType, name: str, new: object) -> bool:
-    """Put `new` under a name of a module, and remember the original. Returns whether it was another object.
+    """Put `new` under a name of a module, and remember the original. Returns whether that was another object.
 
     The name may be dotted: a class and an attribute of it.
     """

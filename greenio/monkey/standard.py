@@ -243,7 +243,7 @@ def patch_fcntl() -> bool:
 def patch_sys(stdin: bool = True, stdout: bool = True, stderr: bool = True) -> bool:
     """Replace sys.stdin, sys.stdout and sys.stderr with cooperative file objects.
 
-    Streams that are regular files, or no files of the system at all, stay as they are.
+    Regular files, devices that are not terminals, and streams without a descriptor stay as they are.
     """
     from greenio.fileobject import FileObjectPosix
 

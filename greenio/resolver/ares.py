@@ -43,7 +43,7 @@ __all__ = ["Resolver"]
 
 _READ, _WRITE = 1, 2
 
-# How getaddrinfo() reports the errors of name servers, or the lack of one.
+# Errors of c-ares -> the numbers by which getaddrinfo() reports them. All others are EAI_AGAIN.
 _NUMBERS = {
     ares_errno.ARES_ENOTFOUND: EAI_NONAME,
     ares_errno.ARES_EBADNAME: EAI_NONAME,
@@ -73,7 +73,7 @@ class Resolver(NamesResolver):
         self._timer: timer | None = None
 
     def close(self) -> None:
-        """End: greenlets that wait for a lookup get gaierror(EAI_AGAIN). Does not switch."""
+        """End all lookups: greenlets that wait for one get gaierror(EAI_AGAIN). Does not switch."""
         super().close()
         channel, self._channel = self._channel, None
         if channel is not None:
@@ -169,7 +169,7 @@ class Resolver(NamesResolver):
     # --- sockets and times ---
 
     def _socket_changed(self, fd, readable, writable):
-        """c-ares begins, or stops, to wait for a socket of its own. It calls this before it closes one."""
+        """Called by c-ares when it begins or stops waiting for one of its sockets, and before it closes one."""
         if get_hub_if_exists() is not self._hub:
             return  # pycares' own thread: close() has ended everything already
         try:

@@ -56,7 +56,7 @@ class Resolver(NamesResolver):
         self._greenlets: dict[AsyncResult, Greenlet] = {}  # by the results that they will set
 
     def close(self) -> None:
-        """End: greenlets that wait for a lookup get gaierror(EAI_AGAIN). Does not switch."""
+        """End all lookups: greenlets that wait for one get gaierror(EAI_AGAIN). Does not switch."""
         super().close()
         greenlets, self._greenlets = self._greenlets, {}
         for greenlet in greenlets.values():

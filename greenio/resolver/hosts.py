@@ -98,8 +98,8 @@ def _normal(address):
 def in_order(addresses: list[str]) -> list[str]:
     """Addresses (list of str) in the order to try them, the best first. Sends nothing.
 
-    As in RFC 6724 (https://www.rfc-editor.org/rfc/rfc6724): addresses that this host has a route to come first; among
-    them, those reached from an address of the same scope and of the same kind; among these, IPv6.
+    As in RFC 6724 (https://www.rfc-editor.org/rfc/rfc6724): the first are addresses to which this host has a route;
+    among them, those that are reached from an address of the same scope and kind; among these, IPv6.
     """
     return sorted(addresses, key=_rank) if len(addresses) > 1 else list(addresses)
 
