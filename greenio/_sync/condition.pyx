@@ -23,14 +23,19 @@ cdef enum:
 cdef class Condition:
     """Wait, while holding a lock, for a change that others make while they hold it; as `threading.Condition`.
 
-    `lock` is any lock, by default a new `RLock`. It can be read later; it stays the same.
+    `lock` is any lock, by default a new `RLock`. It can be read later; it stays the same. Raises AttributeError for
+    what is no lock.
     """
     cdef object __weakref__
     cdef readonly object lock
     cdef fifo_t waiters
 
     def __init__(self, lock=None):
-        self.lock = RLock() if lock is None else lock
+        if lock is None:
+            lock = RLock()
+        elif not (hasattr(lock, "acquire") and hasattr(lock, "release")):  # AttributeError, as in the standard library
+            raise AttributeError(f"a condition needs a lock, with acquire() and release(), not {lock!r}")
+        self.lock = lock
 
     def acquire(self, *args, **kwargs):
         """Take the lock: calls its acquire(), and returns what that returns."""

@@ -21,6 +21,12 @@ def wait_in(condition, log, name, timeout=None):
         assert condition._is_owned()
 
 
+@pytest.mark.parametrize("kind", [Condition, threading.Condition])
+def test_what_is_no_lock_is_refused_at_once(kind):
+    with pytest.raises(AttributeError, match="acquire"):
+        kind(5)
+
+
 def test_notify_in_order(condition):
     log = []
     jobs = [spawn(wait_in, condition, log, name) for name in range(4)]
