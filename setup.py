@@ -4,10 +4,10 @@
 flags they need, and linked in with hidden symbols: another libuv in the process never mixes with this one.
 A source distribution carries pyuv's archive, so it can be built without a network.
 
-Everything is compiled on all cores, and what is newer than its sources, and was compiled with the same
-settings, is not compiled again.
+Files are compiled on all cores. A file is not compiled again if it is newer than its sources and was compiled with the
+same settings.
 
-Environment variables for those who build:
+Environment variables for a build:
     HUB_PYUV_SDIST=/path/to/pyuv-1.4.0.tar.gz   use this archive; do not ask a package index
     HUB_SYSTEM_LIBUV=1                          link the system's libuv (1.44 or later), not pyuv's copy:
                                                 timers then count milliseconds
@@ -35,16 +35,16 @@ SYSTEM_LIBUV = os.environ.get("HUB_SYSTEM_LIBUV") == "1"
 TRACE = os.environ.get("HUB_TRACE") == "1"
 DEBUG = os.environ.get("HUB_DEBUG") == "1"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-# Last on the command line: they overrule what CPython itself was compiled with, but not CFLAGS that are given.
+# Last on the command line: these overrule the options with which CPython was compiled, but not the user's CFLAGS.
 OPTIMIZATION = [] if os.environ.get("CFLAGS") else ["-O1", "-g"] if DEBUG else ["-O2", "-g0"]
 MACROS = [
     *([("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")] if TRACE else []),
     *([("HUB_SYSTEM_LIBUV", "1")] if SYSTEM_LIBUV else []),
     *([("HUB_DEBUG", "1")] if DEBUG else []),
 ]
-#: CPU time of a whole build, in seconds, on a machine of the usual kind.
+#: The CPU time of a whole build on an ordinary machine, in seconds.
 SECONDS = 60
-# Each function and variable in a section of its own, so that the linker leaves out what nothing uses.
+# Each function and variable has a section of its own, so that the linker leaves out unused ones.
 COMPILE = [*OPTIMIZATION, "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
 LINK = ["-Wl,--gc-sections"]
 
@@ -107,9 +107,9 @@ MODULES = [
     "greenio.timeout",
 ]
 
-#: A module that Cython writes by itself: what all compiled modules need (functions, arguments, imports) is in it once.
+#: A module that Cython writes by itself, with the code that all compiled modules need (functions, arguments, imports).
 SHARED = "hub._cython"
-UNSHARED = ["MemoryView"]  # which none of them uses
+UNSHARED = ["MemoryView"]  # parts of it that no module uses
 
 HEADERS = [str(path.relative_to(HERE)) for path in sorted(HERE.glob("hub/*.h"))]
 
@@ -135,9 +135,9 @@ LIBUV_LINUX = [
     "sysinfo-loadavg", "sysinfo-memory",
 ]  # fmt: skip
 
-# Names in libuv's files that mean something else here: two calls go to hub/exact_sleep.h instead, one to
-# hub/worker_threads.h; and what joins the threads of its pool at the end of the process does not run, as a forked
-# child, which does not have them, would crash.
+# Names in libuv's files that are replaced when they are compiled. Two calls go to hub/exact_sleep.h instead, one to
+# hub/worker_threads.h. The destructor that joins the threads of libuv's pool at the end of the process does not run: a
+# forked child, which does not have these threads, would crash.
 REDIRECTED = {
     "core": {"uv__next_timeout": "hub_next_timeout"},
     "linux-core": {"uv__epoll_wait": "hub_epoll_wait"},
@@ -146,7 +146,7 @@ REDIRECTED = {
 
 
 def pyuv_path(which):
-    """The path of pyuv's "archive", or of its "unpacked_source": what hub.pyuv_source's function of that name finds."""
+    """Return the path of pyuv's "archive" or "unpacked_source", from the function of this name in hub.pyuv_source."""
     # By path: importing the package `hub` needs the extensions that are about to be built.
     spec = importlib.util.spec_from_file_location("pyuv_source", HERE / "hub" / "pyuv_source.py")
     module = importlib.util.module_from_spec(spec)
@@ -163,7 +163,7 @@ def stop(message):
 
 
 def tell(message):
-    """Say what takes the time. pip keeps what a build prints to itself, so the terminal is told directly."""
+    """Print a message, also to the terminal directly, because pip does not show the output of a build."""
     print(f"greenio: {message}", flush=True)
     if not sys.stdout.isatty():
         with contextlib.suppress(OSError), open("/dev/tty", "w") as terminal:
@@ -171,7 +171,7 @@ def tell(message):
 
 
 def in_parallel(function, items):
-    """The results of function(item) for each of `items`, in their order, made on all cores."""
+    """Call function(item) for each of `items`, on all cores. Returns the results in the order of the items (list)."""
     with ThreadPoolExecutor(CORES) as pool:
         return list(pool.map(function, items))
 
@@ -183,9 +183,9 @@ def outdated(target, sources):
 
 @contextlib.contextmanager
 def cythons_own_files_are_old():
-    """Let Cython's declarations of C and Python not count as newer than what was made with them.
+    """Let the declarations of C and Python that come with Cython count as older than every C file.
 
-    For each build, pip installs Cython anew. Its version is among the settings.
+    pip installs Cython anew for each build, so they would always be newer. Cython's version is among the settings.
     """
     import Cython
     from Cython.Build.Dependencies import DependencyTree
@@ -202,34 +202,34 @@ def cythons_own_files_are_old():
 
 
 class Settings:
-    """What files were made with last time: what was made with other settings has to be made again."""
+    """The settings with which files were made, kept in a file: when they change, the files have to be made again."""
 
     def __init__(self, path, **settings):
         self.path = Path(path)
         self.text = "".join(f"{name} = {value!r}\n" for name, value in settings.items())
 
     def changed(self):
-        """Whether they differ from those of the last build that came to its end. Forgets those if so."""
+        """Whether the settings differ from those of the last complete build. If so, those are forgotten."""
         if self.path.exists() and self.path.read_text() == self.text:
             return False
         self.path.unlink(missing_ok=True)
         return True
 
     def keep(self):
-        """Remember them: all that they are for has been made."""
+        """Remember the settings: all files have been made with them."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(self.text)
 
 
 class BuildExtensions(build_ext):
-    """Compiles the .pyx files, adds pyuv and libuv to hub.loop, and says plainly what is missing if it cannot."""
+    """Compiles the .pyx files, and adds pyuv and libuv to hub.loop. Errors say what is missing."""
 
     def run(self):
         asked = self.build_lib
         self.in_place = bool(self.inplace or self.editable_mode)
         if self.in_place:
-            # Folders that last: for an editable installation setuptools has temporary ones, and would compile all of it
-            # each time. What has been compiled is copied to where the sources are.
+            # Folders that last. setuptools would take temporary ones for an editable installation, and compile
+            # everything each time. It copies the compiled modules to the folders of the sources.
             tag = f"{self.plat_name}-{sys.implementation.cache_tag}"
             self.build_lib = str(HERE / "build" / f"inplace.{tag}")
             self.build_temp = str(HERE / "build" / f"inplace.temp.{tag}")
@@ -241,7 +241,7 @@ class BuildExtensions(build_ext):
             stop(f"the platform {sys.platform!r} is not supported yet; Linux is")
         self.check_tools()
         begun = time.monotonic()
-        # In place, profilers and debuggers find the names of functions.
+        # Modules that are compiled in place keep the names of functions, for profilers and debuggers.
         link = LINK if self.in_place or DEBUG or os.environ.get("CFLAGS") else [*LINK, "-Wl,--strip-all"]
         settings = self.compiler_settings(link)
         rewrite = self.force
@@ -259,7 +259,7 @@ class BuildExtensions(build_ext):
             extension.extra_link_args += link
             if extension.name == "hub.loop":
                 self.add_pyuv(extension, source)
-        # The large ones first, so that no core is left with one of them at the end.
+        # Large modules first, so that no core is left with one of them at the end.
         self.extensions.sort(key=lambda extension: -os.path.getsize(extension.sources[0]))
         super().build_extensions()
         settings.keep()
@@ -267,7 +267,7 @@ class BuildExtensions(build_ext):
             tell(f"compiled in {time.monotonic() - begun:.0f} seconds")
 
     def write_c(self, force):
-        """Let Cython write the C files, beside the .pyx files. They are the same for every CPython and C compiler."""
+        """Let Cython write the C files beside the .pyx files. They are the same for all CPythons and C compilers."""
         import Cython
         import greenlet
         from Cython.Build import cythonize
@@ -338,12 +338,12 @@ class BuildExtensions(build_ext):
             extension.libraries += ["dl", "rt", "pthread"]
         extension.extra_objects.append(str(library))
         extension.depends = [*extension.depends, str(library)]
-        # libuv marks its functions as exported whatever -fvisibility says.
+        # libuv marks its functions as exported, which overrules -fvisibility.
         extension.extra_link_args += ["-Wl,--exclude-libs,libhub_pyuv.a", "-Wl,-Bsymbolic"]
 
     def pyuv_parts(self, source):
-        """For each C file of pyuv and libuv: the file, the folder of its headers, and its flags, the largest first."""
-        # pyuv is compiled as it is; what our own code warns of stays visible.
+        """Yield the path, the folder of headers and the flags of each C file of pyuv and libuv, the largest first."""
+        # -w: warnings about pyuv would hide those about our own code.
         yield source / "src" / "pyuv.c", source / "src", ["-include", str(HERE / "hub" / "pyuv_compat.h"), "-w"]
         if SYSTEM_LIBUV:
             return
@@ -353,7 +353,7 @@ class BuildExtensions(build_ext):
             yield src / f"{name}.c", src, ["-std=gnu89", "-w", *redirected]
 
     def compile_c(self, source, file, include_dir, flags):
-        """Compile one file. Returns the path of what comes of it."""
+        """Compile one C file. Returns the path of the object file."""
         include_dirs = [str(include_dir), *self.libuv_include_dirs(source), sysconfig.get_path("include")]
         (compiled,) = self.compiler.compile(
             [str(file)],
@@ -366,7 +366,7 @@ class BuildExtensions(build_ext):
 
 
 class SourceDistribution(sdist):
-    """With pyuv's archive in it."""
+    """Makes a source distribution that carries pyuv's archive."""
 
     def make_release_tree(self, base_dir, files):
         super().make_release_tree(base_dir, files)

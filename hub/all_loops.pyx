@@ -1,12 +1,12 @@
-"""The loops of all threads. For code that closes a descriptor: which of them watch it, and which numbers are their own.
+"""The loops of all threads: tells code that closes a descriptor which loops watch it, and which descriptors loops own.
 
 Rules
-    1. All of this is done with the GIL, and without running Python code. So no other thread comes between. It may know
-       that a descriptor is being closed, and close it itself; and then the number is another file's.
-    2. Of another thread's loop, only the registration with the kernel and the watch's generation are changed. That
-       thread wakes the waits itself.
+    1. Every function here needs the GIL and runs no Python code, so no other thread comes in between. Another thread
+       could close the same descriptor meanwhile, and then its number would be another file's.
+    2. A thread changes only three things of another thread's loop: the registration with the kernel, the watch's
+       generation, and the marks `to_tell` and `renew`. The loop's own thread wakes the waits.
 
-What does not belong here: what is done on a loop's own thread. It stands in watches.pxd.
+What does not belong here: the work that a loop does on its own thread (watches.pxd).
 """
 
 from hub.libuv cimport uv_loop_t
@@ -19,11 +19,11 @@ cdef extern from "epoll_control.h":
 cdef extern from "loop_fields.h":
     void hub_loop_descriptors(const uv_loop_t *loop, int *out)
 
-cdef core_t *first = NULL  # of the list of them, which is linked by next_core and previous_core
+cdef core_t *first = NULL  # the head of the list of all loops, linked by next_core and previous_core
 
 
 cdef core_t *first_loop() noexcept:
-    """The first of them, or NULL; the others follow by next_core."""
+    """The first loop of the list, or NULL. The others follow by next_core."""
     return first
 
 
@@ -46,9 +46,10 @@ cdef void remove_loop(core_t *core) noexcept:
 
 
 cdef bint close_elsewhere(int fd, core_t *here) noexcept:
-    """Descriptor `fd` is about to be closed: take it from the epolls of all loops but `here`, and count its watches up.
+    """Take descriptor `fd`, which is about to be closed, from the epolls of all loops but `here`.
 
-    Returns whether waits are to be woken on any of them: the `to_tell` of their watches is set.
+    Its watches there get their next generation. Returns whether any of them has waits, which must be woken: `to_tell`
+    is set on those watches.
     """
     cdef core_t *core = first
     cdef watch_t *watch
@@ -62,11 +63,11 @@ cdef bint close_elsewhere(int fd, core_t *here) noexcept:
 
 
 cdef bint close_watch_elsewhere(watch_t *watch) noexcept:
-    """The same for one watch of another thread's loop. Returns whether that is to call Loop.closed_elsewhere()."""
+    """The same for one watch of another thread's loop. Returns whether its thread must call Loop.closed_elsewhere()."""
     cdef bint refused = False
     if watch.events and watch.registered == watch.generation:
-        # The loop's own thread may be in the middle of it, and unregister it too: then the epoll is made anew for
-        # nothing. It never registers without the GIL.
+        # The loop's own thread, which needs no GIL for that, may unregister the descriptor at the same moment. Then the
+        # epoll is made anew without need. It never registers one without the GIL.
         refused = hub_poll_withdraw(watch.core.uv, watch.fd) != 0
     watch.generation += 1
     if refused:
@@ -75,7 +76,7 @@ cdef bint close_watch_elsewhere(watch_t *watch) noexcept:
 
 
 cdef int next_of_a_loop(int low) noexcept:
-    """The first descriptor from `low` on that a loop has for itself; -1 if there is none."""
+    """The lowest descriptor, from `low` on, that a loop owns; -1 if there is none."""
     cdef core_t *core = first
     cdef int own[7]
     cdef int found = -1
@@ -92,7 +93,7 @@ cdef int next_of_a_loop(int low) noexcept:
 
 
 cdef int highest_watched() noexcept:
-    """All descriptors that are watched are below that number."""
+    """A number that is greater than every watched descriptor."""
     cdef core_t *core = first
     cdef int highest = 0
     while core != NULL:

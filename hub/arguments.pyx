@@ -1,6 +1,6 @@
-"""Checks the numbers that public functions are given: seconds, and counts. An error says at once what to write.
+"""Checks numbers that are arguments of public functions: seconds, and counts. The errors say what to write instead.
 
-What does not belong here: what a function does with a negative number; that differs.
+What does not belong here: what a function does with a negative number. Functions differ in that.
 """
 
 from cpython.long cimport PyLong_AsDouble
@@ -11,7 +11,7 @@ __all__ = ["count_of", "seconds_of"]
 
 
 cpdef double seconds_of(object value) except? -1:
-    """A time in seconds as a float. Raises TypeError for what is no number, ValueError for NaN. Internal."""
+    """A time in seconds as a float (internal). Raises TypeError if it is not a number, ValueError if it is NaN."""
     cdef double seconds
     if type(value) is int:
         return PyLong_AsDouble(value)
@@ -22,7 +22,7 @@ cpdef double seconds_of(object value) except? -1:
     try:
         seconds = value
     except TypeError:
-        if value is None:  # where None means for ever, this is not called
+        if value is None:  # functions to which None means for ever do not pass it on
             raise TypeError("a time is a number of seconds (int or float), not None") from None
         raise TypeError(f"a time is a number of seconds (int or float, None for no limit), not {value!r}") from None
     if isnan(seconds):
@@ -31,7 +31,10 @@ cpdef double seconds_of(object value) except? -1:
 
 
 cpdef long count_of(object value, str name) except? -1:
-    """A count as an int; `name` says of what. Raises TypeError for what is no whole number. Internal."""
+    """A count as an int (internal). `name`: the argument, for the error's text.
+
+    Raises TypeError if it is not a whole number, OverflowError if it is too large.
+    """
     try:
         return PyNumber_Index(value)
     except TypeError:

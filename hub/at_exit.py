@@ -1,12 +1,13 @@
-"""The end of the program: our modules stay whole for finalizers that run late.
+"""The end of the program: the library's modules stay whole for finalizers that run late.
 
-When the interpreter ends it empties every module that is in `sys.modules` and that somebody still refers to. What is
-looked up there then, in a `__del__()` say, is None. An object that is not a module is left alone.
+When the interpreter ends, it empties each module in `sys.modules` that something still refers to. A `__del__()` that
+runs later finds None in the place of every global. The interpreter leaves objects in `sys.modules` alone that are not
+modules.
 
-Finalizers that run then may wait, as they may without the library, for time and for descriptors: greenlets do not run
-any more, and so they wait for themselves, here.
+Without the library such a finalizer may sleep, or wait for a descriptor. With the library it may, too. Greenlets do not
+run any more by then, so the functions here make the thread itself wait.
 
-What does not belong here: which calls can still wait. The scheduler says that.
+What does not belong here: which calls can still wait (hub.scheduler).
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ native_poll = original("select", "poll")
 
 
 class KeptModule:
-    """Stands for a module in `sys.modules`, and has what that has."""
+    """Stands for a module in `sys.modules`. It has the module's attributes, and is not a module."""
 
     def __init__(self, module: ModuleType) -> None:
         self.__dict__ = module.__dict__
 
 
 def keep_package(name: str) -> None:
-    """Let the modules of a package stay as they are when the interpreter ends (internal)."""
+    """Let the modules of a package stay whole when the interpreter ends (internal)."""
     packages.append(name)
 
 
 def keep_modules() -> None:
-    """To be called when the program ends, before the interpreter begins to clear modules (internal)."""
+    """Put KeptModules into the places of the kept packages' modules in `sys.modules`: the program ends (internal)."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in packages and isinstance(module, type(sys)):
             sys.modules[name] = KeptModule(module)  # type: ignore[assignment]  # no module, on purpose
@@ -54,8 +55,8 @@ def sleep_late(
     now: Callable[[], int] = monotonic_ns,
     sleep: Callable[[float], object] = sleep,
 ) -> None:
-    """Sleep until a time (int, nanoseconds of the hubs' clock): in a finalizer at the end, when nothing else runs."""
-    due += now() - clock()  # that clock may stand still
+    """Sleep until a time (int, nanoseconds of the hubs' clock), in a finalizer that runs when no greenlet does."""
+    due += now() - clock()  # by CLOCK_MONOTONIC, as the hubs' clock may stand still
     while (left := due - now()) > 0:
         sleep(min(left / 1e9, 3600))
 
@@ -67,13 +68,13 @@ def await_descriptor_late(
     clock: Callable[[], int] = timers.monotonic_ns,
     poll: Callable[[], Any] = native_poll,
 ) -> bool:
-    """Wait until a descriptor is readable (events 1) or writable (2), as sleep_late(); `due` 0 for ever.
+    """Wait until a descriptor is readable (events 1) or writable (2), where sleep_late() would sleep.
 
-    Returns whether it is (bool).
+    `due`: the latest time (int, nanoseconds of the hubs' clock), 0 for ever. Returns whether it is ready (bool).
     """
-    asked = poll()
-    asked.register(fd, events if events == 1 else 4)  # POLLIN, POLLOUT
-    return bool(asked.poll(max(0, -((clock() - due) // 1000000)) if due else None))
+    polled = poll()
+    polled.register(fd, events if events == 1 else 4)  # POLLIN, POLLOUT
+    return bool(polled.poll(max(0, -((clock() - due) // 1000000)) if due else None))
 
 
 keep_package("hub")

@@ -19,9 +19,9 @@ cdef class CallingHub(greenlet):
     cdef readonly object main            # the main greenlet of the thread
     cdef readonly object principal       # stands for the thread: the main one; in a child, the one that forked; or None
     cdef readonly unsigned long thread_ident
-    cdef list inbox                      # what other threads want done: tuples of function and arguments, and waits
+    cdef list inbox                      # requests of other threads: (function, arguments) to call, and waits to wake
     cdef Job inbox_job
-    cdef object callback                 # the job the hub greenlet runs now, or None
+    cdef object callback                 # the function or job that the hub greenlet calls now, or None
     cdef PyObject *starting              # the greenlet that is being started, until it has begun, or NULL; owned
     cdef set to_start_later              # greenlets that a timer will start, or None
     cdef readonly bint destroying

@@ -1,11 +1,11 @@
 """Callbacks: functions that the hub greenlet calls, for its own thread or for others. The ground floor of a hub.
 
-Each is a Job: it stands on the ready queue, and runs when its turn comes. `CallingHub` is a hub without greenlets: it
-belongs to a thread, has a loop, runs callbacks, and reports errors that nobody catches.
+A callback is a Job: it stands on the ready queue, and runs when its turn comes. `CallingHub` is a hub without
+greenlets: it belongs to a thread, has a loop, runs callbacks, and reports errors that nobody catches.
 
 Rules
     1. A callback must not block. Its exceptions go to `handle_error`.
-    2. Other threads append to a hub's inbox and wake its loop; nothing else of a hub is theirs to touch.
+    2. Other threads append to a hub's inbox and wake its loop. They change nothing else of a hub.
 
 What does not belong here: the ready queue itself; waits; watchers, whose callbacks are called each time they fire.
 """
@@ -30,9 +30,9 @@ __all__ = ["Callback", "CallingHub", "take_requests"]
 
 @final
 cdef class Callback(Job):
-    """A function for the hub greenlet to call. run_callback() makes it.
+    """A function that the hub greenlet will call. run_callback() makes it.
 
-    `stop()` takes it back. `pending` says whether it is still to run, and so does its truth value. Nothing switches.
+    `stop()` cancels it. `pending`, and its truth value, say whether it is still to run. No method switches.
     """
 
     cdef int run(self) except -1:
@@ -48,7 +48,7 @@ cdef class Callback(Job):
         return 0
 
     def stop(self):
-        """Do not run it. Does nothing if it has run."""
+        """Cancel the callback. Does nothing if it has run. Raises InvalidThreadUseError in another thread."""
         self.hub.check_thread()
         self.callback = self.args = None
         if self.node.queued:
@@ -59,7 +59,7 @@ cdef class Callback(Job):
 
     @property
     def pending(self):
-        """Whether it is still to run (bool)."""
+        """Whether the callback is still to run (bool)."""
         return self.callback is not None
 
     def __bool__(self):
@@ -72,7 +72,7 @@ cdef class Callback(Job):
 
 @final
 cdef class InboxJob(Job):
-    """Carries out what other threads have asked for."""
+    """Carries out the requests in a hub's inbox."""
     cdef CallingHub hub
 
     cdef int run(self) except -1:
@@ -88,14 +88,14 @@ cdef class InboxJob(Job):
                     self.hub.wake_posted(request)
         finally:
             if done < len(requests):
-                # A report failed, too. The other requests are carried out in the next turn.
+                # A function has failed, and so has the report of that. The next turn carries out the other requests.
                 self.hub.inbox = requests[done:] + self.hub.inbox
                 if not self.node.queued:
                     ready_push(&self.hub.loop.core.ready, &self.node)
         return 0
 
     cdef int call(self, object callback, tuple args) except -1:
-        """Call a function on the hub greenlet now, and report what it raises."""
+        """Call a function on the hub greenlet now, and report its exception if it raises one."""
         before = self.hub.callback
         self.hub.callback = callback
         try:
@@ -109,7 +109,7 @@ cdef class InboxJob(Job):
 # --- a hub that calls -------------------------------------------------------------------------------------------
 
 cdef class CallingHub(greenlet):
-    """What a hub is without greenlets that wait (internal base class). `hub.Hub` is all of it."""
+    """A hub as far as it calls functions, without greenlets that wait (internal base class). `hub.Hub` is all of it."""
 
     #: Exceptions that `handle_error` does not print: they end a greenlet on purpose.
     NOT_ERROR = (GreenletExit, SystemExit)
@@ -130,11 +130,11 @@ cdef class CallingHub(greenlet):
         return 0
 
     def run_callback(self, callback, *args):
-        """Call ``callback(*args)`` on the hub greenlet, soon, in order. Does not switch.
+        """Call ``callback(*args)`` on the hub greenlet when its turn comes. Does not switch.
 
-        The callback must not block. Its exceptions go to ``handle_error``. Returns an object with ``stop()`` and
-        ``pending``. Raises InvalidThreadUseError in another thread than the hub's, TypeError if `callback` is not
-        callable.
+        Callbacks and ready greenlets run in the order in which they became ready. The callback must not block. Its
+        exceptions go to ``handle_error``. Returns a Callback, which has ``stop()`` and ``pending``. Raises
+        InvalidThreadUseError in another thread than the hub's, TypeError if `callback` is not callable.
         """
         cdef Callback job
         self.check_thread()
@@ -151,32 +151,36 @@ cdef class CallingHub(greenlet):
     def run_callback_threadsafe(self, callback, *args):
         """Call ``callback(*args)`` on this hub's greenlet, from any thread. Does not switch or wait.
 
-        The callback must not block. Its exceptions go to ``handle_error``. Raises HubDestroyed when the hub is gone,
-        TypeError if `callback` is not callable.
+        The callback must not block. Its exceptions go to ``handle_error``. Raises HubDestroyed if the hub was
+        destroyed, TypeError if `callback` is not callable.
         """
         if not callable(callback):
             raise TypeError(f"a callback must be callable, not {callback!r}")
-        request = (callback, args)  # any code may run here: the hub is looked at afterwards
+        request = (callback, args)  # may run any code, so `destroyed` is read after it
         if self.destroyed:
             raise HubDestroyed(f"{self!r} was destroyed; nothing can be called on it")
         self.inbox.append(request)
         self.loop.wake_up()
 
     def hold_loop(self, int change):
-        """Count one more (1) or one less (-1) thing outside of the loop that will call back into it (internal)."""
+        """Count one more (`change` 1) or one less (-1) reason outside of the loop to keep it alive (internal).
+
+        Such as work in another thread, which will call the hub when it is done.
+        """
         self.loop.core.references += change
 
     # --- errors ---
 
     def handle_error(self, context, type, value, tb):
-        """Deal with an exception that nobody caught: `hub.Hub` does."""
+        """Deal with an exception that nobody caught. `hub.Hub` defines how."""
         raise NotImplementedError
 
     def report(self, context, error):
         """Call handle_error() for an exception instance that nobody has caught. Does not raise, and does not switch.
 
         `context`: the greenlet, callback or other object that failed. If handle_error() itself fails, its exception
-        goes to sys.unraisablehook; one of SYSTEM_ERROR goes to the main greenlet, and one of NOT_ERROR nowhere.
+        goes to sys.unraisablehook. But an exception of SYSTEM_ERROR goes to the main greenlet, and one of NOT_ERROR is
+        dropped.
         """
         try:
             self.handle_error(context, type(error), error, error.__traceback__)
@@ -195,7 +199,7 @@ cdef class CallingHub(greenlet):
         self.report(context, sys.exc_info()[1])
         return 0
 
-    # --- what the greenlets add ---
+    # --- for the classes that know greenlets ---
 
     cdef int throw_into(self, object target, object exception) except -1:
         """Throw an exception instance into a greenlet of this hub."""
@@ -207,7 +211,7 @@ cdef class CallingHub(greenlet):
 
 
 def take_requests(CallingHub hub):
-    """Let a new hub do what other threads ask it for (internal)."""
+    """Let a new hub carry out the requests of other threads (internal)."""
     cdef InboxJob job = InboxJob()
     job.hub = hub
     hub.inbox_job = job

@@ -1,7 +1,7 @@
-/* Checks of the invariants that the headings of the hub state. HUB_DEBUG=1 at build time compiles them in.
+/* Checks of the invariants that the headings in hub/ state. HUB_DEBUG=1 at build time compiles them in.
  *
- * A check that fails says what should hold and where in C that stands, and aborts: what comes after would hide the cause.
- * Without HUB_DEBUG there is nothing: the condition is not even compiled.
+ * A check that fails prints the invariant, the condition and its place in the C file, and aborts the process: later
+ * failures would hide the cause. Without HUB_DEBUG the conditions are not even compiled.
  */
 #ifndef HUB_CHECKS_H
 #define HUB_CHECKS_H

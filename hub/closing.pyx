@@ -1,17 +1,17 @@
-"""Descriptors that are closed: waits for them end, in every thread, before the number is another file's.
+"""Closing descriptors: every wait for a descriptor ends, in every thread, before its number can be another file's.
 
 Rules
-    1. Code that closes a descriptor calls closing_descriptor() before. It removes the descriptor from the epoll of
-       every hub, which the kernel does not do if the file is open elsewhere, and wakes the greenlets that wait.
-    2. Two threads may close the same object. The second closes at once, and the number may then be another file's while
-       the first still wakes greenlets. So a number alone is never enough: the watches are marked in one step
-       (close_elsewhere()), and only waits of marked watches are ended later.
-    3. Listeners wait for many descriptors with an epoll of their own. They are told in the thread that closes.
-    4. In a forked child the listeners, and the epolls, are the parent's.
+    1. Code that closes a descriptor calls closing_descriptor() first. This removes the descriptor from the epoll of
+       every hub, which the kernel does not do if the file is open elsewhere, and wakes the greenlets that wait for it.
+    2. Two threads may close the same object. The second may be done, and the number be another file's, while the first
+       still wakes greenlets. So a number alone never identifies a file: close_elsewhere() marks the watches in one
+       step, and only waits of marked watches are ended later.
+    3. A listener waits for many descriptors with an epoll of its own. The thread that closes a descriptor tells the
+       descriptor's listeners.
+    4. In a forked child the listeners, and their epolls, are the parent's.
 
-What does not belong here: how descriptors are found that were closed without this call. See Loop.look_after().
+What does not belong here: finding descriptors that were closed without this call (Loop.look_after()).
 """
-
 
 from libc.errno cimport EBADF
 from libc.string cimport memset
@@ -45,7 +45,7 @@ cdef dict listeners = {}  # descriptor to the list of its Listenings
 cpdef int closing_descriptor(int fd) except -1:
     """Wake the greenlets that wait for descriptor `fd` (int), in any thread, with OSError(EBADF). Does not switch.
 
-    Call it before the descriptor is closed.
+    Called before the descriptor is closed, by the code that closes it.
     """
     cdef Scheduler hub = existing_hub()
     cdef list those = None
@@ -71,7 +71,7 @@ cpdef int closing_descriptor(int fd) except -1:
 
 
 cdef int tell_others(int fd) except -1:
-    """Have other threads wake the greenlets that wait for the descriptor, as their watches say."""
+    """Have other threads wake the greenlets that wait for the descriptor, if their watches are marked `to_tell`."""
     cdef Scheduler hub
     cdef watch_t *watch
     for hub in other_hubs():
@@ -86,15 +86,15 @@ cdef int tell(Scheduler hub, int fd, unsigned int generation) except -1:
     try:
         hub.run_callback_threadsafe(hub.loop.closed_elsewhere, fd, generation)
     except HubDestroyed:
-        pass  # its greenlets have ended with that
+        pass  # its greenlets have ended
     return 0
 
 
 cdef int leaving_descriptor(Scheduler hub, int fd, unsigned int generation) except -1:
-    """An object that waited in `hub` for descriptor `fd` gives it away, open: wake its waits with OSError(EBADF).
+    """Wake the waits of an object that gives away its open descriptor `fd`, with OSError(EBADF).
 
-    `generation` is the watch's when the object waited. In a later one the descriptor has been closed without a word,
-    and its number is another file's: that file's readers wait on.
+    `hub`: where the object waited. `generation`: that of the watch at that time. If the watch has a later one, the
+    descriptor was closed without an announcement, and its number is another file's: the waits for that file go on.
     """
     cdef watch_t *watch = hub.loop.watch_if_any(fd)
     if watch == NULL or watch.generation != generation:
@@ -107,13 +107,13 @@ cdef int leaving_descriptor(Scheduler hub, int fd, unsigned int generation) exce
 
 
 def check_is_the_programs(fd):
-    """Raise OSError(EBADF) for a descriptor that a loop has for itself: libuv ends the process when it is closed."""
+    """Raise OSError(EBADF) for a descriptor that a loop owns: libuv would end the process if it were closed."""
     if isinstance(fd, int) and 0 <= fd < 1 << 31 and next_of_a_loop(fd) == fd:
         raise OSError(EBADF, f"descriptor {fd} belongs to greenio's event loop, which the program cannot close")
 
 
 def ranges_of_the_programs(low, high):
-    """The numbers from `low` to below `high` without those that loops have for themselves: a list of (low, high)."""
+    """The numbers from `low` to below `high` without those of descriptors that loops own: a list of (low, high)."""
     found = []
     while 0 <= (own := next_of_a_loop(min(max(low, 0), 0x7fffffff))) < high:
         found.append((low, own))
@@ -122,7 +122,7 @@ def ranges_of_the_programs(low, high):
 
 
 def closing_range(low, high):
-    """Call closing_descriptor() for each descriptor from `low` to below `high` that somebody waits for."""
+    """Call closing_descriptor() for each descriptor from `low` to below `high` that is watched or has listeners."""
     cdef int fd
     for fd in range(max(low, 0), min(high, highest_watched())):
         closing_descriptor(fd)
@@ -135,17 +135,17 @@ cdef class Listening:
     """A listener's entry for one descriptor. listen() makes it."""
 
     cdef readonly int fd
-    cdef readonly bint over  # the descriptor is closed; the number may be another file's
-    cdef object listener     # whose closing() is called, or None
-    cdef int epoll           # the epoll that the descriptor is removed from then, or -1
-    cdef int registered      # the epoll that has the descriptor, or -1
+    cdef readonly bint over  # whether the descriptor is closed; its number may be another file's
+    cdef object listener     # the object whose closing() is called, or None
+    cdef int epoll           # the epoll from which closing_descriptor() removes the descriptor, or -1
+    cdef int registered      # the epoll that has the descriptor, for is_lost(); or -1
 
     def is_registered(self, int epoll):
-        """From now on, until stop(), that epoll has the descriptor. So a number that is another file's is found out."""
+        """Note that an epoll has the descriptor, until stop(). So the library finds out when the number is reused."""
         self.registered = epoll
 
     cdef bint is_lost(self) noexcept:
-        """Whether the number is another file's by now: then the epoll, which has the old file, takes it once more."""
+        """Whether the number is another file's by now. Then the epoll, which has the old file, accepts it once more."""
         cdef epoll_event nothing
         memset(&nothing, 0, sizeof(nothing))
         if self.registered < 0 or epoll_ctl(self.registered, EPOLL_CTL_ADD, self.fd, &nothing) < 0:
@@ -163,10 +163,10 @@ cdef class Listening:
 
 
 def listen(int fd, listener, int epoll=-1):
-    """Call ``listener.closing(listening)`` before descriptor `fd` is closed, in the thread that closes it, once.
+    """Call ``listener.closing(listening)`` once, before descriptor `fd` is closed, in the thread that closes it.
 
-    `epoll`: the descriptor of an epoll that `fd` is removed from then. The listener may be None.
-    Returns the Listening.
+    `listener`: None for no call. `epoll`: the descriptor of an epoll from which `fd` is removed at that moment; -1 for
+    none. Returns the Listening, which can end this.
     """
     cdef Listening made = Listening()
     made.fd = fd
@@ -183,7 +183,7 @@ def listening():
 
 
 def look_after_listeners():
-    """Tell the listeners whose descriptors were closed, or replaced, without a word."""
+    """Tell the listeners whose descriptors were closed, or replaced, without an announcement."""
     cdef int fd
     cdef Listening listening
     for fd in list(listeners):

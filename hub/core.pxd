@@ -1,9 +1,9 @@
 # A loop's data in C: its timers, descriptor watches and handles. Header only.
 #
-# It is all that libuv's callbacks use, because they run without the GIL.
+# libuv's callbacks run without the GIL, and use nothing but these data.
 #
-# What does not belong here: functions that change any of this. They stand beside their rules, in timers.pxd,
-# watches.pxd, handles.pxd, sleeping.pxd and loop_end.pxd.
+# What does not belong here: functions that change the data. They stand beside their rules, in timers.pxd, watches.pxd,
+# handles.pxd, sleeping.pxd and loop_end.pxd.
 
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
@@ -17,104 +17,104 @@ cdef struct handle_t
 
 
 cdef enum:
-    LISTEN_CLOSED = 4  # among the events of a listener: the descriptor is being closed, and it listens no more
+    LISTEN_CLOSED = 4  # among a listener's events: the descriptor is being closed, and the listener listens no more
 
 
-# What is told of every event on a descriptor, not of the next one only: an io watcher, for instance.
+# A listener is told of every event on a descriptor. (A wait is told of the next event only.) An io watcher has one.
 cdef struct listener_t:
     listener_t *next
     listener_t *previous
     node_t *node          # the job to queue
-    int events            # what it listens for
-    int fired             # what has happened since it was last asked
+    int events            # the events that it listens for
+    int fired             # the events that have happened since its job last ran
     unsigned int generation  # of the watch when it began to listen
     bint listening        # whether it is in the watch's list
 
 
-# The one watch of a descriptor on a loop, with all waits for it. Kept for as long as the loop lives:
-# `generation` tells one owner of the number from the next: it counts the closings, also those in other threads, at the
-# moment in which they are announced.
+# The one watch of a descriptor on a loop, with all waits for it. It is kept for as long as the loop lives. `generation`
+# tells one owner of the number from the next: it counts how often the descriptor was closed, in any thread, from the
+# moment in which the closing is announced.
 cdef struct watch_t:
     uv_poll_t uv
     core_t *core
     int fd
     unsigned int generation
     int events            # registered with the kernel now; 0 when not registered
-    unsigned int registered  # the generation in which that was done: in a later one it is gone from the kernel
-    bint edge             # registered for changes only: a state is not reported again
-    bint lost             # found to be closed behind our back; its waits are still to be woken
-    bint to_tell          # another thread has closed it, and has still to wake the waits
+    unsigned int registered  # the generation of this registration: in a later one, the kernel has it no more
+    bint edge             # whether it is registered for changes only: a state is not reported again
+    bint lost             # whether the descriptor was closed without an announcement; its waits are still to be woken
+    bint to_tell        # whether a thread that closes the descriptor must still tell this loop's thread
     watch_t *next_to_verify
-    bint is_to_verify     # whether it is in the core's list of those
-    int unclaimed         # how often it fired with nobody there, since somebody waited
+    bint is_to_verify     # whether it is in the core's list `to_verify`
+    int unclaimed         # how often it has fired with nobody there since somebody last waited
     fifo_t readers
     fifo_t writers
     listener_t *listeners
 
 
-# A watch that may be kept for longer than its loop has it. watch_of() says whether it is still there.
+# A pointer to a watch that may be kept for longer than the watch lives. watch_of() says whether it is still there.
 cdef struct kept_watch_t:
     watch_t *watch           # NULL when there is none
     unsigned long epoch      # of the loop when the watch was opened
-    unsigned int generation  # the watch's then: in a later one, the descriptor is closed
+    unsigned int generation  # the watch's generation at that time: in a later one, the descriptor is closed
 
 
-# The C half of a Handle: outlives the object until libuv has called the close callback.
+# The C half of a Handle. It outlives the object until libuv has called the close callback.
 cdef struct handle_t:
-    handle_t *next        # all of a loop
+    handle_t *next        # in the list of the loop's handles, or of its orphans
     handle_t *previous
     PyObject *owner       # the Handle object, borrowed; NULL when it is gone
-    node_t *node          # its entry for the ready queue; NULL when it is gone
+    node_t *node          # the Handle's entry for the ready queue; NULL when the Handle is gone
     bint started          # whether the Handle keeps itself alive: only then may the entry be queued
     core_t *core
     int kind              # UV_TIMER, UV_ASYNC, ...
     int signum            # the signal that is watched now, or 0
     uv_handle_t *uv       # memory of the size that the kind needs; NULL for a timer
     timer_t *timer        # only for a timer
-    uint64_t due          # when it fires
-    uint64_t repeat       # and after how many nanoseconds again, or 0
-    bint references       # whether it keeps the loop alive while it runs
+    uint64_t due          # only for a timer: when it fires
+    uint64_t repeat       # only for a timer: after how many nanoseconds it fires again, or 0
+    bint references       # only for a timer: whether it keeps the loop alive while it runs
     bint fired            # whether it has fired since the job last ran
-    int status            # what the callback was told: a signal number, an error
-    uv_stat_t stat_now    # for fs_poll
+    int status            # libuv's argument to the callback: a signal number, or an error
+    uv_stat_t stat_now    # only for fs_poll
     uv_stat_t stat_before
 
 
-# What the C callbacks need to know of a loop. It lives as long as the Loop object.
+# A loop's data for libuv's callbacks. It lives as long as the Loop object.
 cdef struct core_t:
     timers_t timers       # first: core_of() relies on it
-    core_t *next_core     # all of this process
+    core_t *next_core     # in the list of this process' loops: all_loops.pyx
     core_t *previous_core
     uv_loop_t *uv         # NULL once the loop is destroyed
     handle_t *handles     # every open Handle
-    handle_t *orphans     # Handles whose object was collected; closed at the next turn, by the loop's thread
-    long handles_open     # all whose memory libuv may still use
+    handle_t *orphans     # Handles whose object was collected; the loop's thread closes them at the next turn
+    long handles_open     # how many handles have memory that libuv may still use
     ready_t ready         # the ready queue of the loop's hub
-    long references       # parked waits and alarms that keep the loop alive
+    long references       # how many parked waits, alarms, watchers and other things keep the loop alive
     long dropped          # how many of these are gone: other threads count here, with the GIL
-    uint64_t now          # the loop time: when it last looked for I/O
+    uint64_t now          # the loop time: when it last looked for I/O, by the hubs' clock
     watch_t **watches     # by descriptor
     int watches_length
-    watch_t *to_verify    # those that are registered or lost, and some that were: for verify()
-    uint64_t verified     # when verify_is_due() last said so, by CLOCK_MONOTONIC
-    uint64_t verify_pause  # nanoseconds until that is done again
-    uv_async_t wakeup     # another thread's way to end uv_run
-    uv_prepare_t before_sleep  # keeps a turn from sleeping when somebody is ready
-    uv_timer_t alarm_clock  # ends a sleep when a timer is due; only where the libuv is the system's
-    node_t *inbox         # job that empties the hub's inbox
-    node_t *signals       # job that runs Python's signal handlers
-    uv_poll_t signal_poll  # the read end of the pipe that Python's C signal handler writes to
-    int signal_read       # its descriptors, or -1
+    watch_t *to_verify    # the watches for verify(): all that are registered or lost, and some that were
+    uint64_t verified     # when verify_is_due() was last true, by CLOCK_MONOTONIC
+    uint64_t verify_pause  # the least time between two calls of verify(), in nanoseconds
+    uv_async_t wakeup     # lets another thread end the sleep
+    uv_prepare_t before_sleep  # keeps a turn from sleeping when a greenlet is ready
+    uv_timer_t alarm_clock  # ends a sleep when a timer is due; only with the system's libuv
+    node_t *inbox         # the job that empties the hub's inbox
+    node_t *signals       # the job that runs Python's signal handlers
+    uv_poll_t signal_poll  # watches the read end of the pipe that Python's C signal handler writes to
+    int signal_read       # the pipe's descriptors, or -1
     int signal_write
-    unsigned char signal_bytes[64]  # what was read, to be passed on to a wakeup descriptor of the user's
+    unsigned char signal_bytes[64]  # signals that were read, for a wake-up descriptor of the program's
     int signal_count
-    bint running          # inside uv_run
-    bint renew            # the epoll may hold what no number leads to: it is to be made anew
-    int probe             # a descriptor of ours to make poll handles on
+    bint running          # whether libuv runs the loop now
+    bint renew            # whether to make the epoll anew: it may have registrations that no number leads to
+    int probe             # a descriptor of ours on which poll handles are made: see descriptor_watch.h
     uint64_t looked       # when it last looked for I/O, by CLOCK_MONOTONIC
-    unsigned long native_id  # of its thread
-    int asleep            # whether it sleeps by a clock that stands still: see standing.pxd
-    bint in_vain          # whether it has done so, nothing came, and no greenlet has run since
+    unsigned long native_id  # the native id of its thread
+    int asleep            # whether it sleeps while the clock stands still: see standing.pxd
+    bint in_vain    # whether such a sleep has ended with nothing ready, and no greenlet has run since
 
 
 cdef inline core_t *core_of(timer_t *timer) noexcept nogil:
@@ -128,5 +128,5 @@ cdef inline void keep_watch(kept_watch_t *kept, watch_t *watch) noexcept nogil:
 
 
 cdef inline watch_t *watch_of(kept_watch_t *kept, core_t *core) noexcept nogil:
-    """The watch, or NULL if there is none, or none any more: after a fork, for instance."""
+    """The watch, or NULL if none was kept, or if it is gone: after a fork, for instance."""
     return kept.watch if kept.epoch == core.timers.epoch else NULL

@@ -1,9 +1,9 @@
-"""The current thread and its process: the thread's hub, and what a hub has to know of other threads and forks.
+"""The current thread and its process: the thread's hub, and facts about other threads and forks that hubs need.
 
-A thread's hub is made on first use, and kept in a variable that each thread has for itself. Code that has no hub at
-hand finds it here. Code that may run in the hub's own thread only is checked against it.
+A thread's hub is made on first use, and kept in a variable of which each thread has its own. Code that has no hub at
+hand finds it here. Code that only the hub's own thread may run is checked against this variable.
 
-What does not belong here: what a hub is, as the classes of a hub stand above this; how one is made, and when it ends
+What does not belong here: the classes of a hub, which are built on this; how a hub is made, and when it ends
 (hub.threads).
 """
 
@@ -26,13 +26,13 @@ __all__ = [
 
 cdef extern from *:
     """
-    /* The hub of this thread; borrowed, the thread's HubGuard owns it. */
+    /* The hub of this thread. Borrowed: the thread's HubGuard owns it. */
     static __thread PyObject *hub_current = NULL;
 
-    /* Threads that only wait for work of ours: nothing comes from them. */
+    /* How many threads only wait for work from the library. They wake nobody of themselves. */
     static long hub_idle_threads = 0;
 
-    /* Whether a thread that is not one of those runs beside this one. */
+    /* Whether this process has another thread that is not one of those. */
     static int hub_other_threads(void)
     {
         long count = 0;
@@ -55,12 +55,12 @@ cdef extern from *:
 cdef unsigned long hub_forks = 0
 cdef unsigned long main_thread_ident = threading.main_thread().ident
 # Not among the module's globals, which are gone when finalizers run at the end of the interpreter.
-cdef object hub_maker = None  # makes the current thread's hub: hub.threads says
+cdef object hub_maker = None  # the function that makes the current thread's hub; hub.threads sets it
 cdef object too_late = HubDestroyed
 
 
 # --- the hub of the current thread ------------------------------------------------------------------------------
-# Compiled modules that want it as a Scheduler take current_hub() and its like from hub.scheduler.
+# Compiled modules get it as a Scheduler from current_hub() and its relatives in hub/scheduler.pxd.
 
 cdef PyObject *hub_of_thread() noexcept:
     """The hub of the current thread, borrowed, or NULL."""
@@ -68,7 +68,7 @@ cdef PyObject *hub_of_thread() noexcept:
 
 
 cdef PyObject *new_hub() except NULL:
-    """Make the hub of the current thread; borrowed, as the thread owns it."""
+    """Make the hub of the current thread. Returns it borrowed: the thread owns it."""
     if interpreter_ends():
         raise too_late("the interpreter is shutting down: no new hub can be made")
     hub_maker()
@@ -76,19 +76,23 @@ cdef PyObject *new_hub() except NULL:
 
 
 cdef void set_hub_of_thread(object hub) noexcept:
-    """Set the hub of the current thread, or for None forget it."""
+    """Set the hub of the current thread; None: it has none."""
     global hub_current
     hub_current = NULL if hub is None else <PyObject *> hub
 
 
 def set_hub_maker(function):
-    """Say what makes the hub of a thread that has none yet, and sets it (internal)."""
+    """Set the function that makes the hub of the current thread, and calls set_hub_of_thread() (internal)."""
     global hub_maker
     hub_maker = function
 
 
 def get_hub():
-    """The hub of the current thread (a `Hub`), made on first use. Does not switch."""
+    """The hub of the current thread (a `Hub`), made on first use. Does not switch.
+
+    Raises HubDestroyed when the interpreter is shutting down and there is no hub, OSError if a new hub cannot have the
+    descriptors that it needs.
+    """
     return <object> (new_hub() if hub_current == NULL else hub_current)
 
 
@@ -98,7 +102,7 @@ def get_hub_if_exists():
 
 
 def hub_if_any():
-    """The hub of the current thread, or None if it has none. The main thread always gets one, made if need be."""
+    """The hub of the current thread, or None if it has none (internal). For the main thread it is made if need be."""
     return get_hub() if hub_current != NULL or is_main_thread() else None
 
 
@@ -109,14 +113,14 @@ cdef bint is_main_thread() noexcept:
 
 
 cdef bint other_threads() noexcept:
-    """Whether another thread may do something for this one: threads that only wait for our work do not count."""
+    """Whether another thread may wake this one. Threads that only wait for work from the library do not count."""
     return hub_other_threads()
 
 
 def count_idle_thread(int change):
-    """Count one more (1) or one less (-1) thread that waits for nothing but work from this library (internal).
+    """Count one more (`change` 1) or one less (-1) thread that only waits for work from the library (internal).
 
-    A hub that nothing else could wake does not wait for such threads.
+    Such a thread does not keep a hub waiting that nothing else could wake.
     """
     global hub_idle_threads
     hub_idle_threads += change
@@ -125,12 +129,12 @@ def count_idle_thread(int change):
 # --- forks ------------------------------------------------------------------------------------------------------
 
 cpdef unsigned long fork_count() noexcept:
-    """How many forks lie between this process and the one that imported the library."""
+    """How many forks lie between the process that imported the library and this one (int) (internal)."""
     return hub_forks
 
 
 cdef int begin_fork() except -1:
-    """In a forked child: its only thread is the main one."""
+    """In a forked child: count the fork. The child's only thread is its main thread."""
     global hub_forks, hub_idle_threads, main_thread_ident
     hub_forks += 1
     hub_idle_threads = 0
@@ -139,24 +143,24 @@ cdef int begin_fork() except -1:
 
 
 cdef object end_process():
-    """End a forked child that has nothing left to do, and whose main greenlet stayed behind in the parent."""
+    """End a forked child in which nothing is left to do and no greenlet stands for the thread."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except Exception:
-            pass  # closed, or none at all
+            pass  # it is closed, or None
     os._exit(0)
 
 
 # --- the end of the interpreter ---------------------------------------------------------------------------------
 
 cpdef bint interpreter_ends() noexcept:
-    """Whether the interpreter is being finalized: modules are cleared, and nothing can wait any more."""
+    """Whether the interpreter is being finalized (bool) (internal): it clears modules, and no greenlet runs."""
     return hub_is_finalizing()
 
 
 cdef int no_greenlet() except -1:
-    """Raise why the current greenlet is not known: greenlet has set an error, or the interpreter is ending."""
+    """Raise the reason why greenlet did not return the current greenlet: HubDestroyed, or the error that it has set."""
     if interpreter_ends():
         PyErr_Clear()
         raise too_late("the interpreter is shutting down: nothing can be waited for any more")

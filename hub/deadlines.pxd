@@ -1,8 +1,8 @@
-# Deadlines: the one timer of something that waits again and again with a timeout, a socket's direction say.
-# Header only: every function here is inline.
+# Deadlines: timeouts of sockets that cost nothing for most calls. Header only: every function here is inline.
 #
-# The timer is left running from one wait to the next, and compares against the deadline when it fires. So a call with
-# a timeout costs no work in the heap of timers. Scheduler.wait_descriptor() sets one going.
+# A socket waits again and again with a timeout. Each of its directions has one timer, which is left running from one
+# wait to the next and compares against the current wait's deadline when it fires. So a call with a timeout does no work
+# in the heap of timers. Scheduler.wait_descriptor() begins a deadline.
 
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cpython.pythread cimport PyThread_get_thread_ident
@@ -18,29 +18,29 @@ from hub.timers cimport (
 
 cdef extern from *:
     """
-    /* An owner may end, in another thread, while the timer fires without the GIL. */
+    /* Atomic, because an owner may end in another thread while the timer fires without the GIL. */
     #define hub_leave(is_left) __atomic_exchange_n((is_left), 1, __ATOMIC_ACQ_REL)
     """
     bint hub_leave(bint *is_left) nogil
 
 
 cdef struct deadline_t:
-    kept_timer_t timer    # while it runs
-    uint64_t fires        # the loop time it fires at
-    uint64_t due          # the deadline of the wait
-    wait_t *wait          # the wait it is for now, or NULL
-    bint is_left          # its owner or its timer has let go of it: the second to do so frees it
+    kept_timer_t timer    # the timer while it runs
+    uint64_t fires        # the loop time at which the timer fires
+    uint64_t due          # the loop time at which the current wait ends
+    wait_t *wait          # the current wait, or NULL
+    bint is_left          # whether the owner or the timer has let go of this: the second to do so frees it
 
 
 cdef inline void expire(wait_t *wait) noexcept nogil:
-    """The timeout of a wait that stands in a fifo has passed."""
+    """End a wait that stands in a fifo: its timeout has passed."""
     if wait.state == WAIT_WAITING and wait.link.fifo != NULL:
         fifo_remove(&wait.link)
         wait_wake(wait, OUTCOME_TIMED_OUT)
 
 
 cdef inline void on_descriptor_timer(timer_t *timer) noexcept nogil:
-    """The timer of one wait that stands in a descriptor's queue, whose hold goes with the wake."""
+    """End the one wait of a timer. It stands in a descriptor's fifo, whose hold goes to the ready queue."""
     expire(<wait_t *> timer.target)
 
 
@@ -55,7 +55,7 @@ cdef inline void on_deadline(timer_t *timer) noexcept nogil:
     deadline.timer.timer = NULL
     if hub_leave(&deadline.is_left):
         PyMem_RawFree(deadline)
-    # From now on its owner may free it.
+    # From now on the owner may free `deadline`.
     if wait != NULL:
         expire(wait)
 
@@ -70,7 +70,7 @@ cdef inline deadline_t *deadline_new() except NULL:
 
 
 cdef inline int deadline_begin(deadline_t *deadline, timers_t *timers, wait_t *wait, uint64_t due) except -1:
-    """Let the wait end at a loop time. The loop's own thread."""
+    """Let a wait end at loop time `due`. For the loop's own thread."""
     cdef timer_t *timer = timer_of(&deadline.timer, timers)
     if timer == NULL:
         timer = timer_take(timers)
@@ -89,7 +89,7 @@ cdef inline int deadline_begin(deadline_t *deadline, timers_t *timers, wait_t *w
 
 
 cdef inline void deadline_stop(deadline_t *deadline, Loop loop) noexcept:
-    """It will not be needed again, but its owner still has it. The loop's own thread."""
+    """Stop the timer; the owner keeps the deadline. For the loop's own thread."""
     cdef timer_t *timer
     if deadline != NULL and deadline.timer.timer != NULL:
         timer = timer_of(&deadline.timer, &loop.core.timers)
@@ -100,7 +100,7 @@ cdef inline void deadline_stop(deadline_t *deadline, Loop loop) noexcept:
 
 
 cdef inline void deadline_drop(deadline_t *deadline, Loop loop) noexcept:
-    """The owner ends. A running timer of another thread's loop is out of reach: it frees the memory when it fires."""
+    """Free the deadline of an owner that ends. A running timer of another thread's loop frees it when it fires."""
     if not hub_leave(&deadline.is_left) and is_of(&deadline.timer, &loop.core.timers):
         if loop.thread != <unsigned long> PyThread_get_thread_ident():
             return

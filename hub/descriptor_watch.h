@@ -1,16 +1,16 @@
 /* Registers descriptors with the kernel on behalf of a uv_poll_t, at once and without libuv's help.
  *
- * uv_poll_start() only notes what is wanted; libuv issues the epoll_ctl() later, inside uv_run(), and
+ * uv_poll_start() only notes which events are wanted; libuv issues the epoll_ctl() later, inside uv_run(), and
  * ABORTS THE PROCESS when it fails: it fails when someone closed the descriptor in between, or closed and
  * reopened it behind our back. uv_poll_init() costs three system calls, sets O_NONBLOCK on a file that other
  * processes may share, and aborts too. So the handle is made once, on a descriptor of our own; later it is
  * pointed at the descriptor in question, the epoll_ctl() is issued here, where a failure is an error number
  * for the caller, and libuv is left to believe that it did it itself. It then dispatches the events as ever.
  *
- * The kernel keeps a registration by file and number. It is not gone with close() where the file is open elsewhere, in
- * a duplicate or another process, and then no epoll_ctl() reaches it any more: its events would come for ever. So it is
- * removed before the descriptor is closed, by whichever thread does that; and where a removal is refused, as somebody
- * has closed the descriptor without saying so, the epoll is made anew.
+ * The kernel keeps a registration by file and number. If the file is open elsewhere, in a duplicate or another process,
+ * the registration outlives close(), and then no epoll_ctl() reaches it any more: its events would come for ever. So it
+ * is removed before the descriptor is closed, in the thread that closes it. The kernel refuses the removal if the
+ * program has closed the descriptor without telling the library. Then the epoll is made anew.
  *
  * This uses fields of uv__io_t and uv_loop_t that libuv calls private but declares in its public headers;
  * they are the same in libuv 1.13 (pyuv's) and 1.44.
@@ -25,14 +25,14 @@
 #include "epoll_control.h"
 #include "uv.h"
 
-/* `edge`: report what has changed, once, and not what is so. */
+/* `edge`: report each change once, rather than a state for as long as it lasts. */
 static unsigned int hub_poll_mask(int events, int edge)
 {
     return ((events & UV_READABLE) ? EPOLLIN : 0) | ((events & UV_WRITABLE) ? EPOLLOUT : 0)
            | (edge ? (unsigned int) EPOLLET : 0);
 }
 
-/* Let libuv forget the handle. What the kernel has registered is left as it is. */
+/* Let libuv forget the handle. The kernel's registration stays. */
 static void hub_poll_forget(uv_poll_t *poll)
 {
     uv_poll_stop(poll);
@@ -72,8 +72,8 @@ static int hub_poll_register(uv_loop_t *loop, uv_poll_t *poll, int fd, int event
     return 0;
 }
 
-/* Change the events of a registered handle; those that are so already are reported again. Returns 0 or a negative
- * error number: the kernel has no such registration any more. Never makes one: another thread may be closing. */
+/* Change the events of a registered handle. The kernel reports again what is ready already. Returns 0, or a negative
+ * error number if the kernel has no such registration any more. Never makes one: another thread may be closing. */
 static int hub_poll_modify(uv_loop_t *loop, uv_poll_t *poll, int events, int edge)
 {
     uv__io_t *io = &poll->io_watcher;
@@ -85,7 +85,7 @@ static int hub_poll_modify(uv_loop_t *loop, uv_poll_t *poll, int events, int edg
     return 0;
 }
 
-/* Take it up again in libuv, which has stopped it; the kernel still has its registration. */
+/* Let libuv know a handle again that it has stopped of itself. The kernel still has the registration. */
 static void hub_poll_resume(uv_loop_t *loop, uv_poll_t *poll, int events, int edge)
 {
     uv__io_t *io = &poll->io_watcher;
@@ -106,7 +106,7 @@ static int hub_poll_unregister(uv_loop_t *loop, uv_poll_t *poll)
     return error;
 }
 
-/* Whether the kernel finds the registration: 0, or a negative error number. */
+/* Returns 0 if the kernel still finds the registration, or a negative error number. */
 static int hub_poll_verify(uv_loop_t *loop, uv_poll_t *poll)
 {
     int fd = poll->io_watcher.fd;
@@ -119,8 +119,8 @@ static int hub_poll_verify(uv_loop_t *loop, uv_poll_t *poll)
     return -ENOENT; /* the number is another file's */
 }
 
-/* Make the epoll anew, with what libuv has registered, and put it in the place of the old one. So go the registrations
- * that no number leads to. Returns 0 or a negative error number. */
+/* Make a new epoll with the registrations that libuv knows, and give it the number of the old one. Registrations that
+ * no descriptor leads to any more are gone with the old one. Returns 0 or a negative error number. */
 static int hub_poll_renew(uv_loop_t *loop)
 {
     unsigned int fd;

@@ -1,28 +1,28 @@
-"""How a hub ends: Hub.destroy(), on the main greenlet of its thread. And Hub.join(), which waits until nothing is left
-to do.
+"""The end of a hub: Hub.destroy(), on the main greenlet of its thread. And Hub.join(), which waits until nothing is
+left to do.
 
-The end, step by step; the code has these numbers
-    1. From now on nothing waits here: a greenlet that wants to gets its pending exception, or HubDestroyed. Otherwise
-       the end might take as long as the longest wait, and new waits would begin.
+The steps of the end, as numbered in the code
+    1. From now on nothing waits here. A greenlet that tries to wait gets its pending exception, or HubDestroyed.
+       Otherwise the end might take as long as the longest wait, and new waits would begin.
     2. Requests of other threads are carried out. So a greenlet that was granted something has it before it is told of
        the end, and can give it back.
-    3. Greenlets that a timer would start end without having begun: the timers will not be there.
+    3. Greenlets that a timer would start end without having begun: the timers will be gone.
     4. Greenlets that wait are woken with HubDestroyed: only an exception unwinds a stack, so that `finally` runs.
-    5. The ready queue is carried out: callbacks run, on the main greenlet; greenlets go on; those that have not begun
-       end with HubDestroyed and never begin. So what they hold goes to the next in line, links are called, and joins
-       return, in other threads too.
-    6. A greenlet that has caught HubDestroyed LAST_TRIES times and waited again is given up: it never goes on, as the
-       end must come to an end. It counts as finished, with HubDestroyed, so that nobody waits for it. Its frames stay,
-       with what they refer to: nothing but unwinding them drops it.
-    7. All that makes others ready. Steps 2 to 6 are repeated until none is, at most LAST_TRIES times.
-    8. The resolver and the thread pool are closed: greenlets may have used them until now. Those that waited for them
-       go on: steps 2 to 7 are done once more.
+    5. The ready queue is carried out. Callbacks run, on the main greenlet. Greenlets go on. Greenlets that have not
+       begun end with HubDestroyed, and never begin. So the locks that they hold go to the next in line, links are
+       called, and joins return, in other threads too.
+    6. A greenlet that has caught HubDestroyed LAST_TRIES times and waited again is given up: it never goes on, or the
+       end might take for ever. It counts as finished, with HubDestroyed, so that nobody waits for it. Its frames stay,
+       with the objects in them: only unwinding the stack would drop them.
+    7. These steps make other greenlets ready. Steps 2 to 6 are repeated until none is, at most LAST_TRIES times.
+    8. The resolver and the thread pool are closed: greenlets may have used them until now. Greenlets that waited for
+       them go on: steps 2 to 7 are done once more.
     9. The hub is destroyed: later requests of other threads are refused with HubDestroyed. Requests until this moment
        are carried out, once. So no request is lost.
     10. The loop is closed, and the thread has no hub: the next get_hub() makes a new one.
     11. destroy() raises the exception that was thrown at the main greenlet and not raised there yet. A Timeout that
-        runs there never expires. A RuntimeWarning names greenlets that were given up. This is last, because it may
-        raise.
+        runs there never expires. A RuntimeWarning names the greenlets that were given up. This step is the last,
+        because it may raise.
 
 What does not belong here: when a thread's hub is destroyed, and what becomes of hubs when the process ends or forks
 (hub.threads).
@@ -53,7 +53,7 @@ import_greenlet()
 
 
 def join(Scheduler hub, timeout):
-    """What Hub.join() does (internal)."""
+    """Hub.join() for a hub (internal)."""
     cdef Wait wait
     cdef PyObject *current
     hub.check_thread()
@@ -75,7 +75,7 @@ def join(Scheduler hub, timeout):
 
 
 def destroy(Scheduler hub):
-    """What Hub.destroy() does (internal)."""
+    """Hub.destroy() for a hub: carry out the steps of its end (internal)."""
     cdef PyObject *current
     cdef list given_up = []
     if hub.destroyed:
@@ -88,28 +88,28 @@ def destroy(Scheduler hub):
         raise BlockingSwitchOutError("hub.destroy() cannot be called from a callback of the loop")
     if hub.destroying:
         return  # in a callback of the end itself
-    # 1. Nothing can be waited for.
+    # 1. Nothing waits from now on.
     hub.destroying = True
     hub.restricted += 1
     hub.unfinished = []
     end_all(hub, given_up)
-    # 8. What greenlets may have used until now.
+    # 8. The resolver and the thread pool.
     try:
         hub.on_destroy()
     except BaseException as error:
         hub.report(hub, error)
     end_all(hub, given_up)
-    # 9. What others ask for is refused from now on, and done if it was asked for before.
+    # 9. The last requests of other threads.
     hub.destroyed = True
     hub.unfinished = None
     hub.inbox_job.run()
     carry_out(hub)
-    # 10. No loop, and no hub.
+    # 10. The loop, and the thread's hub.
     hub.loop_ends()
     hub.loop.close()
     if is_current(hub):
         forget_hub()
-    # 11. What may raise.
+    # 11. The steps that may raise.
     try:
         raise_pending(hub)
     finally:
@@ -122,10 +122,10 @@ cdef object the_end(Scheduler hub):
 
 
 cdef int end_all(Scheduler hub, list given_up) except -1:
-    """Let everything that is left come to its end. Greenlets that do not end are added to `given_up`."""
+    """Steps 2 to 7: let all greenlets and callbacks come to their end. Adds greenlets that do not end to `given_up`."""
     cdef int _
     for _ in range(LAST_TRIES):
-        # 2. What other threads have asked for.
+        # 2. Requests of other threads.
         if hub.inbox:
             hub.inbox_job.run()
         # 3. Greenlets that a timer would start.
@@ -134,7 +134,7 @@ cdef int end_all(Scheduler hub, list given_up) except -1:
         # 4. Greenlets that wait.
         for parked in hub.parked_waits():
             (<Wait> parked).throw_with(the_end(hub))
-        # 5. What is ready.
+        # 5. The ready queue.
         carry_out(hub)
         # 6. Greenlets that waited again and again.
         while hub.unfinished:
@@ -142,14 +142,14 @@ cdef int end_all(Scheduler hub, list given_up) except -1:
             given_up.append(greenlet)
             if isinstance(greenlet, HubGreenlet):
                 (<HubGreenlet> greenlet).end_unfinished(the_end(hub))
-        # 7. Until nobody is left.
+        # 7. Until none is left.
         if hub.loop.core.ready.head == NULL and not hub.inbox and hub.parked == NULL:
             break
     return 0
 
 
 cdef int carry_out(Scheduler hub) except -1:
-    """From the main greenlet, carry out what is ready at this moment."""
+    """Carry out, on the main greenlet, the entries that are in the ready queue now."""
     cdef ready_t *ready = &hub.loop.core.ready
     cdef long left = ready.length
     cdef node_t *node
@@ -164,7 +164,7 @@ cdef int carry_out(Scheduler hub) except -1:
             if resume_of(node, &target) == NULL:
                 continue
             result = hub_greenlet_switch(target)
-            # It comes back here when the greenlet ends or is given up: its parent, the hub, ends at once.
+            # Control returns here when the greenlet ends or is given up: its parent, the hub, ends at once.
             if result == NULL:
                 hub.hub_goes_on()
             else:
@@ -175,7 +175,7 @@ cdef int carry_out(Scheduler hub) except -1:
             (<HubGreenlet> greenlet).end_unstarted(the_end(hub))
         else:
             job = <object> node.object
-            if isinstance(job, (Callback, ThrowJob)) or job is hub.inbox_job:  # not a watcher's
+            if isinstance(job, (Callback, ThrowJob)) or job is hub.inbox_job:  # watchers do not fire any more
                 try:
                     (<Job> job).run()
                 except BaseException as error:
@@ -184,8 +184,7 @@ cdef int carry_out(Scheduler hub) except -1:
 
 
 cdef int raise_pending(Scheduler hub) except -1:
-    """Raise what was to be raised in the main greenlet when it waited next: the last one, in the context of the
-    others."""
+    """Raise the main greenlet's last pending exception, with the earlier ones as its context. Alarms are cancelled."""
     cdef slot_t *slot = &hub.main_slot
     while slot.pending != NULL and slot.pending.alarm != NULL:
         alarm_cancel(slot.pending.alarm)

@@ -1,6 +1,6 @@
-/* Changes what a loop's epoll has registered: the calls of epoll_ctl(). Any thread may make them.
+/* Changes the registrations in a loop's epoll, with epoll_ctl(2). Any thread may call these functions.
  *
- * What does not belong here: what libuv is left to believe (descriptor_watch.h).
+ * What does not belong here: libuv's own record of the registrations (descriptor_watch.h).
  */
 #ifndef HUB_EPOLL_CONTROL_H
 #define HUB_EPOLL_CONTROL_H
@@ -19,8 +19,8 @@ static inline int hub_poll_control(int epoll, int operation, int fd, unsigned in
     return epoll_ctl(epoll, operation, fd, &event) ? -errno : 0;
 }
 
-/* Take a registration from the kernel only. Returns 0, or a negative error number where the kernel does not find it by
- * this number: the descriptor was closed, or is another file's. */
+/* Take a registration from the kernel, and leave libuv's record of it. Returns 0, or a negative error number if the
+ * kernel does not find it by this number: the descriptor was closed, or is another file's. */
 static inline int hub_poll_withdraw(uv_loop_t *loop, int fd)
 {
     return hub_poll_control(loop->backend_fd, EPOLL_CTL_DEL, fd, 0);

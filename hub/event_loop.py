@@ -1,7 +1,10 @@
 """The loop as users see it: `Loop` with gevent's names for making watchers and callbacks.
 
-Two watchers are not libuv handles and live here: `child` waits for a process through its pidfd, so that no
-SIGCHLD handler is needed and nobody else's children are reaped; `fork` is called in a forked child.
+Two watchers that are not libuv handles stand here. `child` waits for a process through its pidfd, so it needs no
+SIGCHLD handler and reaps no other child. `fork` fires in a forked child. What does not belong here: other watchers
+(hub.watchers).
+
+Nothing here switches.
 """
 
 from __future__ import annotations
@@ -27,7 +30,11 @@ __all__ = ["EventLoop"]
 
 
 class EventLoop(Loop):
-    """A hub's loop. Every watcher it makes has start, stop, close, ref, active and pending."""
+    """A hub's loop, with gevent's methods that make watchers.
+
+    Every watcher has start, stop, close, ref, active and pending. `ref`: whether it keeps the loop alive while it is
+    started (bool). `priority` is ignored. Constructors raise the errors of the classes in hub.watchers.
+    """
 
     #: libuv has no priorities; kept for code written for gevent.
     MAXPRI = MINPRI = 0
@@ -77,15 +84,15 @@ class EventLoop(Loop):
     def stat(
         self, path: str | bytes, interval: float = 0.0, ref: bool = True, priority: int | None = None
     ) -> watchers.stat:
-        """A watcher that fires when the file at `path` changes; looked at every `interval` seconds."""
+        """A watcher that fires when the file at `path` changes. It checks every `interval` seconds (0: every 5)."""
         return watchers.stat(self, path, interval, ref)
 
     def child(self, pid: int, trace: int = 0, ref: bool = True) -> child:
-        """A watcher that fires when child process `pid` has ended, and reaps it."""
+        """A watcher that fires when child process `pid` has ended, and reaps it. `trace` is ignored."""
         return child(self, pid, ref)
 
     def fork(self, ref: bool = True, priority: int | None = None) -> fork:
-        """A watcher that fires in a forked child."""
+        """A watcher that fires in a forked child. It never keeps the loop alive."""
         return fork(self)
 
     @property
@@ -94,7 +101,7 @@ class EventLoop(Loop):
         return [self.backend]
 
     def debug(self) -> str:
-        """The state of the loop in words, for people (str)."""
+        """The state of the loop, its counts and its parked greenlets, as text for people (str)."""
         counts = ", ".join(f"{name} {count}" for name, count in self.statistics().items())
         return f"{self!r}\n{counts}\n{self.hub.format_waits()}"
 
@@ -110,7 +117,8 @@ class EventLoop(Loop):
 class child:
     """Fires once when process `pid`, a child of this process, has ended; reaps that process and no other.
 
-    `rpid`, `rstatus` and `rusage` are then what wait4() returned. Where no pidfd is to be had, SIGCHLD is watched.
+    `rpid`, `rstatus` and `rusage` then have the results of wait4(). If the process was reaped elsewhere, `rstatus` and
+    `rusage` are None. If the system makes no pidfd, the watcher watches SIGCHLD instead.
     """
 
     def __init__(self, loop: EventLoop, pid: int, ref: bool = True) -> None:
@@ -128,7 +136,10 @@ class child:
         self._watcher: watchers.io | watchers.signal | Callback | None = None
 
     def start(self, callback: Callable[..., Any], *args: Any) -> None:
-        """Call ``callback(*args)`` on the hub greenlet when the process has ended. Raises OSError if there is none."""
+        """Call ``callback(*args)`` on the hub greenlet when the process has ended.
+
+        Raises ProcessLookupError if there is no such process, TypeError if `callback` is not callable.
+        """
         if not callable(callback):
             raise TypeError(f"a callback must be callable, not {callback!r}")
         self.callback, self.args = callback, args
@@ -141,7 +152,7 @@ class child:
             self._fd = os.pidfd_open(self.pid)
         except ProcessLookupError:
             raise
-        except (AttributeError, OSError):  # the system has none, or refuses it
+        except (AttributeError, OSError):  # the system has no pidfds, or refuses this one
             self._watcher = watchers.signal(self.loop, signal_module.SIGCHLD, self._ref)
         else:
             self._watcher = watchers.io(self.loop, self._fd, watchers.READ, self._ref)
@@ -153,13 +164,13 @@ class child:
             try:
                 pid, status, usage = wait4(self.pid, os.WNOHANG)
             except ChildProcessError:
-                # Somebody else has reaped it: its status is lost, and it has ended.
+                # It has ended, and other code has reaped it: its status is lost.
                 pid, status, usage = self.pid, None, None
             if pid != 0:
                 self.ended(status, usage)
 
     def ended(self, status: int | None, usage: struct_rusage | None = None) -> None:
-        """The process was reaped, with this wait status (internal)."""
+        """Fire: the process was reaped, with this wait status (internal)."""
         if self.rpid is None:
             self.rpid, self.rstatus, self.rusage = self.pid, status, usage
             self._release()
@@ -210,7 +221,7 @@ class child:
 
     @property
     def active(self) -> bool:
-        """Whether it is started and can fire (bool)."""
+        """Whether the watcher is started and can fire (bool)."""
         return self._watcher is not None
 
     @property
@@ -224,7 +235,7 @@ class child:
 
 
 class fork:
-    """Fires, in the child, when the process has forked."""
+    """Fires in a forked child."""
 
     def __init__(self, loop: EventLoop) -> None:
         self.loop = loop
@@ -256,7 +267,7 @@ class fork:
 
     @property
     def active(self) -> bool:
-        """Whether it is started (bool)."""
+        """Whether the watcher is started (bool)."""
         return self.callback is not None
 
     pending = False

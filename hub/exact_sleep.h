@@ -1,19 +1,19 @@
-/* Lets libuv's poll end at an exact time: our timers are kept in nanoseconds, libuv counts milliseconds.
+/* Lets libuv's sleep end at an exact time: our timers are kept in nanoseconds, libuv counts milliseconds.
  *
- * Two calls that libuv makes come here instead (setup.py redirects them when it compiles libuv; its files stay as they
- * are). core.c asks hub_next_timeout() how long it may sleep. If a timer of ours comes first, the answer is "not at
- * all", and the end of the sleep is noted; linux-core.c then calls hub_epoll_wait(), which sleeps until there. So when
- * that time comes, libuv sees a look at the descriptors that found nothing, and returns.
+ * setup.py compiles libuv so that two of its calls come here instead; libuv's files stay as they are. libuv's core.c
+ * asks hub_next_timeout() how long it may sleep. If a timer of ours comes first, the answer is "not at all", and the
+ * time of that timer is noted. linux-core.c then calls hub_epoll_wait(), which sleeps until the noted time. To libuv
+ * this looks like a poll that found nothing, and it returns.
  *
- * The kernel lets a sleep end late by 50 microseconds (prctl(2), PR_SET_TIMERSLACK), or by a thousandth of its
- * length if that is more, which adds up to milliseconds. A long sleep is therefore made of two, the second short. The
- * first needs no exact time, and so the waits for messages, which seldom last that long, cost as little as ever.
+ * The kernel lets a sleep end late, by 50 microseconds (prctl(2), PR_SET_TIMERSLACK) or by a thousandth of its length,
+ * whichever is more. For long sleeps that is milliseconds. A long sleep is therefore made of two, the second short. The
+ * first needs no exact time. So waits for messages, which seldom last that long, cost no more than before.
  *
- * To wake up costs more than to serve a timer. When there is a crowd of them, a sleep is prolonged by half a
- * millisecond, and more of them are served at once.
+ * Waking up costs more than serving a timer. When timers are crowded, a sleep is prolonged by half a millisecond, so
+ * that several timers are served at once.
  *
- * Where the kernel has no epoll_pwait2 (it came with Linux 5.11), or the sandbox does not let it through, the sleep is
- * in milliseconds, rounded up. A libuv of the system (HUB_SYSTEM_LIBUV) cannot be redirected: see Loop.poll().
+ * Some kernels have no epoll_pwait2 (it came with Linux 5.11), and some sandboxes forbid it. There the sleep is in
+ * milliseconds, rounded up. The calls of a system's libuv (HUB_SYSTEM_LIBUV) cannot be redirected: see Loop.poll().
  */
 #ifndef HUB_EXACT_SLEEP_H
 #define HUB_EXACT_SLEEP_H
@@ -47,14 +47,14 @@ static inline int hub_milliseconds(uint64_t nanoseconds)
 
 #if HUB_EXACT_SLEEP
 
-/* The loop that runs in this thread, with its timers, and when the sleep that begins now must end. In one place, as
-   finding what belongs to a thread costs a call. */
+/* The loop that runs in this thread, its timers, and when its sleep must end. In one struct, because finding a variable
+   of a thread costs a call. */
 static __thread struct {
     uv_loop_t *loop;
     const hub_heap *timers;
     uint64_t ahead; /* how far the timers' clock is ahead of CLOCK_MONOTONIC */
-    uint64_t end;
-    int *asleep; /* set to 0 as soon as there is something, before anybody learns of it; or NULL */
+    uint64_t end; /* when the sleep that begins now must end; HUB_NEVER if libuv's timeout comes first */
+    int *asleep; /* set to 0 as soon as the epoll reports something, before libuv learns of it; or NULL */
 } hub_sleep = {NULL, NULL, 0, HUB_NEVER, NULL};
 
 int uv__next_timeout(const uv_loop_t *loop);
@@ -102,7 +102,7 @@ static int hub_epoll_sleep(int epoll, struct epoll_event *events, int length, in
     if (timeout != 0 || (end = hub_sleep.end) == HUB_NEVER)
         return epoll_wait(epoll, events, length, timeout);
     hub_sleep.end = HUB_NEVER;
-    now = uv_now(hub_sleep.loop) * 1000000; /* costs nothing, and is behind by up to 2 ms */
+    now = uv_now(hub_sleep.loop) * 1000000; /* costs no system call, and is behind by up to 2 ms */
     do {
         left = end > now ? end - now : 0;
         if (left > HUB_LONG_SLEEP) {
@@ -117,7 +117,7 @@ static int hub_epoll_sleep(int epoll, struct epoll_event *events, int length, in
             if (count == 0)
                 return 0;
         }
-        /* A signal that was handled has written to a descriptor that is watched: look what there is. */
+        /* EINTR: Python's C signal handler has written to a watched descriptor, so there is something to report. */
     } while (count == 0 || (count < 0 && errno == EINTR));
     return count;
 }
@@ -131,14 +131,14 @@ int hub_epoll_wait(int epoll, struct epoll_event *events, int length, int timeou
     if (count > 0 && hub_sleep.asleep != NULL)
         __atomic_store_n(hub_sleep.asleep, 0, __ATOMIC_RELEASE);
     if (count < 0 && (errno == EBADF || errno == EINVAL)) {
-        ssize_t told = write(STDERR_FILENO, lost, sizeof lost - 1); /* libuv aborts now, without a word */
+        ssize_t told = write(STDERR_FILENO, lost, sizeof lost - 1); /* libuv aborts now, and prints nothing */
         (void) told;
         errno = EBADF;
     }
     return count;
 }
 
-/* One turn of the loop. The timers' clock is so far `ahead` of CLOCK_MONOTONIC. */
+/* One turn of the loop. `ahead`: by how many nanoseconds the timers' clock is ahead of CLOCK_MONOTONIC. */
 static int hub_run(uv_loop_t *loop, const hub_heap *timers, uint64_t ahead)
 {
     int result;
@@ -150,7 +150,7 @@ static int hub_run(uv_loop_t *loop, const hub_heap *timers, uint64_t ahead)
     return result;
 }
 
-/* One turn of the loop that sleeps for so many nanoseconds at most, whatever timers there are. */
+/* One turn of the loop that sleeps for at most `nanoseconds`, and ignores timers. */
 static int hub_run_for(uv_loop_t *loop, uint64_t nanoseconds, int *asleep)
 {
     hub_heap_entry entry = {hub_now() + nanoseconds, NULL};

@@ -1,7 +1,8 @@
-"""What is put in order in a forked child, before any hook of the program runs.
+"""Functions that put the library in order in a forked child, before any hook of the program runs.
 
-CPython calls hooks of forks in the order in which they were registered. One of the program may call the library, parts
-of which may be imported after it was registered. So there is one hook for all of them, which is moved to the front.
+CPython calls the hooks of forks in the order in which they were registered. A hook of the program may call the library,
+and may be registered before some of the library's modules are imported. So the library has one hook for all of its
+modules, and moves it to the front.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ functions: list[Callable[[], object]] = []
 
 
 def in_child(function: Callable[[], object]) -> None:
-    """Call ``function()`` in forked children, after those that were named before, and before hooks of the program."""
+    """Call ``function()`` in forked children, after earlier ones, and before hooks of the program (internal)."""
     functions.append(function)
 
 
 def put_in_order() -> None:
-    """For os.register_at_fork. Raises the first exception when all functions have been called."""
+    """The hook: call all functions. Raises the first of their exceptions when all have been called."""
     failed = None
     for function in functions:
         try:
@@ -36,7 +37,7 @@ def put_in_order() -> None:
 
 
 def register_first() -> None:
-    """Register put_in_order() in front of the hooks that are there already."""
+    """Register put_in_order() in front of the hooks that are registered already."""
     os.register_at_fork(after_in_child=put_in_order)
     for hooks in gc.get_referrers(put_in_order):
         if type(hooks) is list and hooks[-1] is put_in_order:

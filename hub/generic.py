@@ -2,7 +2,7 @@
 
     class Box(Generic[T]): ...
 
-is generic for type checkers; when a program runs, a subscript of it is the class itself.
+is generic for type checkers. At run time, a subscript of it is the class itself.
 """
 
 from __future__ import annotations

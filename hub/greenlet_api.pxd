@@ -47,7 +47,8 @@ cdef extern from *:
 cdef inline PyObject *running_greenlet() noexcept:
     """The current greenlet, borrowed: it is running, so somebody else owns it.
 
-    When the interpreter ends, greenlet does not say any more. What runs then, in a __del__() say, runs on the main one.
+    When the interpreter ends, greenlet does not say any more. All code that runs then, such as a __del__(), runs on the
+    main greenlet.
     """
     cdef PyObject *current = hub_greenlet_current()
     if current == NULL:
@@ -58,16 +59,17 @@ cdef inline PyObject *running_greenlet() noexcept:
 
 
 cdef inline void end_dropped_greenlets() noexcept:
-    """Have greenlet end those greenlets of this thread that other threads dropped while this one was without the GIL.
+    """Let greenlet end the greenlets of this thread that other threads have dropped while this one had no GIL.
 
-    greenlet does so in its next call. If that were a switch, and the greenlet that ends waited for something, then the
-    one that switches could be switched to in the middle of it: it would go on with that switch, and its turn be lost.
+    greenlet does so in its next call. If that call were a switch, a greenlet that ends might wait for something, and
+    others might switch, in the middle of it, to the greenlet that was about to switch. That one would then go on with
+    its own switch, and its turn would be lost.
     """
     running_greenlet()
 
 
 cdef inline PyObject *main_above(PyObject *at) noexcept:
-    """The main greenlet that a greenlet's parents lead to: a new reference. That to `at` is given up."""
+    """The main greenlet at the end of a greenlet's parents, as a new reference. The reference to `at` is given up."""
     cdef PyObject *above = hub_greenlet_parent(at)
     while above != NULL:
         Py_XDECREF(at)

@@ -7,7 +7,7 @@ from hub.ready cimport node_t, slot_t
 
 # A greenlet whose slot and entry are part of the object. All greenlets that the library makes are of this kind.
 cdef class HubGreenlet(greenlet):
-    cdef slot_t slot           # what it is parked on, and what is to be thrown into it
+    cdef slot_t slot           # the wait that it is parked on, and its pending exceptions
     cdef node_t start_node     # its entry in the ready queue
     cdef CallingHub scheduler  # its hub
     cdef dict at_end           # functions to call when it has finished, by any key; or None

@@ -4,12 +4,13 @@ All greenlets that the library makes are of this kind. The hub's data about a gr
 is looked up, and nothing is allocated to start it.
 
 Rules
-    1. The hub greenlet is the parent of each, the place where it is started, and where control goes when it ends.
-    2. Its entry, `start_node`, is of kind NODE_START until it has begun, and of kind NODE_YIELD from then on.
+    1. The hub greenlet is the parent of each greenlet. It starts the greenlet, and gets control when the greenlet ends.
+    2. A greenlet's entry, `start_node`, is of kind NODE_START until it has begun, and of kind NODE_YIELD from then on.
     3. Code that queues the entry gives the queue a reference.
     4. A subclass's run() calls begin() first, and finished() last.
 
-What does not belong here: its function, its result, and waits for its end; greenlets that the program made itself.
+What does not belong here: a greenlet's function, its result, and waits for its end; greenlets that the program has made
+itself.
 """
 
 from cpython.object cimport PyObject
@@ -39,21 +40,21 @@ cdef class HubGreenlet(greenlet):
             drop_pending(&self.slot)
 
     cdef int attach(self, CallingHub scheduler) except -1:
-        """Make the hub the parent: control goes there when the greenlet ends."""
+        """Make the hub this greenlet's parent, so that it gets control when the greenlet ends."""
         self.scheduler = scheduler
         return hub_greenlet_set_parent(<PyObject *> self, <PyObject *> scheduler)
 
     def switch(self, *args, **kwargs):
-        """Switch to it at once, as greenlet does it. For a greenlet that was suspended by such a switch.
+        """Switch to this greenlet at once, as ``greenlet.switch`` does: for one that was suspended by such a switch.
 
-        Raises InvalidSwitchError if it has not begun: the hub starts it.
+        Raises InvalidSwitchError if it has not begun: the hub starts greenlets.
         """
         if self.start_node.kind == NODE_START and not hub_greenlet_has_started(<PyObject *> self):
             raise InvalidSwitchError(f"{self!r} has not begun: start() it, and the hub switches to it")
         return greenlet.switch(self, *args, **kwargs)
 
     cdef int schedule_start(self) except -1:
-        """Queue the first run. The hub's own thread."""
+        """Put the greenlet on the ready queue to be started. For the hub's own thread."""
         Py_INCREF(self)  # the ready queue's; begin() gives it up
         ready_push(&self.scheduler.loop.core.ready, &self.start_node)
         return 0
@@ -66,7 +67,7 @@ cdef class HubGreenlet(greenlet):
         return True
 
     cdef int begin(self) except -1:
-        """The first thing a subclass's run() calls. Returns 1 if it was not in the ready queue to be started."""
+        """Note that the greenlet begins: a subclass's run() calls this first. Returns 1 if the hub did not start it."""
         cdef int by_hand = 0
         if <PyObject *> self is not running_greenlet() or self.start_node.kind != NODE_START:
             raise InvalidSwitchError(f"run() of {self!r} is not for users to call: start it, and the hub does")
@@ -82,28 +83,28 @@ cdef class HubGreenlet(greenlet):
         return by_hand
 
     cdef int end_unstarted(self, object exception) except -1:
-        """Its hub ends before it was started: let it end with a GreenletExit instance, from the main greenlet."""
+        """End a greenlet whose hub ends before it was started, with a GreenletExit instance. For the main greenlet."""
         if not self.unschedule_start():
             return 0
-        # With the hub as its parent, that would be started by it.
+        # If the hub were still its parent, ending it would start the hub greenlet.
         hub_greenlet_set_parent(<PyObject *> self, <PyObject *> self.scheduler.main)
         throw_now(self, exception)
         self.finished()
         return 0
 
     cdef int end_unfinished(self, object exception) except -1:
-        """It will never go on: end the waits for its end."""
+        """End the waits for the end of this greenlet, which will never go on."""
         self.finished()
         return 0
 
     cdef int not_begun(self, object error) except -1:
-        """It could not be started."""
+        """Report that this greenlet could not be started, and finish it."""
         self.scheduler.report(self, error)
         self.finished()
         return 0
 
     cdef void finished(self) noexcept:
-        """The last thing a subclass's run() calls: drop its pending exceptions, and call the functions of `at_end`."""
+        """Drop the pending exceptions, and call the functions of `at_end`: a subclass's run() calls this last."""
         if self.slot.pending != NULL:
             drop_pending(&self.slot)
         while self.at_end is not None:  # these functions may add others

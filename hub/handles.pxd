@@ -1,9 +1,9 @@
-# The C half of a Handle: one of libuv's handles, or a timer of ours, that puts a job on the ready queue when it fires.
-# Header only: every function here is inline, and calls libuv, so hub/loop.pyx alone may cimport this.
+# The C half of a Handle, its *state*: one of libuv's handles, or a timer of ours, that puts a job on the ready queue
+# when it fires. Header only: every function here is inline, and calls libuv, so hub/loop.pyx alone may cimport this.
 #
 # Rules
 #   1. A state outlives its Handle until libuv has called the close callback. Only the loop's own thread closes it.
-#   2. It fires only while it is `started`. The Handle keeps itself alive then, and with it the job on the queue.
+#   2. A state fires only while it is `started`. Until it is stopped, the Handle keeps itself and its job alive.
 #   3. Timers keep the loop alive through core.references. libuv counts its own handles.
 #
 # What does not belong here: the Handle object (loop.pyx).
@@ -26,7 +26,7 @@ cdef extern from "signal_watch.h":
 
 cdef inline void fire(handle_t *state, int status) noexcept nogil:
     if not state.started:
-        return  # an async handle that nobody listens to: nothing would keep the job alive
+        return  # an async handle without a callback: nothing would keep the job alive
     state.fired = True
     state.status = status
     hub_check(state.owner != NULL, b"a handle that is started has its object")
@@ -38,7 +38,7 @@ cdef inline void on_handle_timer(timer_t *timer) noexcept nogil:
     cdef handle_t *state = <handle_t *> timer.target
     cdef uint64_t late
     if state.repeat:
-        # It keeps its rhythm, also when it is late; beats that were missed altogether are left out.
+        # The timer keeps its rhythm, even if it fires late. Beats that were missed altogether are left out.
         late = core_of(timer).now - state.due
         state.due += state.repeat * (late // state.repeat + 1)
         timer_start(timer, state.due)
@@ -74,14 +74,17 @@ cdef inline void on_handle_stat(uv_fs_poll_t *handle, int status, const uv_stat_
     state.stat_before = before[0]
     state.stat_now = now[0]
     if status < 0 and not was_there:
-        return  # libuv tells of a file that is missing from the start: that is no change
+        return  # libuv reports a file that is missing from the start, which is no change
     fire(state, status)
 
 
 # --- opening ----------------------------------------------------------------------------------------------------
 
 cdef inline handle_t *new_state(core_t *core, int kind, str name) except NULL:
-    """A new state of a kind (UV_TIMER, ...). The caller sets its owner and node. `name` is for the error's text."""
+    """Make a state of a kind (UV_TIMER, ...). The caller sets its owner and node. `name`: the Handle, for errors.
+
+    Raises MemoryError, and OSError if libuv cannot make the handle.
+    """
     cdef handle_t *state
     cdef uv_handle_t *uv = NULL
     cdef timer_t *timer = NULL
@@ -175,7 +178,7 @@ cdef inline int begin_stat(handle_t *state, bytes path, unsigned int millisecond
 
 
 cdef inline void begin_phase(handle_t *state) noexcept nogil:
-    """Start a handle that takes no arguments: prepare, check, idle. An async handle is started by being made."""
+    """Start a handle without arguments: prepare, check, idle. An async handle runs from the moment it is made."""
     if state.kind == UV_PREPARE:
         uv_prepare_start(<uv_prepare_t *> state.uv, on_handle_prepare)
     elif state.kind == UV_CHECK:
@@ -207,7 +210,7 @@ cdef inline bint is_active(handle_t *state) noexcept nogil:
 
 
 cdef inline int count_handles(core_t *core, PyObject *but) noexcept:
-    """How many a loop has, but for that of the Handle `but`."""
+    """How many handles a loop has, without that of the Handle `but`."""
     cdef handle_t *state = core.handles
     cdef int count = 0
     while state != NULL:
@@ -217,7 +220,7 @@ cdef inline int count_handles(core_t *core, PyObject *but) noexcept:
 
 
 cdef inline bint has_reference(handle_t *state) noexcept nogil:
-    """Whether it keeps the loop alive while it runs."""
+    """Whether a handle keeps the loop alive while it runs."""
     return state.references if state.kind == UV_TIMER else uv_has_ref(state.uv)
 
 
@@ -256,7 +259,7 @@ cdef inline void unlink_state(handle_t *state) noexcept nogil:
 
 
 cdef inline void orphan_state(handle_t *state) noexcept nogil:
-    """Its Handle is gone: the loop's own thread closes it in its next turn. Any thread, with the GIL."""
+    """Leave a state whose Handle is gone to the loop's own thread, which closes it in its next turn. Needs the GIL."""
     cdef core_t *core = state.core
     unlink_state(state)
     state.owner = NULL
@@ -268,7 +271,7 @@ cdef inline void orphan_state(handle_t *state) noexcept nogil:
 
 
 cdef inline void close_state(handle_t *state) noexcept nogil:
-    """Close the libuv handle; its memory goes when libuv is done with it. The loop's own thread only."""
+    """Close the handle. Its memory is freed when libuv is done with it. For the loop's own thread."""
     unlink_state(state)
     if state.timer != NULL:
         stop_timer(state)

@@ -1,8 +1,8 @@
-"""The hub: one per thread, the greenlet that everything else runs under.
+"""The hub: the greenlet of each thread that starts all others and runs the loop.
 
 Its compiled parts stand in modules below, each a class that adds to the one before: `CallingHub`, `WaitingHub`,
-`Scheduler`. What is not hot is added here: error handling, the end, and gevent's names. No class stands in between, as
-greenlet looks through all of them at each switch to the hub, for its own.
+`Scheduler`. The parts that are not hot stand here: error handling, the end, and gevent's names. There are no more
+classes than these, because greenlet searches all of them for its own at each switch to the hub.
 """
 
 from __future__ import annotations
@@ -33,21 +33,22 @@ if TYPE_CHECKING:
 __all__ = ["Hub", "Waiter", "get_hub", "get_hub_if_exists", "sleep"]
 
 
-_factories: dict[str, Callable[[Hub], Any]] = {}  # what the library on top makes for a hub, by attribute
+_factories: dict[str, Callable[[Hub], Any]] = {}  # attribute -> the function of the library on top that makes it
 
 
 def set_factory(name: str, factory: Callable[[Hub], Any]) -> None:
-    """Say what makes the `threadpool` or the `resolver` of a hub: ``factory(hub)`` (internal)."""
+    """Set the function that makes the `threadpool` or the `resolver` of a hub, ``factory(hub)`` (internal)."""
     _factories[name] = factory
 
 
 class Hub(Scheduler):
     """The greenlet that runs the event loop of one thread, starts greenlets and runs callbacks.
 
-    ``get_hub()`` returns the current thread's. It is never called or switched to directly by most programs.
+    ``get_hub()`` returns the current thread's hub. Most programs never call it or switch to it. Methods that wait say
+    that they switch; the others do not switch.
     """
 
-    #: How a failing callback's context is put into words.
+    #: A function that puts the context of an error, such as a callback, into words.
     format_context: Callable[[Any], str] = staticmethod(repr)
 
     #: How many threads `threadpool` may have.
@@ -75,7 +76,7 @@ class Hub(Scheduler):
     @property
     def threadpool(self) -> ThreadPool:
         """The hub's thread pool, for calls that cannot cooperate; made on first use."""
-        return self._made("threadpool")
+        return self._get_or_make("threadpool")
 
     @threadpool.setter
     def threadpool(self, pool: ThreadPool) -> None:
@@ -83,14 +84,14 @@ class Hub(Scheduler):
 
     @property
     def resolver(self) -> Resolver:
-        """What resolves names for this hub's greenlets; made on first use. May be replaced."""
-        return self._made("resolver")
+        """The resolver of names for this hub's greenlets; made on first use. May be replaced."""
+        return self._get_or_make("resolver")
 
     @resolver.setter
     def resolver(self, resolver: Resolver) -> None:
         self.__dict__["_resolver"] = resolver
 
-    def _made(self, name: str) -> Any:
+    def _get_or_make(self, name: str) -> Any:
         made = self.__dict__.get(f"_{name}")
         if made is None:
             if interpreter_ends():
@@ -101,30 +102,30 @@ class Hub(Scheduler):
     # --- the end ---
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait until nothing is left to do: no greenlet is ready, and no timer, socket or handle is waited for.
+        """Wait until nothing is left to do: no greenlet is ready, and no timer, socket or handle keeps the loop alive.
 
-        Main greenlet only. `timeout` in seconds, None for ever. Returns True when everything is done, False when the
-        timeout passed first. Switches. Raises BlockingSwitchOutError on any other greenlet, and InvalidThreadUseError
-        in another thread.
+        `timeout` in seconds (float), None for ever. Returns True when everything is done, False if the timeout passed
+        first. Switches. Raises BlockingSwitchOutError on any greenlet but the main one, InvalidThreadUseError in
+        another thread.
         """
         return ending.join(self, timeout)
 
     def destroy(self, destroy_loop: Any = None) -> None:
         """End every greenlet of this hub with HubDestroyed, close the loop, and forget the hub.
 
-        Greenlets that have not begun never will. One that catches HubDestroyed again and again is given up, with a
-        RuntimeWarning. The next get_hub() of the thread makes a new hub. A thread calls this by itself when it ends.
-        A program may call it on the main greenlet of the hub's thread. A second call does nothing. `destroy_loop` is
-        accepted for compatibility: the loop always goes with its hub.
+        Greenlets that have not begun never begin. A greenlet that catches HubDestroyed again and again is given up,
+        with a RuntimeWarning. The next get_hub() of the thread makes a new hub. A thread calls this by itself when it
+        ends. A program may call it on the main greenlet of the hub's thread. A second call does nothing. `destroy_loop`
+        is accepted for compatibility: the loop always ends with its hub.
 
-        Switches to the greenlets that it ends. Raises BlockingSwitchOutError on any other greenlet,
+        Switches to the greenlets that it ends. Raises BlockingSwitchOutError on any greenlet but the main one,
         InvalidThreadUseError in another thread, and any exception that was thrown at the main greenlet and not raised
         there yet.
         """
         ending.destroy(self)
 
     def on_destroy(self) -> None:
-        """The hub is about to close its loop: its resolver, and the threads of its pool, end (internal)."""
+        """Close the resolver, and end the threads of the pool: the hub is about to close its loop (internal)."""
         self._repeats.tell_rest()
         resolver = self.__dict__.pop("_resolver", None)
         if resolver is not None:
@@ -143,7 +144,7 @@ class Hub(Scheduler):
         self.__dict__["_exception_stream"] = stream
 
     def after_fork_in_child(self) -> None:
-        """In a forked child: go on there, and tell the loop's fork watchers (internal)."""
+        """In a forked child: go on with this hub, and let the loop's fork watchers fire (internal)."""
         threads.go_on_in_child(self)
         signals.after_fork_in_child(self)
         self._repeats.forget()
@@ -155,9 +156,12 @@ class Hub(Scheduler):
     def handle_error(
         self, context: object, type: type[BaseException], value: BaseException | None, tb: TracebackType | None
     ) -> None:
-        """What becomes of an exception that nobody caught: printed, or for SYSTEM_ERROR, thrown into the main greenlet.
+        """Deal with an exception that nobody caught. May be replaced on an instance. Does not switch.
 
-        `context` is the greenlet or callback it came out of, or None. May be replaced on an instance.
+        It is printed to `exception_stream`, unless it is one of NOT_ERROR. If it is one of SYSTEM_ERROR, or if
+        `context` is None, it is thrown into the main greenlet as well.
+
+        `context`: the greenlet, callback or other object that failed, or None. `type`, `value`, `tb`: the exception.
         """
         try:
             if not issubclass(type, self.NOT_ERROR):
@@ -169,7 +173,7 @@ class Hub(Scheduler):
     def handle_system_error(
         self, type: type[BaseException], value: BaseException | None, tb: TracebackType | None = None
     ) -> None:
-        """Throw an exception into the main greenlet; it is raised there where that waits, or waits next."""
+        """Throw an exception into the main greenlet: it is raised in the wait there, or in the next one."""
         self.throw_soon(self.principal or self.main, type, value, tb)
 
     def print_exception(
@@ -177,20 +181,20 @@ class Hub(Scheduler):
     ) -> None:
         """Print a traceback, then a line with the context that failed, to `exception_stream`.
 
-        Of errors that are alike (see hub.repeats) only the first is printed in full within three seconds; then a line
-        says how many came besides.
+        Of errors that are alike (see hub.repeats), only the first is printed in full within three seconds. Then one
+        line says how many more have come.
         """
         stream = self.exception_stream
         if stream is None:
             return
         if value is None:
             value = type()
-        if self._repeats.counted(value, stream):
+        if self._repeats.count_if_repeated(value, stream):
             return
         try:
             lines = traceback.format_exception(type, value, tb)
         except Exception as error:
-            # It imports modules and reads files, for which there may be no descriptor left.
+            # format_exception() imports modules and reads files, for which there may be no descriptor left.
             lines = [f"{type.__name__}: {safely(str, value)} (without its traceback: {error!r})\n"]
         if context is not None:
             text = context if isinstance(context, str) else safely(self.format_context, context)
@@ -205,9 +209,9 @@ class Hub(Scheduler):
     # --- waiting the way gevent's users do ---
 
     def switch(self) -> Any:
-        """Let the hub run until something switches back to the current greenlet; return what it is switched with.
+        """Let the hub run until something switches back to the current greenlet. Returns that switch's value. Switches.
 
-        For code that arranges its own wake-up with a callback, as with bare greenlets; `Wait` is the safer way.
+        For code that arranges its own wake-up with a callback, as with bare greenlets. `Wait` is the safer way.
         """
         import greenlet
 
@@ -220,11 +224,15 @@ class Hub(Scheduler):
         return greenlet.greenlet.switch(self)
 
     def switch_out(self) -> None:
-        """The hub greenlet was asked to block: always an error."""
+        """Raise BlockingSwitchOutError: the hub greenlet cannot block."""
         raise BlockingSwitchOutError("a blocking function was called on the hub greenlet; spawn a greenlet for it")
 
     def wait(self, watcher: Watcher | child) -> None:
-        """Wait until a watcher of this hub's loop fires. Switches; raises what is thrown in meanwhile."""
+        """Wait until a watcher of this hub's loop fires. Switches.
+
+        Raises exceptions that are thrown into the greenlet meanwhile, ConcurrentObjectUseError if the watcher has a
+        callback already, TypeError if `watcher` is not a watcher.
+        """
         _check_watcher(watcher, "wait()")
         wait = Wait(watcher)
         if watcher.callback is not None:
@@ -240,7 +248,8 @@ class Hub(Scheduler):
     ) -> None:
         """Raise `error` in the greenlet that waits for a watcher, if one does. Does not switch.
 
-        `close_watcher`: close the watcher too. Raises TypeError if that is no watcher, or `error` no exception.
+        `error`: an exception, or a class. `close_watcher`: whether to close the watcher, too (bool). Raises TypeError
+        if `watcher` is not a watcher, or `error` not an exception.
         """
         _check_watcher(watcher, "cancel_wait()")
         if not isinstance(error, BaseException) and not (isinstance(error, type) and issubclass(error, BaseException)):
@@ -257,16 +266,18 @@ class Hub(Scheduler):
         return f"<{type(self).__name__}{name} at {id(self):#x}{state} thread={self.thread_ident:#x}>"
 
 
-def _check_watcher(watcher, what):
+def _check_watcher(watcher, function):
     if not hasattr(watcher, "callback") or not hasattr(watcher, "stop"):
-        raise TypeError(f"{what} takes a watcher of the loop, not {watcher!r}")
+        raise TypeError(f"{function} takes a watcher of the loop, not {watcher!r}")
 
 
 class Waiter:
-    """A low-level place to meet: one greenlet calls get(), something else calls switch() or throw(), in any order.
+    """Hands one value or exception to one greenlet: gevent's low-level Waiter, on top of `Wait`.
 
-    A value that comes first is kept. gevent's Waiter, on top of `Wait`. Compare `AsyncResult`, which any number
-    of greenlets may wait for.
+    The greenlet calls get(). Other code calls switch() or throw(), before or after that; the value is kept until then.
+    Any number of greenlets may wait for an `AsyncResult` instead.
+
+    `hub`: kept as an attribute; by default the current thread's. get() switches; the other methods do not.
     """
 
     __slots__ = ["_exception", "_value", "_wait", "_woken", "hub"]
@@ -277,37 +288,37 @@ class Waiter:
         self.clear()
 
     def clear(self) -> None:
-        """Forget the value: the waiter is as new."""
+        """Forget the value or exception: the waiter can be used again."""
         self._woken = False
         self._value: Any = None
         self._exception: BaseException | None = None
 
     def ready(self) -> bool:
-        """Whether a value or an exception is there (bool)."""
+        """Whether a value or an exception has been given (bool)."""
         return self._woken
 
     def successful(self) -> bool:
-        """Whether a value is there, and not an exception (bool)."""
+        """Whether a value has been given, and not an exception (bool)."""
         return self._woken and self._exception is None
 
     @property
     def exc_info(self) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:
-        """(type, value, traceback) of the exception that was thrown, or None."""
+        """The exception that was given, as (type, value, traceback), or None."""
         error = self._exception
         return None if error is None else (type(error), error, error.__traceback__)
 
     def switch(self, value: Any = None) -> None:
-        """Give a value. The greenlet in get() wakes with it; else it is kept. Does not switch."""
+        """Give a value: get() returns it. Does not switch."""
         self._woken, self._value = True, value
         if self._wait is not None:
             self._wait.wake()
 
     def switch_args(self, *args: Any) -> None:
-        """Give a tuple."""
+        """Give the arguments as a tuple: get() returns it. Does not switch."""
         self.switch(args)
 
     def throw(self, *throw_args: Any) -> None:
-        """Give an exception: a class, an instance, or a triple. Does not switch."""
+        """Give an exception (a class, an instance, or a triple): get() raises it. Does not switch."""
         kind, value, tb = (*throw_args, None, None)[:3]
         if isinstance(kind, type):
             kind = kind() if value is None else value if isinstance(value, BaseException) else kind(value)
@@ -316,9 +327,9 @@ class Waiter:
             self._wait.wake()
 
     def get(self) -> Any:
-        """Wait for the value and return it, or raise the exception. One greenlet at a time.
+        """Wait for the value and return it, or raise the exception. Switches, unless one has been given.
 
-        Raises ConcurrentObjectUseError when another greenlet is waiting already.
+        Raises ConcurrentObjectUseError if another greenlet waits already.
         """
         if not self._woken:
             if self._wait is not None:
@@ -333,7 +344,7 @@ class Waiter:
         return self._value
 
     def __call__(self, source: Any) -> None:
-        """As a link: give the source's value or exception."""
+        """Give the value or exception of `source`, such as a greenlet that has ended: a Waiter can be a link."""
         if source.exception is None:
             self.switch(source.value)
         else:

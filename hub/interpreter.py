@@ -1,4 +1,4 @@
-"""Which interpreter of the process is this, and how does it import? Only the main one can have hubs."""
+"""Requirements on the interpreter: it is the main one, and imports the library's modules at once, not lazily."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["import_at_once", "require_main"]
 
 
 def is_main() -> bool:
-    """Whether this is the main interpreter, as far as can be known (bool)."""
+    """Whether this is the main interpreter (bool). True if the interpreter cannot say."""
     for name in ("_interpreters", "_xxsubinterpreters"):  # since CPython 3.13, and before
         try:
             interpreters = __import__(name)
@@ -24,15 +24,16 @@ def is_main() -> bool:
 
 
 def require_main() -> None:
-    """Raise ImportError in a subinterpreter. To be called before anything that is compiled is imported."""
+    """Raise ImportError in a subinterpreter. Called before any compiled module is imported."""
     if not is_main():
         raise ImportError("greenio cannot be used in a subinterpreter: greenlet and the hub serve the main one only")
 
 
 def import_at_once() -> None:
-    """Let our modules import what they need at once, even where CPython 3.15 imports everything lazily.
+    """Let the library's modules import others at once, even if CPython 3.15 is set to import everything lazily.
 
-    Patching replaces functions that the import system itself calls: what these need has to be there by then.
+    Patching replaces functions that the import system itself calls. If a replacement still had to import a module, the
+    import would call the replacement again.
     """
     imports: Any = sys
     if not hasattr(imports, "get_lazy_imports") or imports.get_lazy_imports() != "all":

@@ -126,5 +126,5 @@ cdef extern from "uv.h" nogil:
 
 
 cdef inline int raise_errno(int error, str message) except -1:
-    """Raise the OSError of a negative error number, with what that meant for us."""
+    """Raise the OSError of libuv's negative error number. `message`: what failed because of it."""
     raise OSError(-error, f"{strerror(-error).decode()}: {message}")

@@ -19,14 +19,14 @@ cdef class Job:
 cdef class Loop:
     cdef core_t *core
     cdef object pyuv_loop        # the pyuv.Loop that owns the uv_loop_t
-    cdef unsigned long thread    # the one that runs it
+    cdef unsigned long thread    # the thread that runs it
     cdef readonly bint default   # whether it belongs to the main thread
-    cdef bint foreign            # whether user code has seen the pyuv.Loop, and may have handles on it
-    cdef bint unmade             # whether it could not be made in a forked child, and is to be when it is needed
-    cdef WakeupSlot slot         # wakes it for Python's signal handlers; None for other threads' loops
+    cdef bint foreign            # whether the program has got the pyuv.Loop, and may have handles on it
+    cdef bint unmade             # in a forked child: whether the new libuv loop is still to be made, on its first use
+    cdef WakeupSlot slot         # wakes the loop for Python's signal handlers; None for loops of other threads
     cdef public object own_timer  # a timer of the hub's own, not counted by statistics(), or None (internal)
-    cdef object error_handler    # called as error_handler(context, type, value, traceback)
-    cdef readonly list fork_watchers  # what is to be told in a forked child
+    cdef object error_handler    # called as error_handler(context, exception) when a pyuv callback has failed
+    cdef readonly list fork_watchers  # the started watchers that fire in a forked child
 
     cdef int check(self) except -1
     cdef int check_thread(self) except -1
@@ -55,11 +55,11 @@ cdef class Loop:
     cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept
 
 
-# A libuv handle with a job that is queued when it fires. The watchers with Python callbacks build on it.
+# A libuv handle, or a timer of ours, whose job is queued when it fires. The watchers build on it.
 cdef class Handle(Job):
     cdef Loop loop
     cdef handle_t *state         # NULL when closed
-    cdef bint keeps_itself       # whether it has a reference to itself, which it has while it is started
+    cdef bint keeps_itself       # whether it has a reference to itself: while it is started
 
     cdef int open(self, Loop loop, int kind) except -1
     cdef int start_timer(self, double after, double repeat) except -1

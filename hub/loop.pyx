@@ -1,16 +1,16 @@
 """The event loop: a pyuv.Loop, driven through libuv's C functions.
 
 This is the only module that calls libuv; its extension module carries libuv and pyuv. libuv's functions are hidden in
-it, so that another libuv in the process never mixes with them. What calls them and has a subject of its own stands in
-headers that only this module cimports: watches.pxd, handles.pxd, sleeping.pxd, loop_end.pxd.
+it, so that another libuv in the process never mixes with them. Parts with a subject of their own are headers that only
+this module cimports: watches.pxd, handles.pxd, sleeping.pxd, standing.pxd, loop_end.pxd.
 
 Rules
     1. A libuv callback is a C function that runs without the GIL. It puts an entry on the ready queue and returns. It
        never touches a Python object, and it never switches.
-    2. Timers and descriptor watches belong to pools of the loop and are never closed before the loop is. None of them
-       keeps the loop alive: `core.references` counts what does, and so a watch may stay registered between two waits.
-    3. The loop's time is CLOCK_MONOTONIC in nanoseconds. Its timers (timers.pxd) are not libuv's, which count
-       milliseconds. Those that are due fire after each look for I/O.
+    2. Timers and descriptor watches belong to pools of the loop and are never closed before the loop is. None keeps the
+       loop alive: `core.references` counts the things that do. So a watch may stay registered between two waits.
+    3. The loop's time is that of the hubs' clock (timers.pxd), in nanoseconds. Its timers are not libuv's, which count
+       milliseconds. Timers that are due fire after each look for I/O.
 
 What does not belong here: greenlets, parking, Python callbacks. The hub's scheduler is built on this.
 """
@@ -58,8 +58,8 @@ cdef extern from *:
     object PyInit__cpyuv()
 
 cpyuv = PyInit__cpyuv()
-sleep_by = None  # what a loop asks when the clock stands still: set_sleep_by()
-look_after_others = None  # finds out what else has been closed: hub.closing says
+sleep_by = None  # the function that says how long to sleep while the clock stands still: set_sleep_by()
+look_after_others = None  # verifies descriptors besides those of watches: hub.closing sets it
 
 LIBUV_VERSION = (<bytes> uv_version_string()).decode()
 
@@ -70,9 +70,9 @@ cdef enum:
 
 
 def set_sleep_by(function):
-    """Say what a loop asks when it would sleep while the clock stands still, or None (internal): see standing.pxd.
+    """Set the function that loops ask how long to sleep while the clock stands still (internal): see standing.pxd.
 
-    ``function()`` returns for how many nanoseconds it sleeps, by CLOCK_MONOTONIC.
+    ``function()`` returns nanoseconds of CLOCK_MONOTONIC. None: there is no such function any more.
     """
     global sleep_by
     sleep_by = function
@@ -84,12 +84,12 @@ def loops():
 
 
 def wake_other_loops():
-    """Have the loops of other threads look what time it is (internal)."""
+    """Wake the loops of other threads, so that they read the clock (internal)."""
     wake_loops(first_loop(), PyThread_get_thread_native_id())
 
 
 def set_look_after_others(function):
-    """Say what Loop.look_after() is to call, too (internal)."""
+    """Set a function, ``function()``, that Loop.look_after() calls, too (internal)."""
     global look_after_others
     look_after_others = function
 
@@ -108,10 +108,9 @@ cdef class Job:
 # --- the loop ---------------------------------------------------------------------------------------------------
 
 cdef class Loop:
-    """The event loop of one hub.
+    """The event loop of one hub. The hub makes it; programs reach it as ``get_hub().loop``. No method switches.
 
-    `default` says whether it belongs to the main thread, whose loop also wakes up for Python's signal handlers.
-    Made by the hub; user code reaches it as ``get_hub().loop``.
+    `default`: whether it belongs to the main thread, whose loop also wakes up for Python's signal handlers (bool).
     """
 
     def __cinit__(self, default=True):
@@ -129,10 +128,10 @@ cdef class Loop:
         remove_loop(self.core)
         if self.core.uv == NULL:
             PyMem_RawFree(self.core)
-        # else: not destroyed. Handles are open on it, so its memory is left to the operating system.
+        # else: the loop was not destroyed. Handles are open on it, so its memory is left to the operating system.
 
     cdef object make(self):
-        """Give the core a new libuv loop. Raises OSError if there are not descriptors enough for it."""
+        """Give the core a new libuv loop. Raises OSError if there are too few descriptors for it."""
         if not self.default:
             return self.make_here()
         with low_descriptors.kept_free():
@@ -163,7 +162,7 @@ cdef class Loop:
         self.foreign = False
 
     def pyuv_excepthook(self, type, value, traceback):
-        """What a callback of a pyuv handle raised goes to the hub's `handle_error`."""
+        """Pass the exception of a pyuv handle's callback to the hub's `handle_error` (internal)."""
         self.error_handler(self.pyuv_loop, type() if value is None else value)
 
     cdef int check(self) except -1:
@@ -182,7 +181,7 @@ cdef class Loop:
     # --- running ---
 
     cdef bint is_alive(self) noexcept:
-        """Whether anything could still happen: a referenced handle, request or wait."""
+        """Whether a handle, request, timer or wait could still make something happen. Only referenced ones count."""
         cdef bint alive
         self.core.references -= self.core.dropped
         self.core.dropped = 0
@@ -197,13 +196,13 @@ cdef class Loop:
         return alive
 
     cdef int poll(self, bint block) except -1:
-        """Run the loop once: for as long as nothing happens, without the GIL, or just to look, with it.
+        """Run the loop once. `block`: whether to sleep, without the GIL, until something happens, or only look for I/O.
 
-        Timers are as exact as the system's. With a libuv of the system they are late by up to a millisecond.
+        Timers are as exact as the system's. With the system's libuv they are late by up to a millisecond.
         """
         cdef core_t *core = self.core
         if core.uv == NULL:
-            return 0  # there is nothing to look at
+            return 0
         close_orphans(core)
         if core.renew:
             renew_epoll(core)
@@ -221,19 +220,19 @@ cdef class Loop:
         return 0
 
     cdef int wake_up(self) except -1:
-        """End a poll that another thread's hub is in. Any thread; needs the GIL."""
+        """End this loop's sleep. For any thread; needs the GIL."""
         if self.core.uv != NULL:
             uv_async_send(&self.core.wakeup)
         return 0
 
     cdef void drop_reference(self) noexcept:
-        """What another thread has cancelled keeps the loop alive no longer. Any thread; needs the GIL."""
+        """Note that something which another thread has cancelled no longer keeps this loop alive. Needs the GIL."""
         if self.core.uv != NULL:
             self.core.dropped += 1
             uv_async_send(&self.core.wakeup)
 
     cdef int watch_signals(self) except -1:
-        """Wake up when Python's C signal handler has noted a signal. Main thread of the main interpreter only."""
+        """Let the loop wake up when Python's C signal handler has noted a signal. For the main thread's loop."""
         cdef int error = watch_signal_pipe(self.core)
         if error:
             raise_errno(error, "the loop cannot watch for signals")
@@ -252,7 +251,7 @@ cdef class Loop:
         return get_watch(self.core, fd)
 
     cdef watch_t *watch_open(self, int fd) except NULL:
-        """The watch of a descriptor for a new owner of the number."""
+        """The watch of a descriptor for a new owner of its number."""
         if self.core.uv == NULL:
             self.check()
         return open_watch(self.core, fd)
@@ -261,7 +260,7 @@ cdef class Loop:
         return find_watch(self.core, fd)
 
     cdef void watch_close(self, int fd) noexcept:
-        """The descriptor is about to be closed: wake the waits for it. The loop's own thread."""
+        """Wake the waits for a descriptor that is about to be closed. For the loop's own thread."""
         cdef watch_t *watch = find_watch(self.core, fd)
         if watch != NULL:
             close_watch(watch)
@@ -282,26 +281,30 @@ cdef class Loop:
         remove_listener(watch, listener)
 
     cdef bint look_after(self) except -1:
+        """Wake waits for descriptors that were closed without an announcement, if it is due. Returns whether it is."""
         return verify_if_due(self.core, look_after_others)
 
     def closed_elsewhere(self, int fd, unsigned int generation):
-        """Another thread has closed descriptor `fd`: wake the waits from before that, with EBADF (internal)."""
+        """Wake the waits for a descriptor that another thread has closed, with EBADF (internal).
+
+        `generation`: the watch's after that. Waits of this generation and later ones go on.
+        """
         cdef watch_t *watch = self.watch_if_any(fd)
-        if watch != NULL:  # else the loop was made anew after a fork
+        if watch != NULL:  # after a fork, the new loop may have none
             closed_in_another_thread(watch, generation)
 
     def wake_readers(self, int fd):
-        """Wake the waits until descriptor `fd` is readable, as if it were: they look themselves (internal)."""
+        """Wake all greenlets that wait to read from descriptor `fd`. Each tries again by itself (internal)."""
         cdef watch_t *watch = self.watch_if_any(fd)
         if watch != NULL:
             while fifo_wake_first(&watch.readers, OUTCOME_READY) != NULL:
                 pass
 
     def closing_fd(self, int fd):
-        """Say that descriptor `fd` is about to be closed; greenlets that wait for it are woken with EBADF.
+        """Wake the greenlets of this loop that wait for descriptor `fd`, which is about to be closed, with EBADF.
 
-        Returns whether anybody waited. This loop only, in its own thread, or InvalidThreadUseError is raised;
-        ``hub.closing.closing_descriptor`` tells those of all threads.
+        Returns whether any waited (bool). Raises InvalidThreadUseError in another thread than the loop's.
+        ``hub.closing.closing_descriptor`` wakes the greenlets of all threads.
         """
         cdef watch_t *watch
         self.check_thread()
@@ -310,27 +313,27 @@ cdef class Loop:
         self.watch_close(fd)
         return waited
 
-    # --- what user code may ask ---
+    # --- for programs ---
 
     @property
     def uv(self):
-        """The `pyuv.Loop` this loop is; make pyuv handles on it, and they fire while greenlets run.
+        """This loop as a `pyuv.Loop`, on which programs make handles of pyuv. They fire while greenlets run.
 
-        Its handles call Python from inside libuv. Once this attribute has been read, the loop is therefore run
-        on the hub greenlet only, which costs a switch each time the process has nothing else to do.
-        A callback of such a handle must not block; what it raises goes to ``hub.handle_error``.
+        Such handles call Python functions from inside libuv. Once this attribute has been read, the loop therefore runs
+        on the hub greenlet only, which costs a switch each time the process has nothing else to do. A callback of such
+        a handle must not block. Its exceptions go to ``hub.handle_error``.
         """
         self.check()
         self.foreign = True
         return self.pyuv_loop
 
     def now(self):
-        """The loop's cached time in seconds (float), on the monotonic clock."""
+        """The time at which the loop last looked for I/O, in seconds of the monotonic clock (float)."""
         self.check()
         return (self.core.now - clock.ahead) / 1e9
 
     def update_now(self):
-        """Read the clock into the loop's cached time. The loop's own thread only: InvalidThreadUseError."""
+        """Set the time that now() returns to the present. Raises InvalidThreadUseError in another thread."""
         self.check_thread()
         self.core.looked = hub_now()
         self.core.now = now_ns()
@@ -338,19 +341,19 @@ cdef class Loop:
     update = update_now
 
     def fileno(self):
-        """The descriptor of the kernel's event queue (epoll); readable when the loop has something to do."""
+        """The descriptor of the loop's epoll (int). It is readable when the loop has something to do."""
         self.check()
         return uv_backend_fd(self.core.uv)
 
     @property
     def signal_descriptor(self):
-        """What the main thread's loop gives to signal.set_wakeup_fd() while it sleeps (int); -1 for other loops."""
+        """The descriptor that the main thread's loop sets with signal.set_wakeup_fd() for its sleep (int); else -1."""
         self.check()
         return self.core.signal_write
 
     @property
     def alive(self):
-        """Whether a referenced handle, request, timer or wait could still make something happen (bool)."""
+        """Whether a handle, request, timer or wait that counts (`ref`) could still make something happen (bool)."""
         return self.core.uv != NULL and self.is_alive()
 
     @property
@@ -394,12 +397,12 @@ cdef class Loop:
     # --- the end, and forks ---
 
     cdef object close(self):
-        """Close every handle and give the memory back. The loop must not be running."""
+        """Close every handle and free the memory. The loop must not be running."""
         cdef core_t *core = self.core
         if core.uv == NULL:
             return
         core.timers.epoch += 1
-        # Not to be found by other threads any more: their memory goes below.
+        # Other threads must not find the watches any more: their memory is freed below.
         PyMem_RawFree(core.watches)
         forget_watches(core)
         if self.slot is not None:
@@ -412,7 +415,7 @@ cdef class Loop:
             if not handle.closed:
                 handle.close()
         if not close_uv(core):
-            Py_INCREF(self.pyuv_loop)  # for ever: a thread of libuv's pool will use it
+            Py_INCREF(self.pyuv_loop)  # never freed: a thread of libuv's pool will use it
             core.handles_open = 0
         hub_check(core.handles_open == 0, b"every handle of a loop is closed with it")
         core.uv = NULL
@@ -426,11 +429,12 @@ cdef class Loop:
         self.pyuv_loop = None
 
     cdef timer_t *leave_behind(self, PyObject *current) except? NULL:
-        """In a forked child, the hub of the thread that forked: leave the libuv loop to the parent.
+        """In a forked child, for the hub of the thread that forked: leave the libuv loop to the parent.
 
-        With what waits on it, but for greenlet `current`, which stays in the ready queue if it is there. Its memory is
-        kept, because waits that will never be woken still point into it; its descriptors, shared with the parent, are
-        closed. Returns the timers that were running, linked by `next_free`. begin_in_child() makes a new loop.
+        The greenlets that wait on the loop are left to the parent, too. Only greenlet `current` stays in the ready
+        queue, if it is there. The loop's memory is kept, because waits that will never be woken still point into it.
+        Its descriptors, which the parent shares, are closed. Returns the timers that were running, linked by
+        `next_free`. begin_in_child() makes a new libuv loop.
         """
         cdef timer_t *timers
         while self.core.handles != NULL:
@@ -443,24 +447,21 @@ cdef class Loop:
         return timers
 
     cdef int leave_to_parent(self) except -1:
-        """In a forked child, the hub of another thread: nothing of it is used here.
-
-        Its thread may have been in the middle of anything when the process was forked.
-        """
+        """In a forked child: leave another thread's loop, which may be in the middle of anything, to the parent."""
         cdef handle_t *state = self.core.handles
         if self.core.uv == NULL:
             return 0
         while state != NULL:
             if state.owner != NULL:
-                stop_signal(state)  # which libuv would tell the parent of
+                stop_signal(state)  # or libuv's signal handler would write to the parent's pipe
                 (<Handle> state.owner).state = NULL
             state = state.next
         self.close_descriptors()
         return 0
 
     cdef int close_descriptors(self) except -1:
-        """In a forked child: close what is shared with the parent's loop. Nothing points to that any more."""
-        Py_INCREF(self.pyuv_loop)  # for ever: its deallocator would use descriptors that are closed here
+        """In a forked child: close the descriptors that the parent's loop shares, and forget the libuv loop."""
+        Py_INCREF(self.pyuv_loop)  # never freed: its deallocator would use descriptors that are closed here
         if self.slot is not None:
             self.slot.leave_in_child()
             self.slot = None
@@ -469,7 +470,7 @@ cdef class Loop:
         return 0
 
     cdef int begin_in_child(self) except -1:
-        """After leave_behind(): go on with a new libuv loop. Raises OSError if there cannot be one: try again."""
+        """After leave_behind(): make a new libuv loop. If this raises OSError, it can be called again later."""
         self.make()
         self.unmade = False
         self.watch_signals()
@@ -479,7 +480,7 @@ cdef class Loop:
 # --- handles ------------------------------------------------------------------------------------------------------
 
 cdef void forget_owner(handle_t *state) noexcept:
-    """The loop ends, or was left behind in a fork: make the object a closed one."""
+    """Close the object of a state whose loop ends, or was left behind in a fork. Closes the state, too."""
     cdef Handle owner
     if state.owner != NULL:
         owner = <Handle> state.owner
@@ -497,7 +498,7 @@ cdef class Handle(Job):
     def __dealloc__(self):
         cdef handle_t *state = self.state
         if state != NULL:
-            # Perhaps another thread's garbage collection: leave the closing to the loop's own thread.
+            # This may be another thread's garbage collection, so the loop's own thread does the closing.
             orphan_state(state)
 
     cdef int open(self, Loop loop, int kind) except -1:
@@ -514,9 +515,9 @@ cdef class Handle(Job):
         return 0
 
     cdef void keep(self, bint alive) noexcept:
-        """A started handle must not be collected, nor a job in the ready queue: it keeps a reference to itself.
+        """Give a handle that is started a reference to itself. With `alive` false, take it away.
 
-        One that is not started never comes into the queue.
+        So its job in the ready queue is not collected. A handle that is not started never comes into the queue.
         """
         if alive and not self.keeps_itself:
             self.keeps_itself = True
@@ -536,7 +537,7 @@ cdef class Handle(Job):
         stop_timer(self.state)
         self.state.fired = False
         if self.node.queued:
-            ready_remove(&self.loop.core.ready, &self.node)  # it has fired, of which nobody was told yet
+            ready_remove(&self.loop.core.ready, &self.node)  # it has fired, but its job has not run
         begin_timer(self.state, due, again)
         self.keep(True)
         return 0
@@ -554,7 +555,7 @@ cdef class Handle(Job):
         return 0
 
     cdef int start_phase(self) except -1:
-        """Start one that takes no arguments: prepare, check, idle, async."""
+        """Start a handle without arguments: prepare, check, idle, async."""
         self.require()
         begin_phase(self.state)
         self.keep(True)

@@ -2,9 +2,9 @@
 # Header only: every function here is inline, and calls libuv, so hub/loop.pyx alone may cimport this.
 #
 # Rules
-#   1. Both come after the Handles were made closed ones.
-#   2. libuv's memory of a loop that is closed is given back when libuv is done with it. That of a loop that is left
-#      behind is kept: waits that will never be woken still point into it.
+#   1. Every Handle is closed before, in loop.pyx: none of them points to the C half any more.
+#   2. If the loop is closed, libuv's memory is freed as soon as libuv is done with it. If the loop is left behind, its
+#      memory is kept: waits that will never be woken still point into it.
 #
 # What does not belong here: the new loop of a forked child (loop.pyx).
 
@@ -24,12 +24,12 @@ cdef extern from "loop_fields.h" nogil:
     void hub_loop_descriptors(const uv_loop_t *loop, int *out)
 
 
-# --- it is closed -----------------------------------------------------------------------------------------------
+# --- closing a loop ---------------------------------------------------------------------------------------------
 
 cdef inline bint close_uv(core_t *core) noexcept:
     """Close every handle, and run the loop until libuv is done with them. Returns whether it is.
 
-    If not, a thread of libuv's pool works for one, or for a request of pyuv's, and takes too long.
+    If it is not, a thread of libuv's pool still works for a handle, or for a request of pyuv's.
     """
     cdef uv_loop_t *uv = core.uv
     cdef int turn
@@ -39,14 +39,14 @@ cdef inline bint close_uv(core_t *core) noexcept:
         if uv_run(uv, UV_RUN_NOWAIT) == 0:
             return True
         if turn >= 8:
-            # Handles are closed by now: it is such a thread.
+            # All handles are closed by now, so it is a thread of the pool that is waited for.
             with nogil:
                 usleep(1000)
     return False
 
 
 cdef inline void close_pooled(uv_handle_t *handle, void *core) noexcept nogil:
-    """Close what belongs to the loop's pools: the handles whose data is the struct that begins with them."""
+    """Close a handle, if it is a watch's or the signal pipe's. A watch begins with its handle, and is its data."""
     if handle is <uv_handle_t *> &(<core_t *> core).signal_poll:
         uv_close(handle, NULL)
     elif handle.data is <void *> handle and not uv_is_closing(handle):
@@ -57,10 +57,10 @@ cdef inline void free_pooled(uv_handle_t *handle) noexcept nogil:
     PyMem_RawFree(handle.data)
 
 
-# --- it is left behind ------------------------------------------------------------------------------------------
+# --- leaving a loop behind --------------------------------------------------------------------------------------
 
 cdef inline timer_t *leave_core(core_t *core, PyObject *current) noexcept:
-    """Leave all that waits to the parent, but for greenlet `current`: its entry in the ready queue stays there.
+    """Leave everything to the parent. Only the entry of greenlet `current` stays in the ready queue.
 
     Returns the timers that were running, linked by `next_free`.
     """
@@ -96,7 +96,7 @@ cdef inline PyObject *greenlet_of(node_t *node) noexcept nogil:
 
 
 cdef inline void close_shared(core_t *core) noexcept nogil:
-    """In a forked child: close the descriptors that are shared with the parent's loop. Nothing else uses them here."""
+    """In a forked child: close the descriptors that the parent's loop shares. Nothing else uses them here."""
     cdef int fds[7]
     cdef int i
     hub_loop_descriptors(core.uv, fds)  # the first four
@@ -107,7 +107,7 @@ cdef inline void close_shared(core_t *core) noexcept nogil:
 
 
 cdef inline void forget_uv(core_t *core) noexcept nogil:
-    """The libuv loop is no more used, nor its descriptors, nor timers and watches from before."""
+    """Forget the libuv loop, its descriptors, and the timers and watches from before."""
     core.uv = NULL
     core.probe = core.signal_read = core.signal_write = -1
     core.timers.epoch += 1

@@ -1,5 +1,5 @@
-/* What pyuv's and libuv's loops keep for themselves, and the hub has to know. The fields of libuv are in its public
- * headers; they are the same in libuv 1.13 (pyuv's) and 1.44.
+/* Reads fields of pyuv's and libuv's loops that have no public accessors. libuv declares its fields in public headers;
+ * they are the same in libuv 1.13 (pyuv's) and 1.44.
  */
 #ifndef HUB_LOOP_FIELDS_H
 #define HUB_LOOP_FIELDS_H
@@ -18,7 +18,7 @@ typedef struct {
 
 #define hub_uv_loop(object) (((hub_pyuv_loop *) (object))->uv_loop)
 
-/* The descriptors of a loop that a forked child must not share with its parent. */
+/* The descriptors that libuv has opened for a loop. */
 static inline void hub_loop_descriptors(const uv_loop_t *loop, int out[4])
 {
     out[0] = loop->backend_fd;

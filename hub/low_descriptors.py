@@ -1,7 +1,7 @@
-"""Keeps the lowest descriptor numbers for the program, so that those it opens are numbered as they would be without us.
+"""Keeps the lowest descriptor numbers free for the program: its descriptors have the same numbers as without a hub.
 
-The system gives the lowest number that is free. Between the program's own descriptors the hub's would be in the way of
-what closes, or counts on, numbers side by side. (In a forked child libuv opens two that are low.)
+The system gives each descriptor the lowest free number. Some programs close ranges of numbers, or expect consecutive
+ones. Descriptors of the hub among them would be in the way. (In a forked child libuv still opens two low ones.)
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ensure", "kept_free"]
 
-LOWEST = 32  # what is opened inside is numbered from here
-LEAST = 256  # a process that may not open so many needs every number
-ROOM = 64  # so does one that has as few left
+LOWEST = 32  # the hub's descriptors are numbered from here
+LEAST = 256  # a process whose limit of descriptors is lower needs every number
+ROOM = 64  # a process that has no more numbers left than this needs every number, too
 
 
 @contextmanager
 def kept_free() -> Iterator[None]:
-    """Inside, whatever is opened gets a number of at least 32, unless the process is short of descriptors."""
+    """In the ``with`` statement, new descriptors get numbers from 32 on, unless the process is short of descriptors."""
     taken: list[int] = []
     most = os.sysconf("SC_OPEN_MAX")
     try:
@@ -43,9 +43,9 @@ def kept_free() -> Iterator[None]:
 
 
 def ensure(count: int) -> None:
-    """Raise OSError if not as many descriptors as `count` can be opened.
+    """Raise OSError unless `count` descriptors can be opened now.
 
-    For callers that would lose some if they found that out in the middle.
+    For callers that would leak some of them if opening failed in the middle.
     """
     taken: list[int] = []
     try:

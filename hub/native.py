@@ -1,10 +1,10 @@
-"""The standard library as it was before anything of it was replaced.
+"""The standard library's functions and classes as they were before patching.
 
-Patching puts cooperative functions in the place of the standard ones. What the library itself builds on must stay what
-it was, whenever the module that needs it is first imported: such modules take it from here. Those that every program
-has are named; `original()` finds any other.
+Patching puts cooperative functions in the place of standard ones. The library itself needs the native ones, even in a
+module that is first imported after patching. Modules take them from here. Those that every program has loaded have
+names here; `original()` finds any other.
 
-What does not belong here: the replacements, which are the business of the library on top.
+What does not belong here: the replacements. They are in the library on top.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ __all__ = [
     "LibraryLock", "RLock", "allocate_lock", "get_ident", "local", "original", "saved", "sleep", "start_new_thread",
 ]  # fmt: skip
 
-#: What was replaced: name of the module -> name in it -> what was there before.
+#: The originals of what was replaced: name of the module -> name in it -> the object that was there before.
 saved: dict[str, dict[str, object]] = {}
 
 
 class LibraryLock(RLock):  # type: ignore[misc]  # RLock is final to type checkers only
-    """A reentrant lock that stays native, for what finalizers and several threads do to the library's own data.
+    """A reentrant lock that stays native, for data of the library that several threads or finalizers change.
 
-    Patching exchanges the RLocks that were made before: not those of this class.
+    Patching replaces RLocks that exist already, but not those of this class.
     """
 
 
 def original(module: str, name: str) -> Any:
-    """What a module of the standard library had, or has, under a name, whether it was replaced or not.
+    """Return the object that a module of the standard library has under a name, or had before it was replaced.
 
-    Raises AttributeError if it has, and had, nothing of that name.
+    Raises AttributeError if there is no such name. Does not switch.
     """
     replaced = saved.get(module, {})
     if name in replaced:

@@ -1,8 +1,9 @@
-# What repr() is in the middle of. Header only: every function here is inline.
+# CPython's list of the containers that repr() is printing: lets each greenlet have its own.
+# Header only: every function here is inline.
 #
-# CPython notes in a list of the thread which containers it is printing: one that contains itself is printed as `[...]`.
-# Where a __repr__() waits, other greenlets print meanwhile, and what they print is not below that. So the list is
-# emptied while a greenlet is away, and is its own again when it goes on.
+# CPython has one such list for each thread. A container on the list is printed as `[...]`, because it contains itself.
+# If a __repr__() waits, other greenlets may print the same container meanwhile, from the start. So the list is emptied
+# while the greenlet waits, and gets its entries back when the greenlet goes on.
 
 from cpython.exc cimport PyErr_Fetch, PyErr_Restore
 from cpython.object cimport PyObject
@@ -13,7 +14,7 @@ cdef extern from *:
 
 
 cdef inline PyObject *printing_of_thread() except NULL:
-    """The current thread's list, where Py_ReprEnter() notes it. A new reference."""
+    """The current thread's list, as Py_ReprEnter() finds it. A new reference."""
     cdef PyObject *of_thread = PyThreadState_GetDict()
     printing = [] if of_thread == NULL else (<dict> of_thread).setdefault("Py_Repr", [])
     Py_INCREF(printing)
@@ -21,9 +22,9 @@ cdef inline PyObject *printing_of_thread() except NULL:
 
 
 cdef inline PyObject *leave_printing(PyObject *printing, object hub) noexcept:
-    """The current greenlet waits in the middle of a repr(): what was on the list, a new reference, or NULL.
+    """Empty the list: the current greenlet waits in the middle of a repr().
 
-    What goes wrong is reported by the hub.
+    Returns the entries as a new reference, or NULL after an error, which the hub reports.
     """
     try:
         printed = list(<object> printing)
@@ -36,7 +37,10 @@ cdef inline PyObject *leave_printing(PyObject *printing, object hub) noexcept:
 
 
 cdef inline int go_on_printing(PyObject *printing, PyObject *printed, object hub, int result) noexcept:
-    """It goes on; with an exception set if `result` is -1. The reference to `printed` is given up."""
+    """Give the list its entries back, and give up the reference to them: the greenlet goes on.
+
+    `result`: -1 if an exception is set. It stays set.
+    """
     cdef PyObject *kind = NULL
     cdef PyObject *value = NULL
     cdef PyObject *traceback = NULL

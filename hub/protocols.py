@@ -1,7 +1,7 @@
-"""What a hub is given from outside, as type checkers see it: a pool of threads, a resolver of names, a stream.
+"""Types of the objects that a hub gets from outside: a pool of threads, a resolver of names, a stream for errors.
 
-For type checkers only: a program that runs never imports this. What does not belong here: the things themselves, which
-are unknown in this package (`set_factory()` in `hub.hub` is told how to make them).
+For type checkers only: programs never import this at run time. What does not belong here: the classes that fit these
+types. This package does not know them; `set_factory()` in `hub.hub` sets the functions that make their instances.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import Any, Protocol, TypeVar
 S = TypeVar("S")
 T = TypeVar("T")
 SocketAddress = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
-#: What getnameinfo() takes: IPv6 addresses also without their scope.
+#: The argument of getnameinfo(): IPv6 addresses also without their scope.
 AnyAddress = SocketAddress | tuple[str, int, int]
-#: What getaddrinfo() returns a list of.
+#: An item of the list that getaddrinfo() returns.
 AddressInfo = tuple[int, int, int, str, SocketAddress]
 
 
 class Stream(Protocol):
-    """What errors can be told to: a file that is open for text, or something like it."""
+    """A place where errors are printed: a file that is open for text, or a similar object."""
 
     def write(self, text: str, /) -> object: ...
 
 
 class Result(Protocol):
-    """What a function in a thread comes to."""
+    """The result of a function that runs in a thread of a pool. See `greenio.event.AsyncResult`."""
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any: ...
     def ready(self) -> bool: ...

@@ -5,13 +5,13 @@ This is pyuv 1.4.0 by Saúl Ibarra Corretgé, with libuv as it carries it; its d
 
 from __future__ import annotations
 
-from hub.loop import cpyuv as _cpyuv  # type: ignore[attr-defined]  # it has no types
+from hub.loop import cpyuv as _cpyuv  # type: ignore[attr-defined]  # the stub leaves it out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    # It has no types of its own.
+    # pyuv has no types.
     def __getattr__(name: str) -> Any: ...
 
 

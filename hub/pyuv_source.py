@@ -26,7 +26,7 @@ ARCHIVE = f"pyuv-{VERSION}.tar.gz"
 
 
 class SourceError(Exception):
-    """pyuv's source could not be had, or is not the expected file. The message says what to do."""
+    """pyuv's source distribution is missing, or is not the expected file. The message says what to do."""
 
 
 def unpacked_source(top: str | PathLike[str]) -> Path:

@@ -10,7 +10,7 @@
 #      hold keeps it alive, or the Wait itself does, until it parks. Of a wait that is over they are history, and so
 #      no hold is taken on it: wait_hold_and_wake() looks first.
 #
-# The rules are checked where checks.h says so.
+# A build with HUB_DEBUG=1 checks the rules: see checks.h.
 #
 # What does not belong here: anything that knows about Python exceptions, libuv or greenlet switching.
 
@@ -37,18 +37,18 @@ cdef struct wait_t
 
 cdef enum node_kind:
     NODE_WAIT   # a wait_t: resume the greenlet that is parked on it
-    NODE_YIELD  # object is a HubGreenlet that lets others run for a turn: resume it
-    NODE_ALARM  # an alarm_t: throw its exception into the greenlet it was set for
-    NODE_START  # object is a HubGreenlet that has not run yet: start it from the hub
-    NODE_JOB    # object is a Job: run it on the hub
+    NODE_YIELD  # `object` is a HubGreenlet that lets others run for a turn: resume it
+    NODE_ALARM  # an alarm_t: throw its exception into the greenlet for which it was set
+    NODE_START  # `object` is a HubGreenlet that has not run yet: start it from the hub greenlet
+    NODE_JOB    # `object` is a Job: run it on the hub greenlet
 
 
 cdef struct node_t:
     node_t *next      # the entry behind this one in the ready queue
     PyObject *object  # the Python object this node is part of; the queue owns a reference to it (a hold, for waits)
-    node_kind kind    # what is to be done with it
+    node_kind kind    # how to carry it out
     bint queued       # whether it is in the ready queue now
-    bint carried      # whether it was taken from the queue and its greenlet is being switched to because of it
+    bint carried      # whether it was taken from the queue, and is the reason for a switch to its greenlet
 
 
 cdef struct ready_t:
@@ -67,7 +67,7 @@ cdef enum wait_state:
 cdef enum wait_outcome:
     OUTCOME_NONE
     OUTCOME_VALUE      # with the Wait's value
-    OUTCOME_THROWN     # with an exception: the Wait's value, or what `alarm` makes
+    OUTCOME_THROWN     # with an exception: the Wait's value, or that of `alarm`
     OUTCOME_TIMED_OUT  # the wait's own timeout passed
     OUTCOME_READY      # the descriptor is ready
     OUTCOME_CLOSED     # the descriptor was closed by its owner
@@ -75,17 +75,17 @@ cdef enum wait_outcome:
 
 cdef struct slot_t:
     wait_t *current    # the wait the greenlet is parked on, or NULL
-    throw_t *pending   # exceptions that lost against another wake: thrown at the next park, first come first
-    bint yielding      # whether the greenlet is in the ready queue by itself, to let others run for a turn
-    int refusals       # how often it wanted to wait while its hub was being destroyed
-    bint holds_on      # whether it may wait all the same: for a lock that it has to have before it can end
+    throw_t *pending   # exceptions that lost against another wake: raised at the next parks, in this order
+    bint yielding      # whether the greenlet is in the ready queue without a wait, to let others run for a turn
+    int refusals       # how often it has tried to wait while its hub was being destroyed
+    bint holds_on      # whether it may wait all the same: for a lock that it needs before it can end
 
 
 # An exception that waits for a greenlet's next park.
 cdef struct throw_t:
     throw_t *next
     PyObject *exception  # owned; an exception instance. NULL when it is an alarm's
-    alarm_t *alarm       # the alarm it belongs to, or NULL for one that was thrown by kill()
+    alarm_t *alarm       # the alarm it belongs to, or NULL
 
 
 # An exception that is thrown into a greenlet at a given time (Timeout is built on it).
@@ -93,25 +93,25 @@ cdef struct alarm_t:
     node_t node          # first: an alarm in the ready queue
     slot_t *slot         # of the greenlet it is for
     PyObject *greenlet   # owned while the alarm is set: the greenlet it is for
-    wait_t *wait         # the wait it decided, until that is carried out, or the greenlet has left it otherwise
-    throw_t pending      # its place among the slot's pending exceptions
-    bint is_pending      # whether it has that place
+    wait_t *wait         # the wait it decided, until the alarm is carried out or the greenlet has left the wait
+    throw_t pending      # its entry for the slot's pending exceptions
+    bint is_pending      # whether that entry is among them
     bint is_set          # whether the alarm is set: running, fired but not delivered, or pending
-    bint is_cancelled    # another thread has cancelled it, after it fired: what is pending is not raised any more
+    bint is_cancelled    # whether another thread has cancelled it after it fired: its exception is not raised any more
     bint references      # whether it keeps the loop alive while it runs
-    PyObject *loop       # owned while the alarm is set: the Loop that its timer is from
+    PyObject *loop       # owned while the alarm is set: the Loop of its timer
     uint64_t due         # the loop time at which it fires
-    kept_timer_t timer   # while it runs
+    kept_timer_t timer   # its timer, while that runs
     PyObject *(*exception)(PyObject *owner) except NULL  # makes the exception to throw; a new reference
 
 
-# What an alarm does now; its flags say it, and get_alarm_state() reads them. docs/design.md shows how it moves.
+# The states of an alarm. get_alarm_state() reads them off its flags. docs/design.md shows how an alarm moves.
 cdef enum alarm_state:
     ALARM_FREE     # not set
     ALARM_RUNNING  # its timer runs
     ALARM_QUEUED   # it has fired, and is in the ready queue
     ALARM_PENDING  # it lost against another wake, and is among the slot's pending exceptions
-    ALARM_CARRIED  # taken from there, and about to be delivered, put elsewhere, or freed
+    ALARM_CARRIED  # taken from its place, and about to be delivered, made pending, or freed
 
 
 cdef struct link_t:
@@ -138,19 +138,19 @@ cdef struct wait_t:
     PyObject *greenlet     # owned while holds > 0, else borrowed (a parked greenlet's stack owns the wait): see rule 4
     int holds              # how many wakers hold it
     alarm_t *alarm         # the alarm that decided it, or NULL
-    bint carried_again     # whether it has stood in the ready queue itself after that alarm
+    bint carried_again     # whether the wait itself was put into the ready queue after that alarm
     link_t link            # its place in one fifo
-    link_t *granted_by     # the place in a line at which something was handed over to it, or NULL
-    wait_t *next_granted   # used while a whole line is being woken
-    unsigned long forks    # how many forks ago the program began, when it was made
-    bint left_behind       # in a forked child: its greenlet is the parent's
+    link_t *granted_by     # the link through which something was granted to it, or NULL
+    wait_t *next_granted   # the next of the waits that line_grant_all() is about to wake
+    unsigned long forks    # fork_count() when it was made
+    bint left_behind       # whether this is a forked child, and its greenlet is the parent's
     uint64_t due           # the loop time at which it gives up, or 0 for never
-    timer_t *timer         # what is set for that, or NULL
+    timer_t *timer         # the timer that is set for that time, or NULL
     bint references        # whether it keeps the loop alive
-    int fd                 # the descriptor it waits for
-    int events             # what of that: 1 to read, 2 to write, 0 for no descriptor
-    unsigned int generation  # of the descriptor's watch when it began to wait for that
-    wait_t *next_parked    # all parked waits of a hub, for reports
+    int fd                 # the descriptor for which it waits
+    int events             # the event for which it waits: 1 to read, 2 to write, 0 if it waits for no descriptor
+    unsigned int generation  # of the descriptor's watch when it began to wait
+    wait_t *next_parked    # in the list of a hub's parked waits
     wait_t *previous_parked
 
 
@@ -193,7 +193,7 @@ cdef inline node_t *ready_pop(ready_t *ready) noexcept nogil:
 
 
 cdef inline bint ready_remove(ready_t *ready, node_t *node) noexcept nogil:
-    """Take an entry out, wherever it stands; linear, for rare cases. The caller gets its hold or reference."""
+    """Take an entry out, wherever it stands: slow, for rare cases. The caller gets its hold or reference."""
     cdef node_t *before = NULL
     cdef node_t *at = ready.head
     while at != NULL:
@@ -236,7 +236,7 @@ cdef inline bint remove_pending(slot_t *slot, throw_t *entry) noexcept nogil:
 # --- fifos ------------------------------------------------------------------------------------------------------
 
 cdef inline bint fifo_is_sound(fifo_t *fifo) noexcept nogil:
-    """Whether a fifo's length is its links. For checks; of a long one only the ends are looked at."""
+    """Whether a fifo's length is the number of its links. For checks; of a long fifo only the ends are looked at."""
     cdef link_t *link = fifo.head
     cdef link_t *last = NULL
     cdef long length = 0
@@ -287,7 +287,7 @@ cdef inline void fifo_remove(link_t *link) noexcept nogil:
 # --- holds (with the GIL) ---------------------------------------------------------------------------------------
 
 cdef inline void wait_hold(wait_t *wait) noexcept:
-    """Keep the wait and its greenlet alive on behalf of something that will wake it."""
+    """Take a hold for a waker: it keeps the wait and its greenlet alive."""
     hub_check(wait.holds >= 0, b"holds are never below zero")
     hub_check(wait.state != WAIT_OVER, b"of a wait that is over nothing is held")
     Py_INCREF(<object>wait.node.object)
@@ -297,7 +297,7 @@ cdef inline void wait_hold(wait_t *wait) noexcept:
 
 
 cdef inline void wait_release(wait_t *wait) noexcept:
-    """Give a hold up. May run any code: the greenlet may be collected here."""
+    """Give a hold up. May run any code, because the greenlet may be collected."""
     cdef PyObject *greenlet = NULL
     hub_check(wait.holds > 0, b"holds are never below zero")
     wait.holds -= 1
@@ -326,7 +326,7 @@ cdef inline bint is_in_one_place(alarm_t *alarm) noexcept nogil:
 
 
 cdef inline alarm_state get_alarm_state(alarm_t *alarm) noexcept nogil:
-    """What an alarm's flags say that it does now."""
+    """The state of an alarm, from its flags."""
     hub_check(is_in_one_place(alarm), b"an alarm is in one place, in none if it is free, and queued if it ends a wait")
     if not alarm.is_set:
         return ALARM_FREE
@@ -367,7 +367,10 @@ cdef inline bint wait_hold_and_wake(wait_t *wait, wait_outcome outcome) noexcept
 
 
 cdef inline wait_t *fifo_wake_first(fifo_t *fifo, wait_outcome outcome) noexcept nogil:
-    """Wake the first in the queue that is still waiting and take it out; its hold goes to the ready queue."""
+    """Take the first wait that is not decided out of the fifo and wake it. Its hold goes to the ready queue.
+
+    Returns it, or NULL if there is none.
+    """
     cdef link_t *link = fifo.head
     cdef link_t *next
     while link != NULL:
@@ -376,6 +379,6 @@ cdef inline wait_t *fifo_wake_first(fifo_t *fifo, wait_outcome outcome) noexcept
             fifo_remove(link)
             wait_wake(link.wait, outcome)
             return link.wait
-        # Decided by something else: its greenlet takes itself out when it runs.
+        # Something else has decided it. Its greenlet takes the link out when it runs.
         link = next
     return NULL

@@ -1,8 +1,8 @@
-"""Reports of errors that are alike: the first is told in full, the others are counted and told in one line.
+"""Repeated errors: of errors that are alike, the first is printed in full. The others are counted, and get one line.
 
-A fault seldom comes alone: where a server's database is gone, each of its greenlets fails, at the same place. Two
-errors are alike if they are of one type and were raised at one place, called from the same places, and so are their
-causes. What they say may differ.
+One fault often makes many errors: if a server's database is down, each of its greenlets fails, at the same place. Two
+errors are alike if they have the same type and the same traceback, and their causes have, too. Their messages may
+differ.
 """
 
 from __future__ import annotations
@@ -20,38 +20,41 @@ if TYPE_CHECKING:
 
 __all__ = ["SECONDS", "Repeats"]
 
-#: How long errors are counted that are like one that was told, before that is told.
+#: How long errors are counted that are like one that was printed (seconds). Then their number is printed.
 SECONDS = 3.0
 
-_all: weakref.WeakSet[Repeats] = weakref.WeakSet()
+_instances: weakref.WeakSet[Repeats] = weakref.WeakSet()
 
 
 class Repeats:
-    """What one hub has reported lately. Its methods are for the hub's own thread; they do not switch."""
+    """The errors that one hub has printed lately. Its methods are for the hub's own thread. They do not switch."""
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub
-        self._told: dict[object, _Told] = {}  # the kind of an error -> the last one that was told in full
-        _all.add(self)
+        self._told: dict[object, _Told] = {}  # the kind of an error -> the last one that was printed in full
+        _instances.add(self)
 
-    def counted(self, error: BaseException, stream: Stream) -> bool:
-        """Whether an error (an exception instance) is like one that `stream` was told lately, and is counted only."""
+    def count_if_repeated(self, error: BaseException, stream: Stream) -> bool:
+        """Count an error (an exception instance) if one like it was printed to `stream` lately.
+
+        Returns whether it was counted (bool). If not, the caller prints it in full.
+        """
         now = time.monotonic()
         kind = _kind(error)
         told = self._told.get(kind)
         if told is not None and told.stream is stream and now - told.at < SECONDS:
             told.more += 1
             if self._hub.loop.own_timer is None:
-                self._look_in(told.at + SECONDS - now)
+                self._schedule_check(told.at + SECONDS - now)
             return True
-        self._tell_those(now - SECONDS)
+        self._tell_older(now - SECONDS)
         if told is not None:
             told.tell(now)  # to the other stream
         self._told[kind] = _Told(error, stream, now)
         return False
 
-    def _tell_those(self, until):
-        """Tell how many errors were like those that were told until a time, and count anew."""
+    def _tell_older(self, until):
+        """Print the counts of errors that were printed at time `until` or before, and forget them."""
         now = time.monotonic()
         for kind, told in list(self._told.items()):
             if told.at <= until:
@@ -59,28 +62,28 @@ class Repeats:
                 told.tell(now)
 
     def tell_rest(self) -> None:
-        """At the end: tell what was counted. From any thread."""
+        """Print the counts of all errors: the hub or the program ends. For any thread."""
         told, self._told = self._told, {}
         now = time.monotonic()
         for each in told.values():
             each.tell(now)
 
     def forget(self) -> None:
-        """In a forked child: what was counted is the parent's to tell."""
+        """In a forked child: forget the counts, which the parent prints."""
         self._told.clear()
         self._hub.loop.own_timer = None
 
-    def _look(self):
+    def _check(self):
         self._stop()
         now = time.monotonic()
-        self._tell_those(now - SECONDS + 0.01)
+        self._tell_older(now - SECONDS + 0.01)
         counting = [told.at for told in list(self._told.values()) if told.more]
         if counting:
-            self._look_in(min(counting) + SECONDS - now)
+            self._schedule_check(min(counting) + SECONDS - now)
 
-    def _look_in(self, seconds):
+    def _schedule_check(self, seconds):
         timer = self._hub.loop.own_timer = self._hub.loop.timer(seconds, ref=False)
-        timer.start(self._look)
+        timer.start(self._check)
 
     def _stop(self):
         timer, self._hub.loop.own_timer = self._hub.loop.own_timer, None
@@ -89,7 +92,7 @@ class Repeats:
 
 
 class _Told:
-    """An error that was told in full, and how many like it have come since."""
+    """An error that was printed in full, and the number of errors like it since."""
 
     __slots__ = ("at", "more", "stream", "what")
 
@@ -109,7 +112,7 @@ class _Told:
             self.stream.write(f"… and {more} more like it in {seconds} s: {self.what}\n\n")
             self.stream.flush()
         except (AttributeError, OSError, ValueError):
-            pass  # it cannot be flushed; or its reader has gone since the first report
+            pass  # the stream has no flush(), or its reader has gone since the first report
 
 
 def _places(traceback):
@@ -122,7 +125,7 @@ def _places(traceback):
 
 
 def _kind(error):
-    """What errors that are alike have in common (hashable)."""
+    """The type and traceback of an error and of its causes (hashable): equal for errors that are alike."""
     kind, seen = [], set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -132,7 +135,7 @@ def _kind(error):
 
 
 def _tell_all():
-    for repeats in list(_all):
+    for repeats in list(_instances):
         repeats.tell_rest()
 
 

@@ -1,4 +1,4 @@
-"""Reports of waits, and of code that cannot wait: the text of LoopExit and of `hub.format_waits()`, and its parts."""
+"""The texts of LoopExit, of `hub.format_waits()` and of errors about code that cannot wait."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["called_on_hub", "format_wait", "format_waits", "is_of_a_library", "safely", "where"]
 
-# Where a greenlet waits is a line of the program, not of the library that waits for it.
+# Reports name the line of the program at which a greenlet waits, not a line of the library.
 _OWN_PACKAGES = ("hub", "greenio")
 _OWN_FILES = tuple(os.path.join(os.path.dirname(os.path.dirname(__file__)), name, "") for name in _OWN_PACKAGES)
 _STANDARD_FILES = (os.path.join(os.path.dirname(os.__file__), ""), "<frozen ")
 
 
 def where(frame: FrameType | None) -> str:
-    """`file:line in function` of the innermost frame outside of the library, or a phrase when there is none."""
+    """`file:line in function` of the innermost frame outside of the library (str), or a phrase if there is none."""
     if frame is None:
         return "nowhere (no Python frame)"
     innermost = frame
@@ -37,14 +37,14 @@ def _is_own(frame):
 
 
 def is_of_a_library(path: str) -> bool:
-    """Whether a file of Python code is of the standard library, of greenio or of the hub: no line of the program's."""
+    """Whether a file of Python code belongs to the standard library, to greenio or to the hub, not to the program."""
     if path.startswith(_OWN_FILES):
         return True
     return path.startswith(_STANDARD_FILES) and "/site-packages/" not in path and "/dist-packages/" not in path
 
 
 def _called_at(frame):
-    """Where the program has called into the standard library, if that is where() the greenlet waits; otherwise ""."""
+    """The line at which the program has called into the standard library, if where() is a line of that; else ""."""
     while frame is not None and _is_own(frame):
         frame = frame.f_back
     innermost = frame
@@ -54,10 +54,10 @@ def _called_at(frame):
 
 
 def called_on_hub(callback: object) -> str:
-    """What runs on the hub greenlet now and cannot wait there, for the error that says so: a phrase.
+    """Describe the code that runs on the hub greenlet now, for the error that it cannot wait there: a phrase (str).
 
-    `callback`: what the hub greenlet called, or None. Between two greenlets it calls nothing itself: then it is what
-    Python does in passing, and its frames are all that is known of it.
+    `callback`: the function that the hub greenlet has called, or None. If it has called none, Python has called the
+    code between two greenlets, and only its frames are known.
     """
     frame = sys._getframe().f_back
     place = f"at {where(frame)}, " if frame is not None else ""
@@ -71,7 +71,7 @@ def called_on_hub(callback: object) -> str:
 
 
 def format_waits(hub: Any) -> str:
-    """A paragraph (str) for each greenlet parked on `hub`: what it waits on, where, and its spawner."""
+    """A paragraph (str) for each greenlet parked on `hub`: what it waits on, where it does, and its spawner."""
     waits = hub.parked_waits()
     if not waits:
         return "No greenlet of this hub waits."
@@ -81,7 +81,7 @@ def format_waits(hub: Any) -> str:
 
 
 def format_wait(hub: Any, wait: Any) -> Iterator[str]:
-    """The lines (str) of such a paragraph: of one wait on `hub`."""
+    """Yield the lines (str) of the paragraph for one wait on `hub`."""
     greenlet = wait.greenlet
     if greenlet is None:
         return
@@ -101,7 +101,7 @@ def format_wait(hub: Any, wait: Any) -> Iterator[str]:
 
 
 def safely(function: Callable[[Any], str], value: Any) -> str:
-    """``function(value)``, which is repr() or the like, or a phrase if that fails (str)."""
+    """Return ``function(value)``, such as ``repr(value)``, or a phrase if the function fails (str)."""
     try:
         return function(value)
     except Exception as error:

@@ -22,11 +22,11 @@ cdef class SignalHandling(Job):
 cdef class Scheduler(WaitingHub):
     cdef turns_t turns
     cdef SignalHandling signals
-    cdef bint signals_due                # the main greenlet is to run Python's signal handlers
-    cdef tuple observers                 # told when a greenlet lets others run and when it goes on, or None
-    cdef PyObject *printing              # CPython's own list of what repr() is in the middle of, in this thread; owned
-    cdef PyObject *switch_to             # the greenlet to switch to when one parks, if not the next one; borrowed
-    cdef bint has_begun                  # its run() has been entered
+    cdef bint signals_due                # whether the main greenlet must run Python's signal handlers
+    cdef tuple observers                 # functions for observe(), or None
+    cdef PyObject *printing              # the thread's list for repr(): see printing.pxd; owned
+    cdef PyObject *switch_to             # the greenlet to switch to at the next park, before the ready queue; borrowed
+    cdef bint has_begun                  # whether its run() has been entered
 
     cdef int need_loop(self, bint on_hub) except -1
     cdef int look_safely(self, bint on_hub) noexcept
@@ -80,7 +80,7 @@ cdef inline Scheduler existing_hub():
 
 
 cdef inline Scheduler hub_if_any():
-    """The hub of the current thread, or None for a thread that has none and can do without: not the main one."""
+    """The hub of the current thread, or None if it has none. For the main thread it is made if need be."""
     cdef PyObject *hub = hub_of_thread()
     if hub != NULL:
         return <Scheduler> hub

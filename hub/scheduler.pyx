@@ -1,21 +1,20 @@
-"""The scheduler: parks greenlets and wakes them, one per thread.
+"""The scheduler: parks greenlets and wakes them. Each thread has one.
 
 Theory
-    A greenlet that blocks makes a Wait, hands it to whatever will wake it, and parks. Parking means: take the
-    next entry off the ready queue and switch to it directly. If the queue is empty, the greenlet that parks
-    runs the loop itself, on its own stack; if its own wait is what becomes ready first, it just returns, with
-    no switch at all. The hub greenlet is the parent of every greenlet, the place where they are first started,
-    and the only place where Python callbacks run.
+    A greenlet that blocks makes a Wait, hands it to its waker, and parks. Parking means: take the next entry off the
+    ready queue and switch to its greenlet directly. If the queue is empty, the greenlet that parks runs the loop
+    itself, on its own stack. If its own wait becomes ready first, it just returns, with no switch at all. The hub
+    greenlet is the parent of every greenlet. Greenlets are started there, and Python callbacks run there and nowhere
+    else.
 
 Rules
     1. Only the hub's own thread touches its ready queue. Others go through the inbox.
     2. A wait's own timeout that loses against another wake is dropped.
-    3. Never two uv_run() at once on a loop, and never one inside a callback of its own.
+    3. A loop never runs twice at once: there is no second uv_run(), not even in a callback of the first.
     4. Every way out of park() - value, exception, kill, the greenlet being collected - passes the same cleanup.
 
-What does not belong here: links, joins, results and names of greenlets; sockets; locks. The floors of a hub below this
-one are its callbacks (hub.callbacks) and its waits (hub.waits). How it handles signals, and how it ends, is in
-hub.signals and hub.ending.
+What does not belong here: links, joins, results and names of greenlets; sockets; locks. A hub's callbacks are in
+hub.callbacks, its waits in hub.waits, its signals in hub.signals, its end in hub.ending.
 
 This file is longer than others because its parts call one another at each switch: a call from one compiled module into
 another goes through a pointer, and is never inlined.
@@ -50,7 +49,7 @@ from hub.wakeup_slot cimport WakeupSlot
 __all__ = ["Scheduler", "be_fair", "sleep"]
 
 cdef enum:
-    # Nanoseconds between two looks whether another thread has closed, without a word, what is waited for here.
+    # Nanoseconds between two checks whether another thread has closed a watched descriptor without an announcement.
     CLOSED_ELSEWHERE = 1000000000
 
 # Not among the module's globals, which are gone when finalizers run at the end of the interpreter.
@@ -61,7 +60,7 @@ import_greenlet()
 
 
 cdef void on_wait_timer(timer_t *timer) noexcept nogil:
-    """A sleep is over, or a wait's own timeout has passed. The timer's hold goes with the wake."""
+    """Wake a wait: its sleep is over, or its own timeout has passed. The timer's hold goes to the ready queue."""
     cdef wait_t *wait = <wait_t *> timer.target
     if wait_wake(wait, OUTCOME_TIMED_OUT):
         timer.target = NULL
@@ -71,11 +70,14 @@ cdef class SignalHandling(Job):
     """Lets Python's signal handlers run: see hub.signals (internal base class)."""
 
     cdef int handle(self, wait_t *wait) noexcept:
-        """On the main greenlet, switched to for that only: run them, then wait on. Returns as switch_away() does."""
+        """Run the handlers on the main greenlet, in the middle of its wait, then wait on.
+
+        Returns as switch_away() does.
+        """
         return 0
 
     cdef int handle_here(self) except -1:
-        """On the hub greenlet: run them. What they raise is thrown at the main greenlet."""
+        """Run the handlers on the hub greenlet. Their exceptions are thrown at the main greenlet."""
         raise NotImplementedError
 
 
@@ -97,7 +99,7 @@ cdef class Scheduler(WaitingHub):
         current = hub_greenlet_current()
         if current == NULL:
             no_greenlet()
-        # The hub's parent is the main greenlet, whatever greenlet happened to need the hub first.
+        # The hub's parent is the main greenlet, even if another greenlet needed the hub first.
         self.main = self.principal = <object> main_above(current)
         Py_DECREF(self.main)
         greenlet.__init__(self, None, self.main)
@@ -113,8 +115,8 @@ cdef class Scheduler(WaitingHub):
     cdef int park(self, Wait wait) noexcept:
         """Switch away until the wait is decided.
 
-        Returns 0, and `wait.c.outcome` says how; or -1 with an exception set. Either way the wait is over.
-        The caller takes itself out of wherever it stood, and then calls deliver().
+        Returns 0, and `wait.c.outcome` says how it was decided; or -1 with an exception set. Either way the wait is
+        over. The caller takes the wait out of the fifo in which it stands, if any, and then calls deliver().
         """
         cdef wait_t *w = &wait.c
         cdef wait_t *below
@@ -178,21 +180,21 @@ cdef class Scheduler(WaitingHub):
         return -1
 
     cdef void carry_again(self, wait_t *below) noexcept:
-        """A finalizer ends that parked while its greenlet switched away on `below`.
+        """Put a wait into the ready queue once more, if it was carried out while a finalizer was parked on top of it.
 
-        If that was carried out meanwhile, it is put into the ready queue once more: the switch away goes on now, and
-        nobody would switch back.
+        The greenlet was about to switch away for `below`, and a finalizer ran on it and parked, too. Now the finalizer
+        ends, and the greenlet goes on to switch away. Without the second entry nothing would switch back to it.
         """
         if not below.node.carried:
             return
         below.node.carried = False
         if below.alarm != NULL and not below.carried_again:
-            wait_hold(below)  # the alarm stood in the queue for it, and held nothing
+            wait_hold(below)  # the alarm's entry in the queue had no hold
             below.carried_again = True
         ready_push_front(&self.loop.core.ready, &below.node)
 
     cdef void yield_again(self, wait_t *above) noexcept:
-        """The same, if the greenlet switched away to let others run once."""
+        """As carry_again(), for a greenlet that was about to switch away for yield_turn()."""
         cdef node_t *below = &(<HubGreenlet> above.greenlet).start_node
         if below.carried:
             below.carried = False
@@ -213,7 +215,7 @@ cdef class Scheduler(WaitingHub):
 
     @final
     cdef int park_until(self, Wait wait, uint64_t due, bint ref) except -2:
-        """As park(), but the outcome is OUTCOME_TIMED_OUT at loop time `due` (due_after()) if nothing came before."""
+        """As park(), but at loop time `due` (due_after()) the wait is decided with OUTCOME_TIMED_OUT, if not before."""
         cdef wait_t *w = &wait.c
         cdef timer_t *timer = timer_take(&self.loop.core.timers)
         cdef int result
@@ -236,12 +238,12 @@ cdef class Scheduler(WaitingHub):
 
     @final
     cdef int need_loop(self, bint on_hub) except -1:
-        """In a forked child that had too few descriptors to make a loop: try again. Raises OSError."""
+        """Try again to make the loop of a forked child that had too few descriptors for it. Raises OSError."""
         try:
             self.loop.check()
         except OSError as error:
             if on_hub and (self.principal is None or self.principal.dead):
-                self.report(self, error)  # there is no greenlet to raise it in
+                self.report(self, error)  # there is no greenlet in which to raise it
                 end_process()
             raise
         return 0
@@ -250,7 +252,7 @@ cdef class Scheduler(WaitingHub):
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1:
         if seconds <= 0:
             return self.yield_turn(what)
-        return self.sleep_until(due_after(seconds), ref, what)  # which raises if it is no number
+        return self.sleep_until(due_after(seconds), ref, what)  # due_after() raises an error for NaN
 
     @final
     cdef int sleep_until(self, uint64_t due, bint ref, object what) except -1:
@@ -264,9 +266,9 @@ cdef class Scheduler(WaitingHub):
 
     @final
     cdef int yield_turn(self, object what) except -1:
-        """Let the others that are ready run once. A HubGreenlet needs no wait for that: it queues itself."""
-        # greenlet copies the stack at each switch, so this uses little of it. The methods for what is rare are not
-        # final, as C would put their code in here.
+        """Let all others that are ready run once. A HubGreenlet needs no wait for that: it queues itself."""
+        # greenlet copies the stack at each switch, so this function has a small frame. The methods for rare cases are
+        # not final, or the C compiler would put their code in here.
         cdef PyObject *current = hub_greenlet_current()
         cdef PyObject *printed = NULL
         cdef HubGreenlet greenlet
@@ -305,7 +307,7 @@ cdef class Scheduler(WaitingHub):
         return 0
 
     cdef int yield_by_wait(self, object what) except -1:
-        """The same as yield_turn(), for all other greenlets."""
+        """yield_turn() for greenlets that need a wait."""
         cdef Wait wait = self.new_wait(what)
         if wait.c.slot.pending == NULL or not has_pending(wait.c.slot):
             wait.wake_with(None)
@@ -313,7 +315,7 @@ cdef class Scheduler(WaitingHub):
         return 0
 
     cdef int yield_nowhere(self) except -1:
-        """yield_turn() where greenlet has set an error. When the interpreter ends there are no others to let run."""
+        """yield_turn() after greenlet has set an error. Does nothing when the interpreter ends: no others can run."""
         if not self.is_late():
             no_greenlet()
         PyErr_Clear()
@@ -323,7 +325,7 @@ cdef class Scheduler(WaitingHub):
         raise InvalidSwitchError(f"{greenlet!r} was switched to while it slept for a turn")
 
     cdef int give_way(self) except -1:
-        """See be_fair()."""
+        """Let others run for a turn if they could not for as long as the switch interval: see be_fair()."""
         cdef PyObject *current
         if not turns_are_unfair(&self.turns):
             return 0
@@ -346,7 +348,7 @@ cdef class Scheduler(WaitingHub):
             try:
                 observer(returned)
             except BaseException as error:
-                # A signal handler raised it.
+                # Observers do not raise, so it came from a signal handler.
                 self.throw_into(self.principal or self.main, error)
         return 0
 
@@ -366,7 +368,7 @@ cdef class Scheduler(WaitingHub):
     def observe(self, observer):
         """Call ``observer(False)`` when a greenlet lets others run, ``observer(True)`` when it goes on (internal).
 
-        Several functions may observe. They must not raise.
+        There may be several observers. They must not raise.
         """
         self.observers = (self.observers or ()) + (observer,)
 
@@ -383,9 +385,9 @@ cdef class Scheduler(WaitingHub):
     ) except -1:
         """Wait until a descriptor is readable (events 1) or writable (2), first come first served.
 
-        `generation` is the watch's when the caller opened it: in a later one, the descriptor is closed.
-        `due` is a loop time (due_after()), 0 for ever; `deadline` may lend a timer.
-        Returns an outcome: OUTCOME_READY, OUTCOME_TIMED_OUT or OUTCOME_CLOSED.
+        `generation`: that of the watch when the caller opened it. If the watch has a later one, the descriptor is
+        closed. `due`: a loop time (due_after()), 0 for ever. `deadline`: whose timer to use, or NULL. `what`: for
+        reports. Returns an outcome: OUTCOME_READY, OUTCOME_TIMED_OUT or OUTCOME_CLOSED.
         """
         cdef Wait wait
         cdef wait_t *w
@@ -396,7 +398,7 @@ cdef class Scheduler(WaitingHub):
         wait = self.new_wait(what)
         w = &wait.c
         if watch.generation != generation:
-            return OUTCOME_CLOSED  # by another thread or a finalizer, while the wait was made
+            return OUTCOME_CLOSED  # another thread or a finalizer has closed it while the wait was made
         if self.loop.watch_want(watch, events):
             return OUTCOME_READY  # a regular file: always ready
         if due:
@@ -440,9 +442,9 @@ cdef class Scheduler(WaitingHub):
 
     @final
     cdef int switch_away(self, node_t *mine) noexcept:
-        """Let others run until somebody switches here because of `mine`.
+        """Let others run until `mine` is carried out and its greenlet, the current one, is switched to.
 
-        Returns 1 then; 0 if somebody else switched here; -1 with an exception set.
+        Returns 1 then; 0 if other code has switched to the greenlet; -1 with an exception set.
         """
         cdef ready_t *ready = &self.loop.core.ready
         cdef node_t *node
@@ -451,7 +453,7 @@ cdef class Scheduler(WaitingHub):
         cdef int answer
         while True:
             if mine.carried:
-                return 1  # while a finalizer, or a greenlet that ended here, had switched to others
+                return 1  # it was carried out in a switch that a finalizer, or a greenlet that ended here, has made
             target = self.switch_to
             self.switch_to = NULL
             if target == NULL and self.turns.budget <= 0:
@@ -496,7 +498,7 @@ cdef class Scheduler(WaitingHub):
             return 1 if mine.carried else 0
 
     def run(self):
-        """The hub greenlet's own loop. Not for users: the hub runs while something waits."""
+        """Carry out the ready queue and run the loop, on the hub greenlet. Not for users: greenlet calls it."""
         cdef ready_t *ready = &self.loop.core.ready
         cdef node_t *node
         cdef PyObject *target
@@ -542,12 +544,12 @@ cdef class Scheduler(WaitingHub):
                 job = None
 
     def throw(self, *args):
-        """Always an error: nothing is raised in the hub greenlet, and it must not end. Raises InvalidSwitchError."""
+        """Raise InvalidSwitchError: nothing is raised in the hub greenlet, and it must not end."""
         raise InvalidSwitchError(f"nothing is to be thrown into {self!r}; kill() is for greenlets that wait")
 
     @final
     cdef int enter(self, PyObject *target) except -1:
-        """From the hub greenlet, switch to a greenlet. Returns 1 if the hub greenlet itself must end."""
+        """Switch from the hub greenlet to a greenlet. Returns 1 if the hub greenlet itself must end."""
         cdef PyObject *result = hub_greenlet_switch(target)
         if result != NULL:
             Py_DECREF(<object> result)
@@ -560,12 +562,12 @@ cdef class Scheduler(WaitingHub):
 
     @property
     def switches(self):
-        """How many greenlets were switched to or started, for statistics (int)."""
+        """How often a greenlet was switched to or started, for statistics (int)."""
         return self.turns.switches
 
     @final
     cdef int start(self, PyObject *target) except -1:
-        """From the hub greenlet, start a greenlet. Returns 1 if the hub greenlet itself must end."""
+        """Start a greenlet from the hub greenlet. Returns 1 if the hub greenlet itself must end."""
         cdef HubGreenlet greenlet
         cdef PyObject *result
         cdef bint has_begun
@@ -575,7 +577,7 @@ cdef class Scheduler(WaitingHub):
         if has_begun:
             greenlet = None
         else:
-            # Its run() is not ours, or memory ran out before the first line of it.
+            # Its run() does not call begin(), or memory ran out before its first line.
             self.starting = NULL
             greenlet = <HubGreenlet> target
             Py_DECREF(greenlet)  # the ready queue's
@@ -592,8 +594,10 @@ cdef class Scheduler(WaitingHub):
 
     @final
     cdef bint hub_goes_on(self) except -1:
-        """Report an exception that came up in the hub greenlet, out of a bare greenlet. False for GreenletExit, which
-        ends the hub greenlet."""
+        """Report an exception that a bare greenlet has passed to the hub greenlet, its parent.
+
+        False for GreenletExit, which ends the hub greenlet.
+        """
         try:
             hub_failed()
         except GreenletExit:
@@ -620,7 +624,7 @@ cdef class Scheduler(WaitingHub):
         """Poll the loop without sleeping. Returns 1 if only the hub greenlet may do that now."""
         cdef Loop loop = self.loop
         if loop.core.running:
-            # Inside a callback of a pyuv handle: the loop's turn goes on after it.
+            # This is inside a callback of a pyuv handle: the loop's turn goes on after it.
             self.turns.budget = SWITCHES
             return 0
         if loop.foreign and not on_hub:
@@ -639,17 +643,17 @@ cdef class Scheduler(WaitingHub):
 
     @final
     cdef int idle(self, bint on_hub) noexcept:
-        """Nothing is ready: sleep until something is.
+        """Sleep until something is ready.
 
-        Returns 0 to look at the queue again; 1 if the hub greenlet has to do it; 2 if nothing is left to happen
-        and the main greenlet is not parked; -1 with an exception set.
+        Returns 0 to look at the queue again; 1 if only the hub greenlet may sleep; 2 if nothing can happen any more and
+        the main greenlet is not parked; -1 with an exception set.
         """
         cdef Loop loop = self.loop
-        cdef WakeupSlot slot  # that of now: a fork in a signal handler gives the loop another
+        cdef WakeupSlot slot  # kept here, because a fork in a signal handler gives the loop another
         cdef bint displaced = False
         try:
             if loop.core.running:
-                # A callback of a pyuv handle has switched away from the hub: only the hub can end the loop's turn.
+                # A callback of a pyuv handle has switched away from the hub, and only the hub can end the loop's turn.
                 if on_hub:
                     raise InvalidSwitchError("the loop was re-entered from one of its own callbacks")
                 return 1
@@ -657,14 +661,14 @@ cdef class Scheduler(WaitingHub):
                 self.need_loop(on_hub)
             if not loop.is_alive():
                 if self.in_line == 0 or self.join_wait is not None or not other_threads():
-                    # A thread that has just ended may have left a request.
+                    # A thread that has just ended may have left a request in the inbox.
                     if self.inbox and not loop.core.inbox.queued:
                         ready_push(&loop.core.ready, loop.core.inbox)
                         return 0
                     loop.core.in_vain = False
                     return 0 if self.nothing_left() else 2
-                # Another thread may grant something to a greenlet that stands in line here. When the last of those
-                # threads has ended, it is time for a LoopExit.
+                # Another thread may grant something to a greenlet that stands in line here. The sleep ends after a
+                # second, because a LoopExit is due as soon as no such thread is left.
                 end_sleep_by(&loop.core.timers, loop.core.now + 1000000000)
             if loop.foreign and not on_hub:
                 return 1
@@ -675,7 +679,7 @@ cdef class Scheduler(WaitingHub):
                     if not on_hub:
                         slot.release()
                         return 1
-                    # A signal may have come after the last bytecode, and be told to the program's descriptor only.
+                    # A signal may have come after the last bytecode: only the program's descriptor was told of it.
                     self.signals.handle_here()
                 if loop.core.ready.head != NULL:
                     if displaced:
@@ -692,7 +696,7 @@ cdef class Scheduler(WaitingHub):
             PyErr_SetObject(type(error), error)
             return -1
 
-    # --- settings, and what may be asked ---
+    # --- settings and statistics ---
 
     def setswitchinterval(self, seconds):
         """Set how long ready greenlets may run before the loop looks for I/O, in seconds (float). Does not switch.
@@ -713,7 +717,7 @@ cdef class Scheduler(WaitingHub):
 
 
 cdef bint is_for_a_switch(node_t *node, PyObject *hub) noexcept:
-    """Whether it is an alarm whose greenlet is suspended in a switch of its own making: the hub throws it there."""
+    """Whether an entry is an alarm for a greenlet that is suspended in a switch of its own. The hub throws it."""
     cdef alarm_t *alarm = <alarm_t *> node
     if node.kind != NODE_ALARM or alarm.wait != NULL or alarm.is_cancelled:
         return False
@@ -724,21 +728,22 @@ cdef bint is_for_a_switch(node_t *node, PyObject *hub) noexcept:
 
 
 cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:
-    """The entry whose greenlet is to be switched to for a NODE_WAIT, NODE_YIELD or NODE_ALARM, marked as carried.
+    """Prepare the switch for a NODE_WAIT, NODE_YIELD or NODE_ALARM: set `target` to the greenlet to switch to.
 
-    NULL if that greenlet is no longer parked; what the entry held is given up then.
+    Returns the entry on which that greenlet is parked, marked as carried. NULL if it is no longer parked: the entry's
+    hold or reference is given up then.
     """
     cdef wait_t *wait
     hub_check(node.kind != NODE_WAIT or (<wait_t *> node).holds > 0, b"the ready queue holds the waits in it")
     if node.kind == NODE_YIELD:
         target[0] = node.object
         node.carried = True
-        # In a finalizer it may have parked on something else meanwhile. It finds afterwards that it was carried.
+        # A finalizer that runs on it may be parked on something else. The greenlet finds out later that it was carried.
         return node if (<HubGreenlet> node.object).slot.current == NULL else NULL
     if node.kind == NODE_WAIT:
         wait = <wait_t *> node
         if not wait.parked:
-            # Woken before it parked (park() will find it decided), or switched away from it by force.
+            # It was woken before it parked, and park() will find it decided; or its greenlet was switched to by force.
             wait_release(wait)
             return NULL
     else:
@@ -755,9 +760,9 @@ cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:
 cpdef int be_fair() except -1:
     """Let others run for a turn if they could not for as long as the switch interval. Switches, or does nothing.
 
-    For calls that may wait but need not, and might be made again and again: a fast peer must not keep others waiting.
+    For calls that may wait but need not, and are made again and again: a fast peer must not keep others waiting.
     """
-    cdef Scheduler hub = existing_hub()  # where there is none there are no others
+    cdef Scheduler hub = existing_hub()  # without a hub there are no others
     if hub is not None and not hub.destroyed:
         hub.give_way()
     return 0
@@ -769,5 +774,5 @@ def sleep(seconds=0, ref=True):
     `ref=False`: this sleep alone does not keep the loop alive. Raises exceptions that are thrown into the greenlet
     meanwhile, and BlockingSwitchOutError on the hub greenlet.
     """
-    # An int 0, the usual yield, is not worth the float object that a conversion goes through.
+    # The int 0, which most programs pass to yield, is not converted: that would make a float object.
     current_hub().sleep_for(0 if seconds is 0 else seconds_of(seconds), ref, "sleep()")

@@ -1,6 +1,6 @@
-/* Watches a signal with libuv, and gives back what handled it before.
+/* Watches signals with libuv, and restores the earlier handler when the last watcher of a signal is stopped.
  *
- * libuv would leave the default action behind when the last watcher of a signal is stopped.
+ * libuv itself would leave the default action behind.
  */
 #ifndef HUB_SIGNAL_WATCH_H
 #define HUB_SIGNAL_WATCH_H
@@ -9,11 +9,11 @@
 #include <signal.h>
 #include "uv.h"
 
-/* How a signal was handled before the first of its watchers was started, in any thread, and how it is since. */
+/* For each signal number. */
 static struct {
-    int watchers;
-    struct sigaction before;
-    struct sigaction watched;
+    int watchers;             /* how many are started, in all threads */
+    struct sigaction before;  /* the program's handler, from before the first of them was started */
+    struct sigaction watched; /* libuv's */
 } hub_signals[65];
 
 static int hub_signal_start(uv_signal_t *handle, uv_signal_cb callback, int number)
@@ -29,7 +29,7 @@ static int hub_signal_start(uv_signal_t *handle, uv_signal_cb callback, int numb
         hub_signals[number].before = now;
         sigaction(number, NULL, &hub_signals[number].watched);
     } else if (now.sa_handler != hub_signals[number].watched.sa_handler) {
-        /* The program has set a handler meanwhile. libuv has not noticed. */
+        /* The program has set another handler meanwhile, which libuv does not notice. */
         hub_signals[number].before = now;
         sigaction(number, &hub_signals[number].watched, NULL);
     }
@@ -42,7 +42,7 @@ static void hub_signal_stop(uv_signal_t *handle, int number)
     sigaction(number, NULL, &now);
     uv_signal_stop(handle);
     if (--hub_signals[number].watchers == 0) {
-        /* Unless the program has set a handler meanwhile. */
+        /* If the program has set another handler meanwhile, that one stays. */
         if (now.sa_handler == hub_signals[number].watched.sa_handler)
             now = hub_signals[number].before;
         sigaction(number, &now, NULL);

@@ -4,15 +4,16 @@ A process that sleeps in the loop runs no bytecode, and so no handler. The loop 
 in this file, before all other entries.
 
 Rules
-    1. Handlers run where they would without greenlets: on the main greenlet. They may wait themselves.
+    1. Handlers run on the main greenlet, as in a program without greenlets. They may wait themselves.
     2. A handler's exception ends the main greenlet's wait. If something else has woken it already, it goes on with
        that, and Python runs the handlers before its next instruction.
     3. If the main greenlet is not parked, handlers run on the hub greenlet, and their exceptions are thrown at the main
        one.
-    4. While a greenlet computes, Python calls a handler in the middle of that. A handler of the program's own runs
-       there. Python's own handler for Ctrl-C, default_int_handler, must not end a greenlet that happens to compute. The
-       main greenlet gets KeyboardInterrupt when the computing greenlet lets others run. If that takes longer than a
-       second, or at the next Ctrl-C, it is raised right there: it must always be possible to stop a program.
+    4. While a greenlet computes, Python calls handlers in the middle of the computation. A handler of the program's own
+       runs there. Python's own handler for Ctrl-C, default_int_handler, must not end a greenlet that happens to
+       compute: the main greenlet gets KeyboardInterrupt when the computing greenlet lets others run. If that takes
+       longer than a second, or at the next Ctrl-C, the computing greenlet gets it: it must always be possible to stop a
+       program.
 
 What does not belong here: the descriptor that CPython writes a signal's number to (wakeup_slot.pyx).
 """
@@ -41,7 +42,7 @@ cdef extern from *:
     #include <signal.h>
     #include <time.h>
 
-    /* Let the process get a signal in a second, as it has got it now. Returns 0, or -1 if that cannot be. */
+    /* Send the process a signal in a second. Returns 0, or -1 on failure. */
     static int hub_signal_in_a_second(int number, timer_t *timer)
     {
         struct sigevent event = {0};
@@ -56,15 +57,15 @@ cdef extern from *:
         return -1;
     }
 
-    /* Python's own handler of SIGINT, signal.default_int_handler, gets another function. The object stays: asyncio and
-       others look whether it is the handler that is set, and programs set it for other signals. */
+    /* signal.default_int_handler, Python's own handler of SIGINT, gets another function. The object stays the same:
+       asyncio and others check whether it is the handler that is set, and programs set it for other signals. */
     static int (*hub_put_off)(int number);
     static PyMethodDef hub_int_handler;
 
     static PyObject *hub_default_int_handler(PyObject *module, PyObject *args)
     {
         PyObject *frame = (PyObject *) PyEval_GetFrame();
-        /* Only Python itself calls it with the frame that runs now. Others call it for what it raises. */
+        /* Python itself calls it with the frame that runs now. Other callers want its KeyboardInterrupt. */
         if (PyTuple_GET_SIZE(args) == 2 && PyTuple_GET_ITEM(args, 1) == (frame ? frame : Py_None)) {
             long number = PyLong_AsLong(PyTuple_GET_ITEM(args, 0));
             if (number == -1 && PyErr_Occurred())
@@ -80,7 +81,7 @@ cdef extern from *:
     {
         PyCFunctionObject *function = (PyCFunctionObject *) handler;
         if (!PyCFunction_CheckExact(handler))
-            return;  /* somebody else's already */
+            return;  /* other code has replaced it already */
         hub_put_off = put_off;
         hub_int_handler = *function->m_ml;
         hub_int_handler.ml_meth = hub_default_int_handler;
@@ -101,13 +102,13 @@ import_greenlet()
 
 @final
 cdef class SignalJob(SignalHandling):
-    """Has Python's signal handlers run, on the main greenlet, as they would with no greenlets."""
+    """Runs Python's signal handlers on the main greenlet, in the middle of its wait."""
     cdef Scheduler hub
     cdef wait_t *handled_in   # the main greenlet's wait while it runs the handlers
-    cdef object function      # what it is to call besides, or None
-    cdef bint held_up_hub     # the hub greenlet waits, in a callback, for it to have done so
-    cdef int interrupt        # the signal for which the main greenlet is to get KeyboardInterrupt, or 0
-    cdef timer_t reminder     # sends it again in a second, meanwhile
+    cdef object function      # a function that the main greenlet must call, too: call_on_main(); or None
+    cdef bint held_up_hub     # whether the hub greenlet, in a callback, waits until that call is over
+    cdef int interrupt        # the signal for which the main greenlet must get KeyboardInterrupt, or 0
+    cdef timer_t reminder     # sends that signal again after a second
 
     cdef int run(self) except -1:
         cdef Scheduler hub = self.hub
@@ -120,7 +121,7 @@ cdef class SignalJob(SignalHandling):
         return self.handle_here()
 
     cdef int handle_here(self) except -1:
-        """On the hub greenlet: run Python's signal handlers. What they raise is thrown at the main greenlet."""
+        """Run Python's signal handlers on the hub greenlet. Their exceptions are thrown at the main greenlet."""
         try:
             PyErr_CheckSignals()
             if self.interrupt:
@@ -131,9 +132,9 @@ cdef class SignalJob(SignalHandling):
         return 0
 
     cdef int handle(self, wait_t *wait) noexcept:
-        """On the main greenlet, switched to for that only: run Python's signal handlers, then wait on.
+        """Run Python's signal handlers on the main greenlet, in the middle of its wait, then wait on.
 
-        Returns what switch_away() returns. What a handler raises ends the wait, unless something else has woken it.
+        Returns as switch_away() does. A handler's exception ends the wait, unless something else has woken it.
         """
         cdef Scheduler hub = self.hub
         cdef wait_t *above = self.handled_in
@@ -156,11 +157,11 @@ cdef class SignalJob(SignalHandling):
             self.handled_in = above
             try:
                 if self.held_up_hub:
-                    hub.run_callback(int)  # so that it is switched to
+                    hub.run_callback(int)  # does nothing, but makes others switch to the hub greenlet
                 if wait.state == WAIT_WAITING:
                     PyErr_SetObject(type(error), error)
                     return -1
-                # Something else has woken it: it goes on with that now, and gets the exception at its next wait.
+                # Something else has woken the wait. The greenlet goes on, and gets the exception at its next wait.
                 pend_exception(wait.slot, error)
                 if wait.node.queued:
                     ready_remove(wait.ready, &wait.node)
@@ -173,7 +174,7 @@ cdef class SignalJob(SignalHandling):
         if hub.observers is not None:
             hub.tell(False)
         if self.held_up_hub:
-            # In the middle of a callback.
+            # The hub greenlet goes on in the middle of its callback.
             result = hub_greenlet_switch(<PyObject *> hub)
             if result == NULL:
                 return -1
@@ -182,9 +183,9 @@ cdef class SignalJob(SignalHandling):
         return hub.switch_away(&wait.node)
 
     cdef bint goes_on(self, wait_t *wait) noexcept:
-        """The main greenlet was woken already: let it go on with that, if it can at once.
+        """Let the main greenlet, whose wait is decided, go on at once. False if its entry is not in the ready queue.
 
-        Python calls the handlers between two of its instructions. If there is none before its next wait, this job does.
+        Python calls the handlers before its next instruction. If the greenlet waits again before that, this job does.
         """
         cdef node_t *node = &wait.node if wait.alarm == NULL else &wait.alarm.node
         if not node.queued:
@@ -202,9 +203,9 @@ cdef class SignalJob(SignalHandling):
     # --- Ctrl-C ---
 
     cdef bint put_off(self, int number) noexcept:
-        """A signal means KeyboardInterrupt: see to it that the main greenlet gets that, soon.
+        """Let the main greenlet get KeyboardInterrupt for a signal, soon.
 
-        False if the greenlet that runs now is to get it.
+        False if that is impossible: the greenlet that runs now must get it.
         """
         cdef Scheduler hub = self.hub
         cdef PyObject *current = running_greenlet()
@@ -228,7 +229,7 @@ cdef class SignalJob(SignalHandling):
         return True
 
     cdef int take_interrupt(self) noexcept:
-        """The KeyboardInterrupt that was put off is about to be raised. Returns the number of its signal."""
+        """Forget a KeyboardInterrupt that is about to be raised. Returns the number of its signal."""
         cdef int number = self.interrupt
         self.interrupt = 0
         timer_delete(self.reminder)
@@ -236,7 +237,7 @@ cdef class SignalJob(SignalHandling):
 
 
 cdef bint is_below(PyObject *greenlet, PyObject *hub) noexcept:
-    """Whether control goes to the hub greenlet when a greenlet ends, or ends with an error."""
+    """Whether control goes to the hub greenlet when a greenlet ends: the hub is one of its parents."""
     cdef PyObject *above = greenlet
     while above != NULL and above is not hub:
         above = hub_greenlet_parent(above)
@@ -245,7 +246,7 @@ cdef bint is_below(PyObject *greenlet, PyObject *hub) noexcept:
 
 
 cdef bint put_off(int number) noexcept:
-    """Python would raise KeyboardInterrupt in the running greenlet. True if the main one gets it instead, soon."""
+    """Let the main greenlet get KeyboardInterrupt, soon. False if the running greenlet must get it: see SignalJob."""
     cdef Scheduler hub = existing_hub()
     return hub is not None and hub.signals is not None and (<SignalJob> hub.signals).put_off(number)
 
@@ -254,11 +255,12 @@ hub_replace_int_handler(default_int_handler, put_off)
 
 
 def call_on_main(Scheduler hub, function):
-    """Call ``function()`` on the main greenlet at once, in the middle of its wait: a signal handler (internal).
+    """Call a signal handler, ``function()``, on the main greenlet at once, in the middle of its wait (internal).
 
-    The current greenlet is held up, at any point of what it does, and goes on when the function has returned. If the
-    function waits, others run meanwhile. What it raises ends the main greenlet's wait, and that goes on first. In the
-    main greenlet, or if that does not wait, it is called right here.
+    The current greenlet stops at whatever point it has reached, and goes on when the function has returned. If the
+    function waits, others run meanwhile. If it raises an exception, that ends the main greenlet's wait, and the main
+    greenlet goes on first. On the main greenlet, or if that does not wait, the function is called right here.
+    Switches.
     """
     cdef SignalJob job = <SignalJob?> hub.signals
     cdef wait_t *main = hub.principal_wait()
@@ -295,12 +297,12 @@ def call_on_main(Scheduler hub, function):
 
 
 def after_fork_in_child(Scheduler hub):
-    """In a forked child: a Ctrl-C that the parent's main greenlet has still to get is the parent's (internal)."""
+    """In a forked child: forget a Ctrl-C that the main greenlet has not got yet. The parent gets it (internal)."""
     (<SignalJob> hub.signals).interrupt = 0
 
 
 def handle_signals(Scheduler hub):
-    """Let a new hub run Python's signal handlers, if it is the main thread's (internal)."""
+    """Let a new hub run Python's signal handlers. The main thread's loop wakes up for signals, too (internal)."""
     cdef SignalJob job = SignalJob()
     job.hub = hub
     hub.signals = job

@@ -1,9 +1,9 @@
-# How a loop sleeps, and what ends its sleep: a due timer, a greenlet that is ready, another thread, a signal.
+# The sleep of a loop. It ends when a timer is due, a greenlet is ready, another thread has a request, a signal comes.
 # Header only: every function here is inline, and calls libuv, so hub/loop.pyx alone may cimport this.
 #
 # Rules
-#   1. libuv calls back without the GIL. The functions it calls put an entry on the ready queue, or stop the turn.
-#   2. The handles here are a loop's own. They are part of its core, and closed with the loop.
+#   1. libuv calls back without the GIL. The functions that it calls put an entry on the ready queue, or stop the turn.
+#   2. The handles here are the loop's own. They are part of its core, and closed with the loop.
 #
 # What does not belong here: waits for descriptors (watches.pxd), and how timers fire (timers.pxd).
 
@@ -28,7 +28,7 @@ cdef extern from "exact_sleep.h" nogil:
 
 
 cdef inline int open_sleep(core_t *core) noexcept:
-    """Make the handles. Returns 0 or a negative error number: there are not descriptors enough."""
+    """Make the loop's own handles. Returns 0, or a negative error number if there are too few descriptors."""
     cdef int error = uv_async_init(core.uv, &core.wakeup, on_wakeup)
     if error:
         return error
@@ -61,14 +61,14 @@ cdef inline void close_sleep(core_t *core) noexcept:
 
 
 cdef inline void on_wakeup(uv_async_t *handle) noexcept nogil:
-    """Another thread has something for this one, or wants it to look again what keeps the loop alive."""
+    """Queue the inbox: another thread has put a request there, or only wants the loop to go round once."""
     cdef core_t *core = <core_t *> handle.data
     if core.inbox != NULL and not core.inbox.queued:
         ready_push(&core.ready, core.inbox)
 
 
 cdef inline void on_before_sleep(uv_prepare_t *handle) noexcept nogil:
-    """What fired at the beginning of a turn may have made a greenlet ready: then the turn must not sleep."""
+    """Keep the turn from sleeping if its first callbacks have made a greenlet ready."""
     cdef core_t *core = <core_t *> handle.data
     if core.ready.head != NULL:
         uv_stop(core.uv)
@@ -77,7 +77,7 @@ cdef inline void on_before_sleep(uv_prepare_t *handle) noexcept nogil:
 
 
 cdef inline void set_alarm_clock(core_t *core) noexcept nogil:
-    """Let libuv wake up when the first timer is due: at the millisecond after it, for want of better."""
+    """Let a system's libuv, which counts milliseconds, wake up at the first one after the first timer is due."""
     cdef uint64_t due = hub_heap_due(&core.timers.running)
     cdef uint64_t now = now_ns()
     if due == HUB_NEVER:

@@ -66,7 +66,7 @@ cdef extern from *:
         return block;
     }
 
-    /* Whether the chunk was kept; the list is full if not. */
+    /* Put a chunk on the list. Returns 0 if the list is full. */
     static int hub_chunks_keep(hub_chunks_t *chunks, void *block)
     {
         int kept = 0;
@@ -113,7 +113,7 @@ cdef extern from *:
             free(block);
     }
 
-    /* Whether the running thread's data stack is laid out as hub_small_begin() takes for granted. */
+    /* Whether the running thread's data stack has the layout that hub_small_begin() relies on. */
     static int hub_small_check(void)
     {
     #if HUB_SMALL_CHUNKS
@@ -171,7 +171,7 @@ cdef extern from *:
     void hub_chunks_install()
     void hub_small_begin()
 
-# 1,024 blocks are 16 MiB: what a burst of a thousand greenlets needs, and no more than a program will miss.
+# 1,024 blocks are 16 MiB: enough for a burst of a thousand greenlets, and little for a program that has those.
 DEFAULT_LIMIT = 1024
 
 cdef bint installed = False
@@ -193,21 +193,22 @@ def install():
 
 
 cdef void begin_small() noexcept:
-    """The first thing a greenlet of ours does, before any Python frame of its own."""
+    """Give the current greenlet a small chunk. Our greenlets call this first, before any Python frame of their own."""
     hub_small_begin()
 
 
 def trim(long keep=0):
-    """Give the free blocks back to the system, but for `keep` of each size."""
+    """Give free blocks back to the system, and keep `keep` of each size (int)."""
     if installed:
         hub_chunks_trim(max(0, keep))
 
 
 def statistics():
-    """Counts and sizes, as a dict of int.
+    """Counts and sizes, as a dict of name to int.
 
-    `cached` blocks now, the `limit` of them, `block_size` in bytes, `hits` and `misses` so far; `small_cached` and
-    `small_block_size` of the small blocks that greenlets start with (size 0: there are none).
+    `cached`: free blocks now. `limit`: how many of them are kept. `block_size`: in bytes. `hits` and `misses`: how
+    often a block was found free, or not. `small_cached` and `small_block_size`: the same for the small blocks that
+    greenlets start with; size 0 if this CPython has none.
     """
     return {
         "cached": hub_chunks.length,

@@ -1,12 +1,16 @@
-# Loops while a clock of tests stands still. Header only, for hub.loop alone, as its functions call libuv.
+# Loops while the hubs' clock stands still, for a test with a `greenio.testing.MockClock`. Header only: every function
+# here is inline, and calls libuv, so hub/loop.pyx alone may cimport this.
 #
-# A loop that would sleep until its first timer asks the clock what to do: `sleep_by`, of a `greenio.testing.MockClock`.
-# That may move the time on to the first timer of all loops, if none of them has anything to do. What it has to know of
-# them is found out here, with the GIL: other threads change their timers with it only.
+# A loop that would sleep until its first timer calls a function of the MockClock, sleep_by(), which says how long to
+# sleep. If no loop has anything to do, the function moves the clock to the first timer of all loops.
 #
-# A loop is asleep (`core.asleep`) from the moment in which its thread asks until its epoll has reported something. It
-# is cleared before anybody learns of that. So a loop that is asleep, and whose epoll has nothing to report, has nothing
-# to do.
+# Rules
+#   1. The states of other loops are read with the GIL. Their threads change timers only with the GIL.
+#   2. A loop is asleep (`core.asleep`) from the moment in which it calls sleep_by() until its epoll reports
+#      something. The mark is cleared before any code learns of the report. So a loop has nothing to do if it is asleep
+#      and its epoll has nothing to report.
+#
+# What does not belong here: moving the clock (timers.pyx), and deciding when to do so (greenio.testing).
 
 from libc.stdint cimport uint64_t
 
@@ -17,22 +21,22 @@ from hub.sleeping cimport hub_run_for
 from hub.timers cimport HUB_NEVER, clock, fire_timers, hub_heap_due, hub_now
 
 cdef enum:
-    # Nanoseconds after which a sleep by a clock that stands still ends, so that the scheduler looks around.
+    # Nanoseconds after which a sleep while the clock stands still ends, so that the scheduler can look for other work.
     LONGEST_SLEEP = 50000000
 
 
 cdef inline void look_at_clock(core_t *core) noexcept:
-    """The loop has looked for I/O: let the timers fire that are due."""
+    """Read the clock, and let the timers fire that are due: the loop has just looked for I/O."""
     core.looked = hub_now()
     core.now = clock.standing if clock.standing else core.looked + clock.ahead
     fire_timers(&core.timers, core.now)
 
 
 cdef inline int sleep_by_clock(core_t *core, object sleep_by) except -1:
-    """Run the loop once, by a clock that stands still: sleep_by() says how long to sleep, and may move the clock.
+    """Run the loop once, while the clock stands still: sleep_by() says how long to sleep, and may move the clock.
 
-    It is asked when a look has found nothing. So a signal that has come by then is handled where it always is, and
-    not in the middle of the clock's Python code, on whatever greenlet this runs.
+    sleep_by() is called only after a look for I/O has found nothing. So signals that have come by then are handled
+    in the usual place, rather than in the Python code of sleep_by(), on the greenlet that happens to run this.
     """
     cdef uint64_t begun = hub_now()
     cdef uint64_t nanoseconds
@@ -62,7 +66,7 @@ cdef inline int sleep_by_clock(core_t *core, object sleep_by) except -1:
 
 
 cdef inline bint is_waited_for(core_t *core) noexcept:
-    """Whether a greenlet or a watcher waits for a descriptor there."""
+    """Whether a greenlet or a watcher of a loop waits for a descriptor."""
     cdef watch_t *watch
     cdef int i
     for i in range(core.watches_length):
@@ -73,8 +77,11 @@ cdef inline bint is_waited_for(core_t *core) noexcept:
 
 
 cdef inline list states_of_loops(core_t *core):
-    """For each loop: (native id of its thread, whether it is asleep, its epoll, when its first timer is due or None,
-    whether somebody waits for a descriptor)."""
+    """The states of the loops from `core` on, for the MockClock.
+
+    For each loop a tuple: the native id of its thread, whether it is asleep, the descriptor of its epoll, when its
+    first timer is due (or None), whether a greenlet or a watcher waits for a descriptor.
+    """
     cdef list found = []
     while core != NULL:
         if core.uv != NULL:
@@ -88,7 +95,10 @@ cdef inline list states_of_loops(core_t *core):
 
 
 cdef inline void pass_time_of_work(core_t *core) noexcept:
-    """A loop has slept. If somebody was at work meanwhile, that time has passed. No timer of any loop is skipped."""
+    """Move the clock by the time for which a thread or child was at work while a loop slept.
+
+    It does not move past the first timer of any loop.
+    """
     cdef uint64_t time
     if clock.worked and clock.standing:
         time = clock.standing + (hub_now() - clock.worked)
@@ -101,7 +111,7 @@ cdef inline void pass_time_of_work(core_t *core) noexcept:
 
 
 cdef inline void wake_loops(core_t *core, unsigned long but) noexcept:
-    """End the sleeps of all loops but those of one thread: they look what time it is."""
+    """End the sleeps of all loops but that of the thread with native id `but`, so that they read the clock."""
     while core != NULL:
         if core.uv != NULL and core.native_id != but:
             uv_async_send(&core.wakeup)

@@ -1,15 +1,15 @@
-"""One hub per thread: made on first use, found by other threads, and gone on with in a forked child.
+"""One hub per thread: it is made on first use, other threads can find it, and it goes on in a forked child.
 
 Rules
-    1. A thread's hub is destroyed with the thread, by an object in the thread's own local data.
-    2. In a forked child the hub of the thread that forked goes on, with only the greenlet that forked, its wait and its
-       Timeouts, and a new loop. All other hubs have ended there. No descriptor of the parent's hubs is used or kept: if
-       the new loop cannot have its own, the next wait raises OSError.
-    3. When the interpreter ends, the hubs of daemon threads stand still, and the main one's is kept: nothing is
-       destroyed for them. While modules are being cleared, waiting for other greenlets raises HubDestroyed; waiting for
-       time or a descriptor happens natively.
+    1. An object in the thread's local data destroys the thread's hub when the thread ends.
+    2. In a forked child the hub of the thread that forked goes on with a new loop. It keeps only the greenlet that
+       forked, with its wait and its Timeouts. All other hubs have ended there. No descriptor of the parent's hubs is
+       used or kept: if there are too few descriptors for the new loop, the next wait raises OSError.
+    3. When the interpreter ends, the hubs of daemon threads stand still, and the main thread's hub is kept. Neither is
+       destroyed. While modules are being cleared, waiting for other greenlets raises HubDestroyed. Waiting for time or
+       a descriptor makes the thread itself wait.
 
-What does not belong here: what a hub does while it lives, and how it ends (hub.ending).
+What does not belong here: the work of a hub while it lives, and its end (hub.ending).
 """
 
 import atexit
@@ -48,7 +48,7 @@ import_greenlet()
 
 hub_class = None  # set by hub.hub
 cdef bint exiting = False  # whether the functions of atexit are being called, or have been
-hubs = weakref.WeakValueDictionary()  # all of this process, by their id
+hubs = weakref.WeakValueDictionary()  # id -> hub, of all threads of this process
 locals_of_thread = native_local()
 
 
@@ -63,24 +63,25 @@ class HubGuard:
 
     def __del__(self, finalizing=sys.is_finalizing, getpid=os.getpid):
         hub = self.hub
-        # Threads that a fork left behind, and what is left at the interpreter's end, are not cleaned up.
+        # Nothing is destroyed for a thread that a fork has left behind, nor at the end of the interpreter.
         if hub.destroyed or finalizing() or getpid() != self.process or not is_current(hub):
             return
         try:
             hub.destroy()
         except SystemExit:
-            pass  # the thread ends as it is
+            pass  # the thread is ending anyway
         forget_dummy()
 
 
 def forget_dummy():
-    """The thread ends, and `threading` has forgotten it; code that has run since may have asked for the current thread.
+    """Remove the dummy thread that `threading` may have made for the current thread, which is ending.
 
-    The dummy thread that is made then would stay among the living, and complain at the end of the program.
+    `threading` has forgotten the thread already. Code of its last greenlets may have called current_thread() since,
+    which makes a dummy. The dummy would count as alive for ever, and raise an error at the end of the program.
     """
     if isinstance(threading._active.get(get_ident()), threading._DummyThread):
         try:
-            del threading._thread_local_info._track_dummy_thread_ref  # it removes it, from CPython 3.13 on
+            del threading._thread_local_info._track_dummy_thread_ref  # from CPython 3.13 on, its finalizer removes it
         except AttributeError:
             pass
         threading._active.pop(get_ident(), None)
@@ -90,7 +91,7 @@ def make_hub():
     """Make the hub of the current thread (internal)."""
     hub = hub_class()
     if get_hub_if_exists() is not None:
-        end_unused(hub)  # a finalizer that ran meanwhile needed a hub, and has made the thread's
+        end_unused(hub)  # a finalizer that ran meanwhile has needed a hub, and made one
         return
     locals_of_thread.guard = HubGuard(hub)
     set_hub_of_thread(hub)
@@ -101,14 +102,14 @@ def make_hub():
 
 
 cdef int end_unused(Scheduler hub) except -1:
-    """Nobody has seen this hub, and nobody will use it."""
+    """Close a hub that nothing has used."""
     hub.destroying = hub.destroyed = True
     hub.loop.close()
     return 0
 
 
 cdef int keep_to_the_end(Scheduler hub) except -1:
-    """The program ends: finalizers may use its hub to the very end; those that come too late to wait are refused."""
+    """Keep a hub until the process ends, for finalizers: the program ends. From now on a wait may be refused."""
     Py_INCREF(hub)
     hub.restricted += AT_EXIT
     return 0
@@ -123,7 +124,7 @@ cdef object forget_hub():
 
 
 def set_hub_class(value):
-    """Say which class get_hub() makes (internal)."""
+    """Set the class of hubs that get_hub() makes (internal)."""
     global hub_class
     hub_class = value
 
@@ -141,7 +142,7 @@ def existing_hubs():
 
 
 def hub_of(greenlet):
-    """The hub of the thread that a greenlet of any kind belongs to, or None if that thread has none (internal)."""
+    """The hub of the thread to which a greenlet of any kind belongs, or None if that thread has none (internal)."""
     if isinstance(greenlet, HubGreenlet):
         return (<HubGreenlet> greenlet).scheduler
     Py_INCREF(greenlet)
@@ -158,8 +159,8 @@ def hub_of(greenlet):
 def go_on_in_child(Scheduler hub):
     """In a forked child: go on with a new loop, and with the greenlet that forked only (internal).
 
-    Like threads, the other greenlets stay behind in the parent: what they wait for belongs to it. The main one does
-    so too, if it is not the one that forked. The process then ends when nothing is left to do.
+    Like threads, the other greenlets stay behind in the parent, to which the things belong that they wait for. So does
+    the main greenlet, unless it is the one that forked. If it stays behind, the child ends when nothing is left to do.
     """
     cdef PyObject *current = running_greenlet()
     cdef wait_t *wait = hub.parked
@@ -167,7 +168,7 @@ def go_on_in_child(Scheduler hub):
     hub.principal = None if current is <PyObject *> hub else <object> current
     while wait != NULL:
         if wait.greenlet is not current:
-            # Nothing here wakes it, not even what it shares memory with. It can be killed.
+            # Nothing in the child wakes it, not even through shared memory. It can be killed.
             wait.left_behind = True
             wait.timer = NULL
             wait.references = False
@@ -180,14 +181,14 @@ def go_on_in_child(Scheduler hub):
     alarms_go_on(timers, current, hub.loop)
     try:
         hub.loop.begin_in_child()
-        # Forked in the middle of a wait, by a signal handler or finalizer, or in a block with a Timeout.
+        # The greenlet has waits if a signal handler or a finalizer has forked in the middle of them.
         wait = hub.parked
         while wait != NULL:
             if wait.greenlet is current:
                 wait_on(hub, wait)
             wait = wait.next_parked
     except OSError as error:
-        # No descriptors are left. The next wait tries again, and raises that; those of the parent are not used.
+        # Too few descriptors are left. The next wait tries again to make the loop.
         hub.loop_ends()
         for parked in hub.parked_waits():
             if (<Wait> parked).c.greenlet is current:
@@ -195,13 +196,13 @@ def go_on_in_child(Scheduler hub):
 
 
 cdef int wait_on(Scheduler hub, wait_t *wait) except -1:
-    """In a forked child: what the current greenlet waits for, it waits for on the new loop."""
+    """In a forked child: let a wait of the current greenlet go on, on the new loop."""
     cdef timer_t *timer = wait.timer
     cdef watch_t *watch
     cdef bint has_come
     hub.loop.core.references += wait.references
     if timer == NULL and wait.events and wait.due:
-        # It was the socket's, which others in the parent wait for, too.
+        # The wait has used the timer of the socket's deadline, with which greenlets of the parent wait, too.
         timer = timer_take(&hub.loop.core.timers)
         timer.target = wait
         timer.fire = on_descriptor_timer
@@ -217,7 +218,7 @@ cdef int wait_on(Scheduler hub, wait_t *wait) except -1:
         except OSError:
             has_come = True
         if has_come:
-            # Closed, or always ready: its own system call tells.
+            # The descriptor is closed, or always ready. The greenlet's own system call tells which.
             if not wait_wake(wait, OUTCOME_READY):
                 wait_release(wait)
         else:
@@ -226,7 +227,7 @@ cdef int wait_on(Scheduler hub, wait_t *wait) except -1:
 
 
 cdef int leave_to_parent(Scheduler hub) except -1:
-    """In a forked child: the hub of another thread has ended here, with all of its greenlets."""
+    """In a forked child: end the hub of another thread, whose greenlets are all the parent's."""
     hub.loop_ends()
     hub.destroying = hub.destroyed = True
     hub.loop.leave_to_parent()
@@ -234,7 +235,7 @@ cdef int leave_to_parent(Scheduler hub) except -1:
 
 
 def after_fork_in_child():
-    """For os.register_at_fork."""
+    """Put the hubs in order in a forked child: see hub.forks."""
     begin_fork()
     hub = get_hub_if_exists()
     for other in [reference() for reference in hubs.valuerefs()]:
@@ -244,7 +245,7 @@ def after_fork_in_child():
     if hub is not None:
         hubs[id(hub)] = hub
         guard = getattr(locals_of_thread, "guard", None)
-        if guard is not None:  # else the thread is ending, and a greenlet forks in its last steps
+        if guard is not None:  # it is None if the thread is ending, and one of its last greenlets forks
             guard.process = os.getpid()
         hub.after_fork_in_child()
 
@@ -252,7 +253,7 @@ def after_fork_in_child():
 # --- the end of the process -------------------------------------------------------------------------------------
 
 def stand_still(list still):
-    """Never run Python again in this thread (internal)."""
+    """Stop this thread for good, without the GIL, and add its identity to a list (internal)."""
     still.append(get_ident())
     with nogil:
         while True:
@@ -260,10 +261,10 @@ def stand_still(list still):
 
 
 def end_program():
-    """For atexit: let the hubs of daemon threads stand still.
+    """For atexit: prepare hubs for the end of the interpreter, and let the daemon threads that have hubs stand still.
 
-    When the interpreter ends, CPython (before 3.14) ends a thread that asks for the GIL by unwinding its stack, and on
-    the stack of a greenlet that crashes. A thread that is busy in Python code then has a tenth of a second to wait.
+    CPython before 3.14 ends a thread that asks for the GIL too late by unwinding its stack. On the stack of a greenlet
+    that is a crash. A thread that is busy in Python code gets a tenth of a second to come to its hub.
     """
     global exiting
     still = []
@@ -273,16 +274,16 @@ def end_program():
     keep_modules()
     if get_hub_if_exists() is None and saved:
         try:
-            make_hub()  # a finalizer of a patched program that waits could not make it
+            make_hub()  # later it would be too late, and finalizers of a patched program may need one to wait
         except OSError:
-            pass  # no descriptors: it gets HubDestroyed
+            pass  # too few descriptors: such a finalizer gets HubDestroyed
     elif get_hub_if_exists() is not None:
         keep_to_the_end(get_hub_if_exists())
     for hub in others:
         try:
             hub.run_callback_threadsafe(stand_still, still)
         except HubDestroyed:
-            continue  # its thread ends just now
+            continue  # its thread has just ended
         expected += 1
     end = time.perf_counter() + 0.1
     while len(still) < expected and time.perf_counter() < end:

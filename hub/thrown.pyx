@@ -1,9 +1,10 @@
-"""Exceptions thrown into greenlets: those that wait for a greenlet's next park, and alarms, which come at a given time.
+"""Exceptions thrown into greenlets: pending exceptions, and alarms, which throw at a given time.
 
 A kill() may find that something else has woken the greenlet already. Then it leaves its exception in the greenlet's
-slot, and the exception is raised when that greenlet parks next. An alarm does the same. Timeout is built on alarms.
+slot. There the exception is *pending*: it is raised when the greenlet parks next. An alarm does the same. Timeout is
+built on alarms.
 
-What does not belong here: parked greenlets, and how an exception wakes them. The scheduler is built on this.
+What does not belong here: parked greenlets, and how an exception wakes them (hub.waits).
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
@@ -30,8 +31,9 @@ import_greenlet()
 
 cdef extern from *:
     """
-    /* An alarm may come, in its loop and without the GIL, while another thread cancels it. The loop takes the timer's
-       target away; the other thread puts the address of this in its place. So each finds out whether it was first. */
+    /* An alarm may fire, in its loop and without the GIL, while another thread cancels it. The loop takes the timer's
+       target away. The other thread puts the address of this variable in its place. So each learns whether it was
+       first. */
     static char hub_cancelled;
 
     #define hub_claim_target(place) __atomic_exchange_n((place), NULL, __ATOMIC_ACQ_REL)
@@ -59,7 +61,7 @@ cdef int pend_exception(slot_t *slot, object exception) except -1:
 
 
 cdef object take_pending(slot_t *slot):
-    """Take the first exception that waits for this greenlet's next park. has_pending() has said that there is one."""
+    """Take the first pending exception, and return it. Only after has_pending() has returned True."""
     cdef throw_t *entry = slot.pending
     cdef object exception
     slot.pending = entry.next
@@ -73,8 +75,7 @@ cdef object take_pending(slot_t *slot):
 
 
 cdef bint has_pending(slot_t *slot) noexcept:
-    """Whether an exception waits for this greenlet's next park. May run any code, where another thread has cancelled
-    an alarm."""
+    """Whether an exception is pending. Frees alarms that other threads have cancelled, which may run any code."""
     cdef throw_t *entry
     while slot.pending != NULL:
         entry = slot.pending
@@ -87,7 +88,7 @@ cdef bint has_pending(slot_t *slot) noexcept:
 
 
 cdef void drop_pending(slot_t *slot) noexcept:
-    """Forget every exception that waits for this greenlet's next park."""
+    """Forget every pending exception."""
     cdef throw_t *entry
     while slot.pending != NULL:
         entry = slot.pending
@@ -102,7 +103,7 @@ cdef void drop_pending(slot_t *slot) noexcept:
 
 
 cdef bint forget_exception(slot_t *slot, object exception) except -1:
-    """Take back an exception that waits for this greenlet's next park. False if it does not wait for that."""
+    """Forget a pending exception. False if it is not pending."""
     cdef throw_t *entry = slot.pending
     while entry != NULL:
         if entry.alarm == NULL and entry.exception is <PyObject *> exception:
@@ -115,7 +116,10 @@ cdef bint forget_exception(slot_t *slot, object exception) except -1:
 
 
 cdef object make_exception(object exception, object value, object traceback):
-    """An exception instance out of what kill() and throw() accept: a class, an instance, or a triple."""
+    """Make an exception instance of the arguments of kill() and throw(): a class, an instance, or a triple.
+
+    Raises TypeError if they are not that.
+    """
     if isinstance(exception, BaseException):
         if value is not None:
             raise TypeError("an exception instance cannot have a separate value")
@@ -136,7 +140,7 @@ cdef object make_exception(object exception, object value, object traceback):
 
 
 cdef object exception_of(object thrown):
-    """The same for one argument: a class, an instance, or a tuple of up to three, as throw() takes them."""
+    """make_exception() for one argument: a class, an instance, or a tuple of up to three arguments of throw()."""
     if not isinstance(thrown, tuple):
         return make_exception(thrown, None, None)
     exception, value, traceback = (thrown + (None, None))[:3]
@@ -144,7 +148,7 @@ cdef object exception_of(object thrown):
 
 
 cdef object without_frames(object exception):
-    """An exception that is to be kept: without the frames that it has passed, and the objects in them."""
+    """Return the exception without its traceback and context, for keeping it: frames would keep their objects alive."""
     exception.__traceback__ = exception.__context__ = None
     return exception
 
@@ -158,7 +162,7 @@ cdef int throw_now(object target, object exception) except -1:
         try:
             hub_failed()
         except BaseException as error:
-            # A greenlet that never ran, or did not catch the exception, has ended with it, as was intended.
+            # If the greenlet never ran, or has not caught the exception, it has ended with it, as was intended.
             if error is not exception:
                 raise
     else:
@@ -171,9 +175,9 @@ cdef int throw_now(object target, object exception) except -1:
 cdef int alarm_start(
     alarm_t *alarm, object owner, object target, slot_t *slot, Loop loop, uint64_t due, bint ref
 ) except -1:
-    """Throw into greenlet `target`, which has that slot, at loop time `due`, unless cancelled before.
+    """Set an alarm: at loop time `due` it throws its exception into greenlet `target`, which has that slot.
 
-    `owner` is the object that the alarm is part of. `ref`: whether it keeps the loop alive meanwhile.
+    `owner`: the object that the alarm is part of. `ref`: whether the alarm keeps the loop alive until then.
     """
     cdef timer_t *timer
     hub_check(get_alarm_state(alarm) == ALARM_FREE, b"an alarm that is set is not set again")
@@ -202,7 +206,10 @@ cdef int alarm_start(
 
 
 cdef int alarms_go_on(timer_t *timer, PyObject *target, Loop loop) except -1:
-    """In a forked child: set the alarms of greenlet `target`, among the timers of the loop before, on the new one."""
+    """In a forked child: set the alarms of greenlet `target` again, on the new loop.
+
+    `timer`: the first of the timers that ran on the parent's loop, linked by `next_free`.
+    """
     cdef alarm_t *alarm
     cdef timer_t *next
     while timer != NULL:
@@ -222,7 +229,7 @@ cdef inline bint is_cancelled(void *target) noexcept nogil:
 
 
 cdef void on_alarm(timer_t *timer) noexcept nogil:
-    """The time of an alarm has come."""
+    """Fire: decide the wait of the alarm's greenlet, or leave the exception for later."""
     cdef void *target = hub_claim_target(&timer.target)
     cdef alarm_t *alarm = <alarm_t *> target
     cdef wait_t *wait
@@ -238,14 +245,14 @@ cdef void on_alarm(timer_t *timer) noexcept nogil:
     if wait != NULL and alarm_decide(alarm, wait):
         ready_push(&core_of(timer).ready, &alarm.node)
     elif wait == NULL and not alarm.slot.yielding:
-        # Suspended in a switch of its own making, or over: alarm_come() finds out, with the GIL.
+        # The greenlet is suspended in a switch of its own, or has ended. alarm_come() finds out, with the GIL.
         ready_push(&core_of(timer).ready, &alarm.node)
     else:
         pend_alarm(alarm)
 
 
 cdef bint alarm_decide(alarm_t *alarm, wait_t *wait) noexcept nogil:
-    """Let the alarm decide a wait. False if that is decided already."""
+    """Let the alarm decide a wait. False if the wait is decided already."""
     if wait.state != WAIT_WAITING:
         return False
     wait_move(wait, WAIT_DECIDED)
@@ -256,17 +263,17 @@ cdef bint alarm_decide(alarm_t *alarm, wait_t *wait) noexcept nogil:
 
 
 cdef void pend_alarm(alarm_t *alarm) noexcept nogil:
-    """Let the alarm's exception be raised at the greenlet's next park."""
+    """Make the alarm's exception pending."""
     hub_check(get_alarm_state(alarm) == ALARM_CARRIED, b"an alarm is pending once")
     alarm.is_pending = True
     append_pending(alarm.slot, &alarm.pending)
 
 
 cdef wait_t *alarm_come(alarm_t *alarm) noexcept:
-    """An alarm's turn in the ready queue: the wait that it ends, or NULL if there is none."""
+    """Carry out an alarm from the ready queue. Returns the wait that it ends, or NULL if it ends none."""
     cdef wait_t *wait = alarm.wait
     if wait == NULL:
-        # It had none when it fired, or the greenlet was switched out of it by force.
+        # The greenlet did not wait when the alarm fired, or other code has switched it out of its wait.
         wait = alarm.slot.current
         if alarm.is_cancelled or is_over(alarm.greenlet):
             clear_alarm(alarm)
@@ -283,7 +290,7 @@ cdef bint is_over(PyObject *greenlet) noexcept:
 
 
 cdef object take_alarm(alarm_t *alarm):
-    """The exception of an alarm that is being delivered. The alarm is free from then on."""
+    """Return the exception of an alarm that is being delivered. The alarm is free from then on."""
     cdef PyObject *exception
     cdef object result
     hub_check(get_alarm_state(alarm) == ALARM_CARRIED, b"an alarm is delivered once")
@@ -307,18 +314,18 @@ cdef void clear_alarm(alarm_t *alarm) noexcept:
     alarm.greenlet = NULL
     alarm.slot = NULL
     alarm.loop = NULL
-    # These may run any code, which may set the alarm again. The last of them may free its memory.
+    # Each of these may run any code, which may set the alarm again. The last may free the alarm's memory.
     Py_DECREF(<object> target)
     Py_DECREF(<object> loop)
     Py_DECREF(<object> alarm.node.object)
 
 
 cdef void alarm_cancel(alarm_t *alarm) noexcept:
-    """Cancel an alarm that was not delivered yet. An alarm that has decided a wait already is delivered all the same.
+    """Cancel an alarm that is set. If it has decided a wait already, it is delivered all the same.
 
-    In another thread than the alarm's it may be only marked: its own thread frees it when it comes to it.
+    In another thread than the alarm's, the alarm may be marked only. Its own thread frees it later.
     """
-    cdef timer_t *timer = alarm.timer.timer  # once: where it fires, another thread takes it away
+    cdef timer_t *timer = alarm.timer.timer  # read once: its own thread sets it to NULL when it fires
     cdef Loop loop
     if timer != NULL:
         loop = <Loop> alarm.loop
@@ -328,9 +335,9 @@ cdef void alarm_cancel(alarm_t *alarm) noexcept:
                     loop.core.references -= 1
                 timer_give(timer)
             elif not hub_cancel_target(&timer.target, alarm):
-                alarm.is_cancelled = True  # it has just fired: its own thread frees it
+                alarm.is_cancelled = True  # it has just fired, so its own thread frees it
                 return
-            # else: the timer is another thread's, and out of reach. When it fires, it finds that it was cancelled.
+            # The timer is another thread's, and stays there. When it fires, on_alarm() finds that it was cancelled.
             elif alarm.references:
                 loop.drop_reference()
         alarm.timer.timer = NULL

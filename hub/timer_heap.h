@@ -1,13 +1,13 @@
-/* The timers of a loop, by the time they are due: a heap with four children to a node.
+/* The timers of a loop, ordered by the times at which they are due: a heap with four children to a node.
  *
- * Times are nanoseconds of CLOCK_MONOTONIC. Of timers due at the same time the one that was started first is first.
+ * Times are nanoseconds of the hubs' clock (timers.pxd). Of timers that are due at the same time, the one that was
+ * started first comes first.
  *
  * Rules
  *     1. Only the loop's own thread touches its heap.
  *     2. Starting a timer never fails: there is room for every timer that was made, see hub_heap_reserve().
  *     3. A timer's `place` is 0 when it is not running, else the number of its entry, counted from 1.
- *
- * The entries carry the times, so that finding the least of four children reads one or two lines of the cache.
+ *     4. The entries hold the times, so that finding the least of four children reads one or two cache lines.
  */
 #ifndef HUB_TIMER_HEAP_H
 #define HUB_TIMER_HEAP_H
@@ -24,7 +24,7 @@ static inline uint64_t hub_now(void)
     return (uint64_t) now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* How long this thread has had a processor. */
+/* The CPU time of this thread. */
 static inline uint64_t hub_worked(void)
 {
     struct timespec worked;
@@ -35,7 +35,7 @@ static inline uint64_t hub_worked(void)
 /* Not inline: callers on the way to a switch have small frames. */
 #define HUB_OWN_FRAME __attribute__((noinline, unused))
 
-/* What a timer begins with. */
+/* The first field of a timer. */
 typedef struct {
     size_t place;
     uint64_t order; /* counts the starts */
@@ -51,9 +51,9 @@ typedef struct {
     size_t length;
     size_t room;     /* how many entries there is memory for */
     uint64_t starts; /* how many timers were ever started */
-    uint64_t counted_from; /* how many have fired since when: see hub_heap_count() */
-    uint64_t fired;
-    int crowded;     /* whether they fire so often that they are better served in batches */
+    uint64_t counted_from; /* when hub_heap_count() last began to count */
+    uint64_t fired;        /* how many timers have fired since then */
+    int crowded;     /* whether timers fire so often that serving them in batches costs less */
 } hub_heap;
 
 #define HUB_NEVER UINT64_MAX
@@ -123,7 +123,7 @@ static inline void hub_heap_down(hub_heap *heap, size_t at, hub_heap_entry entry
     hub_heap_put(heap, at, entry);
 }
 
-/* Take a timer out, if it is running. */
+/* Stop a timer, if it is running. */
 static HUB_OWN_FRAME void hub_heap_remove(hub_heap *heap, hub_heap_node *node)
 {
     size_t at = node->place - 1;
@@ -141,7 +141,7 @@ static HUB_OWN_FRAME void hub_heap_remove(hub_heap *heap, hub_heap_node *node)
         hub_heap_down(heap, at, last);
 }
 
-/* Let a timer be due at another time, or start it. */
+/* Start a timer, or change the time at which it is due. */
 static HUB_OWN_FRAME void hub_heap_set(hub_heap *heap, hub_heap_node *node, uint64_t due)
 {
     hub_heap_entry entry = {due, node};
@@ -163,7 +163,7 @@ static inline hub_heap_node *hub_heap_pop(hub_heap *heap, uint64_t now)
     return node;
 }
 
-/* So many timers have fired. The crowd begins at 20,000 a second, looked at every 10 ms. */
+/* Count timers that have fired. Every 10 ms it is decided whether they are crowded: more than 20,000 a second. */
 static inline void hub_heap_count(hub_heap *heap, uint64_t fired, uint64_t now)
 {
     heap->fired += fired;

@@ -3,12 +3,12 @@
 #
 # Rules
 #   1. Only the loop's own thread touches its timers.
-#   2. Timers are taken from the pool and given back. To start one cannot fail: the heap has room for all.
-#   3. A timer never keeps the loop alive by itself: core_t.references counts what does.
-#   4. The pool ends with the loop, and in a forked child. A timer that may be kept for longer than that stands in a
-#      kept_timer_t. timer_of() says whether it is still there.
-#   5. Times are nanoseconds, counted by the hubs' clock: now_ns(). It goes with CLOCK_MONOTONIC, and is ahead of it
-#      once tests have moved it (`greenio.testing`). While they do, it stands still.
+#   2. Timers are taken from the pool and given back. Starting one cannot fail: the heap has room for all.
+#   3. A timer never keeps the loop alive by itself: core_t.references counts the things that do.
+#   4. The pool ends with the loop, and in a forked child. A pointer to a timer that may be kept for longer stands in a
+#      kept_timer_t. timer_of() says whether the timer is still there.
+#   5. Times are nanoseconds of the hubs' clock: now_ns(). It runs with CLOCK_MONOTONIC, and is ahead of it once a test
+#      has moved it (`greenio.testing`). It stands still while a test moves it.
 #
 # What does not belong here: what a timer is for, and how the loop's sleep ends in time (exact_sleep.h).
 
@@ -38,14 +38,14 @@ ctypedef void (*timer_function)(timer_t *) noexcept nogil
 
 
 cdef struct timer_t:
-    hub_heap_node node    # first: its place among the running ones
-    timers_t *timers      # those of its loop
+    hub_heap_node node    # first: its place in the heap
+    timers_t *timers      # the timers of its loop
     timer_function fire   # called when it fires; runs without the GIL
     void *target          # for `fire`
-    timer_t *next_free    # the pool's list
+    timer_t *next_free    # the next in the pool's list
 
 
-# Timers are made so many at a time.
+# Timers are made a block at a time.
 cdef struct timer_block_t:
     timer_block_t *next
     timer_t timers[64]
@@ -56,11 +56,11 @@ cdef struct timers_t:
     timer_block_t *blocks  # memory of all timers
     size_t made
     timer_t *free          # timers that are not in use
-    uint64_t sleep_ends    # when one of them ends a sleep, and does nothing else: end_sleep_by(); or 0
-    unsigned long epoch    # counts forks and the end: timers and watches from before must not be touched
+    uint64_t sleep_ends    # when the timer of end_sleep_by() fires, or 0
+    unsigned long epoch    # counts forks, and the end of the loop: timers and watches from before must not be touched
 
 
-# A timer that may be kept for longer than its loop has it: rule 4.
+# A pointer to a timer that may be kept for longer than the timer lives: rule 4.
 cdef struct kept_timer_t:
     timer_t *timer        # NULL when there is none
     unsigned long epoch   # of the loop when the timer was taken
@@ -68,11 +68,11 @@ cdef struct kept_timer_t:
 
 # The clock of all hubs. Code that has the GIL changes it.
 cdef struct clock_t:
-    uint64_t standing     # while it stands still: the time; else 0
-    uint64_t ahead        # how far it is ahead of CLOCK_MONOTONIC when it goes, or behind: modulo 2**64
-    # By CLOCK_MONOTONIC, while it stands still:
+    uint64_t standing     # the time while it stands still; else 0
+    uint64_t ahead        # by how much it is ahead of CLOCK_MONOTONIC while it runs, modulo 2**64
+    # While it stands still, by CLOCK_MONOTONIC:
     uint64_t quiet        # since when no loop has had anything to do
-    uint64_t worked       # since when a thread or a child is at work, if a loop sleeps meanwhile; else 0
+    uint64_t worked       # since when a thread or a child has been at work while a loop sleeps; 0 if none has
 
 
 cdef clock_t clock
@@ -86,7 +86,7 @@ cdef int end_sleep_by(timers_t *timers, uint64_t due) except -1
 # --- the clock --------------------------------------------------------------------------------------------------
 
 cdef inline uint64_t now_ns() noexcept nogil:
-    """The monotonic clock that the timers go by, in nanoseconds."""
+    """The time of the hubs' clock, in nanoseconds."""
     return clock.standing if clock.standing else hub_now() + clock.ahead
 
 
@@ -98,7 +98,7 @@ cdef inline uint64_t due_after(double seconds) except? 0:
 # --- a timer ----------------------------------------------------------------------------------------------------
 
 cdef inline timer_t *timer_take(timers_t *timers) except NULL:
-    """A timer that is not running, from the pool."""
+    """Take a timer, which does not run, from the pool."""
     cdef timer_t *timer = timers.free
     if timer == NULL:
         make_timers(timers)
@@ -109,7 +109,7 @@ cdef inline timer_t *timer_take(timers_t *timers) except NULL:
 
 
 cdef inline void timer_start(timer_t *timer, uint64_t due) noexcept nogil:
-    """Let a timer fire at a loop time (due_after()). If it runs already, it fires then instead."""
+    """Let a timer fire at loop time `due` (due_after()). If it runs already, it fires at that time instead."""
     hub_heap_set(&timer.timers.running, &timer.node, due)
 
 
@@ -122,7 +122,7 @@ cdef inline bint timer_runs(timer_t *timer) noexcept nogil:
 
 
 cdef inline void timer_to_pool(timer_t *timer) noexcept nogil:
-    """Give back a timer that does not run: while it fires, for instance."""
+    """Give back a timer that does not run. (It does not run any more while it fires.)"""
     timer.target = NULL
     timer.next_free = timer.timers.free
     timer.timers.free = timer
@@ -147,14 +147,14 @@ cdef inline bint is_of(kept_timer_t *kept, timers_t *timers) noexcept nogil:
 
 
 cdef inline timer_t *timer_of(kept_timer_t *kept, timers_t *timers) noexcept nogil:
-    """The timer, or NULL if there is none, or none any more."""
+    """The timer, or NULL if none was kept, or if it is gone."""
     return kept.timer if is_of(kept, timers) else NULL
 
 
 # --- all of a loop ----------------------------------------------------------------------------------------------
 
 cdef inline void fire_timers(timers_t *timers, uint64_t now) noexcept nogil:
-    """Let the timers fire that are due."""
+    """Let the timers fire that are due at loop time `now`."""
     cdef timer_t *timer
     cdef uint64_t fired = 0
     while True:
@@ -167,7 +167,7 @@ cdef inline void fire_timers(timers_t *timers, uint64_t now) noexcept nogil:
 
 
 cdef inline timer_t *leave_timers(timers_t *timers) noexcept nogil:
-    """In a forked child: stop all timers. Returns those that ran, linked by `next_free`; they can be started again."""
+    """In a forked child: stop all timers. Returns those that ran, linked by `next_free`. They can be started again."""
     cdef timer_t *left = NULL
     cdef timer_t *timer
     cdef size_t i

@@ -1,4 +1,4 @@
-# What is not here, compiled modules use through timers.pxd.
+# Other functions are for compiled modules, through timers.pxd.
 
 __all__ = [
     "clock_ahead", "go_on", "monotonic_ns", "move_to", "quiet_since", "somebody_works", "something_happens",

@@ -1,4 +1,4 @@
-"""The memory of timers, times in seconds as nanoseconds, the timer that ends a sleep, and the clock. See timers.pxd."""
+"""The functions of timers.pxd that are not inline: memory, conversion of seconds, ends of sleeps, the clock."""
 
 from _thread import TIMEOUT_MAX
 
@@ -15,13 +15,16 @@ __all__ = [
 cdef extern from "timer_heap.h":
     int hub_heap_reserve(hub_heap *, size_t count)
 
-# Seconds beyond which a timer is as good as never (about 126 years); keeps the arithmetic in 64 bits.
+# The longest time that is kept, in seconds (about 126 years): longer ones would not fit into 64 bits with the clock.
 cdef double FOREVER = 4e9
 cdef double longest = TIMEOUT_MAX
 
 
 cdef uint64_t nanoseconds_of(double seconds) except? 0:
-    """Nanoseconds, rounded up. OverflowError beyond threading.TIMEOUT_MAX, as in the standard library."""
+    """Convert seconds to nanoseconds, rounded up; 0 for negative ones.
+
+    Raises ValueError for NaN, and OverflowError beyond threading.TIMEOUT_MAX, as the standard library does.
+    """
     if isnan(seconds):
         raise ValueError("a time in seconds must be a number, not NaN")
     if seconds < 0:
@@ -34,7 +37,7 @@ cdef uint64_t nanoseconds_of(double seconds) except? 0:
 
 
 cdef int make_timers(timers_t *timers) except -1:
-    """Fill the pool, and make room for all timers in the heap, so that starting one cannot fail."""
+    """Add a block of timers to the pool, and make room for all timers in the heap, so that starting one cannot fail."""
     cdef timer_block_t *block
     cdef int i
     block = <timer_block_t *> PyMem_RawCalloc(1, sizeof(timer_block_t))
@@ -51,7 +54,7 @@ cdef int make_timers(timers_t *timers) except -1:
 
 
 cdef void free_timers(timers_t *timers) noexcept:
-    """Give the memory back when the loop has ended. Its epoch stays."""
+    """Free the memory of a loop's timers when the loop has ended. The epoch stays."""
     cdef timer_block_t *block
     while timers.blocks != NULL:
         block = timers.blocks
@@ -64,7 +67,7 @@ cdef void free_timers(timers_t *timers) noexcept:
 
 
 cdef int end_sleep_by(timers_t *timers, uint64_t due) except -1:
-    """See to it that a sleep which begins now has ended at a loop time. While the clock stands still, none is long."""
+    """Make sure that a sleep which begins now ends by loop time `due`. While the clock stands still, none is long."""
     cdef timer_t *timer
     if clock.standing or (timers.sleep_ends and timers.sleep_ends <= due):
         return 0
@@ -76,7 +79,7 @@ cdef int end_sleep_by(timers_t *timers, uint64_t due) except -1:
 
 
 cdef void on_sleep_ends(timer_t *timer) noexcept nogil:
-    """The loop has woken up and looks around: that is all."""
+    """Give the timer back. It was only for ending the sleep."""
     timer.timers.sleep_ends = 0
     timer_to_pool(timer)
 
@@ -89,42 +92,42 @@ def monotonic_ns():
 
 
 def clock_ahead():
-    """By how many nanoseconds (int) the clock was ahead of CLOCK_MONOTONIC when it went last."""
+    """By how many nanoseconds (int) the clock is ahead of CLOCK_MONOTONIC, or was when it was last stopped."""
     return <int64_t> clock.ahead
 
 
 def stand_still():
-    """Let the clock stand still, until go_on(). Whoever does so moves it, and sees to it that loops sleep by it."""
+    """Stop the clock, until go_on(). The function that is set with hub.loop.set_sleep_by() moves it."""
     clock.quiet = hub_now()
     clock.worked = 0
     clock.standing = now_ns()
 
 
 def quiet_since():
-    """Since when no loop has had anything to do, and nobody was at work: nanoseconds (int) of CLOCK_MONOTONIC."""
+    """Since when all loops have had nothing to do, and no thread or child was at work (int, ns of CLOCK_MONOTONIC)."""
     return clock.quiet
 
 
 def something_happens():
-    """A loop has something to do."""
+    """Note that a loop has something to do."""
     clock.quiet = hub_now()
 
 
 def somebody_works():
-    """A thread or a child is at work: the time for which the loop sleeps now is to pass on the clock, too."""
+    """Note that a thread or a child is at work: the time for which the loop sleeps now passes on the clock, too."""
     clock.quiet = hub_now()
     if clock.worked == 0:
         clock.worked = clock.quiet
 
 
 def move_to(uint64_t time):
-    """Move the clock, which stands still, to a later time in nanoseconds."""
+    """Move the clock, which stands still, to a later time (int, nanoseconds). Does nothing for an earlier one."""
     if clock.standing and time > clock.standing:
         clock.standing = time
 
 
 def go_on():
-    """Let the clock go on from where it stands."""
+    """Let the clock run again, from the time at which it stands."""
     if clock.standing:
         clock.ahead = clock.standing - hub_now()
         clock.standing = 0

@@ -1,4 +1,4 @@
-"""Exceptions that cannot be raised, as nobody is there to catch them: sys.unraisablehook is told."""
+"""Reports exceptions that cannot be raised, because no code would catch them, to sys.unraisablehook."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ __all__ = ["tell_unraisable"]
 
 
 def _arguments(error: BaseException, message: str | None, source: object) -> Any:
-    """What a hook takes."""
-    # The type is nowhere by name, and Python's own hook takes nothing else. This module lives as long as the process,
-    # and debug builds of CPython end with an abort if the type is still referred to: it is looked up each time.
+    """The argument of a hook."""
+    # No module has the type of this argument under a name, and Python's own hook accepts no other. It is looked up each
+    # time, because debug builds of CPython abort at their end if something, such as this module, still refers to it.
     kinds: list[Any] = [kind for kind in tuple.__subclasses__() if kind.__name__ == "UnraisableHookArgs"]
     return kinds[0]((type(error), error, error.__traceback__, message, source))
 
 
 def tell_unraisable(error: BaseException, message: str | None, source: object = None) -> None:
-    """Call sys.unraisablehook with an exception (an instance), a message, and the object it concerns (or None).
+    """Call sys.unraisablehook for an exception (an instance).
 
-    What the program's own hook raises goes to Python's own. Does not switch of itself.
+    `message`: what failed, or None. `source`: the object in which it failed, or None. If the program's own hook raises
+    an exception, Python's own hook reports that. Does not switch, unless the hook does.
     """
     try:
         sys.unraisablehook(_arguments(error, message, source))

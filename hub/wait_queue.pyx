@@ -44,7 +44,7 @@ cdef class Waitable:
     """Something that can be waited for together with others (internal base class)."""
 
     cdef bint take_now(self, Wait taker) except -1:
-        """Take it for `taker` if that can be done at once: `taker.given` is what was taken."""
+        """Take the thing for `taker`, if that is possible at once, and set `taker.given` to it. False if it is not."""
         raise NotImplementedError
 
     cdef fifo_t *line(self) except NULL:
@@ -56,7 +56,7 @@ cdef class Waitable:
         return 0
 
     cdef object taken(self, Wait taker):
-        """What the taker gets for what it was given."""
+        """The result of the taker's call, for `taker.given`."""
         return taker.given
 
     cdef int give_back(self, Wait taker) except -1:
@@ -118,7 +118,7 @@ cdef bint await_turn(Wait wait) except -1:
 
 
 cdef bint await_final_turn(Wait wait) except -1:
-    """The same where a grant cannot be given back. It is lost only if the greenlet is switched to by force."""
+    """await_turn() for a grant that cannot be given back. It is lost only if other code switches to the greenlet."""
     cdef int result
     if wait.hub is None:
         return await_in_thread(wait)
@@ -188,7 +188,7 @@ cdef bint await_in_thread(Wait wait) except -1:
 # --- the side that hands over -----------------------------------------------------------------------------------
 
 cdef inline bint can_be_granted(wait_t *wait, unsigned long forks) noexcept:
-    # The state of another hub's wait may change at any moment; then its greenlet takes the grant all the same.
+    # The state of another hub's wait may change at any moment. Its greenlet gets the grant all the same.
     return (
         wait.granted_by == NULL
         and wait.state == WAIT_WAITING

@@ -12,12 +12,12 @@ from hub.ready cimport alarm_t, slot_t, wait_t
 # One greenlet's wait for one thing.
 cdef class Wait:
     cdef wait_t c
-    cdef readonly WaitingHub hub  # whose loop will wake it
-    cdef object value            # what it was woken with: a value, or an exception instance
-    cdef readonly object what    # what it waits on, for reports
-    cdef object given            # what it was granted in a line, or offers there (see wait_queue)
-    cdef object kept             # its greenlet, where the program may have the wait without it, until it parks; or None
-    cdef object thread_lock      # in a thread without a hub: the lock that its thread waits on
+    cdef readonly WaitingHub hub  # the hub of its greenlet; None in a thread without a hub
+    cdef object value            # the value, or the exception instance, with which it was woken
+    cdef readonly object what    # the thing that it waits for, for reports
+    cdef object given            # the thing that it was granted in a line, or that it offers there (see wait_queue)
+    cdef object kept             # its greenlet, until it parks, if the program has made the wait; or None
+    cdef object thread_lock      # in a thread without a hub: the lock on which the thread waits
 
     cdef bint wake_with(self, object value) except -1
     cdef bint throw_with(self, object exception) except -1
@@ -31,22 +31,22 @@ cdef class ThrowJob(Job):
     cdef object exception
 
 
-# Added to a hub's `restricted` when the program ends: what is called after that is looked at, it may be too late.
+# Added to a hub's `restricted` when the program ends. From then on each wait is checked: it may be too late for it.
 cdef enum:
     AT_EXIT = 1 << 30
 
 
-# How often a greenlet gets HubDestroyed before it is given up, and how often a hub that ends looks for what is left.
+# How often a greenlet gets HubDestroyed before it is given up, and how often a hub that ends repeats its steps.
 cdef enum:
     LAST_TRIES = 100
 
 
 cdef class WaitingHub(CallingHub):
-    cdef slot_t main_slot     # the main greenlet's
+    cdef slot_t main_slot     # the main greenlet's slot
     cdef wait_t *parked       # every parked wait, newest first
     cdef long parked_length
-    cdef long in_line         # waits that another thread could wake
-    cdef long restricted      # nothing may wait: the hub is being destroyed, no_switch() sections; AT_EXIT
+    cdef long in_line         # how many waits stand in line, where another thread could wake them
+    cdef long restricted      # counts reasons why nothing may wait: the hub ends, no_switch() sections; AT_EXIT
     cdef Wait join_wait       # the wait of hub.join(), or None
     cdef list unfinished      # greenlets that did not end when the hub was destroyed, or None
 

@@ -1,12 +1,12 @@
 """Waits: greenlets are parked on them, are woken by them, and get exceptions through them.
 
-A greenlet that blocks makes a `Wait`, hands it to whatever will wake it, and parks on it. `WaitingHub` is the part of a
-hub that knows of waits: it makes them, lists those that are parked, and throws exceptions into waiting greenlets.
+A greenlet that blocks makes a `Wait`, hands it to its waker, and parks on it. `WaitingHub` is the part of a hub that
+knows of waits: it makes them, lists those that are parked, and throws exceptions into waiting greenlets.
 
 Rules
-    1. The first wake decides a wait. Later ones are told so (False) and keep what they wanted to hand over.
+    1. The first wake decides a wait. Later ones return False, and hand nothing over.
     2. Only the hub's own thread touches its waits. Other threads post a wait to the inbox, after granting it something.
-    3. An exception that loses against another wake is thrown at the greenlet's next park.
+    3. An exception that loses against another wake is raised at the greenlet's next park.
     4. Nothing waits on the hub greenlet, in a no_switch() section, or on a hub that is being destroyed.
 
 What does not belong here: parking itself, which switches to another greenlet (hub.scheduler); lines (hub.wait_queue).
@@ -47,13 +47,13 @@ import_greenlet()
 @no_gc
 @freelist(256)
 cdef class Wait:
-    """One wait of the current greenlet: made, handed to whatever will wake it, and parked on, once.
+    """One wait of the current greenlet. All calls of the library that block are built on this.
 
-    ``wait = Wait(what)`` belongs to the current greenlet. ``wait.park(timeout)`` switches away until something calls
-    ``wait.wake(value)`` or ``wait.throw(exception)``. Everything that blocks in the library is built on this.
+    ``wait = Wait(what)`` belongs to the current greenlet. ``wait.park(timeout)`` switches away until other code calls
+    ``wait.wake(value)`` or ``wait.throw(exception)``. A wait is used once.
 
-    `what`: any object, whose repr stands in the report of a LoopExit.
-    Raises BlockingSwitchOutError on the hub greenlet, where nothing can wait. Making a wait does not switch.
+    `what`: any object; the report of a LoopExit has its repr. Raises BlockingSwitchOutError on the hub greenlet, where
+    nothing can wait. Making a wait does not switch.
     """
 
     def __cinit__(self, what=None):
@@ -69,14 +69,14 @@ cdef class Wait:
         self.kept = <object> self.c.greenlet
 
     cdef bint wake_with(self, object value) except -1:
-        """Wake with a value. False if the wait is decided already. The hub's own thread."""
+        """Wake the greenlet with a value. False if the wait is decided already. For the hub's own thread."""
         if self.c.state != WAIT_WAITING or self.c.left_behind:
             return False
         self.value = value
         return wait_hold_and_wake(&self.c, OUTCOME_VALUE)
 
     cdef bint throw_with(self, object exception) except -1:
-        """Wake with an exception instance. False if the wait is decided already. The hub's own thread."""
+        """Wake the greenlet with an exception instance. False if the wait is decided already. For the hub's thread."""
         if self.c.state != WAIT_WAITING:
             return False
         self.value = exception
@@ -85,8 +85,8 @@ cdef class Wait:
     def wake(self, value=None):
         """Wake the greenlet: its park() returns `value`.
 
-        Returns True, or False if the wait was decided by something else already; then nothing is handed over.
-        Does not switch. Raises InvalidThreadUseError from another thread than the hub's.
+        Returns True, or False if something else has decided the wait already; then nothing is handed over.
+        Does not switch. Raises InvalidThreadUseError in another thread than the hub's.
         """
         self.hub.check_thread()
         return self.wake_with(value)
@@ -94,8 +94,8 @@ cdef class Wait:
     def throw(self, exception, value=None, traceback=None):
         """Wake the greenlet: its park() raises `exception` (a class, an instance, or class, value, traceback).
 
-        Returns True, or False if the wait was decided by something else already. Does not switch.
-        Raises InvalidThreadUseError from another thread than the hub's.
+        Returns True, or False if something else has decided the wait already. Does not switch. Raises
+        InvalidThreadUseError in another thread than the hub's, TypeError if `exception` is no exception.
         """
         self.hub.check_thread()
         return self.throw_with(make_exception(exception, value, traceback))
@@ -103,9 +103,9 @@ cdef class Wait:
     def park(self, timeout=None, ref=True):
         """Switch away until something wakes the greenlet. Returns the value of wake(), or raises throw()'s exception.
 
-        `timeout` in seconds (float; None for ever): TimeoutError if it passes first. `ref=False`: the timeout does not
-        keep the loop alive. A wait can be parked on once, by its own greenlet. Raises RuntimeError for a second time,
-        InvalidSwitchError in another greenlet, InvalidThreadUseError in another thread.
+        `timeout` in seconds (float; None for ever). `ref=False`: the timeout does not keep the loop alive. Switches.
+        Raises TimeoutError if the timeout passes first. A greenlet can park on its own wait only, and once: raises
+        RuntimeError the second time, InvalidSwitchError in another greenlet, InvalidThreadUseError in another thread.
         """
         cdef WaitingHub hub = self.hub
         cdef int result
@@ -131,12 +131,12 @@ cdef class Wait:
 
     @property
     def decided(self):
-        """Whether something has woken the greenlet (bool)."""
+        """Whether the wait is decided: something has woken the greenlet (bool)."""
         return self.c.state != WAIT_WAITING
 
     @property
     def parked(self):
-        """Whether its greenlet is switched out on it now (bool)."""
+        """Whether the greenlet is parked on this wait now (bool)."""
         return self.c.parked
 
     def __repr__(self):
@@ -148,7 +148,7 @@ cdef class Wait:
 
 @final
 cdef class Slot:
-    """The slot of a greenlet that is not a HubGreenlet. It is kept in that greenlet's __dict__."""
+    """The slot of a greenlet that is not a HubGreenlet. The greenlet's __dict__ keeps it."""
     cdef slot_t slot
 
     def __dealloc__(self):
@@ -156,7 +156,7 @@ cdef class Slot:
 
 
 def no_more_needed(slot):
-    """The greenlet that the slot was for is gone (internal)."""
+    """Do nothing. weakref.finalize() keeps the slot, this function's argument, while the greenlet lives (internal)."""
 
 
 @final
@@ -179,14 +179,14 @@ cdef class ThrowJob(Job):
 # --- the hub's part ---------------------------------------------------------------------------------------------
 
 cdef class WaitingHub(CallingHub):
-    """What a hub is to greenlets that wait (internal base class). The scheduler parks them."""
+    """A hub as far as it knows of waits (internal base class). The scheduler adds parking."""
 
     def __dealloc__(self):
         drop_pending(&self.main_slot)
 
     @final
     cdef Wait new_wait(self, object what):
-        """A wait of the current greenlet."""
+        """Make a wait of the current greenlet. `what`: for reports."""
         cdef Wait wait = Wait.__new__(Wait)
         self.bind_current(wait, what)
         return wait
@@ -220,8 +220,10 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef int refuse(self, PyObject *current, slot_t *slot) except -1:
-        """Raise why nothing can be waited for: a no_switch() section, or a hub that is being destroyed. 0 if that has
-        an exception."""
+        """Raise the reason why nothing may wait: a no_switch() section, or a hub that is being destroyed.
+
+        Returns 0 if the current greenlet may wait all the same.
+        """
         cdef PyObject *result
         if self.restricted == AT_EXIT:
             if interpreter_ends():
@@ -232,13 +234,13 @@ cdef class WaitingHub(CallingHub):
         if slot.holds_on:
             return 0
         if slot.pending != NULL and has_pending(slot):
-            raise take_pending(slot)  # HubDestroyed itself, perhaps, if the greenlet had been granted something
+            raise take_pending(slot)  # perhaps HubDestroyed, which is pending if the greenlet had a grant
         if current is not <PyObject *> self.main:
             slot.refusals += 1
             if slot.refusals == LAST_TRIES and self.unfinished is not None:
                 self.unfinished.append(<object> current)
             while slot.refusals >= LAST_TRIES:
-                # It catches every exception. It stays where it is, for good.
+                # The greenlet catches every exception. It stays here for good.
                 result = hub_greenlet_switch(<PyObject *> self)
                 if result == NULL:
                     hub_failed()
@@ -247,9 +249,9 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef bint hold_on(self, bint yes) except -1:
-        """Let the current greenlet wait though the hub is being destroyed, or no longer.
+        """Let the current greenlet wait although the hub is being destroyed, or no longer.
 
-        It gets HubDestroyed again and again meanwhile. False for the main greenlet, which cannot wait.
+        It gets HubDestroyed again and again while it waits. False for the main greenlet, which cannot wait.
         """
         if self.destroyed or running_greenlet() is <PyObject *> self.main:
             return False
@@ -258,11 +260,11 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef bint is_late(self) noexcept:
-        """Whether the interpreter clears its modules: no greenlet runs, and a finalizer waits natively if at all."""
+        """Whether the interpreter is clearing its modules: no greenlet runs any more, and finalizers wait natively."""
         return self.restricted == AT_EXIT and interpreter_ends()
 
     def forbid_switching(self, int change):
-        """Count a section in which nothing may wait (`change` 1), or its end (-1) (internal)."""
+        """Count the beginning (`change` 1) or the end (-1) of a section in which nothing may wait (internal)."""
         self.restricted += change
 
     # --- slots ---
@@ -286,23 +288,23 @@ cdef class WaitingHub(CallingHub):
         if slot is None:
             slot = Slot()
             target.__dict__["_hub_slot"] = slot
-            # Waits and alarms point into it, whatever becomes of the dict.
+            # Waits and alarms point into the slot. So it lives as long as the greenlet, even if the dict is emptied.
             weakref.finalize(target, no_more_needed, slot).atexit = False
         return &slot.slot
 
     # --- parking ---
 
     cdef int park(self, Wait wait) noexcept:
-        """Switch away until the wait is decided. The scheduler does that."""
+        """Switch away until the wait is decided. Defined by the scheduler."""
         return -1
 
     cdef int park_until(self, Wait wait, uint64_t due, bint ref) except -2:
-        """The same until loop time `due` at the latest."""
+        """As park(), until loop time `due` at the latest."""
         raise NotImplementedError
 
     @final
     cdef object deliver(self, Wait wait, int result):
-        """Return the value, or raise the exception, that a parked wait was decided with. `result` is park()'s."""
+        """Return the value, or raise the exception, with which a parked wait was decided. `result`: that of park()."""
         # The exception's traceback will refer to the wait. So the wait must not refer to the exception: no collector
         # sees that cycle.
         value, wait.value = wait.value, None
@@ -316,7 +318,7 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef int postpone(self, Wait wait) except -1:
-        """Raise the exception that decided this wait when the greenlet parks next: it came too late for the wait."""
+        """Make the exception that has decided this wait pending: a grant had come first."""
         cdef slot_t *slot = wait.c.slot
         cdef alarm_t *alarm = wait.c.alarm
         exception, wait.value = wait.value, None
@@ -329,7 +331,7 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef int post(self, Wait wait) except -1:
-        """Wake a wait of this hub from another thread. It has been granted its thing already."""
+        """Wake a wait of this hub from another thread, which has granted it something before."""
         if not self.destroyed:
             self.inbox.append(wait)
             self.loop.wake_up()
@@ -343,8 +345,8 @@ cdef class WaitingHub(CallingHub):
     # --- parked waits ---
 
     def parked_waits(self):
-        """Every wait that a greenlet is parked on now, oldest first: a list of Wait."""
-        # First the list, whose making may let other threads run: they may ask, too.
+        """All waits on which greenlets are parked now, oldest first (list of Wait). Does not switch."""
+        # Another thread may call this. Making the list may let the hub's own thread run, so `parked` is read after it.
         cdef list waits = []
         cdef wait_t *wait = self.parked
         while wait != NULL:
@@ -355,12 +357,12 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef wait_t *principal_wait(self) except? NULL:
-        """The wait of the greenlet that stands for the thread, or NULL."""
+        """The wait on which the principal is parked, or NULL."""
         return NULL if self.principal is None else self.slot_of(self.principal).current
 
     @final
     cdef int loop_ends(self) noexcept:
-        """The loop is closed, or was left to the parent: parked waits have nothing on it any more."""
+        """Let parked waits forget their timers: the loop is closed, or was left to the parent."""
         cdef wait_t *wait = self.parked
         while wait != NULL:
             wait.timer = NULL
@@ -370,7 +372,7 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef bint nothing_left(self) except -1:
-        """Nothing is ready and nothing can happen: wake hub.join(), or the main greenlet with a LoopExit.
+        """Wake hub.join(), or the main greenlet with a LoopExit: nothing is ready, and nothing can happen any more.
 
         False if the main greenlet is not parked.
         """
@@ -393,7 +395,7 @@ cdef class WaitingHub(CallingHub):
         return LoopExit(hub=self, report=report)
 
     def format_waits(self):
-        """The waits, as LoopExit shows them: a paragraph for each parked greenlet (str)."""
+        """The report of LoopExit: a paragraph for each parked greenlet (str). Does not switch."""
         return format_waits(self)
 
     # --- throwing ---
@@ -401,18 +403,18 @@ cdef class WaitingHub(CallingHub):
     def throw_soon(self, target, exception, value=None, traceback=None):
         """Throw an exception into a greenlet of this hub, as ``kill`` does. Does not switch.
 
-        A greenlet that waits is woken with it. A greenlet that something else has just woken gets it when it waits
-        next. A greenlet that is suspended in a switch of its own making gets it there.
+        A greenlet that waits is woken with the exception. If something else has just woken it, the exception is raised
+        when it waits next. If it is suspended in a switch of its own making, the exception is raised there.
         `exception`: a class, an instance, or class, `value`, `traceback`. Raises InvalidThreadUseError in another
-        thread.
+        thread, TypeError if `exception` is no exception.
         """
         self.check_thread()
         self.throw_into(target, make_exception(exception, value, traceback))
 
     def take_back(self, target, exception):
-        """Take back an exception instance that was thrown into a greenlet and not raised there yet. Does not switch.
+        """Take back an exception instance that was thrown into a greenlet and is pending there. Does not switch.
 
-        Returns whether it was still to be raised (bool). An exception that has decided a wait cannot be taken back.
+        Returns whether it was pending (bool). An exception that has decided a wait cannot be taken back.
         """
         self.check_thread()
         return forget_exception(self.slot_of(target), exception)
@@ -444,7 +446,7 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef int throw_alarm(self, alarm_t *alarm) except -1:
-        """On the hub greenlet: throw an alarm's exception into a greenlet that is suspended in a switch of its own."""
+        """Throw an alarm's exception into a greenlet that is suspended in a switch of its own. On the hub greenlet."""
         target = <object> alarm.greenlet
         exception = take_alarm(alarm)
         try:
@@ -455,7 +457,7 @@ cdef class WaitingHub(CallingHub):
 
     @final
     cdef int alarm_set(self, alarm_t *alarm, object owner, double seconds, bint ref) except -1:
-        """Throw into the current greenlet in `seconds`, unless cancelled before."""
+        """Set an alarm that throws its exception into the current greenlet in `seconds`: see alarm_start()."""
         cdef uint64_t due = due_after(seconds)
         cdef PyObject *current
         self.check_thread()

@@ -1,4 +1,4 @@
-# See wakeup_slot.pyx. The functions here are what libuv calls back: they run without the GIL.
+# The C side of wakeup_slot.pyx. libuv calls the inline functions when the signal pipe is readable, without the GIL.
 
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint64_t
@@ -11,8 +11,8 @@ from hub.ready cimport ready_push_front
 
 cdef class WakeupSlot:
     cdef core_t *core         # of the loop, which keeps this object no longer than the core
-    cdef int displaced        # the program's descriptor while the loop's takes its place; -2: none does
-    cdef uint64_t checked     # when the slot was last looked at, by CLOCK_MONOTONIC
+    cdef int displaced        # the program's descriptor, while the loop's takes its place; else -2
+    cdef uint64_t checked     # when the slot was last read, by CLOCK_MONOTONIC
 
     cdef bint claim(self) except -1
     cdef int release(self) except -1
@@ -21,7 +21,7 @@ cdef class WakeupSlot:
 
 
 cdef inline bint read_signals(core_t *core) noexcept nogil:
-    """Empty the pipe of signals, after those that were read before. Returns whether there were any."""
+    """Empty the pipe of signals, and add them to `signal_bytes`. Returns whether there were any."""
     cdef char beyond[64]
     cdef size_t room
     cdef ssize_t count
@@ -32,7 +32,7 @@ cdef inline bint read_signals(core_t *core) noexcept nogil:
             count = read(core.signal_read, core.signal_bytes + core.signal_count, room)
         else:
             room = sizeof(beyond)
-            count = read(core.signal_read, beyond, room)  # more than anybody's descriptor would have held
+            count = read(core.signal_read, beyond, room)  # dropped: a program's descriptor would hold no more, either
         if count > 0:
             found = True
             if core.signal_count < <int> sizeof(core.signal_bytes):
@@ -42,8 +42,8 @@ cdef inline bint read_signals(core_t *core) noexcept nogil:
 
 
 cdef inline void handle_signals_next(core_t *core) noexcept nogil:
-    # In front: Python's handlers run before any greenlet goes on, so that what they raise does not come up
-    # in whichever greenlet happened to be polling.
+    # In front: Python's handlers run before any greenlet goes on. Otherwise their exceptions would be raised in the
+    # greenlet that happens to run the loop.
     if core.signals != NULL and not core.signals.queued:
         ready_push_front(&core.ready, core.signals)
 

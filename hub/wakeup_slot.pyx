@@ -1,14 +1,14 @@
-"""The slot of signal.set_wakeup_fd(): how the main thread's loop wakes up for a signal.
+"""The slot of signal.set_wakeup_fd(): it lets the main thread's loop wake up for a signal.
 
 CPython's C signal handler writes the number of each signal to the one descriptor in the slot. While the loop sleeps,
-that is the write end of a pipe that it watches.
+the slot has the write end of a pipe that the loop watches.
 
 Rules
-    1. Programs may take the slot at any time (asyncio and gunicorn do). So it is looked at again before a sleep.
-    2. A program's descriptor is displaced for the sleep only. It then gets the signals that came meanwhile, and no
-       others.
+    1. Programs may set the slot at any time (asyncio and gunicorn do). So the loop checks it before a sleep.
+    2. A program's descriptor is displaced only while the loop sleeps. After that it gets the signals that came during
+       the sleep, and no others.
 
-What does not belong here: what is done about a signal (signals.pyx), and watching the pipe (Loop.watch_signals).
+What does not belong here: the handlers of signals (signals.pyx), and watching the pipe (Loop.watch_signals).
 """
 
 from _signal import set_wakeup_fd
@@ -20,21 +20,21 @@ from hub.timers cimport end_sleep_by
 __all__ = ["WakeupSlot"]
 
 cdef enum:
-    # Nanoseconds between two looks at the slot.
+    # Nanoseconds between two checks of the slot.
     SLOT_CHECK = 50000000
 
 
 cdef class WakeupSlot:
-    """What a loop does with the slot. Main thread of the main interpreter only."""
+    """Sets the slot for the main thread's loop, and restores it."""
 
     def __cinit__(self):
         self.displaced = -2
 
     cdef bint claim(self) except -1:
-        """Make sure that a signal will end the sleep to come. True if that displaced a descriptor of the program's.
+        """Make sure that a signal will end the next sleep. True if that displaces a descriptor of the program's.
 
-        A look at the slot costs two system calls, so it is done at most every SLOT_CHECK nanoseconds. A timer sees to
-        it that a sleep which begins before that is soon interrupted for it.
+        Checking the slot costs two system calls, so it is done at most every SLOT_CHECK nanoseconds. If a sleep begins
+        earlier than that, a timer ends it for the check.
         """
         cdef core_t *core = self.core
         cdef bint first = self.checked == 0
@@ -47,7 +47,8 @@ cdef class WakeupSlot:
         previous = set_wakeup_fd(core.signal_write, warn_on_full_buffer=False)
         if previous == core.signal_write or previous == -1:
             if previous == -1 and not first:
-                # Nobody was told of signals that came while the slot was empty (asyncio empties it in forked children).
+                # Signals that came while the slot was empty were not written anywhere. (asyncio empties it in forked
+                # children.)
                 handle_signals_next(core)
             self.displaced = -2
             return False
@@ -66,7 +67,7 @@ cdef class WakeupSlot:
         return 0
 
     cdef bint leave(self) except -1:
-        """Take the loop's descriptor out of the slot, and nobody else's. Returns whether it was there."""
+        """Take the loop's descriptor out of the slot, but not the program's. Returns whether it was there."""
         previous = set_wakeup_fd(-1)
         if previous not in (self.core.signal_write, -1):
             put_back(previous)

@@ -4,8 +4,9 @@ Rules
     1. A watcher's callback runs on the hub greenlet and must not block. Its exceptions go to ``hub.handle_error``.
     2. A started watcher keeps itself alive; one that was never started, or was stopped, is collected as usual.
     3. A watcher belongs to its loop's thread. Only ``async_.send`` may be called from others.
+    4. No method of a watcher switches.
 
-What does not belong here: how waiting greenlets are woken. That needs no watcher.
+What does not belong here: waking greenlets that wait. That needs no watcher.
 """
 
 import os
@@ -24,10 +25,12 @@ WRITE = 2
 
 
 cdef class Watcher(Handle):
-    """What all watchers share: start, stop, close, ref, active, pending, callback, args.
+    """The base class of all watchers: start, stop, close, ref, active, pending, callback, args.
 
-    A ``with`` statement closes it at its end. No method of a watcher switches. All of them raise InvalidThreadUseError
-    in another thread than the loop's, but for ``async_.send()``.
+    A ``with`` statement closes the watcher at its end. No method of a watcher switches. Except for ``async_.send()``,
+    all of them raise InvalidThreadUseError in another thread than the loop's.
+
+    `ref`: whether the watcher keeps the loop alive while it is active (bool). `priority` is ignored.
     """
     cdef readonly Scheduler hub
     cdef readonly object callback  # the function that is called; None when stopped
@@ -59,7 +62,11 @@ cdef class Watcher(Handle):
         return 0
 
     def start(self, callback, *args):
-        """Call ``callback(*args)`` on the hub greenlet each time the watcher fires. Does not switch."""
+        """Call ``callback(*args)`` on the hub greenlet each time the watcher fires. Does not switch.
+
+        Raises TypeError if `callback` is not callable, OSError if the system refuses to watch, ValueError after
+        close().
+        """
         self.set_callback(callback, args)
         try:
             self.begin()
@@ -77,7 +84,7 @@ cdef class Watcher(Handle):
         return self.stop_handle()
 
     def close(self):
-        """Stop watching for good, and give the handle back. A second call does nothing."""
+        """Stop watching for good, and free the handle. A second call does nothing."""
         self.hub.check_thread()
         self.end()
         self.callback = self.args = None
@@ -100,7 +107,7 @@ cdef class Watcher(Handle):
         return 0
 
     def feed(self, revents, callback, *args):
-        """Call ``callback(*args)`` on the hub greenlet as if the watcher had fired, once."""
+        """Call ``callback(*args)`` on the hub greenlet once, as if the watcher had fired. `revents` is ignored."""
         self.hub.run_callback(callback, *args)
 
     @property
@@ -115,12 +122,12 @@ cdef class Watcher(Handle):
 
     @property
     def active(self):
-        """Whether it is started and can fire (bool)."""
+        """Whether the watcher is started and can fire (bool)."""
         return self.callback is not None and self.handle_is_active()
 
     @property
     def pending(self):
-        """Whether it has fired and its callback is still to run (bool)."""
+        """Whether the watcher has fired and its callback is still to run (bool)."""
         return self.node.queued
 
     @property
@@ -129,7 +136,7 @@ cdef class Watcher(Handle):
         return None
 
     def describe(self):
-        """What is watched, for the repr (str) (internal)."""
+        """The watched thing, for the repr (str) (internal)."""
         return ""
 
     def __repr__(self):
@@ -139,12 +146,15 @@ cdef class Watcher(Handle):
 
 
 cdef object name_of(object callback):
-    # Not its repr: a bound method's would contain the repr of an object that may contain this watcher's.
+    # Not repr(callback): the repr of a bound method contains that of its object, which may contain the watcher's.
     return getattr(callback, "__qualname__", None) or type(callback).__name__
 
 
 cdef class timer(Watcher):
-    """Fires after `after` seconds, and then every `repeat` seconds if that is not 0."""
+    """Fires after `after` seconds (float), and then every `repeat` seconds if that is not 0.
+
+    Raises ValueError if `repeat` is negative.
+    """
     cdef double after
     cdef readonly double repeat
 
@@ -168,7 +178,7 @@ cdef class timer(Watcher):
         self.begin()
 
     def again(self, callback, *args, update=None):
-        """Start again, from now on. A repeating timer fires after `repeat` seconds then, others after `after`."""
+        """Start the timer again, from now on. If it repeats, it fires after `repeat` seconds, else after `after`."""
         self.set_callback(callback, args)
         self.start_timer(self.repeat if self.repeat else self.after, self.repeat)
 
@@ -184,7 +194,7 @@ cdef class async_(Watcher):
     cdef bint wants_ref
 
     cdef int begin(self) except -1:
-        # An async handle is active from the start: only a started watcher may keep the loop alive.
+        # libuv's handle is active from the moment it is made, but only a started watcher may keep the loop alive.
         self.set_handle_ref(self.wants_ref)
         self.keep(True)
         return 0
@@ -199,7 +209,7 @@ cdef class async_(Watcher):
         self.notify()
 
     def send_ignoring_arg(self, _ignored):
-        """send(), as a link."""
+        """send() for use as a link, which gets an argument."""
         self.notify()
 
     @property
@@ -216,7 +226,10 @@ cdef class async_(Watcher):
 
 
 cdef class signal(Watcher):
-    """Fires when the process gets signal `signum`. Python's own handler for it is displaced while started."""
+    """Fires when the process gets signal `signum` (int). Python's own handler for it is displaced while started.
+
+    Raises ValueError if there is no such signal.
+    """
     cdef readonly int signalnum
 
     def __init__(self, loop, int signum, bint ref=True, priority=None):
@@ -259,7 +272,7 @@ cdef class check(Watcher):
 
 
 cdef class idle(Watcher):
-    """Fires at each turn of the loop, and keeps it from sleeping: for work that is done when there is no other."""
+    """Fires at each turn of the loop, which does not sleep meanwhile: for work that is done when there is no other."""
 
     cdef int make(self, bint ref) except -1:
         self.open(self.loop, UV_IDLE)
@@ -270,7 +283,7 @@ cdef class idle(Watcher):
 
 
 cdef class stat(Watcher):
-    """Fires when the file at `path` changes. It looks every `interval` seconds (float; 0: the default, 5)."""
+    """Fires when the file at `path` changes. It checks every `interval` seconds (float; 0: the default, 5)."""
     cdef readonly object path
     cdef readonly double interval
 
@@ -290,12 +303,12 @@ cdef class stat(Watcher):
 
     @property
     def attr(self):
-        """The file's state at the last look: an `os.stat_result`, or None if the file was not there."""
+        """The file's state at the last check: an `os.stat_result`, or None if the file was not there."""
         return stat_result(&self.state.stat_now) if self.state != NULL else None
 
     @property
     def prev(self):
-        """The file's state at the look before."""
+        """The file's state at the check before: as `attr`."""
         return stat_result(&self.state.stat_before) if self.state != NULL else None
 
     def describe(self):
@@ -312,10 +325,11 @@ cdef object stat_result(uv_stat_t *stat):
 
 
 cdef class io(Watcher):
-    """Fires when descriptor `fd` is readable (events 1), writable (2) or either (3), for as long as it is.
+    """Fires while descriptor `fd` is readable (events 1), writable (2) or either (3), at each turn of the loop.
 
-    Any number of watchers and waiting greenlets may share a descriptor. When its owner closes it, the watcher fires
-    once more, with 4 among the events, and never again.
+    Any number of watchers and waiting greenlets may share a descriptor. When the descriptor is closed, the watcher
+    fires once more, with 4 among the events, and never again. Raises ValueError for a negative descriptor, or other
+    events.
     """
     cdef int descriptor
     cdef int wanted
@@ -342,7 +356,8 @@ cdef class io(Watcher):
     def start(self, callback, *args, pass_events=False):
         """Call ``callback(*args)`` at each turn of the loop in which the descriptor is ready.
 
-        `pass_events`: call ``callback(events, *args)`` instead.
+        `pass_events`: call ``callback(events, *args)`` instead (bool). Raises OSError if the descriptor is not open, or
+        is of a kind that is always ready, such as a regular file.
         """
         if self.started:
             self.hub.check_thread()
@@ -385,7 +400,7 @@ cdef class io(Watcher):
         callback, args, events = self.callback, self.args, self.listener.fired
         self.listener.fired = 0
         if events & LISTEN_CLOSED:
-            # It never fires again, and keeps nothing alive.
+            # The watcher never fires again, so it must not keep itself and the loop alive.
             self.end()
             self.callback = self.args = None
         if callback is not None:
@@ -438,7 +453,7 @@ cdef class io(Watcher):
 
     @property
     def active(self):
-        """Whether it is started and can fire (bool)."""
+        """Whether the watcher is started and can fire (bool)."""
         return self.started and watch_of(&self.watch, self.loop.core) != NULL
 
     def describe(self):

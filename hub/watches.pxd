@@ -1,15 +1,15 @@
-# Descriptor watches: waits for a descriptor are woken when it is ready, and when it is closed.
+# Descriptor watches: they wake the waits for a descriptor when it is ready, and when it is closed.
 # Header only: every function here is inline, and calls libuv, so hub/loop.pyx alone may cimport this.
 #
 # Rules
 #   1. libuv never issues an epoll_ctl for a watch: descriptor_watch.h does.
-#   2. Watches are never closed before the loop is. None keeps the loop alive, so that one may stay registered between
-#      two waits.
-#   3. Code that closes a descriptor announces that before, in whatever thread, and counts the watch's generation up.
-#      That ends the waits of earlier generations. If the announcement is left out, the kernel is asked (open_watch(),
-#      verify()).
-#   4. Functions marked nogil run in callbacks of libuv, too. Others want the GIL. They are for the loop's own thread,
-#      but for find_watch().
+#   2. Watches are never closed before the loop is. None of them keeps the loop alive, so a watch may stay registered
+#      between two waits.
+#   3. The closing of a descriptor is announced before, in any thread. The announcement counts the watch's generation
+#      up, and ends the waits of earlier generations. If a program does not announce it, the kernel is asked
+#      (open_watch(), verify()).
+#   4. Functions marked nogil also run in callbacks of libuv. All others need the GIL. All but find_watch() are for the
+#      loop's own thread.
 #
 # What does not belong here: which other threads' loops know a descriptor (all_loops.pyx).
 
@@ -46,9 +46,9 @@ cdef extern from "sys/eventfd.h" nogil:
     int EFD_CLOEXEC
 
 cdef enum:
-    # Nanoseconds, at least, between two calls of verify().
+    # The least time between two calls of verify(), in nanoseconds.
     VERIFY_PAUSE = 250000000
-    # How much longer the pause is than what a call takes: of this thread's own time, as others may have the processor.
+    # How many times longer the pause is than a call. The call's CPU time counts, as other threads may run meanwhile.
     VERIFY_SHARE = 400
 
 
@@ -62,7 +62,7 @@ cdef inline void on_poll(uv_poll_t *handle, int status, int events) noexcept nog
         events = UV_READABLE | UV_WRITABLE
         on_error(watch)
         if watch.events == 0:
-            return  # closed; the waits are woken with that
+            return  # the descriptor is closed; the next turn wakes the waits, and tells them
     if events & UV_READABLE and wake(&watch.readers, watch.edge):
         claimed = True
     if events & UV_WRITABLE and wake(&watch.writers, watch.edge):
@@ -79,14 +79,14 @@ cdef inline void on_poll(uv_poll_t *handle, int status, int events) noexcept nog
         watch.unclaimed = 0
     else:
         watch.unclaimed += 1
-    # A socket is nearly always writable, so the kernel is not asked unless there is a wait to write. For reading, the
-    # greenlet just woken will nearly always wait again, so the registration stays unless it keeps firing for nobody.
+    # A socket is nearly always writable, so it is registered for that only while a greenlet waits to write. A greenlet
+    # that was woken to read nearly always waits again, so that registration stays unless it keeps firing for nobody.
     if status >= 0 and (watch.unclaimed > 3 or (events & UV_WRITABLE and watch.writers.head == NULL)):
         settle(watch)
 
 
 cdef inline bint wake(fifo_t *fifo, bint everybody) noexcept nogil:
-    """Wake the first wait, or all, for events that are reported only once. Returns whether there was one."""
+    """Wake the first wait, or all if `everybody`, for an event that is reported once. Returns whether there was one."""
     if fifo_wake_first(fifo, OUTCOME_READY) == NULL:
         return False
     while everybody and fifo_wake_first(fifo, OUTCOME_READY) != NULL:
@@ -95,10 +95,10 @@ cdef inline bint wake(fifo_t *fifo, bint everybody) noexcept nogil:
 
 
 cdef inline void on_error(watch_t *watch) noexcept nogil:
-    """An error is pending on the descriptor, and libuv has stopped the handle. All waits are woken.
+    """Wake all waits: an error is pending on the descriptor, and libuv has stopped the handle.
 
     Each greenlet gets the error from its own system call. An entry in the socket's error queue (IP_RECVERR) is no error
-    for that call, but the kernel reports it for as long as it is there: from now on only changes are reported.
+    for that call, but the kernel reports it for as long as it is there. So only changes are reported from now on.
     """
     hub_poll_resume(watch.core.uv, &watch.uv, watch.events, watch.edge)
     if watch.listeners == NULL:
@@ -111,23 +111,23 @@ cdef inline void on_error(watch_t *watch) noexcept nogil:
 
 
 cdef inline void stop(watch_t *watch) noexcept nogil:
-    """Stop a watch that the kernel does not have any more."""
+    """Stop a watch whose registration is gone from the kernel."""
     hub_poll_forget(&watch.uv)
     watch.events = 0
     watch.edge = False
 
 
 cdef inline void lose(watch_t *watch) noexcept nogil:
-    """The kernel does not find the registration of a watch."""
+    """Stop a watch whose registration the kernel does not find, and mark it as lost."""
     stop(watch)
     if watch.registered == watch.generation:
-        # It was closed without an announcement. The next turn wakes the waits for it.
+        # The descriptor was closed without an announcement. The next turn wakes the waits for it.
         watch.lost = True
         watch.core.renew = True
 
 
 cdef inline void unregister(watch_t *watch) noexcept nogil:
-    """Nobody wants to know of the descriptor."""
+    """Unregister the watch: nothing waits for the descriptor any more, or it is being closed."""
     if hub_poll_unregister(watch.core.uv, &watch.uv) and watch.registered == watch.generation:
         watch.core.renew = True
     watch.events = 0
@@ -135,7 +135,7 @@ cdef inline void unregister(watch_t *watch) noexcept nogil:
 
 
 cdef inline void settle(watch_t *watch) noexcept nogil:
-    """Register for just what is wanted now."""
+    """Register the watch for just the events that are wanted now, and for reading unless it keeps firing for nobody."""
     cdef int wanted = wanted_events(watch)
     if watch.unclaimed <= 3 and watch.events & UV_READABLE:
         wanted |= UV_READABLE
@@ -181,11 +181,11 @@ cdef inline void unlink_listener(watch_t *watch, listener_t *listener) noexcept 
 
 
 cdef inline bint is_before(unsigned int generation, unsigned int other) noexcept nogil:
-    return <int> (generation - other) < 0  # also when the count has begun anew
+    return <int> (generation - other) < 0  # also after the count has overflowed
 
 
 cdef inline void end_generation(watch_t *watch, unsigned int generation) noexcept nogil:
-    """Tell all waits and listeners from before `generation` that the descriptor is closed."""
+    """Wake all waits and listeners from before `generation`: their descriptor is closed."""
     cdef listener_t *listener = watch.listeners
     cdef listener_t *next
     end_waits(&watch.readers, generation)
@@ -211,24 +211,24 @@ cdef inline void end_waits(fifo_t *fifo, unsigned int generation) noexcept nogil
         link = next
 
 
-# --- the descriptor is closed -----------------------------------------------------------------------------------
+# --- descriptors that are closed --------------------------------------------------------------------------------
 
 cdef inline void bury(watch_t *watch) noexcept:
-    """The descriptor has no owner any more: wake the waits. With the GIL."""
+    """Begin the next generation of a watch, and wake all waits: the descriptor has no owner any more. Needs the GIL."""
     watch.lost = False
     watch.generation += 1
     end_generation(watch, watch.generation)
 
 
 cdef inline void close_watch(watch_t *watch) noexcept:
-    """The owner is about to close the descriptor: wake all waits for it as closed."""
+    """Unregister a watch, and wake all waits: the owner is about to close the descriptor."""
     if watch.events:
         unregister(watch)
     bury(watch)
 
 
 cdef inline void closed_in_another_thread(watch_t *watch, unsigned int generation) noexcept:
-    """As told by that thread, which counted the generation up when it closed: wake the waits from before that."""
+    """Wake the waits from before `generation`, which another thread has begun when it closed the descriptor."""
     if watch.events and watch.registered != watch.generation:
         stop(watch)
     end_generation(watch, generation)
@@ -237,18 +237,18 @@ cdef inline void closed_in_another_thread(watch_t *watch, unsigned int generatio
 # --- watches of a loop ------------------------------------------------------------------------------------------
 
 cdef inline int open_probe() noexcept:
-    """A descriptor of ours to make poll handles on: see descriptor_watch.h. -1 with errno set if there is none."""
+    """Open a descriptor on which poll handles are made: see descriptor_watch.h. -1 with errno set on failure."""
     return eventfd(0, EFD_CLOEXEC)
 
 
 cdef inline void forget_watches(core_t *core) noexcept nogil:
-    """There are none any more. Handles point to their memory, which is given back with those, if at all."""
+    """Let a loop have no watches any more. Their memory is freed when libuv closes the handles in it, or never."""
     core.watches = core.to_verify = NULL
     core.watches_length = 0
 
 
 cdef inline int count_watches(core_t *core, bint registered) noexcept:
-    """How many there are, or how many are registered with the kernel."""
+    """How many watches there are, or how many of them are registered with the kernel."""
     cdef int count = 0
     cdef int fd
     for fd in range(core.watches_length):
@@ -271,7 +271,7 @@ cdef inline watch_t *get_watch(core_t *core, int fd) except NULL:
     if fd < 0:
         raise ValueError(f"a file descriptor cannot be negative: {fd}")
     if (fd >= core.watches_length or core.watches[fd] == NULL) and fcntl(fd, F_GETFD) < 0:
-        # Numbers that nobody has may be huge: no room is made for them.
+        # The number of a descriptor that is not open may be huge. No memory is taken for it.
         raise_errno(-errno, f"descriptor {fd} cannot be waited for")
     if fd >= core.watches_length:
         length = max(64, core.watches_length)
@@ -301,10 +301,10 @@ cdef inline watch_t *get_watch(core_t *core, int fd) except NULL:
 
 
 cdef inline watch_t *open_watch(core_t *core, int fd) except NULL:
-    """The watch of a descriptor for a new owner of the number.
+    """The watch of a descriptor for a new owner of its number.
 
-    If an earlier owner's descriptor was closed behind our back, its registration is worth nothing for the
-    file that has the number now, and the waits for it are woken.
+    If an earlier owner's descriptor was closed without an announcement, its registration is not for the file that has
+    the number now. Then the watch is stopped, and its waits are woken.
     """
     cdef watch_t *watch = get_watch(core, fd)
     if watch.events:
@@ -317,10 +317,13 @@ cdef inline watch_t *open_watch(core_t *core, int fd) except NULL:
     return watch
 
 
-# --- what is wanted ---------------------------------------------------------------------------------------------
+# --- registering ------------------------------------------------------------------------------------------------
 
 cdef inline int want_events(watch_t *watch, int events) except -1:
-    """See to it that the kernel reports `events`. Returns 1, with nothing done, for a file that is always ready."""
+    """Register a watch for `events`, too. Returns 1, and does nothing, for a file that is always ready.
+
+    Raises OSError if the kernel refuses: EBADF if the descriptor was closed.
+    """
     cdef int error
     watch.unclaimed = 0
     if watch.events & events == events:
@@ -348,7 +351,7 @@ cdef inline int want_events(watch_t *watch, int events) except -1:
 
 
 cdef inline void update_watch(watch_t *watch) noexcept:
-    """Register for the events that waits and listeners want now; waits that cannot be served are woken."""
+    """Register a watch for the events that its waits and listeners want. If that fails, all waits are woken."""
     cdef int wanted = wanted_events(watch)
     if watch.events == 0:
         if wanted and not watch.lost:
@@ -363,14 +366,17 @@ cdef inline void update_watch(watch_t *watch) noexcept:
 
 
 cdef inline int report_again(watch_t *watch) noexcept:
-    """Where only changes are reported, have the state reported once more: for a wait that begins without a try."""
+    """Let the kernel report the present state once more, if only changes are reported.
+
+    For a wait that begins without a system call that has found the descriptor not ready.
+    """
     if hub_poll_modify(watch.core.uv, &watch.uv, watch.events, watch.edge):
         lose(watch)
     return 0
 
 
 cdef inline int add_listener(watch_t *watch, listener_t *listener) except -1:
-    if watch.edge:  # listeners are told for as long as it is so
+    if watch.edge:  # listeners are told of a state for as long as it lasts
         watch.edge = False
         report_again(watch)
     if want_events(watch, listener.events) == 1:
@@ -387,25 +393,25 @@ cdef inline int add_listener(watch_t *watch, listener_t *listener) except -1:
 
 cdef inline void remove_listener(watch_t *watch, listener_t *listener) noexcept:
     if not listener.listening:
-        return  # the descriptor was closed
+        return  # the descriptor was closed, which has removed it
     unlink_listener(watch, listener)
     if watch.listeners == NULL and watch.readers.head == NULL and watch.writers.head == NULL:
-        # Listeners come and go less often than waiters: a level-triggered registration is not left behind.
+        # Listeners come and go less often than waits. So a level-triggered registration is not left behind.
         if watch.events:
             unregister(watch)
     else:
         settle(watch)
 
 
-# --- descriptors that were closed without a word ----------------------------------------------------------------
+# --- descriptors that were closed without an announcement -------------------------------------------------------
 
 cdef inline bint verify_if_due(core_t *core, object others) except -1:
-    """Before a sleep: nobody is to wait for a descriptor that was closed without a word, and keep the loop alive.
+    """Before a sleep: wake greenlets that wait for descriptors which were closed without an announcement.
 
-    Returns whether all were looked at now. others() finds out what else was closed so, if it is not None.
+    Otherwise they would wait for ever, and keep the loop alive. The kernel reports no closing. So it is asked, once
+    after Python code has run, at most every VERIFY_PAUSE nanoseconds, and for at most a VERIFY_SHARE-th of the time.
 
-    The kernel says nothing of that. So it is asked, once after Python code has run, and no more than every
-    VERIFY_PAUSE nanoseconds or a VERIFY_SHARE-th of the time.
+    `others`: a function that verifies other descriptors, or None. Returns whether they were verified now.
     """
     cdef uint64_t began
     if not verify_is_due(core):
@@ -419,7 +425,7 @@ cdef inline bint verify_if_due(core_t *core, object others) except -1:
 
 
 cdef inline bint verify_is_due(core_t *core) except -1:
-    """Before a sleep: whether verify() is to be called now. If not, the sleep ends when it is."""
+    """Before a sleep: whether verify() is due. If it is not, the sleep ends when it will be."""
     if core.watches_length == 0:
         return False
     if core.looked - core.verified < core.verify_pause:
@@ -430,14 +436,14 @@ cdef inline bint verify_is_due(core_t *core) except -1:
 
 
 cdef inline void set_verify_pause(core_t *core, uint64_t began) noexcept:
-    """The look took from hub_worked() `began` until now: the next comes accordingly later."""
+    """Set the pause after verify(): the longer it took, the longer. `began`: hub_worked() when it began."""
     core.verify_pause = max(<uint64_t> VERIFY_PAUSE, (hub_worked() - began) * VERIFY_SHARE)
 
 
 cdef inline int verify(core_t *core, bint all) noexcept:
-    """Find waits for descriptors that were closed behind our back, and wake them.
+    """Wake waits for descriptors that were closed without an announcement.
 
-    Unless `all`, only descriptors with waits are looked at.
+    `all`: whether to verify all descriptors, or only those with waits.
     """
     cdef watch_t **link = &core.to_verify
     cdef watch_t *watch
@@ -445,7 +451,7 @@ cdef inline int verify(core_t *core, bint all) noexcept:
         watch = link[0]
         if watch.events and (all or wanted_events(watch)):
             if watch.registered != watch.generation:
-                stop(watch)  # another thread has taken it from the kernel, and closes it
+                stop(watch)  # another thread, which closes the descriptor, has unregistered it
             elif hub_poll_verify(core.uv, &watch.uv):
                 lose(watch)
         if watch.lost:
@@ -459,7 +465,10 @@ cdef inline int verify(core_t *core, bint all) noexcept:
 
 
 cdef inline void note_to_verify(watch_t *watch) noexcept:
-    """A watch is about to be registered. The loop may have had many thousand: verify() does not look at all of them."""
+    """Let verify() know a watch that is about to be registered.
+
+    It keeps a list, because the loop may have had many thousand watches that are not registered any more.
+    """
     if not watch.is_to_verify:
         watch.is_to_verify = True
         watch.next_to_verify = watch.core.to_verify
@@ -467,7 +476,7 @@ cdef inline void note_to_verify(watch_t *watch) noexcept:
 
 
 cdef inline int renew_epoll(core_t *core) noexcept:
-    """Rid the epoll of what no number leads to any more. Where descriptors are short, the next turn tries again."""
+    """Rid the epoll of registrations that no descriptor leads to. The next turn retries if descriptors are short."""
     verify(core, True)
     if hub_poll_renew(core.uv) == 0:
         core.renew = False

@@ -1,7 +1,7 @@
-/* The threads of libuv's own pool, which its stat watchers and pyuv's requests use, among the program's.
+/* Starts the threads of libuv's pool, which libuv's stat watchers and pyuv's requests use, with all signals blocked.
  *
- * They take no signals: sigwait(), and a program that blocks a signal in all of its threads, must not find them in the
- * way. setup.py has libuv's threadpool.c call this in the place of uv_thread_create().
+ * Otherwise a signal that the program has blocked in all of its own threads, for sigwait() perhaps, could be delivered
+ * to one of these. setup.py compiles libuv's threadpool.c so that it calls this in the place of uv_thread_create().
  */
 #ifndef HUB_WORKER_THREADS_H
 #define HUB_WORKER_THREADS_H
