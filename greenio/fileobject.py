@@ -506,8 +506,8 @@ def FileObject(fobj: File, mode: str = "r", *args: Any, **kwargs: Any) -> FileOb
     """Make a cooperative file object: FileObjectThread for a regular file, FileObjectPosix for anything else.
 
     `fobj`: a path, a descriptor (int) or a file object. `mode` and the other arguments are those of that class; `lock`
-    and `threadpool` are for a FileObjectThread. Opening a path switches, and so do the methods while
-    they wait. Raises OSError if `fobj` cannot be opened, or is a closed descriptor, and ValueError for a wrong mode.
+    and `threadpool` are for a FileObjectThread. Opening a path switches, and so do the methods while they wait. Raises
+    OSError if `fobj` cannot be opened, or is a closed descriptor, and ValueError for a wrong mode.
     """
     if isinstance(fobj, (str, bytes, os.PathLike)):
         made = FileObjectThread(fobj, mode, *args, **kwargs)

@@ -120,8 +120,8 @@ class Popen(_standard.Popen):
 
     # --- waiting for it together with other things, by gevent's methods ---
 
-    # Not links of greenio._tasks.link_list: a greenlet waits for each link, so that a process without links costs
-    # nothing.
+    # Not links of greenio._tasks.link_list: no event reports the end of a process by itself. A greenlet waits for
+    # each link, so that a process without links costs nothing.
 
     def ready(self):
         """Whether the process has ended (bool)."""

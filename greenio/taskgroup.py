@@ -60,7 +60,7 @@ class TaskGroup:
     block kills the children, and comes out in that group too. Any other exception in the block (GreenletExit, Timeout,
     KeyboardInterrupt) kills the children, and comes out as it is. A child that ends with GreenletExit has not failed.
 
-    `greenlet_class`: the class that spawn() makes. More can be spawned into the group while the block or a child runs.
+    `greenlet_class`: the class that spawn() makes. The group takes new children while the block or a child runs.
     """
 
     def __init__(self, greenlet_class: type[Greenlet] = Greenlet) -> None:
