@@ -1,8 +1,9 @@
 """The standard library's `signal`, with cooperative forms of the functions that wait for a signal.
 
-The hub has no handler of its own, not even for SIGCHLD: `setitimer` and all others are the standard ones. Handlers that
-are set with `signal` run on the main greenlet (see `greenio._patched.signal_handlers`). To run one in a greenlet of its
-own, see `greenio.signal_handler`. Functions that wait say that they switch; the others do not switch.
+The hub has no handler of its own, not even for SIGCHLD. All other functions, such as `setitimer`, are the standard
+ones. Handlers that are set with `signal` run on the main greenlet (see `greenio._patched.signal_handlers`). To run a
+handler in a greenlet of its own, see `greenio.signal_handler`. Functions that wait say that they switch; the others do
+not switch.
 
 Theory
     Signals that are blocked and waited for stay pending until the thread that asks takes them. A signalfd only says

@@ -1,8 +1,8 @@
 """The buffered files of `io`, for greenlets: greenlets that use the same file take turns, as threads do.
 
 CPython's own files let native threads take turns. They refuse a greenlet that meets another one of its thread inside.
-A greenlet of another thread makes the whole thread wait. Each file here has a lock for greenlets around it, so that
-CPython's lock is always free.
+If it meets a greenlet of another thread, its whole thread waits. Each file here has a lock for greenlets around it, so
+that CPython's lock is always free.
 
 Rules
     1. close() waits for its turn first. An exception that comes before it has the turn changes nothing.

@@ -1,6 +1,6 @@
 """Waiting for child processes, and forking, for `greenio.os` and `greenio.subprocess`.
 
-A wait for a child by its number uses a pidfd. It works in any thread, needs no handler for SIGCHLD, and reaps no child.
+A wait for a child by its number uses a pidfd. It works in any thread, without a handler for SIGCHLD, and reaps nothing.
 Without a pidfd (an old system, a sandbox that refuses it, no descriptors left), the wait looks at the child's state
 again and again, in pauses of up to 50 ms. Other waits, such as for "any child" or "any of a group", are left to the
 system itself, in a thread, which reaps no child either.

@@ -1,6 +1,6 @@
 """Looking again and again, in growing pauses, for changes that the system does not report.
 
-Such are the end of a child without a pidfd, the release of a system's semaphore, room in the queue of a Unix socket.
+Examples: the end of a child without a pidfd, the release of a system's semaphore, room in the queue of a Unix socket.
 """
 
 from __future__ import annotations

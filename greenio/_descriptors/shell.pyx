@@ -1,6 +1,6 @@
 """Starts the commands of os.system(). While one runs, Ctrl-C and Ctrl-\\ are for the command and not for its caller.
 
-As system(3), this ignores SIGINT and SIGQUIT in the calling process. The command gets the handling from before.
+As system(3) does, this ignores SIGINT and SIGQUIT in the calling process. The command gets the handling from before.
 
 What does not belong here: waiting for the command (children.py).
 """

@@ -2,7 +2,7 @@
 
 As in the system, an end or an error in the middle ends the call with the data that came before, and the next call
 reports it. Data that comes with something else, such as descriptors, ends the call as well. If the greenlet is killed,
-the data that it has received is in its buffers, or lost. That is as natively, when a signal handler raises.
+the data that it has received is in its buffers, or lost. The same happens natively if a signal handler raises.
 
 What does not belong here: recv() and recv_into(), which are compiled (see transfer.pyx).
 """

@@ -4,7 +4,7 @@ Rules
     1. The replacements are imported before anything is replaced. They take originals from `hub.native` if they need
        any.
     2. A module that is patched already is left as it is.
-    3. Subscribers are told before and after. Before, they may refuse.
+    3. Subscribers are notified before and after a module is patched. Before, they may refuse.
 """
 
 from __future__ import annotations
