@@ -1,6 +1,9 @@
-"""What several tests use, and the flags of the long-running ones. greenio's plugin looks at what they leave behind."""
+"""Fixtures that several files use, and options of the long-running tests.
 
-# ruff: noqa: E402  (it says first which greenio is tested)
+After each test, greenio's own plugin checks that nothing is left behind (docs/testing.md).
+"""
+
+# ruff: noqa: E402  (take_compiled_packages() chooses the greenio that is tested, before anything imports it)
 
 import io
 import os
@@ -12,22 +15,22 @@ from places import CERTIFICATE, KEY, SCRIPTS, take_compiled_packages
 
 take_compiled_packages()
 
-pytest_plugins = ["pytest_greenio"]  # loaded after that: without any greenio there is none
+pytest_plugins = ["pytest_greenio"]  # a part of the greenio that was chosen
 
 from hub import get_hub, get_hub_if_exists
 from hub.current import count_idle_thread
 from processes import run_python
 from waiting import until
 
-# A shell starts what it runs in the background with SIGINT ignored, and processes that are started from there inherit
-# it: a script under test would be deaf to the Ctrl-C it is sent. A handler is not inherited.
+# A shell that starts pytest in the background has SIGINT ignored. Scripts under test would inherit that, and ignore the
+# Ctrl-C that a test sends them. They do not inherit a handler.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# With `-n`, each process has a thread of pytest-xdist's, which hears of the next test to run. It wakes no greenlet:
-# where nothing else could, the test is to be told so. Nor does it take signals: it blocks those that were blocked when
-# it began.
+# With `-n`, pytest-xdist has a thread in each process, which receives the next test to run. That thread wakes no
+# greenlet, so it must not count where a test expects LoopExit. It must not take signals either: it blocks those that
+# were blocked when it began.
 SIGNALS = {signal.SIGUSR1, signal.SIGUSR2}
 if "PYTEST_XDIST_WORKER" in os.environ:
     count_idle_thread(1)
@@ -45,11 +48,11 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture(autouse=True)
-def calls_give_way_only_where_a_test_says_so():
-    """Whether a call lets others run before it looks is up to how long they could not: on a busy machine, to chance.
+def long_switch_interval():
+    """Keep calls that need not wait from switching, which they do when others have not run for the switch interval.
 
-    A greenlet of the main thread that was spawned before a sleep(0) is therefore in its first wait after it. What
-    the interval is for has tests that set it (`set_switch_interval`), and is as it is in every script.
+    On a busy machine they would switch at random. So a greenlet of the main thread that was spawned before a sleep(0)
+    is in its first wait after it. Tests of the interval set it (`set_switch_interval`); scripts have the usual one.
     """
     hub = get_hub()
     hub.setswitchinterval(1000)
@@ -58,19 +61,19 @@ def calls_give_way_only_where_a_test_says_so():
 
 
 @pytest.fixture(autouse=True)
-def errors_go_where_they_went():
-    """The plugin looks for everything else that a test may leave behind."""
+def exception_stream_is_restored():
+    """The plugin checks for everything else that a test may leave behind."""
     yield
     hub = get_hub_if_exists()
-    assert hub is None or "_exception_stream" not in vars(hub), f"errors still go to {hub.exception_stream}"
+    assert hub is None or "_exception_stream" not in vars(hub), f"reports still go to {hub.exception_stream}"
 
 
 @pytest.fixture
 def run_script():
-    """Run a file of tests/scripts in a fresh process; return what it printed.
+    """A function that runs a file of tests/scripts in a fresh process, and returns its output.
 
-    Fails unless it exits with `status`, within `timeout` seconds, and unless `stderr` (a string) is in its
-    standard error, which must be empty when `stderr` is None.
+    Fails unless the script exits with `status`, within `timeout` seconds, and unless `stderr` (a string) is in its
+    standard error. If `stderr` is None, standard error must be empty.
     """
 
     def run(name, *args, status=0, stderr=None, timeout=60, env=None):
@@ -116,7 +119,7 @@ def pipe():
 
 @pytest.fixture
 def errors():
-    """What is told of errors that nobody caught: a stream."""
+    """The reports of errors that nobody caught: a stream of text."""
     hub = get_hub()
     hub.exception_stream = io.StringIO()
     yield hub.exception_stream
@@ -126,7 +129,7 @@ def errors():
 
 @pytest.fixture
 def quiet():
-    """Errors that nobody caught are not told: the test looks at them, or they are not what it is about."""
+    """Errors that nobody caught are not reported."""
     hub = get_hub()
     hub.exception_stream = None
     yield
@@ -135,13 +138,13 @@ def quiet():
 
 @pytest.fixture
 def set_switch_interval():
-    """setswitchinterval() of the hub, for the time of the test."""
+    """The hub's setswitchinterval(). After the test, the interval is the usual one."""
     return get_hub().setswitchinterval
 
 
 @pytest.fixture
 def ticks():
-    """A list that grows while other greenlets may run."""
+    """A list that grows while other greenlets can run."""
     from greenio import sleep, spawn
 
     counted = []
@@ -152,13 +155,13 @@ def ticks():
 
 @pytest.fixture
 def until_ticks(ticks, tmp_path):
-    """Text for a shell, which ends when others have been running here: nobody finds it ended without having waited."""
+    """A command for a shell that ends when greenlets of this process have run. So whoever finds it ended has waited."""
     from greenio import spawn
 
     path = tmp_path / "others-ran"
-    telling = spawn(lambda: (until(lambda: len(ticks) >= 3), path.touch()))
+    touching = spawn(lambda: (until(lambda: len(ticks) >= 3), path.touch()))
     yield f"while ! [ -e {path} ]; do sleep 0.01; done"
-    telling.kill()
+    touching.kill()
 
 
 @pytest.fixture
@@ -186,7 +189,7 @@ def server_context():
 
 @pytest.fixture
 def client_context():
-    """A context of greenio.ssl for clients, which trusts that certificate."""
+    """A context of greenio.ssl for clients, which trusts the certificate of the tests."""
     from greenio import ssl
 
     return ssl.create_default_context(cafile=CERTIFICATE)

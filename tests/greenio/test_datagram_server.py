@@ -5,7 +5,7 @@ import socket as standard
 
 import pytest
 from naming import named
-from waiting import some_turns, until
+from waiting import let_others_run, until
 
 from greenio import get_hub, spawn
 from greenio.event import Event
@@ -88,7 +88,7 @@ def test_a_bounded_server(client):
         for _ in range(6):
             client.sendto(b"x", server.address)
         until(lambda: len(running) == 2)
-        some_turns()
+        let_others_run()
         go_on.set()
         until(lambda: len(most) == 6)
     assert max(most) == 2
@@ -127,7 +127,7 @@ def test_an_answer_to_a_client_that_has_gone(client):
     with Echo(("127.0.0.1", 0)) as server:
         with socket(AF_INET, SOCK_DGRAM) as gone:
             gone.sendto(b"hello", server.address)
-        some_turns()
+        let_others_run()
         client.sendto(b"hello", server.address)
         assert client.recv(100) == b"HELLO"
 

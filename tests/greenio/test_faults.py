@@ -15,7 +15,7 @@ import sys
 
 import pytest
 from places import SCRIPTS
-from waiting import some_turns, until, until_waiting
+from waiting import let_others_run, until, until_waiting
 
 from greenio import Timeout, get_hub, joinall, select, sleep, socket, spawn
 from greenio.lock import Semaphore
@@ -46,7 +46,7 @@ def test_ten_thousand_connections_leave_nothing(quiet):
 
     def state():
         until(lambda: len(os.listdir("/proc/self/fd")) <= opened)
-        some_turns()
+        let_others_run()
         gc.collect()
         counts = get_hub().statistics()
         return len(os.listdir("/proc/self/fd")), counts["watches_registered"], counts["parked"], counts["handles"]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from misuse import raise_alike
-from waiting import some_turns, until, until_waiting, waiting_in
+from waiting import let_others_run, until, until_waiting, waiting_in
 
 from greenio import fcntl, spawn
 
@@ -102,7 +102,7 @@ def test_greenlets_of_one_process(path):
         fcntl.flock(first, standard.LOCK_EX)
         waiting = spawn(fcntl.flock, second, standard.LOCK_SH)
         until_waiting(waiting)
-        some_turns()
+        let_others_run()
         assert not waiting.ready()
         fcntl.flock(first, standard.LOCK_UN)
         waiting.get(timeout=5)

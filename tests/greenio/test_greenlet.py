@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import greenlet as greenlet_module
 import pytest
 from hub import BlockingSwitchOutError
-from waiting import some_turns, until
+from waiting import let_others_run, until
 
 from greenio import (
     Greenlet,
@@ -245,7 +245,7 @@ class TestLinks:
         assert good.has_links() == 4
         joinall([good, bad])
         until(lambda: len(got) == 6)
-        some_turns()
+        let_others_run()
         assert sorted(got) == sorted([
             ("link", True), ("value", True), ("raw", True), ("link", False), ("exception", False), ("raw", False),
         ])  # fmt: skip
@@ -284,7 +284,7 @@ class TestLinks:
         g.link(got.append)
         g.unlink_all()
         g.join()
-        some_turns()
+        let_others_run()
         assert got == []
 
     def test_a_failing_link_stops_nobody(self, errors):

@@ -5,7 +5,7 @@ import contextvars
 import weakref
 
 import pytest
-from waiting import some_turns, until
+from waiting import let_others_run, until
 
 from greenio import (
     Greenlet,
@@ -167,7 +167,7 @@ class TestKill:
         kill(g)
         unstarted = spawn_raw(cleaned.append, 2)
         kill(unstarted)
-        some_turns()
+        let_others_run()
         assert unstarted.dead and cleaned == [1]
 
     def test_one_that_is_suspended_in_a_switch_of_its_own(self):

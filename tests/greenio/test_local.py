@@ -9,7 +9,7 @@ import weakref
 
 import greenlet
 import pytest
-from waiting import some_turns, until
+from waiting import let_others_run, until
 
 from greenio import getcurrent, joinall, sleep, spawn, spawn_raw
 from greenio.local import all_local_dicts_for_greenlet, local
@@ -157,7 +157,7 @@ def test_gone_when_the_greenlet_has_finished(start):
 
     job = start(work)
     until(lambda: job.dead)
-    some_turns()
+    let_others_run()
     assert reference[0]() is None
     assert job.dead
 

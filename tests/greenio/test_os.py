@@ -15,7 +15,7 @@ import warnings
 import pytest
 from misuse import raise_alike
 from processes import child
-from waiting import some_turns, until, until_waiting
+from waiting import let_others_run, until, until_waiting
 
 from greenio import Timeout, joinall, os, sleep, spawn, time
 from greenio._descriptors import nowait
@@ -36,7 +36,7 @@ def test_read_and_write(pipe, ticks):
     reader, writer = pipe
     job = spawn(os.read, reader, 10)
     until_waiting(job)
-    some_turns()
+    let_others_run()
     assert not job.ready() and os.write(writer, b"abc") == 3
     assert job.get() == b"abc"
     data = standard.urandom(300_000)
@@ -105,7 +105,7 @@ def test_readv_and_writev(pipe, ticks):
     buffers = bytearray(3), bytearray(3)
     job = spawn(os.readv, reader, buffers)
     until_waiting(job)
-    some_turns()
+    let_others_run()
     assert not job.ready() and os.writev(writer, [b"ab", b"cde"]) == 5
     assert job.get() == 5 and bytes(buffers[0] + buffers[1]) == b"abcde\0"
     parts = [standard.urandom(size) for size in (0, 1, 100_000, 0, 65_536, 200_000)]
@@ -206,7 +206,7 @@ def test_a_terminal_is_waited_for_both_ways(ticks):
     try:
         job = spawn(os.read, terminal, 100)
         until_waiting(job)
-        some_turns()
+        let_others_run()
         assert not job.ready()
         standard.write(master, b"line\n")
         assert job.get() == b"line\n"
@@ -216,7 +216,7 @@ def test_a_terminal_is_waited_for_both_ways(ticks):
         assert os.nb_read(master, 100) == b"line\r\n"
         writing = spawn(os.write, terminal, b"x" * 200_000)
         until_waiting(writing)
-        some_turns()
+        let_others_run()
         assert not writing.ready()
         received = 0
         while received < 200_000:

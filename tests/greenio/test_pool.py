@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from waiting import some_turns, until
+from waiting import let_others_run, until
 
 from greenio import Greenlet, GreenletExit, Timeout, get_hub, getcurrent, sleep, spawn
 from greenio.event import Event
@@ -116,10 +116,10 @@ def test_imap_in_order_of_finishing():
 def test_imap_maxsize_holds_back():
     begun = []
     results = Pool(10).imap(begun.append, range(10), maxsize=2)
-    some_turns()
+    let_others_run()
     assert begun == [0, 1]
     next(results)
-    some_turns()
+    let_others_run()
     assert begun == [0, 1, 2]
     results.kill()
 

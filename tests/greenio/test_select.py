@@ -10,7 +10,7 @@ import time
 
 import pytest
 from hub import closing as closing_module
-from waiting import some_turns, until, until_waiting
+from waiting import let_others_run, until, until_waiting
 
 from greenio import Timeout, joinall, select, selectors, signal, sleep, spawn
 from greenio.socket import socketpair
@@ -65,7 +65,7 @@ def test_a_descriptor_that_gets_ready_later_ends_the_wait(wait, pair):
     for timeout in (None, 5):
         job = spawn(wait, ours, timeout)
         until_waiting(job)
-        some_turns()
+        let_others_run()
         assert not job.ready()
         theirs.send(b"x")
         assert job.get() == [ours.fileno()]

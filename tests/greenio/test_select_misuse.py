@@ -12,7 +12,7 @@ import time
 
 import pytest
 from naming import named
-from waiting import some_turns, until_waiting
+from waiting import let_others_run, until_waiting
 
 from greenio import joinall, select, selectors, sleep, spawn
 from greenio.socket import socketpair, wait_read
@@ -234,7 +234,7 @@ def test_a_poll_object_that_is_changed_meanwhile(pair):
     poll.register(first, select.POLLIN)
     poll.unregister(ours)
     second.send(b"x")
-    some_turns()
+    let_others_run()
     assert not waiting.ready()
     theirs.send(b"x")
     assert waiting.get() == [(ours.fileno(), select.POLLIN)]

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 from naming import named
-from waiting import some_turns, until, until_waiting
+from waiting import let_others_run, until, until_waiting
 
 from greenio import Greenlet, GreenletExit, Timeout, get_hub, joinall, kill, sleep, spawn
 from greenio.baseserver import parse_address
@@ -132,7 +132,7 @@ class TestLimits:
         with StreamServer(("127.0.0.1", 0), handle, spawn=2) as server:
             clients = [create_connection(server.address, timeout=30) for _ in range(6)]
             until(lambda: len(running) == 2)
-            some_turns()
+            let_others_run()
             assert server.full() and len(running) == 2
             for client in clients:
                 client.sendall(b"x")
@@ -180,7 +180,7 @@ class TestLimits:
             for client in clients:
                 client.sendall(b"x")
             assert [client.recv(1) for client in clients[:2]] == [b"x"] * 2
-            some_turns()
+            let_others_run()
             assert server.full()
             clients[0].close()
             assert clients[2].recv(1) == b"x"  # it has waited in the system
@@ -192,7 +192,7 @@ class TestLimits:
         with StreamServer(("127.0.0.1", 0), echo, spawn=1) as server:
             with create_connection(server.address, timeout=30), create_connection(server.address, timeout=30) as late:
                 until(server.full)
-                some_turns()
+                let_others_run()
                 server.set_spawn(more)
                 late.sendall(b"x")
                 assert late.recv(1) == b"x"
@@ -371,7 +371,7 @@ class TestEnds:
         forever = spawn(server.serve_forever, 0)
         until(lambda: server._finished)
         stopping = spawn(server.stop, drain=30)
-        some_turns()
+        let_others_run()
         assert not forever.dead
         client.sendall(b"late")
         assert client.recv(100) == b"LATE" and stopping.get() == 0
@@ -476,7 +476,7 @@ class TestEnds:
         server.start()
         with create_connection(server.address, timeout=30):
             until(lambda: len(server._handlers))
-            some_turns()
+            let_others_run()
             with pytest.warns(RuntimeWarning, match="1 of its handlers have not"):
                 assert server.stop(timeout=0) == 1
             assert refused
@@ -564,7 +564,7 @@ class TestErrors:
         server = StreamServer(listener if own else ("127.0.0.1", 0), echo)
         serving = spawn(server.serve_forever)
         until(lambda: server.started)
-        some_turns()
+        let_others_run()
         (listener if own else server.socket).close()
         serving.get(timeout=30)
         assert server.closed and "was closed while" in errors.getvalue()

@@ -6,17 +6,13 @@ import pytest
 from hub import InvalidThreadUseError, get_hub
 from raw_http import GET
 from waiting import in_thread, until
+from wsgi_applications import hello
 
 from greenio import sleep, spawn
 from greenio.event import Event
 from greenio.server import DatagramServer, StreamServer
 from greenio.socket import create_connection
 from greenio.wsgi import WSGIServer
-
-
-def hello(environ, start_response):
-    start_response("200 OK", [])
-    return [b"hello"]
 
 
 class Waiting:

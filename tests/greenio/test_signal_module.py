@@ -8,7 +8,7 @@ import time
 
 import pytest
 from processes import signal_from_child
-from waiting import some_turns, until, until_waiting
+from waiting import let_others_run, until, until_waiting
 
 import greenio
 from greenio import Timeout, get_hub, signal, sleep, spawn
@@ -102,7 +102,7 @@ def test_an_ignored_signal_does_not_end_a_pause(handled):
     standard.signal(TWO, standard.SIG_IGN)
     (waiting,) = pausing(1)
     send(TWO)
-    some_turns()
+    let_others_run()
     assert not waiting.ready()
     waiting.kill()
 
@@ -133,7 +133,7 @@ def test_pause_after_a_fork_during_a_pause(handled):
         own.join(timeout=10)
         os._exit(7 if own.ready() and handled == [ONE] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    some_turns()
+    let_others_run()
     assert not waiting.ready()
     waiting.kill()
 
@@ -202,7 +202,7 @@ def test_a_killed_waiter_takes_no_signal(blocked):
     until_waiting(waiting)
     waiting.kill()
     send(ONE)
-    some_turns()
+    let_others_run()
     assert standard.sigtimedwait(BOTH, 0).si_signo == ONE
 
 

@@ -9,7 +9,7 @@ import ssl
 import threading
 
 import pytest
-from waiting import some_turns, until, until_waiting
+from waiting import let_others_run, until, until_waiting
 
 from greenio import Timeout, get_hub, joinall, kill, sleep, spawn
 from greenio import socket as cooperative
@@ -205,7 +205,7 @@ class TestTimeouts:
         reading = spawn(pair[0].recv, 1)
         sleep(0)
         pair[0].settimeout(0.001)
-        some_turns()
+        let_others_run()
         assert not reading.dead
         pair[1].sendall(b"x")
         assert reading.get() == b"x"

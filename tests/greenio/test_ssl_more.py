@@ -9,7 +9,7 @@ import struct
 
 import pytest
 from places import CERTIFICATE, KEY
-from waiting import some_turns, until_waiting
+from waiting import let_others_run, until_waiting
 
 from greenio import joinall, sleep, socket, spawn, ssl, subprocess
 
@@ -190,7 +190,7 @@ def test_a_write_that_must_read_first(connect):
     client._sslobj = Contrary(client._sslobj, [ssl.SSLWantReadError(2, "read")])
     writing = spawn(client.sendall, b"x")
     until_waiting(writing)
-    some_turns()
+    let_others_run()
     assert not writing.ready()
     server.send(b"y")
     writing.get(timeout=5)

@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from waiting import some_turns, until, until_waiting
+from waiting import let_others_run, until, until_waiting
 
 import greenio
 import greenio.os
@@ -160,7 +160,7 @@ def test_others_children_are_left_alone():
     pid = os.posix_spawn("/bin/true", ["true"], {})
     assert run(["true"]).returncode == 0
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    some_turns()
+    let_others_run()
     assert os.waitpid(pid, 0)[0] == pid
 
 

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from waiting import some_turns, until, until_waiting
+from waiting import let_others_run, until, until_waiting
 
 from greenio import (
     Greenlet,
@@ -285,7 +285,7 @@ def test_a_child_that_fails_and_is_interrupted_before_all_is_told(capfd):
             child = group.spawn(fails)
             sleep(0)
     assert child.dead and [str(error) for error in caught.value.exceptions] == ["of the child"]
-    some_turns()
+    let_others_run()
     assert capfd.readouterr().err == ""
 
 

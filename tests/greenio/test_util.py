@@ -7,7 +7,7 @@ import time
 import greenlet
 import pytest
 from hub import BlockingSwitchOutError
-from waiting import some_turns, until_waiting
+from waiting import let_others_run, until_waiting
 
 from greenio import Timeout, get_hub, getcurrent, sleep, spawn, spawn_raw
 from greenio.event import Event
@@ -35,7 +35,7 @@ def test_run_info_shows_threads_greenlets_and_locals():
     raw = spawn_raw(data.__setattr__, "value", "greenlet-local value")
     finished = spawn(int)
     until_waiting(job)
-    some_turns()
+    let_others_run()
     data.value = "of the main greenlet"
     text = "\n".join(format_run_info())
     assert "* Threads" in text and "* Greenlets" in text and "(CURRENT)" in text and "MainThread" in text
@@ -82,7 +82,7 @@ def test_run_info_of_what_has_no_repr():
 def test_the_tree_shows_who_spawned_whom():
     job = spawn(parent_of_the_tree)
     until_waiting(job)
-    some_turns()
+    let_others_run()
     tree = GreenletTree.current_tree()
     assert tree.root and tree.is_current_tree and tree.greenlet is getcurrent()
     branch = next(each for each in tree.child_trees if each.greenlet is job)

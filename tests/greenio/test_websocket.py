@@ -11,7 +11,8 @@ from secrets import token_bytes
 import pytest
 from raw_http import serving
 from raw_websocket import BINARY, CLOSE, PING, PONG, TEXT, closing, frame, peer_of
-from waiting import in_thread, some_turns, until, until_waiting, waiting_in
+from waiting import in_thread, let_others_run, until, until_waiting, waiting_in
+from wsgi_applications import echo
 
 from greenio import Timeout, joinall, sleep, spawn
 from greenio._websocket import sansio
@@ -21,12 +22,6 @@ from greenio.socket import socketpair
 from greenio.websocket import WebSocket, WebSocketError
 
 pytest.importorskip("websockets")
-
-
-def echo(environ, start_response):
-    websocket = environ["wsgi.websocket"]
-    for message in websocket:
-        websocket.send(message)
 
 
 @contextmanager
@@ -55,7 +50,7 @@ def fill(websocket, size=1 << 16):
     for _ in range(1000):
         job = spawn(websocket.send, size() if callable(size) else b"x" * size)
         job.reports_errors = False
-        some_turns()
+        let_others_run()
         if not job.ready() or not job.successful():
             return job
     raise AssertionError("the system takes everything")
@@ -567,7 +562,7 @@ class TestLimits:
             sending = spawn(send)
             assert websocket.receive() == b"x" * 60_000
             until_waiting(sending)
-            some_turns()
+            let_others_run()
             until_waiting(sending)
             assert sum(map(len, websocket._messages)) < 200_000
             sending.kill()

@@ -14,6 +14,7 @@ from places import CERTIFICATE, KEY
 from raw_http import receive_until, serving
 from raw_websocket import ACCEPTED, PONG, TEXT, frame
 from waiting import in_thread, until, until_waiting, waiting_in
+from wsgi_applications import echo
 
 from greenio import GreenletExit, Timeout, sleep, spawn, ssl
 from greenio.event import AsyncResult
@@ -22,13 +23,6 @@ from greenio.socket import create_connection
 from greenio.websocket import HandshakeError, WebSocket, WebSocketError, connect
 
 pytest.importorskip("websockets")
-
-
-def echo(environ, start_response):
-    websocket = environ["wsgi.websocket"]
-    for message in websocket:
-        websocket.send(message)
-    return []
 
 
 def address_of(server, scheme="ws", path="/"):

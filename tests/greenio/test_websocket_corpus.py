@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_http import serving
 from raw_websocket import BINARY, CLOSE, PING, TEXT, closing, frame, peer_of
+from wsgi_applications import echo
 
 import greenio
 from greenio._websocket import sansio
@@ -20,13 +21,6 @@ OFFER = b"Sec-WebSocket-Extensions: permessage-deflate"
 
 
 MOST = 300_000  # bytes of a message
-
-
-def echo(environ, start_response):
-    websocket = environ["wsgi.websocket"]
-    for message in websocket:
-        websocket.send(message)
-    return []
 
 
 def whole(data):

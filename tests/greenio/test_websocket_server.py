@@ -9,7 +9,8 @@ import pytest
 from places import CERTIFICATE, KEY
 from raw_http import GET, answers_in, ask_one, connect, receive_all, receive_until, serving
 from raw_websocket import ACCEPTED, CLOSE, TEXT, Peer, closing, frame, peer_of, request
-from waiting import some_turns, until, waiting_in
+from waiting import let_others_run, until, waiting_in
+from wsgi_applications import echo
 
 from greenio import Timeout, joinall, sleep, spawn, ssl
 from greenio._websocket import sansio
@@ -19,13 +20,6 @@ from greenio.websocket import ServerWebSocket, WebSocketError
 from greenio.wsgi import Limits
 
 pytest.importorskip("websockets")
-
-
-def echo(environ, start_response):
-    websocket = environ["wsgi.websocket"]
-    for message in websocket:
-        websocket.send(message)
-    return []
 
 
 def plain(environ, start_response):
@@ -180,7 +174,7 @@ class TestRequests:
             accepting.start()
             until(lambda: not accepting.is_alive())
             echo(environ, start_response)
-            some_turns()
+            let_others_run()
             ended.append(websocket.close_code)
 
         ended = []
@@ -473,7 +467,7 @@ class TestTakenSockets:
             with serving(application) as server, connect(server) as sock:
                 sock.sendall(request(target=target))
                 until(lambda server=server: server._connections)
-                some_turns()
+                let_others_run()
                 sock.sendall(b"behind")
                 sock.shutdown(1)
                 assert receive_all(sock) == b"got behind", target
@@ -560,7 +554,7 @@ class TestTheEndOfTheServer:
         with serving(application) as server, connect(server) as sock:
             sock.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" + request())
             until(lambda: any(not handler.idle for handler in server._connections))
-            some_turns()
+            let_others_run()
             stopping = spawn(server.stop, drain=30)
             until(lambda: server.draining)
             release.set()
@@ -573,7 +567,7 @@ class TestTheEndOfTheServer:
         with serving(echo) as server, connect(server) as sock:
             sock.sendall(request()[:-4])
             until(lambda: server._connections)
-            some_turns()
+            let_others_run()
             server.draining.set()
             sock.sendall(b"\r\n\r\n")
             (answer,) = answers_in(receive_all(sock))

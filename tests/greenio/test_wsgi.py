@@ -8,15 +8,11 @@ from wsgiref.validate import validator
 
 import pytest
 from raw_http import GET, LAST, answers_in, ask, ask_one, connect, post, receive_all, receive_until, serving
-from waiting import some_turns, until
+from waiting import let_others_run, until
+from wsgi_applications import hello
 
 from greenio import pywsgi, spawn, wsgi
 from greenio.socket import create_connection
-
-
-def hello(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"hello"]
 
 
 def answering(*blocks, status="200 OK", headers=()):
@@ -103,16 +99,15 @@ class TestEnvironments:
         environ = environ_of(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert environ["PATH_INFO"] == "*"
 
-    @pytest.mark.parametrize("host", [b"", b"a", b"a:80", b"a:", b"[::1]:80", b"1.2.3.4", b"xn--a.b"])
+    @pytest.mark.parametrize("host", [b"", b"a", b"a:80", b"a:", b"[::1]:80", b"1.2.3.4", b"xn--a.b", b"a,b"])
     def test_hosts_that_are_valid(self, host):
         environ = environ_of(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
         assert environ["HTTP_HOST"] == host.decode()
 
-    @pytest.mark.parametrize("host", [b"a b", b"a,b", b"[::1", b"a:b", b"[x]", b"a:123456", b"\xe9", b"a\\b", b"<a>"])
-    def test_hosts_that_are_not(self, host):
+    @pytest.mark.parametrize("host", [b"a b", b"[::1", b"a:b", b"[x]", b"a:123456", b"\xe9", b"a\\b", b"<a>"])
+    def test_malformed_hosts_are_refused(self, host):
         with serving(hello) as server:
-            code = ask_one(server, b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n").code
-        assert code == 400 or host == b"a,b"
+            assert ask_one(server, b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n").code == 400
 
     def test_the_programs_own_keys_are_in_all(self):
         kept = Keeping()
@@ -529,5 +524,5 @@ def test_a_connection_that_says_nothing_costs_the_application_nothing():
     kept = Keeping()
     with serving(kept) as server:
         connect(server).close()
-        some_turns()
+        let_others_run()
     assert not kept.environs

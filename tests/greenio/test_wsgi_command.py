@@ -333,7 +333,7 @@ def test_more_signals_do_not_kill_it_while_it_ends(folder, before, number, optio
         assert (server.process.returncode, out, told) == (0, "ends\n", "")
 
 
-def test_it_goes_on_accepting_while_balancers_forget_it(folder):
+def test_connections_are_accepted_during_pre_drain(folder):
     with serving(folder, "--pre-drain", "1000") as server:
         server.process.send_signal(signal.SIGTERM)
         server.until("ending")

@@ -3,14 +3,10 @@
 import pytest
 from raw_http import GET, answers_in, connect, receive_all, receive_until, serving
 from waiting import until
+from wsgi_applications import hello
 
 from greenio import sleep, spawn
 from greenio.event import Event
-
-
-def hello(environ, start_response):
-    start_response("200 OK", [])
-    return [b"hello"]
 
 
 def test_an_answer_that_had_begun_before_the_server_stops_does_not_keep_it(monkeypatch):

@@ -11,6 +11,7 @@ from array import array
 import pytest
 from raw_http import GET, LAST, Answer, answers_in, ask, ask_one, connect, receive_all, receive_until, serving
 from waiting import until
+from wsgi_applications import endless
 
 from greenio import Timeout, sleep, spawn
 from greenio.event import Event
@@ -177,18 +178,9 @@ class TestAnswersThatEndWithTheConnection:
                         receive_all(sock)
 
     def test_a_reader_that_stops(self):
-        """What it reads later does not end as if it were all."""
-
-        def application(environ, start_response):
-            start_response("200 OK", [])
-            try:
-                while True:
-                    yield b"x" * 100_000
-            finally:
-                ended.set()
-
+        """When it reads on, the answer does not end as if it were whole."""
         ended = Event()
-        with serving(application, write_timeout=0.05) as server, connect(server) as sock:
+        with serving(endless(ended), write_timeout=0.05) as server, connect(server) as sock:
             sock.sendall(self.OLD)
             ended.wait()
             until(lambda: not server._connections)

@@ -6,16 +6,12 @@ from time import thread_time
 
 import pytest
 from raw_http import GET, ask, ask_one, connect, post, receive_all, serving
+from wsgi_applications import hello
 
 from greenio import Timeout
 from greenio._wsgi.stream import Stream
 from greenio.socket import socketpair
 from greenio.wsgi import BodyError, Input, Limits
-
-
-def hello(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"hello"]
 
 
 class TestReading:

@@ -8,17 +8,13 @@ import pytest
 from greenlet import getcurrent
 from raw_http import GET, LAST, answers_in, ask, ask_one, connect, post, receive_all, receive_until, serving
 from waiting import until, until_waiting
+from wsgi_applications import endless, hello
 
 from greenio import joinall, sleep, spawn
 from greenio._wsgi.stream import Stream
 from greenio.event import Event
 from greenio.socket import socketpair
 from greenio.wsgi import BodyError, Limits, WSGIHandler, WSGIServer
-
-
-def hello(environ, start_response):
-    start_response("200 OK", [])
-    return [b"hello"]
 
 
 def reading(environ, start_response):
@@ -249,16 +245,7 @@ class TestTimes:
 
     def test_a_reader_that_stops(self, passed):
         ended = Event()
-
-        def application(environ, start_response):
-            start_response("200 OK", [])
-            try:
-                while True:
-                    yield b"x" * 100_000
-            finally:
-                ended.set()
-
-        with serving(application, write_timeout=20) as server, connect(server) as sock:
+        with serving(endless(ended), write_timeout=20) as server, connect(server) as sock:
             sock.sendall(GET)
             ended.wait()
         assert passed() == 20

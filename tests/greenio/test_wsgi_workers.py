@@ -67,9 +67,9 @@ def test_every_worker_serves_the_application(tmp_path):
         assert {worker_of(each) for each in answers} == set(running.workers())
         assert all(each.endswith(b" one 1") for each in answers)
         assert running.end() == 0
-        loaders = re.findall(r"loaded by (\d+)\n", running.told)
+        loaders = re.findall(r"loaded by (\d+)\n", running.output)
         assert len(loaders) == 2 and str(running.pid) not in loaders
-        told = [line for line in running.told.splitlines() if not line.startswith("loaded")]
+        told = [line for line in running.output.splitlines() if not line.startswith("loaded")]
         assert len(told) == 2 and told[1] == "greenio.wsgi: ending"
         assert re.fullmatch(rf"greenio.wsgi: listening on http://\S+ \(process {running.pid}, 2 workers\)", told[0])
 
@@ -120,8 +120,8 @@ def test_an_application_that_cannot_be_loaded_ends_everything(tmp_path, applicat
         assert running.wait() == 3
     if option == "--preload":
         text = text.replace("a worker cannot start: ", "")
-    assert running.told.startswith(f"greenio.wsgi: {text}")
-    assert running.told.count("\n") == lines if lines else running.told.count("Traceback") == 1
+    assert running.output.startswith(f"greenio.wsgi: {text}")
+    assert running.output.count("\n") == lines if lines else running.output.count("Traceback") == 1
 
 
 @pytest.mark.parametrize(
@@ -134,13 +134,13 @@ def test_an_application_that_cannot_be_loaded_ends_everything(tmp_path, applicat
 def test_bad_arguments_are_one_line(tmp_path, arguments):
     with serving(tmp_path, ["-m", "greenio.wsgi", "web", *arguments]) as running:
         assert running.wait() == 1
-    assert running.told.count("\n") == 1 and running.told.startswith("greenio.wsgi: ")
+    assert running.output.count("\n") == 1 and running.output.startswith("greenio.wsgi: ")
 
 
 def test_bad_arguments_of_a_worker_s_server_are_one_line(tmp_path):
     with service(tmp_path, "--script-name", "x") as running:
         assert running.wait() == 3
-    told = [line for line in running.told.splitlines() if not line.startswith("loaded")]
+    told = [line for line in running.output.splitlines() if not line.startswith("loaded")]
     assert len(told) == 1 and told[0].startswith("greenio.wsgi: a worker cannot start: ")
 
 
@@ -148,8 +148,8 @@ def test_a_port_in_use_is_one_line(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         with service(tmp_path, bind=f"127.0.0.1:{taken.getsockname()[1]}") as running:
             assert running.wait() == 1
-    assert running.told.count("\n") == 1
-    assert running.told.startswith("greenio.wsgi: cannot listen: Address already in use: ('127.0.0.1', ")
+    assert running.output.count("\n") == 1
+    assert running.output.startswith("greenio.wsgi: cannot listen: Address already in use: ('127.0.0.1', ")
 
 
 def test_requests_statuses_and_timeouts_are_counted(tmp_path):
@@ -222,7 +222,7 @@ def test_preload_loads_once(tmp_path):
     with service(tmp_path, "--preload") as running:
         running.until_listening()
         assert worker_of(get(running)) in running.workers()
-        assert re.findall(r"loaded by (\d+)\n", running.told) == [str(running.pid)]
+        assert re.findall(r"loaded by (\d+)\n", running.output) == [str(running.pid)]
 
 
 def test_a_hang_up_reads_the_certificate_again(tmp_path):
@@ -243,7 +243,7 @@ def test_a_hang_up_reads_the_certificate_again(tmp_path):
         certificate.write_text("nonsense")
         running.send(signal.SIGHUP)
         running.until("not reloaded\n")
-        assert "cannot start: the certificate cannot be loaded" in running.told and worker_of(ask()) in old
+        assert "cannot start: the certificate cannot be loaded" in running.output and worker_of(ask()) in old
         shutil.copy(CERTIFICATE, certificate)
         running.send(signal.SIGHUP)
         running.until("(?<!not )reloaded\n")
@@ -266,8 +266,8 @@ def test_a_patched_worker_that_is_stuck_prints_all_stacks(tmp_path):
             running.until("begun")
             looping.sendall(b"GET /loop HTTP/1.0\r\n\r\n")
             running.until("was killed by SIGKILL")
-        assert "is stuck" in running.told and "while True:" not in running.told.partition("does:")[0]
-        assert "time.sleep(1000)" in running.told.partition("does:")[2]
+        assert "is stuck" in running.output and "while True:" not in running.output.partition("does:")[0]
+        assert "time.sleep(1000)" in running.output.partition("does:")[2]
         assert worker_of(get(running)) in running.workers()
 
 

@@ -1,7 +1,7 @@
-"""What the Autobahn testsuite sends to servers in its groups 1 to 7, 9 and 10, as frames, and some more of that kind.
+"""The frames that the Autobahn testsuite sends to servers in its groups 1 to 7, 9 and 10, and some more of that kind.
 
 `CASES`: the number of each case, and the pieces in which its bytes are sent. The suite itself needs Python 2. Messages
-of group 9 are smaller here: what there is to find is found at the borders of sizes.
+of group 9 are smaller here: faults are found at the borders of sizes, not in large messages.
 
 See https://github.com/crossbario/autobahn-testsuite
 """

@@ -1,11 +1,11 @@
 """The Python code in the documents, as programs that can be run.
 
-The code blocks of a document are one program, in their order: a later block may use what an earlier one made. Comments
-that a reader does not see say more:
+The code blocks of a document are one program, in their order: a later block may use the names of an earlier one. HTML
+comments, which a reader does not see, give instructions:
 
     <!-- a program of its own -->   another program begins with the next block
-    <!-- setup ... -->              code that runs first, for a block that shows a part of a program only
-    <!-- prints -->                 the text block that follows is what has been printed since the last such block
+    <!-- setup ... -->              code that runs before a block that shows only a part of a program
+    <!-- prints -->                 the text block that follows is the output since the last such block
     <!-- needs NAME, NAME -->       packages or servers without which this program is not run
     <!-- not run: why -->           the next block is not run
 """
@@ -30,12 +30,12 @@ class Program:
     """Blocks that run in one process."""
 
     name: str
-    blocks: list = field(default_factory=list)  # [line, code, what is printed since the block before or None]
+    blocks: list = field(default_factory=list)  # [line, code, output since the last block that has one, or None]
     needs: set = field(default_factory=set)
 
 
 def programs(path, name):
-    """The programs in a document (list of Program)."""
+    """Return the programs in a document (list of Program)."""
     text = path.read_text()
     found, prints, run = [Program(name)], False, True
     for part in PART.finditer(text):
@@ -65,7 +65,7 @@ def programs(path, name):
 
 
 def run(program, folder, environment=None):
-    """Run a program in a process of its own, and look at what it prints. `environment`: by default this process's."""
+    """Run a program in a process of its own, and check its output. `environment`: by default that of this process."""
     document = program.name.partition(":")[0]
     result = subprocess.run(
         [sys.executable, SCRIPTS / "code_blocks.py", document, folder],

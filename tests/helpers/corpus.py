@@ -1,14 +1,14 @@
-"""Requests that servers have been attacked with, or that tell a strict server from one that guesses. Bytes exact.
+"""Requests from real attacks, and requests that a strict server refuses and a lenient one answers.
 
-Each entry is sent whole, byte by byte, and cut at every line's end, and followed by AFTER, which must not be answered
-where the entry is refused. `rule` is a section of RFC 9112, unless it names another document.
+Each entry is sent in three ways: whole, byte by byte, and cut at every line's end. AFTER follows it, and must not be
+answered if the entry is refused. `rule` is a section of RFC 9112, unless it names another document.
 
-    REFUSED   answered with `code` and closed; the application is not called
-    FAILS     the application is called, and `wsgi.input` raises; answered with `code` and closed
-    TAKEN     answered as `calls` says, (method, target, body) each, and then AFTER is
-    LAST      answered as `calls` says, and closed
+    REFUSED   the answer is `code`, and the connection ends; the application is not called
+    FAILS     the application is called, and `wsgi.input` raises; the answer is `code`, and the connection ends
+    TAKEN     the application is called as `calls` has it, (method, target, body) each, and AFTER is answered, too
+    LAST      the application is called as `calls` has it, and the connection ends
 
-FRAMES has what is sent behind the handshake of a WebSocket.
+FRAMES are sent behind the handshake of a WebSocket.
 """
 
 import zlib
@@ -75,7 +75,7 @@ def size(text):
 
 
 def websocket(first, more=b"", **fields):
-    """A request for a WebSocket that begins with these lines."""
+    """Return a request for a WebSocket that begins with these lines."""
     _, fields = request(**fields).split(b"Host: a\r\n")
     return first + more + fields
 
@@ -214,7 +214,7 @@ ENTRIES = [
 
 @dataclass(frozen=True)
 class Frames:
-    """What is sent behind the handshake of a WebSocket, and the code that it is closed with."""
+    """Frames that are sent behind the handshake of a WebSocket, and the code with which the server closes it."""
 
     number: int
     what: str

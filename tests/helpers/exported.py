@@ -1,10 +1,11 @@
-"""What each compiled module exports to the others in C: its `cdef` functions and variables that stand in its `.pxd`.
+"""The exports of each compiled module to the others in C: the `cdef` functions and variables in its `.pxd`.
 
-A call of one of them from another module goes through a pointer and cannot be inlined. What a hot path calls often
-stands in a `.pxd` as `inline`, or within the module that calls it. tests/test_layers.py compares this with the modules.
+A call of one of them from another module goes through a pointer and cannot be inlined. So a function that a hot path
+calls stands in a `.pxd` as `inline`, or in the module that calls it. tests/test_layers.py compares this list with the
+modules.
 """
 
-#: The module, and what it exports.
+#: Each module, and its exports.
 EXPORTED = {
     "hub.all_loops": [
         "add_loop", "close_elsewhere", "close_watch_elsewhere", "first_loop", "highest_watched", "next_of_a_loop",

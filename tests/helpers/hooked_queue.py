@@ -4,7 +4,7 @@ from greenio.queue import Queue
 
 
 class HookedQueue(Queue):
-    """What programs make of the standard library's hooks."""
+    """A queue that keeps its items in a list of its own, by the standard library's hooks."""
 
     def _init(self, maxsize):
         self.items = []

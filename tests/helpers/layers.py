@@ -101,30 +101,31 @@ GREENIO = [
     ]),
 ]  # fmt: skip
 
-#: Modules that other packages import, and that import these: they may be missing, and celery's patches its process.
+#: Modules that import other packages: a package may be missing, and the module for celery patches its process.
 FOR_OTHER_PACKAGES = {"greenio.contrib.celery", "greenio.contrib.gunicorn"}
 
-#: Modules that look at another's place at a call, and not when they are imported: a lazy import upwards.
+#: Imports of a module from a higher layer, which are made in a call and not when the module is imported.
 LATE = {
     ("greenio", "greenio.resolver"), ("greenio", "greenio.threadpool"),
     ("greenio._wsgi.command", "greenio.monkey"), ("greenio.server", "greenio.workers"),
     ("greenio._wsgi.reading", "greenio._websocket.serving"),
 }  # fmt: skip
 
-#: Stubs that name the class on top: their functions return hubs, and programs see those as `Hub`.
+#: Stubs that name the class `Hub` from the top layer: their functions return hubs, which are of that type for programs.
 STUBS_THAT_NAME_HUB = {"current.pyi", "threads.pyi", "waits.pyi", "watchers.pyi"}
 
-#: Files outside `greenio` that import its internal modules: tests of what no public call reaches, or of the types.
+#: Files outside `greenio` that import its internal modules: they test types, or code that no public call reaches.
 USERS_OF_INTERNAL_MODULES = {
     "fork_child_ends.py", "homes.py", "modules.py", "test_buffered.py", "test_children.py", "test_connecting.py",
     "test_gunicorn.py", "test_os.py", "test_refused_at_once.py", "test_signal_handlers.py", "test_subprocess.py",
-    "test_websocket.py", "test_websocket_corpus.py", "test_websocket_server.py", "test_workers.py",
+    "test_websocket.py", "test_websocket_corpus.py", "test_websocket_server.py", "test_workers_replaced.py",
+    "test_workers_status.py",
     "test_wsgi_input.py", "test_wsgi_limits.py",
 }  # fmt: skip
 
 
 def in_order():
-    """Every module's name, from the bottom (list of str)."""
+    """Return the names of all modules, from the bottom (list of str)."""
     of_hub = [f"hub.{name}" for _, names in HUB for name in names]
     of_greenio = [f"greenio.{name}".rstrip(".") for _, names in GREENIO for name in names]
     return [*of_hub, "hub", *of_greenio]

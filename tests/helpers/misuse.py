@@ -1,10 +1,10 @@
-"""Wrong use of a function of ours and of the standard library's that it stands for."""
+"""Comparing the errors of a function of ours with those of the standard function in whose place it is."""
 
 import pytest
 
 
 def raise_alike(standard, ours, arguments):
-    """Both functions raise for these arguments: ours the same type, or one derived from it, and the same errno."""
+    """Check that both functions raise: ours the same type, or one derived from it, with the same errno."""
     with pytest.raises(Exception) as expected:
         standard(*arguments)
     with pytest.raises(type(expected.value)) as caught:

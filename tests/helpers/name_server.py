@@ -1,9 +1,9 @@
-"""A small name server on loopback, in greenlets of the process that asks it: UDP and TCP, and what goes wrong there.
+"""A small name server on loopback, in greenlets of the process that asks it: UDP and TCP, right answers and faults.
 
-A zone says what it answers: ``{"name.test": {"A": ["192.0.2.1"], "AAAA": ["2001:db8::1"]}}``. Instead of records, a
-name, or a type, may stand for a way to behave: SERVFAIL, REFUSED, SILENT (no answer at all), DEAF (none to the first
-question), or an Event, which is waited for before the records of the name "answer.test" are given. With TRUNCATED among
-its records, UDP answers are cut off.
+A zone has the answers: ``{"name.test": {"A": ["192.0.2.1"], "AAAA": ["2001:db8::1"]}}``. In place of records, a name or
+a type may have a fault: SERVFAIL, REFUSED, SILENT (no answer at all), or DEAF (no answer to the first question). It may
+also have an Event: when that is set, the records of the name "answer.test" are sent. UDP answers are cut off if
+TRUNCATED is among the records.
 """
 
 import struct
@@ -19,7 +19,7 @@ _TYPES = {1: "A", 5: "CNAME", 12: "PTR", 28: "AAAA"}
 
 
 class NameServer:
-    """A name server; a context manager. `asked` is the list of (name, type, "udp" or "tcp") of what it was asked."""
+    """A name server; a context manager. `asked` lists the questions: (name, type, "udp" or "tcp")."""
 
     def __init__(self, zone):
         self.zone = zone
@@ -28,7 +28,7 @@ class NameServer:
         self.udp = None
 
     def listen_at(self, host, port):
-        """Take an address. Raises OSError if somebody else has it."""
+        """Listen at an address. Raises OSError if it is in use."""
         self.udp, self.tcp = socket(type=SOCK_DGRAM), socket()
         try:
             self.udp.bind((host, port))
@@ -133,5 +133,5 @@ def _record(name, kind, data):
     number = next(number for number, text in _TYPES.items() if text == kind)
     families = {"A": AF_INET, "AAAA": AF_INET6}
     wire = inet_pton(families[kind], data) if kind in families else _write_name(data)
-    # Living for no time: whoever asks again, asks again.
+    # A time to live of zero: nobody keeps the answer.
     return _write_name(name) + struct.pack(">HHIH", number, 1, 0, len(wire)) + wire

@@ -4,5 +4,5 @@ import re
 
 
 def named(value):
-    """Its name or its repr() for ``ids=named``, short, and the same in each process: without an address."""
+    """Return a short name for a parameter, for ``ids=named``. It has no address: it is the same in each process."""
     return getattr(value, "__qualname__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(value))[:40]

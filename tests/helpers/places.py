@@ -1,4 +1,4 @@
-"""Where things are in the checkout. Tests do not count folders upwards themselves, so they can be moved."""
+"""The paths of folders and files in the checkout. Tests take paths from here, so that they can be moved."""
 
 import sys
 from importlib.machinery import PathFinder
@@ -16,9 +16,9 @@ OTHER_KEY = TESTS / "certificates" / "other_key.pem"
 
 
 def take_compiled_packages():
-    """Test the installed greenio where the checkout's own is not compiled. Without either, say so and end.
+    """Have the tests import the installed greenio if the checkout's own is not compiled. Exits if there is neither.
 
-    `python -m pytest` has the checkout on the path, even before what is installed.
+    `python -m pytest` puts the checkout on the path, before the installed packages.
     """
     if PathFinder.find_spec("stacks", [str(CHECKOUT / "hub")]) is None:
         sys.path[:] = [folder for folder in sys.path if Path(folder).resolve() != CHECKOUT]

@@ -23,25 +23,25 @@ def run_python(arguments, cwd, status=0, stderr=None, timeout=60, env=None):
         env={**os.environ, **(env or {})},
     )
     program = " ".join(map(str, arguments))
-    told = f"{program} exited with {result.returncode}\n--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
-    assert result.returncode == status, told
+    report = f"{program} exited with {result.returncode}\n--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
+    assert result.returncode == status, report
     if stderr is None:
-        assert not result.stderr, told
+        assert not result.stderr, report
     else:
-        assert stderr in result.stderr, told
+        assert stderr in result.stderr, report
     return result.stdout
 
 
 def child(code=0, after=lambda: sleep(0.01), end=None):
-    """A child that ends when `after()` has returned in a greenlet here, and so not before others have run.
+    """Start a child that ends when `after()` has returned in a greenlet of this process. Returns its process number.
 
-    It exits with `code`, or sends itself the signal `end` (int). Returns its number.
+    So it never ends before other greenlets have run. It exits with `code`, or sends itself the signal `end` (int).
     """
     return _shell(f"kill -{end} $$" if end else f"exit {code}", after)
 
 
 def signal_from_child(number, after=lambda: sleep(0.01)):
-    """Send a signal to this process when `after()` has returned in a greenlet: it may be asleep. Returns the child."""
+    """Start a child that sends this process a signal when `after()` has returned in a greenlet. Returns its number."""
     return _shell(f"kill -{int(number)} {os.getpid()}", after)
 
 
@@ -51,13 +51,13 @@ def _shell(command, after):
     arguments = ["sh", "-c", f"read line; {command}"]
     pid = os.posix_spawn("/bin/sh", arguments, {"PATH": "/usr/bin:/bin"}, file_actions=actions)
     os.close(reader)
-    # The hub closes it, in C: no greenlet is there for a signal's handler to run in, however soon the signal comes.
+    # A callback of the hub closes the pipe. So no greenlet runs in which the signal's handler could be called at once.
     spawn(lambda: (after(), get_hub().run_callback(os.close, writer)))
     return pid
 
 
 def in_child(function):
-    """Run a function in a forked child. Returns the repr() of what it returned, or the name and text of its error."""
+    """Run a function in a forked child. Returns the repr() of its result, or its error as "Type: text"."""
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -70,7 +70,7 @@ def in_child(function):
         finally:
             os._exit(status)
     os.close(write_end)
-    with open(read_end) as told:
-        text = told.read()
+    with open(read_end) as pipe:
+        text = pipe.read()
     os.waitpid(pid, 0)
     return text

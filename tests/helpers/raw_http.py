@@ -1,4 +1,4 @@
-"""A WSGI server in this process, and what it answers to bytes: for tests of greenio.wsgi."""
+"""A WSGI server in this process, and a client that sends it bytes and reads its answers: for tests of greenio.wsgi."""
 
 from contextlib import contextmanager
 
@@ -14,7 +14,7 @@ LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
 class Answer:
-    """An answer: `status` (bytes), `code`, `fields` (names in lower case), `body`, `data` for all of it."""
+    """An answer: `status` (bytes), `code`, `fields` (names in lower case), `body`; `rest` is the data that follows."""
 
     def __init__(self, data, to_head=False):
         head, _, rest = data.partition(b"\r\n\r\n")
@@ -50,7 +50,7 @@ class Answer:
 
 
 def answers_in(data, to_head=False):
-    """The answers in what a server has sent."""
+    """Return the answers in the data that a server has sent (list of Answer)."""
     answers = []
     while data:
         answers.append(Answer(data, to_head))
@@ -60,16 +60,16 @@ def answers_in(data, to_head=False):
 
 @contextmanager
 def serving(application, listener=("127.0.0.1", 0), **arguments):
-    """A server for the time of a block. Its connections are over when the block is."""
+    """Run a server for the time of a block. When the block has ended, so have its connections."""
     arguments = {"log": None, "error_log": None, **arguments}
     with WSGIServer(listener, application, **arguments) as server:
         yield server
     until(lambda: not server._connections)
-    sleep(0)  # for the greenlet that accepted
+    sleep(0)  # lets the greenlet end that accepted
 
 
 def connect(server):
-    """A connection to a server, with a timeout."""
+    """Connect to a server. The socket has a timeout."""
     if isinstance(server.address, tuple):
         return create_connection(server.address[:2], timeout=30)
     sock = socket(AF_UNIX)
@@ -79,7 +79,7 @@ def connect(server):
 
 
 def receive_all(sock):
-    """What comes up to the end."""
+    """Return everything that is received up to the end of the connection (bytes)."""
     pieces = []
     while data := sock.recv(65536):
         pieces.append(data)
@@ -87,7 +87,7 @@ def receive_all(sock):
 
 
 def receive_until(sock, mark):
-    """What comes up to a mark, which must come."""
+    """Return everything that is received up to a mark. Fails if the connection ends before the mark (bytes)."""
     data = b""
     while mark not in data:
         more = sock.recv(65536)
@@ -97,7 +97,7 @@ def receive_until(sock, mark):
 
 
 def ask(server, data, to_head=False):
-    """Send, say that this was all, and return the answers."""
+    """Send data, shut the sending half down, and return the answers (list of Answer)."""
     with connect(server) as sock:
         sock.sendall(data)
         sock.shutdown(1)
@@ -105,12 +105,12 @@ def ask(server, data, to_head=False):
 
 
 def ask_one(server, data, to_head=False):
-    """Send; return the one answer, behind which the connection ends."""
+    """Send data; return the answer, which must be the only one."""
     (answer,) = ask(server, data, to_head)
     return answer
 
 
 def post(body, *lines, target=b"/"):
-    """A request with a body, behind which the server closes."""
+    """Return a POST request with a body."""
     head = [b"POST " + target + b" HTTP/1.1", b"Host: a", b"Content-Length: %d" % len(body), *lines]
     return b"\r\n".join(head) + b"\r\n\r\n" + body

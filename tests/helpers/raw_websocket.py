@@ -1,4 +1,4 @@
-"""A WebSocket client that sends what bytes a test wants, and shows the frames that come back."""
+"""A WebSocket client that sends any bytes, and reads the server's frames."""
 
 from contextlib import contextmanager
 from struct import pack
@@ -12,7 +12,7 @@ MASK = b"\x01\x02\x03\x04"
 
 
 def request(*lines, target=b"/", host=b"a", key=KEY, version=b"13"):
-    """The head of a request for a WebSocket."""
+    """Return the head of a request for a WebSocket."""
     every = [
         b"GET " + target + b" HTTP/1.1", b"Host: " + host, b"Upgrade: websocket", b"Connection: Upgrade",
         b"Sec-WebSocket-Key: " + key, b"Sec-WebSocket-Version: " + version, *lines,
@@ -25,7 +25,7 @@ def masked(data, mask=MASK):
 
 
 def frame(opcode, data=b"", fin=True, reserved=0, mask=MASK):
-    """A frame of a client; of a server with `mask` None."""
+    """Return a client's frame; a server's if `mask` is None."""
     first, bit = fin << 7 | reserved << 4 | opcode, 0 if mask is None else 128
     if len(data) < 126:
         head = pack("!BB", first, bit | len(data))
@@ -59,27 +59,27 @@ class Peer:
         return data
 
     def frame(self):
-        """``(first byte, payload)`` of the next frame; EOFError at the end."""
+        """Return ``(first byte, payload)`` of the next frame. Raises EOFError at the end of the connection."""
         first, length = self._take(2)
-        assert length < 128, "a server's frames are not masked"
+        assert length < 128, "the server has masked its frame"
         if length > 125:
             length = int.from_bytes(self._take(2 if length == 126 else 8), "big")
         return first, self._take(length)
 
     def message(self):
-        """The text or the bytes of a message that has come whole."""
+        """Return the text or the bytes of the next frame, which must be a whole message."""
         first, data = self.frame()
         assert first in (0x80 | TEXT, 0x80 | BINARY), (first, data)
         return data.decode() if first & 15 == TEXT else data
 
     def close_code(self):
-        """The code of a close frame, which comes next, and behind which the server has nothing to say."""
+        """Return the code of the next frame, which must be a close frame (int)."""
         first, data = self.frame()
         assert first == 0x80 | CLOSE, (first, data)
         return int.from_bytes(data[:2], "big") if data else 1005
 
     def ends(self):
-        """Whether the server has ended the connection (waits for more)."""
+        """Wait for the next frame; return whether the connection has ended instead."""
         try:
             self.frame()
         except (EOFError, ConnectionResetError):
@@ -89,7 +89,7 @@ class Peer:
 
 @contextmanager
 def peer_of(server, *lines, **more):
-    """A peer with the handshake made, for the time of a block."""
+    """Yield a peer that has made the handshake."""
     with connect(server) as sock:
         sock.sendall(request(*lines, **more))
         answer, _, rest = receive_until(sock, b"\r\n\r\n").partition(b"\r\n\r\n")

@@ -1,6 +1,6 @@
 """Servers of other packages, in processes of their own: finding them, starting them on loopback, stopping them.
 
-Data is in temporary folders. A server that is not installed skips the test, which says its name.
+Data is in temporary folders. A test whose server is not installed is skipped, with the server's name.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-STARTING = 60  # seconds that a server has for that
+STARTING = 60  # seconds that a server has to start, or to end
 
 
 def find_program(*names, folders=()):
-    """The path of a program, by the first of its names that is found."""
+    """Return the path of the first of these programs that is installed."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin", *folders])
     for name in names:
         found = shutil.which(name, path=path)
@@ -36,7 +36,7 @@ def free_port():
 
 
 def user_for(*names):
-    """Whom a server is run as: the first of these users that exists, if we are root, whom servers refuse."""
+    """Return the first of these users that exists: servers do not run as root. None if this process is not root."""
     if os.geteuid() != 0:
         return None
     for name in (*names, "nobody"):
@@ -47,7 +47,7 @@ def user_for(*names):
 
 @contextlib.contextmanager
 def data_folder(user):
-    # Not in pytest's folders, which only their owner may enter.
+    # Not in pytest's own folder: only its owner may enter that.
     folder = tempfile.mkdtemp(prefix="greenio-test-", dir="/tmp")
     try:
         if user is not None:
@@ -59,7 +59,7 @@ def data_folder(user):
 
 @contextlib.contextmanager
 def serving(command, port, user, folder, stop_with=signal.SIGTERM):
-    """Run a server until the block ends. It is there when it accepts connections."""
+    """Run a server until the block ends. The block begins when the server accepts connections."""
     log = os.path.join(folder, "log")
     with open(log, "wb") as output:
         server = subprocess.Popen(
@@ -87,5 +87,5 @@ def serving(command, port, user, folder, stop_with=signal.SIGTERM):
 def wait_until_ready(command):
     end = time.monotonic() + STARTING
     while subprocess.run(command, check=False).returncode != 0:
-        assert time.monotonic() < end, f"{command} says that the server is not ready"
+        assert time.monotonic() < end, f"the server is not ready: {command} fails"
         time.sleep(0.05)

@@ -1,7 +1,7 @@
-"""A small and strict reader of HTTP/1.1: how many requests there are in bytes, at most, for whoever answers them.
+"""A small and strict reader of HTTP/1.1, which counts how many requests of some data a server may answer at most.
 
-It stops at the first thing that is not exactly what RFC 9112 and 9110 have senders write. A server may refuse more
-than this does, for instance a Host field that is malformed. It must not answer more.
+It stops at the first byte that RFC 9112 and 9110 do not allow senders to write. A server may refuse more than this
+reader does, for instance a malformed Host field. It must not answer more.
 """
 
 import re
@@ -17,7 +17,7 @@ class _Malformed(Exception):
 
 
 def count_requests(data):
-    """How many whole requests are in `data`, up to the first that is malformed or the last of the connection."""
+    """Count the whole requests in `data`, up to the first malformed one or the last one of the connection (int)."""
     count = 0
     try:
         while data:
@@ -31,7 +31,7 @@ def count_requests(data):
 
 
 def _read_request(data):
-    """What is behind a request, and whether the connection goes on."""
+    """Return the data behind a request, and whether the connection goes on."""
     head, end, rest = data.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     line = REQUEST_LINE.fullmatch(first)

@@ -1,8 +1,8 @@
 """Scenarios for fresh processes: functions in files of tests/scripts/patching.
 
-In ``together(file)`` all functions of a file run in one process, one after the other; `outcomes` has for each of them
-what it raised, as text, or None. ``alone(file, name)`` runs one in a process of its own. A scenario that hangs is
-ended, with the stacks of its threads.
+``together(file)`` runs all functions of a file in one process, one after the other, and returns for each of them the
+error that it raised, as text, or None. ``alone(file, name)`` runs one in a process of its own. A scenario that hangs
+is ended, and the stacks of its threads are shown.
 """
 
 import ast
@@ -18,7 +18,7 @@ LIMIT = 40  # seconds for one scenario
 
 
 def names(file):
-    """The scenarios of a file: its functions without an underscore, and without arguments."""
+    """Return the scenarios of a file: its functions without an underscore and without arguments (list of str)."""
     tree = ast.parse((FOLDER / file).read_text())
     functions = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
     return [each.name for each in functions if not each.name.startswith("_") and not each.args.args]
@@ -33,14 +33,14 @@ def _run(file, *scenarios, env=None, python=()):
 
 
 def alone(file, name, **options):
-    """Run one scenario. Returns the finished process, which must have run it to its end."""
+    """Run one scenario; fail if it raises or does not end. Returns the finished process."""
     result = _run(file, name, **options)
     assert not outcomes_in(result, [name])[name], outcomes_in(result, [name])[name]
     return result
 
 
 def together(file):
-    """Run all scenarios of a file: name -> None, or what went wrong."""
+    """Run all scenarios of a file. Returns a dict: name -> None, or the error as text."""
     wanted = names(file)
     return outcomes_in(_run(file, *wanted), wanted)
 
@@ -49,6 +49,6 @@ def outcomes_in(result, wanted):
     found = dict.fromkeys(wanted, f"did not end; status {result.returncode}, {result.stdout}{result.stderr}")
     for line in result.stdout.splitlines():
         if line.startswith("{"):
-            said = json.loads(line)
-            found[said["name"]] = said["error"]
+            outcome = json.loads(line)
+            found[outcome["name"]] = outcome["error"]
     return found

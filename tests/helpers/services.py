@@ -1,6 +1,6 @@
 """Services for tests: programs with a supervisor and workers, in processes of their own.
 
-A service writes what it tells into a file, so that nobody has to read while it runs.
+A service's output goes to a file, so it never has to wait for a reader.
 """
 
 import contextlib
@@ -18,22 +18,22 @@ from waiting import until
 class Service:
     """A running service. `pid`: its supervisor's number; `address`: where it listens."""
 
-    def __init__(self, process, told):
+    def __init__(self, process, output_path):
         self.process = process
         self.pid = process.pid
-        self._told = told
+        self._output_path = output_path
 
     @property
-    def told(self):
-        """What it has told so far, on standard output and standard error."""
-        return self._told.read_text(errors="replace")
+    def output(self):
+        """Everything that it has printed so far, on standard output and standard error (str)."""
+        return self._output_path.read_text(errors="replace")
 
     def until(self, pattern):
-        """Wait until it has told something that matches; return the match."""
+        """Wait until the output has a match of a regular expression; return the match."""
 
         def look():
-            found = re.search(pattern, self.told)
-            assert found or self.process.poll() is None, f"it has ended: {self.told}"
+            found = re.search(pattern, self.output)
+            assert found or self.process.poll() is None, f"the service ended before it printed {pattern}: {self.output}"
             return found
 
         return until(look)
@@ -49,7 +49,7 @@ class Service:
         return self
 
     def connect(self):
-        """A connection, of the standard library's."""
+        """Connect to the service with a socket of the standard library."""
         sock = socket.socket(socket.AF_INET if isinstance(self.address, tuple) else socket.AF_UNIX)
         sock.settimeout(60)
         try:
@@ -60,27 +60,27 @@ class Service:
         return sock
 
     def ask(self, message=b"pid"):
-        """What is answered to a message, up to the end of the connection."""
+        """Send a message, and return everything that is answered up to the end of the connection (bytes)."""
         with self.connect() as sock:
             sock.sendall(message)
             sock.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: sock.recv(65536), b""))
 
-    # --- what its supervisor answers ---
+    # --- its status, which the supervisor serves ---
 
     def status_address(self):
         host, _, port = self.until(r"status at http://(\S+)/healthz")[1].rpartition(":")
         return host, int(port)
 
     def status(self, path, method="GET"):
-        """The status (int) and the text that the supervisor answers."""
+        """Return the status (int) and the text of the supervisor's answer."""
         with socket.create_connection(self.status_address(), timeout=60) as sock:
             sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             head, _, body = b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")
         return int(head.split()[1]), body.decode()
 
     def metrics(self):
-        """{family: {labels: value}}"""
+        """Return the metrics: {family: {labels: value}}."""
         status, text = self.status("/metrics")
         assert status == 200
         found = {}
@@ -93,7 +93,7 @@ class Service:
     # --- processes ---
 
     def workers(self):
-        """The numbers of its children (list of int)."""
+        """Return the process numbers of its workers (list of int)."""
         with open(f"/proc/{self.pid}/task/{self.pid}/children") as file:
             return [int(each) for each in file.read().split()]
 
@@ -101,7 +101,7 @@ class Service:
         self.process.send_signal(number)
 
     def end(self, number=signal.SIGTERM):
-        """End it; return its status."""
+        """Send a signal that ends the service; return its exit status."""
         self.send(number)
         return self.wait()
 
@@ -112,9 +112,9 @@ class Service:
 
 @contextlib.contextmanager
 def serving(folder, arguments, **environment):
-    """Run Python with these arguments in a folder; at the end, neither it nor a worker of it is left."""
-    told = folder / "told.txt"
-    with open(told, "wb") as file:
+    """Run Python with these arguments in a folder until the block ends. Then the service and its workers are killed."""
+    output_path = folder / "output.txt"
+    with open(output_path, "wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", "-u", *map(str, arguments)],
             cwd=folder,
@@ -125,16 +125,16 @@ def serving(folder, arguments, **environment):
             start_new_session=True,
         )
     try:
-        yield Service(process, told)
+        yield Service(process, output_path)
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its session: workers that are left, too
+            os.killpg(process.pid, signal.SIGKILL)  # also workers that are left: all of its session
         process.wait()
 
 
 @contextlib.contextmanager
 def clients(asking, count=4):
-    """Native threads that ask a service until the block ends. Yields what they are answered, and errors (lists).
+    """Ask a service from native threads until the block ends. Yields their answers and their errors (lists).
 
     ``asking()`` returns an iterator of answers. Each thread has one, and makes another after an error.
     """
@@ -161,7 +161,7 @@ def clients(asking, count=4):
 
 
 def is_alive(pid):
-    """Whether a process runs: it is there, and no zombie."""
+    """Return whether a process runs: it exists, and is not a zombie."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] not in "ZX"

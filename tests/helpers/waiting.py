@@ -1,7 +1,7 @@
-"""Waiting in tests for what must happen. How long that takes is up to the machine, and no test depends on it.
+"""Waiting in tests until something has happened, so that no test depends on how fast the machine is.
 
-A greenlet that was spawned and then waits, is seen by until_waiting(); anything else, by until() and a condition. That
-something does not happen is seen after some_turns().
+until_waiting() waits until a greenlet waits; until() waits until a condition is true. A test that something does not
+happen calls let_others_run() first, and then looks.
 """
 
 import threading
@@ -9,22 +9,22 @@ import time
 
 from greenio import get_hub, sleep, spawn
 
-LIMIT = 30  # seconds after which a test fails that would never end
+LIMIT = 30  # seconds after which until() fails
 
 
 def until(condition):
     """Let others run until condition() is true; return what it returned."""
     end = time.monotonic() + LIMIT
     while not (found := condition()):
-        assert time.monotonic() < end, f"it is never so; what waits:\n{get_hub().format_waits()}"
+        assert time.monotonic() < end, f"the condition stays false; these greenlets wait:\n{get_hub().format_waits()}"
         sleep(0.001)
     return found
 
 
 def until_waiting(*greenlets):
-    """Let others run until all of these greenlets of this thread wait, at one time.
+    """Let others run until all of these greenlets of this thread wait at the same time.
 
-    Not for those that a timeout may have ended before that is seen: after sleep(0) they have begun to wait.
+    Not for a greenlet whose wait a timeout may end at once: after sleep(0) it has begun to wait.
     """
 
     def wait_now():
@@ -35,7 +35,7 @@ def until_waiting(*greenlets):
 
 
 def waiting_in(function, *args):
-    """A greenlet that waits in this call. Only who asks for its result is told of its error."""
+    """Call a function in a greenlet, and return the greenlet when it waits. Its error is raised by get() only."""
     job = spawn(function, *args)
     job.reports_errors = False
     until_waiting(job)
@@ -43,7 +43,7 @@ def waiting_in(function, *args):
 
 
 def until_asleep(pid):
-    """Let others run until a process has nothing to do: it waits in a call of the system."""
+    """Let others run until a process sleeps in a system call."""
 
     def is_asleep():
         with open(f"/proc/{pid}/stat") as file:
@@ -53,24 +53,21 @@ def until_asleep(pid):
 
 
 def until_others_ran(ticks):
-    """Called in a thread: wait until a greenlet has added some to a list (the fixture `ticks`). True if it has."""
+    """Block a thread until greenlets of the main one have added to a list (the fixture `ticks`). Returns whether so."""
     before, end = len(ticks), time.monotonic() + LIMIT
     while len(ticks) < before + 10 and time.monotonic() < end:
         time.sleep(0.001)
     return len(ticks) >= before + 10
 
 
-def some_turns():
-    """Let others run, and the loop look at everything, several times: what comes by itself has come."""
+def let_others_run():
+    """Let every greenlet and every callback of the loop run several times."""
     for _ in range(3):
         sleep(0.001)
 
 
 def in_thread(function, *args):
-    """Call a function in a thread of its own, and wait for its end. Returns what it returned, or raises what it raised.
-
-    Nothing else runs in this thread meanwhile.
-    """
+    """Call a function in a new thread; return its result or raise its error. Nothing runs in this thread meanwhile."""
     outcome = []
 
     def call():

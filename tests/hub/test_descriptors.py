@@ -12,7 +12,7 @@ import tempfile
 import threading
 
 import pytest
-from waiting import in_thread, some_turns, until, until_waiting
+from waiting import in_thread, let_others_run, until, until_waiting
 
 from greenio import Timeout, get_hub, joinall, kill, sleep, spawn
 from greenio.fileobject import FileObject
@@ -55,7 +55,7 @@ def test_closed_behind_a_waiting_reader():
     reader = spawn(wait_read, ours)
     until_waiting(reader)
     os.close(ours.detach())
-    some_turns()
+    let_others_run()
     reader.kill(timeout=5)
     assert reader.dead
     theirs.close()
@@ -327,7 +327,7 @@ def test_a_stale_registration_does_not_hide_the_next_file():
         plain, other = plain_pair()
         os.dup2(plain.fileno(), number)  # closes the old file, without saying so
         reader = spawn(wait, number)
-        some_turns()
+        let_others_run()
         other.send(b"x")
         reader.get(timeout=5)
         assert os.read(number, 1) == b"x"
@@ -374,7 +374,7 @@ def test_a_watcher_hears_that_its_descriptor_is_closed():
     seen = []
     with get_hub().loop.io(ours.fileno(), 1) as watcher:
         watcher.start(lambda events: seen.append(events), pass_events=True)
-        some_turns()
+        let_others_run()
         number = ours.fileno()
         ours.close()
         until(lambda: seen)
@@ -386,7 +386,7 @@ def test_a_watcher_hears_that_its_descriptor_is_closed():
         other.send(b"x")
         again.send(b"y")
         assert reader.get(timeout=5) == b"x" and other.recv(1) == b"y"
-        some_turns()
+        let_others_run()
         assert seen == [5], "it heard of the next file with the number"
     for sock in (theirs, again, other):
         sock.close()

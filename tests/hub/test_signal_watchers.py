@@ -5,7 +5,7 @@ import signal
 import threading
 
 import pytest
-from waiting import some_turns, until
+from waiting import let_others_run, until
 
 from greenio import get_hub, sleep
 
@@ -30,7 +30,7 @@ def told(hits):
     hits.clear()
     os.kill(os.getpid(), signal.SIGUSR1)
     until(lambda: hits)
-    some_turns()
+    let_others_run()
     return sorted(hits)
 
 
@@ -112,7 +112,7 @@ def test_a_child_has_the_handler_and_tells_its_parent_nothing(hits, forks):
         thread = threading.Thread(target=run)
         thread.start()
         thread.join()
-    some_turns()
+    let_others_run()
     assert status == [0] and hits == []
     assert told(hits) == ["watcher"]
     one.close()

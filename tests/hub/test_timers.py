@@ -9,7 +9,7 @@ import time
 
 import hub.loop
 import pytest
-from waiting import some_turns, until
+from waiting import let_others_run, until
 
 import greenio
 from greenio import Timeout, get_hub, select, sleep, spawn, spawn_later
@@ -302,6 +302,6 @@ def test_a_timer_that_is_started_when_it_has_fired_calls_back_once(again):
         while time.monotonic() < end:
             pass  # both of them fire at once
         until(lambda: calls)
-        some_turns()
+        let_others_run()
         assert pending == [True] and calls == ["second"]
         assert not timer.pending

@@ -14,7 +14,7 @@ from hub import (
     Wait,
     Waiter,
 )  # fmt: skip
-from waiting import some_turns, until, until_waiting
+from waiting import let_others_run, until, until_waiting
 
 from greenio import GreenletExit, Timeout, get_hub, getcurrent, kill, sleep, spawn, spawn_raw
 from greenio.socket import socketpair
@@ -246,13 +246,13 @@ class TestCallbacks:
         callback.stop()
         callback.stop()
         assert not callback.pending and "stopped" in repr(callback)
-        some_turns()
+        let_others_run()
 
     def test_stopped_by_an_earlier_one(self):
         seen = []
         get_hub().run_callback(lambda: second.stop())
         second = get_hub().run_callback(seen.append, 1)
-        some_turns()
+        let_others_run()
         assert seen == []
 
     def test_one_that_makes_another_does_not_starve_the_rest(self):
@@ -359,7 +359,7 @@ class TestLoopExit:
     def test_only_the_main_greenlet_is_told(self):
         """Others may wait for ever; they are not errors as long as the main greenlet has something to do."""
         stuck = spawn(lambda: Wait("nothing").park())
-        some_turns()
+        let_others_run()
         assert not stuck.dead
         stuck.kill()
 

@@ -10,7 +10,7 @@ import weakref
 
 import pytest
 from hub import ConcurrentObjectUseError, InvalidThreadUseError, Wait
-from waiting import some_turns, until
+from waiting import let_others_run, until
 
 from greenio import Timeout, get_hub, sleep, spawn
 from greenio.socket import socketpair
@@ -104,7 +104,7 @@ class TestEachKind:
             first.start(seen.append, "read")
             second.start(lambda: (seen.append("write"), second.stop()))
             until(lambda: seen)
-            some_turns()
+            let_others_run()
             assert seen == ["write"]
             theirs.sendall(b"xy")
             assert reader.get(timeout=30) == b"x"
