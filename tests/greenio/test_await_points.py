@@ -1,7 +1,7 @@
-"""Every call that waits, interrupted: by kill() and by a Timeout. What it was called on can be used again, or is closed
-where the documentation says so, and nothing is left: no watch, no registration, no reference.
+"""Every call that waits, interrupted by kill() and by a Timeout. Its object can be used again, or is closed where the
+documentation says so, and nothing is left: no watch, no registration, no reference.
 
-Each case is a generator. It yields the call that will wait, and goes on after that was interrupted.
+Each case is a generator. It yields the call that will wait, and goes on after the call was interrupted.
 """
 
 import gc
@@ -19,11 +19,11 @@ from greenio import Timeout, get_hub, select, selectors, sleep, socket, spawn, s
 from greenio.event import Event
 from greenio.socket import create_connection, create_server, socketpair, wait_read, wait_readwrite, wait_write
 
-BIG = b"0123456789abcdef" * (1 << 19)  # 8 MiB: more than any buffers hold
+BIG = b"0123456789abcdef" * (1 << 19)  # 8 MiB: more than all buffers hold
 
 
 class Peers:
-    """Two connected sockets and what else a case needs; closed at its end."""
+    """Two connected sockets, and other objects of a case. All are closed at its end."""
 
     def __init__(self):
         self.made = []
@@ -34,7 +34,7 @@ class Peers:
         return made
 
     def fill(self):
-        """Make our socket one that cannot be written to."""
+        """Send by our socket until it is not writable any more."""
         try:
             while True:
                 self.ours.send(b"x" * 65536, standard.MSG_DONTWAIT)
@@ -42,14 +42,14 @@ class Peers:
             return self.ours
 
     def drain(self):
-        """Receive what was sent, as long as there is any; return it."""
+        """Receive all data that were sent; return them (bytes)."""
         chunks = []
         while standard_select.select([self.theirs], [], [], 0)[0] and (data := self.theirs.recv(1 << 20)):
             chunks.append(data)
         return b"".join(chunks)
 
     def full_listener(self, family=standard.AF_INET, address=("127.0.0.1", 0)):
-        """A listener whose queue is full: whoever connects waits."""
+        """Return a listener whose queue is full, so that connecting to it waits."""
         listener = self.keep(socket.socket(family))
         listener.bind(address)
         listener.listen(0)
@@ -62,13 +62,13 @@ class Peers:
                 return listener
 
     def tls(self):
-        """The two sockets as a client and a server of TLS."""
+        """Return the two sockets as a client and a server of TLS."""
         serving = spawn(server_context().wrap_socket, self.theirs, server_side=True)
         client = client_context().wrap_socket(self.ours, server_hostname="localhost")
         return self.keep(client), self.keep(serving.get())
 
-    def answers(self):
-        """Our socket receives what is sent to it."""
+    def check_receiving(self):
+        """Check that our socket receives."""
         self.theirs.send(b"x")
         assert self.ours.recv(10) == b"x"
 
@@ -93,7 +93,7 @@ def client_context():
 def receiving(call):
     def case(peers):
         yield lambda: call(peers.ours)
-        peers.answers()
+        peers.check_receiving()
 
     return case
 
@@ -106,7 +106,7 @@ def sending(call):
         assert set(received) <= set(b"xy")
         peers.ours.sendall(b"z")
         assert peers.theirs.recv(10) == b"z"
-        peers.answers()
+        peers.check_receiving()
 
     return case
 
@@ -126,7 +126,7 @@ def sendfile(peers):
     sent = file.tell()
     assert 0 < sent < len(BIG)
     assert peers.drain() == BIG[:sent]
-    peers.answers()
+    peers.check_receiving()
 
 
 def accept(peers):
@@ -143,7 +143,7 @@ def connect(peers):
     yield lambda: sock.connect(listener.getsockname())
     sock.settimeout(0.001)
     with pytest.raises(TimeoutError):
-        sock.connect(listener.getsockname())  # it is still connecting
+        sock.connect(listener.getsockname())  # the first connect() is still under way
 
 
 def connect_ex(peers):
@@ -165,7 +165,7 @@ def connect_unix(peers):
     assert accepted
 
 
-def create_connection_(peers):
+def one_connection(peers):
     listener = peers.full_listener()
     yield lambda: create_connection(listener.getsockname())
 
@@ -191,7 +191,7 @@ def makefile_read(peers):
     peers.theirs.send(b"half a ")
     yield file.readline
     peers.theirs.send(b"line\n")
-    assert file.readline() in (b"half a line\n", b"line\n")  # what was read before is the buffer's to keep or lose
+    assert file.readline() in (b"half a line\n", b"line\n")  # the buffer may keep or lose the first half
 
 
 def makefile_write(peers):
@@ -213,7 +213,7 @@ def waiting(call, full=False):
             peers.fill()
         yield lambda: call(peers.ours)
         peers.drain()
-        peers.answers()
+        peers.check_receiving()
         wait_write(peers.ours, 5)
 
     return case
@@ -279,7 +279,7 @@ def tls_accept(peers):
     silent = peers.keep(create_connection(listener.getsockname()))
     yield listener.accept
     if wait_read(silent, 5) is None:
-        assert silent.recv(1) == b""  # the connection whose handshake was under way
+        assert silent.recv(1) == b""  # this connection's handshake was under way
     client = peers.keep(create_connection(listener.getsockname()))
     serving = spawn(listener.accept)
     with client_context().wrap_socket(client, server_hostname="localhost") as wrapped:
@@ -314,7 +314,7 @@ def tls_sending(peers):
     client, server = peers.tls()
     yield lambda: client.sendall(BIG)
 
-    # Nothing that comes later is mixed up with the record that was half sent.
+    # Later data are not mixed up with the record that was half sent.
     def receive():
         received = bytearray()
         while not received.endswith(b"end"):
@@ -358,7 +358,7 @@ CASES = {
     "connect": connect,
     "connect_ex": connect_ex,
     "connect to a Unix socket": connect_unix,
-    "create_connection": create_connection_,
+    "create_connection": one_connection,
     "create_connection side by side": create_connection_side_by_side,
     "create_connection in the lookup": a_lookup(lambda peers: create_connection(("name.invalid", 80))),
     "getaddrinfo": a_lookup(lambda peers: socket.getaddrinfo("name.invalid", 80)),
@@ -417,7 +417,7 @@ def peers():
 
 @pytest.mark.parametrize("how", ["kill", "timeout", "twice"])
 @pytest.mark.parametrize("name", CASES)
-def test_a_call_that_is_interrupted_leaves_nothing_waiting(name, how, peers):
+def test_an_interrupted_call_leaves_nothing_behind(name, how, peers):
     counts = get_hub().statistics()
     case = CASES[name](peers)
     call = next(case)
@@ -437,10 +437,10 @@ def test_a_call_that_is_interrupted_leaves_nothing_waiting(name, how, peers):
         sleep(0)
         gc.collect()
         assert reference() is None
-    with Timeout(10, AssertionError("it is of no use any more")):
+    with Timeout(10, AssertionError("the object cannot be used any more")):
         next(case, None)
     peers.close()
     sleep(0)
     after = get_hub().statistics()
     for count in ("parked", "references", "watches_registered", "handles"):
-        assert after[count] == counts[count], count
+        assert after[count] == counts[count], f"{count}: {after[count]}, before {counts[count]}"

@@ -1,4 +1,4 @@
-"""BackdoorServer: several prompts, whose output is whose, how prompts end, who is warned of."""
+"""BackdoorServer: prompts, several at once with their own output, how they end, warnings of open addresses."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ class Terminal:
         self.sock.sendall(text.encode())
 
     def read_to(self, end=">>> "):
-        """What comes, to the next prompt."""
+        """Return everything that is received up to the next prompt (str)."""
         got = b""
         while not got.endswith(end.encode()):
             more = self.sock.recv(1000)
@@ -86,18 +86,18 @@ class TestAPrompt:
         assert terminal.ask("double(21)") == "42\n"
 
     def test_errors_are_told_and_the_prompt_goes_on(self, terminal):
-        told = terminal.ask("1 / 0")
-        assert told.startswith("Traceback") and told.endswith("ZeroDivisionError: division by zero\n")
-        assert "backdoor.py" not in told
+        printed = terminal.ask("1 / 0")
+        assert printed.startswith("Traceback") and printed.endswith("ZeroDivisionError: division by zero\n")
+        assert "backdoor.py" not in printed
         assert "SyntaxError" in terminal.ask("1 +* 2")
         assert "KeyboardInterrupt" in terminal.ask("raise KeyboardInterrupt")
         assert "zu viel" in terminal.ask("raise BaseException('zu viel')")
         assert terminal.ask("1") == "1\n"
 
-    def test_the_lines_of_a_telnet_client(self, terminal):
+    def test_lines_may_end_as_those_of_telnet(self, terminal):
         assert terminal.ask("secret\r") == "7\n"
 
-    def test_any_text_and_bytes_that_are_none(self, terminal):
+    def test_any_text_and_malformed_bytes_are_read(self, terminal):
         assert terminal.ask("'é' * 2") == "'éé'\n"
         assert terminal.ask(r"print('\ud800')") == "\\ud800\n"
         terminal.sock.sendall(b"ord('\xff') == 0xfffd\n")
@@ -119,7 +119,7 @@ class TestAPrompt:
     def test_help_comes_without_a_pager(self, terminal):
         assert "sleep(" in terminal.ask("import greenio; help(greenio.sleep)")
 
-    def test_it_shows_what_the_program_does(self, terminal):
+    def test_a_line_can_print_what_all_greenlets_do(self, terminal):
         waiting = spawn(sleep, 1000)
         until_waiting(waiting)
         assert "sleep" in terminal.ask("import greenio.util; greenio.util.print_run_info()")
@@ -146,7 +146,7 @@ class TestAPrompt:
 
 
 class TestSeveralPrompts:
-    def test_names_are_each_prompts_own(self, server, terminal):
+    def test_each_prompt_has_names_of_its_own(self, server, terminal):
         with closing(Terminal(server)) as other:
             other.read_to()
             terminal.ask("secret = 8")
@@ -155,7 +155,7 @@ class TestSeveralPrompts:
             assert "NameError" in Terminal.ask(other, "mine") and other.ask("_") == "7\n"
         assert server.locals["secret"] == 7
 
-    def test_output_stays_with_its_own(self, server, terminal, capsys):
+    def test_output_goes_to_its_own_prompt(self, server, terminal, capsys):
         """Two prompts print in turns, and so does the program."""
         with closing(Terminal(server)) as other:
             other.read_to()
@@ -176,7 +176,7 @@ class TestSeveralPrompts:
         assert terminal.ask("greenio.spawn(print, 'from a greenlet').join()") == ""
         assert capsys.readouterr().out == "from a greenlet\n"
 
-    def test_the_streams_come_back_with_the_last_end(self, server, terminal):
+    def test_the_streams_are_restored_when_the_last_prompt_ends(self, server, terminal):
         before = sys.stdout
         with closing(Terminal(server)) as other:
             other.read_to()
@@ -189,7 +189,7 @@ class TestSeveralPrompts:
         no_prompts_left(server)
         assert sys.stdout is before and sys.displayhook is sys.__displayhook__
 
-    def test_what_the_program_puts_there_meanwhile_stays(self, server, terminal, monkeypatch):
+    def test_a_stream_that_the_program_sets_meanwhile_stays(self, server, terminal, monkeypatch):
         terminal.ask("1")
         with open(os.devnull, "w") as mine:
             monkeypatch.setattr(sys, "stdout", mine)
@@ -199,12 +199,12 @@ class TestSeveralPrompts:
             monkeypatch.undo()
         sys.stdout = sys.stdout._original
 
-    def test_they_are_used_after_the_program_has_put_others_there(self, terminal, monkeypatch):
+    def test_a_prompt_prints_though_the_program_has_set_another_stream(self, terminal, monkeypatch):
         monkeypatch.setattr(sys, "stdout", None)
         assert terminal.ask("print(1)") == "1\n"
         terminal.close()
 
-    def test_a_process_without_standard_streams(self, server, terminal, monkeypatch):
+    def test_a_prompt_prints_in_a_process_without_standard_streams(self, server, terminal, monkeypatch):
         terminal.close()
         no_prompts_left(server)
         monkeypatch.setattr(sys, "stdout", None)
@@ -226,31 +226,31 @@ class TestEnds:
             assert other.read_to() == "hello\n"
 
     @pytest.mark.parametrize("line", ["sys.stdout.detach()", "sys.stdin.detach()", "sys.stdout.close()"])
-    def test_a_line_that_takes_its_streams_apart_ends_its_prompt(self, server, terminal, line, capfd):
+    def test_a_line_that_closes_its_streams_ends_its_prompt(self, server, terminal, line, capfd):
         terminal.ask("import sys")
         terminal.send(f"{line}\n")
-        with suppress(AssertionError):  # if the prompt goes on until it reads
+        with suppress(AssertionError):  # the prompt may end before it has printed the next ">>> "
             terminal.read_to()
         terminal.close()
         no_prompts_left(server)
         assert capfd.readouterr().err == ""
 
     @pytest.mark.parametrize("name", ["stdout", "stderr", "stdin", "displayhook"])
-    def test_a_line_that_deletes_what_stands_for_them_ends_nothing(self, server, terminal, monkeypatch, name):
-        monkeypatch.setattr(sys, name, getattr(sys, name))  # what was there is there again at the end
+    def test_a_line_that_deletes_the_streams_of_sys_ends_nothing(self, server, terminal, monkeypatch, name):
+        monkeypatch.setattr(sys, name, getattr(sys, name))  # has it restored at the end of the test
         terminal.ask(f"import sys; del sys.{name}")
         assert terminal.ask("1 + 1") == "2\n"
         assert terminal.ask("print(3)") == "3\n"
 
-    def test_the_end_of_input(self, server, terminal):
-        """What is sent before it is run: as with `echo ... | nc`."""
+    def test_the_end_of_input_ends_the_prompt(self, server, terminal):
+        """Lines that were sent before the end are run, as of `echo ... | nc`."""
         terminal.send("import greenio; greenio.sleep(0.01); print('late')\nif True: print('last')")
         terminal.sock.shutdown(SHUT_WR)
         assert terminal.rest() == "late\n>>> ... last\n"
         no_prompts_left(server)
 
     @pytest.mark.parametrize("unix", [False, True])
-    def test_a_peer_that_has_gone(self, tmp_path, unix):
+    def test_a_client_that_leaves_ends_its_prompt(self, tmp_path, unix):
         address = f"unix:{tmp_path}/socket" if unix else ("127.0.0.1", 0)
         with BackdoorServer(address) as server:
             Terminal(server).close()
@@ -258,7 +258,7 @@ class TestEnds:
             no_prompts_left(server)
             waiting = Terminal(server)
             waiting.read_to()
-            # It waits for long: a Unix socket tells at once, TCP when there is something to send.
+            # The line never ends. A Unix socket notices the end at once, a TCP socket when it sends.
             often = "" if unix else "print(1); "
             waiting.ask("import greenio")
             waiting.send(f"while True: {often}greenio.sleep({1000 if unix else 0.001})\n\n")
@@ -266,7 +266,7 @@ class TestEnds:
             waiting.close()
             no_prompts_left(server)
 
-    def test_a_kill_ends_it_where_a_line_waits(self, server, terminal):
+    def test_a_kill_ends_a_line_that_waits(self, server, terminal):
         terminal.ask("import greenio")
         terminal.send("try: greenio.sleep(1000)\nfinally: print('cleaned')\n\n")
         terminal.read_to("... ... ")
@@ -280,13 +280,13 @@ class TestEnds:
         assert terminal.rest() == ""
         no_prompts_left(server)
 
-    def test_a_prompt_that_is_open_when_the_program_ends(self, run_script):
+    def test_the_streams_are_restored_when_the_program_ends(self, run_script):
         assert run_script("backdoor_at_the_end.py") == "the end\n"
 
 
 class TestWhoCanConnect:
     @pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0", "localhost:0"])
-    def test_loopback_is_no_danger(self, address):
+    def test_addresses_on_loopback_are_not_warned_of(self, address):
         with BackdoorServer(address):
             pass
 
@@ -298,19 +298,19 @@ class TestWhoCanConnect:
                 assert terminal.ask("1 + 1") == "2\n"
 
     @pytest.mark.parametrize("address", ["0.0.0.0:0", ":0"])
-    def test_others_are_warned_of(self, address):
+    def test_addresses_of_all_interfaces_are_warned_of(self, address):
         with pytest.warns(RuntimeWarning, match="everybody who can reach this machine can run any code"):
             server = BackdoorServer(address)
             server.start()
         server.stop()
 
-    def test_names_without_a_file_have_no_permissions(self):
+    def test_abstract_unix_sockets_are_warned_of(self):
         with pytest.warns(RuntimeWarning, match="every user of this machine"):
             server = BackdoorServer(f"unix:@greenio-test-{os.getpid()}")
             server.start()
         server.stop()
 
-    def test_the_warning_is_of_the_line_that_starts_it(self):
+    def test_the_warning_names_the_line_that_starts_the_server(self):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             server = BackdoorServer(":0")

@@ -1,4 +1,4 @@
-"""Sockets without a timeout are blocking, as in the standard library: for children, and in what the system does."""
+"""Sockets without a timeout are blocking, as in the standard library: for children, and for the system's options."""
 
 import errno
 import os
@@ -45,14 +45,14 @@ def limit(sock, option, milliseconds):
     sock.setsockopt(SOL_SOCKET, option, struct.pack("ll", 0, milliseconds * 1000))
 
 
-# --- who shares the descriptor ----------------------------------------------------------------------------------
+# --- sharing the descriptor -------------------------------------------------------------------------------------
 
 
 def test_the_descriptors_of_all_kinds_are_blocking(pair):
     ours, theirs = pair
     assert os.get_blocking(ours.fileno()) and os.get_blocking(theirs.fileno())
     with ours.dup() as copy, fromfd(ours.fileno(), ours.family, ours.type) as other:
-        other.settimeout(5)  # the open file is the same one
+        other.settimeout(5)  # all three have the same open file
         theirs.send(b"x")
         assert copy.recv(1, PEEK) == ours.recv(1, PEEK) == other.recv(1) == b"x"
         other.settimeout(None)
@@ -61,7 +61,7 @@ def test_the_descriptors_of_all_kinds_are_blocking(pair):
     os.close(descriptor)
 
 
-def test_a_socket_as_the_standard_input_and_output_of_a_child(pair):
+def test_a_child_reads_and_writes_a_socket_as_its_standard_streams(pair):
     ours, theirs = pair
     process = subprocess.Popen(CAT, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL)
     theirs.close()
@@ -70,7 +70,7 @@ def test_a_socket_as_the_standard_input_and_output_of_a_child(pair):
     assert ours.recv(100) == b"hello" and process.wait() == 0
 
 
-def test_a_descriptor_passed_on(pair):
+def test_a_child_reads_a_socket_that_is_passed_on(pair):
     ours, theirs = pair
     command = [sys.executable, "-c", f"import os; os.write(1, os.read({theirs.fileno()}, 100))"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=[theirs.fileno()])
@@ -80,7 +80,7 @@ def test_a_descriptor_passed_on(pair):
 
 
 def test_a_listener_is_blocking_for_a_child():
-    """It is made non-blocking to be accepted from, and no longer when a child gets it."""
+    """accept() makes a listener non-blocking. It is blocking again when a child gets it."""
     code = "import socket; s = socket.socket(fileno=0); print(s.accept()[0].recv(9).decode())"
     with create_server(("127.0.0.1", 0)) as listener:
         assert os.get_blocking(listener.fileno())
@@ -105,7 +105,7 @@ def test_a_listener_is_blocking_for_a_child():
         os.close(descriptor)
 
 
-def test_reading_and_writing_the_descriptor(pair, ticks):
+def test_os_read_and_write_of_the_descriptor_let_others_run(pair, ticks):
     ours, theirs = pair
     data = os.urandom(4_000_000)
     writing = spawn(greenio.os.write, ours.fileno(), data)
@@ -115,7 +115,7 @@ def test_reading_and_writing_the_descriptor(pair, ticks):
     assert writing.get() == len(data) and received == data and ticks
 
 
-def test_a_file_is_sent(pair, tmp_path, ticks):
+def test_sendfile_lets_others_run(pair, tmp_path, ticks):
     ours, theirs = pair
     path = tmp_path / "file"
     path.write_bytes(os.urandom(3_000_000))
@@ -126,7 +126,7 @@ def test_a_file_is_sent(pair, tmp_path, ticks):
     assert ticks and os.get_blocking(ours.fileno())
 
 
-def test_connecting_leaves_it_blocking():
+def test_a_socket_is_blocking_after_connecting():
     with create_server(("127.0.0.1", 0)) as listener:
         with create_connection(listener.getsockname()) as client:
             assert os.get_blocking(client.fileno())
@@ -140,7 +140,7 @@ def test_connecting_leaves_it_blocking():
 
 
 def received_by(name, sock, size, flags):
-    """The data that a way to receive returns."""
+    """Receive with the method of that name; return the data."""
     buffer = bytearray(size)
     if name in ("recv", "recvfrom"):
         result = getattr(sock, name)(size, flags)
@@ -158,7 +158,7 @@ WAYS = ["recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_in
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_all_is_waited_for(pair, name, ticks):
+def test_waitall_waits_for_all_data(pair, name, ticks):
     ours, theirs = pair
     sending = in_parts(theirs, [b"abc"] * 4)
     assert received_by(name, ours, 10, ALL) == b"abcabcabca" and ticks
@@ -170,7 +170,7 @@ def test_all_is_waited_for(pair, name, ticks):
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_the_end_comes_first(pair, name):
+def test_waitall_ends_with_the_connection(pair, name):
     ours, theirs = pair
     sending = in_parts(theirs, [b"abc", b"def"])
     ending = spawn(lambda: (sending.join(), theirs.close()))
@@ -180,8 +180,8 @@ def test_the_end_comes_first(pair, name):
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_an_error_comes_first(pair, name):
-    """What was received is returned, and the next call is told."""
+def test_waitall_returns_the_data_before_an_error(pair, name):
+    """The call returns the data before the error, and the next call raises it."""
     ours, theirs = pair
     if ours.family == standard.AF_UNIX:
         ours.send(b"unread")
@@ -197,8 +197,8 @@ def test_an_error_comes_first(pair, name):
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_killed_in_the_middle(pair, name):
-    """What has been received is lost, as when a signal handler raises; the socket is usable."""
+def test_waitall_that_is_interrupted_leaves_a_usable_socket(pair, name):
+    """The data of the interrupted call are lost, as when a signal handler raises. The socket can be used."""
     ours, theirs = pair
     theirs.send(b"abc")
     with pytest.raises(Timeout), Timeout(0.02):
@@ -208,8 +208,8 @@ def test_killed_in_the_middle(pair, name):
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_where_all_is_not_waited_for(pair, name):
-    """With a timeout the descriptor is non-blocking, and the system waits for nothing."""
+def test_waitall_does_not_wait_with_a_timeout(pair, name):
+    """With a timeout the descriptor is non-blocking, and the system does not wait for all data."""
     ours, theirs = pair
     theirs.send(b"abc")
     assert received_by(name, ours, 10, ALL | standard.MSG_DONTWAIT) == b"abc"
@@ -221,7 +221,7 @@ def test_where_all_is_not_waited_for(pair, name):
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_a_look_at_all(pair, name):
+def test_waitall_with_peek_leaves_the_data(pair, name):
     ours, theirs = pair
     sending = in_parts(theirs, [b"abc", b"def"])
     assert received_by(name, ours, 6, ALL | PEEK) == b"abcdef"
@@ -231,14 +231,14 @@ def test_a_look_at_all(pair, name):
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_datagrams_are_not_waited_for(name):
+def test_waitall_returns_one_datagram(name):
     ours, theirs = socketpair(type=standard.SOCK_DGRAM)
     with ours, theirs:
         theirs.send(b"abc")
         assert received_by(name, ours, 10, ALL) == b"abc"
 
 
-def test_descriptors_that_come_along_end_the_call():
+def test_waitall_ends_at_descriptors():
     ours, theirs = socketpair()
     with ours, theirs:
         standard.send_fds(theirs, [b"abc"], [0])
@@ -251,17 +251,17 @@ def test_descriptors_that_come_along_end_the_call():
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_the_system_s_own_limit_of_receiving(pair, name):
+def test_so_rcvtimeo_ends_a_receive(pair, name):
     ours, theirs = pair
     limit(ours, SO_RCVTIMEO, 20)
     with pytest.raises(BlockingIOError) as caught:
         received_by(name, ours, 10, 0)
     assert caught.value.errno == errno.EAGAIN
     theirs.send(b"abc")
-    assert received_by(name, ours, 10, ALL) == b"abc"  # what came in time
+    assert received_by(name, ours, 10, ALL) == b"abc"  # the data that came in time
     with ours.dup() as copy, pytest.raises(BlockingIOError):
         received_by(name, copy, 10, 0)
-    ours.settimeout(0.01)  # which counts then
+    ours.settimeout(0.01)  # now this timeout counts
     with pytest.raises(TimeoutError):
         received_by(name, ours, 10, 0)
     ours.settimeout(None)
@@ -271,28 +271,28 @@ def test_the_system_s_own_limit_of_receiving(pair, name):
     sending.join()
 
 
-def test_the_system_s_own_limit_of_sending(pair):
+def test_so_sndtimeo_ends_a_send(pair):
     ours, _ = pair
     limit(ours, SO_SNDTIMEO, 20)
     with pytest.raises(BlockingIOError):
         ours.sendall(bytes(20_000_000))
     for send in (ours.send, lambda data: ours.sendmsg([data])):
         with pytest.raises(BlockingIOError):
-            for _ in range(1000):  # there may be room for some more
+            for _ in range(1000):  # the buffer may still have some room
                 send(bytes(65_536))
 
 
-def test_the_system_s_own_limit_of_accepting():
+def test_so_rcvtimeo_ends_an_accept():
     with create_server(("127.0.0.1", 0)) as listener:
         limit(listener, SO_RCVTIMEO, 20)
         with pytest.raises(BlockingIOError):
             listener.accept()
         with create_connection(listener.getsockname()), listener.accept()[0] as accepted:
-            with pytest.raises(BlockingIOError):  # as the system has it
+            with pytest.raises(BlockingIOError):  # accepted sockets inherit the option
                 accepted.recv(1)
 
 
-def test_a_process_of_the_standard_library_s_reads_it_too(pair):
+def test_a_child_of_the_standard_subprocess_reads_a_socket(pair):
     ours, theirs = pair
     process = standard_subprocess.Popen(CAT, stdin=theirs, stdout=theirs)
     theirs.close()
@@ -300,7 +300,7 @@ def test_a_process_of_the_standard_library_s_reads_it_too(pair):
     assert ours.recv(5, ALL) == b"hello" and process.wait() == 0
 
 
-def test_processes_of_a_fork_server():
+def test_processes_of_a_fork_server_get_blocking_descriptors():
     """The server, which is not patched, gets a listener and pipes of a patched program."""
     script = SCRIPTS / "forkserver_children.py"
     result = standard_subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)

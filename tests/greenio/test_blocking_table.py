@@ -1,4 +1,4 @@
-"""The table of docs/monkey.md that says of each call whether other greenlets run meanwhile: each row is tried."""
+"""The table of docs/monkey.md says of each call whether other greenlets run meanwhile. Each row is tried."""
 
 import json
 import re
@@ -14,7 +14,7 @@ PAGE = CHECKOUT / "docs" / "monkey.md"
 
 
 def rows():
-    """Name of a call -> what the table says of it."""
+    """Return the table: name of a call -> "cooperative", "thread" or "blocking"."""
     section = PAGE.read_text().split("## What waits, and what then happens")[1].split("\n## ")[0]
     found = {}
     for calls, how in re.findall(r"^\| (.*`.*) \| (cooperative|thread|blocking) \|", section, re.M):
@@ -29,7 +29,7 @@ WHERE = ["the main greenlet", "a thread"]
 
 
 def try_calls(how, names):
-    """Make the calls in one fresh process. Returns the lines it prints, and its standard error."""
+    """Make the calls in one fresh process. Returns the lines that it prints, and its standard error."""
     result = subprocess.run(
         [sys.executable, str(FOLDER / "run.py"), how, *names],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False, cwd=FOLDER,
@@ -40,14 +40,14 @@ def try_calls(how, names):
 
 @pytest.fixture(scope="module")
 def tried():
-    """Name, and where it was called -> what was found out, and what that process wrote on standard error."""
+    """(name of a call, place of the call) -> (the line about it or None, the standard error of its process)."""
     named = {how: [name for name in ROWS if ROWS[name] == how] for how in ("cooperative", "blocking")}
     half = len(named["cooperative"]) // 2
     batches = [
         ("cooperative", named["cooperative"][:half]),
         ("cooperative", named["cooperative"][half:]),
         ("blocking", named["blocking"]),
-        # Each in a process of its own, in which there is no other thread yet.
+        # Each in a process of its own, in which no other thread exists yet.
         *(("thread", [name]) for name in ROWS if ROWS[name] == "thread"),
     ]
     found = {}
@@ -71,20 +71,20 @@ def test_every_call_is_in_the_table():
     "name, where",
     [(name, where) for name, how in ROWS.items() for where in (WHERE[:1] if how == "blocking" else WHERE)],
 )
-def test_what_a_row_says_is_so(tried, name, where):
+def test_a_call_is_what_its_row_says(tried, name, where):
     found, stderr = tried[name, where]
     how = ROWS[name]
-    assert found is not None, f"the call did not end, or raised; {how} is wrong, or it is broken:\n{stderr}"
+    assert found is not None, f"the call did not end, or raised: it is not {how}, or it is broken:\n{stderr}"
     if how == "blocking":
         assert found["ticks"] == 0, f"greenlets run during this call: {found}"
         return
     assert found["ticks"] > 0, f"no greenlet runs during this call: {found}"
     used_thread = found["threads"] > found["threads_before"]
-    # The second call may find the thread of the first one.
+    # The second call may use the thread of the first one.
     assert used_thread == (how == "thread") or (where, how) == ("a thread", "thread"), f"{found}"
 
 
-def test_nothing_went_wrong_beside_the_calls(tried):
+def test_nothing_is_printed_beside_the_calls(tried):
     said = {stderr for _found, stderr in tried.values()}
     lines = [line for text in said for line in text.splitlines() if not line.endswith(" is being called")]
     assert lines == []

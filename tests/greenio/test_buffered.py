@@ -1,4 +1,4 @@
-"""Files with a buffer that several greenlets use at once: they wait for one another, as threads do."""
+"""Files with a buffer that several greenlets use at once. The greenlets wait for one another, as threads do."""
 
 import errno
 import io
@@ -39,7 +39,7 @@ def of_socket(mode):
     ids=lambda param: f"{param[0].__name__}-{param[1]}",
 )
 def source(request):
-    """A file to read, and the descriptor to write to. What was written is read as text or bytes: `expected`."""
+    """A file to read, and a descriptor to write to. `file.expected(data)` is the data as the file reads them."""
     make, mode = request.param
     file, writer = make(mode)
     file.expected = (lambda data: data) if "b" in mode else bytes.decode
@@ -48,7 +48,7 @@ def source(request):
     file.close()
 
 
-def test_lines_for_several(source):
+def test_several_readers_get_whole_lines(source):
     file, writer = source
     jobs = [waiting_in(file.readline) for _ in range(3)]
     os.write(writer, b"one\ntwo\nth")
@@ -60,7 +60,7 @@ def test_lines_for_several(source):
 
 @pytest.mark.parametrize("how", ["killed", "out of time"])
 @pytest.mark.parametrize("which", [0, 1], ids=["inside", "in line"])
-def test_one_is_ended_and_the_next_reads(source, how, which):
+def test_when_one_reader_is_ended_the_next_reads(source, how, which):
     file, writer = source
 
     def read(number):
@@ -78,7 +78,7 @@ def test_one_is_ended_and_the_next_reads(source, how, which):
 def test_closing_waits_for_the_reader(source):
     file, writer = source
     reading = waiting_in(file.readline)
-    # A FileObject promises EBADF; what is inside of it is as the standard library's.
+    # close() of a FileObject ends its readers with EBADF. The file within waits, as the standard library's.
     closing = waiting_in(file.io.close if hasattr(file, "io") else file.close)
     os.write(writer, b"one\n")
     assert reading.get(timeout=5) == file.expected(b"one\n")
@@ -178,7 +178,7 @@ def test_closing_a_file_object_waits_for_its_writer():
 
 @pytest.mark.parametrize("mode", ["wb", "w"])
 @pytest.mark.parametrize("kind", ["pipe", "own pipe", "socket"])
-def test_writers_into_what_is_full(kind, mode):
+def test_writers_into_a_full_file_write_whole_pieces(kind, mode):
     if kind == "socket":
         ours, theirs = socket.socketpair()
         with ours:
@@ -200,7 +200,7 @@ def test_writers_into_what_is_full(kind, mode):
 
 
 def full_writer(kind, mode):
-    """A file that has something to write out, into what is full; and a descriptor to read what arrives."""
+    """Return a file with data in its buffer that it cannot write, as its descriptor is full, and one to read from."""
     if kind == "pipe":
         reader, writer = os.pipe()
         os.write(writer, bytes(PIPE_SIZE))
@@ -216,7 +216,7 @@ def full_writer(kind, mode):
 
 
 def assert_closing_is_ended(file, how):
-    """Close a file, which has to wait, in a greenlet that is "killed" or "out of time": it gets just that."""
+    """Close a file in a greenlet, which has to wait. It is "killed" or "out of time", and gets just that exception."""
     thrown = Timeout(None) if how == "killed" else Timeout(0.01)
 
     def close():
@@ -227,7 +227,7 @@ def assert_closing_is_ended(file, how):
         closing = waiting_in(close)
         closing.kill(thrown, block=False)
     else:
-        closing = spawn(close)  # does not wait for long
+        closing = spawn(close)  # it may have ended before until_waiting() sees it
         closing.reports_errors = False
     closing.join(timeout=5)
     assert closing.exception is thrown
@@ -237,7 +237,7 @@ def assert_closing_is_ended(file, how):
     "kind, mode", [("pipe", "wb"), ("pipe", "w"), *(("socket", mode) for mode in ("wb", "w", "rwb"))]
 )
 @pytest.mark.parametrize("how", ["killed", "out of time"])
-def test_who_closes_a_file_that_cannot_be_written_out_is_ended(kind, mode, how):
+def test_closing_a_file_that_cannot_be_flushed_can_be_ended(kind, mode, how):
     file, reader = full_writer(kind, mode)
     assert_closing_is_ended(file, how)
     assert file.closed
@@ -247,7 +247,7 @@ def test_who_closes_a_file_that_cannot_be_written_out_is_ended(kind, mode, how):
 
 @pytest.mark.parametrize("mode", ["wb", "w"])
 @pytest.mark.parametrize("how", ["killed", "out of time"])
-def test_who_closes_a_file_that_another_greenlet_writes_is_ended_and_the_file_stays_open(mode, how):
+def test_closing_that_is_ended_while_another_greenlet_writes_leaves_the_file_open(mode, how):
     file, reader = full_writer("pipe", mode)
     piece = bytes(300_000)
     writing = waiting_in(lambda: (file.write(piece if mode == "wb" else piece.decode()), file.flush()))
@@ -262,7 +262,7 @@ def test_who_closes_a_file_that_another_greenlet_writes_is_ended_and_the_file_st
         assert source.read() == b"more"
 
 
-def test_what_is_thrown_at_who_closes_counts_more_than_what_goes_wrong_then():
+def test_an_exception_thrown_into_close_comes_before_an_error_of_closing():
     class Raw(io.RawIOBase):
         def writable(self):
             return True
@@ -306,7 +306,7 @@ def test_a_reader_does_not_hold_up_a_writer():
 
 
 def test_greenlets_of_several_threads_read_one_file():
-    """Nobody keeps a whole thread waiting for a greenlet of another one."""
+    """A thread's other greenlets run while one waits for a greenlet of another thread."""
     file, writer = of_pipe("rb")
     lines, turns = [], []
 
@@ -340,7 +340,7 @@ def test_greenlets_of_several_threads_read_one_file():
 
 @pytest.mark.parametrize("own", [False, True])
 def test_a_reader_whose_file_is_closed_when_it_is_about_to_read(own):
-    """Its number may be another file's by then."""
+    """The number may belong to another file by then."""
     file, writer = of_pipe("rb", own)
     raw = file.raw
     reading = waiting_in(raw.read, 10)
@@ -360,8 +360,8 @@ def test_a_reader_whose_file_is_closed_when_it_is_about_to_read(own):
         os.close(each)
 
 
-def test_as_in_the_standard_library():
-    """A signal handler, or a finalizer, that meets itself inside is refused; other mistakes are told as ever."""
+def test_wrong_use_raises_the_standard_errors():
+    """Wrong use raises the errors of the standard library's files."""
     file, writer = of_pipe("rb")
     os.close(writer)
     assert isinstance(file, io.BufferedReader)
@@ -380,19 +380,19 @@ def test_as_in_the_standard_library():
 
 
 @pytest.mark.parametrize("options", [{}, {"text": True}, {"bufsize": 0}], ids=str)
-def test_another_greenlet_ends_the_process_that_is_communicated_with(options):
+def test_communicate_ends_when_another_greenlet_kills_the_process(options):
     with Popen(["sleep", "60"], stdout=PIPE, **options) as process:
         communicating = waiting_in(process.communicate)
         process.kill()
     assert process.returncode == -9
     communicating.join(timeout=5)
-    if options == {"bufsize": 0}:  # without a buffer there is no lock: the file is closed under its reader
+    if options == {"bufsize": 0}:  # a file without a buffer has no lock, and is closed under its reader
         assert communicating.exception.errno == errno.EBADF
     else:
         assert communicating.value == ("" if options else b"", None)
 
 
-def test_a_pipe_is_closed_while_it_is_read():
+def test_closing_a_pipe_waits_for_its_reader():
     with Popen(["cat"], stdin=PIPE, stdout=PIPE) as process:
         reading = waiting_in(process.stdout.readline)
         closing = waiting_in(process.stdout.close)
@@ -403,7 +403,7 @@ def test_a_pipe_is_closed_while_it_is_read():
         assert process.stdout.closed
 
 
-def test_a_pipe_that_is_closed_in_the_middle_of_communicating_is_not_read():
+def test_communicate_does_not_read_a_pipe_that_is_closed_meanwhile():
     selector = subprocess._PipeSelector()
     with selector:
         file, writer = of_pipe("rb")

@@ -8,7 +8,7 @@ from greenio import get_hub, sleep, spawn
 from greenio.queue import Channel, Empty, Full
 
 
-def test_channel_hands_over():
+def test_an_item_goes_from_put_to_get():
     channel, log = Channel(), []
 
     def put():
@@ -24,7 +24,7 @@ def test_channel_hands_over():
     assert channel.balance == 0 and channel.empty() and channel.full() and channel.qsize() == 0 == len(log) - 3
 
 
-def test_channel_without_waiting():
+def test_calls_that_do_not_wait():
     channel = Channel()
     with pytest.raises(Full):
         channel.put_nowait(1)
@@ -48,7 +48,7 @@ def test_channel_without_waiting():
     assert channel.maxsize == 1 and Channel[int] is Channel
 
 
-def test_channel_kill_and_force():
+def test_killed_and_interrupted_calls_lose_no_item():
     channel = Channel()
     jobs = [spawn(channel.put, number) for number in range(3)]
     sleep(0)
@@ -67,7 +67,7 @@ def test_channel_kill_and_force():
     assert channel.get() == "item"
 
 
-def test_channel_between_threads():
+def test_items_go_from_thread_to_thread():
     channel = Channel()
     thread = threading.Thread(target=lambda: [channel.put(number) for number in range(100)])
     thread.start()

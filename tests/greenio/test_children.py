@@ -30,14 +30,14 @@ def end(pid):
 # --- waiting --------------------------------------------------------------------------------------------------------
 
 
-def test_each_waits_for_its_own(ticks):
+def test_each_greenlet_gets_its_own_child(ticks):
     pids = [child(number) for number in range(5)]
     jobs = [spawn(os.waitpid, pid, 0) for pid in pids]
     assert [job.get() for job in jobs] == [(pid, number << 8) for number, pid in enumerate(pids)] and ticks
 
 
-def test_many_wait_for_any():
-    """More than the thread pool has threads, which stays free meanwhile."""
+def test_many_greenlets_wait_for_any_child():
+    """More greenlets wait than the thread pool has threads, and the pool stays free."""
     pids = {sleeper() for _ in range(15)}
     jobs = [spawn(os.wait) for _ in pids]
     until_waiting(*jobs)
@@ -48,7 +48,7 @@ def test_many_wait_for_any():
     assert {job.value[0] for job in jobs} == pids
 
 
-def test_one_waits_for_any_and_another_for_one():
+def test_a_wait_for_any_child_takes_the_one_that_ended():
     returned = Event()
     first, second = child(1, after=returned.wait), child(2)
     waiting = spawn(os.waitpid, first, 0)
@@ -57,7 +57,7 @@ def test_one_waits_for_any_and_another_for_one():
     assert waiting.get() == (first, 1 << 8)
 
 
-def test_a_waiter_for_one_whose_child_another_takes():
+def test_one_of_two_waits_for_the_same_child_gets_its_status():
     pid = sleeper()
     waiting, taking = spawn(os.waitpid, pid, 0), spawn(os.wait)
     waiting.reports_errors = taking.reports_errors = False
@@ -68,7 +68,7 @@ def test_a_waiter_for_one_whose_child_another_takes():
     assert [type(job.exception) for job in (waiting, taking) if not job.successful()] == [ChildProcessError]
 
 
-def test_a_killed_waiter_takes_nothing():
+def test_a_killed_waiter_takes_no_status():
     pid = sleeper()
     jobs = [spawn(os.waitpid, pid, 0), spawn(os.wait), spawn(os.waitid, os.P_ALL, 0, os.WEXITED)]
     until_waiting(*jobs)
@@ -78,7 +78,7 @@ def test_a_killed_waiter_takes_nothing():
     assert end(pid) == (pid, signal.SIGKILL)
 
 
-def test_stopped_and_continued():
+def test_stopped_and_continued_children_are_found():
     pid = sleeper()
     try:
         for number, options, test in (
@@ -111,8 +111,8 @@ def test_waitid_finds_children_by_number_group_and_descriptor(ticks):
     assert os.waitid(os.P_PGID, standard.getpgrp(), os.WEXITED).si_pid == pid
 
 
-def test_in_another_thread():
-    # No greenlet runs in this thread meanwhile: they end by themselves.
+def test_children_are_waited_for_in_another_thread():
+    # The children end by themselves, as no greenlet runs in this thread meanwhile.
     pids = [standard.posix_spawn("/bin/sleep", ["sleep", "0.01"], {}) for _ in range(2)]
     found = []
 
@@ -142,16 +142,16 @@ def test_waiting_needs_no_pidfd(monkeypatch, ticks):
         ("waitid", (3, 10**6, 4)),
     ],
 )  # fmt: skip
-def test_misuse_is_told_as_by_the_standard_library(name, arguments):
+def test_misuse_raises_the_errors_of_the_standard_library(name, arguments):
     raise_alike(getattr(standard, name), getattr(os, name), arguments)
 
 
-# --- whose status it is ---------------------------------------------------------------------------------------------
+# --- which call gets the status -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def reaper():
-    """A handler of SIGCHLD that reaps whatever has ended, with the system's own call. Gives what it has got."""
+    """A handler of SIGCHLD reaps every child that has ended, by the system's own call. The list of its results."""
     reaped = []
 
     def reap(*_):
@@ -164,8 +164,8 @@ def reaper():
     signal.signal(signal.SIGCHLD, before)
 
 
-def ended(*jobs):
-    """A child that has ended, after these functions of its number have begun to wait. Returns it and the greenlets."""
+def kill_while_awaited(*jobs):
+    """Start a child, call functions with its number in greenlets, and kill it when they wait. Returns both."""
     pid = sleeper()
     waiting = [spawn(job, pid) for job in jobs]
     for each in waiting:
@@ -176,13 +176,13 @@ def ended(*jobs):
     return pid, waiting
 
 
-def by_number(pid):
+def wait_by_number(pid):
     return os.waitpid(pid, 0)
 
 
 @pytest.fixture
 def gate(tmp_path):
-    """Commands that end when they may: not before somebody waits, as whoever is first gets the status natively too."""
+    """Commands that end when the gate opens: then a call waits already. Natively, the first call gets the status."""
 
     class Gate:
         path = tmp_path / "open"
@@ -200,7 +200,7 @@ def gate(tmp_path):
     return Gate()
 
 
-def test_a_handler_that_reaps_gets_nothing_that_is_waited_for(reaper, gate):
+def test_a_handler_that_reaps_gets_no_child_that_is_waited_for(reaper, gate):
     assert os.system("exit 3") == 3 << 8
     for code in (4, 5):
         assert gate.open_for(spawn(subprocess.call, gate.command(code), shell=True)) == [code]
@@ -220,17 +220,17 @@ def test_a_handler_that_reaps_gets_nothing_that_is_waited_for(reaper, gate):
     assert reaper == []
 
 
-def test_a_handler_that_reaps_beside_greenlets(reaper, gate):
+def test_a_handler_that_reaps_gets_no_child_of_other_greenlets(reaper, gate):
     jobs = [spawn(os.system, gate.command(code)) for code in range(5)]
     processes = [spawn(subprocess.call, gate.command(code), shell=True) for code in range(5)]
     assert gate.open_for(*jobs, *processes) == [code << 8 for code in range(5)] + list(range(5))
     assert reaper == []
 
 
-def test_a_handler_that_reaps_beside_a_thread(reaper, gate):
+def test_a_handler_that_reaps_gets_no_child_of_another_thread(reaper, gate):
     codes = []
     thread = threading.Thread(target=lambda: codes.append(subprocess.call(gate.command(4), shell=True)))
-    with children.AnnouncedWait():  # the main thread has wrapped the handler
+    with children.AnnouncedWait():  # so the main thread has wrapped the handler
         thread.start()
         until(lambda: children._announced)
         gate.path.touch()
@@ -239,7 +239,7 @@ def test_a_handler_that_reaps_beside_a_thread(reaper, gate):
     assert codes == [4] and reaper == []
 
 
-def test_the_handler_stays_what_it_is_for_others(reaper):
+def test_the_handler_stays_visible_and_gets_other_children(reaper):
     with children.AnnouncedWait():
         from greenio.signal import getsignal
 
@@ -259,15 +259,15 @@ def test_the_handler_stays_what_it_is_for_others(reaper):
         lambda pid: os.waitid(standard.P_PID, pid, standard.WEXITED | standard.WNOHANG),
     ],
 )
-def test_who_waits_by_number_is_first(others):
-    pid, (job,) = ended(by_number)
+def test_a_wait_by_number_comes_before_other_calls(others):
+    pid, (job,) = kill_while_awaited(wait_by_number)
     with pytest.raises(ChildProcessError):
         others(pid)
     assert job.get() == (pid, signal.SIGKILL)
 
 
-def test_one_of_several_that_wait_by_number():
-    pid, jobs = ended(by_number, by_number)
+def test_the_first_of_several_waits_by_number_gets_the_status():
+    pid, jobs = kill_while_awaited(wait_by_number, wait_by_number)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, standard.WNOHANG)
     assert jobs[0].get() == (pid, signal.SIGKILL)
@@ -275,20 +275,20 @@ def test_one_of_several_that_wait_by_number():
         jobs[1].get()
 
 
-def test_killed_with_a_status_that_was_handed_over():
-    pid, jobs = ended(by_number, lambda pid: os.wait4(pid, 0))
+def test_a_status_goes_to_the_next_when_its_waiter_is_killed():
+    pid, jobs = kill_while_awaited(wait_by_number, lambda pid: os.wait4(pid, 0))
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, standard.WNOHANG)
     jobs[0].kill()
     assert jobs[1].get()[:2] == (pid, signal.SIGKILL)
-    pid, (job,) = ended(by_number)
+    pid, (job,) = kill_while_awaited(wait_by_number)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, standard.WNOHANG)
     job.kill()
     assert os.waitpid(pid, 0) == (pid, signal.SIGKILL)
 
 
-def test_a_process_is_told_at_once():
+def test_poll_knows_a_status_that_was_handed_over():
     process = subprocess.Popen(["sleep", "100"])
     job = spawn(process.wait)
     until_waiting(job)
@@ -304,7 +304,7 @@ def test_a_process_is_told_at_once():
 
 @pytest.fixture
 def busy_parent():
-    """Greenlets that wait, a child that is waited for, threads of the pool at work."""
+    """Greenlets wait, one of them for a child, and threads of the pool are at work."""
     release = threading.Event()
     pid = sleeper()
     pool = get_hub().threadpool
@@ -318,7 +318,7 @@ def busy_parent():
 
 
 def work_of_a_child():
-    """What a forked child may want of the library; its exit code is 7 if all of it works."""
+    """Use the library in a forked child. The exit code is 7 if all of it works."""
     code = 1
     try:
         sleep(0.001)
@@ -334,7 +334,7 @@ def work_of_a_child():
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("fork", [os.fork, os.fork_gevent, os.fork_and_watch, greenio.fork, standard.fork])
-def test_fork_with_all_under_way(busy_parent, fork):
+def test_a_child_that_is_forked_amid_all_this_can_use_the_library(busy_parent, fork):
     pid = fork()
     if pid == 0:
         work_of_a_child()
@@ -377,7 +377,7 @@ def test_a_watched_child_is_reaped_and_its_status_kept():
         os.waitpid(pid, 0)
 
 
-def test_watching_without_pidfd(monkeypatch):
+def test_a_watched_child_is_reaped_without_pidfd(monkeypatch):
     monkeypatch.delattr(standard, "pidfd_open")
     seen = []
     pid = forked(3, callback=seen.append, ref=True)
@@ -385,7 +385,7 @@ def test_watching_without_pidfd(monkeypatch):
     assert seen[0].rstatus == 3 << 8 and os.waitpid(pid, 0) == (pid, 3 << 8)
 
 
-def test_a_watched_child_that_is_waited_for():
+def test_a_watched_child_can_be_waited_for():
     seen = []
     pid = forked(4, callback=seen.append)
     assert os.waitpid(pid, 0) == (pid, 4 << 8)
@@ -412,7 +412,7 @@ def test_a_watched_child_that_is_waited_for():
             os.waitid(os.P_PID, pid, os.WEXITED)
 
 
-def test_a_watched_child_that_has_ended_but_was_not_told_of():
+def test_a_watched_child_can_be_waited_for_before_its_callback():
     seen = []
     pid = forked(4, callback=seen.append)
     while seen == [] and children._watched[pid].rpid is None:
@@ -424,7 +424,7 @@ def test_a_watched_child_that_has_ended_but_was_not_told_of():
         os.waitpid(pid, 0)
 
 
-def test_the_child_does_not_have_its_parents_children():
+def test_a_forked_child_does_not_have_its_parents_statuses():
     pid = forked(3, callback=lambda watcher: None, ref=True)
     get_hub().join()
     second = os.fork_gevent()

@@ -1,4 +1,4 @@
-"""wait_any: the first of several things, and nothing from the others."""
+"""wait_any: takes from the first of several objects that is ready, and nothing from the others."""
 
 import threading
 
@@ -22,11 +22,11 @@ def test_the_queue_that_has_an_item_is_chosen(kind):
     assert first.empty() and second.empty() and "waiting" not in repr(first) + repr(second)
     first.put(3)
     second.put(4)
-    assert wait_any(first, second) == (first, 3), "the first of the arguments"
+    assert wait_any(first, second) == (first, 3), "of two ready queues, the first argument must be chosen"
     assert second.get_nowait() == 4
 
 
-def test_events_results_and_greenlets():
+def test_events_results_and_greenlets_are_chosen():
     event, result = Event(), AsyncResult()
     job = spawn(lambda: (sleep(0.002), "done")[1])
     spawn(event.set)
@@ -69,7 +69,7 @@ def test_a_channel_is_chosen_when_somebody_puts():
     assert wait_any(queue, channel) == (channel, 2)
 
 
-def test_a_readable_socket():
+def test_a_readable_socket_is_chosen():
     ours, theirs = socketpair()
     queue = Queue()
     with ours, theirs:
@@ -84,7 +84,7 @@ def test_a_readable_socket():
 
 
 def test_nothing_is_taken_from_the_others():
-    """Both become ready in one turn: one is chosen, the other keeps what it has."""
+    """Both queues become ready in one turn: one is chosen, the other keeps its item."""
     first, second = Queue(), Queue()
 
     def put_both():
@@ -121,7 +121,7 @@ def test_nothing_is_taken_by_a_greenlet_that_is_killed():
             wait_any(queue, semaphore)
 
 
-def test_takes_its_turn_in_line():
+def test_it_takes_its_turn_in_line():
     queue, got = Queue(), []
     jobs = [
         spawn(lambda: got.append(queue.get())),
@@ -175,7 +175,7 @@ def test_threads_that_choose_get_every_item_once():
     assert sorted(got) == [*range(200), *range(1000, 1200)]
 
 
-def test_an_object_with_links():
+def test_any_object_with_links_is_chosen():
     class Linked:
         links = ()
 
@@ -193,7 +193,7 @@ def test_an_object_with_links():
     assert wait_any(Queue(), linked) == (linked, True) and not linked.links
 
 
-def test_bad_arguments_and_reports():
+def test_bad_arguments_are_refused_and_waits_are_named():
     with pytest.raises(ValueError, match="something to wait for"):
         wait_any()
     with pytest.raises(TypeError, match="cannot wait for 3"):

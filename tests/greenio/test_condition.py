@@ -22,12 +22,12 @@ def wait_in(condition, log, name, timeout=None):
 
 
 @pytest.mark.parametrize("kind", [Condition, threading.Condition])
-def test_what_is_no_lock_is_refused_at_once(kind):
+def test_an_object_that_is_no_lock_is_refused_at_once(kind):
     with pytest.raises(AttributeError, match="acquire"):
         kind(5)
 
 
-def test_notify_in_order(condition):
+def test_notify_wakes_waiters_in_order(condition):
     log = []
     jobs = [spawn(wait_in, condition, log, name) for name in range(4)]
     sleep(0)
@@ -54,7 +54,7 @@ def test_wait_times_out(condition):
     assert log == [("a", False)] and "0 waiting" in repr(condition)
 
 
-def test_needs_the_lock(condition):
+def test_calls_without_the_lock_are_refused(condition):
     for method in (condition.wait, condition.notify, condition.notify_all):
         with pytest.raises(RuntimeError, match="hold the lock"):
             method()
@@ -92,7 +92,7 @@ def test_a_killed_waiter_holds_the_lock_while_it_unwinds():
     sleep(0)
     with condition:
         kill(job)
-        kill(job, KeyError())  # while it waits for the lock
+        kill(job, KeyError())  # arrives while the greenlet waits for the lock
         sleep(0)
         kill(job, ValueError())
         sleep(0)
@@ -153,31 +153,31 @@ def test_barrier_opens_when_all_are_there():
         Barrier(0)
 
 
-def broken(barrier, *args):
+def wait_and_break(barrier, *args):
     with pytest.raises(BrokenBarrierError):
         barrier.wait(*args)
 
 
 def test_barrier_breaks_on_timeout():
     barrier = Barrier(3)
-    job = spawn(broken, barrier)
-    broken(barrier, 0.001)
+    job = spawn(wait_and_break, barrier)
+    wait_and_break(barrier, 0.001)
     job.get()
     assert barrier.broken and "broken" in repr(barrier)
-    broken(barrier)
+    wait_and_break(barrier)
     barrier.reset()
     assert not barrier.broken
-    broken(Barrier(2, timeout=0.001))
+    wait_and_break(Barrier(2, timeout=0.001))
 
 
-def test_barrier_abort_and_reset():
+def test_barrier_breaks_on_abort_and_reset():
     barrier = Barrier(2)
-    job = spawn(broken, barrier)
+    job = spawn(wait_and_break, barrier)
     sleep(0)
     barrier.abort()
     job.get()
     barrier.reset()
-    job = spawn(broken, barrier)
+    job = spawn(wait_and_break, barrier)
     sleep(0)
     barrier.reset()
     job.get()
@@ -188,14 +188,14 @@ def test_barrier_abort_and_reset():
 
 def test_barrier_breaks_when_a_waiter_is_killed_or_the_action_fails():
     barrier = Barrier(3)
-    victim, other = spawn(barrier.wait), spawn(broken, barrier)
+    victim, other = spawn(barrier.wait), spawn(wait_and_break, barrier)
     sleep(0)
     victim.kill()
     other.get()
     assert barrier.broken
 
     barrier = Barrier(2, action=lambda: 1 / 0)
-    other = spawn(broken, barrier)
+    other = spawn(wait_and_break, barrier)
     sleep(0)
     with pytest.raises(ZeroDivisionError):
         barrier.wait()
@@ -216,7 +216,7 @@ def test_barrier_between_threads():
 # --- RWLock -----------------------------------------------------------------------------------------------------
 
 
-def test_many_read_one_writes():
+def test_an_rwlock_has_many_readers_or_one_writer():
     lock = RWLock()
     with lock.reading():
         assert spawn(lock.acquire_read, False).get() is True
@@ -253,7 +253,7 @@ def test_readers_do_not_overtake_a_writer():
 
 @pytest.mark.parametrize("how", ["timeout", "kill"])
 def test_a_writer_that_gives_up_lets_the_readers_in(how):
-    lock, order = RWLock(), []
+    lock = RWLock()
     lock.acquire_read()
     writer = spawn(lock.acquire_write, True, 0.005 if how == "timeout" else None)
     sleep(0)
@@ -263,7 +263,7 @@ def test_a_writer_that_gives_up_lets_the_readers_in(how):
     if how == "kill":
         writer.kill()
     assert reader.get(timeout=5) is True
-    assert lock.readers == 2 and order == []
+    assert lock.readers == 2
 
 
 def test_rwlock_between_threads():
@@ -294,8 +294,8 @@ def test_rwlock_between_threads():
     assert not bad and lock.readers == 0 and not lock.writing_now
 
 
-def test_timeout_objects_and_locks():
-    """A Timeout that fires while a lock is waited for leaves nothing in its line."""
+def test_a_timeout_leaves_no_waiter_of_a_lock():
+    """A Timeout that fires while a greenlet waits for a lock leaves nothing in the lock's line."""
     semaphore = Semaphore(0)
     with pytest.raises(Timeout):
         with Timeout(0.001):
@@ -306,7 +306,7 @@ def test_timeout_objects_and_locks():
 @pytest.mark.parametrize("make", [Lock, RLock, Semaphore])
 @pytest.mark.parametrize("holder", ["greenlet", "thread"])
 def test_at_the_end_of_a_hub_the_lock_is_taken_again(make, holder):
-    """The hub's end interrupts wait(), which takes the lock all the same: leaving the block would free another's."""
+    """The hub's end interrupts wait(), which still takes the lock again: the block releases it, and it is held then."""
     lock, order, threads = make(), [], []
     condition = Condition(lock)
     held = threading.Event()

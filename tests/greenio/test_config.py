@@ -1,4 +1,4 @@
-"""Settings: from the environment, by assignment, and what they do."""
+"""Settings: set by the environment or by assignment, and their effects."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def test_the_tree_can_be_turned_off(restored):
     assert spawn(int).spawning_greenlet is not None
 
 
-def test_how_many_frames_are_recorded(restored):
+def test_the_number_of_recorded_frames_can_be_set(restored):
     config.spawning_stack_limit = 2
     frame, length = spawn(int).spawning_stack, 0
     while frame is not None:
@@ -41,7 +41,7 @@ def test_words_are_understood_as_booleans(text, value):
     assert boolean(text) is value
 
 
-def test_from_the_environment(monkeypatch):
+def test_settings_are_read_from_the_environment(monkeypatch):
     monkeypatch.setenv("GREENIO_TRACK_GREENLET_TREE", "no")
     monkeypatch.setenv("GREENIO_SPAWNING_STACK_LIMIT", "3")
     monkeypatch.setenv("GREENIO_RESOLVER", "dnspython")
@@ -82,7 +82,7 @@ def test_nonsense_in_the_environment_is_named(monkeypatch, variable, value, sett
         getattr(Config(), setting)
 
 
-def test_no_such_setting():
+def test_an_unknown_setting_is_named():
     with pytest.raises(AttributeError, match="spawning_stack_limit"):
         config.set("no_such_thing", 1)
     with pytest.raises(AttributeError, match="no_such_thing"):
@@ -96,7 +96,7 @@ def run_config(**variables):
     )  # fmt: skip
 
 
-def test_they_can_be_listed():
+def test_all_settings_can_be_listed():
     result = run_config()
     assert result.returncode == 0 and result.stderr == ""
     for name, setting in config.settings.items():

@@ -1,4 +1,4 @@
-"""create_connection() and connect(): the addresses of a name one after the other, or side by side; busy listeners."""
+"""create_connection() and connect(): the addresses of a name, tried in turn or side by side; busy listeners."""
 
 import errno
 import socket as standard
@@ -36,7 +36,7 @@ def listener():
 
 @pytest.fixture
 def silent():
-    """An address that never answers: the queue of those who wait to be accepted is full."""
+    """An address that never answers, as the listener's queue is full."""
     with standard.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(0)
@@ -51,7 +51,7 @@ def silent():
 
 @pytest.fixture
 def refused():
-    """An address that nobody listens on."""
+    """An address on which nobody listens."""
     with standard.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         yield unused.getsockname()
@@ -82,7 +82,7 @@ def test_a_silent_address_is_not_waited_for(listener, silent, resolves_to):
         assert sock.getpeername() == listener  # tried when the first had timed out
 
 
-def test_the_error_is_told_when_no_address_answers(refused, resolves_to):
+def test_the_error_is_raised_when_no_address_answers(refused, resolves_to):
     resolves_to(refused, refused)
     with pytest.raises(ConnectionRefusedError):
         create_connection(("host", 1), happy_eyeballs_delay=0.01)
@@ -104,7 +104,7 @@ def test_families_take_turns():
     assert [found[4] for found in interleaved(addresses)] == [1, 4, 2, 5, 3]
 
 
-def test_killed_while_it_races(silent, resolves_to):
+def test_connecting_side_by_side_can_be_killed(silent, resolves_to):
     resolves_to(silent, silent)
     job = spawn(create_connection, ("host", 1), happy_eyeballs_delay=0.001)
     sleep(0.005)
@@ -128,7 +128,7 @@ def test_addresses_are_tried_in_their_order(resolves_to, refused, silent):
         create_connection(("name.invalid", 80))
 
 
-def test_side_by_side(resolves_to, refused, silent):
+def test_the_first_address_that_answers_is_taken(resolves_to, refused, silent):
     with create_server(("127.0.0.1", 0)) as listener:
         resolves_to(silent, refused, silent, listener.getsockname())
         with create_connection(("name.invalid", 80), happy_eyeballs_delay=0.001) as sock:
@@ -142,14 +142,14 @@ def test_side_by_side(resolves_to, refused, silent):
         create_connection(("name.invalid", 80), timeout=0.005, happy_eyeballs_delay=0.001)
 
 
-def test_side_by_side_with_bad_arguments(resolves_to, refused):
-    """What is no OSError is raised, and not taken for a failed try."""
+def test_bad_arguments_are_raised_while_connecting_side_by_side(resolves_to, refused):
+    """An error that is no OSError is raised, and not taken for a failed attempt."""
     resolves_to(refused, refused)
     with pytest.raises(TypeError):
         create_connection(("name.invalid", 80), source_address="x", happy_eyeballs_delay=0.001)
 
 
-def test_the_loser_that_connects_late_is_closed(resolves_to):
+def test_a_connection_that_comes_second_is_closed(resolves_to):
     with create_server(("127.0.0.1", 0)) as first, create_server(("127.0.0.1", 0)) as second:
         resolves_to(first.getsockname(), second.getsockname())
         with create_connection(("name.invalid", 80), happy_eyeballs_delay=0) as sock:
@@ -157,8 +157,8 @@ def test_the_loser_that_connects_late_is_closed(resolves_to):
             assert sock.getpeername() in (first.getsockname(), second.getsockname())
 
 
-def test_a_unix_listener_that_is_busy(tmp_path):
-    """A full queue makes who connects wait, for as long as the timeout says: the system refuses at once."""
+def test_connecting_waits_for_a_busy_unix_listener(tmp_path):
+    """connect() waits while the queue is full, up to the timeout. The system's call would refuse at once."""
     with socket.socket(standard.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "listener"))
         listener.listen(1)

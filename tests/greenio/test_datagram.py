@@ -24,7 +24,7 @@ def two(request):
         yield first, second
 
 
-def test_there_and_back(two):
+def test_datagrams_go_there_and_back(two):
     first, second = two
     assert first.sendto(b"hello", second.getsockname()) == 5
     assert second.recvfrom(100) == (b"hello", first.getsockname())
@@ -50,14 +50,14 @@ def test_there_and_back(two):
     ],
     ids=repr,
 )  # fmt: skip
-def test_wrong_things_to_send(args):
+def test_wrong_arguments_of_sendto_raise_the_standard_errors(args):
     assert outcome("sendto", standard, args) == outcome("sendto", socket, args)
 
 
 @pytest.mark.parametrize(
     "args", [(), (-1,), ("1",), (1.0,), (1 << 70,), (10, None), (10, 0, 0), (10, 1 << 40)], ids=repr
 )
-def test_wrong_ways_to_receive(args):
+def test_wrong_arguments_of_recvfrom_raise_the_standard_errors(args):
     assert outcome("recvfrom", standard, args) == outcome("recvfrom", socket, args)
 
 
@@ -92,7 +92,7 @@ def test_addresses_of_unix_sockets_are_the_standard_librarys(tmp_path, name):
             assert first.recvfrom(10) == (b"y", None)
 
 
-def test_a_connected_socket_has_no_address():
+def test_connected_sockets_receive_no_address():
     first, second = socket.socketpair()
     with first, second, standard.create_server(("127.0.0.1", 0)) as listener:
         first.send(b"x")
@@ -105,7 +105,7 @@ def test_a_connected_socket_has_no_address():
             assert client.recvfrom(10) == (b"", None)
 
 
-def test_waiting_timing_out_and_closing():
+def test_receiving_waits_times_out_and_ends_when_closed():
     with bound(socket) as sock, bound(standard) as sender:
         with pytest.raises(BlockingIOError):
             sock.recvfrom(10, standard.MSG_DONTWAIT)
@@ -137,7 +137,7 @@ def test_waiting_timing_out_and_closing():
 
 
 def test_sending_waits_for_room(tmp_path):
-    """A Unix datagram socket's queue can be full."""
+    """The queue of a Unix datagram socket can be full."""
     with bound(standard, standard.AF_UNIX, str(tmp_path / "s")) as slow, socket.socket(standard.AF_UNIX, DGRAM) as sock:
         sock.settimeout(0.001)
         with pytest.raises(TimeoutError):

@@ -1,4 +1,4 @@
-"""DatagramServer: datagrams of all sizes, answers from the address that was asked, limits, ends."""
+"""DatagramServer: datagrams of all sizes, answers from the address that a client knows, limits, ends."""
 
 import os
 import socket as standard
@@ -36,14 +36,14 @@ def test_many_datagrams_are_answered(client):
 
 
 @pytest.mark.parametrize("size", [0, 1, 8192, 8193, 65507])
-def test_they_come_whole(client, size):
+def test_datagrams_of_every_size_come_whole(client, size):
     with Echo(("127.0.0.1", 0)) as server:
         client.sendto(b"x" * size, server.address)
         assert client.recv(70000) == b"X" * size
 
 
 @pytest.mark.parametrize("asked", ["127.0.0.1", "127.0.0.2", "127.1.2.3"])
-def test_the_answer_comes_from_the_address_that_was_asked(client, asked):
+def test_the_answer_comes_from_the_address_that_the_client_used(client, asked):
     with Echo(("0.0.0.0", 0)) as server:
         client.sendto(b"hello", (asked, server.server_port))
         assert client.recvfrom(100) == (b"HELLO", (asked, server.server_port))
@@ -64,7 +64,7 @@ def test_the_address_may_be_kept_and_used_later(client):
 
 @pytest.mark.skipif(not standard.has_ipv6 or not os.path.exists("/proc/net/if_inet6"), reason="the machine has no IPv6")
 @pytest.mark.parametrize(("family", "asked"), [(AF_INET6, "::1"), (AF_INET, "127.0.0.5")])
-def test_all_addresses_of_both_families(family, asked):
+def test_a_server_on_all_addresses_has_both_families(family, asked):
     with Echo(":0") as server, socket(family, SOCK_DGRAM) as client:
         client.settimeout(30)
         try:
@@ -75,7 +75,7 @@ def test_all_addresses_of_both_families(family, asked):
         assert (data, address[0]) == (b"HELLO", asked)
 
 
-def test_a_bounded_server(client):
+def test_a_bounded_server_runs_no_more_handlers(client):
     running, most, go_on = [], [], Event()
 
     def handle(data, address):
@@ -95,13 +95,13 @@ def test_a_bounded_server(client):
 
 
 @pytest.mark.parametrize("spawning", ["default", "pool", None, spawn], ids=named)
-def test_ways_to_spawn(client, spawning):
+def test_every_kind_of_spawn_works(client, spawning):
     with Echo(("127.0.0.1", 0), spawn=Pool(3) if spawning == "pool" else spawning) as server:
         client.sendto(b"hello", server.address)
         assert client.recv(100) == b"HELLO"
 
 
-def test_a_socket_that_is_passed_in(client):
+def test_an_inherited_descriptor_is_served(client):
     with socket(AF_INET, SOCK_DGRAM) as bound:
         bound.bind(("127.0.0.1", 0))
         with Echo(f"fd://{os.dup(bound.fileno())}") as server:
@@ -122,8 +122,8 @@ def test_a_failing_handler_is_reported_and_the_server_goes_on(client, errors):
     assert "KeyError: 'in the handler'" in errors.getvalue()
 
 
-def test_an_answer_to_a_client_that_has_gone(client):
-    """The system tells of that at the next call; the server goes on."""
+def test_the_server_goes_on_after_an_answer_to_a_client_that_has_gone(client):
+    """The system's next call reports the refused answer; the server goes on."""
     with Echo(("127.0.0.1", 0)) as server:
         with socket(AF_INET, SOCK_DGRAM) as gone:
             gone.sendto(b"hello", server.address)
@@ -195,7 +195,7 @@ def test_datagrams_that_wait_are_handled_when_it_drains(client):
     assert stopping.get() == 0 and len(handled) == 10
 
 
-def test_wrong_use_is_told_at_once(client):
+def test_wrong_use_is_refused_at_once(client):
     server = DatagramServer(("127.0.0.1", 0), print)
     for call in (server.do_read, lambda: server.sendto(b"x", ("127.0.0.1", 1))):
         with pytest.raises(RuntimeError, match="does not listen"):

@@ -97,7 +97,7 @@ def test_links_are_called_once_on_the_hub():
     event.set()
     sleep(0)
     assert len(calls) == 1
-    event.rawlink(link)  # it is set: soon
+    event.rawlink(link)  # the event is set already, so the link is called soon
     sleep(0)
     assert len(calls) == 2
     event.clear()
@@ -127,7 +127,7 @@ def test_wait_and_iwait_take_events_and_results():
     assert set(iwait([event, result])) == {event, result}
 
 
-def test_nobody_sets_it():
+def test_loop_exit_names_an_event_that_nobody_sets():
     event = Event()
     with pytest.raises(LoopExit) as caught:
         event.wait()
@@ -153,7 +153,7 @@ def test_an_event_wakes_waiters_in_other_threads():
     assert seen == [True] * 3
 
 
-def test_a_thread_times_out():
+def test_a_wait_in_a_thread_times_out():
     event, seen = Event(), []
     thread = threading.Thread(target=lambda: seen.append(event.wait(0.01)))
     thread.start()
@@ -181,7 +181,7 @@ def test_a_bad_timeout_is_refused_and_leaves_no_waiter(timeout):
 # --- AsyncResult ------------------------------------------------------------------------------------------------
 
 
-def test_a_value_for_all():
+def test_all_waiters_get_the_value():
     result = AsyncResult()
     jobs = [spawn(result.get) for _ in range(3)]
     waiting = spawn(result.wait)
@@ -196,7 +196,7 @@ def test_a_value_for_all():
     assert not result.cancel() and not result.cancelled()
 
 
-def test_an_exception_for_all():
+def test_all_waiters_get_the_exception():
     result, error = AsyncResult(), KeyError("x")
     jobs = [spawn(result.wait), spawn(result.wait)]
     sleep(0)
@@ -206,13 +206,13 @@ def test_an_exception_for_all():
         with pytest.raises(KeyError) as caught:
             result.get()
         assert caught.value is error
-        assert len(caught.traceback) < 6, "the traceback grows with each get()"
+        assert len(caught.traceback) < 6, "get() has made the traceback longer"
     assert result.exception is error and not result.successful() and result.exc_info[:2] == (KeyError, error)
     with pytest.raises(TypeError, match="instance"):
         result.set_exception("error")
 
 
-def test_set_again_replaces():
+def test_setting_again_replaces_the_result():
     result = AsyncResult()
     result.set(1)
     result.set_exception(ValueError())
@@ -220,7 +220,7 @@ def test_set_again_replaces():
     assert result.get() == 2 and result.exception is None
 
 
-def test_not_there_in_time():
+def test_get_times_out_without_a_result():
     result = AsyncResult()
     with pytest.raises(Timeout):
         result.get(block=False)
@@ -232,7 +232,7 @@ def test_not_there_in_time():
     assert result.wait(0.001) is None and result.linkcount() == 0
 
 
-def test_as_a_link_of_a_greenlet():
+def test_a_result_can_be_a_link_of_a_greenlet():
     good, bad = AsyncResult(), AsyncResult()
     Greenlet.spawn(lambda: 3).link(good)
     job = Greenlet(lambda: 1 / 0)
@@ -244,7 +244,7 @@ def test_as_a_link_of_a_greenlet():
         bad.get()
 
 
-def test_a_result_from_another_thread():
+def test_another_thread_may_set_the_result():
     result = AsyncResult()
     thread = threading.Timer(0.01, result.set, (7,))
     thread.start()

@@ -1,5 +1,5 @@
-"""What goes wrong: peers that reset, dribble, half-close or vanish; no descriptors left; forks; connections by the
-thousand. Nothing hangs, nothing is left behind, and what can go on does.
+"""Faults of the world: peers that reset, dribble, half-close or vanish, the limit of descriptors, forks, thousands of
+connections. Nothing hangs, nothing is left behind, and everything that can go on does.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ def test_ten_thousand_connections_leave_nothing(quiet):
         server.stop()
 
 
-def test_a_peer_that_sends_one_byte_at_a_time():
+def test_each_byte_of_a_slow_sender_is_received():
     ours, theirs = socketpair()
     with ours, theirs:
         taken = Semaphore(0)
@@ -125,7 +125,7 @@ def reset(sock):
         lambda sock: sock.makefile("rb", buffering=0).read(1),
     ],
 )
-def test_a_reset_is_told_to_whoever_receives(receive):
+def test_a_reset_ends_every_receive(receive):
     ours, theirs = tcp_pair()
     receiving = [spawn(receive, ours) for _ in range(3)]
     for each in receiving:
@@ -133,7 +133,7 @@ def test_a_reset_is_told_to_whoever_receives(receive):
     sleep(0)
     reset(theirs)
     joinall(receiving, timeout=5)
-    # One of them hears of it; for the others the connection has ended. So it is in the system.
+    # As in the system, one reader gets the error, and for the others the connection has ended.
     outcomes = [type(each.exception) if each.exception else each.value for each in receiving]
     assert outcomes.count(ConnectionResetError) == 1
     ours.close()
@@ -156,7 +156,7 @@ def test_a_peer_that_has_finished_sending_still_receives():
 
 
 def fill(sock):
-    """Send until the window of the peer, who does not read, is closed."""
+    """Send until the window of the peer, which does not read, is closed."""
     full = 0
     sock.settimeout(0)
     while full < 3:
@@ -165,11 +165,11 @@ def fill(sock):
             full = 0
         except BlockingIOError:
             full += 1
-            sleep(0.005)  # the system passes on what it has
+            sleep(0.005)  # meanwhile the system moves data to the peer's buffer
 
 
-def test_a_peer_that_never_reads():
-    """A closed window: sending waits, a timeout ends that, and the peer may still change its mind."""
+def test_sending_to_a_peer_that_never_reads_times_out():
+    """Its window is closed: sending waits until a timeout. Then the peer may still read what was sent."""
     ours, theirs = tcp_pair()
     fill(ours)
     ours.settimeout(0.02)
@@ -177,8 +177,8 @@ def test_a_peer_that_never_reads():
         ours.sendall(bytes(1 << 24))
     with pytest.raises(Timeout), Timeout(0.01):
         ours.settimeout(None)
-        ours.sendall(bytes(1 << 24))  # a few bytes may have room yet
-    closing = spawn(ours.close)  # does not wait for what is in the buffers
+        ours.sendall(bytes(1 << 24))  # some bytes may still fit
+    closing = spawn(ours.close)  # does not wait until the buffers are empty
     closing.get(timeout=5)
     received = 0
     while data := theirs.recv(1 << 20):
@@ -187,7 +187,7 @@ def test_a_peer_that_never_reads():
     theirs.close()
 
 
-def test_a_peer_that_reads_one_byte_at_a_time():
+def test_all_data_reach_a_slow_reader():
     ours, theirs = tcp_pair()
     for sock, option in ((ours, standard.SO_SNDBUF), (theirs, standard.SO_RCVBUF)):
         sock.setsockopt(standard.SOL_SOCKET, option, 1)  # as little as the system allows
@@ -203,7 +203,7 @@ def test_a_peer_that_reads_one_byte_at_a_time():
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None or shutil.which("ip") is None, reason="no unshare or ip command")
-def test_a_peer_that_vanishes():
+def test_calls_time_out_when_a_peer_vanishes():
     if subprocess.run(["unshare", "--net", "ip", "link", "set", "lo", "up"], capture_output=True).returncode:
         pytest.skip("this user may not make a network namespace")
     result = subprocess.run(
@@ -211,17 +211,17 @@ def test_a_peer_that_vanishes():
         capture_output=True, text=True, timeout=60, cwd=SCRIPTS,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    told = result.stdout.splitlines()
-    assert told[:3] == ["reading: waits", "sendall: timed out", "Timeout"] and told[4] == "up again: y"
-    assert told[3] in ("TCP gives up: TimeoutError", "TCP gives up: OSError")
+    lines = result.stdout.splitlines()
+    assert lines[:3] == ["reading: waits", "sendall: timed out", "Timeout"] and lines[4] == "up again: y"
+    assert lines[3] in ("TCP gives up: TimeoutError", "TCP gives up: OSError")
 
 
-# --- no descriptors left ----------------------------------------------------------------------------------------
+# --- the limit of descriptors -----------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def no_descriptors_left():
-    """Inside, the process can open none."""
+    """Within the block, the process cannot open any descriptor."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     filled = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
@@ -244,7 +244,7 @@ def expect_emfile(function, *args):
     assert caught.value.errno == errno.EMFILE
 
 
-def test_no_descriptors_left():
+def test_calls_fail_or_go_on_at_the_limit_of_descriptors():
     with create_server(("127.0.0.1", 0)) as listener, standard.create_connection(listener.getsockname()) as client:
         ours, theirs = socketpair()
         epoll = select.epoll()
@@ -257,7 +257,7 @@ def test_no_descriptors_left():
             expect_emfile(listener.accept)
             expect_emfile(ours.dup)
             expect_emfile(select.epoll)
-            # What is open goes on, and what the system's own call needs none for.
+            # Open descriptors work, and so do calls that need no descriptor of their own.
             assert select.select([ours], [], [], 0.001) == ([], [], [])
             waiting = [spawn(ours.recv, 1), spawn(epoll.poll, 5)]
             sleep(0)
@@ -265,7 +265,7 @@ def test_no_descriptors_left():
             ours.send(b"y")
             joinall(waiting, raise_error=True, timeout=5)
             assert waiting[1].value == [(theirs.fileno(), select.EPOLLIN)]
-        # The connection that could not be accepted is there still.
+        # The connection that could not be accepted still waits.
         server, address = listener.accept()
         assert address == client.getsockname()
         for sock in (server, ours, theirs, epoll):
@@ -290,7 +290,7 @@ def test_a_server_without_descriptors_backs_off_and_recovers():
             until(lambda: len(errors) >= 3)
             before = hub.switches
             sleep(0.05)
-            assert hub.switches - before < 100, "it does not back off"
+            assert hub.switches - before < 100, "the server does not back off"
         assert set(errors) == {(server, errno.EMFILE)}
         for sock in clients:
             sock.settimeout(5)
@@ -307,5 +307,5 @@ def test_a_server_without_descriptors_backs_off_and_recovers():
 
 
 @pytest.mark.parametrize("how", ["main", "greenlet"])
-def test_a_fork_with_open_sockets(run_script, how):
+def test_parent_and_child_go_on_with_open_sockets(run_script, how):
     assert run_script("fork_with_sockets.py", how) == "7 to the parent 1\n"

@@ -1,4 +1,4 @@
-"""greenio.fcntl: file locks that are waited for while other greenlets go on."""
+"""greenio.fcntl: waiting for file locks while other greenlets go on."""
 
 import fcntl as standard
 import os
@@ -19,7 +19,7 @@ def path(tmp_path):
 
 
 class Holder:
-    """Another process that has a file locked until it is told to let go."""
+    """Another process that has a file locked until let_go()."""
 
     CODE = """
 import fcntl, sys
@@ -53,12 +53,12 @@ def holder(path, function):
 
 
 def is_locked(path, function):
-    """Whether somebody other than the process that looks has the file locked."""
+    """Ask a new process whether another one has the file locked (bool)."""
     code = "import fcntl, sys; getattr(fcntl, sys.argv[2])(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
     return subprocess.run([sys.executable, "-c", code, path, function], stderr=subprocess.DEVNULL).returncode != 0
 
 
-def test_a_lock_is_waited_for(path, function, holder, ticks):
+def test_greenlets_run_while_one_waits_for_a_lock(path, function, holder, ticks):
     with open(path, "r+") as file:
         with pytest.raises(OSError):
             getattr(fcntl, function)(file, standard.LOCK_EX | standard.LOCK_NB)
@@ -80,11 +80,11 @@ def test_a_killed_waiter_leaves_no_lock(path, function, holder):
         holder.let_go()
         until(lambda: not is_locked(path, function))
         assert not is_locked(path, function)
-        getattr(fcntl, function)(file, standard.LOCK_EX)  # and it can be had
+        getattr(fcntl, function)(file, standard.LOCK_EX)  # the lock is free
         assert is_locked(path, function)
 
 
-def test_closed_by_a_killed_waiter(path, function, holder):
+def test_a_killed_waiter_may_close_the_file(path, function, holder):
     file = open(path, "r+")  # noqa: SIM115
     waiting = waiting_in(getattr(fcntl, function), file, standard.LOCK_EX)
     waiting.kill()
@@ -97,7 +97,7 @@ def test_closed_by_a_killed_waiter(path, function, holder):
     os.close(other)
 
 
-def test_greenlets_of_one_process(path):
+def test_greenlets_of_one_process_exclude_one_another(path):
     with open(path) as first, open(path) as second:
         fcntl.flock(first, standard.LOCK_EX)
         waiting = spawn(fcntl.flock, second, standard.LOCK_SH)

@@ -32,7 +32,7 @@ def pool():
     until(lambda: not made._threads)
 
 
-def test_there_and_back(pipe):
+def test_lines_and_data_go_through_a_pipe(pipe):
     reader, writer = pipe
     job = spawn(reader.readline)
     sleep(0)
@@ -57,7 +57,7 @@ def test_text_is_encoded_and_decoded():
     assert lines.closed and "TextIOWrapper" in repr(lines)
 
 
-def test_closed_under_a_reader(pipe):
+def test_closing_wakes_a_reader(pipe):
     reader, _ = pipe
     job = spawn(reader.io.raw.read, 1)
     job.reports_errors = False
@@ -119,11 +119,11 @@ def test_bad_modes_are_refused_as_by_open(tmp_path):
         for kind in (FileObjectPosix, FileObjectBlock):
             with pytest.raises(type(expected.value)):
                 kind(reader, closefd=kind is FileObjectPosix, **arguments)
-        os.fstat(reader)  # it was not closed
+        os.fstat(reader)  # still open
     with pytest.raises(LookupError):
         FileObjectPosix(open(reader), encoding="nonesuch")  # noqa: SIM115
     with pytest.raises(OSError):
-        os.fstat(reader)  # it was taken over
+        os.fstat(reader)  # closed: the FileObject owned it
     os.close(writer)
     for bad, error in (
         (reader, OSError),
@@ -136,7 +136,7 @@ def test_bad_modes_are_refused_as_by_open(tmp_path):
             FileObject(bad)
 
 
-def test_closed_twice_and_used_afterwards(pipe):
+def test_closing_twice_is_harmless_and_later_use_is_refused(pipe):
     for each in pipe:
         each.close()
         each.close()
@@ -153,7 +153,7 @@ def test_closed_twice_and_used_afterwards(pipe):
 
 
 @pytest.mark.parametrize("mode, buffering", [("rb", 0), ("rb", -1), ("r", -1)])
-def test_collected_without_being_closed(mode, buffering):
+def test_a_file_that_was_not_closed_is_collected_with_a_warning(mode, buffering):
     reader, writer = os.pipe()
     os.close(writer)
     left = FileObjectPosix(reader, mode, buffering)
@@ -179,7 +179,7 @@ def test_a_socket_is_read_and_written_through_one_file():
                 file.seek(0)
 
 
-def test_the_names_of_gevent(tmp_path, pool):
+def test_gevents_names_and_arguments_work(tmp_path, pool):
     reader, writer = os.pipe()
     with FileObjectPosix(writer, "wb", bufsize=0) as out:
         assert out.fileio is out.io
@@ -200,7 +200,7 @@ def test_the_names_of_gevent(tmp_path, pool):
         assert plain.closed
 
 
-def test_a_named_pipe_is_waited_for(tmp_path, pool):
+def test_greenlets_run_while_one_opens_a_named_pipe(tmp_path, pool):
     hub = get_hub()
     before, hub.threadpool = hub.__dict__.get("_threadpool"), pool
     os.mkfifo(tmp_path / "pipe")
@@ -216,7 +216,7 @@ def test_a_named_pipe_is_waited_for(tmp_path, pool):
         hub.threadpool = before
 
 
-def test_killed_while_writing(pipe):
+def test_a_killed_writer_has_written_a_part(pipe):
     reader, writer = pipe
     job = spawn(writer.writeall, b"x" * 1_000_000)
     until_waiting(job)
@@ -232,7 +232,7 @@ def test_seek_and_tell(tmp_path, pool):
         assert file.truncate(4) == 4 and file.seek(0, os.SEEK_END) == 4 and file.seekable()
 
 
-def test_regular_files_in_threads(tmp_path, pool):
+def test_regular_files_are_read_and_written_in_threads(tmp_path, pool):
     path = tmp_path / "file"
     with FileObjectThread(path, "w", threadpool=pool) as out:
         assert out.write("one\n") == 4
@@ -250,7 +250,7 @@ def test_regular_files_in_threads(tmp_path, pool):
         assert not plain.closed
 
 
-def test_the_kind_is_chosen(tmp_path, pool):
+def test_the_kind_of_file_object_is_chosen_by_the_file(tmp_path, pool):
     hub = get_hub()
     before, hub.threadpool = hub.__dict__.get("_threadpool"), pool
     try:

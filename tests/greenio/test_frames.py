@@ -1,4 +1,4 @@
-"""sys._current_frames() of patched programs: where each thread is."""
+"""sys._current_frames() of patched programs has the place of each thread."""
 
 import pytest
 import scenarios

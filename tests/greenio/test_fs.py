@@ -14,7 +14,7 @@ from greenio.fileobject import FileObjectThread
 pytestmark = pytest.mark.usefixtures("threadpool")  # threads of its own for each test
 
 
-def test_a_day_in_the_life(tmp_path):
+def test_files_and_folders_are_made_read_and_removed(tmp_path):
     folder = tmp_path / "a" / "b"
     fs.makedirs(folder)
     assert fs.isdir(folder) and fs.exists(folder) and not fs.exists(folder / "none")
@@ -44,8 +44,8 @@ def test_each_function_says_that_it_switches():
     )
 
 
-def test_in_a_thread_while_others_run(tmp_path, ticks, monkeypatch):
-    """A disk that takes its time: a named pipe that nobody has opened at the other end."""
+def test_greenlets_run_while_a_file_is_read(tmp_path, ticks, monkeypatch):
+    """A named pipe without a writer takes the place of a slow disk."""
     os.mkfifo(tmp_path / "slow")
     reading = spawn(fs.read_bytes, tmp_path / "slow")
     before = len(ticks)
@@ -81,7 +81,7 @@ def test_errors_are_the_standard_librarys(tmp_path):
     assert list(fs.walk(tmp_path / "none")) == []
 
 
-def test_in_another_thread(tmp_path):
+def test_files_are_written_in_another_thread(tmp_path):
     found = []
     thread = threading.Thread(target=lambda: found.append(fs.write_bytes(pathlib.Path(tmp_path, "x"), b"1")))
     thread.start()

@@ -1,4 +1,4 @@
-"""Nobody can resize a buffer while a call waits that receives into it, or sends it."""
+"""A buffer cannot be resized while a call waits that receives into it, or sends it."""
 
 import os as standard
 from contextlib import suppress
@@ -37,7 +37,7 @@ def check_held(buffer, waiting):
 
 
 def check_free(buffer):
-    """Also while somebody keeps the error, and with it the frames that it went through."""
+    """Check that the buffer can be resized, though the test may keep an error, and with it the frames of the call."""
     buffer.extend(b"more")
     buffer.clear()
 
@@ -59,7 +59,7 @@ def test_a_buffer_is_held_while_a_receive_waits(sockets, how):
 
 
 @pytest.mark.parametrize("how", RECEIVING)
-def test_receiving_that_ends_with_an_exception(sockets, how):
+def test_a_buffer_is_free_after_a_receive_was_killed(sockets, how):
     ours, theirs = sockets
     buffer = bytearray(8)
     kept = []
@@ -79,7 +79,7 @@ def test_receiving_that_ends_with_an_exception(sockets, how):
     check_free(buffer)
 
 
-def test_a_list_that_is_changed_meanwhile(sockets):
+def test_the_list_of_buffers_may_change_while_a_receive_waits(sockets):
     ours, theirs = sockets
     buffers = [bytearray(4), bytearray(4)]
     first, second = buffers
@@ -109,7 +109,7 @@ def test_a_buffer_is_held_while_a_send_waits(sockets, method):
 
 
 def test_buffers_are_held_while_files_wait(pipe):
-    """Also of those who wait for their turn."""
+    """Also the buffer of a call that waits for its turn."""
     reader, writer = pipe
     with FileObjectPosix(reader, "rb", closefd=False) as file:
         buffers = [bytearray(4), bytearray(4)]
@@ -122,7 +122,7 @@ def test_buffers_are_held_while_files_wait(pipe):
             check_free(buffer)
 
 
-def test_writing_to_a_pipe(pipe):
+def test_a_buffer_is_held_while_a_write_to_a_pipe_waits(pipe):
     reader, writer = pipe
     buffer = bytearray(100_000)
     kept = []
@@ -149,11 +149,11 @@ def test_buffers_are_held_while_tls_waits(sockets, server_context, client_contex
             waiting = spawn(client.recv_into, buffer)
             check_held(buffer, waiting)
             server.send(b"1234")
-            assert waiting.get(timeout=10) == 4, drained
+            assert waiting.get(timeout=10) == 4, f"drained before: {drained}"
             check_free(buffer)
         writing = spawn(client.sendall, bytes(3_000_000))
         buffer = bytearray(b"12345678")
-        waiting = spawn(client.send, buffer)  # waits for its turn
+        waiting = spawn(client.send, buffer)  # waits for its turn to write
         check_held(buffer, waiting)
         received = 0
         while received < 3_000_008:

@@ -1,4 +1,4 @@
-"""Where threads live that are greenlets: those that native threads start, in patched processes."""
+"""Patched processes: the native thread to which a thread belongs that is a greenlet, if a native thread started it."""
 
 import pytest
 import scenarios
@@ -10,5 +10,5 @@ def outcomes():
 
 
 @pytest.mark.parametrize("name", scenarios.names("homes.py"))
-def test_a_thread_lives_where_it_belongs(outcomes, name):
+def test_a_thread_runs_in_the_native_thread_it_belongs_to(outcomes, name):
     assert outcomes[name] is None, outcomes[name]

@@ -27,7 +27,7 @@ def ended(value=None):
 
 
 def in_order(order, count=4):
-    """Greenlets that end in the given order, each a turn of the loop after the other."""
+    """Spawn greenlets that end in the given order, one in each turn of the loop."""
     waits = {}
 
     def run(number):
@@ -60,7 +60,7 @@ class TestOrder:
         early = ended()
         assert wait([late, early]) == [early, late]
 
-    def test_nothing_to_wait_for(self):
+    def test_waiting_for_nothing_returns_at_once(self):
         assert joinall([]) == [] and wait([]) == [] and list(iwait([])) == []
 
     def test_joinall_takes_any_iterable(self):
@@ -76,12 +76,12 @@ class TestOrder:
 
 class TestCount:
     @pytest.mark.parametrize("function", [joinall, wait, lambda *a, **k: list(iwait(*a, **k))])
-    def test_only_so_many(self, function):
+    def test_no_more_than_the_count_are_waited_for(self, function):
         greenlets = in_order([2, 0, 3, 1])
         assert [g.value for g in function(greenlets, count=2)] == [2, 0]
         assert [g.value for g in function(greenlets, count=4)][:2] == [0, 2]
 
-    def test_more_than_there_are(self):
+    def test_a_count_may_be_larger_than_the_number_of_greenlets(self):
         assert len(joinall(in_order([1, 0], 2), count=5)) == 2
 
     def test_a_count_of_zero_waits_for_none(self):
@@ -91,7 +91,7 @@ class TestCount:
 
 
 class TestTimeout:
-    def test_what_has_finished_is_returned(self):
+    def test_greenlets_that_ended_in_time_are_returned(self):
         quick, slow = ended(), spawn(sleep, 60)
         for function in (joinall, wait):
             assert function([slow, quick], timeout=0.001) == [quick]
@@ -104,7 +104,7 @@ class TestTimeout:
         slow.kill()
         assert joinall([slow], timeout=0) == [slow]
 
-    def test_somebody_elses_timeout_passes(self):
+    def test_an_outer_timeout_is_raised(self):
         slow = spawn(sleep, 60)
         with pytest.raises(Timeout) as caught, Timeout(0.001) as outer:
             joinall([slow], timeout=30)
@@ -114,7 +114,7 @@ class TestTimeout:
 
 
 class TestErrors:
-    def test_joinall_raises_the_first(self):
+    def test_joinall_raises_the_first_error(self):
         get_hub().exception_stream = None
         slow = spawn(sleep, 60)
         failing = spawn(lambda: 1 / 0)
@@ -122,14 +122,14 @@ class TestErrors:
             joinall([slow, failing], raise_error=True)
         assert not slow.dead and not slow.has_links()
         slow.kill()
-        assert joinall([failing]) == [failing]  # unless asked, an error is a way to finish
+        assert joinall([failing]) == [failing]  # without raise_error, an error counts as an end
         del get_hub().__dict__["_exception_stream"]
 
     def test_without_an_error_all_are_returned(self):
         greenlets = in_order([1, 0], 2)
         assert [g.value for g in joinall(greenlets, raise_error=True)] == [1, 0]
 
-    def test_the_waiting_greenlet_is_killed(self):
+    def test_a_killed_waiter_takes_its_links_back(self):
         slow = spawn(sleep, 60)
         waiting = spawn(joinall, [slow])
         sleep(0)
@@ -138,7 +138,7 @@ class TestErrors:
         assert not slow.has_links() and not slow.dead
         slow.kill()
 
-    def test_not_something_to_wait_for(self):
+    def test_an_object_that_cannot_be_waited_for_is_refused(self):
         slow = spawn(sleep, 60)
         with pytest.raises(TypeError):
             wait([slow, 5])
@@ -154,7 +154,7 @@ class TestIwait:
         assert [g.has_links() for g in greenlets] == [0, 0, 0, 0]
         joinall(greenlets)
 
-    def test_waiting_and_doing_other_things_in_between(self):
+    def test_the_loop_body_may_wait(self):
         greenlets = in_order([0, 1, 2, 3])
         seen = []
         for greenlet in iwait(greenlets):
@@ -172,7 +172,7 @@ class TestIwait:
         assert reference() is None
         assert list(finished) == []
 
-    def test_anything_with_rawlink(self):
+    def test_any_object_with_rawlink_can_be_waited_for(self):
         class Source:
             def __init__(self):
                 self.links = []
@@ -223,7 +223,7 @@ class TestKillall:
         assert all(g.dead for g in (waiting, raw, unbegun, unbegun_raw))
         assert reached == [1, 1]
 
-    def test_a_chosen_exception(self):
+    def test_killall_throws_the_exception_that_is_given(self):
         get_hub().exception_stream = None
         greenlets = [spawn(sleep, 60) for _ in range(3)]
         sleep(0)
@@ -238,7 +238,7 @@ class TestKillall:
         assert not any(g.dead for g in greenlets)
         joinall(greenlets)
 
-    def test_from_one_of_them(self):
+    def test_a_greenlet_may_kill_all_and_itself(self):
         greenlets = []
 
         def suicidal():
@@ -249,8 +249,8 @@ class TestKillall:
         assert joinall(greenlets, timeout=10) and all(g.dead for g in greenlets)
 
 
-def test_what_ends_while_the_links_are_taken_back():
-    """To take a link back may be Python code, and others go on meanwhile."""
+def test_objects_may_end_while_the_links_are_taken_back():
+    """unlink() may be Python code, and other objects may end while it runs."""
 
     class Source:
         def rawlink(self, callback):

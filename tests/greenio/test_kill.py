@@ -1,4 +1,4 @@
-"""kill(), killall() and throw(): greenlets that have not begun, that wait, that do not want to end."""
+"""kill(), killall() and throw(): greenlets that have not begun, that wait, that refuse to end."""
 
 import contextlib
 import contextvars
@@ -38,13 +38,13 @@ class TestKill:
         assert ran == []
 
     @pytest.mark.parametrize("later", [False, True])
-    def test_before_it_began(self, later):
-        ran, told = [], []
+    def test_a_greenlet_killed_before_it_began_never_runs(self, later):
+        ran, linked = [], []
         g = spawn_later(0.001, ran.append, 1) if later else spawn(ran.append, 1)
-        g.rawlink(told.append)
+        g.rawlink(linked.append)
         g.kill()
         sleep(0.003)
-        assert ran == [] and told == [g] and isinstance(g.value, GreenletExit)
+        assert ran == [] and linked == [g] and isinstance(g.value, GreenletExit)
 
     def test_a_waiting_greenlet_is_unwound(self):
         cleaned = []
@@ -61,7 +61,7 @@ class TestKill:
         assert cleaned == [1] and g.dead and g.successful() and isinstance(g.value, GreenletExit)
         g.kill()
 
-    def test_twice_at_once(self):
+    def test_two_kills_at_once_both_arrive(self):
         raised = []
 
         def work():
@@ -79,7 +79,7 @@ class TestKill:
         assert raised == ["first", "second"]
 
     @pytest.mark.parametrize("what", [KeyError, KeyError("k"), (KeyError, "k"), (KeyError, KeyError("k"), None)])
-    def test_with_an_exception(self, what, quiet):
+    def test_the_exception_that_is_given_is_raised(self, what, quiet):
         g = spawn(sleep, 10)
         sleep(0)
         assert g.kill(what) is None
@@ -129,7 +129,7 @@ class TestKill:
 
         assert isinstance(spawn(work).get(timeout=5), GreenletExit)
 
-    def test_one_that_is_ready_gets_it_when_it_waits_next(self):
+    def test_a_ready_greenlet_gets_it_at_its_next_wait(self):
         passed = []
 
         def work():
@@ -139,12 +139,12 @@ class TestKill:
             passed.append(2)
 
         g = spawn(work)
-        sleep(0)  # it is in its sleep(0) now, and ready
+        sleep(0)  # now the greenlet is in its sleep(0), and ready
         kill(g)
         g.join(5)
         assert g.dead and passed in ([], [1])
 
-    def test_the_main_greenlet(self):
+    def test_the_main_greenlet_can_be_killed(self):
         main = get_hub().main
         spawn(kill, main, LookupError("main"))
         with pytest.raises(LookupError, match="main"):
@@ -170,7 +170,7 @@ class TestKill:
         let_others_run()
         assert unstarted.dead and cleaned == [1]
 
-    def test_one_that_is_suspended_in_a_switch_of_its_own(self):
+    def test_a_greenlet_that_has_switched_to_the_hub_can_be_killed(self):
         hub = get_hub()
         raised = []
 
@@ -219,7 +219,7 @@ class TestKill:
         g.join(5)
         assert g.dead
 
-    def test_in_the_turn_in_which_its_sleep_ends(self):
+    def test_a_kill_in_the_turn_in_which_its_sleep_ends(self):
         for _ in range(50):
             g = spawn(sleep, 0.001)
             sleep(0.001)
@@ -228,7 +228,7 @@ class TestKill:
 
 
 class Local:
-    """Something that a weak reference can be made to."""
+    """An object that can have weak references."""
 
 
 @pytest.mark.parametrize("make", [spawn, spawn_raw], ids=["spawn", "spawn_raw"])
@@ -259,7 +259,7 @@ def test_a_generator_of_a_killed_greenlet_ends_in_its_context():
         try:
             yield
         finally:
-            variable.reset(token)  # in another context: ValueError
+            variable.reset(token)  # raises ValueError in another context
             ends.append(True)
 
     def work():

@@ -16,10 +16,10 @@ from greenio.local import all_local_dicts_for_greenlet, local
 
 
 class Value:
-    """Something that can be referred to weakly."""
+    """An object that can have weak references."""
 
 
-def test_each_greenlet_has_its_own():
+def test_each_greenlet_has_its_own_data():
     data = local()
     data.value = "main"
 
@@ -39,7 +39,7 @@ def test_each_greenlet_has_its_own():
         del data.value
 
 
-def test_each_thread_has_its_own():
+def test_each_thread_has_its_own_data():
     data, seen = local(), []
     data.value = 1
 
@@ -87,7 +87,7 @@ def test_init_runs_for_each_greenlet():
 
 
 class Fails(local):
-    """Its __init__ fails at the first try of every greenlet but the one that makes it."""
+    """Its __init__ fails at the first call in each greenlet, but not in the one that makes the object."""
 
     def __init__(self, tries):
         tries.append(greenlet.getcurrent())
@@ -116,13 +116,13 @@ def test_an_init_that_fails_is_called_again():
 
 
 class Equal(local):
-    """Compares by what it holds, and has no hash, as a dataclass."""
+    """Compares by value and has no hash, like a dataclass."""
 
     def __eq__(self, other):
         return type(other) is type(self)
 
 
-def test_locals_are_told_apart_whatever_they_compare_by():
+def test_equal_locals_have_different_data():
     made = [Equal(), Equal()]
     made[0].value, made[1].value = 1, 2
     known = [each["value"] for (kind, _), each in all_local_dicts_for_greenlet(greenlet.getcurrent()) if kind is Equal]
@@ -133,7 +133,7 @@ def test_locals_are_told_apart_whatever_they_compare_by():
     assert (Equal, address) not in [each for each, _ in all_local_dicts_for_greenlet(greenlet.getcurrent())]
 
 
-def test_arguments_need_an_init():
+def test_arguments_without_an_init_are_refused():
     with pytest.raises(TypeError, match="__init__"):
         local(1)
 
@@ -147,7 +147,7 @@ def test_the_dict_is_read_only():
 
 
 @pytest.mark.parametrize("start", [spawn, spawn_raw])
-def test_gone_when_the_greenlet_has_finished(start):
+def test_data_are_freed_when_the_greenlet_has_finished(start):
     data = local()
     reference = []
 
@@ -162,7 +162,7 @@ def test_gone_when_the_greenlet_has_finished(start):
     assert job.dead
 
 
-def test_gone_when_a_bare_greenlet_is_collected():
+def test_data_are_freed_when_a_bare_greenlet_is_collected():
     data = local()
     data.value = None
     bare = greenlet.greenlet(lambda: setattr(data, "value", Value()))
@@ -173,7 +173,7 @@ def test_gone_when_a_bare_greenlet_is_collected():
     assert data.value is None
 
 
-def test_gone_with_the_local():
+def test_data_are_freed_with_the_local():
     holder = [local()]
     values = []
 
@@ -204,7 +204,7 @@ def test_many_locals_in_one_greenlet_leave_nothing():
     assert spawn(work).get() <= 1
 
 
-def test_a_copy_has_the_data_and_is_apart():
+def test_a_copy_has_the_data_and_is_independent():
     data = Initialised(1)
     data.change()
     twin = copy.copy(data)
@@ -213,7 +213,7 @@ def test_a_copy_has_the_data_and_is_apart():
     assert not hasattr(data, "extra")
 
 
-def test_init_that_switches():
+def test_init_may_switch():
     class Slow(local):
         def __init__(self):
             self.one = 1
@@ -224,8 +224,8 @@ def test_init_that_switches():
     assert [job.get() for job in [spawn(lambda: (data.one, data.two)) for _ in range(3)]] == [(1, 2)] * 3
 
 
-def test_an_address_that_is_used_again_brings_nothing_of_its_last_owner():
-    """Greenlets that went without having finished: with the thread that they belonged to."""
+def test_a_greenlet_gets_no_data_of_one_that_had_its_address():
+    """Greenlets that never finished go with their thread, and others get their addresses."""
     data = local()
 
     def stubborn():
@@ -253,7 +253,7 @@ def test_an_address_that_is_used_again_brings_nothing_of_its_last_owner():
     assert set(seen) == {None}
 
 
-def test_a_dict_that_somebody_has_kept_stays_as_it_is():
+def test_a_dict_that_is_kept_keeps_its_data():
     data = local()
     data.number = 2
     kept = vars(data)

@@ -30,7 +30,7 @@ def hold(lock, order, name, seconds=0):
         sleep(seconds)
 
 
-def test_first_come_first_served(kind):
+def test_greenlets_get_the_lock_in_the_order_of_their_calls(kind):
     lock, order = kind(), []
     jobs = [spawn(hold, lock, order, name) for name in range(10)]
     joinall(jobs)
@@ -38,7 +38,7 @@ def test_first_come_first_served(kind):
 
 
 def test_a_late_comer_does_not_overtake(kind):
-    """Released, the lock belongs to the first in line, though that has not run yet."""
+    """A released lock belongs to the first greenlet in line, though that has not run yet."""
     lock, order = kind(), []
     lock.acquire()
     job = spawn(hold, lock, order, "first")
@@ -81,8 +81,8 @@ def test_a_killed_waiter_leaves_the_line(kind):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_in_the_turn_of_the_release(kind, when):
-    """Nothing is lost, nothing doubled: the killed one has its turn, or the next has."""
+def test_a_kill_in_the_turn_of_the_release_loses_no_grant(kind, when):
+    """The grant is neither lost nor doubled: the killed greenlet gets its turn, or the next one does."""
     lock, order = kind(), []
     lock.acquire()
     jobs = [spawn(hold, lock, order, name) for name in range(2)]
@@ -97,7 +97,7 @@ def test_killed_in_the_turn_of_the_release(kind, when):
     assert not lock.locked()
 
 
-def test_times_out_in_the_turn_of_the_release(kind):
+def test_a_timeout_in_the_turn_of_the_release_loses_no_grant(kind):
     lock, results = kind(), []
 
     def waiter():
@@ -110,7 +110,7 @@ def test_times_out_in_the_turn_of_the_release(kind):
     sleep(0)
     ends = get_hub().loop.now() + 0.02
     while get_hub().loop.now() < ends:
-        get_hub().loop.update_now()  # the timers are due, and nobody has looked
+        get_hub().loop.update_now()  # the timers are due, but have not fired
     lock.release()
     joinall(jobs)
     assert not lock.locked()
@@ -119,8 +119,8 @@ def test_times_out_in_the_turn_of_the_release(kind):
 
 
 @pytest.mark.parametrize("make", [Lock, Semaphore, BoundedSemaphore])
-def test_switched_away_by_force_passes_its_turn_on(make):
-    """greenlet.throw() into a waiter that was chosen already: the next gets it."""
+def test_a_waiter_that_greenlet_throws_into_passes_its_turn_on(make):
+    """greenlet.throw() into a waiter that has the grant already: the next waiter gets it."""
     lock, order = make(), []
     lock.acquire()
     jobs = [spawn(hold, lock, order, name) for name in range(2)]
@@ -175,8 +175,7 @@ def test_blocking_on_the_hub_is_an_error(kind):
     lock.release()
 
 
-def test_collected_with_waiters_of_its_own(kind):
-    """A bare greenlet that waits for a lock which nobody else has."""
+def test_a_lock_is_collected_after_use(kind):
     lock = kind()
     reference = weakref.ref(lock)
     lock.acquire()
@@ -235,7 +234,7 @@ def test_a_plain_thread_makes_no_hub():
 
 
 class Interrupting:
-    """Seconds that run a function when they are looked at: in the middle of an operation, as a finalizer may."""
+    """A number of seconds that runs a function when it is read: in the middle of an operation, as a finalizer may."""
 
     def __init__(self, function):
         self.function = function
@@ -251,8 +250,8 @@ class Interrupting:
 
 
 @pytest.mark.parametrize("make", [Lock, Semaphore, BoundedSemaphore])
-def test_released_in_the_middle_of_an_acquire(make):
-    """Between the look at the lock and the place in its line: the release is seen."""
+def test_a_release_in_the_middle_of_an_acquire_is_noticed(make):
+    """A release after acquire() has found the lock taken, and before it stands in line, is noticed."""
     lock = make()
     lock.acquire()
     assert lock.acquire(timeout=Interrupting(lock.release))
@@ -289,8 +288,8 @@ def test_release_many_wakes_many():
     joinall(jobs)
 
 
-def test_release_of_very_many():
-    """They are added, not counted up to."""
+def test_a_release_of_very_many_is_quick_and_checked():
+    """The number is added at once, not by ones."""
     semaphore, order = Semaphore(0), []
     waiters = [spawn(lambda: order.append(semaphore.acquire())) for _ in range(2)]
     onlooker = spawn(semaphore.wait)
@@ -318,7 +317,7 @@ def test_a_bounded_semaphore_refuses_one_release_too_many():
             semaphore.release()
 
 
-def test_wait_takes_nothing():
+def test_wait_does_not_acquire():
     semaphore = Semaphore(0)
     looking = [spawn(semaphore.wait), spawn(semaphore.wait, 0.001)]
     until(looking[1].ready)
@@ -327,7 +326,7 @@ def test_wait_takes_nothing():
     assert looking[0].get() == 1 == semaphore.counter == semaphore.wait()
 
 
-def test_wait_while_others_take():
+def test_wait_times_out_when_others_acquire_first():
     semaphore = Semaphore(0)
     looking, taking = spawn(semaphore.wait, 0.01), spawn(semaphore.acquire)
     sleep(0)
@@ -401,7 +400,7 @@ def test_rlock_belongs_to_its_greenlet():
 
 
 def test_rlock_owner_is_not_mistaken_for_a_dead_greenlet():
-    """A greenlet that ends holding a lock keeps it, even if a new greenlet gets its place in memory."""
+    """A greenlet that ends while it holds a lock keeps it, even if a new greenlet gets its place in memory."""
     lock = RLock()
     spawn(lock.acquire).get()
     gc.collect()
@@ -411,6 +410,17 @@ def test_rlock_owner_is_not_mistaken_for_a_dead_greenlet():
 
 @pytest.mark.parametrize("make", [Lock, RLock])
 def test_the_standard_condition_accepts_them(make):
-    condition = threading.Condition(make())
+    condition, woken = threading.Condition(make()), []
+
+    def wait():
+        with condition:
+            woken.append(condition.wait(timeout=5))
+
+    thread = threading.Thread(target=wait)
+    with condition:
+        thread.start()
+    until(lambda: condition._waiters)
     with condition:
         condition.notify_all()
+    thread.join()
+    assert woken == [True]

@@ -1,4 +1,4 @@
-"""greenio.testing.MockClock: time jumps to the next deadline, and not while anybody is at work."""
+"""greenio.testing.MockClock: time jumps to the next deadline, but not while anything is at work."""
 
 import _thread
 import os
@@ -40,7 +40,7 @@ def clock():
 
 @pytest.fixture
 def passed(clock):
-    """How many seconds have passed on the clock since the test began: a function."""
+    """A function: how many seconds have passed on the clock since the test began."""
     begin = clock.monotonic()
     return lambda: round(clock.monotonic() - begin, 6)
 
@@ -75,7 +75,7 @@ def test_greenlets_wake_in_the_order_of_their_deadlines(passed):
 
 
 def waits(pair):
-    """What waits, with a time of 90 seconds: (name, function, what it returns or the class of what it raises)."""
+    """Waits with a time of 90 seconds: (name, function, its result or the class of its error)."""
     first, _ = pair
     first.settimeout(90)
 
@@ -122,7 +122,7 @@ def joined(seconds):
 
 
 @pytest.mark.parametrize("number", range(14))
-def test_a_wait_with_a_time_ends_when_the_clock_is_there(pair, clock, passed, number):
+def test_a_wait_ends_at_its_time_by_the_clock(pair, clock, passed, number):
     name, wait, wanted = waits(pair)[number]
     for times in (1, 2):
         if isinstance(wanted, type) and issubclass(wanted, BaseException):
@@ -141,7 +141,7 @@ def test_timers_keep_their_rhythm(passed):
     assert times == [10, 70, 130, 190]
 
 
-def test_what_is_ready_comes_before_a_deadline(passed):
+def test_ready_greenlets_run_before_a_deadline(passed):
     queue, got = Queue(), []
 
     def consume():
@@ -157,7 +157,7 @@ def test_what_is_ready_comes_before_a_deadline(passed):
     assert got == [0, 1, 2, 3, 4] and isinstance(consumer.exception, Empty) and passed() == 4.6
 
 
-def test_data_in_sockets_comes_before_a_deadline(tcp, passed):
+def test_data_in_sockets_come_before_a_deadline(tcp, passed):
     client, server = tcp
 
     def serve():
@@ -182,7 +182,7 @@ def test_time_is_real_while_a_thread_works(clock, passed, threadpool):
     threadpool.join()
 
 
-def test_threads_of_pools_without_a_task_hold_nothing_up(passed):
+def test_idle_threads_of_pools_do_not_hold_the_clock_up(passed):
     pool = ThreadPool(2, idle_task_timeout=60)
     for _ in range(3):
         pool.map(time.sleep, [0, 0.001])
@@ -197,7 +197,7 @@ def test_threads_of_pools_without_a_task_hold_nothing_up(passed):
     assert passed() - before == pytest.approx(HOUR)
 
 
-def test_a_thread_that_gets_a_task_is_not_jumped_over(clock, passed):
+def test_time_does_not_jump_while_a_thread_gets_a_task(clock, passed):
     clock.autojump_threshold = 0
     pool = ThreadPool(1)
     for _ in range(200):
@@ -206,8 +206,8 @@ def test_a_thread_that_gets_a_task_is_not_jumped_over(clock, passed):
     pool.kill()
 
 
-def test_an_answer_of_a_thread_is_not_jumped_over(clock, passed):
-    """A native thread sends through a socket, and has waited for a lock until then."""
+def test_time_does_not_jump_before_a_threads_answer(clock, passed):
+    """A native thread waits for a lock, and then sends through a socket."""
     clock.autojump_threshold = 0
     ours, theirs = greenio.socket.socketpair()
     asked = _thread.allocate_lock()
@@ -230,7 +230,7 @@ def test_an_answer_of_a_thread_is_not_jumped_over(clock, passed):
 
 
 def test_signal_handlers_run_on_the_main_greenlet_and_may_wait(clock, passed):
-    """Also while another greenlet's stack is the one that sleeps in the loop."""
+    """Also while another greenlet runs the loop."""
     ran, main = [], greenio.getcurrent()
 
     def handle(number, frame):
@@ -254,7 +254,7 @@ def test_signal_handlers_run_on_the_main_greenlet_and_may_wait(clock, passed):
         signal.signal(signal.SIGUSR2, before)
 
 
-def test_an_error_of_a_signal_handler_in_the_clocks_code_is_the_main_greenlets(clock, monkeypatch):
+def test_an_error_of_a_signal_handler_in_the_clocks_code_goes_to_the_main_greenlet(clock, monkeypatch):
     def fail():
         monkeypatch.undo()
         raise ZeroDivisionError
@@ -283,7 +283,7 @@ def test_time_is_real_while_a_native_thread_computes(clock, passed):
     thread.join()
 
 
-def test_a_thread_that_waits_for_us_holds_nothing_up(clock, passed):
+def test_a_thread_that_waits_for_us_does_not_hold_the_clock_up(clock, passed):
     release = threading.Event()
     thread = threading.Thread(target=release.wait)
     thread.start()
@@ -302,8 +302,8 @@ def test_time_is_real_while_a_child_runs(passed):
     assert passed() >= HOUR
 
 
-def in_thread(function):
-    """Start a thread. Returns a function that waits, as a greenlet, for its end."""
+def start_thread(function):
+    """Start a thread. Returns a function that waits for its end and lets other greenlets run."""
     end = Event()
 
     def call():
@@ -336,7 +336,7 @@ def test_threads_with_hubs_go_by_one_clock(clock, passed):
     clock.autojump_threshold = inf
     begun = Event()
     jobs = [spawn(work, "main", 90)]
-    join = in_thread(lambda: (spawn(begun.set), main()))
+    join = start_thread(lambda: (spawn(begun.set), main()))
     begun.wait()
     clock.autojump_threshold = None
     greenio.joinall(jobs)
@@ -347,14 +347,14 @@ def test_threads_with_hubs_go_by_one_clock(clock, passed):
     ]  # fmt: skip
 
 
-def test_a_thread_hands_over_before_a_deadline(passed):
+def test_an_item_of_another_thread_comes_before_a_deadline(passed):
     queue = Queue()
 
     def produce():
         sleep(10)
         queue.put("late")
 
-    join = in_thread(produce)
+    join = start_thread(produce)
     assert queue.get(timeout=11) == "late" and 10 <= passed() < 11
     join()
 
@@ -364,7 +364,7 @@ def test_time_is_moved_by_hand(clock, passed):
     job = spawn(sleep, 100)
     sleep(0)
     clock.jump(99)
-    some_looks()
+    let_the_loop_poll()
     assert not job.ready() and passed() == 99
     clock.jump(1)
     job.join()
@@ -374,13 +374,13 @@ def test_time_is_moved_by_hand(clock, passed):
             clock.jump(wrong)
 
 
-def some_looks():
-    """Let the loop look for I/O and timers, several times."""
+def let_the_loop_poll():
+    """Let the loop poll for I/O and timers many times."""
     for _ in range(300):
         sleep(0)
 
 
-def test_nothing_is_jumped_over_before_the_threshold(clock, passed):
+def test_time_jumps_after_the_threshold(clock, passed):
     clock.autojump_threshold = 0.03
     begin = time.perf_counter()
     sleep(HOUR)
@@ -391,22 +391,25 @@ def test_nothing_is_jumped_over_before_the_threshold(clock, passed):
 
 
 @pytest.mark.parametrize("seconds", [1e10, 1e300, 2**70, 10**400])
-def test_nothing_jumps_to_the_end_of_time(clock, passed, seconds):
+def test_jumps_that_are_too_far_are_refused(clock, passed, seconds):
     with pytest.raises(OverflowError, match="cannot jump so far"):
         clock.jump(seconds)
     sleep(1)
     assert passed() == 1
 
 
-def test_who_asks_for_the_time_until_a_deadline_has_passed_sees_it_pass():
-    """The standard library does so: a deadline that is there has not passed yet."""
+def test_a_loop_that_waits_until_a_deadline_has_passed_ends():
+    """For the standard library, a deadline has not passed at its exact time: its loops wait until it is later."""
     with MockClock(patch_time=True):
         deadline = time.monotonic() + 0.001
+        rounds = 0
         while (left := deadline - time.monotonic()) >= 0:
             select([], [], [], left)
+            rounds += 1
+        assert 0 < rounds < 1000
 
 
-def test_a_module_that_is_imported_meanwhile_goes_by_each_clock(monkeypatch):
+def test_a_module_that_is_imported_meanwhile_has_the_time_of_each_clock(monkeypatch):
     module = ModuleType("imported_meanwhile")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     with MockClock(patch_time=True):
@@ -459,13 +462,13 @@ def test_the_time_of_greenio_is_the_clocks(clock):
 
 
 def test_modules_have_the_monotonic_time_by_name():
-    """A clock replaces names in greenio's modules, and not the one in `time`."""
+    """A clock replaces the name `monotonic` in greenio's modules, and not the one in `time`."""
     for path in (CHECKOUT / "greenio").rglob("*.py*"):
         if path.suffix in (".py", ".pyx") and path.parent.name != "_testing":
-            assert "time.monotonic()" not in path.read_text(), f"{path}: from time import monotonic"
+            assert "time.monotonic()" not in path.read_text(), f"{path} must say: from time import monotonic"
 
 
-def test_the_standard_time_is_what_it_was_after_a_clock():
+def test_the_time_module_is_restored_after_a_clock():
     functions = time.time, time.monotonic, time.time_ns, time.monotonic_ns
     with MockClock(patch_time=True) as clock:
         begin = time.monotonic()
@@ -487,7 +490,7 @@ def test_a_forked_child_has_a_time_of_its_own(passed):
     assert passed() < HOUR
 
 
-def test_a_deadline_that_stands_for_ever_is_a_loop_exit_as_ever(clock):
+def test_a_wait_without_a_deadline_still_ends_with_loop_exit(clock):
     with pytest.raises(LoopExit):
         Event().wait()
 
@@ -558,7 +561,7 @@ def test_patched_programs_go_by_the_clock(tmp_path):
     )
 
 
-def test_the_fixture_and_a_clock_that_a_test_forgot(pytester):
+def test_the_fixture_works_and_a_forgotten_clock_is_an_error(pytester):
     pytester.makepyfile(
         dedent("""
         import unittest

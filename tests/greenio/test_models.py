@@ -2,7 +2,6 @@
 
 from collections import deque
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from waiting import in_thread
@@ -15,13 +14,8 @@ from greenio.queue import Empty, LifoQueue, PriorityQueue, Queue, ShutDown
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(autouse=True)
-def nobody_runs_but_where_somebody_waits(set_switch_interval):
-    set_switch_interval(1000)
-
-
 def settle(elsewhere):
-    """Let everybody do what can be done; with another thread's hand-overs, the loop has to look for them first."""
+    """Let every greenlet run as far as it can. `elsewhere`: another thread has handed something over, in the loop."""
     if elsewhere:
         sleep(0.0001)
     for _ in range(4):
@@ -29,7 +23,7 @@ def settle(elsewhere):
 
 
 class QueueModel:
-    """What a queue does, with lists."""
+    """A queue made of lists."""
 
     def __init__(self, kind, maxsize):
         self.kind = kind
@@ -103,7 +97,7 @@ def test_queues_behave_as_their_model(kind, maxsize, steps):
                 model.kill(number)
                 jobs[number].kill()
         elif elsewhere:
-            # From another thread, without waiting: only what the model says can be done at once.
+            # A call in another thread that does not wait, if the model says that it can be done at once.
             if name == "put" and (model.maxsize is None or len(model.items) < model.maxsize):
                 jobs.append(None)
                 model.put(job, number)
@@ -189,7 +183,7 @@ def test_a_semaphore_behaves_as_its_model(value, steps):
 @quick
 @given(st.integers(1, 4), st.lists(st.one_of(st.just("spawn"), st.integers(0, 20)), max_size=30))
 def test_a_pool_behaves_as_its_model(size, steps):
-    """Jobs run until they are told to end, or killed; the next that waits for a place takes it, in order."""
+    """Jobs run until their gate opens or they are killed. Then the next job that waits gets the place."""
     pool = Pool(size)
     gates, spawners, inside = [], [], []
 

@@ -1,4 +1,4 @@
-"""patch_all() and its like: what is replaced, returned, warned of; what was made before. Each in a fresh process."""
+"""patch_all() and its like: replaced names, results, warnings, objects from before. Each in a fresh process."""
 
 import inspect
 
@@ -31,17 +31,17 @@ def test_everything_public_says_what_it_does():
         assert name == "saved" or getattr(monkey, name).__doc__, name
 
 
-def test_real_threads_of_what_is_imported_after_patching(run_script):
+def test_modules_that_are_imported_after_patching_have_real_threads(run_script):
     assert run_script("imported_after_patching.py") == "5\n('127.0.0.1', 80) True\n"
 
 
 @pytest.mark.parametrize("resolver, module", [("ares", "pycares"), ("dnspython", "dns.resolver")])
 @pytest.mark.parametrize("when", ["before patching", "after it"])
-def test_names_are_looked_up(run_script, resolver, module, when):
+def test_resolvers_look_names_up_in_a_patched_program(run_script, resolver, module, when):
     pytest.importorskip(module.partition(".")[0])
     modules = [module] if when == "before patching" else []
     assert run_script("resolvers_after_patching.py", resolver, *modules) == f"{['192.0.2.1'] * 3}\n"
 
 
-def test_pause_in_a_thread(run_script):
+def test_pause_in_a_thread_lets_others_run(run_script):
     assert run_script("pause_in_a_thread.py") == "['others run', 'handled', 'went on']\n"

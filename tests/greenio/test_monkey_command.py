@@ -55,13 +55,13 @@ def test_options_say_what_is_patched(run, tmp_path):
     assert "--verbose" in run("--help").stdout
 
 
-@pytest.mark.parametrize("args, told", [((), "say what to run"), (("--nonsense", "x"), "no option '--nonsense'")])
-def test_misuse_is_told_in_a_line(run, args, told):
+@pytest.mark.parametrize("args, error", [((), "say what to run"), (("--nonsense", "x"), "no option '--nonsense'")])
+def test_misuse_is_reported_in_a_line(run, args, error):
     result = run(*args)
-    assert result.returncode == 1 and told in result.stderr and "Traceback" not in result.stderr
+    assert result.returncode == 1 and error in result.stderr and "Traceback" not in result.stderr
 
 
-def test_exit_status_and_errors(run, tmp_path):
+def test_the_status_and_errors_are_those_of_the_script(run, tmp_path):
     path = tmp_path / "script.py"
     assert run(path, script="import sys; sys.exit(7)").returncode == 7
     result = run(path, script="def fails():\n    raise ValueError('x')\nfails()\n")
@@ -72,7 +72,7 @@ def test_exit_status_and_errors(run, tmp_path):
     assert result.stderr == f"greenio.monkey: cannot read {tmp_path}/missing.py: No such file or directory\n"
 
 
-def test_the_script_of_the_page(tmp_path, run):
+def test_the_script_of_the_page_fetches_addresses(tmp_path, run):
     import threading
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 

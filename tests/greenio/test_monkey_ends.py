@@ -3,7 +3,8 @@
 import pytest
 import scenarios
 
-SAID = {
+#: Scenario -> the lines that it prints.
+PRINTED = {
     "order_at_the_end": [
         "main", "in an executor", "threading's atexit", "not a daemon", "begun at the end", "atexit",
     ],
@@ -25,15 +26,15 @@ SAID = {
 }  # fmt: skip
 
 
-def test_all_are_known():
-    assert set(SAID) == set(scenarios.names("ends.py"))
+def test_every_scenario_is_listed():
+    assert set(PRINTED) == set(scenarios.names("ends.py"))
 
 
-@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("name", PRINTED)
 def test_a_patched_process_ends_as_it_should(name):
     result = scenarios.alone("ends.py", name)
-    said = [line for line in result.stdout.splitlines() if not line.startswith("{")]
-    assert (said, result.returncode) == (SAID[name], 0), result.stderr
+    printed = [line for line in result.stdout.splitlines() if not line.startswith("{")]
+    assert (printed, result.returncode) == (PRINTED[name], 0), result.stderr
 
 
 @pytest.mark.parametrize("patches, found", [("here", "False False"), ("everywhere", "True True")])

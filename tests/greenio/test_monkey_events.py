@@ -1,4 +1,4 @@
-"""Whom patching tells, and who may say no. Each in a fresh process."""
+"""Subscribers of patching are told, and may veto. Each in a fresh process."""
 
 import pytest
 import scenarios

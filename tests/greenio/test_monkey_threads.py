@@ -1,4 +1,4 @@
-"""`threading` and what is built on it in a patched process, and native threads beside it."""
+"""`threading` and the modules that are built on it in a patched process, and native threads beside it."""
 
 import pytest
 import scenarios

@@ -1,4 +1,4 @@
-"""What CPython has to watch a program with, on a patched one. Other tools are in tests/integration/test_tools.py."""
+"""CPython's own tools for watching programs see patched ones. Other tools are in tests/integration/test_tools.py."""
 
 import re
 import subprocess
@@ -34,8 +34,8 @@ def run(tmp_path):
 
 @pytest.mark.parametrize("order", [("cProfile", "greenio.monkey"), ("greenio.monkey", "cProfile")])
 def test_a_profiler_sees_a_patched_program(run, order):
-    said = run("-m", order[0], "-m", order[1], "script.py")
-    assert said.startswith("end") and re.search(r"script\.py:3\(work\)", said)
+    printed = run("-m", order[0], "-m", order[1], "script.py")
+    assert printed.startswith("end") and re.search(r"script\.py:3\(work\)", printed)
 
 
 MONITORED = """
@@ -91,11 +91,11 @@ else:
 
 
 @pytest.mark.skipif(not hasattr(sys, "remote_exec"), reason="sys.remote_exec() is there from CPython 3.14 on")
-def test_a_script_is_run_in_a_patched_process(run):
-    said = run("-c", INJECTED)
-    if said == "may not\n":
+def test_remote_exec_runs_a_script_in_a_patched_process(run):
+    printed = run("-c", INJECTED)
+    if printed == "may not\n":
         pytest.skip("sys.remote_exec() is not permitted here")
-    assert said == "['MainThread', 'worker']\n"
+    assert printed == "['MainThread', 'worker']\n"
 
 
 PRINTED_TASKS = """
@@ -122,11 +122,11 @@ print(result.stderr.splitlines()[-1] if result.returncode else told)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="`python -m asyncio ps` is there from CPython 3.14 on")
-def test_tasks_of_all_greenlets_are_listed_from_outside(run):
-    said = run("-c", PRINTED_TASKS)
-    if "ermi" in said or "ermission" in said:
-        pytest.skip(f"not permitted here: {said}")
-    assert said == "['main of a', 'task of a', 'main of b', 'task of b']\n"
+def test_asyncio_ps_lists_the_tasks_of_all_greenlets(run):
+    printed = run("-c", PRINTED_TASKS)
+    if "ermi" in printed or "ermission" in printed:
+        pytest.skip(f"not permitted here: {printed}")
+    assert printed == "['main of a', 'task of a', 'main of b', 'task of b']\n"
 
 
 @pytest.mark.skipif(sys.version_info < (3, 15), reason="lazy imports are there from CPython 3.15 on")
@@ -148,5 +148,5 @@ thread.join()
 
 
 def test_faulthandler_dumps_a_patched_program(run):
-    said = run("-c", DUMPED)
-    assert said.startswith("Current thread 0x") and " in dumps\n" in said
+    printed = run("-c", DUMPED)
+    assert printed.startswith("Current thread 0x") and " in dumps\n" in printed

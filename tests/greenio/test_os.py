@@ -1,4 +1,4 @@
-"""os and time: what blocks there, and here lets other greenlets run."""
+"""os and time: the calls that block there let other greenlets run here."""
 
 import errno
 import os as standard
@@ -32,7 +32,7 @@ def test_sleep_lets_others_run(ticks):
         time.sleep(-1)
 
 
-def test_read_and_write(pipe, ticks):
+def test_read_and_write_wait_for_the_other_end(pipe, ticks):
     reader, writer = pipe
     job = spawn(os.read, reader, 10)
     until_waiting(job)
@@ -49,7 +49,7 @@ def test_read_and_write(pipe, ticks):
     assert os.write(writer, b"") == 0
 
 
-def test_non_blocking_descriptors(pipe):
+def test_nb_read_and_nb_write_wait_for_the_other_end(pipe):
     reader, writer = pipe
     assert os.make_nonblocking(reader) is True and os.make_nonblocking(reader) is None
     os.make_nonblocking(writer)
@@ -84,14 +84,15 @@ def test_sendfile_sends_all_to_a_slow_reader(tmp_path):
                 sent += os.sendfile(ours.fileno(), file.fileno(), sent, 500_000 - sent)
 
         sending = spawn(send)
-        received = 0
-        while received < 500_000:
-            received += len(theirs.recv(65536))
+        received = b""
+        while len(received) < 500_000:
+            received += theirs.recv(65536)
         sending.get()
+    assert received == b"y" * 500_000
 
 
 def test_regular_files_are_written_at_once(tmp_path):
-    """Appending is one call of the system's, so that what others append does not come in between."""
+    """Appending is one system call, so that the data of other processes do not come in between."""
     fd = standard.open(tmp_path / "file", standard.O_WRONLY | standard.O_CREAT | standard.O_APPEND)
     assert os.write(fd, b"x" * 1_000_000) == 1_000_000 == os.writev(fd, [b"y" * 500_000] * 2)
     standard.close(fd)
@@ -100,7 +101,7 @@ def test_regular_files_are_written_at_once(tmp_path):
     assert caught.value.errno == errno.EBADF
 
 
-def test_readv_and_writev(pipe, ticks):
+def test_readv_and_writev_wait_for_the_other_end(pipe, ticks):
     reader, writer = pipe
     buffers = bytearray(3), bytearray(3)
     job = spawn(os.readv, reader, buffers)
@@ -116,8 +117,8 @@ def test_readv_and_writev(pipe, ticks):
     assert received == b"".join(parts) and writing.get() == len(received)
 
 
-def test_several_readers_of_one_pipe(pipe, ticks):
-    """No reader is left in the system's call when another one has taken what was there."""
+def test_each_reader_of_one_pipe_gets_its_data(pipe, ticks):
+    """No reader blocks in a system call when another one has taken the data."""
     reader, writer = pipe
     jobs = [spawn(os.read, reader, 10) for _ in range(5)]
     until_waiting(*jobs)
@@ -129,7 +130,7 @@ def test_several_readers_of_one_pipe(pipe, ticks):
     assert sorted(job.get() for job in jobs) == [b"0", b"1", b"2", b"3", b"4"]
 
 
-def test_the_other_end_is_gone():
+def test_calls_end_when_the_other_end_is_closed():
     reader, writer = standard.pipe()
     standard.close(writer)
     assert os.read(reader, 10) == b""
@@ -145,7 +146,7 @@ def test_the_other_end_is_gone():
     standard.close(writer)
 
 
-def test_killed_and_timed_out(pipe):
+def test_an_interrupted_read_takes_no_data(pipe):
     reader, writer = pipe
     job = spawn(os.read, reader, 10)
     until_waiting(job)
@@ -156,7 +157,7 @@ def test_killed_and_timed_out(pipe):
     assert os.read(reader, 10) == b"x"
 
 
-def test_close_wakes_those_who_wait():
+def test_close_wakes_greenlets_that_read():
     reader, writer = standard.pipe()
     waiting = [spawn(os.read, reader, 10), spawn(os.readv, reader, [bytearray(1)])]
     for job in waiting:
@@ -172,7 +173,7 @@ def test_close_wakes_those_who_wait():
 
 
 @pytest.mark.parametrize("how", ["os", "file object"])
-def test_close_wakes_those_of_other_threads(how):
+def test_close_wakes_greenlets_of_other_threads(how):
     reader, writer = standard.pipe()
     close = (lambda: os.close(reader)) if how == "os" else FileObjectPosix(reader, "rb").close
     job = spawn(os.read, reader, 10)
@@ -210,7 +211,7 @@ def test_a_terminal_is_waited_for_both_ways(ticks):
         assert not job.ready()
         standard.write(master, b"line\n")
         assert job.get() == b"line\n"
-        # More than it takes while nobody reads.
+        # More than the terminal takes while nobody reads.
         tty.setraw(terminal)
         standard.set_blocking(master, False)
         assert os.nb_read(master, 100) == b"line\r\n"
@@ -239,13 +240,13 @@ def no_nowait(monkeypatch):
     monkeypatch.setattr(nowait, "pwritev", refuse)
 
 
-def test_an_older_system(no_nowait, pipe, ticks):
-    test_read_and_write(pipe, ticks)
-    test_readv_and_writev(pipe, ticks)
-    test_several_readers_of_one_pipe(pipe, ticks)
+def test_calls_wait_on_a_system_without_nowait(no_nowait, pipe, ticks):
+    test_read_and_write_wait_for_the_other_end(pipe, ticks)
+    test_readv_and_writev_wait_for_the_other_end(pipe, ticks)
+    test_each_reader_of_one_pipe_gets_its_data(pipe, ticks)
 
 
-def test_sendfile_to_blocking_descriptors(tmp_path, pipe):
+def test_sendfile_sends_to_blocking_descriptors(tmp_path, pipe):
     (tmp_path / "file").write_bytes(b"y" * 200_000)
     reader, writer = pipe
     with open(tmp_path / "file", "rb") as file, open(tmp_path / "copy", "wb") as copy:
@@ -272,17 +273,17 @@ CLOSED = 10**6  # no process has so many descriptors
         ("sendfile", (CLOSED, 0, 0, "x")), ("system", (5,)), ("system", ("a\0b",)), ("popen", (5,)), ("fork", (1,)),
     ],
 )  # fmt: skip
-def test_misuse_is_told_as_by_the_standard_library(name, arguments):
+def test_misuse_raises_the_errors_of_the_standard_library(name, arguments):
     raise_alike(getattr(standard, name), getattr(os, name), arguments)
 
 
-def test_nothing_is_read_where_nothing_is_asked_for(pipe):
+def test_reads_and_writes_of_nothing_return_at_once(pipe):
     assert os.read(pipe[0], 0) == b"" and os.readv(pipe[0], [bytearray()]) == 0
     assert os.write(pipe[1], b"") == 0 == os.writev(pipe[1], [])
 
 
 @pytest.mark.parametrize("bad", ["x", None, -1, float("nan")])
-def test_times_that_are_none(bad):
+def test_sleep_refuses_what_is_no_time(bad):
     with pytest.raises(Exception) as expected:
         standard_time.sleep(bad)
     with pytest.raises(type(expected.value)):
@@ -299,7 +300,7 @@ def test_waitpid_gets_a_status_once(ticks, options):
         os.waitpid(pid, 0)
 
 
-def test_wait_for_any(ticks):
+def test_wait_finds_any_child(ticks):
     pids = {child(after=lambda n=n: sleep(0.01 * n)) for n in range(1, 4)}
     found = {os.wait()[0], os.wait3(0)[0], os.waitpid(-1, 0)[0]}
     assert found == pids and ticks
@@ -307,7 +308,7 @@ def test_wait_for_any(ticks):
         os.wait()
 
 
-def test_wait4_waitid_and_groups(ticks):
+def test_wait4_waitid_and_waits_for_groups_find_children(ticks):
     pid = child(1)
     assert os.wait4(pid, 0)[0] == pid
     pid = child(end=15)
@@ -317,7 +318,7 @@ def test_wait4_waitid_and_groups(ticks):
     assert os.waitpid(0, 0)[0] == pid and ticks
 
 
-def test_system_and_popen(ticks):
+def test_system_and_popen_let_others_run(ticks):
     for command in ("exit 3", "true", "sleep 0.02; kill -9 $$"):
         assert os.system(command) == standard.system(command)
     assert ticks
@@ -335,7 +336,7 @@ def test_system_and_popen(ticks):
 
 
 def test_a_pipe_of_popen_that_is_collected_is_closed(tmp_path):
-    """Also where the command still runs: it may be waiting for the end of its input."""
+    """Also if the command still runs, as it may wait for the end of its input."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         os.popen(f"cat > {tmp_path}/written; mv {tmp_path}/written {tmp_path}/ended", "w").write("some")
@@ -345,7 +346,7 @@ def test_a_pipe_of_popen_that_is_collected_is_closed(tmp_path):
     with Timeout(10):
         until((tmp_path / "ended").exists)
     assert (tmp_path / "ended").read_text() == "some"
-    for process in list(subprocess._active):  # where the standard library keeps those that nobody waits for
+    for process in list(subprocess._active):  # the standard library's list of processes that nobody waits for
         process.kill()
         process.wait()
     subprocess._cleanup()
@@ -356,7 +357,7 @@ def test_other_names_are_the_standard_librarys():
 
 
 def test_the_loops_own_descriptors_stay_open():
-    """A program that becomes a daemon closes all numbers."""
+    """A program that becomes a daemon closes all descriptors."""
     code = """
 import os
 from greenio import get_hub, sleep, spawn

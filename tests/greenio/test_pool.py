@@ -37,7 +37,7 @@ def fail_on_two(number):
     return number
 
 
-def test_apply_and_map(pool):
+def test_apply_and_map_return_results(pool):
     assert pool.apply(double, (4,)) == 8 == pool.apply(double, kwds={"number": 4})
     assert pool.map(double, range(10)) == list(range(0, 20, 2))
     seen = []
@@ -56,7 +56,7 @@ def test_async_forms_call_back_with_the_result(pool):
     failed = pool.apply_async(fail_on_two, (2,), callback=seen.append)
     with pytest.raises(KeyError):
         failed.get()
-    jobs = [pool.apply_async(double, (number,)) for number in range(10)]  # more than there are places
+    jobs = [pool.apply_async(double, (number,)) for number in range(10)]  # more jobs than places
     assert [job.get() for job in jobs] == list(range(0, 20, 2))
     sleep(0)
     assert len(seen) == 2
@@ -82,7 +82,7 @@ def test_imap_yields_results_in_order(pool):
         pool.imap(double, [], maxsize=0)
 
 
-def test_imap_raises_in_place(pool):
+def test_imap_raises_an_error_in_its_place(pool):
     results = pool.imap(fail_on_two, range(4))
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(KeyError):
@@ -105,7 +105,7 @@ def test_an_iterable_that_fails_ends_the_iteration(pool):
     assert list(results) == []
 
 
-def test_imap_in_order_of_finishing():
+def test_imap_unordered_yields_results_as_they_come():
     gates = [Event() for _ in range(3)]
     results = Group().imap_unordered(lambda number: (gates[number].wait(), number)[1], range(3))
     for number in (1, 2, 0):
@@ -165,7 +165,7 @@ def test_join_waits_for_all_members():
         group.join(raise_error=True)
 
 
-def test_kill_takes_those_that_come_meanwhile():
+def test_kill_kills_members_that_come_meanwhile():
     group = Group()
 
     def stubborn():
@@ -181,15 +181,15 @@ def test_kill_takes_those_that_come_meanwhile():
     assert len(group) == 0 and not group.dying
 
 
-def test_kill_with_a_timeout():
+def test_kill_returns_after_its_timeout():
     group = Group()
 
-    def deaf():
+    def stubborn():
         with pytest.raises(GreenletExit):
             sleep(10)
         sleep(0.02)
 
-    job = group.spawn(deaf)
+    job = group.spawn(stubborn)
     sleep(0)
     assert group.kill(timeout=0.001) is None
     assert job in group and job in group.dying
@@ -211,7 +211,7 @@ def test_killone_ends_one_member_only():
     group.killone(first)
 
 
-def test_subclasses_and_greenlet_class():
+def test_subclasses_may_choose_the_class_of_greenlets():
     class Mine(Greenlet):
         pass
 
@@ -231,7 +231,7 @@ def test_subclasses_and_greenlet_class():
 # --- Pool -------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_pool():
+def test_a_full_pool_refuses_or_waits():
     pool = Pool(2)
     jobs = [pool.spawn(sleep, 10) for _ in range(2)]
     assert pool.full() and pool.free_count() == 0 and "2 greenlets, size=2" in repr(pool)
@@ -250,7 +250,7 @@ def test_a_full_pool():
     assert pool.free_count() == 2 == pool.wait_available()
 
 
-def test_the_size_says_how_many_run():
+def test_the_size_limits_the_number_of_greenlets():
     assert Pool().free_count() == 1 == Pool().wait_available() and not Pool().full()
     assert Pool(0).full()
     with pytest.raises(PoolFull):
@@ -259,7 +259,7 @@ def test_the_size_says_how_many_run():
         Pool(-1)
 
 
-def test_killed_while_waiting_for_a_place():
+def test_a_waiter_that_is_killed_takes_no_place():
     pool = Pool(1)
     pool.spawn(sleep, 10)
     waiting = spawn(pool.spawn, sleep, 10)
@@ -270,12 +270,12 @@ def test_killed_while_waiting_for_a_place():
     assert pool.free_count() == 1
 
 
-def test_apply_in_a_full_pool_of_its_own():
+def test_apply_by_a_member_of_a_full_pool_calls_the_function_itself():
     pool = Pool(1)
     assert pool.apply(lambda: pool.apply(getcurrent) is getcurrent()) is True
 
 
-def test_never_more_than_size():
+def test_never_more_greenlets_run_than_the_size():
     pool, inside, most = Pool(3), [], []
 
     def work(_):
@@ -288,14 +288,14 @@ def test_never_more_than_size():
     assert max(most) == 3
 
 
-def test_map_keeps_the_order_when_one_fails_early():
+def test_map_leaves_the_pool_empty_when_one_fails_early():
     pool = Pool(2)
     with pytest.raises(KeyError):
         pool.map(fail_on_two, range(10))
     assert pool.join(1) and pool.free_count() == 2
 
 
-def test_shared_between_threads():
+def test_threads_may_share_a_pool():
     pool, done = Pool(3), []
 
     def work(number):
@@ -316,8 +316,8 @@ def test_shared_between_threads():
     assert len(set(done)) == 150 and pool.join(5) and pool.free_count() == 3
 
 
-def test_members_that_all_wait_for_a_place():
-    """The last of them gets an error: none would ever end."""
+def test_members_that_would_all_wait_for_a_place_get_an_error():
+    """The last member to wait gets an error, as otherwise none would ever end."""
     pool = Pool(2)
 
     def member():
@@ -326,12 +326,12 @@ def test_members_that_all_wait_for_a_place():
     first, second = pool.spawn(member), pool.spawn(member)
     with pytest.raises(RuntimeError, match="the last of its members to wait for a place"):
         second.get(timeout=30)
-    assert first.get(timeout=30) == 0  # there is a place when the other has ended
+    assert first.get(timeout=30) == 0  # it has the place of the other one
     pool.join()
     assert pool.free_count() == 2
 
 
-def test_members_that_all_wait_while_something_ticks():
+def test_members_that_would_all_wait_get_an_error_though_others_run():
     pool = Pool(1)
     ticking = spawn(lambda: [sleep(0.001) for _ in range(100_000)])
     with pytest.raises(RuntimeError, match="Use a larger pool"):
@@ -339,7 +339,7 @@ def test_members_that_all_wait_while_something_ticks():
     ticking.kill()
 
 
-def test_members_that_may_wait_for_a_place():
+def test_members_may_wait_while_another_one_runs():
     pool, others = Pool(2), Pool(1)
     go = Event()
 
@@ -349,8 +349,8 @@ def test_members_that_may_wait_for_a_place():
     busy = pool.spawn(go.wait)
     waiting = pool.spawn(member)
     sleep(0)
-    outside = spawn(pool.spawn, int)  # no member: it may always wait
-    elsewhere = pool.greenlet_class.spawn(others.map, int, [1, 2])  # in another pool
+    outside = spawn(pool.spawn, int)  # a greenlet that is no member may always wait
+    elsewhere = pool.greenlet_class.spawn(others.map, int, [1, 2])  # waits for another pool
     sleep(0)
     assert elsewhere.get(timeout=30) == [1, 2]
     go.set()
@@ -368,7 +368,7 @@ def test_a_member_may_wait_with_a_timeout():
     assert pool.spawn(member).get(timeout=30)
 
 
-def test_a_member_that_gave_up_waiting_counts_no_more():
+def test_a_member_that_gave_up_waiting_does_not_count():
     pool, gave_up = Pool(2), Event()
 
     def member():
@@ -387,8 +387,8 @@ def test_a_member_that_gave_up_waiting_counts_no_more():
     second.kill()
 
 
-def test_kill_waits_for_one_that_is_interrupted_while_it_ends():
-    """A finalizer waits when the greenlet has its result, and the group has not been told yet."""
+def test_kill_waits_for_a_member_whose_end_is_interrupted():
+    """A finalizer waits after the greenlet has its result, and before the group is told."""
     begun, go_on = Event(), Event()
 
     class Waits:

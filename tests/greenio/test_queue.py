@@ -42,7 +42,7 @@ def test_put_and_get_do_not_switch_needlessly(kind):
     assert get_hub().switches == switches
 
 
-def test_empty_and_full(kind):
+def test_gets_of_an_empty_and_puts_into_a_full_queue_fail(kind):
     made = kind(1)
     for args in ((False,), (True, 0.001), (True, 0)):
         with pytest.raises(Empty):
@@ -94,8 +94,8 @@ def test_putters_are_served_in_order(kind):
     joinall(jobs)
 
 
-def test_an_item_is_for_the_first_getter(kind):
-    """Whoever comes while the getter has not run yet finds nothing."""
+def test_an_item_belongs_to_the_first_getter(kind):
+    """Other calls find nothing, though the getter has not run yet."""
     made = kind()
     job = spawn(made.get)
     sleep(0)
@@ -105,13 +105,13 @@ def test_an_item_is_for_the_first_getter(kind):
     assert job.get() == 1
 
 
-def test_killed_getters_and_putters(kind):
+def test_killed_getters_and_putters_lose_no_item(kind):
     made = kind(1)
     getters = [spawn(made.get) for _ in range(3)]
     sleep(0)
     getters[0].kill()
     made.put("a")
-    kill(getters[1])  # it has its item already
+    kill(getters[1])  # too late: it has its item already
     made.put("b")
     assert getters[1].get() == "a" and getters[2].get() == "b"
 
@@ -122,7 +122,7 @@ def test_killed_getters_and_putters(kind):
     assert [made.get() for _ in range(3)] == [0, 1, 3] and made.empty()
 
 
-def test_timeout_object_in_get(kind):
+def test_a_timeout_ends_a_get(kind):
     made = kind()
     with pytest.raises(Timeout):
         with Timeout(0.001):
@@ -131,7 +131,7 @@ def test_timeout_object_in_get(kind):
     assert made.get() == 1
 
 
-def test_forced_out_of_get_gives_the_item_back(kind):
+def test_a_getter_that_greenlet_throws_into_gives_its_item_back(kind):
     made, got = kind(), []
     victim = spawn(made.get)
     victim.reports_errors = False
@@ -191,7 +191,7 @@ def test_iteration_ends_at_stop_iteration(kind):
     assert job.get() == [1, 2]
 
 
-def test_subscript_and_copy(kind):
+def test_queues_can_be_subscripted_and_copied(kind):
     assert kind[int] is kind
     if kind is HookedQueue:
         return
@@ -210,7 +210,7 @@ def test_the_container_can_be_replaced():
     assert list(made.queue) == [5, 6] and made.get() == 5
 
 
-def test_in_a_callback(kind):
+def test_calls_in_a_callback_work_unless_they_wait(kind):
     made, seen = kind(1), []
 
     def callback():
@@ -285,7 +285,7 @@ def test_task_done_and_join(with_tasks):
         made.task_done()
 
 
-def test_tasks_of_direct_hand_overs(with_tasks):
+def test_items_that_are_handed_over_count_as_tasks(with_tasks):
     made = with_tasks(1)
     getter = spawn(made.get)
     sleep(0)

@@ -1,4 +1,4 @@
-"""Queues whose hooks are a program's own: they fail, block, compare, and put in the middle of another put."""
+"""Queues with hooks of a program's own, which fail, block, compare, or put in the middle of another put."""
 
 import gc
 import sys
@@ -13,7 +13,7 @@ from greenio import Timeout, joinall, sleep, spawn
 from greenio.queue import Empty, PriorityQueue, Queue, ShutDown
 
 
-def test_priority_with_items_that_cannot_be_compared():
+def test_a_priority_queue_keeps_items_that_cannot_be_compared():
     made = PriorityQueue(1)
     made.put(1)
     putter = spawn(made.put, 2)
@@ -26,7 +26,7 @@ def test_priority_with_items_that_cannot_be_compared():
     assert made.get() in (2, "text")
 
 
-def test_the_error_of_a_putter_that_waited_is_his_own():
+def test_a_putter_that_waited_gets_the_error_of_its_put():
     class Picky(HookedQueue):
         def _put(self, item):
             if item == "bad":
@@ -48,7 +48,7 @@ def test_the_error_of_a_putter_that_waited_is_his_own():
 
 
 class Failing(HookedQueue):
-    """Raises `error`, once or `always`, in the hook of that name."""
+    """Raises `error` in the hook of that name, once or `always`."""
 
     hook = ""
     error = None
@@ -83,7 +83,7 @@ def failing_job(*args):
 
 @pytest.mark.parametrize("with_mutex", [False, True])
 @pytest.mark.parametrize("hook", ["_get", "_qsize"])
-def test_the_error_of_a_getter_that_waited_is_his_own(hook, with_mutex):
+def test_a_getter_that_waited_gets_the_error_of_its_get(hook, with_mutex):
     made = Failing()
     if with_mutex:
         assert made.mutex
@@ -102,13 +102,13 @@ def test_the_error_of_a_getter_that_waited_is_his_own(hook, with_mutex):
     assert made.get_nowait() == "kept"
 
 
-def test_the_error_of_a_putter_who_waits_for_room_is_his_own():
+def test_a_putter_that_waits_for_room_gets_the_error_of_the_size():
     class Counting(HookedQueue):
         calls = 100
 
         def _qsize(self):
             self.calls += 1
-            if self.calls == 2:  # the first is that of get()
+            if self.calls == 2:  # the first call is for get()
                 raise ValueError("size")
             return super()._qsize()
 
@@ -123,7 +123,7 @@ def test_the_error_of_a_putter_who_waits_for_room_is_his_own():
     assert made.get() == 3
 
 
-def test_the_error_of_who_peeks_is_his_own():
+def test_a_peek_that_waited_gets_the_error_of_the_hook():
     made = Failing()
     peeker = failing_job(made.peek)
     made.hook, made.error, made.always = "_qsize", ValueError("size"), True
@@ -134,7 +134,7 @@ def test_the_error_of_who_peeks_is_his_own():
     assert made.get() == "item"
 
 
-def test_an_error_in_a_hand_over_between_threads():
+def test_a_getter_in_another_thread_gets_the_error_of_its_get():
     made = Failing()
     errors = []
 
@@ -153,7 +153,7 @@ def test_an_error_in_a_hand_over_between_threads():
     assert len(errors) == 1 and made.get_nowait() == "item"
 
 
-def test_what_is_no_error_is_raised_in_who_runs_as_well():
+def test_a_timeout_in_a_hook_is_raised_in_both_greenlets():
     made = Failing()
     getter = failing_job(made.get)
     made.hook, made.error = "_get", Timeout(None)
@@ -164,7 +164,7 @@ def test_what_is_no_error_is_raised_in_who_runs_as_well():
     assert made.get_nowait() == "item"
 
 
-def test_a_comparison_that_fails_in_a_hand_over():
+def test_a_comparison_that_fails_loses_no_item():
     class Item:
         fails = False
 
@@ -188,20 +188,20 @@ def test_a_comparison_that_fails_in_a_hand_over():
 
 
 def test_the_error_of_a_getter_that_is_killed_is_reported(monkeypatch):
-    told = []
-    monkeypatch.setattr("sys.unraisablehook", lambda args: told.append((type(args.exc_value), args.err_msg)))
+    reported = []
+    monkeypatch.setattr("sys.unraisablehook", lambda args: reported.append((type(args.exc_value), args.err_msg)))
     made = Failing()
     getter = failing_job(made.get)
     made.hook, made.error = "_get", ValueError("hook")
     thread = threading.Thread(target=made.put, args=("item",))
     thread.start()
-    thread.join()  # he is to be woken, but the loop has not run
+    thread.join()  # the getter is about to be woken, but the loop has not run
     getter.kill()
-    assert told == [(ValueError, "Exception ignored in get(), whose greenlet was ended meanwhile, of")]
+    assert reported == [(ValueError, "Exception ignored in get(), whose greenlet was ended meanwhile, of")]
     assert made.get() == "item"
 
 
-def test_a_queue_whose_hooks_fail_is_shut_down():
+def test_shutdown_wakes_all_though_hooks_fail():
     made = Failing()
     waiting = [failing_job(made.get), failing_job(made.peek)]
     made.hook, made.error, made.always = "_qsize", ValueError("size"), True
@@ -222,8 +222,8 @@ def test_a_queue_whose_hooks_fail_is_shut_down():
         putter.get(timeout=5)
 
 
-def test_put_in_the_middle_of_a_comparison():
-    """A finalizer, or a comparison, puts into the very queue that is being changed."""
+def test_a_put_in_the_middle_of_a_comparison_is_made_afterwards():
+    """A finalizer, or a comparison, puts into the same queue while it is being changed."""
     made = PriorityQueue()
 
     class Item:
@@ -251,7 +251,7 @@ def test_put_in_the_middle_of_a_comparison():
     assert [made.get().number for _ in range(3)] == [1, 2, 3]
 
 
-def test_a_hook_that_blocks_does_not_let_others_in():
+def test_a_hook_that_waits_keeps_others_out():
     class Slow(HookedQueue):
         inside = 0
 
@@ -268,7 +268,7 @@ def test_a_hook_that_blocks_does_not_let_others_in():
     assert sorted(getter.get()) == list(range(6)) and made.empty()
 
 
-def test_finalizers_that_put():
+def test_items_of_finalizers_are_all_put():
     made = Queue()
 
     class Puts:
@@ -291,14 +291,14 @@ def test_finalizers_that_put():
     assert made.qsize() == 200
 
 
-def test_an_item_of_a_finalizer_that_cannot_be_put_is_told(capfd, monkeypatch):
-    """Where nobody can be told by an exception; Python's own hook prints it."""
+def test_an_item_of_a_finalizer_that_cannot_be_put_is_reported(capfd, monkeypatch):
+    """No call can raise the error, so Python's own hook prints it."""
     monkeypatch.setattr("sys.unraisablehook", sys.__unraisablehook__)
 
     class Picky(Queue):
         def _put(self, item):
             if item == "outer":
-                self.put("inner")  # as a finalizer would, in the middle of this put
+                self.put("inner")  # as a finalizer may do in the middle of this put
             if item == "inner":
                 raise ValueError("not this one")
             super()._put(item)
@@ -306,5 +306,5 @@ def test_an_item_of_a_finalizer_that_cannot_be_put_is_told(capfd, monkeypatch):
     made = Picky()
     made.put("outer")
     assert made.get() == "outer" and made.empty()
-    told = capfd.readouterr().err
-    assert "Exception ignored of an item that was put into" in told and "ValueError: not this one" in told
+    printed = capfd.readouterr().err
+    assert "Exception ignored of an item that was put into" in printed and "ValueError: not this one" in printed

@@ -1,4 +1,4 @@
-"""A queue's mutex and conditions, which the standard library's queues let programs use."""
+"""A queue's mutex and conditions, which programs may use as those of the standard library's queues."""
 
 import gc
 import threading
@@ -14,7 +14,7 @@ ALL_KINDS = pytest.mark.parametrize("kind", [Queue, LifoQueue, PriorityQueue])
 
 
 @ALL_KINDS
-def test_the_mutex_holds_others_off(kind):
+def test_the_mutex_keeps_other_greenlets_out(kind):
     made, did = kind(3, [1]), []
 
     def use(name, *arguments):
@@ -72,7 +72,7 @@ def test_programs_put_and_get_with_its_mutex(kind):
     assert sorted(picky[0]) == [3, 4] and made.empty()
 
 
-def test_joining_with_a_timeout_by_the_condition():
+def test_the_condition_of_all_tasks_done_is_notified():
     made = Queue()
     made.put(1)
     with made.all_tasks_done:
@@ -82,7 +82,7 @@ def test_joining_with_a_timeout_by_the_condition():
         assert made.all_tasks_done.wait_for(lambda: made.unfinished_tasks == 0, 5)
 
 
-def test_a_full_queue_with_a_mutex():
+def test_a_queue_with_a_mutex_keeps_its_size():
     made = Queue(1)
     assert made.not_full.notify is not None and made.full() is False
     made.put(1)
@@ -114,7 +114,7 @@ def test_a_taker_that_is_killed_leaves_the_item_where_it_was():
     assert [made.get(), made.get()] == [1, 2]
 
 
-def test_the_end_of_a_queue_with_a_mutex():
+def test_a_queue_with_a_mutex_can_be_shut_down():
     made = Queue(1)
     with made.mutex:
         getter, asked = spawn(made.get), spawn(made.shutdown)
@@ -171,7 +171,7 @@ def test_a_subclass_asks_for_its_mutex_when_a_getter_is_served():
     assert made.get_nowait() == 2
 
 
-def test_the_mutex_between_threads():
+def test_threads_may_use_the_mutex():
     made, got = Queue(2), []
 
     def produce():
@@ -195,7 +195,7 @@ def test_the_mutex_between_threads():
     assert sorted(got) == sorted([*range(300)] * 2) and made.empty()
 
 
-def test_a_queue_and_its_mutex_go_together():
+def test_a_queue_is_freed_while_its_mutex_is_kept():
     made = Queue()
     mutex, gone = made.mutex, weakref.ref(made)
     made.note = made.describe

@@ -1,4 +1,4 @@
-"""What the system refuses at once is not waited for: the same error as from the standard library, and at once."""
+"""Calls that the system refuses at once do not wait here either: they raise the standard library's error at once."""
 
 import contextlib
 import ctypes
@@ -20,7 +20,7 @@ library = ctypes.CDLL(None)
 
 @pytest.fixture
 def keep():
-    """Has what it is called with closed at the end of the test: a descriptor, or an object with close()."""
+    """A function that has a descriptor, or an object with close(), closed at the end of the test. Returns it."""
     with contextlib.ExitStack() as stack:
 
         def keep(each):
@@ -32,7 +32,7 @@ def keep():
 
 @pytest.fixture(params=["newer", "older"])
 def system(request, monkeypatch):
-    """The system as it is, and one that does not know RWF_NOWAIT."""
+    """This system, and one that does not know RWF_NOWAIT."""
 
     def refuse(*args):
         raise OSError(errno.EOPNOTSUPP, "not here")
@@ -161,7 +161,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_refused_at_once(case, system, keep):
+def test_the_standard_error_is_raised_at_once(case, system, keep):
     with pytest.raises(OSError) as expected:
         CASES[case](standard, keep)
     with Timeout(10), pytest.raises(OSError) as caught:
@@ -170,7 +170,7 @@ def test_refused_at_once(case, system, keep):
 
 
 @pytest.mark.parametrize("make", [counter, timer, signals, inotify, terminal, readable])
-def test_what_is_not_refused_is_waited_for(make, system, keep, ticks):
+def test_other_reads_wait_while_greenlets_run(make, system, keep, ticks):
     fd = make(keep)
     reading = spawn(os.read, fd, 128)
     until_waiting(reading)
@@ -180,7 +180,7 @@ def test_what_is_not_refused_is_waited_for(make, system, keep, ticks):
     assert standard.get_blocking(fd)
 
 
-def test_a_full_counter_is_waited_for(system, keep):
+def test_a_write_to_a_full_counter_waits(system, keep):
     fd = full_counter(keep)
     writing = spawn(os.write, fd, (1).to_bytes(8, "little"))
     until_waiting(writing)
@@ -188,8 +188,8 @@ def test_a_full_counter_is_waited_for(system, keep):
     assert writing.get(timeout=10) == 8 and os.eventfd_read(fd) == 1
 
 
-def test_a_file_that_is_half_sent(tmp_path):
-    """What was sent is told, and the next call gets the error."""
+def test_sendfile_returns_how_much_was_sent_before_an_error(tmp_path):
+    """The call returns how much was sent, and the next call raises the error."""
     (tmp_path / "file").write_bytes(bytes(3_000_000))
     with open(tmp_path / "file", "rb") as file:
         ours, theirs = socketpair()

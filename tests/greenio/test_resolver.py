@@ -1,4 +1,4 @@
-"""Names: the results, orders and errors of the standard library, while other greenlets go on."""
+"""Looking names up: results, orders and errors are those of the standard library, and other greenlets go on."""
 
 import itertools
 import socket as standard
@@ -15,13 +15,13 @@ from greenio.resolver.ares import make_channel
 from greenio.server import StreamServer
 from greenio.socket import create_server, getaddrinfo, socket
 
-# pycares starts a thread, once and for all, when its first channel is made.
+# pycares starts a thread when its first channel is made, which stays.
 make_channel().close()
 
 
 @pytest.fixture(params=["thread", "ares", "dnspython"])
 def which(request):
-    """Every resolver in turn: those that ask name servers find nobody there."""
+    """Every resolver in turn. The name server that they ask does not answer."""
     hub = get_hub()
     with standard.socket(type=standard.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
@@ -47,7 +47,7 @@ def names_of_this_host():
     return sorted({name for line in lines for name in line})[:8]
 
 
-# None of these takes a question to a name server.
+# Names and addresses for which no name server is asked.
 LOCAL = [
     *names_of_this_host(), "localhost", "LOCALHOST", b"localhost", bytearray(b"localhost"), "127.0.0.1", "127.1",
     "", "x" * 70 + ".invalid", "nul\0byte", 5, None,
@@ -76,7 +76,7 @@ OPTIONS = list(
 def test_getaddrinfo_heeds_all_its_options(which, host):
     for options in OPTIONS:
         if host == "localhost" and options[0] == standard.AF_INET6:
-            continue  # a question to a name server where /etc/hosts has no such address
+            continue  # asks a name server if /etc/hosts has no such address
         args = (host, 80, *options)
         assert outcome(getaddrinfo, *args) == outcome(standard.getaddrinfo, *args), args
     found = getaddrinfo("localhost", 80, type=standard.SOCK_STREAM)[0]
@@ -98,7 +98,7 @@ def test_getnameinfo_answers_as_the_standard_librarys(which, address):
         assert outcome(cooperative.getnameinfo, address, flags) == outcome(standard.getnameinfo, address, flags)
 
 
-def test_numeric_addresses_never_leave_the_greenlet(which, monkeypatch):
+def test_numeric_addresses_are_converted_without_switching(which, monkeypatch):
     hub = get_hub()
     monkeypatch.setattr(hub.resolver, "_look_up", None)
     switches = hub.switches
@@ -112,11 +112,11 @@ def test_numeric_addresses_never_leave_the_greenlet(which, monkeypatch):
     assert hub.switches == switches
 
 
-# --- which resolver -----------------------------------------------------------------------------------------------
+# --- choosing a resolver ------------------------------------------------------------------------------------------
 
 
-class Counting:
-    """Somebody's own resolver."""
+class Reversing:
+    """A program's own resolver."""
 
     def __init__(self, hub):
         self.hub = hub
@@ -138,12 +138,12 @@ def chosen():
 
 
 @pytest.mark.parametrize("name", ["thread", "ares", "dnspython"])
-def test_chosen_by_name(chosen, name):
+def test_a_resolver_is_chosen_by_its_name(chosen, name):
     assert type(chosen(name)).__module__ == f"greenio.resolver.{name}"
 
 
-def test_chosen_by_class_or_path(chosen):
-    assert isinstance(chosen(Counting), Counting) and get_hub().resolver.hub is get_hub()
+def test_a_resolver_is_chosen_by_its_class_or_path(chosen):
+    assert isinstance(chosen(Reversing), Reversing) and get_hub().resolver.hub is get_hub()
     assert cooperative.gethostbyname("name") == "eman"
     assert type(chosen("greenio.resolver.dnspython.Resolver")).__module__ == "greenio.resolver.dnspython"
     with pytest.raises(ImportError, match="has no 'Nothing'"):
@@ -157,11 +157,11 @@ def test_chosen_by_class_or_path(chosen):
 
 def test_a_resolver_may_be_assigned(chosen):
     chosen("thread")
-    get_hub().resolver = Counting(None)
+    get_hub().resolver = Reversing(None)
     assert cooperative.gethostbyname("ab") == "ba"
 
 
-def test_only_what_is_needed_is_imported():
+def test_modules_for_names_are_imported_when_they_are_needed():
     code = (
         "import sys, greenio.socket\n"
         "wanted = {'concurrent', 'greenio.threadpool', 'pycares', 'dns'}\n"
@@ -175,11 +175,11 @@ def test_only_what_is_needed_is_imported():
     assert result.stdout == "['greenio.resolver', 'greenio.resolver.numeric']\nFalse False\n"
 
 
-# --- meanwhile ----------------------------------------------------------------------------------------------------
+# --- other greenlets run meanwhile --------------------------------------------------------------------------------
 
 
 class SlowResolver:
-    """Answers, from a thread as the real one, when others have been running for a while."""
+    """Answers in a thread, as the default resolver, but only after other greenlets have run for a while."""
 
     def __init__(self, hub, ticks):
         self.hub = hub
@@ -202,18 +202,18 @@ def slow(threadpool, ticks):
     hub.resolver = None
 
 
-def test_others_go_on_meanwhile(slow):
+def test_greenlets_run_while_a_name_is_looked_up(slow):
     assert getaddrinfo("anything", 80, type=standard.SOCK_STREAM)[0][4] == ("127.0.0.1", 80)
 
 
-def test_others_go_on_while_a_listener_is_made(slow):
+def test_greenlets_run_while_a_listener_looks_up_its_name(slow):
     with create_server(("anything", 0)) as listener:
         assert isinstance(listener, socket) and listener.getsockname()[0] == "127.0.0.1"
     with StreamServer("anything:0", print) as server:
         assert server.server_host == "127.0.0.1"
 
 
-def test_kill_and_timeout_while_a_name_is_looked_up(slow):
+def test_a_lookup_can_be_killed_and_times_out(slow):
     job = spawn(getaddrinfo, "anything", 80)
     sleep(0)
     kill(job)
@@ -231,7 +231,7 @@ def test_sockets_look_names_up_cooperatively(slow):
         assert udp.recv(1) == b"x"
 
 
-def test_in_other_threads():
+def test_names_are_looked_up_in_other_threads():
     seen = []
     thread = threading.Thread(target=lambda: seen.append(getaddrinfo("localhost", 80)))
     thread.start()
@@ -239,7 +239,7 @@ def test_in_other_threads():
     assert seen == [standard.getaddrinfo("localhost", 80)]
 
 
-def test_connect_says_what_the_standard_library_says():
+def test_connect_raises_the_standard_librarys_errors_of_names():
     for address in [("x" * 70 + ".invalid", 80), ("127.0.0.1",), ("127.0.0.1", "80"), ("\0", 80), 5, ("::1", 80)]:
         with socket() as ours, standard.socket() as plain:
             assert outcome(ours.connect, address)[0] == outcome(plain.connect, address)[0], address

@@ -1,6 +1,5 @@
-"""The resolvers that ask name servers themselves, c-ares and dnspython, with a name server on loopback."""
+"""The resolvers that ask name servers themselves, c-ares and dnspython: tested with a name server on loopback."""
 
-import os
 import random
 import re
 import signal
@@ -25,7 +24,7 @@ from greenio.resolver.hosts import Found, Hosts, _kind, in_order
 from greenio.resolver.names import merged, name_servers
 from greenio.socket import getaddrinfo, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo, wait_read
 
-# pycares starts a thread, once and for all, when its first channel is made.
+# pycares starts a thread when its first channel is made, which stays.
 make_channel().close()
 
 INET, INET6, STREAM = standard.AF_INET, standard.AF_INET6, standard.SOCK_STREAM
@@ -67,7 +66,7 @@ def settings(**values):
 
 @contextmanager
 def resolving(which, zone, **values):
-    """A name server, and a resolver of the current hub that asks it."""
+    """Run a name server, and have the resolver of the current hub ask it. Yields the server."""
     hub = get_hub()
     before = hub.__dict__.get("_resolver")
     with NameServer(zone) as server:
@@ -148,7 +147,7 @@ def test_aliases_lead_to_the_canonical_name(server):
     assert getaddrinfo("answer.test", 80, 0, STREAM, 0, standard.AI_CANONNAME)[0][3] == "answer.test"
 
 
-def test_what_there_is_not(server):
+def test_names_that_do_not_exist_raise_the_standard_errors(server):
     assert error_of(getaddrinfo, "nothing.test", 80) == NONAME
     assert error_of(gethostbyname, "nothing.test") == NONAME
     assert error_of(gethostbyname_ex, "nothing.test") == NONAME
@@ -161,7 +160,7 @@ def test_what_there_is_not(server):
         assert error_of(getaddrinfo, name, 80) == AGAIN
 
 
-def test_names_of_addresses(server):
+def test_names_of_addresses_are_found(server):
     assert gethostbyaddr("192.0.2.1") == ("answer.test", [], ["192.0.2.1"])
     assert gethostbyaddr("answer.test") == ("answer.test", [], ["192.0.2.1"])
     assert gethostbyaddr("192.0.2.5") == ("five.test", [], ["192.0.2.5"])
@@ -172,7 +171,7 @@ def test_names_of_addresses(server):
     assert cooperative.getfqdn("answer.test") == "answer.test"
 
 
-def test_names_of_sockets_addresses(server):
+def test_getnameinfo_finds_names_and_services(server):
     assert getnameinfo(("192.0.2.1", 80), 0) == ("answer.test", "http")
     assert getnameinfo(("2001:db8::1", 80, 0, 0), standard.NI_NUMERICSERV) == ("six.test", "80")
     assert getnameinfo(("192.0.2.4", 80), 0) == ("192.0.2.4", "http")
@@ -190,7 +189,7 @@ def test_names_of_sockets_addresses(server):
     assert server.asked == []
 
 
-def test_bad_arguments_ask_nobody(server):
+def test_bad_arguments_are_refused_without_a_question(server):
     for arguments in [
         (5, 80), (None, None), ("both.test", 1.5), ("both.test", "nonsense"), ("both.test", 80, 999), ("nul\0byte", 80),
         ("both.test", 80, 0, 99), ("both.test", 80, 0, 0, 99), ("both.test", 80, 0, 0, 0, 1 << 20), ("", 80),
@@ -214,24 +213,24 @@ def test_a_truncated_answer_is_asked_for_again_over_tcp(server):
 def test_a_question_that_was_lost_is_asked_again(which):
     with resolving(which, ZONE, resolver_timeout=2) as server:
         assert gethostbyname("deaf.test") == "192.0.2.1"
-        # A busy machine may take so long for an answer that it is asked for once more.
+        # On a busy machine, an answer may come so late that the question is asked again.
         assert set(server.asked) == {("deaf.test", "A", "udp")} and len(server.asked) >= 2
 
 
-def test_a_time_limit(which):
+def test_an_answer_that_does_not_come_in_time_is_an_error(which):
     with resolving(which, ZONE, resolver_timeout=0.05):
         for ask in (gethostbyname, gethostbyname_ex, gethostbyaddr, lambda name: getaddrinfo(name, 80)):
             assert error_of(ask, "silent.test") == AGAIN
         assert get_hub().loop.statistics()["handles"] == 0
 
         def answer():
-            with suppress(standard.gaierror):  # the machine was too busy for an answer in time
+            with suppress(standard.gaierror):  # on a busy machine, the answer may come too late
                 return gethostbyname("answer.test")
 
         assert until(answer) == "192.0.2.1"
 
 
-def test_an_answer_that_takes_its_time_holds_up_nobody(server):
+def test_a_slow_answer_does_not_delay_other_lookups(server):
     server.zone["slow.test"] = event = Event()
     slow = spawn(gethostbyname, "slow.test")
     while not server.asked:
@@ -254,7 +253,7 @@ def test_the_same_name_is_asked_for_once(server):
     assert server.asked == [("slow.test", "A", "udp")]
 
 
-def test_killed_waiters_leave_nothing(server):
+def test_killed_lookups_leave_nothing(server):
     jobs = [
         spawn(gethostbyname, "silent.test"),
         spawn(getaddrinfo, "silent.test", 80),
@@ -269,7 +268,7 @@ def test_killed_waiters_leave_nothing(server):
     assert gethostbyname("answer.test") == "192.0.2.1"
 
 
-def test_what_was_given_up_ends_with_the_last_one_that_waits(server):
+def test_a_lookup_that_was_given_up_leaves_nothing_after_the_next(server):
     server.zone["slow.test"] = event = Event()
     given_up, waiting = spawn(gethostbyname, "silent.test"), spawn(gethostbyname, "slow.test")
     while len(server.asked) < 2:
@@ -281,8 +280,8 @@ def test_what_was_given_up_ends_with_the_last_one_that_waits(server):
     assert get_hub().loop.statistics()["handles"] == 0 and get_hub().resolver._under_way == {}
 
 
-def test_many_that_come_and_go(which):
-    """Lookups of all kinds, of which many are killed or time out at random, leave nothing behind."""
+def test_many_random_lookups_leave_nothing(which):
+    """Lookups of all kinds leave nothing behind, though many are killed or time out at random."""
     chance = random.Random(7)
     asks = [gethostbyname, gethostbyname_ex, lambda name: getaddrinfo(name, 80), lambda _: gethostbyaddr("192.0.2.1")]
 
@@ -309,16 +308,16 @@ def test_many_that_come_and_go(which):
         assert hub.resolver._under_way == {}
 
 
-def test_closed_while_names_are_asked_for(server):
+def test_closing_a_resolver_ends_its_lookups(server):
     job = spawn(gethostbyname, "silent.test")
     while not server.asked:
         sleep(0)
     get_hub().resolver.close()
     assert error_of(job.get) == AGAIN
-    assert gethostbyname("answer.test") == "192.0.2.1"  # it can be used again
+    assert gethostbyname("answer.test") == "192.0.2.1"  # a closed resolver can be used again
 
 
-def test_a_fork_while_names_are_asked_for(server, which):
+def test_a_forked_child_asks_by_itself(server, which):
     server.zone["slow.test"] = event = Event()
     job = spawn(gethostbyname, "slow.test")
     while not server.asked:
@@ -334,7 +333,7 @@ def test_a_fork_while_names_are_asked_for(server, which):
     assert job.get() == "192.0.2.1"
 
 
-def test_in_other_threads(which):
+def test_names_are_asked_for_in_other_threads(which):
     def look_up():
         with resolving(which, ZONE):
             return gethostbyname("answer.test")
@@ -342,7 +341,7 @@ def test_in_other_threads(which):
     assert in_thread(look_up) == "192.0.2.1"
 
 
-def test_a_hub_is_destroyed_while_names_are_asked_for(which):
+def test_destroying_a_hub_ends_its_lookups(which):
     silent = standard.socket(type=standard.SOCK_DGRAM)
     silent.bind(("127.0.0.1", 0))
 
@@ -356,7 +355,7 @@ def test_a_hub_is_destroyed_while_names_are_asked_for(which):
         assert in_thread(look_up_and_destroy) == (True, True)
 
 
-def test_a_program_that_waits_for_nothing_is_told(server):
+def test_an_idle_resolver_does_not_hide_a_loop_exit(server):
     gethostbyname("answer.test")
     server.__exit__()
     with pytest.raises(LoopExit):
@@ -364,14 +363,15 @@ def test_a_program_that_waits_for_nothing_is_told(server):
 
 
 def test_no_thread_of_pycares_takes_signals():
-    for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/status") as status:
+    threads = [thread.native_id for thread in threading.enumerate() if "shutdown_loop" in thread.name]
+    assert threads
+    for thread in threads:
+        with open(f"/proc/self/task/{thread}/status") as status:
             blocked = next(int(line.split()[1], 16) for line in status if line.startswith("SigBlk"))
-        if int(task) in {thread.native_id for thread in threading.enumerate() if "shutdown_loop" in thread.name}:
-            assert blocked & 1 << signal.SIGTERM - 1
+        assert blocked & 1 << signal.SIGTERM - 1
 
 
-def test_no_name_server_at_all(which):
+def test_a_name_server_that_refuses_is_an_error(which):
     with standard.socket(type=standard.SOCK_DGRAM) as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -421,7 +421,7 @@ def test_the_hosts_file_is_read_again_when_it_changes(hosts):
 
 def test_addresses_without_a_route_come_last():
     assert in_order(["127.0.0.1", "::1"]) == ["::1", "127.0.0.1"]
-    assert in_order(["fe80::1", "127.0.0.1"]) == ["127.0.0.1", "fe80::1"]  # no link is named
+    assert in_order(["fe80::1", "127.0.0.1"]) == ["127.0.0.1", "fe80::1"]  # the first names no link
     assert in_order(["192.0.2.1"]) == ["192.0.2.1"]
 
 
@@ -433,7 +433,7 @@ def test_addresses_without_a_route_come_last():
         ("fec0::1", "site local"), ("fe80::1", "IPv6"),
     ],
 )  # fmt: skip
-def test_kinds_of_addresses(address, kind):
+def test_kinds_of_addresses_are_those_of_rfc_6724(address, kind):
     assert _kind(address) == kind
 
 
@@ -464,7 +464,7 @@ def test_name_servers_are_read_from_the_setting(value, expected):
 
 
 @pytest.mark.parametrize("value", ["name.test", "192.0.2.1:x", "[::1", "1.2.3"])
-def test_name_servers_that_are_none(value, which):
+def test_what_is_no_address_of_a_name_server_is_refused(value, which):
     with settings(resolver=which, resolver_nameservers=value):
         get_hub().resolver = None
         with pytest.raises(ValueError, match="resolver_nameservers: .* is not the address of a name server"):
@@ -485,7 +485,7 @@ def test_a_missing_package_is_named(monkeypatch, package, which):
     get_hub().resolver = None
 
 
-def test_somebody_kills_the_greenlet_that_asks():
+def test_a_lookup_fails_when_the_greenlet_that_asks_is_killed():
     with resolving("dnspython", ZONE) as server:
         job = spawn(gethostbyname, "silent.test")
         while not server.asked:

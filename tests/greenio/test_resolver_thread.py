@@ -1,4 +1,4 @@
-"""The default resolver's threads: lookups that hang, that are shared, given up, forked and destroyed."""
+"""The default resolver's threads: lookups that hang, are shared or given up, forks, and the hub's end."""
 
 import _socket
 import socket as standard
@@ -19,7 +19,7 @@ FOUND = [(standard.AF_INET, standard.SOCK_STREAM, 6, "", ("192.0.2.1", 80))]
 
 
 class System:
-    """Stands in for the system's functions: the names in `hanging` are answered when they are released."""
+    """In place of the system's functions. Names that begin with "hanging" are answered when `released` is set."""
 
     def __init__(self):
         self.released = threading.Event()
@@ -64,12 +64,12 @@ def timeout():
 
 
 def started(job, system, count=1):
-    """Wait until so many lookups are under way in threads."""
+    """Wait until so many lookups have begun in threads; return `job`."""
     until(lambda: len(system.asked) >= count)
     return job
 
 
-def test_a_time_limit(system, timeout):
+def test_a_lookup_that_takes_too_long_is_an_error(system, timeout):
     timeout(0.02)
     with pytest.raises(standard.gaierror) as caught:
         getaddrinfo("hanging", 80)
@@ -81,7 +81,7 @@ def test_a_time_limit(system, timeout):
 @pytest.mark.parametrize(
     "ask", [gethostbyname, gethostbyname_ex, gethostbyaddr, lambda name: getnameinfo((name, 1), 0)]
 )
-def test_a_time_limit_for_all_of_them(system, timeout, ask):
+def test_every_function_has_the_time_limit(system, timeout, ask):
     hang = lambda *_: system.released.wait()  # noqa: E731
     for name in ("gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo"):
         setattr(system, name, hang)
@@ -91,7 +91,7 @@ def test_a_time_limit_for_all_of_them(system, timeout, ask):
     assert caught.value.errno == standard.EAI_AGAIN
 
 
-def test_somebody_elses_timeout_is_left_alone(system, timeout):
+def test_an_outer_timeout_is_raised(system, timeout):
     timeout(30)
     with pytest.raises(Timeout) as caught:
         with Timeout(0.01) as theirs:
@@ -99,7 +99,7 @@ def test_somebody_elses_timeout_is_left_alone(system, timeout):
     assert caught.value is theirs
 
 
-def test_lookups_that_hang_hold_up_nobody(system):
+def test_lookups_that_hang_do_not_delay_others(system):
     hanging = [spawn(getaddrinfo, f"hanging{number}", 80) for number in range(20)]
     started(None, system, 20)
     assert getaddrinfo("fine", 80) == FOUND
@@ -108,7 +108,7 @@ def test_lookups_that_hang_hold_up_nobody(system):
     assert [job.get() for job in hanging] == [FOUND] * 20
 
 
-def test_the_last_thread_is_waited_for_within_the_time_limit(system, timeout):
+def test_waiting_for_a_thread_counts_as_looking_up(system, timeout):
     get_hub().resolver._pool.maxsize = 1
     hanging = started(spawn(getaddrinfo, "hanging", 80), system)
     timeout(0.01)
@@ -134,7 +134,7 @@ def test_the_same_name_is_looked_up_once(system):
     assert results[1] == FOUND
 
 
-def test_each_has_an_error_of_its_own(system):
+def test_each_greenlet_gets_an_error_of_its_own(system):
     errors = []
 
     def ask():
@@ -148,14 +148,14 @@ def test_each_has_an_error_of_its_own(system):
     assert system.asked == ["bad"]
 
 
-def test_bad_arguments_are_told_apart(system):
+def test_equal_arguments_of_other_types_are_looked_up_apart(system):
     for argument in (1.0, True, [], bytearray(b"x")):
         with pytest.raises((TypeError, standard.gaierror, AttributeError)):
             get_hub().resolver.getaddrinfo(argument, 80)
     assert system.asked == [1.0, True, [], b"x"]
 
 
-def test_killed_waiters_leave_nothing(system):
+def test_a_lookup_goes_on_for_others_when_its_waiter_is_killed(system):
     job = started(spawn(getaddrinfo, "hanging", 80), system)
     job.kill()
     again = spawn(getaddrinfo, "hanging", 80)
@@ -166,7 +166,7 @@ def test_killed_waiters_leave_nothing(system):
     assert get_hub().resolver._under_way == {}
 
 
-def test_a_fork_while_names_are_looked_up(system):
+def test_a_forked_child_looks_up_by_itself(system):
     job = started(spawn(getaddrinfo, "hanging", 80), system)
 
     def look_up():
@@ -179,7 +179,7 @@ def test_a_fork_while_names_are_looked_up(system):
     assert job.get() == FOUND
 
 
-def test_a_hub_is_destroyed_while_names_are_looked_up(monkeypatch):
+def test_destroying_a_hub_ends_lookups_in_threads(monkeypatch):
     system, seen = System(), []
     monkeypatch.setattr(module, "_socket", system)
 
@@ -196,7 +196,7 @@ def test_a_hub_is_destroyed_while_names_are_looked_up(monkeypatch):
     assert seen == [True, FOUND]
 
 
-def test_a_resolver_is_closed_while_names_are_looked_up(system):
+def test_closing_a_resolver_ends_lookups_in_threads(system):
     job = started(spawn(getaddrinfo, "hanging", 80), system)
     sleep(0)
     get_hub().resolver.close()

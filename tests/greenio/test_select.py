@@ -53,7 +53,7 @@ def wait(request):
     return request.param
 
 
-def test_ready_at_once(wait, pair):
+def test_a_ready_descriptor_is_returned_at_once(wait, pair):
     ours, theirs = pair
     assert wait(ours, 0) == []
     theirs.send(b"x")
@@ -87,7 +87,7 @@ def test_a_wait_that_is_killed_leaves_nothing(wait, pair):
             wait(pair[0], None)
 
 
-def test_the_other_end_closes(wait, pair):
+def test_a_closed_peer_ends_the_wait(wait, pair):
     ours, theirs = pair
     job = spawn(wait, ours, 5)
     sleep(0)
@@ -95,7 +95,7 @@ def test_the_other_end_closes(wait, pair):
     assert job.get() == [ours.fileno()]
 
 
-def test_several_greenlets_on_one_descriptor(wait, pair):
+def test_several_greenlets_may_wait_for_one_descriptor(wait, pair):
     ours, theirs = pair
     jobs = [spawn(wait, ours, 5) for _ in range(5)]
     sleep(0)
@@ -133,7 +133,7 @@ def test_select_waits_for_what_an_iterator_yields(pair):
     assert job.get() == ([ours], [], [])
 
 
-def test_select_bad_arguments(pair):
+def test_select_refuses_bad_arguments(pair):
     closed = os.dup(pair[0].fileno())
     os.close(closed)
     for args in [([closed], [], [], 1), ([-1], [], [], 1), (["x"], [], [], 1), ([], [], [], -1), ([], [], [], "1")]:
@@ -147,13 +147,13 @@ def test_select_bad_arguments(pair):
     assert select.select([], [], [], 0.001) == ([], [], [])
 
 
-def test_select_of_a_regular_file(tmp_path, pair):
+def test_select_finds_regular_files_ready(tmp_path, pair):
     with open(tmp_path / "file", "w+") as file:
         assert select.select([file, pair[0]], [file], [], 5) == ([file], [file], [])
 
 
-def test_select_does_not_spin_on_what_it_did_not_ask_for(monkeypatch):
-    """A pipe whose reader is gone is in an error state, which a wait for exceptional conditions does not count."""
+def test_select_does_not_spin_on_events_that_do_not_count(monkeypatch):
+    """A pipe whose reader is gone is in an error state. That does not end a wait for exceptional conditions."""
     looks = []
     system = select._select
     monkeypatch.setattr(select, "_select", lambda *args: (looks.append(1), system(*args))[1])
@@ -214,7 +214,7 @@ def test_an_epoll_object_does_what_the_systems_does(pair):
     epoll.close()
 
 
-def test_epoll_closed_under_a_waiter(pair):
+def test_closing_an_epoll_wakes_its_waiter(pair):
     epoll = select.epoll()
     epoll.register(pair[0], select.EPOLLIN)
     job = spawn(epoll.poll)
@@ -226,7 +226,7 @@ def test_epoll_closed_under_a_waiter(pair):
     assert caught.value.errno == errno.EBADF
 
 
-def test_epoll_registered_while_somebody_waits(pair):
+def test_a_descriptor_may_be_registered_while_an_epoll_waits(pair):
     ours, theirs = pair
     with select.epoll() as epoll:
         job = spawn(epoll.poll, 5)
@@ -257,7 +257,7 @@ def test_selectors_are_the_standard_ones():
     assert {"BaseSelector", "SelectorKey", "EVENT_WRITE"} <= public & set(dir(selectors))
 
 
-def test_selector_with_data(pair):
+def test_selectors_return_the_data_of_a_key(pair):
     ours, theirs = pair
     with selectors.DefaultSelector() as selector:
         selector.register(ours, selectors.EVENT_READ | selectors.EVENT_WRITE, data="data")
@@ -270,7 +270,7 @@ def test_selector_with_data(pair):
         assert selector.select(0.001) == []
 
 
-def test_one_of_many_descriptors_is_told():
+def test_the_ready_one_of_many_descriptors_is_returned():
     pairs = [socketpair() for _ in range(400)]
     try:
         job = spawn(select.select, [ours for ours, _ in pairs], [], [], 5)
@@ -290,7 +290,7 @@ def test_one_of_many_descriptors_is_told():
 
 @pytest.fixture
 def no_descriptors(monkeypatch):
-    """None are left: as the calls that make one say it."""
+    """The calls that make a descriptor fail, as at the limit of descriptors."""
 
     def refuse(*args):
         raise OSError(errno.EMFILE, "Too many open files")
@@ -300,7 +300,7 @@ def no_descriptors(monkeypatch):
     monkeypatch.setattr(signal, "_open_signalfd", refuse)
 
 
-def test_waiting_goes_on_where_no_descriptor_is_left(pair, no_descriptors, ticks):
+def test_select_and_poll_work_without_free_descriptors(pair, no_descriptors, ticks):
     ours, theirs = pair
     poll = select.poll()
     poll.register(ours, select.POLLIN)
@@ -311,61 +311,62 @@ def test_waiting_goes_on_where_no_descriptor_is_left(pair, no_descriptors, ticks
     theirs.send(b"x")
     assert [job.get() for job in jobs] == [([ours], [], []), [(ours.fileno(), select.POLLIN)]] and ticks
     ours.recv(1)
-    jobs = [told(lambda: select.select([ours], [], [])), spawn(poll.poll)]
+    jobs = [spawn_silently(lambda: select.select([ours], [], [])), spawn(poll.poll)]
     number = ours.fileno()
-    closing(ours)
+    close_when_awaited(ours)
     with pytest.raises(OSError, match="Bad file descriptor"):
         jobs[0].get()
     assert jobs[1].get() == [(number, select.POLLNVAL)]
 
 
-def test_signals_without_descriptors(no_descriptors):
+def test_signals_are_waited_for_without_free_descriptors(no_descriptors):
     before = standard_signal.pthread_sigmask(standard_signal.SIG_BLOCK, [standard_signal.SIGUSR1])
     try:
         assert signal.sigtimedwait([standard_signal.SIGUSR1], 0.001) is None
         job = spawn(signal.sigwait, [standard_signal.SIGUSR1])
         until_waiting(job)
-        standard_signal.pthread_kill(threading.get_ident(), standard_signal.SIGUSR1)  # others have not blocked it
+        # Only this thread has blocked the signal.
+        standard_signal.pthread_kill(threading.get_ident(), standard_signal.SIGUSR1)
         assert job.get() == standard_signal.SIGUSR1
     finally:
         standard_signal.pthread_sigmask(standard_signal.SIG_SETMASK, before)
 
 
 def until_waited_for(number):
-    """Wait until a greenlet is in select() or poll() for a descriptor: it lets others run first on a busy machine."""
+    """Wait until a greenlet waits for a descriptor in select() or poll(), which may let others run first."""
     until(lambda: number in closing_module.listening())
 
 
-def closing(sock):
-    """Close it once somebody waits for it in select() or poll(), or has it in an epoll."""
+def close_when_awaited(sock):
+    """Close a socket when somebody waits for it in select() or poll(), or has it in an epoll."""
     until_waited_for(sock.fileno())
     sock.close()
 
 
-def told(function):
+def spawn_silently(function):
     job = spawn(function)
     job.reports_errors = False
     return job
 
 
-def test_closed_while_it_is_selected(pair):
+def test_select_fails_when_its_socket_is_closed(pair):
     ours, theirs = pair
-    job = told(lambda: select.select([ours], [], [theirs]))
-    closing(ours)
+    job = spawn_silently(lambda: select.select([ours], [], [theirs]))
+    close_when_awaited(ours)
     with pytest.raises(OSError) as caught:
         job.get(timeout=5)
     assert caught.value.errno == errno.EBADF
 
 
-def test_closed_while_it_is_polled(pair):
-    """What else is ready is told, too; the number may be another file's when the greenlet runs."""
+def test_poll_returns_pollnval_when_its_socket_is_closed(pair):
+    """Other ready descriptors are returned as well, though the number is another file's when the greenlet runs."""
     ours, theirs = pair
     poll = select.poll()
     number = ours.fileno()
     poll.register(ours, select.POLLIN)
     poll.register(theirs, select.POLLIN)
-    job = told(poll.poll)
-    closing(ours)
+    job = spawn_silently(poll.poll)
+    close_when_awaited(ours)
     again = socketpair()
     assert number in (again[0].fileno(), again[1].fileno())
     found = dict(job.get(timeout=5))
@@ -375,12 +376,12 @@ def test_closed_while_it_is_polled(pair):
 
 
 @pytest.mark.parametrize("close", [lambda sock: sock.close(), lambda sock: os.close(sock.detach())])
-def test_closed_in_another_thread_while_it_is_polled(pair, close):
+def test_poll_returns_pollnval_when_another_thread_closes_its_socket(pair, close):
     ours, theirs = pair
     number = ours.fileno()
     poll = select.poll()
     poll.register(ours, select.POLLIN)
-    job = told(poll.poll)
+    job = spawn_silently(poll.poll)
     until_waited_for(number)
     thread = threading.Thread(target=close, args=(ours,))
     thread.start()
@@ -388,31 +389,31 @@ def test_closed_in_another_thread_while_it_is_polled(pair, close):
     thread.join()
 
 
-def test_closed_without_a_word_while_it_is_selected(pair):
+def test_select_fails_when_a_system_call_closes_its_socket(pair):
     ours, theirs = pair
-    job = told(lambda: select.select([ours], [], []))
+    job = spawn_silently(lambda: select.select([ours], [], []))
     number = ours.fileno()
     until_waited_for(number)
     os.close(number)
     with pytest.raises(OSError) as caught:
         job.get(timeout=10)
     assert caught.value.errno == errno.EBADF
-    os.dup2(theirs.fileno(), number)  # for the fixture to close
+    os.dup2(theirs.fileno(), number)  # so that the fixture can close it
 
 
 @pytest.mark.parametrize("open_elsewhere", [False, True])
 @pytest.mark.parametrize("which", ["select", "poll"])
-def test_another_file_gets_the_number_without_a_word(pair, which, open_elsewhere):
-    """The one who waits is told; who waits for the other file, by that number, is left alone."""
+def test_a_wait_ends_when_a_system_call_gives_its_number_to_another_file(pair, which, open_elsewhere):
+    """The old waiter gets an error or POLLNVAL. A waiter for the other file with that number is not disturbed."""
     ours, theirs = pair
     number = ours.fileno()
     kept = os.dup(number)
     if which == "select":
-        job = told(lambda: select.select([number], [], []))
+        job = spawn_silently(lambda: select.select([number], [], []))
     else:
         poll = select.poll()
         poll.register(number, select.POLLIN)
-        job = told(poll.poll)
+        job = spawn_silently(poll.poll)
     until_waited_for(number)
     if not open_elsewhere:
         os.close(kept)
@@ -434,14 +435,14 @@ def test_another_file_gets_the_number_without_a_word(pair, which, open_elsewhere
         os.close(kept)
 
 
-def test_epoll_drops_what_is_closed(pair):
-    """Also if another process, or a duplicate, has the file open."""
+def test_an_epoll_drops_closed_sockets(pair):
+    """Also if another process or a duplicate has the file open."""
     ours, theirs = pair
     kept = os.dup(ours.fileno())
     with select.epoll() as epoll:
         epoll.register(ours, select.EPOLLIN)
-        job = told(lambda: epoll.poll(0.02))
-        closing(ours)
+        job = spawn_silently(lambda: epoll.poll(0.02))
+        close_when_awaited(ours)
         theirs.send(b"x")
         assert job.get(timeout=5) == [] == epoll.poll(0)
         again = socketpair()
@@ -454,21 +455,21 @@ def test_epoll_drops_what_is_closed(pair):
     os.close(kept)
 
 
-def test_closed_elsewhere_stays_as_the_kernel_says(pair):
+def test_select_waits_while_a_duplicate_of_the_peer_is_open(pair):
     ours, theirs = pair
     kept = os.dup(theirs.fileno())
-    job = told(lambda: select.select([ours], [], [], 0.02))
-    sleep(0)  # it waits now, and not for long
-    theirs.close()  # another process, say, has its other end
+    job = spawn_silently(lambda: select.select([ours], [], [], 0.02))
+    sleep(0)  # now it waits, but not for long
+    theirs.close()  # a duplicate is open, as in another process
     assert job.get(timeout=5) == ([], [], [])
     os.close(kept)
 
 
-def test_nobody_listens_when_nobody_waits(pair):
+def test_finished_waits_leave_no_listeners(pair):
     ours, _ = pair
     epoll = select.epoll()
     epoll.register(ours)
-    told(lambda: select.select([ours], [], [])).kill(timeout=5)
+    spawn_silently(lambda: select.select([ours], [], [])).kill(timeout=5)
     select.select([ours], [], [], 0.001)
     epoll.unregister(ours)
     epoll.register(ours)

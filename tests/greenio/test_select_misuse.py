@@ -1,4 +1,4 @@
-"""select, poll, epoll and selectors: the system's own errors, changes and closings while somebody waits, threads."""
+"""select, poll, epoll and selectors: errors of misuse, changes and closings during a wait, threads, thousands."""
 
 import contextlib
 import errno
@@ -43,8 +43,8 @@ def comparable(function, *args):
         return type(error), getattr(error, "errno", None), str(error)
 
 
-def same(call, *args):
-    """The same outcome with the standard module and with ours."""
+def check_same(call, *args):
+    """Check that a call has the same outcome with the standard modules and with ours."""
     assert comparable(call, select, selectors, *args) == comparable(call, standard, standard_selectors, *args)
 
 
@@ -60,10 +60,10 @@ def ready():
 
 @pytest.mark.parametrize("timeout", ODD_TIMEOUTS, ids=named)
 class TestTimeouts:
-    """With something that is ready, so that whatever is taken for a timeout comes back at once."""
+    """A descriptor is ready, so that a call with a valid timeout returns at once."""
 
     def test_select_takes_the_same_timeouts(self, timeout, ready):
-        same(lambda module, _: module.select([ready], [], [], timeout))
+        check_same(lambda module, _: module.select([ready], [], [], timeout))
 
     def test_poll_takes_the_same_timeouts(self, timeout, ready):
         def call(module, _):
@@ -71,7 +71,7 @@ class TestTimeouts:
             poll.register(ready, module.POLLIN)
             return poll.poll(timeout)
 
-        same(call)
+        check_same(call)
 
     def test_epoll_takes_the_same_timeouts(self, timeout, ready):
         def call(module, _):
@@ -79,7 +79,7 @@ class TestTimeouts:
                 epoll.register(ready, module.EPOLLIN)
                 return epoll.poll(timeout)
 
-        same(call)
+        check_same(call)
 
     @pytest.mark.parametrize("name", ["SelectSelector", "PollSelector", "EpollSelector"])
     def test_selectors_take_the_same_timeouts(self, timeout, name, ready):
@@ -88,22 +88,22 @@ class TestTimeouts:
                 selector.register(ready, module.EVENT_READ)
                 return [(key.fd, events) for key, events in selector.select(timeout)]
 
-        same(call)
+        check_same(call)
 
 
 @pytest.mark.parametrize("descriptor", ODD_DESCRIPTORS, ids=named)
-def test_odd_descriptors_raise_the_same(descriptor):
-    same(lambda module, _: module.select([descriptor], [], [], 0.001))
-    same(lambda module, _: module.select([], [], [descriptor], 0.001))
+def test_odd_descriptors_have_the_standard_outcome(descriptor):
+    check_same(lambda module, _: module.select([descriptor], [], [], 0.001))
+    check_same(lambda module, _: module.select([], [], [descriptor], 0.001))
     for method in ("register", "modify", "unregister"):
         args = (descriptor, 1) if method == "modify" else (descriptor,)
-        same(lambda module, _, method=method, args=args: getattr(module.poll(), method)(*args))
+        check_same(lambda module, _, method=method, args=args: getattr(module.poll(), method)(*args))
 
         def call(module, _, method=method, args=args):
             with module.epoll() as epoll:
                 return getattr(epoll, method)(*args)
 
-        same(call)
+        check_same(call)
     for name in ("SelectSelector", "PollSelector", "EpollSelector"):
 
         def call(_, module, name=name):
@@ -111,7 +111,7 @@ def test_odd_descriptors_raise_the_same(descriptor):
                 selector.register(descriptor, module.EVENT_READ)
                 return len(selector.get_map())
 
-        same(call)
+        check_same(call)
 
 
 MISUSE = {
@@ -125,22 +125,22 @@ MISUSE = {
     "poll of nothing": lambda m, s: m.poll().poll(1),
     "epoll size": lambda m, s: m.epoll(-2),
     "epoll flags": lambda m, s: m.epoll(flags=12345),
-    "epoll fromfd": lambda m, s: closing(m.epoll.fromfd(987654), lambda e: e.poll(0)),
-    "epoll events": lambda m, s: closing(m.epoll(), lambda e: e.poll(0, 0)),
-    "epoll mask": lambda m, s: closing(m.epoll(), lambda e: e.register(0, "x")),
-    "epoll regular file": lambda m, s: closing(m.epoll(), lambda e: e.register(os.open(__file__, os.O_RDONLY))),
-    "epoll of itself": lambda m, s: closing(m.epoll(), lambda e: e.register(e)),
-    "epoll of nothing": lambda m, s: closing(m.epoll(), lambda e: e.poll(0.001)),
-    "selector events": lambda m, s: closing(s.DefaultSelector(), lambda e: e.register(0, 7)),
-    "selector key": lambda m, s: closing(s.DefaultSelector(), lambda e: e.get_key(0)),
-    "selector unregister": lambda m, s: closing(s.DefaultSelector(), lambda e: e.unregister(0)),
-    "selector modify": lambda m, s: closing(s.DefaultSelector(), lambda e: e.modify(0, 1)),
-    "selector of nothing": lambda m, s: closing(s.DefaultSelector(), lambda e: e.select(0.001)),
+    "epoll fromfd": lambda m, s: use_and_close(m.epoll.fromfd(987654), lambda e: e.poll(0)),
+    "epoll events": lambda m, s: use_and_close(m.epoll(), lambda e: e.poll(0, 0)),
+    "epoll mask": lambda m, s: use_and_close(m.epoll(), lambda e: e.register(0, "x")),
+    "epoll regular file": lambda m, s: use_and_close(m.epoll(), lambda e: e.register(os.open(__file__, os.O_RDONLY))),
+    "epoll of itself": lambda m, s: use_and_close(m.epoll(), lambda e: e.register(e)),
+    "epoll of nothing": lambda m, s: use_and_close(m.epoll(), lambda e: e.poll(0.001)),
+    "selector events": lambda m, s: use_and_close(s.DefaultSelector(), lambda e: e.register(0, 7)),
+    "selector key": lambda m, s: use_and_close(s.DefaultSelector(), lambda e: e.get_key(0)),
+    "selector unregister": lambda m, s: use_and_close(s.DefaultSelector(), lambda e: e.unregister(0)),
+    "selector modify": lambda m, s: use_and_close(s.DefaultSelector(), lambda e: e.modify(0, 1)),
+    "selector of nothing": lambda m, s: use_and_close(s.DefaultSelector(), lambda e: e.select(0.001)),
     "selector closed": lambda m, s: closed(s.DefaultSelector()).get_map(),
 }
 
 
-def closing(made, function):
+def use_and_close(made, function):
     with made:
         return function(made)
 
@@ -152,15 +152,15 @@ def closed(made):
 
 @pytest.mark.parametrize("name", MISUSE)
 @pytest.mark.greenio_leaves
-def test_misuse_raises_the_same(name):
+def test_misuse_has_the_standard_outcome(name):
     before = set(os.listdir("/proc/self/fd"))
-    same(MISUSE[name])
+    check_same(MISUSE[name])
     for number in set(os.listdir("/proc/self/fd")) - before:
-        with contextlib.suppress(OSError):  # of the listing
+        with contextlib.suppress(OSError):  # the number of the listing itself is closed already
             os.close(int(number))
 
 
-def test_one_descriptor_in_several_lists(pair):
+def test_select_takes_one_descriptor_in_several_lists(pair):
     ours, theirs = pair
     assert select.select([ours], [ours], [ours], 5) == ([], [ours], [])
     theirs.send(b"x")
@@ -211,7 +211,7 @@ def test_no_wait_ends_early(pair, seconds):
 # --- changes while somebody waits -------------------------------------------------------------------------------
 
 
-def test_one_poll_at_a_time(pair):
+def test_a_second_poll_of_one_object_is_refused(pair):
     ours, theirs = pair
     poll = select.poll()
     poll.register(ours, select.POLLIN)
@@ -223,8 +223,8 @@ def test_one_poll_at_a_time(pair):
     assert waiting.get() == poll.poll(1) == [(ours.fileno(), select.POLLIN)]
 
 
-def test_a_poll_object_that_is_changed_meanwhile(pair):
-    """What is waited for is what was registered when it began; the change counts from the next time on."""
+def test_a_change_of_a_poll_object_counts_from_the_next_wait(pair):
+    """A wait goes by the registrations at its begin. A change counts from the next wait on."""
     ours, theirs = pair
     first, second = socketpair()
     poll = select.poll()
@@ -244,7 +244,7 @@ def test_a_poll_object_that_is_changed_meanwhile(pair):
 
 
 @pytest.mark.parametrize("kind", [selectors.SelectSelector, selectors.PollSelector, selectors.EpollSelector])
-def test_a_selector_that_is_changed_meanwhile(kind, pair):
+def test_a_selector_may_be_changed_while_it_waits(kind, pair):
     ours, theirs = pair
     first, second = socketpair()
     with kind() as selector:
@@ -263,8 +263,8 @@ def test_a_selector_that_is_changed_meanwhile(kind, pair):
     second.close()
 
 
-def test_descriptors_that_are_closed_meanwhile():
-    """As with the system's calls, closing is no event for those who wait for many; a timeout ends the wait."""
+def test_waits_end_though_their_descriptor_is_closed_meanwhile():
+    """As with the system's calls, closing a descriptor need not end the wait, but the timeout does."""
     for wait in (
         lambda sock: select.select([sock], [], [], 0.01),
         lambda sock: polled(sock, 10),
@@ -272,10 +272,10 @@ def test_descriptors_that_are_closed_meanwhile():
     ):
         ours, theirs = socketpair()
         waiting = spawn(comparable, wait, ours)
-        sleep(0)  # it waits now, and not for long
+        sleep(0)  # now it waits, but not for long
         ours.close()
         outcome = waiting.get(timeout=5)
-        # Nothing; or that it is not open any more, in the words of the call.
+        # Either nothing is ready, or the call says in its own way that the descriptor is closed.
         assert outcome in ([], ([], [], [])) or outcome[0] is ValueError or outcome[1:2] == (errno.EBADF,) or (
             outcome[0][1] == select.POLLNVAL
         )  # fmt: skip
@@ -297,7 +297,7 @@ def epolled(sock, timeout):
 # --- epoll objects of several greenlets and threads -------------------------------------------------------------
 
 
-def test_an_epoll_object_is_waited_for_in_many_ways(pair):
+def test_an_epoll_object_can_be_waited_for_in_many_ways(pair):
     ours, theirs = pair
     with select.epoll() as epoll, select.epoll() as outer:
         epoll.register(ours, select.EPOLLIN)
@@ -313,7 +313,7 @@ def test_an_epoll_object_is_waited_for_in_many_ways(pair):
         assert [each.value for each in waiting] == [event, event, None, [(epoll.fileno(), select.EPOLLIN)], [epoll]]
 
 
-def test_an_epoll_object_of_several_threads(pair):
+def test_several_threads_may_wait_for_one_epoll_object(pair):
     ours, theirs = pair
     found, ready = [], threading.Barrier(3)
 
@@ -334,7 +334,7 @@ def test_an_epoll_object_of_several_threads(pair):
         assert found == [[(ours.fileno(), select.EPOLLIN)]] * 2
 
 
-def test_an_epoll_object_closed_in_another_thread(pair):
+def test_closing_an_epoll_object_in_another_thread_wakes_its_waiters(pair):
     epoll = select.epoll()
     epoll.register(pair[0], select.EPOLLIN)
     waiting = [spawn(comparable, epoll.poll, 5) for _ in range(3)]
@@ -351,8 +351,8 @@ def test_an_epoll_object_closed_in_another_thread(pair):
 # --- thousands --------------------------------------------------------------------------------------------------
 
 
-def test_thousands_of_descriptors():
-    """Waiting for ten thousand descriptors, of which one becomes ready, takes few looks at all of them."""
+def test_waiting_for_thousands_of_descriptors_takes_few_system_calls():
+    """While a greenlet waits for ten thousand descriptors, the system is asked about all of them only a few times."""
     poll = select.poll()
     many = [os.eventfd(0) for _ in range(min(10_000, limit() - 100))]
     looks = []
@@ -383,8 +383,8 @@ def test_thousands_of_descriptors():
 
 
 @pytest.mark.parametrize("wait", [lambda sock: select.select([sock], [], [], 10)[0], lambda sock: epolled(sock, 10)])
-def test_hundreds_wait_for_one(wait, pair):
-    """More than the 500 that the system lets wait through an epoll of their own."""
+def test_hundreds_of_greenlets_wait_for_one_descriptor(wait, pair):
+    """More waits than the 500 that the system allows through an epoll of their own."""
     ours, theirs = pair
     waiting = [spawn(wait, ours) for _ in range(1100)]
     until_waiting(*waiting)
@@ -394,7 +394,7 @@ def test_hundreds_wait_for_one(wait, pair):
 
 
 def limit():
-    """How many descriptors the process may have, after raising the limit as far as it goes."""
+    """Raise the limit of descriptors as far as possible; return it (int)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return min(hard, 1 << 20) if hard != resource.RLIM_INFINITY else 1 << 20

@@ -25,13 +25,13 @@ def echo(sock, address):
 
 
 def ask(server, message=b"hello"):
-    """What a server answers to one message."""
+    """Send a server one message; return its answer."""
     with create_connection(server.address, timeout=30) as sock:
         sock.sendall(message)
         return sock.recv(1000)
 
 
-def no_connection(server):
+def check_refused(server):
     with pytest.raises(ConnectionRefusedError):
         create_connection(server.address, timeout=30)
 
@@ -44,14 +44,14 @@ class TestServing:
             joinall(asking)
             assert [g.value for g in asking] == [b"%d" % number for number in range(50)]
         assert not server.started and server.closed
-        no_connection(server)
+        check_refused(server)
 
     def test_the_connection_is_closed_when_the_handler_ends(self):
         with StreamServer(("127.0.0.1", 0), lambda sock, address: None) as server:
             with create_connection(server.address, timeout=30) as sock:
                 assert sock.recv(1) == b""
 
-    def test_a_subclass_handles(self):
+    def test_a_subclass_may_have_the_handler(self):
         class Shouting(StreamServer):
             def handle(self, sock, address):
                 sock.sendall(sock.recv(100).upper())
@@ -59,22 +59,22 @@ class TestServing:
         with Shouting(("127.0.0.1", 0)) as server:
             assert ask(server) == b"HELLO"
 
-    def test_a_listening_socket_of_ours(self):
+    def test_a_listening_socket_is_served(self):
         listener = socket()
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         with StreamServer(listener, echo) as server:
             assert ask(server) == b"hello"
-        assert listener.fileno() >= 0  # it is the caller's
+        assert listener.fileno() >= 0  # the program's own socket stays open
         listener.close()
 
-    def test_a_plain_listening_socket(self):
+    def test_a_listening_socket_of_the_standard_library_is_served(self):
         with standard.create_server(("127.0.0.1", 0)) as listener:
             with StreamServer(listener, echo) as server:
                 assert ask(server) == b"hello"
             assert listener.fileno() >= 0
 
-    def test_ipv6_and_any(self):
+    def test_a_server_on_all_addresses_serves_ipv4(self):
         with StreamServer(":0", echo) as server:
             with create_connection(("127.0.0.1", server.server_port), timeout=30) as sock:
                 sock.sendall(b"x")
@@ -89,7 +89,7 @@ class TestServing:
             server.stop()
             server.stop()
 
-    def test_serve_forever_until_stopped(self):
+    def test_serve_forever_returns_when_the_server_stops(self):
         server = StreamServer(("127.0.0.1", 0), echo)
         serving = spawn(server.serve_forever)
         sleep(0)
@@ -97,13 +97,13 @@ class TestServing:
         server.stop()
         serving.get(timeout=30)
 
-    def test_serve_forever_interrupted(self):
+    def test_a_timeout_in_serve_forever_closes_the_server(self):
         server = StreamServer(("127.0.0.1", 0), echo)
         with pytest.raises(Timeout), Timeout(0.005):
             server.serve_forever()
         assert server.closed
 
-    def test_a_handler_stops_its_server(self):
+    def test_a_handler_may_stop_its_server(self):
         def handle(sock, address):
             sock.sendall(b"bye")
             server.stop()
@@ -120,7 +120,7 @@ def my_spawn(function, *args):
 
 
 class TestLimits:
-    def test_no_more_than_so_many_at_a_time(self):
+    def test_no_more_handlers_run_than_the_limit(self):
         running, most = [], []
 
         def handle(sock, address):
@@ -140,11 +140,11 @@ class TestLimits:
                 client.close()
         assert max(most) == 2 and len(most) == 6
 
-    def test_one_after_the_other(self):
+    def test_connections_are_served_in_turn_without_spawning(self):
         with StreamServer(("127.0.0.1", 0), lambda sock, address: sock.sendall(b"x"), spawn=None) as server:
             assert [ask(server) for _ in range(3)] == [b"x"] * 3
 
-    def test_a_function_that_spawns(self):
+    def test_a_function_may_spawn_the_handlers(self):
         spawned = []
 
         def my_spawn(function, *args):
@@ -155,7 +155,7 @@ class TestLimits:
             assert ask(server) == b"hello"
         assert len(spawned) == 1
 
-    def test_stop_ends_bounded_handlers(self):
+    def test_stop_kills_handlers_that_are_limited(self):
         begun, ended = [], []
 
         def handle(sock, address):
@@ -173,7 +173,7 @@ class TestLimits:
         assert ended == [1] and client.recv(1) == b""
         client.close()
 
-    def test_no_more_connections_than_may_be(self):
+    def test_no_more_connections_are_accepted_than_the_limit(self):
         with StreamServer(("127.0.0.1", 0), echo, max_connections=2) as server:
             clients = [create_connection(server.address, timeout=30) for _ in range(3)]
             until(server.full)
@@ -183,7 +183,7 @@ class TestLimits:
             let_others_run()
             assert server.full()
             clients[0].close()
-            assert clients[2].recv(1) == b"x"  # it has waited in the system
+            assert clients[2].recv(1) == b"x"  # this connection had to wait in the listener
             for client in clients[1:]:
                 client.close()
 
@@ -226,7 +226,7 @@ class TestLimits:
 
 
 def silent_spawn(function, *args):
-    """Tells nobody what it has spawned."""
+    """A function that does not return the greenlet that it has spawned."""
     spawn(function, *args)
 
 
@@ -265,11 +265,11 @@ def serving(spawning):
 
 
 class TestEnds:
-    def test_stop_kills_what_has_not_ended(self, serving):
+    def test_stop_kills_handlers_that_have_not_ended(self, serving):
         server, client, handler = serving
         assert server.stop(timeout=0) == 1
         assert len(handler.ended) == 1 and client.recv(1) == b""
-        no_connection(server)
+        check_refused(server)
 
     def test_stop_waits_for_handlers_that_run(self, serving):
         server, client, handler = serving
@@ -286,17 +286,17 @@ class TestEnds:
         client.sendall(b"late")
         assert client.recv(100) == b"LATE" and stopping.get() == 0
 
-    def test_what_is_left_when_draining_ends_is_killed(self, serving):
+    def test_handlers_that_outlast_the_drain_are_killed(self, serving):
         server, client, handler = serving
         assert server.stop(drain=0.001) == 1
         assert len(handler.ended) == 1 and client.recv(1) == b""
 
-    def test_after_close_no_handler_runs(self, serving):
+    def test_close_kills_all_handlers(self, serving):
         server, client, handler = serving
         server.close()
         assert len(handler.ended) == 1 and client.recv(1) == b""
 
-    def test_a_second_stop_may_be_in_a_hurry(self, serving):
+    def test_a_second_stop_may_be_quicker(self, serving):
         server, client, handler = serving
         draining = spawn(server.stop, drain=1000)
         server.draining.wait()
@@ -304,7 +304,7 @@ class TestEnds:
 
     @pytest.mark.parametrize("how", ["timeout", "drain"])
     @pytest.mark.parametrize("endless", [float("inf"), 1e12, 10**400], ids=named)
-    def test_an_end_without_a_limit(self, serving, how, endless):
+    def test_stop_may_wait_without_a_limit(self, serving, how, endless):
         server, client, handler = serving
         stopping = spawn(lambda: server.stop(**{how: endless}))
         server.draining.wait()
@@ -312,17 +312,17 @@ class TestEnds:
         assert client.recv(100) == b"LATE" and stopping.get() == 0
 
     @pytest.mark.parametrize("how", ["timeout", "drain"])
-    def test_a_limit_that_is_none_is_refused_at_once(self, serving, how):
+    def test_a_wrong_limit_of_stop_is_refused_at_once(self, serving, how):
         server, client, handler = serving
         with pytest.raises(ValueError, match=how):
             server.stop(**{how: float("nan")})
         assert server.started
 
     @pytest.mark.parametrize("how", ["timeout", "drain"])
-    def test_what_is_started_meanwhile_goes_on(self, serving, spawning, how):
+    def test_a_server_that_is_started_again_meanwhile_goes_on(self, serving, spawning, how):
         server, client, handler = serving
         if spawning is None:
-            return  # the handler is the acceptor
+            return  # the handler runs in the accepting greenlet
         stopping = spawn(lambda: server.stop(**{how: 30}))
         until(lambda: server.draining and not server.started)
         until_waiting(stopping)
@@ -332,14 +332,14 @@ class TestEnds:
             client.sendall(b"old")
             assert client.recv(100) == b"OLD"
             if how == "timeout" and isinstance(spawning, Pool):
-                stopping.kill()  # it would wait for the whole pool
+                stopping.kill()  # stop(timeout=...) waits for the whole pool
             else:
                 assert stopping.get() == 0
             assert server.started and not server.draining and len(handler.ended) == 1
             new.sendall(b"new")
             assert new.recv(100) == b"NEW"
 
-    def test_handlers_that_all_stop_it(self):
+    def test_several_handlers_may_stop_the_server(self):
         both = Event()
         asking = []
 
@@ -364,7 +364,7 @@ class TestEnds:
             with create_connection(server.address, timeout=30) as client:
                 assert client.recv(100) == b"hello"
             assert server.stop() == 0
-        until(lambda: get_hub().loop.activecnt <= before)  # the hub has heard of the thread's result
+        until(lambda: get_hub().loop.activecnt <= before)  # the hub has received the thread's result
 
     def test_serve_forever_returns_after_draining(self, serving):
         server, client, handler = serving
@@ -377,7 +377,7 @@ class TestEnds:
         assert client.recv(100) == b"LATE" and stopping.get() == 0
         forever.get()
 
-    def test_a_handler_may_ask_and_wait(self):
+    def test_a_handler_can_see_and_await_the_drain(self):
         asked = []
 
         def handle(sock, address):
@@ -393,11 +393,11 @@ class TestEnds:
         with server:
             assert not server.draining
 
-    def test_those_who_have_connected_are_served_when_it_drains(self):
+    def test_connections_that_are_not_accepted_yet_are_served_when_it_drains(self):
         handler = Waiting()
         server = StreamServer(("127.0.0.1", 0), handler)
         server.start()
-        clients = [standard.create_connection(server.address) for _ in range(3)]  # nobody has accepted yet
+        clients = [standard.create_connection(server.address) for _ in range(3)]  # not accepted yet
         for client in clients:
             client.sendall(b"hello")
         assert server.stop(drain=30) == 0 and len(handler.answered) == 3
@@ -406,8 +406,8 @@ class TestEnds:
             client.close()
 
     @pytest.mark.parametrize("limits", [{"spawn": 1}, {"spawn": None}, {"max_connections": 2}, {"spawn": 3}], ids=str)
-    def test_clients_that_wait_are_served_as_there_is_room(self, limits):
-        """Those who have connected are served when it drains, and not more of them at a time than ever."""
+    def test_clients_that_wait_for_room_are_served_when_it_drains(self, limits):
+        """While the server drains, no more clients are served at a time than before."""
         handler = Waiting()
         server = StreamServer(("127.0.0.1", 0), handler, **limits)
         server.start()
@@ -435,8 +435,8 @@ class TestEnds:
             client.close()
 
     @pytest.mark.parametrize("ends", ["stop", "close"])
-    def test_a_handler_that_has_not_begun(self, ends):
-        """It never runs, and its connection is closed."""
+    def test_a_handler_that_has_not_begun_is_never_run(self, ends):
+        """The handler never runs, and its connection is closed."""
         spawned = []
 
         def later(function, *args):
@@ -451,7 +451,7 @@ class TestEnds:
             assert client.recv(1) == b""
         assert not server._handlers.running
 
-    def test_a_handler_that_is_killed_in_its_pool_before_it_begins(self):
+    def test_a_handler_that_is_killed_before_it_begins_closes_its_connection(self):
         pool = Pool(5)
         with StreamServer(("127.0.0.1", 0), lambda sock, address: sock.sendall(b"x"), spawn=pool) as server:
             pool.add(starting := Greenlet(server._run_handler, taken := socket(), None))
@@ -460,7 +460,7 @@ class TestEnds:
             until(lambda: taken.fileno() < 0)
             assert not server._handlers.running
 
-    def test_a_handler_that_will_not_end_is_named(self):
+    def test_a_handler_that_refuses_to_end_is_warned_of(self):
         refused = []
         given_up = Event()
 
@@ -483,13 +483,13 @@ class TestEnds:
             given_up.set()
             until(lambda: not len(server._handlers))
 
-    def test_the_hub_may_close_it(self, serving):
+    def test_a_callback_of_the_hub_may_close_it(self, serving):
         server, client, handler = serving
         get_hub().run_callback(server.close)
         until(lambda: handler.ended)
         assert server.closed
 
-    def test_either_timeout_or_drain(self):
+    def test_timeout_and_drain_exclude_each_other(self):
         with StreamServer(("127.0.0.1", 0), echo) as server, pytest.raises(TypeError, match="either"):
             server.stop(1, drain=1)
 
@@ -507,7 +507,7 @@ class TestErrors:
         assert "KeyError: 'in the handler'" in errors.getvalue()
 
     @pytest.mark.parametrize("error", [Timeout(1), GreenletExit(), GeneratorExit(), KeyError()], ids=named)
-    def test_a_handler_in_the_accepting_greenlet_fails(self, errors, error):
+    def test_a_failing_handler_in_the_accepting_greenlet_does_not_end_it(self, errors, error):
         def handle(sock, address):
             if sock.recv(100) == b"fail":
                 raise error
@@ -530,8 +530,8 @@ class TestErrors:
         assert errors.getvalue().count("RuntimeError: cannot spawn") == 1
         assert "and 1 more like it" in errors.getvalue()
 
-    def test_out_of_descriptors(self, errors):
-        """EMFILE: it is told, the server backs off, and serves again when there are descriptors."""
+    def test_the_server_recovers_from_the_limit_of_descriptors(self, errors):
+        """EMFILE: the error is reported, the server backs off, and serves again when descriptors are free."""
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         with StreamServer(("127.0.0.1", 0), echo) as server:
             server.max_delay = 0.01
@@ -556,8 +556,8 @@ class TestErrors:
             assert ask(server) == b"hello"
 
     @pytest.mark.parametrize("own", [False, True])
-    def test_the_listener_is_closed_behind_its_back(self, errors, own):
-        """The server says so, and ends."""
+    def test_the_server_ends_when_its_listener_is_closed(self, errors, own):
+        """The server reports it, and ends."""
         listener = socket()
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -570,14 +570,14 @@ class TestErrors:
         assert server.closed and "was closed while" in errors.getvalue()
         listener.close()
 
-    def test_the_port_is_taken(self):
+    def test_a_port_in_use_is_named(self):
         with StreamServer(("127.0.0.1", 0), echo) as first:
             second = StreamServer(first.address, echo)
             with pytest.raises(OSError, match=str(first.server_port)) as caught:
                 second.start()
             assert caught.value.errno == errno.EADDRINUSE
 
-    def test_not_a_handler(self):
+    def test_a_handler_that_cannot_be_called_is_refused(self):
         with pytest.raises(TypeError, match="callable"):
             StreamServer(("127.0.0.1", 0), 5)
 
@@ -590,11 +590,11 @@ class TestErrors:
         with server:
             assert ask(server) == b"hello"
 
-    def test_backlog_goes_with_an_address(self):
+    def test_backlog_is_refused_with_a_socket(self):
         with standard.create_server(("127.0.0.1", 0)) as listener, pytest.raises(TypeError, match="backlog"):
             StreamServer(listener, echo, backlog=5)
 
-    def test_a_client_that_goes_away_at_once(self, errors):
+    def test_clients_that_leave_at_once_do_no_harm(self, errors):
         with StreamServer(("127.0.0.1", 0), echo) as server:
             for _ in range(20):
                 sock = standard.create_connection(server.address)
@@ -615,7 +615,7 @@ class TestErrors:
         (80, (standard.AF_INET6, ("", 80))),
     ],
 )
-def test_addresses_are_parsed_however_written(written, parsed):
+def test_every_form_of_an_address_is_parsed(written, parsed):
     assert parse_address(written) == parsed
 
 
@@ -623,7 +623,7 @@ def test_addresses_are_parsed_however_written(written, parsed):
     "written",
     [None, "host", "host:", "host:99999", "::1:80", "[::1:80", "::1]:80", (1,), ("host", "80"), True, 1.5],
 )
-def test_what_is_no_address_is_refused(written):
+def test_a_malformed_address_is_refused(written):
     with pytest.raises(ValueError):
         parse_address(written)
 

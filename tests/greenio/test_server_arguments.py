@@ -1,4 +1,4 @@
-"""Arguments of servers: wrong ones are refused at once, with what to give instead. Times, in the words of all."""
+"""Wrong arguments of servers are refused at once, and the error says what to give instead."""
 
 import pytest
 
@@ -42,13 +42,13 @@ class TestTimes:
             ("5", TypeError, "is a number of seconds (int or float), not '5'"),
         ],
     )
-    def test_one_that_is_none_is_refused_at_once(self, kind, name, wrong, error, text):
+    def test_a_wrong_time_is_refused_at_once(self, kind, name, wrong, error, text):
         with pytest.raises(error) as caught:
             SERVERS[kind](**{name: wrong})
         assert str(caught.value) == f"{name} {text}"
 
     @pytest.mark.parametrize("given", [None, float("inf"), 1e12, 10**400, 5, 0.5])
-    def test_one_without_an_end_is_none(self, kind, name, given):
+    def test_an_endless_time_means_no_limit(self, kind, name, given):
         server = SERVERS[kind](**{name: given})
         holder = server.limits if name in Limits.names else server
         assert getattr(holder, name) == (given if given in (5, 0.5) else None)
@@ -56,7 +56,7 @@ class TestTimes:
 
 @pytest.mark.parametrize("kind", SERVERS)
 @pytest.mark.parametrize("name", ["stop_timeout", "kill_timeout", "min_delay", "max_delay"])
-def test_attributes_that_are_no_times_are_refused_at_the_start(kind, name):
+def test_attributes_with_wrong_times_are_refused_at_the_start(kind, name):
     server = SERVERS[kind]()
     setattr(server, name, float("nan"))
     with pytest.raises(ValueError, match=f"{name} must be a number, not NaN"):
@@ -89,7 +89,7 @@ def test_attributes_that_are_no_times_are_refused_at_the_start(kind, name):
         ("WSGIServer", "nonsense", 1, "a server has no argument 'nonsense'"),
     ],
 )  # fmt: skip
-def test_what_is_no_such_thing_is_refused_at_once(kind, name, wrong, text):
+def test_arguments_of_wrong_types_are_refused_at_once(kind, name, wrong, text):
     with pytest.raises(TypeError) as caught:
         SERVERS[kind](**{name: wrong})
     assert str(caught.value).startswith(text)
@@ -98,7 +98,7 @@ def test_what_is_no_such_thing_is_refused_at_once(kind, name, wrong, text):
 @pytest.mark.parametrize(
     ("name", "wrong"), [("mode", -1), ("mode", 0o1000), ("backlog", -1), ("script_name", "a"), ("max_connections", 0)]
 )
-def test_numbers_and_texts_that_mean_nothing_are_refused_at_once(name, wrong):
+def test_numbers_and_texts_out_of_range_are_refused_at_once(name, wrong):
     with pytest.raises(ValueError, match=name if name != "max_connections" else "at least one connection"):
         WSGIServer(HERE, application, **{name: wrong})
 

@@ -1,4 +1,4 @@
-"""Servers and other threads: who may end a server that runs in one, and who may start it."""
+"""Servers and other threads: another thread may end a server, and may not start one that runs."""
 
 import threading
 
@@ -16,7 +16,7 @@ from greenio.wsgi import WSGIServer
 
 
 class Waiting:
-    """A handler that says when it has begun, and how it has ended."""
+    """A handler with an event for its begin, and a list of how it has ended."""
 
     def __init__(self):
         self.begun, self.ended = Event(), []
@@ -39,32 +39,32 @@ def server(request):
 
 
 @pytest.mark.parametrize("end", ["stop", "close"])
-def test_another_thread_may_end_it(server, end):
+def test_another_thread_may_end_a_server(server, end):
     serving = spawn(server.serve_forever)
     until(lambda: server.started)
     thread = threading.Thread(target=getattr(server, end))
     thread.start()
-    serving.get()  # it returns when the server has ended
+    serving.get()  # serve_forever() returns when the server has ended
     until(lambda: not thread.is_alive())
     assert server.closed
 
 
 @pytest.mark.parametrize(("arguments", "count"), [({"timeout": 0}, 1), ({"drain": 0}, 1), ({"drain": 1000}, 0)])
-def test_it_is_told_how_many_were_killed(arguments, count):
-    handler, told = Waiting(), []
+def test_another_thread_gets_the_number_of_killed_handlers(arguments, count):
+    handler, killed = Waiting(), []
     with StreamServer(("127.0.0.1", 0), handler) as server, create_connection(server.address) as client:
         handler.begun.wait()
-        thread = threading.Thread(target=lambda: told.append(server.stop(**arguments)))
+        thread = threading.Thread(target=lambda: killed.append(server.stop(**arguments)))
         thread.start()
         server.draining.wait()
         if not count:
             client.sendall(b"a")
-        until(lambda: told)
+        until(lambda: killed)
         thread.join()
-    assert told == [count] and handler.ended == (["over"] if count else ["client", "over"])
+    assert killed == [count] and handler.ended == (["over"] if count else ["client", "over"])
 
 
-def test_idle_connections_are_closed_by_its_own_thread():
+def test_another_thread_may_close_idle_connections():
     with WSGIServer(("127.0.0.1", 0), hello, log=None) as server, create_connection(server.address) as client:
         client.sendall(GET)
         while b"hello" not in client.recv(1000):
@@ -76,7 +76,7 @@ def test_idle_connections_are_closed_by_its_own_thread():
 
 
 @pytest.mark.parametrize("end", ["stop", "close"])
-def test_it_raises_what_is_raised_there(end, errors):
+def test_another_thread_gets_the_error_of_stopping(end, errors):
     class Failing(StreamServer):
         def _release_socket(self, sock):
             super()._release_socket(sock)
@@ -100,14 +100,14 @@ def test_it_raises_what_is_raised_there(end, errors):
 
 
 @pytest.mark.parametrize("start", ["start", "serve_forever", "__enter__"])
-def test_another_thread_may_not_start_it_meanwhile(server, start):
+def test_another_thread_may_not_start_a_running_server(server, start):
     with server:
         with pytest.raises(InvalidThreadUseError, match="runs in another thread: stop it before you start it here"):
             in_thread(getattr(server, start))
         assert server.started
 
 
-def test_it_may_run_in_one_thread_after_the_other(server):
+def test_a_server_may_run_in_one_thread_after_the_other(server):
     def run():
         with server:
             sleep(0)
@@ -119,14 +119,14 @@ def test_it_may_run_in_one_thread_after_the_other(server):
 
 
 @pytest.mark.parametrize("end", ["stop", "close"])
-def test_its_thread_has_ended(server, end):
+def test_a_server_can_be_ended_after_its_thread(server, end):
     in_thread(server.start)
     getattr(server, end)()
     assert server.closed and server.socket is None
 
 
-def test_its_thread_ends_meanwhile():
-    """The hub is destroyed while a drain goes on: who waits for it is let go."""
+def test_a_drain_ends_with_the_servers_thread():
+    """The hub is destroyed during a drain: the thread that waits for the drain goes on."""
     handler = Waiting()
     begun = threading.Event()
     servers = []

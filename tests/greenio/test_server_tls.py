@@ -35,24 +35,24 @@ class Failures(StreamServer):
         self.failures.append(error)
 
 
-def test_a_context_of_ours(server_context, client_context):
+def test_a_context_of_greenio_is_used(server_context, client_context):
     with StreamServer(("127.0.0.1", 0), echo, ssl_context=server_context) as server:
         assert server.ssl_enabled and ask(server, client_context) == b"hello"
 
 
-def test_a_context_of_the_standard_library(client_context):
+def test_a_context_of_the_standard_library_is_used(client_context):
     context = standard_ssl.SSLContext(standard_ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE, KEY)
     with StreamServer(("127.0.0.1", 0), echo, ssl_context=context) as server:
         assert ask(server, client_context) == b"hello"
 
 
-def test_certificates_in_files(client_context):
+def test_certificates_are_read_from_files(client_context):
     with StreamServer(("127.0.0.1", 0), echo, certfile=CERTIFICATE, keyfile=KEY) as server:
         assert ask(server, client_context) == b"hello"
 
 
-def test_certificates_by_the_name_that_a_client_asks_for(server_context):
+def test_the_certificate_is_chosen_by_the_name_that_a_client_asks_for(server_context):
     def choose(sock, name, context):
         if name == "other.example":
             sock.context = other
@@ -70,7 +70,7 @@ def test_certificates_by_the_name_that_a_client_asks_for(server_context):
                     assert sock.recv(1000) == b"hello"
 
 
-def test_a_client_that_must_have_a_certificate(client_context):
+def test_a_client_without_a_required_certificate_is_refused(client_context):
     asks = {"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": CERTIFICATE}
     with Failures(("127.0.0.1", 0), echo, certfile=CERTIFICATE, keyfile=KEY, **asks) as server:
         with pytest.raises(OSError):
@@ -90,12 +90,12 @@ def test_a_client_that_must_have_a_certificate(client_context):
         ({"certfile": CERTIFICATE, "ssl_context": 1}, TypeError, "does not go with ssl_context"),
     ],
 )
-def test_wrong_arguments_are_told_at_once(arguments, error, match):
+def test_wrong_tls_arguments_are_refused_at_once(arguments, error, match):
     with pytest.raises(error, match=match):
         StreamServer(("127.0.0.1", 0), echo, **arguments)
 
 
-def test_a_client_that_speaks_no_tls(server_context, client_context, errors):
+def test_a_client_that_speaks_no_tls_is_dropped(server_context, client_context, errors):
     with Failures(("127.0.0.1", 0), echo, ssl_context=server_context) as server:
         with create_connection(server.address, timeout=30) as plain:
             plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
@@ -108,8 +108,8 @@ def test_a_client_that_speaks_no_tls(server_context, client_context, errors):
     assert errors.getvalue() == ""
 
 
-def test_a_client_that_is_late(server_context, client_context):
-    """It holds up nobody, and is gone when its time is over."""
+def test_a_client_that_is_silent_for_too_long_is_dropped(server_context, client_context):
+    """Other clients are served meanwhile, and the silent one is dropped when its time is over."""
     server = Failures(("127.0.0.1", 0), echo, ssl_context=server_context)
     with server:
         server.handshake_timeout = 0.2
@@ -119,8 +119,8 @@ def test_a_client_that_is_late(server_context, client_context):
     assert isinstance(server.failures[0], TimeoutError) and not server._handlers.running
 
 
-def test_a_handler_that_ends_tells_the_client(server_context, client_context):
-    """With TLS' own message, so that it knows that nothing was cut off."""
+def test_the_end_of_a_handler_ends_tls_as_well(server_context, client_context):
+    """TLS's own message ends the connection. So the client knows that nothing was cut off."""
 
     def handle(sock, address):
         sock.sendall(b"all")
@@ -133,7 +133,7 @@ def test_a_handler_that_ends_tells_the_client(server_context, client_context):
                 assert connection.recv(1000) == b"all" and connection.recv(1000) == b""
 
 
-def test_a_new_context_is_for_connections_to_come(server_context, client_context):
+def test_a_new_context_is_used_for_new_connections(server_context, client_context):
     with StreamServer(("127.0.0.1", 0), echo, ssl_context=server_context) as server:
         assert ask(server, client_context) == b"hello"
         server.ssl_context = None
@@ -142,7 +142,7 @@ def test_a_new_context_is_for_connections_to_come(server_context, client_context
             assert plain.recv(100) == b"plain"
 
 
-def test_an_end_amid_a_handshake(server_context):
+def test_stopping_ends_handshakes_without_a_report(server_context):
     server = Failures(("127.0.0.1", 0), echo, ssl_context=server_context)
     server.start()
     with create_connection(server.address, timeout=30) as silent:
@@ -151,7 +151,7 @@ def test_an_end_amid_a_handshake(server_context):
     assert server.failures == []
 
 
-def test_an_application_that_takes_tls_off(server_context, client_context):
+def test_a_handler_may_end_tls_and_go_on(server_context, client_context):
     def handle(sock, address):
         sock.sendall(b"tls")
         plain = sock.unwrap()
@@ -166,7 +166,7 @@ def test_an_application_that_takes_tls_off(server_context, client_context):
             connection.close()
 
 
-def test_addresses_of_clients(server_context, client_context):
+def test_handlers_get_the_addresses_of_tls_clients(server_context, client_context):
     seen = []
 
     def handle(sock, address):

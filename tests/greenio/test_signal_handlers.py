@@ -14,7 +14,7 @@ from greenio.event import Event
 
 @pytest.fixture
 def alarm():
-    """Sets a handler for SIGUSR1."""
+    """A function that sets a handler for SIGUSR1."""
     before = signal.getsignal(signal.SIGUSR1)
     yield lambda handler: signal_handlers.signal(signal.SIGUSR1, handler)
     signal.signal(signal.SIGUSR1, before)
@@ -36,14 +36,14 @@ def test_it_runs_on_the_main_greenlet_in_the_middle_of_its_wait(alarm):
     assert other.ready()
 
 
-def test_while_the_main_greenlet_runs_it_runs_there(alarm):
+def test_it_runs_at_once_in_a_running_main_greenlet(alarm):
     ran = []
     alarm(lambda signum, frame: ran.append(getcurrent()))
     interrupt()
     assert ran == [getcurrent()]
 
 
-def test_an_error_ends_the_wait_of_the_main_greenlet_and_nobody_elses(alarm):
+def test_an_error_ends_only_the_wait_of_the_main_greenlet(alarm):
     def handler(signum, frame):
         raise LookupError("from the handler")
 
@@ -105,7 +105,7 @@ def test_it_may_wait_and_others_run_meanwhile(alarm):
     assert order == ["waits", "goes on", "has waited"]
 
 
-def test_a_signal_while_a_handler_runs(alarm):
+def test_a_signal_during_a_handler_runs_it_again(alarm):
     depth = []
 
     def handler(signum, frame):
@@ -119,7 +119,7 @@ def test_a_signal_while_a_handler_runs(alarm):
     assert depth == [getcurrent()] * 3
 
 
-def test_in_the_middle_of_a_callback_of_the_hub(alarm):
+def test_it_runs_in_the_middle_of_a_callback_of_the_hub(alarm):
     ran = []
     alarm(lambda signum, frame: ran.append(getcurrent()))
     get_hub().run_callback(lambda: (interrupt(), ran.append(getcurrent())))
@@ -127,7 +127,7 @@ def test_in_the_middle_of_a_callback_of_the_hub(alarm):
     assert ran == [getcurrent(), get_hub()]
 
 
-def test_an_error_in_the_middle_of_a_callback_of_the_hub(alarm):
+def test_an_error_during_a_callback_goes_to_the_main_greenlet(alarm):
     def handler(signum, frame):
         raise LookupError
 
@@ -140,7 +140,7 @@ def test_an_error_in_the_middle_of_a_callback_of_the_hub(alarm):
     assert ran == [True]
 
 
-def test_while_the_process_sleeps(alarm):
+def test_it_runs_while_the_process_sleeps(alarm):
     ran, woken = [], Event()
     alarm(lambda signum, frame: (ran.append(getcurrent()), woken.set()))
     child = signal_from_child(signal.SIGUSR1)
@@ -149,7 +149,7 @@ def test_while_the_process_sleeps(alarm):
     assert ran == [getcurrent()]
 
 
-def test_what_was_set_is_what_is_told(alarm):
+def test_getsignal_returns_the_handler_that_was_set(alarm):
     def handler(signum, frame):
         pass
 

@@ -19,7 +19,7 @@ BOTH = {ONE, TWO}
 
 @pytest.fixture
 def handled():
-    """Signals that a handler has seen."""
+    """A list of the signals that a handler was called for."""
     seen = []
     before = {number: standard.signal(number, lambda number, frame: seen.append(number)) for number in BOTH}
     yield seen
@@ -28,18 +28,18 @@ def handled():
 
 
 def takes_signals(task):
-    """Whether a thread has not blocked all signals, as that of pycares has."""
+    """Return whether a thread takes signals. The thread of pycares has blocked all of them."""
     try:
         with open(f"/proc/self/task/{task}/status") as status:
             blocked = next(int(line.split()[1], 16) for line in status if line.startswith("SigBlk"))
     except FileNotFoundError:
-        return False  # it has ended
+        return False  # the thread has ended
     return not blocked & 1 << ONE - 1
 
 
 @pytest.fixture
 def blocked():
-    """Signals that no thread takes, but who asks for them: only the main thread is there to take them."""
+    """Block signals in the main thread, which is the only one that could take them. Only calls that wait get them."""
     get_hub().threadpool.kill()
     until(lambda: sum(map(takes_signals, os.listdir("/proc/self/task"))) == 1)
     standard.pthread_sigmask(standard.SIG_BLOCK, BOTH)
@@ -63,7 +63,7 @@ def test_other_names_are_the_standard_librarys():
 
 
 def pausing(count):
-    """Greenlets that are in pause() now: a signal that is sent earlier does not count."""
+    """Spawn greenlets, and wait until they are in pause(): an earlier signal would not count."""
     jobs = [spawn(signal.pause) for _ in range(count)]
     until(lambda: signal._handlers_run.waiting >= count)
     return jobs
@@ -77,11 +77,11 @@ def test_pause_returns_after_a_handler_ran(handled, ticks):
     os.waitpid(pid, 0)
 
 
-def test_pause_does_not_count_what_was_handled_before(handled):
+def test_pause_does_not_count_earlier_signals(handled):
     send(ONE)
     assert handled == [ONE]
     (waiting,) = pausing(1)
-    with Timeout(0.12, False):  # longer than the hub takes to see what the slot holds
+    with Timeout(0.12, False):  # longer than between two looks of the hub at the wake-up slot
         waiting.join()
     assert not waiting.ready()
     send(TWO)
@@ -89,7 +89,7 @@ def test_pause_does_not_count_what_was_handled_before(handled):
     assert handled == [ONE, TWO]
 
 
-def test_several_greenlets_pause(handled):
+def test_a_signal_ends_the_pause_of_all_greenlets(handled):
     *waiting, killed = pausing(4)
     killed.kill()
     pid = signal_from_child(ONE)
@@ -124,7 +124,7 @@ def test_pause_leaves_the_users_descriptor_in_its_place(handled):
         os.close(write_end)
 
 
-def test_pause_after_a_fork_during_a_pause(handled):
+def test_a_forked_child_may_pause_while_its_parent_does(handled):
     (waiting,) = pausing(1)
     child = os.fork()
     if child == 0:
@@ -159,18 +159,18 @@ def test_sigwait_returns_the_signal(blocked, ticks):
     number = signal.sigwait(BOTH)
     assert number is ONE and isinstance(number, standard.Signals) and ticks
     os.waitpid(pid, 0)
-    send(TWO)  # pending already
+    send(TWO)  # this signal is pending when sigwait() is called
     assert signal.sigwait([TWO]) is TWO
 
 
-def test_sigwaitinfo_tells_who_sent_it(blocked):
+def test_sigwaitinfo_returns_the_sender(blocked):
     pid = signal_from_child(TWO)
     found = signal.sigwaitinfo(BOTH)
     assert found.si_signo == TWO and found.si_uid == os.getuid()
     os.waitpid(pid, 0)
 
 
-def test_sigtimedwait_waits_no_longer_than_told(blocked, ticks):
+def test_sigtimedwait_ends_with_its_timeout(blocked, ticks):
     assert signal.sigtimedwait(BOTH, 0) is None and not ticks
     assert signal.sigtimedwait(BOTH, 0.01) is None and ticks
     pid = signal_from_child(ONE)
@@ -178,7 +178,7 @@ def test_sigtimedwait_waits_no_longer_than_told(blocked, ticks):
     os.waitpid(pid, 0)
 
 
-def test_a_signal_for_one_thread(blocked):
+def test_sigwait_gets_a_signal_that_is_sent_to_its_thread(blocked):
     get_hub().run_callback(standard.pthread_kill, threading.get_ident(), ONE)
     assert signal.sigwait(BOTH) is ONE
 
@@ -206,7 +206,7 @@ def test_a_killed_waiter_takes_no_signal(blocked):
     assert standard.sigtimedwait(BOTH, 0).si_signo == ONE
 
 
-def test_each_signal_wakes_one(blocked):
+def test_each_signal_wakes_one_greenlet(blocked):
     waiting = [spawn(signal.sigwait, BOTH) for _ in range(2)]
     until_waiting(*waiting)
     send(ONE)
@@ -215,7 +215,7 @@ def test_each_signal_wakes_one(blocked):
     assert {job.value for job in waiting} == BOTH
 
 
-def test_in_another_thread(blocked):
+def test_sigwait_waits_in_another_thread(blocked):
     found = []
     thread = threading.Thread(target=lambda: found.append(signal.sigwait(BOTH)))
     thread.start()
@@ -239,11 +239,11 @@ def test_bad_arguments_are_refused_as_the_standard_functions_do(name, arguments)
         getattr(signal, name)(*arguments)
 
 
-def test_a_timer_of_the_system(handled, ticks):
+def test_a_timer_of_the_system_ends_a_pause(handled, ticks):
     before = standard.signal(standard.SIGALRM, lambda number, frame: handled.append(number))
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-        with Timeout(10):  # it takes the place of the one that stops tests which hang
+        with Timeout(10):  # pytest's own limit uses the system's timer, too
             signal.pause()
         assert standard.SIGALRM in handled and ticks
     finally:

@@ -19,14 +19,14 @@ MIB = 1 << 20
 
 
 class TestData:
-    def test_there_and_back(self, tcp):
+    def test_data_go_there_and_back(self, tcp):
         client, server = tcp
         echo = spawn(lambda: server.sendall(server.recv(100)))
         client.sendall(b"hello")
         assert client.recv(100) == b"hello"
         echo.join()
 
-    def test_much_more_than_the_buffers_hold(self, tcp):
+    def test_sendall_sends_more_than_the_buffers_hold(self, tcp):
         client, server = tcp
         data = os.urandom(8 * MIB)
         sending = spawn(client.sendall, data)
@@ -36,7 +36,7 @@ class TestData:
         assert received == data
         sending.join()
 
-    def test_send_says_how_much(self, pair):
+    def test_send_returns_how_much_was_sent(self, pair):
         first, second = pair
         total = 0
         first.settimeout(0)
@@ -46,7 +46,7 @@ class TestData:
         assert total > 0
 
     @pytest.mark.parametrize("size", [1, 100, 65536, 65537, MIB])
-    def test_sizes_of_receives(self, pair, size):
+    def test_recv_returns_no_more_than_asked_for(self, pair, size):
         first, second = pair
         first.sendall(b"abc")
         assert second.recv(size) == b"abc"[:size]
@@ -81,8 +81,7 @@ class TestData:
             second.settimeout(0)
             second.recv(10, standard.MSG_DONTWAIT)
 
-    def test_waitall_returns_what_has_come(self, pair):
-        """The kernel's own loop does not wait on a non-blocking socket: what has come is returned."""
+    def test_waitall_returns_data_that_are_there(self, pair):
         first, second = pair
         first.sendall(b"ab")
         assert second.recv(2, standard.MSG_WAITALL) == b"ab"
@@ -92,7 +91,7 @@ class TestData:
         with pytest.raises((ValueError, TypeError)):
             pair[0].recv(*arguments)
 
-    def test_what_is_not_bytes(self, pair):
+    def test_text_is_refused(self, pair):
         for method in (pair[0].send, pair[0].sendall):
             with pytest.raises(TypeError):
                 method("text")
@@ -103,7 +102,7 @@ class TestData:
         assert second.recv(10) == b"bc"
         first.sendall(b"")
 
-    def test_many_messages_each_a_switch(self, tcp):
+    def test_thousands_of_messages_are_echoed(self, tcp):
         client, server = tcp
 
         def echo():
@@ -118,7 +117,7 @@ class TestData:
         client.close()
         serving.join()
 
-    def test_a_line_of_makefile_is_waited_for_whole(self, pair):
+    def test_makefile_waits_for_a_whole_line(self, pair):
         first, second = pair
         with second.makefile("rb") as lines:
             reading = spawn(lines.readline)
@@ -128,7 +127,7 @@ class TestData:
             first.sendall(b"line\n")
             assert reading.get() == b"half line\n"
 
-    def test_datagrams_and_messages(self):
+    def test_datagrams_are_received_with_their_address(self):
         with socket(standard.AF_INET, standard.SOCK_DGRAM) as server, socket(type=standard.SOCK_DGRAM) as client:
             server.bind(("127.0.0.1", 0))
             receiving = spawn(server.recvfrom, 100)
@@ -160,8 +159,8 @@ class TestTimeouts:
         pair[1].sendall(b"x")
         assert pair[0].recv(1) == b"x"
 
-    def test_of_the_whole_sendall(self, pair):
-        """Every little progress does not begin the time anew."""
+    def test_sendall_times_out_as_a_whole(self, pair):
+        """The timeout is for the whole call, and does not begin anew with each part that is sent."""
         first, second = pair
         first.settimeout(0.05)
 
@@ -182,7 +181,7 @@ class TestTimeouts:
                 listener.accept()
 
     def test_connecting_times_out(self):
-        """A full queue of connections makes connecting wait."""
+        """connect() waits while the listener's queue is full."""
         with socket() as listener:
             listener.bind(("127.0.0.1", 0))
             listener.listen(0)
@@ -200,8 +199,8 @@ class TestTimeouts:
             for sock in socks:
                 sock.close()
 
-    def test_changed_while_another_waits(self, pair):
-        """A wait that is under way keeps the timeout it began with, as in the standard library."""
+    def test_a_change_does_not_affect_a_call_under_way(self, pair):
+        """A call keeps the timeout with which it began, as in the standard library."""
         reading = spawn(pair[0].recv, 1)
         sleep(0)
         pair[0].settimeout(0.001)
@@ -220,7 +219,7 @@ class TestTimeouts:
 
     @pytest.mark.parametrize("make", [socket, standard.socket])
     def test_the_descriptor_is_non_blocking_with_a_timeout(self, make):
-        """O_NONBLOCK is the open file's, which children may have: it is as the standard library has it."""
+        """O_NONBLOCK belongs to the open file, which children may share. So it is as in the standard library."""
         with make() as sock:
             blocking = []
             for timeout in (None, 5, 0, 5.5, None, 0, None, 3, 7, None):
@@ -238,8 +237,8 @@ class TestTimeouts:
         with pytest.raises(ValueError, match="out of range|NaN"):
             pair[0].settimeout(value)
 
-    def test_short_and_long_ones_in_turn(self, pair):
-        """A timer that is kept from one wait to the next does not fire early or late."""
+    def test_short_and_long_timeouts_in_turn(self, pair):
+        """The timer that a socket keeps between its waits does not fire early or late."""
         first, second = pair
         first.settimeout(30)
         spawn(second.sendall, b"1")
@@ -252,7 +251,7 @@ class TestTimeouts:
         assert first.recv(1) == b"2"
         later.join()
 
-    def test_the_default_timeout(self):
+    def test_the_default_timeout_is_used(self):
         standard.setdefaulttimeout(0.001)
         try:
             with socket(type=standard.SOCK_DGRAM) as sock:
@@ -272,7 +271,7 @@ class TestTimeouts:
 
 
 class TestSeveralWaiters:
-    def test_first_come_first_served(self, pair):
+    def test_readers_get_data_in_the_order_of_their_calls(self, pair):
         first, second = pair
         got = []
         readers = [spawn(lambda n=n: got.append((n, second.recv(1)))) for n in range(5)]
@@ -283,7 +282,7 @@ class TestSeveralWaiters:
         joinall(readers)
         assert got == [(n, b"%d" % n) for n in range(5)]
 
-    def test_reader_and_writer_at_once(self, pair):
+    def test_a_reader_and_a_writer_wait_at_once(self, pair):
         first, second = pair
         data = b"x" * (4 * MIB)
         writing, reading = spawn(first.sendall, data), spawn(first.recv, 10)
@@ -295,7 +294,7 @@ class TestSeveralWaiters:
             received += len(second.recv(MIB))
         writing.join()
 
-    def test_one_of_them_is_killed(self, pair):
+    def test_a_killed_reader_takes_no_data(self, pair):
         first, second = pair
         readers = [spawn(second.recv, 1) for _ in range(3)]
         sleep(0)
@@ -304,8 +303,8 @@ class TestSeveralWaiters:
         joinall(readers)
         assert readers[0].value + readers[2].value == b"ab"
 
-    def test_killed_in_the_turn_in_which_it_became_readable(self, pair):
-        """What arrived is not lost with the one that was killed: the next one gets it."""
+    def test_a_reader_that_is_killed_when_data_arrive_takes_none(self, pair):
+        """The data are not lost with the killed greenlet: the next one gets them."""
         first, second = pair
         readers = [spawn(second.recv, 1) for _ in range(2)]
         sleep(0)
@@ -333,7 +332,7 @@ class TestClosing:
         second.close()
         del get_hub().__dict__["_exception_stream"]
 
-    def test_using_a_closed_one(self):
+    def test_calls_of_a_closed_socket_get_ebadf(self):
         first, second = socketpair()
         first.close()
         first.close()
@@ -349,7 +348,7 @@ class TestClosing:
             assert caught.value.errno == errno.EBADF
         assert first.fileno() == -1 and "fd=-1" in repr(first._endpoint)
 
-    def test_a_file_keeps_it_open(self):
+    def test_a_file_keeps_the_socket_open(self):
         first, second = socketpair()
         with first.makefile("rb") as file:
             first.close()
@@ -357,7 +356,7 @@ class TestClosing:
             assert file.readline() == b"x\n"
         second.close()
 
-    def test_the_peer_goes_away(self, tcp):
+    def test_a_reset_of_the_peer_is_raised(self, tcp):
         client, server = tcp
         server.setsockopt(standard.SOL_SOCKET, standard.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         reading = spawn(client.recv, 1)
@@ -371,8 +370,8 @@ class TestClosing:
             client.sendall(b"x")
         del get_hub().__dict__["_exception_stream"]
 
-    def test_the_next_socket_with_the_same_number(self):
-        """A new socket is not confused with an old one of the same number that was waited on."""
+    def test_the_next_socket_with_the_same_number_works(self):
+        """A new socket is not confused with an older one that had its number."""
         for _ in range(20):
             first, second = socketpair()
             reading = spawn(first.recv, 1)
@@ -393,7 +392,7 @@ class TestConnecting:
             with socket() as sock:
                 assert sock.connect_ex(address) == errno.ECONNREFUSED
 
-    def test_accept_gives_one_of_ours(self):
+    def test_accept_returns_a_cooperative_socket(self):
         with create_server(("127.0.0.1", 0)) as listener:
             client = create_connection(listener.getsockname(), timeout=30)
             server, address = listener.accept()
@@ -427,14 +426,15 @@ class TestConnecting:
             assert server.recv(1) == b"x"
             server.close()
 
-    def test_many_accept_in_turn(self):
+    def test_connections_go_to_the_acceptors_in_order(self):
         with create_server(("127.0.0.1", 0)) as listener:
             acceptors = [spawn(listener.accept) for _ in range(3)]
             sleep(0)
             clients = [create_connection(listener.getsockname()) for _ in range(3)]
-            for greenlet in acceptors:
-                greenlet.get()[0].close()
-            for client in clients:
+            for greenlet, client in zip(acceptors, clients, strict=True):
+                server, address = greenlet.get(timeout=30)
+                assert address == client.getsockname()
+                server.close()
                 client.close()
 
     def test_connect_refuses_what_is_no_address(self):
@@ -444,8 +444,8 @@ class TestConnecting:
                     sock.connect(address)
 
 
-def test_it_works_with_plain_clients_in_threads():
-    """The other side need not be ours."""
+def test_plain_clients_in_threads_are_served():
+    """The peer may be a socket of the standard library."""
     with create_server(("127.0.0.1", 0)) as listener:
         address, got = listener.getsockname(), []
 
@@ -485,8 +485,8 @@ def test_sendfile_sends_the_whole_file(pair, tmp_path):
         assert sending.get() == MIB
 
 
-def test_a_timer_that_outlives_its_socket_in_another_thread():
-    """Closed, and the last reference gone, in a thread, while the timer of a wait runs on this thread's loop."""
+def test_a_thread_may_free_a_socket_whose_timer_runs():
+    """A thread closes and frees the socket, while the timer of a wait still runs on this thread's loop."""
 
     def close(holder):
         holder.pop().close()
@@ -497,7 +497,7 @@ def test_a_timer_that_outlives_its_socket_in_another_thread():
         reader = spawn(ours.recv, 1)
         sleep(0)
         theirs.send(b"x")
-        assert reader.get() == b"x"  # its timer is left running
+        assert reader.get() == b"x"  # leaves the timer running
         holder = [ours]
         del reader, ours
         thread = threading.Thread(target=close, args=(holder,))
@@ -521,7 +521,7 @@ class TestSendfile:
         return b"".join(chunks)
 
     @pytest.mark.parametrize("offset, count", [(0, None), (100, None), (0, 1000), (256, 1_000_000), (2_097_152, None)])
-    def test_what_is_sent(self, pair, path, offset, count):
+    def test_the_part_of_the_file_is_sent(self, pair, path, offset, count):
         ours, theirs = pair
         expected = path.read_bytes()[offset : None if count is None else offset + count]
         with open(path, "rb") as file:
@@ -530,7 +530,7 @@ class TestSendfile:
             assert sending.get() == len(expected)
             assert file.tell() == (offset + len(expected) if expected else 0)
 
-    def test_a_file_that_is_none(self, pair):
+    def test_a_file_without_a_descriptor_is_sent(self, pair):
         ours, theirs = pair
         sending = spawn(ours.sendfile, io.BytesIO(b"x" * 100_000))
         assert self.receive(theirs, 100_000) == b"x" * 100_000 and sending.get() == 100_000
@@ -554,8 +554,8 @@ class TestSendfile:
                 pair[0].sendfile(file)
 
 
-def test_much_then_little_then_nothing():
-    """A receive that filled its buffer has the next one receive without a copy; both ways give the same."""
+def test_large_and_small_receives_return_the_same_data():
+    """After a receive that filled its buffer, the next one receives without a copy. Both ways return the same."""
     ours, theirs = socketpair()
     with ours, theirs:
         ours.setsockopt(standard.SOL_SOCKET, standard.SO_RCVBUF, MIB)
@@ -581,7 +581,7 @@ def test_much_then_little_then_nothing():
 
 
 @pytest.mark.filterwarnings("ignore:unclosed")
-def test_a_socket_that_goes_with_a_cycle_after_it_waited_with_a_timeout():
+def test_a_socket_with_a_timer_is_collected_in_a_cycle():
     left, right = socketpair()
     left.settimeout(10)
     reader = spawn(left.recv, 1)
@@ -589,7 +589,7 @@ def test_a_socket_that_goes_with_a_cycle_after_it_waited_with_a_timeout():
     right.send(b"x")
     assert reader.get() == b"x"
     del reader
-    gc.collect()  # so that they are older than what refers to them
+    gc.collect()  # so that the sockets are older than the objects that will refer to them
 
     class Holder:
         pass
@@ -597,5 +597,5 @@ def test_a_socket_that_goes_with_a_cycle_after_it_waited_with_a_timeout():
     holder = Holder()
     holder.itself, holder.socket, holder.stream = holder, left, left._endpoint
     del holder, left
-    gc.collect()  # what goes wrong is reported as unraisable, which is an error here
+    gc.collect()  # an error in it is reported as unraisable, which pytest makes a failure
     right.close()

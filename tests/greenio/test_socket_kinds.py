@@ -1,4 +1,4 @@
-"""Sockets of all families and types, and what programs do with socket objects besides sending and receiving."""
+"""Sockets of all families and types, and uses of socket objects other than sending and receiving."""
 
 import array
 import os
@@ -17,7 +17,7 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may open raw s
 
 
 def waits_for(receive, send):
-    """Receive in a greenlet that has to wait, and send; return what was received."""
+    """Receive in a greenlet, which must wait; then send. Returns the received data."""
     receiving = spawn(receive)
     sleep(0)
     assert not receiving.ready()
@@ -37,7 +37,7 @@ def test_unix_datagrams_wait_for_their_receiver(tmp_path):
                 lambda: server.recvfrom(100), lambda: client.sendto(b"hello", str(tmp_path / "server"))
             )
             assert (data, address) == (b"hello", str(tmp_path / "client"))
-            # The queue of a Unix datagram socket is short: the sender waits for its receiver.
+            # The queue of a Unix datagram socket is short, so that the sender waits for the receiver.
             sending = spawn(lambda: [client.sendto(b"%d" % number, server.getsockname()) for number in range(2000)])
             assert [server.recv(10) for _ in range(2000)] == [b"%d" % number for number in range(2000)]
             assert sending.get(timeout=5) == [len(str(number)) for number in range(2000)]
@@ -45,7 +45,7 @@ def test_unix_datagrams_wait_for_their_receiver(tmp_path):
 
 @pytest.mark.parametrize("call", ["send", "sendto", "sendmsg", "sendto, not connected", "sendmsg, not connected"])
 def test_unix_datagrams_to_a_full_queue(tmp_path, call):
-    """Of the queue of an address the system does not tell: it calls the sender writable all the time."""
+    """The system says that the sender is always writable, whatever the queue of the receiver."""
     path = str(tmp_path / "server")
     with socket.socket(standard.AF_UNIX, standard.SOCK_DGRAM) as server:
         with socket.socket(standard.AF_UNIX, standard.SOCK_DGRAM) as client:
@@ -70,7 +70,7 @@ def test_unix_datagrams_to_a_full_queue(tmp_path, call):
                 watcher.start(turns.append, None)
                 sending = spawn(send)
                 sleep(0.2)
-                assert not sending.ready() and len(turns) < 200  # of the loop; it would be thousands
+                assert not sending.ready() and len(turns) < 200  # a loop that spins has thousands of turns
             server.recv(1)
             assert sending.get(timeout=5) == 1
             sending = spawn(send)
@@ -102,9 +102,9 @@ def test_sequenced_packets_keep_their_bounds(tmp_path):
                 assert waits_for(lambda: server.recv(100), lambda: client.send(b"three")) == b"three"
 
 
-def test_names_in_the_abstract_space_and_none():
+def test_sockets_with_abstract_names_connect():
     with socket.socket(standard.AF_UNIX) as listener:
-        listener.bind("")  # the system finds a name
+        listener.bind("")  # the system chooses a name
         listener.listen()
         assert listener.getsockname().startswith(b"\0")
         with socket.socket(standard.AF_UNIX) as client:
@@ -117,7 +117,7 @@ def test_names_in_the_abstract_space_and_none():
 
 @AS_ROOT
 def test_a_raw_socket_gets_the_echo():
-    """An echo request to ourselves: the system answers it."""
+    """The system answers an echo request that we send to ourselves."""
     with socket.socket(standard.AF_INET, standard.SOCK_RAW, standard.IPPROTO_ICMP) as sock:
         sock.settimeout(5)
         body = struct.pack("!HH", os.getpid() & 0xFFFF, 1)
@@ -129,7 +129,7 @@ def test_a_raw_socket_gets_the_echo():
 
 
 def test_netlink_lists_the_links():
-    """A list of the network links, which the system sends in parts."""
+    """The system sends the list of network links in parts."""
     with socket.socket(standard.AF_NETLINK, standard.SOCK_RAW, 0) as sock:
         sock.settimeout(5)
         sock.bind((0, 0))
@@ -146,7 +146,7 @@ def test_netlink_lists_the_links():
         assert b"lo\0" in names
 
 
-def test_a_datagram_of_nothing_is_no_end():
+def test_an_empty_datagram_is_not_the_end():
     with socket.socket(type=standard.SOCK_DGRAM) as server, socket.socket(type=standard.SOCK_DGRAM) as client:
         server.bind(("127.0.0.1", 0))
         client.connect(server.getsockname())
@@ -154,8 +154,8 @@ def test_a_datagram_of_nothing_is_no_end():
             assert waits_for(lambda: server.recv(10), lambda message=message: client.send(message)) == message
 
 
-def test_an_error_that_comes_later():
-    """The answer that nobody listens at a port comes after the datagram was sent."""
+def test_a_late_refusal_is_raised_by_the_next_receive():
+    """The refusal of a datagram arrives after it was sent."""
     with socket.socket(type=standard.SOCK_DGRAM) as unused:
         unused.bind(("127.0.0.1", 0))
         address = unused.getsockname()
@@ -165,7 +165,7 @@ def test_an_error_that_comes_later():
             waits_for(lambda: sock.recv(1), lambda: sock.send(b"x"))
 
 
-def test_urgent_data_is_received_apart():
+def test_urgent_data_are_received_separately():
     with create_server(("127.0.0.1", 0)) as listener, create_connection(listener.getsockname()) as client:
         server, _ = listener.accept()
         with server:
@@ -203,7 +203,7 @@ def test_sendmsg_of_an_iterator_is_sent_whole_after_a_wait(pair):
     assert sending.get() == 4
 
 
-def test_descriptors_that_are_sent(pair):
+def test_descriptors_can_be_sent(pair):
     ours, theirs = pair
     reader, writer = os.pipe()
     data, fds, _, _ = waits_for(
@@ -251,7 +251,7 @@ def test_duplicates_share_the_data_and_live_on(pair):
         assert again.recv(1) == b""
 
 
-def test_what_a_descriptor_is_is_found_out(pair):
+def test_the_kind_of_a_descriptor_is_found_out(pair):
     with create_server(("127.0.0.1", 0)) as listener, socket.socket(fileno=os.dup(listener.fileno())) as again:
         assert (again.family, again.type, again.proto) == (listener.family, listener.type, standard.IPPROTO_TCP)
         client = create_connection(again.getsockname())
@@ -269,7 +269,7 @@ def test_files_keep_the_socket_open(pair):
     reading, writing = ours.makefile("r", encoding="utf-8"), ours.makefile("wb")
     number = ours.fileno()
     ours.close()
-    os.fstat(number)  # open still
+    os.fstat(number)  # still open
     theirs.sendall("grün\nblau".encode())
     assert reading.readline() == "grün\n"
     writing.write(b"buffered")
@@ -283,7 +283,7 @@ def test_files_keep_the_socket_open(pair):
         os.fstat(number)
 
 
-def test_a_file_over_a_socket_with_a_timeout(pair):
+def test_a_file_of_a_socket_times_out(pair):
     ours, theirs = pair
     ours.settimeout(0.002)
     with ours.makefile("rb") as file:
@@ -296,7 +296,7 @@ def test_a_file_over_a_socket_with_a_timeout(pair):
         assert file.read(1) is None
 
 
-def test_one_file_to_read_and_write(pair):
+def test_one_file_may_read_and_write(pair):
     ours, theirs = pair
     with ours.makefile("rwb") as file:
         file.write(b"ping\n")
@@ -361,7 +361,7 @@ def test_the_default_timeout_is_for_every_new_socket():
             sock.close()
 
 
-def test_accepted_by_one_that_does_not_wait():
+def test_a_non_blocking_listener_accepts_blocking_sockets():
     with create_server(("127.0.0.1", 0)) as listener, create_connection(listener.getsockname()) as client:
         listener.settimeout(0)
         socket.wait_read(listener, 5)
@@ -380,7 +380,7 @@ def test_an_unclosed_socket_is_closed_with_a_warning():
         os.fstat(number)
 
 
-def test_servers_for_both_versions_and_several_on_one_port():
+def test_create_server_shares_ports_and_serves_both_families():
     with create_server(("127.0.0.1", 0), reuse_port=True) as first:
         with create_server(first.getsockname(), reuse_port=True) as second:
             assert first.getsockname() == second.getsockname()
@@ -392,7 +392,7 @@ def test_servers_for_both_versions_and_several_on_one_port():
 
 
 @pytest.mark.parametrize("how", [standard.SHUT_RD, standard.SHUT_WR, standard.SHUT_RDWR])
-def test_shutdown_wakes_those_who_wait(how):
+def test_shutdown_wakes_waiting_greenlets(how):
     with create_server(("127.0.0.1", 0)) as listener, create_connection(listener.getsockname()) as client:
         server, _ = listener.accept()
         readers = [spawn(client.recv, 1) for _ in range(3)]
@@ -411,7 +411,7 @@ def test_shutdown_wakes_those_who_wait(how):
         server.close()
 
 
-def test_shutdown_of_a_listener_wakes_the_one_who_accepts():
+def test_shutdown_of_a_listener_wakes_its_acceptor():
     with create_server(("127.0.0.1", 0)) as listener:
         accepting = spawn(listener.accept)
         accepting.reports_errors = False
@@ -421,7 +421,7 @@ def test_shutdown_of_a_listener_wakes_the_one_who_accepts():
             accepting.get(timeout=5)
 
 
-def test_closing_a_descriptor_by_its_number(pair):
+def test_closing_a_number_wakes_its_waiters(pair):
     duplicate = os.dup(pair[0].fileno())
     waiting = spawn(socket.wait_read, duplicate)
     waiting.reports_errors = False
@@ -433,7 +433,7 @@ def test_closing_a_descriptor_by_its_number(pair):
         socket.close(duplicate)
 
 
-def test_bind_to_a_name(threadpool):
+def test_bind_looks_up_a_name(threadpool):
     with socket.socket() as sock:
         sock.bind(("localhost", 0))
         assert sock.getsockname()[0] == "127.0.0.1"
@@ -443,7 +443,7 @@ def test_bind_to_a_name(threadpool):
 
 
 @pytest.mark.parametrize("wait", [socket.wait_read, socket.wait_write, socket.wait_readwrite])
-def test_waiting_for_a_descriptor(wait, pair):
+def test_descriptors_are_waited_for_by_number(wait, pair):
     ours, theirs = pair
     with pytest.raises(BlockingIOError):
         while True:
@@ -482,7 +482,7 @@ def test_cancel_wait_ends_a_wait_with_an_error(pair):
                 waiting.get(timeout=5)
 
 
-def test_cancel_wait_of_a_childs_watcher():
+def test_cancel_wait_ends_a_wait_for_a_child():
     hub = get_hub()
     child = subprocess.Popen(["sleep", "60"])
     try:
@@ -503,7 +503,7 @@ def test_cancel_wait_of_a_childs_watcher():
 
 @pytest.mark.skipif(shutil.which("nc") is None, reason="the command nc (netcat-openbsd) is not installed")
 class TestNetcat:
-    def test_as_a_client(self):
+    def test_netcat_is_served(self):
         with create_server(("127.0.0.1", 0)) as listener:
             command = ["nc", "-N", "127.0.0.1", str(listener.getsockname()[1])]
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -517,7 +517,7 @@ class TestNetcat:
                 server.close()
                 assert process.stdout.read() == b"FROM NETCAT\n"
 
-    def test_as_a_server(self, tmp_path):
+    def test_netcat_serves_us(self, tmp_path):
         path = str(tmp_path / "socket")
         with subprocess.Popen(["nc", "-lU", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             with socket.socket(standard.AF_UNIX) as client:

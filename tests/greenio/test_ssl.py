@@ -30,7 +30,7 @@ def test_there_is_one_context_class():
     assert ssl.SSLError is standard.SSLError and issubclass(ssl.SSLSocket, standard.SSLSocket)
 
 
-def test_the_kind_of_socket_decides(client_context):
+def test_the_kind_of_the_wrapped_socket_decides(client_context):
     with socket.socket() as ours, standard_socket.socket() as plain:
         with client_context.wrap_socket(ours, server_hostname="localhost") as wrapped:
             assert type(wrapped) is ssl.SSLSocket
@@ -38,7 +38,7 @@ def test_the_kind_of_socket_decides(client_context):
             assert type(wrapped) is standard.SSLSocket
 
 
-def test_there_and_back(pair):
+def test_data_go_there_and_back_encrypted(pair):
     client, server = pair
     assert client.version().startswith("TLS") and client.getpeercert()["subject"] and client.cipher()
     reading = spawn(server.recv, 100)
@@ -52,8 +52,8 @@ def test_there_and_back(pair):
     assert client.read(2) == b"xy" and client.pending() == 1 and client.read() == b"z"
 
 
-def test_a_read_after_one_that_took_all_there_was(pair):
-    """It waits before it tries, within its timeout; what is there already, in whatever pieces, it gets."""
+def test_a_read_after_one_that_took_all_data_waits_first(pair):
+    """It waits before it reads, within its timeout. Data that are there already are read, in whatever pieces."""
     client, server = pair
     for _ in range(3):
         server.sendall(b"one")
@@ -82,7 +82,7 @@ def test_a_read_after_one_that_took_all_there_was(pair):
     closing.get()
 
 
-def test_much_data_both_ways_at_once(pair):
+def test_much_data_go_both_ways_at_once(pair):
     client, server = pair
     data = os.urandom(3_000_000)
 
@@ -112,7 +112,7 @@ def test_reading_and_writing_time_out(pair, tcp):
         client.recv(1)
 
 
-def test_a_handshake_that_times_out_or_is_killed(tcp, client_context):
+def test_a_handshake_that_times_out_closes_the_socket(tcp, client_context):
     client, _ = tcp
     client.settimeout(0.005)
     number = client.fileno()
@@ -123,7 +123,7 @@ def test_a_handshake_that_times_out_or_is_killed(tcp, client_context):
 
 
 @pytest.mark.parametrize("how", ["kill", "timeout"])
-def test_killed_in_the_handshake(tcp, server_context, how):
+def test_an_interrupted_handshake_closes_the_socket(tcp, server_context, how):
     client, server = tcp
     number = server.fileno()
     if how == "kill":
@@ -139,14 +139,14 @@ def test_killed_in_the_handshake(tcp, server_context, how):
     assert client.recv(10) == b""
 
 
-def test_a_peer_that_does_not_speak_tls(tcp, server_context):
+def test_a_peer_that_does_not_speak_tls_is_an_error(tcp, server_context):
     client, server = tcp
     client.sendall(b"GET / HTTP/1.0\r\n\r\n")
     with pytest.raises(ssl.SSLError):
         server_context.wrap_socket(server, server_side=True)
 
 
-def test_a_certificate_that_is_not_trusted(tcp, server_context):
+def test_a_certificate_that_is_not_trusted_is_an_error(tcp, server_context):
     client, server = tcp
     serving = spawn(server_context.wrap_socket, server, server_side=True)
     serving.reports_errors = False
@@ -168,7 +168,7 @@ def test_after_unwrap_both_ends_are_plain(pair):
         client.unwrap()
 
 
-def test_closed_in_another_greenlet(pair):
+def test_closing_in_another_greenlet_ends_a_read(pair):
     client, _ = pair
     reading = spawn(client.recv, 10)
     reading.reports_errors = False
@@ -178,7 +178,7 @@ def test_closed_in_another_greenlet(pair):
         reading.get()
 
 
-def test_a_wrapped_listener(client_context, server_context):
+def test_a_wrapped_listener_accepts_tls_sockets(client_context, server_context):
     with socket.create_server(("127.0.0.1", 0)) as plain:
         with server_context.wrap_socket(plain, server_side=True) as listener:
 
@@ -198,7 +198,7 @@ def test_a_wrapped_listener(client_context, server_context):
             serving.get()
 
 
-def test_sni_alpn_and_sessions(tcp, client_context, server_context):
+def test_sni_alpn_and_sessions_work(tcp, client_context, server_context):
     names = []
     server_context.sni_callback = lambda sock, name, context: names.append((type(sock), name)) and None
     server_context.set_alpn_protocols(["http/1.1", "h2"])
@@ -236,7 +236,7 @@ def test_sendfile_sends_the_whole_file_encrypted(pair, tmp_path):
     assert sending.get() == 100_000 == received.count(b"y")
 
 
-def test_the_standard_library_as_a_peer(client_context, server_context):
+def test_a_client_of_the_standard_library_is_served(client_context, server_context):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def client():
@@ -260,7 +260,7 @@ def test_the_standard_library_as_a_peer(client_context, server_context):
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
-def test_openssl_as_a_client(server_context):
+def test_a_client_of_openssl_is_served(server_context):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         command = ["openssl", "s_client", "-connect", f"127.0.0.1:{listener.getsockname()[1]}", "-quiet", "-no_ign_eof"]
         with subprocess.Popen(
@@ -277,7 +277,7 @@ def test_openssl_as_a_client(server_context):
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
-def test_openssl_as_a_server(client_context):
+def test_a_server_of_openssl_answers(client_context):
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     options = ["-accept", f"127.0.0.1:{port}", "-cert", CERTIFICATE, "-key", KEY, "-rev", "-quiet"]
@@ -296,7 +296,7 @@ def test_openssl_as_a_server(client_context):
         process.kill()
 
 
-def test_get_server_certificate(server_context):
+def test_get_server_certificate_returns_the_certificate(server_context):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve():
@@ -311,7 +311,7 @@ def test_get_server_certificate(server_context):
             serving.join()
 
 
-def test_many_handshakes_at_once(client_context, server_context):
+def test_many_handshakes_are_made_at_once(client_context, server_context):
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
 
         def serve(accepted):

@@ -1,4 +1,4 @@
-"""The same operations on ssl.SSLSocket and on ours, with a plain peer in a thread: the same results and errors."""
+"""Operations on our TLS sockets have the results and errors of those of the standard library. The peer is a thread."""
 
 import io
 import re
@@ -25,7 +25,7 @@ def client_context():
     return context
 
 
-# --- what the peer does once it has made the handshake ---
+# --- behaviours of the peer after the handshake ---
 
 
 def echo(sock):
@@ -34,7 +34,7 @@ def echo(sock):
 
 
 def stay(sock):
-    """Read nothing, and stay until the other end goes."""
+    """Read nothing, and stay until the client's end is closed."""
     standard_socket.socket.recv(sock, 1, standard_socket.MSG_PEEK)
     GONE.wait(20)
 
@@ -55,8 +55,8 @@ def speak(sock):
 GONE = threading.Event()
 
 
-class Other:
-    """The other end: a thread with the standard library's sockets, for one connection."""
+class Peer:
+    """The peer of one connection: a thread with the standard library's sockets."""
 
     def __init__(self, behaviour):
         self.listener = standard_socket.create_server(("127.0.0.1", 0))
@@ -70,7 +70,7 @@ class Other:
             with server_context().wrap_socket(plain, server_side=True) as sock:
                 self.behaviour(sock)
         except OSError:
-            pass  # what the client did: not what is tested here
+            pass  # an error that the client caused
 
     def __enter__(self):
         GONE.clear()
@@ -79,7 +79,7 @@ class Other:
 
     def __exit__(self, *exc_info):
         GONE.set()
-        # If no client came, one does now.
+        # Connects, in case that no client did.
         standard_socket.create_connection(self.address).close()
         self.thread.join()
         self.listener.close()
@@ -94,7 +94,7 @@ def facts(sock):
     )  # fmt: skip
 
 
-def said(sock, *messages):
+def echoed(sock, *messages):
     received = b""
     for message in messages:
         sock.sendall(message)
@@ -136,30 +136,30 @@ def unwrap(sock):
     return sock.unwrap() is sock
 
 
-def shut(sock):
+def shut_down(sock):
     sock.shutdown(standard_socket.SHUT_RDWR)
 
 
-def impatient(sock):
+def set_short_timeout(sock):
     sock.settimeout(0.005)
 
 
-def without_waiting(sock):
+def set_non_blocking(sock):
     sock.setblocking(False)
 
 
-def write_on(sock):
+def write_until_it_fails(sock):
     while True:
         sock.send(b"x" * 16384)
 
 
-def not_suppressed(sock):
+def report_ragged_eofs(sock):
     sock.suppress_ragged_eofs = False
 
 
 CASES = {
     "facts": (echo, facts),
-    "echo": (echo, lambda s: said(s, b"a", b"bc")),
+    "echo": (echo, lambda s: echoed(s, b"a", b"bc")),
     "read": (echo, lambda s: (s.write(b"abc"), s.read(2), s.pending(), s.read())),
     "read into": (echo, read_into),
     "send nothing": (echo, lambda s: (s.send(b""), s.write(b""), s.sendall(b""))),
@@ -206,7 +206,7 @@ CASES = {
     "recv after the end": (end, lambda s: (s.recv(1), s.recv(1), s.read(1))),
     "recv after a ragged end": (vanish, lambda s: (s.recv(1), s.recv(1))),
     "recv_into after a ragged end": (vanish, lambda s: s.recv_into(bytearray(1))),
-    "a ragged end not suppressed": (vanish, in_turn(not_suppressed, lambda s: s.recv(1))),
+    "a ragged end not suppressed": (vanish, in_turn(report_ragged_eofs, lambda s: s.recv(1))),
     "unwrap when the peer has gone": (vanish, lambda s: (s.recv(1), s.unwrap())),
     "read after close": (echo, in_turn(close, lambda s: s.read(1))),
     "recv after close": (echo, in_turn(close, lambda s: s.recv(1))),
@@ -217,18 +217,18 @@ CASES = {
     "certificate after close": (echo, in_turn(close, lambda s: s.getpeercert())),
     "fileno after close": (echo, in_turn(close, lambda s: s.fileno())),
     "close twice": (echo, in_turn(close, close)),
-    "read after shutdown": (echo, in_turn(shut, lambda s: s.read(1))),
-    "write after shutdown": (echo, in_turn(shut, lambda s: s.write(b"x"))),
-    "recv timeout": (stay, in_turn(impatient, lambda s: s.recv(1))),
-    "read timeout": (stay, in_turn(impatient, lambda s: s.read(1))),
-    "recv_into timeout": (stay, in_turn(impatient, lambda s: s.recv_into(bytearray(1)))),
-    "send timeout": (stay, in_turn(impatient, write_on)),
-    "sendall timeout": (stay, in_turn(impatient, lambda s: s.sendall(bytes(1 << 25)))),
-    "unwrap timeout": (stay, in_turn(impatient, lambda s: s.unwrap())),
-    "recv without waiting": (stay, in_turn(without_waiting, lambda s: s.recv(1))),
-    "recv_into without waiting": (stay, in_turn(without_waiting, lambda s: s.recv_into(bytearray(1)))),
-    "send without waiting": (stay, in_turn(without_waiting, write_on)),
-    "unwrap without waiting": (stay, in_turn(without_waiting, lambda s: s.unwrap())),
+    "read after shutdown": (echo, in_turn(shut_down, lambda s: s.read(1))),
+    "write after shutdown": (echo, in_turn(shut_down, lambda s: s.write(b"x"))),
+    "recv timeout": (stay, in_turn(set_short_timeout, lambda s: s.recv(1))),
+    "read timeout": (stay, in_turn(set_short_timeout, lambda s: s.read(1))),
+    "recv_into timeout": (stay, in_turn(set_short_timeout, lambda s: s.recv_into(bytearray(1)))),
+    "send timeout": (stay, in_turn(set_short_timeout, write_until_it_fails)),
+    "sendall timeout": (stay, in_turn(set_short_timeout, lambda s: s.sendall(bytes(1 << 25)))),
+    "unwrap timeout": (stay, in_turn(set_short_timeout, lambda s: s.unwrap())),
+    "recv without waiting": (stay, in_turn(set_non_blocking, lambda s: s.recv(1))),
+    "recv_into without waiting": (stay, in_turn(set_non_blocking, lambda s: s.recv_into(bytearray(1)))),
+    "send without waiting": (stay, in_turn(set_non_blocking, write_until_it_fails)),
+    "unwrap without waiting": (stay, in_turn(set_non_blocking, lambda s: s.unwrap())),
     "pickle": (echo, lambda s: s.__getstate__()),
 }
 
@@ -251,7 +251,7 @@ def test_an_operation_has_the_standard_outcome(name):
     behaviour, operation = CASES[name]
     outcomes = []
     for module, kind in ((standard_socket, standard.SSLSocket), (socket, ssl.SSLSocket)):
-        with Other(behaviour) as other:
+        with Peer(behaviour) as other:
             plain = module.create_connection(other.address)
             with client_context().wrap_socket(plain, server_hostname="localhost") as sock:
                 assert type(sock) is kind
@@ -272,22 +272,22 @@ WRAPPING = {
     "connected, without waiting": lambda m, c: c.wrap_socket(connected(m, 0), server_hostname="x"),
     "a peer that is silent": lambda m, c: c.wrap_socket(connected(m, 0.005), server_hostname="x"),
     "a peer that has gone": lambda m, c: c.wrap_socket(connected(m, None, gone=True), server_hostname="x"),
-    "not connected": lambda m, c: kept(c.wrap_socket(m.socket(), server_hostname="x")).do_handshake(),
-    "recv not connected": lambda m, c: kept(c.wrap_socket(m.socket(), server_hostname="x")).recv(1),
-    "read not connected": lambda m, c: kept(c.wrap_socket(m.socket(), server_hostname="x")).read(1),
-    "version not connected": lambda m, c: kept(c.wrap_socket(m.socket(), server_hostname="x")).version(),
-    "connect refused": lambda m, c: kept(c.wrap_socket(m.socket(), server_hostname="x")).connect(refusing(m)),
-    "connect_ex refused": lambda m, c: kept(c.wrap_socket(m.socket(), server_hostname="x")).connect_ex(refusing(m)),
-    "a server connects": lambda m, c: kept(
+    "not connected": lambda m, c: keep(c.wrap_socket(m.socket(), server_hostname="x")).do_handshake(),
+    "recv not connected": lambda m, c: keep(c.wrap_socket(m.socket(), server_hostname="x")).recv(1),
+    "read not connected": lambda m, c: keep(c.wrap_socket(m.socket(), server_hostname="x")).read(1),
+    "version not connected": lambda m, c: keep(c.wrap_socket(m.socket(), server_hostname="x")).version(),
+    "connect refused": lambda m, c: keep(c.wrap_socket(m.socket(), server_hostname="x")).connect(refusing(m)),
+    "connect_ex refused": lambda m, c: keep(c.wrap_socket(m.socket(), server_hostname="x")).connect_ex(refusing(m)),
+    "a server connects": lambda m, c: keep(
         server_context().wrap_socket(m.socket(), server_side=True)
     ).connect(("127.0.0.1", 9)),
-    "later": lambda m, c: later(m, c),
+    "later": lambda m, c: handshake_later(m, c),
 }  # fmt: skip
 
 KEPT = []
 
 
-def kept(sock):
+def keep(sock):
     KEPT.append(sock)
     return sock
 
@@ -305,15 +305,15 @@ def refusing(module):
 
 
 def connected(module, timeout, gone=False):
-    first, second = map(kept, module.socketpair())
+    first, second = map(keep, module.socketpair())
     first.settimeout(timeout)
     if gone:
         second.close()
     return first
 
 
-def later(module, context):
-    sock = kept(context.wrap_socket(connected(module, 0), server_hostname="x", do_handshake_on_connect=False))
+def handshake_later(module, context):
+    sock = keep(context.wrap_socket(connected(module, 0), server_hostname="x", do_handshake_on_connect=False))
     return comparable(sock.do_handshake), comparable(lambda: sock.do_handshake(block=False)), sock.gettimeout()
 
 
@@ -322,7 +322,7 @@ def later(module, context):
 def test_wrapping_has_the_standard_outcome(name):
     outcomes = []
     for module in (standard_socket, socket):
-        outcomes.append(comparable(lambda module=module: kept(WRAPPING[name](module, client_context()))))
+        outcomes.append(comparable(lambda module=module: keep(WRAPPING[name](module, client_context()))))
         while KEPT:
             sock = KEPT.pop()
             if isinstance(sock, standard_socket.socket):

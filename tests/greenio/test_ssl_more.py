@@ -37,7 +37,7 @@ def connect(server_context, client_context):
         sock.close()
 
 
-def test_it_is_both_kinds_of_socket(connect):
+def test_a_tls_socket_is_of_both_socket_classes(connect):
     for sock in connect():
         assert isinstance(sock, standard.SSLSocket) and isinstance(sock, socket.socket)
         assert isinstance(sock, standard_socket.socket)
@@ -50,13 +50,13 @@ def test_the_module_offers_what_the_standard_one_does():
     for name, value in vars(standard).items():
         if not name.startswith("_") and not isinstance(value, ModuleType):
             assert hasattr(ssl, name)
-            # What that imports for its own use is not offered.
+            # Names that the standard module imports for its own use are missing.
             assert name in ssl.__all__ or name in ("create_connection", "namedtuple", "socket")
 
 
 @pytest.mark.skipif(not hasattr(standard, "wrap_socket"), reason="ssl.wrap_socket() went with CPython 3.12")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_old_function():
+def test_the_old_function_wrap_socket_works():
     first, second = socket.socketpair()
     serving = spawn(ssl.wrap_socket, second, str(KEY), str(CERTIFICATE), True)
     with (
@@ -71,7 +71,7 @@ def test_the_old_function():
 # --- the name that a client asks for ---
 
 
-def test_a_callback_that_swaps_the_context(connect, server_context):
+def test_a_callback_may_swap_the_context(connect, server_context):
     other = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     other.load_cert_chain(CERTIFICATE, KEY)
     other.set_alpn_protocols(["h2"])
@@ -87,7 +87,7 @@ def test_a_callback_that_swaps_the_context(connect, server_context):
     assert server.recv(1) == b"x"
 
 
-def test_a_callback_that_lets_others_run(connect, server_context, ticks):
+def test_a_callback_may_let_others_run(connect, server_context, ticks):
     server_context.sni_callback = lambda *args: sleep(0.005)
     before = len(ticks)
     client, server = connect()
@@ -96,7 +96,7 @@ def test_a_callback_that_lets_others_run(connect, server_context, ticks):
     assert client.recv(1) == b"x"
 
 
-def test_a_callback_that_raises(connect, server_context, monkeypatch):
+def test_an_error_of_a_callback_ends_the_handshake(connect, server_context, monkeypatch):
     reported = []
     monkeypatch.setattr("sys.unraisablehook", lambda told: reported.append(told.exc_type))
     server_context.sni_callback = lambda *args: 1 / 0
@@ -105,7 +105,7 @@ def test_a_callback_that_raises(connect, server_context, monkeypatch):
     assert reported == [ZeroDivisionError]
 
 
-def test_a_callback_that_refuses(connect, server_context):
+def test_a_callback_may_refuse_the_handshake(connect, server_context):
     server_context.sni_callback = lambda *args: ssl.ALERT_DESCRIPTION_ACCESS_DENIED
     with pytest.raises(ssl.SSLError, match="(?i)access.denied"):
         connect()
@@ -119,7 +119,7 @@ def test_a_session_is_used_again(connect, client_context, version):
     client_context.minimum_version = client_context.maximum_version = version
     first, server = connect()
     server.send(b"x")
-    assert first.recv(1) == b"x"  # with TLS 1.3 the ticket comes after the handshake
+    assert first.recv(1) == b"x"  # with TLS 1.3, the ticket comes with the first data
     session = first.session
     assert isinstance(session, ssl.SSLSession) and not first.session_reused
     second, server = connect(session=session)
@@ -128,7 +128,7 @@ def test_a_session_is_used_again(connect, client_context, version):
     assert server.recv(1) == b"y"
 
 
-def test_authentication_after_the_handshake(connect, client_context, server_context):
+def test_a_client_is_authenticated_after_the_handshake(connect, client_context, server_context):
     client_context.load_cert_chain(CERTIFICATE, KEY)
     client_context.post_handshake_auth = True
     server_context.post_handshake_auth = True
@@ -156,7 +156,7 @@ def test_channel_bindings_agree(connect, client_context):
 
 
 class Contrary:
-    """A connection whose next calls want the other direction first, as in the middle of a change of keys."""
+    """A connection whose next calls need the other direction first, as during a change of keys."""
 
     def __init__(self, real, wants):
         self.real = real
@@ -176,17 +176,17 @@ class Contrary:
         return self.real.write(data)
 
 
-def test_a_read_that_must_write_first(connect):
+def test_a_read_may_have_to_write_first(connect):
     client, server = connect()
     server.send(b"x")
     client._sslobj = Contrary(client._sslobj, [ssl.SSLWantWriteError(3, "write")])
     assert client.recv(1) == b"x"
 
 
-def test_a_write_that_must_read_first(connect):
+def test_a_write_may_have_to_read_first(connect):
     client, server = connect()
     server.send(b"-")
-    assert client.recv(1) == b"-"  # and what came with the handshake
+    assert client.recv(1) == b"-"  # also takes the rest of the handshake
     client._sslobj = Contrary(client._sslobj, [ssl.SSLWantReadError(2, "read")])
     writing = spawn(client.sendall, b"x")
     until_waiting(writing)
@@ -198,7 +198,7 @@ def test_a_write_that_must_read_first(connect):
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
-def test_a_change_of_keys(server_context):
+def test_a_change_of_keys_is_answered(server_context):
     """OpenSSL's client asks for new keys, which our read must answer with a write."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         command = [
@@ -215,7 +215,7 @@ def test_a_change_of_keys(server_context):
             accepted, _ = listener.accept()
             accepted.settimeout(20)
             with server_context.wrap_socket(accepted, server_side=True) as sock:
-                process.stdin.write(b"K\n")  # a command of s_client's
+                process.stdin.write(b"K\n")  # has s_client ask for new keys
                 process.stdin.flush()
                 while process.stderr.readline() != b"KEYUPDATE\n":
                     pass
@@ -230,11 +230,11 @@ def test_a_change_of_keys(server_context):
             process.kill()
 
 
-# --- several greenlets, peers that go ---
+# --- several greenlets, peers that leave ---
 
 
 def test_several_writers_take_turns(connect):
-    """Records of several greenlets are not mixed up, though each has to wait in the middle of what it writes."""
+    """Records of several greenlets are not mixed up, though each greenlet has to wait in the middle of its data."""
     client, server = connect()
     parts = [bytes([letter]) * 300_000 for letter in b"abcde"]
     writers = [spawn(client.sendall, part) for part in parts]
@@ -259,7 +259,7 @@ def test_a_writer_that_waits_for_its_turn_has_a_timeout(connect):
 
 
 @pytest.mark.parametrize("what", ["recv", "sendall", "unwrap"])
-def test_closed_in_another_greenlet(connect, what):
+def test_closing_in_another_greenlet_ends_every_call(connect, what):
     client, server = connect()
     calls = {"recv": lambda: client.recv(1), "sendall": lambda: client.sendall(bytes(1 << 23)), "unwrap": client.unwrap}
     waiting = [spawn(calls[what]) for _ in range(2 if what != "unwrap" else 1)]
@@ -274,7 +274,7 @@ def test_closed_in_another_greenlet(connect, what):
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("side", ["client", "server"])
-def test_the_peer_goes_in_the_handshake(client_context, server_context, how, side):
+def test_a_peer_that_leaves_during_the_handshake_is_an_error(client_context, server_context, how, side):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         peer = standard_socket.create_connection(listener.getsockname())
         ours, _ = listener.accept()
@@ -338,8 +338,8 @@ def test_a_handshake_that_ran_out_of_time_can_be_tried_again(client_context, ser
             assert client.recv(1) == b"x"
 
 
-def test_without_waiting_at_all(client_context, server_context):
-    """Both ends non-blocking, each handshake step by step; select() says which way to wait."""
+def test_non_blocking_ends_make_the_handshake_step_by_step(client_context, server_context):
+    """Both ends are non-blocking, and make their handshakes step by step. The errors say which way to wait."""
     from greenio import select
 
     ours, theirs = socket.socketpair()
@@ -364,14 +364,14 @@ def test_without_waiting_at_all(client_context, server_context):
             server.recv(1)
         with pytest.raises(ssl.SSLWantWriteError):
             while True:
-                assert client.send(bytes(40_000)) > 0  # perhaps less than all of it
+                assert client.send(bytes(40_000)) > 0  # it may send only a part
 
 
 # --- libraries that wrap contexts ---
 
 
 def test_a_context_of_truststore_works(server_context):
-    """Its context is a subclass that passes everything on to one of the standard library's."""
+    """truststore's context is a subclass that passes all calls on to a context of the standard library."""
     truststore = pytest.importorskip("truststore", reason="the package truststore is not installed")
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(CERTIFICATE)
@@ -392,7 +392,7 @@ def test_a_context_of_truststore_works(server_context):
     second.close()
 
 
-def test_a_context_with_a_socket_class_of_its_own(client_context, server_context):
+def test_the_socket_class_of_a_context_is_used(client_context, server_context):
     class Counting(standard.SSLSocket):
         sent = 0
 

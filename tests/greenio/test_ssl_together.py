@@ -1,4 +1,4 @@
-"""TLS connections that several greenlets use at once: reading, writing, handshakes and ends, in pairs."""
+"""TLS connections that several greenlets use at once: reads, writes, handshakes and ends, in all pairs."""
 
 import errno
 import fcntl
@@ -55,7 +55,7 @@ def pair(request):
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
-def test_one_record_for_several_readers(pair):
+def test_several_readers_share_one_record(pair):
     ours, theirs = pair
     jobs = [waiting_in(ours.recv, 10) for _ in range(3)]
     theirs.sendall(b"a" * 10 + b"b" * 10 + b"c")
@@ -63,7 +63,7 @@ def test_one_record_for_several_readers(pair):
     assert [job.value for job in jobs] == [b"a" * 10, b"b" * 10, b"c"]
 
 
-def test_many_readers_and_records(pair):
+def test_many_readers_get_all_records(pair):
     ours, theirs = pair
     received = []
 
@@ -84,7 +84,7 @@ def test_many_readers_and_records(pair):
 
 @pytest.mark.parametrize("how", ["killed", "out of time"])
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_reader_is_ended_and_the_others_read(pair, how, which):
+def test_when_one_reader_is_ended_the_others_read(pair, how, which):
     ours, theirs = pair
 
     def read(number):
@@ -98,11 +98,11 @@ def test_a_reader_is_ended_and_the_others_read(pair, how, which):
         jobs[which].join()
     theirs.sendall(b"abcd")
     jobs.pop(which)
-    # In whatever order: those who read were told to look again, and one who does so now comes before one who waits.
+    # In any order: woken readers look again, and one that does so may come before one that waits.
     assert {job.get(timeout=5) for job in jobs} == {b"ab", b"cd"}
 
 
-def test_lines_of_a_file_for_several(pair):
+def test_several_readers_get_lines_of_one_file(pair):
     ours, theirs = pair
     with ours.makefile("rb") as file:
         jobs = [waiting_in(file.readline) for _ in range(2)]
@@ -126,7 +126,7 @@ def test_a_timeout_holds_while_others_read(pair):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_readers_that_are_ended_at_random_lose_nothing(pair, seed):
-    """By kills and timeouts, of their own and of the socket; what was sent arrives, once."""
+    """Readers end by kills and by timeouts of their own. All data arrive, once."""
     chance = random.Random(seed)
     ours, theirs = pair
     received = []
@@ -162,7 +162,7 @@ def test_readers_that_are_ended_at_random_lose_nothing(pair, seed):
 
 
 class InThreads:
-    """The standard library, and threads."""
+    """Runs a scenario with the standard library and threads."""
 
     def pair(self):
         client, server = contexts()
@@ -178,12 +178,12 @@ class InThreads:
         outcomes = []
         thread = threading.Thread(target=lambda: outcomes.append(outcome(function, *args)))
         thread.start()
-        thread.join(0.02)  # it waits by now
+        thread.join(0.02)  # by now the thread waits
         return lambda: (thread.join(5), outcomes[0])[1]
 
 
 class InGreenlets:
-    """This library, and greenlets."""
+    """Runs a scenario with this library and greenlets."""
 
     def pair(self):
         return connected()
@@ -264,7 +264,7 @@ def test_greenlets_get_what_threads_get(scenario):
 
 
 def test_writers_take_turns(pair):
-    """With threads the standard library sends a mixture that the peer cannot read."""
+    """In the standard library, threads would send a mixture that the peer cannot read."""
     ours, theirs = pair
     jobs = [waiting_in(ours.sendall, letter * 300_000) for letter in (b"a", b"b", b"c")]
     jobs.pop(1).kill()
@@ -275,8 +275,8 @@ def test_writers_take_turns(pair):
     assert received == b"a" * 300_000 + b"c" * 300_000
 
 
-def test_all_late_data_is_read_through_tls(pair):
-    """The standard library hands out what it cannot read, from the second call on."""
+def test_data_after_a_shutdown_are_read_through_tls(pair):
+    """From the second call on, the standard library returns encrypted data."""
     ours, theirs = pair
     reading = waiting_in(ours.recv, 4)
     ours.shutdown(standard_socket.SHUT_WR)
@@ -287,7 +287,7 @@ def test_all_late_data_is_read_through_tls(pair):
     assert ours.recv(100) == b"latest" and ours.recv(100) == b""
 
 
-def test_nothing_is_sent_in_the_clear_after_the_end_of_reading(pair):
+def test_data_are_encrypted_after_a_shutdown_of_reading(pair):
     ours, theirs = pair
     ours.shutdown(standard_socket.SHUT_RD)
     ours.send(b"a")
@@ -300,7 +300,7 @@ def test_nothing_is_sent_in_the_clear_after_the_end_of_reading(pair):
 
 
 def test_unwrapping_while_others_read(pair):
-    """Whoever takes the peer's close_notify, everybody learns of it."""
+    """All calls learn of the peer's close_notify, whichever of them takes it."""
     ours, theirs = pair
     readers = [waiting_in(ours.recv, 10) for _ in range(2)]
     ending = waiting_in(ours.unwrap)
@@ -313,10 +313,10 @@ def test_unwrapping_while_others_read(pair):
 
 
 def test_the_close_notify_is_taken_by_unwrap(pair):
-    """The readers get the end, not what the peer sends afterwards in the clear."""
+    """The readers get the end, and not the plain data that the peer sends afterwards."""
     ours, theirs = pair
     readers = [waiting_in(ours.recv, 10) for _ in range(2)]
-    ending = spawn(theirs.unwrap)  # has sent it when the next one runs, and no reader has been woken yet
+    ending = spawn(theirs.unwrap)  # has sent close_notify when the next greenlet runs; no reader is woken yet
     unwrapping = spawn(ours.unwrap)
     joinall([ending, unwrapping, *readers], timeout=5, raise_error=True)
     assert unwrapping.value is ours and ending.value is theirs
@@ -356,7 +356,7 @@ def test_several_may_unwrap_at_once(pair):
 
 
 def test_unwrapping_does_not_keep_writers_waiting(pair):
-    """What they have to say comes too late: nothing may be sent after close_notify."""
+    """Writers get an error at once, as nothing may be sent after close_notify."""
     ours, theirs = pair
     ending = waiting_in(ours.unwrap)
     with pytest.raises(ssl.SSLError):
@@ -370,7 +370,7 @@ def test_unwrapping_does_not_keep_writers_waiting(pair):
 
 
 @pytest.mark.parametrize("how", ["killed", "out of time"])
-def test_unwrapping_that_is_given_up(pair, how):
+def test_a_connection_is_usable_after_an_interrupted_unwrap(pair, how):
     ours, theirs = pair
     if how == "killed":
         ending = waiting_in(ours.unwrap)
@@ -388,7 +388,7 @@ def test_unwrapping_that_is_given_up(pair, how):
     assert ours.unwrap() is ours
 
 
-def test_closing_ends_everybody(pair):
+def test_closing_ends_all_calls(pair):
     ours, _ = pair
     jobs = [waiting_in(ours.recv, 10), waiting_in(ours.recv, 10), waiting_in(ours.unwrap)]
     ours.close()
@@ -408,8 +408,8 @@ HANDSHAKES = {
 
 @pytest.mark.parametrize("version", [standard.TLSVersion.TLSv1_2, standard.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
 @pytest.mark.parametrize("names", list(permutations(HANDSHAKES, 2)), ids="-".join)
-def test_a_handshake_by_two(version, names):
-    """Reading and writing make it too; whoever takes its last message, the others go on."""
+def test_two_calls_make_one_handshake(version, names):
+    """Reads and writes make the handshake, too. Whichever call takes its last message, the other goes on."""
     ours, theirs = connected(version, handshake=False)
     with ours, theirs:
         jobs = {name: waiting_in(HANDSHAKES[name], ours) for name in names}
@@ -426,7 +426,7 @@ def test_a_handshake_by_two(version, names):
             assert jobs["read"].get(timeout=5) == b"r"
 
 
-def test_a_handshake_by_a_reader_who_is_killed():
+def test_a_handshake_goes_on_when_the_reader_that_made_it_is_killed():
     ours, theirs = connected(handshake=False)
     with ours, theirs:
         reading, handshake = waiting_in(ours.recv, 1), waiting_in(ours.do_handshake)
@@ -483,7 +483,7 @@ def test_authentication_is_asked_for_between_records(half_sent):
 
 
 def test_authentication_after_the_handshake():
-    """The reader answers, while others write."""
+    """The reader answers while others write."""
     ours, theirs = connected(standard.TLSVersion.TLSv1_3, client_certificate=True)
     with ours, theirs:
         reading = [waiting_in(ours.recv, 4) for _ in range(2)]
@@ -499,7 +499,7 @@ def test_authentication_after_the_handshake():
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command is not installed")
 @pytest.mark.parametrize("command", [b"k\n", b"K\n"], ids=["sent", "sent and asked for"])
 def test_key_updates_while_one_reads_and_one_writes(command):
-    """Neither is disturbed; `K` asks for an answer, which is sent in the middle of what the writer sends."""
+    """Neither is disturbed. `K` asks for new keys; the answer is sent in the middle of the writer's data."""
     _, server = contexts()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with subprocess.Popen(
@@ -511,7 +511,7 @@ def test_key_updates_while_one_reads_and_one_writes(command):
                 process.stdin.write(data)
                 process.stdin.flush()
                 while fcntl.ioctl(process.stdin.fileno(), termios.FIONREAD, bytes(4)) != bytes(4):
-                    sleep(0.001)  # it takes what it reads at once for one command, or one line
+                    sleep(0.001)  # s_client takes all data of one read for one command, or one line
 
             def count():
                 counted = 0
@@ -535,7 +535,7 @@ def test_key_updates_while_one_reads_and_one_writes(command):
 
 
 def test_greenlets_of_several_threads_share_a_connection(pair):
-    """Who takes another thread's data from the descriptor lets it know; nobody is in the library with another."""
+    """A thread that takes another thread's data from the descriptor wakes it. Only one at a time calls OpenSSL."""
     ours, theirs = pair
     received, total = [], 300_000
 

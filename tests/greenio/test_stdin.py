@@ -1,4 +1,4 @@
-"""Standard input, which other processes share: it is waited for, and never made non-blocking, not even for a moment."""
+"""Standard input, which other processes share: waiting for it never makes it non-blocking, not even for a moment."""
 
 import os
 import pty
@@ -16,7 +16,7 @@ WAYS = ["wait_read", "read", "readv", "FileObject", "FileObject beside", "descri
 
 @contextmanager
 def shared(kind):
-    """(what the child reads and this process has too, what feeds it)"""
+    """Two descriptors: one for a child to read, which this process has as well, and one that feeds it."""
     theirs, ours = os.pipe() if kind == "pipe" else reversed(pty.openpty())
     try:
         yield theirs, ours
@@ -50,8 +50,8 @@ def test_the_flag_is_never_set(way, kind):
         assert os.get_blocking(theirs)  # after its end
 
 
-def test_no_system_call_sets_it(tmp_path):
-    """What a tracer sees, where there is one: the flag would be seen to be set even for a moment."""
+def test_no_system_call_sets_the_flag(tmp_path):
+    """A tracer, if there is one, would see the flag being set even for a moment."""
     trace = tmp_path / "trace"
     try:
         subprocess.run(["strace", "-o", trace, "true"], check=True, stderr=subprocess.DEVNULL)
@@ -67,7 +67,7 @@ def test_no_system_call_sets_it(tmp_path):
 
 
 @pytest.mark.parametrize("way", ["read", "FileObject"])
-def test_killed_in_the_middle(way):
+def test_a_killed_reader_takes_no_input(way):
     with shared("terminal") as (theirs, ours):
         with waiting(way, theirs) as process:
             process.send_signal(signal.SIGKILL)

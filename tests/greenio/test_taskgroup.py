@@ -52,10 +52,10 @@ def test_the_first_failure_kills_the_others_and_interrupts_the_block(capsys):
             cleaned.append("not interrupted")
     assert [type(error) for error in caught.value.exceptions] == [KeyError]
     assert cleaned == [1] and isinstance(killed.value, GreenletExit)
-    assert capsys.readouterr().err == "", "a child's error was printed though it was raised"
+    assert capsys.readouterr().err == "", "a child's error was raised, and printed as well"
 
 
-def test_failure_after_the_block():
+def test_a_failure_after_the_block_kills_the_others():
     with pytest.raises(ExceptionGroup):
         with TaskGroup() as group:
             killed = group.spawn(sleep, 10)
@@ -87,7 +87,7 @@ def test_an_error_in_the_block_kills_the_children():
 
 
 @pytest.mark.parametrize("error", [GreenletExit(), Timeout(3), KeyboardInterrupt()])
-def test_what_is_not_an_ordinary_error_passes_as_it_is(error):
+def test_exits_and_timeouts_of_the_block_are_raised_as_they_are(error):
     with pytest.raises(type(error)) as caught:
         with TaskGroup() as group:
             child = group.spawn(sleep, 10)
@@ -95,7 +95,7 @@ def test_what_is_not_an_ordinary_error_passes_as_it_is(error):
     assert caught.value is error and child.dead
 
 
-def test_a_failing_child_beside_such_an_error_is_reported(capsys):
+def test_a_child_that_fails_when_the_block_times_out_is_reported(capsys):
     def fails_when_killed():
         try:
             sleep(10)
@@ -110,7 +110,7 @@ def test_a_failing_child_beside_such_an_error_is_reported(capsys):
     assert "KeyError: 'child'" in capsys.readouterr().err
 
 
-def test_killed_while_it_waits_for_its_children():
+def test_a_killed_parent_kills_its_children():
     children = []
 
     def parent():
@@ -123,7 +123,7 @@ def test_killed_while_it_waits_for_its_children():
     assert isinstance(job.value, GreenletExit) and children[0].dead
 
 
-def test_a_timeout_around_it():
+def test_a_timeout_kills_the_children():
     with pytest.raises(TimeoutError):
         with fail_after(0.002):
             with TaskGroup() as group:
@@ -131,7 +131,7 @@ def test_a_timeout_around_it():
     assert child.dead
 
 
-def test_a_failure_within_ends_the_group_around_it():
+def test_a_failure_of_an_inner_group_ends_the_outer_one():
     with pytest.raises(ExceptionGroup) as caught:
         with TaskGroup() as outer:
             waiting = outer.spawn(sleep, 10)
@@ -141,8 +141,8 @@ def test_a_failure_within_ends_the_group_around_it():
     assert isinstance(caught.value.exceptions[0], ExceptionGroup) and waiting.dead
 
 
-def test_the_interrupt_does_not_come_later():
-    """A child fails while the block is on its way out: nothing of that is left for the parent's next wait."""
+def test_the_interrupt_does_not_come_after_the_block():
+    """A child fails while the block ends. The interrupt must not come at the parent's next wait."""
     with pytest.raises(ExceptionGroup):
         with TaskGroup() as group:
             child = group.spawn(fail)
@@ -154,7 +154,7 @@ def test_the_interrupt_does_not_come_later():
         with TaskGroup() as group:
             event = Event()
             group.spawn(lambda: (event.set(), fail()))
-            event.wait()  # woken in the turn in which the child fails
+            event.wait()  # wakes in the turn in which the child fails
     sleep(0.001)
 
 
@@ -210,7 +210,7 @@ def test_a_group_is_used_once_and_only_inside_its_block():
         assert type(group.spawn(sleep, 0, ref=True)) is Mine
 
 
-def test_system_exit_of_a_child():
+def test_a_system_exit_of_a_child_is_raised_in_a_base_group():
     with pytest.raises(BaseExceptionGroup) as caught:
         with TaskGroup() as group:
             group.spawn(sys.exit, 3)
@@ -223,7 +223,7 @@ def test_a_group_waits_for_many_children():
     assert sum(child.value for child in children) == 499500
 
 
-def test_in_a_callback_it_says_so():
+def test_a_group_in_a_callback_is_a_named_error():
     errors = []
 
     def callback():
@@ -238,8 +238,8 @@ def test_in_a_callback_it_says_so():
     assert "on the hub greenlet" in errors[0]
 
 
-def test_a_child_that_is_interrupted_while_it_ends():
-    """A finalizer waits when the child has its result, and the group has not been told yet."""
+def test_a_group_waits_for_a_child_whose_end_is_interrupted():
+    """A finalizer waits after the child has its result, and before the group is told."""
     begun, go_on = Event(), Event()
 
     class Waits:
@@ -255,8 +255,8 @@ def test_a_child_that_is_interrupted_while_it_ends():
     assert "0 children" in repr(group)
 
 
-def test_others_run_while_it_looks_for_a_child_to_join():
-    """A finalizer that waits comes between any two steps."""
+def test_a_child_may_end_while_the_group_looks_for_one_to_join():
+    """A finalizer that waits may run between any two steps."""
 
     class Children(set):
         def __iter__(self):
@@ -269,8 +269,8 @@ def test_others_run_while_it_looks_for_a_child_to_join():
     assert child.dead
 
 
-def test_a_child_that_fails_and_is_interrupted_before_all_is_told(capfd):
-    """Others run while the group is being cancelled: it does not end before it has been."""
+def test_a_failure_is_raised_though_others_run_while_the_group_is_cancelled(capfd):
+    """The group does not end before it has been cancelled, though other greenlets run during that."""
 
     class Slow(TaskGroup):
         def cancel(self):
@@ -303,7 +303,7 @@ def test_fail_after_raises_when_its_time_is_over():
     assert deadline.expired and deadline.remaining == 0 and "expired" in repr(deadline)
 
 
-def test_move_on_after():
+def test_move_on_after_ends_its_block_without_an_error():
     with move_on_after(0.001) as deadline:
         sleep(10)
     assert deadline.expired
@@ -332,7 +332,7 @@ def test_an_inner_fail_after_does_not_catch_the_outer():
     assert outer.expired
 
 
-def test_a_child_that_leaves_the_block():
+def test_a_child_cannot_end_the_block():
     with pytest.raises(ExceptionGroup) as caught, TaskGroup() as group:
         group.spawn(lambda: group.__exit__(None, None, None))
     (error,) = caught.value.exceptions
@@ -350,7 +350,7 @@ def test_a_deadline_can_be_moved_or_removed():
     assert not deadline.expired
 
 
-def test_it_is_used_once_and_checked():
+def test_a_deadline_is_used_once_and_its_seconds_are_checked():
     deadline = move_on_after(1)
     assert "not begun" in repr(deadline)
     with deadline:

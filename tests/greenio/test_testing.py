@@ -1,4 +1,4 @@
-"""greenio.testing and the pytest plugin: limits of time, and what is left behind."""
+"""greenio.testing and the pytest plugin: limits of time, and objects that are left behind."""
 
 import contextlib
 import os
@@ -23,10 +23,10 @@ pytest_plugins = ["pytester"]
 
 @pytest.fixture
 def session(pytester):
-    """Run a file of tests in a fresh process, with these options of the plugin; return pytester's result."""
+    """A function that runs tests in a fresh process, with options of the plugin, and returns pytester's result."""
 
     def run(tests, *options, conftest="", guard=20):
-        # The tests do not wait for the ten seconds in which a signal is to be handled, nor for faulthandler's twenty.
+        # A signal has ten seconds to be handled, and faulthandler waits for twenty. These tests need not wait so long.
         limits = f"import greenio._testing.limits as limits\nlimits.GRACE, limits.GUARD = 0.5, {guard}\n"
         pytester.makeconftest(limits + dedent(conftest))
         return run_plain(tests, *options)
@@ -52,7 +52,7 @@ def test_a_block_that_leaves_nothing_passes():
             in_thread(sleep, 0)
 
 
-def test_what_ends_by_itself_does_not_count():
+def test_greenlets_and_threads_that_end_by_themselves_do_not_count():
     with nothing_left_behind():
         spawn(sleep, 0.01)
         threading.Thread(target=time.sleep, args=(0.01,)).start()
@@ -81,7 +81,7 @@ def test_a_greenlet_that_is_always_ready_is_named():
     job.kill()
 
 
-def test_a_greenlet_of_one_that_was_there_does_not_count():
+def test_a_greenlet_that_an_older_one_spawns_does_not_count():
     def serve():
         sleep(0.001)
         handlers.append(spawn(sleep, 1000))
@@ -132,7 +132,7 @@ def test_the_threads_of_a_pool_are_named(threadpool):
 
     with pytest.raises(LeftBehind, match=r"threads:\n +those of <ThreadPool at"):
         with nothing_left_behind():
-            threadpool.apply(int)  # the hub's own: it stays
+            threadpool.apply(int)  # the hub's own pool does not count
             pool = ThreadPool(1)
             pool.apply(int)
     pool.kill()
@@ -196,7 +196,7 @@ def test_a_loop_that_has_ended_owns_no_descriptor():
     assert len(ended) == 1
 
 
-def test_only_what_is_asked_for_counts():
+def test_only_the_kinds_that_are_given_count():
     with nothing_left_behind("threads", "descriptors"):
         job = spawn(sleep, 1000)
         until_waiting(job)
@@ -217,7 +217,7 @@ def test_the_error_of_a_block_comes_first():
 # --- limits, as a block -----------------------------------------------------------------------------------------
 
 
-def test_a_limit_that_is_not_passed_is_not_noticed():
+def test_a_limit_that_is_not_reached_has_no_effect():
     with TimeLimit(60) as limit:
         sleep(0.001)
     assert not limit.expired
@@ -327,7 +327,7 @@ def test_a_forked_child_is_not_limited(tmp_path):
 # --- the plugin -------------------------------------------------------------------------------------------------
 
 
-def test_nothing_happens_unless_it_is_asked_for(session):
+def test_the_plugin_does_nothing_without_options(session):
     result = session.plain("""
         import sys, threading
 
@@ -511,7 +511,7 @@ def test_tests_that_are_too_slow_fail_and_tell_of_the_stacks(session):
         """,
         "-o", "greenio_timeout=0.1", "--timeout=60",
     )  # fmt: skip
-    result.assert_outcomes(passed=3, failed=4, errors=4)  # that of the wrong number at setup and at teardown
+    result.assert_outcomes(passed=3, failed=4, errors=4)  # the wrong number is an error of setup and of teardown
     result.stdout.fnmatch_lines([
         "*ERROR at setup of test_setup*", "*setup of *test_setup took longer than 0.1 seconds",
         "*ERROR at teardown of test_teardown*", "*teardown of *test_teardown took longer than 0.1 seconds",
@@ -557,7 +557,7 @@ def test_a_signal_is_not_taken_by_the_thread_that_watches(session):
 
 @pytest.mark.parametrize("options", [(), ("-o", "faulthandler_timeout=100"), ("--greenio-leaks",)])
 def test_time_jumps_in_a_test_that_has_a_limit(session, options):
-    """Neither of the threads that watch the limit is at work, whichever was there before the clock."""
+    """The threads that watch the limit do not count as being at work, even if they began before the clock."""
     session(
         """
         from greenio import sleep
@@ -580,7 +580,7 @@ def test_time_jumps_in_a_test_that_has_a_limit(session, options):
 
 @pytest.mark.parametrize("library", ["CDLL", "PyDLL"])
 def test_a_call_into_c_that_cannot_be_ended_ends_the_process(session, library):
-    """PyDLL keeps the GIL."""
+    """A call by PyDLL keeps the GIL."""
     result = session(
         f"""
         import ctypes
@@ -622,5 +622,5 @@ def test_a_limit_that_is_caught_again_and_again_ends_the_process(session):
 
 
 @pytest.mark.parametrize("seconds", ["inf", "1e300"])
-def test_a_limit_may_be_as_good_as_none(session, seconds):
+def test_a_limit_may_be_endless(session, seconds):
     session("def test(): pass", f"--greenio-timeout={seconds}").assert_outcomes(passed=1)

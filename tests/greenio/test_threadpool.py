@@ -32,12 +32,12 @@ def pool():
     ended(made)
 
 
-def test_runs_in_real_threads_while_greenlets_go_on(pool, ticks):
+def test_tasks_run_in_real_threads_while_greenlets_go_on(pool, ticks):
     assert pool.apply(threading.get_ident) != threading.get_ident()
     assert pool.apply(until_others_ran, (ticks,)) is True
 
 
-def test_spawn_and_its_result(pool):
+def test_spawn_returns_a_result_that_can_be_awaited(pool):
     result = pool.spawn(pow, 2, 10)
     assert result.get() == 1024 and result.successful()
     assert greenio.wait([pool.spawn(int), pool.spawn(int)], timeout=5)
@@ -105,7 +105,7 @@ def test_hub_join_waits_for_tasks(pool):
     assert done == [1]
 
 
-def test_size_and_maxsize(pool):
+def test_size_and_maxsize_can_be_changed(pool):
     assert pool.size == 0 and pool.maxsize == 2
     pool.size = 2
     assert pool.size == 2
@@ -141,7 +141,7 @@ def test_idle_threads_end():
     until(lambda: not pool._threads)
 
 
-def test_a_task_that_comes_while_the_thread_gives_up():
+def test_a_task_that_comes_while_an_idle_thread_ends_is_done():
     pool = ThreadPool(1, idle_task_timeout=0.001)
     for number in range(100):
         assert pool.apply(abs, (number,)) == number
@@ -149,14 +149,14 @@ def test_a_task_that_comes_while_the_thread_gives_up():
     ended(pool)
 
 
-def test_apply_in_its_own_thread(pool):
+def test_apply_in_a_thread_of_the_pool_calls_the_function_itself(pool):
     assert pool.apply(lambda: pool.apply(threading.get_ident) == threading.get_ident()) is True
     assert pool.apply(lambda: pool.map(abs, [-1, -2])) == [1, 2]
 
 
 @pytest.mark.parametrize("make", [ThreadPool, Pool])
 @pytest.mark.parametrize("name", ["apply", "apply_async"])
-def test_calls_that_are_none_are_refused_at_once(make, name):
+def test_wrong_arguments_of_apply_are_refused_at_once(make, name):
     pool = make(2)
     call = getattr(pool, name)
     with pytest.raises(TypeError, match=rf"^{name}\(\) must be given a callable, not 'f'$"):
@@ -170,7 +170,7 @@ def test_calls_that_are_none_are_refused_at_once(make, name):
     pool.kill()
 
 
-def test_from_other_threads(pool):
+def test_other_threads_may_use_the_pool(pool):
     seen = []
 
     def without_hub():
@@ -189,12 +189,12 @@ def test_from_other_threads(pool):
 
 
 def test_a_task_may_use_greenlets(pool):
-    """The hub that it makes in the thread goes with the task."""
+    """The hub that a task makes in its thread ends with the task."""
     assert pool.apply(lambda: [job.get() for job in [spawn(abs, -n) for n in range(3)]]) == [0, 1, 2]
     assert pool.apply(get_hub_if_exists) is None
 
 
-def test_events_between_tasks_and_greenlets(pool):
+def test_a_greenlet_wakes_a_task_by_an_event(pool):
     event = Event()
     task = pool.spawn(event.wait, 5)
     sleep(0.001)
@@ -206,28 +206,28 @@ def test_profile_functions_are_called_in_tasks(pool):
     seen = []
     threading.setprofile(lambda *args: seen.append(args[1]))
     try:
-        pool.apply(test_order_of_calls)
+        pool.apply(test_one_thread_does_tasks_in_order)
     finally:
         threading.setprofile(None)
     assert "call" in seen
 
 
-def test_order_of_calls():
-    """One thread does its tasks in order."""
+def test_one_thread_does_tasks_in_order():
+    """The only thread of a pool does its tasks in order."""
     pool, order = ThreadPool(1), []
     joinall([spawn(pool.apply, order.append, (number,)) for number in range(20)])
     assert order == list(range(20))
     ended(pool)
 
 
-def test_the_pool_of_the_hub():
+def test_the_hub_has_a_pool_of_ten_threads():
     pool = get_hub().threadpool
     assert pool is get_hub().threadpool and pool.maxsize == 10
     assert pool.apply(abs, (-3,)) == 3
     ended(pool)
 
 
-def test_after_a_fork(pool):
+def test_a_pool_works_in_a_forked_child(pool):
     assert pool.apply(int) == 0
     pid = os.fork()
     if pid == 0:
@@ -240,7 +240,7 @@ def test_after_a_fork(pool):
     assert pool.apply(int) == 0
 
 
-def test_many_tasks_from_many_greenlets(pool):
+def test_many_greenlets_may_use_the_pool(pool):
     assert sorted(job.get() for job in [spawn(pool.apply, abs, (n,)) for n in range(500)]) == list(range(500))
 
 
@@ -287,7 +287,7 @@ def test_wait_takes_futures(executor):
     assert greenio.wait_any(executor.submit(int))[1] is True
 
 
-def test_more_calls_than_workers_and_cancelling():
+def test_calls_that_wait_for_a_worker_can_be_cancelled():
     gate, order = threading.Event(), []
     executor = ThreadPoolExecutor(1)
     running = executor.submit(gate.wait)
@@ -304,7 +304,7 @@ def test_more_calls_than_workers_and_cancelling():
     ended(executor._pool)
 
 
-def test_shutdown_really_waits_and_can_cancel():
+def test_shutdown_waits_and_can_cancel():
     gate = threading.Event()
     executor = ThreadPoolExecutor(1)
     running, waiting = executor.submit(gate.wait), executor.submit(int)
@@ -317,7 +317,7 @@ def test_shutdown_really_waits_and_can_cancel():
     ended(executor._pool)
 
 
-def test_callbacks_and_initializer():
+def test_callbacks_and_the_initializer_are_called():
     seen = []
     with ThreadPoolExecutor(1, initializer=seen.append, initargs=("began",)) as executor:
         future = executor.submit(int)
@@ -330,7 +330,7 @@ def test_callbacks_and_initializer():
             ThreadPoolExecutor(**bad)
 
 
-def test_many_submissions_from_threads_and_greenlets(executor):
+def test_threads_and_greenlets_may_use_an_executor(executor):
     def submit(base):
         return sum(future.result() for future in [executor.submit(abs, base + n) for n in range(100)])
 
@@ -346,14 +346,14 @@ def test_many_submissions_from_threads_and_greenlets(executor):
 
 
 class TestAChildThatIsForkedInThePool:
-    """Its only thread is that one: it does what the call does there, nothing else of the parent's, and ends."""
+    """The child has only the thread that forked. It goes on with the call, and ends; the parent's tasks do not run."""
 
-    def test_by_a_call(self, pool):
+    def test_by_a_task_ends_after_it(self, pool):
         pid = pool.apply(greenio.fork)
         assert pid and waitstatus_to_exitcode(waitpid(pid, 0)[1]) == 0
         assert pool.apply(int) == 0 and len(pool) == 0
 
-    def test_by_a_call_of_an_executor(self):
+    def test_by_a_call_of_an_executor_ends_after_it(self):
         read_end, write_end = os.pipe()
         with ThreadPoolExecutor(1) as executor:
             first = executor.submit(greenio.fork)
@@ -365,11 +365,11 @@ class TestAChildThatIsForkedInThePool:
             assert written.read() == b"xxx"
 
 
-class TestWhatNobodyRefersToAnyMore:
-    """Its threads end when they have done what they were given."""
+class TestPoolsWithoutReferences:
+    """The threads of a pool that is no longer referred to end when they have done their tasks."""
 
     @pytest.mark.parametrize("make", [ThreadPool, ThreadPoolExecutor])
-    def test_its_threads_end(self, make):
+    def test_their_threads_end(self, make):
         done = []
         before = count_threads()
         dropped = make(2)
@@ -383,13 +383,13 @@ class TestWhatNobodyRefersToAnyMore:
         until(lambda: reference() is None and count_threads() <= before)
         assert sorted(done) == [1, 2]
 
-    def test_one_that_was_not_made_to_the_end(self):
+    def test_a_pool_that_was_refused_is_freed(self):
         with pytest.raises(ValueError):
             ThreadPool(0)
 
 
 @pytest.mark.parametrize(("timeout", "error"), [("5", TypeError), (float("nan"), ValueError), (None, TypeError)])
-def test_an_idle_timeout_that_is_none(timeout, error):
+def test_a_wrong_idle_timeout_is_refused(timeout, error):
     with pytest.raises(error, match="seconds"):
         ThreadPool(1, None, timeout)
 

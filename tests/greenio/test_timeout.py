@@ -23,29 +23,29 @@ class TestForms:
         assert str(timeout) == "0.001 seconds"
 
     @pytest.mark.parametrize("text", ["too slow", ""])
-    def test_a_string_is_told(self, text):
+    def test_a_text_is_part_of_its_str(self, text):
         with pytest.raises(Timeout) as caught, Timeout(0.001, text):
             sleep(60)
         assert str(caught.value) == f"0.001 seconds: {text}"
 
-    def test_an_exception_class(self):
+    def test_an_exception_class_is_raised(self):
         with pytest.raises(Custom), Timeout(0.001, Custom):
             sleep(60)
 
-    def test_an_exception_instance(self):
+    def test_an_exception_instance_is_raised(self):
         instance = Custom("mine")
         with pytest.raises(Custom) as caught, Timeout(0.001, instance):
             sleep(60)
         assert caught.value is instance
 
-    def test_false_is_swallowed_by_its_own_with(self):
+    def test_a_silent_one_is_swallowed_by_its_own_block(self):
         reached = []
         with Timeout(0.001, False):
             sleep(60)
             reached.append(1)
         assert not reached
 
-    def test_false_of_another_is_not(self):
+    def test_a_silent_one_does_not_swallow_another(self):
         with pytest.raises(Timeout) as caught, Timeout(0.001) as outer, Timeout(30, False):
             sleep(60)
         assert caught.value is outer
@@ -59,12 +59,12 @@ class TestForms:
         with pytest.raises(Timeout), Timeout(0):
             sleep(60)
 
-    def test_not_something_to_raise(self):
+    def test_an_object_that_cannot_be_raised_is_refused(self):
         with pytest.raises(TypeError, match="not an exception"), Timeout(0.001, 5):
             sleep(60)
 
     @pytest.mark.parametrize("seconds", ["1", object(), float("nan")])
-    def test_not_a_number_of_seconds(self, seconds):
+    def test_what_is_no_number_of_seconds_is_refused(self, seconds):
         with pytest.raises((TypeError, ValueError)):
             Timeout(seconds).start()
 
@@ -90,7 +90,7 @@ class TestForms:
 
 
 class TestByHand:
-    def test_start_and_cancel(self):
+    def test_it_can_be_started_and_cancelled_by_hand(self):
         timeout = Timeout(30)
         assert not timeout.pending
         timeout.start()
@@ -122,21 +122,21 @@ class TestByHand:
         other.join()
         assert other.successful()
 
-    def test_cancelled_by_another_greenlet(self):
+    def test_another_greenlet_may_cancel_it(self):
         timeout = Timeout.start_new(0.002)
         spawn(timeout.cancel)
         sleep(0.005)
 
-    def test_expired_while_running_and_cancelled_before_waiting(self):
-        """Nobody is interrupted by a timeout that is over."""
+    def test_one_that_is_due_when_its_block_ends_does_not_interrupt(self):
+        """A timeout does not interrupt anything after its block."""
         import time
 
         with Timeout(0.001):
             time.sleep(0.003)
-            sleep_turns_of_others()
+            get_hub().loop.update_now()  # the timeout is due, and has not fired
         sleep(0.002)
 
-    def test_expired_while_running_and_waits_then(self):
+    def test_one_that_is_due_interrupts_the_next_wait(self):
         import time
 
         with pytest.raises(Timeout), Timeout(0.001):
@@ -148,20 +148,20 @@ class TestByHand:
         with pytest.raises(Timeout), Timeout(0.001):
             Wait("nothing").park()
 
-    def test_ref_false_does_not(self):
+    def test_one_without_ref_does_not_keep_the_loop_alive(self):
         from hub import LoopExit
 
         with pytest.raises(LoopExit), Timeout(30, ref=False):
             Wait("nothing").park()
 
-    def test_collected_while_started(self):
-        """Started by hand and forgotten: it expires all the same, as the greenlet still counts on it."""
+    def test_a_started_one_without_references_expires(self):
+        """A timeout that was started by hand expires, though the program has no reference to it any more."""
         Timeout(0.001).start()
         gc.collect()
         with pytest.raises(Timeout):
             sleep(60)
 
-    def test_freed_when_cancelled(self):
+    def test_a_cancelled_one_is_freed(self):
         class Mine(Timeout):
             pass
 
@@ -173,24 +173,19 @@ class TestByHand:
         assert reference() is None
 
 
-def sleep_turns_of_others():
-    """Let the loop come round without the current greenlet waiting."""
-    get_hub().loop.update_now()
-
-
 class TestNesting:
-    def test_the_inner_one_first(self):
+    def test_the_inner_one_may_be_first(self):
         with Timeout(30) as outer:
             with pytest.raises(Timeout) as caught, Timeout(0.001) as inner:
                 sleep(60)
             assert caught.value is inner and caught.value is not outer
 
-    def test_the_outer_one_first(self):
+    def test_the_outer_one_may_be_first(self):
         with pytest.raises(Timeout) as caught, Timeout(0.001) as outer, Timeout(30):
             sleep(60)
         assert caught.value is outer
 
-    def test_the_same_moment_raises_both_one_after_the_other(self):
+    def test_two_that_are_due_at_once_are_raised_in_turn(self):
         seen = []
         with Timeout(0.002) as first, Timeout(0.002) as second:
             for _ in range(2):
@@ -200,7 +195,7 @@ class TestNesting:
                     seen.append(error)
         assert sorted(map(id, seen)) == sorted([id(first), id(second)])
 
-    def test_many_greenlets_each_their_own(self):
+    def test_each_of_many_greenlets_gets_its_own(self):
         def body(number):
             try:
                 with Timeout(0.001 * (number % 5 + 1)) as mine:
@@ -221,25 +216,25 @@ class TestWithTimeout:
         with pytest.raises(Timeout):
             with_timeout(0.001, sleep, 60)
 
-    def test_a_value_instead(self):
+    def test_timeout_value_is_returned_instead(self):
         assert with_timeout(0.001, sleep, 60, timeout_value="late") == "late"
 
-    def test_another_timeout_passes(self):
+    def test_another_timeout_is_raised(self):
         with pytest.raises(Timeout) as caught, Timeout(0.001) as mine:
             with_timeout(30, sleep, 60, timeout_value="late")
         assert caught.value is mine
 
-    def test_an_error_of_the_function_passes(self):
+    def test_an_error_of_the_function_is_raised(self):
         with pytest.raises(Custom):
-            with_timeout(30, failing, timeout_value=1)
+            with_timeout(30, raise_custom, timeout_value=1)
         sleep(0.001)
 
 
-def failing():
+def raise_custom():
     raise Custom
 
 
-class TestLooks:
+class TestText:
     def test_str_tells_the_seconds(self):
         assert str(Timeout(None)) == ""
         assert str(Timeout(1)) == "1 second"
@@ -258,7 +253,7 @@ class TestLooks:
 
 
 class TestInASwitchOfItsOwn:
-    """A greenlet that has switched away by itself waits for nothing that the library knows of."""
+    """A greenlet that has switched away by itself, so that the library does not know what it waits for."""
 
     @staticmethod
     def switched_away():
@@ -269,33 +264,33 @@ class TestInASwitchOfItsOwn:
             return timeout.seconds
         return None
 
-    def test_in_a_greenlet(self):
+    def test_a_greenlet_is_interrupted(self):
         assert spawn(self.switched_away).get(timeout=5) == 0.01
 
-    def test_in_a_greenlet_without_a_scheduler(self):
+    def test_a_greenlet_without_a_scheduler_is_interrupted(self):
         ends = []
         bare = greenlet.greenlet(lambda: ends.append(self.switched_away()), get_hub())
         get_hub().run_callback(bare.switch)
         until(lambda: bare.dead)
         assert ends == [0.01]
 
-    def test_in_the_main_greenlet(self):
+    def test_the_main_greenlet_is_interrupted(self):
         helper = spawn(sleep, 5)
         assert self.switched_away() == 0.01
         helper.kill()
 
-    def test_while_a_child_waits(self):
+    def test_a_parent_is_interrupted_while_its_child_waits(self):
         def parent():
             child = greenlet.greenlet(lambda: sleep(0.05))
             with pytest.raises(Timeout), Timeout(0.01):
                 child.switch()
             assert not child.dead
             while not child.dead:
-                get_hub().switch()  # it comes back here when it ends
+                get_hub().switch()  # the child switches back here when it ends
 
         spawn(parent).get(timeout=5)
 
-    def test_one_that_is_switched_back_in_time(self):
+    def test_a_greenlet_that_is_switched_back_in_time_is_not_interrupted(self):
         main = greenlet.getcurrent()
         with Timeout(5):
             get_hub().run_callback(main.switch, "woken")

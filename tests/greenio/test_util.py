@@ -1,4 +1,4 @@
-"""What runs, as text; and sections that must, or must not, switch."""
+"""Printing what runs, and blocks of code that must switch, or must not."""
 
 import io
 import threading
@@ -51,7 +51,7 @@ def test_run_info_shows_threads_greenlets_and_locals():
     job.kill()
 
 
-def test_run_info_tells_who_runs_and_who_waits_for_what():
+def test_run_info_tells_what_greenlets_wait_for():
     event = Event()
 
     def wait():
@@ -66,7 +66,7 @@ def test_run_info_tells_who_runs_and_who_waits_for_what():
     job.join()
 
 
-def test_run_info_of_what_has_no_repr():
+def test_run_info_has_values_whose_repr_fails():
     class Bad:
         def __repr__(self):
             raise ValueError("no repr today")
@@ -79,7 +79,7 @@ def test_run_info_of_what_has_no_repr():
     assert f"{finished!r}; finished with value <Bad whose repr failed" in text and "<dict whose repr failed" in text
 
 
-def test_the_tree_shows_who_spawned_whom():
+def test_the_tree_shows_which_greenlet_spawned_which():
     job = spawn(parent_of_the_tree)
     until_waiting(job)
     let_others_run()
@@ -92,7 +92,7 @@ def test_the_tree_shows_who_spawned_whom():
     job.kill()
 
 
-def test_trees_of_other_threads():
+def test_the_forest_has_trees_of_other_threads():
     inside, leave = threading.Event(), Event()
 
     def work():
@@ -137,7 +137,7 @@ def test_no_switch_refuses_every_wait():
     assert spawn(in_a_greenlet).get()
 
 
-def test_assert_switches_fails_where_nobody_else_ran():
+def test_assert_switches_fails_where_no_other_greenlet_ran():
     with assert_switches():
         sleep(0)
     with assert_switches():
@@ -163,7 +163,7 @@ def test_assert_switches_fails_where_nobody_else_ran():
     others.join()
 
 
-def test_observers_hear_of_every_return():
+def test_observers_are_told_of_every_return_from_a_wait():
     heard = []
     hub = get_hub()
     hub.observe(heard.append)
@@ -177,7 +177,7 @@ def test_observers_hear_of_every_return():
     assert heard == [False, True] * 2
 
 
-def test_wrap_errors_returns_the_errors_it_is_told():
+def test_wrap_errors_returns_the_errors_that_are_given():
     wrapped = wrap_errors((KeyError, ValueError), {}.__getitem__)
     assert isinstance(wrapped(1), KeyError)
     assert wrap_errors(KeyError, len)([1]) == 1

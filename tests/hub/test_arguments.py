@@ -1,4 +1,4 @@
-"""Numbers of seconds and sizes: a wrong one is refused at once, with what to write instead."""
+"""Wrong arguments are refused at once, and the error says what to write instead: seconds, counts, greenlets."""
 
 import errno
 import gc
@@ -24,12 +24,12 @@ from greenio.time import sleep as time_sleep
 from greenio.util import assert_switches, no_switch
 
 
-def full(queue):
+def filled(queue):
     queue.put(1)
     return queue
 
 
-def taken():
+def acquired_lock():
     lock = Lock()
     lock.acquire()
     return lock
@@ -47,13 +47,13 @@ def ready_result():
     return result
 
 
-def finished():
+def finished_greenlet():
     greenlet = spawn(int)
     greenlet.join()
     return greenlet
 
 
-def condition():
+def acquired_condition():
     made = Condition()
     made.acquire()
     return made
@@ -80,8 +80,8 @@ SECONDS = {
     "wait_any": lambda value: greenio.wait_any(Event(), timeout=value),
     "killall": lambda value: killall([spawn(int)], timeout=value),
     "join": lambda value: Greenlet(int).join(value),
-    "join of a finished one": lambda value: finished().join(value),
-    "get of a finished one": lambda value: finished().get(timeout=value),
+    "join of a finished one": lambda value: finished_greenlet().join(value),
+    "get of a finished one": lambda value: finished_greenlet().get(timeout=value),
     "kill": lambda value: spawn(int).kill(timeout=value),
     "kill without waiting": lambda value: spawn(int).kill(block=False, timeout=value),
     "Event.wait": lambda value: Event().wait(value),
@@ -90,17 +90,17 @@ SECONDS = {
     "Semaphore.acquire": lambda value: Semaphore().acquire(timeout=value),
     "Semaphore.wait": lambda value: Semaphore().wait(value),
     "Lock.acquire": lambda value: Lock().acquire(timeout=value),
-    "acquire of a taken lock": lambda value: taken().acquire(timeout=value),
+    "acquire of a taken lock": lambda value: acquired_lock().acquire(timeout=value),
     "RLock.acquire": lambda value: RLock().acquire(timeout=value),
     "RWLock.acquire_read": lambda value: RWLock().acquire_read(timeout=value),
     "RWLock.acquire_write": lambda value: RWLock().acquire_write(timeout=value),
-    "Condition.wait": lambda value: condition().wait(value),
-    "Condition.wait_for": lambda value: condition().wait_for(int, value),
+    "Condition.wait": lambda value: acquired_condition().wait(value),
+    "Condition.wait_for": lambda value: acquired_condition().wait_for(int, value),
     "Barrier": lambda value: Barrier(2, timeout=value),
-    "Queue.get": lambda value: full(Queue()).get(timeout=value),
+    "Queue.get": lambda value: filled(Queue()).get(timeout=value),
     "Queue.put": lambda value: Queue().put(1, timeout=value),
-    "put into a full queue": lambda value: full(Queue(1)).put(1, timeout=value),
-    "Queue.peek": lambda value: full(Queue()).peek(timeout=value),
+    "put into a full queue": lambda value: filled(Queue(1)).put(1, timeout=value),
+    "Queue.peek": lambda value: filled(Queue()).peek(timeout=value),
     "SimpleQueue.get": lambda value: SimpleQueue().get(timeout=value),
     "Channel.get": lambda value: Channel().get(timeout=value),
     "JoinableQueue.join": lambda value: JoinableQueue().join(value),
@@ -130,7 +130,7 @@ COUNTS = {
     "unfinished_tasks": lambda value: JoinableQueue(unfinished_tasks=value),
     "Queue.maxsize": lambda value: setattr(Queue(), "maxsize", value),
     "Barrier": Barrier,
-    "Condition.notify": lambda value: condition().notify(value),
+    "Condition.notify": lambda value: acquired_condition().notify(value),
     "joinall's count": lambda value: greenio.joinall([Greenlet(int)], count=value),
     "imap's maxsize": lambda value: Pool(1).imap(int, [1], maxsize=value),
     "ThreadPool": ThreadPool,
@@ -147,7 +147,7 @@ def test_seconds_are_numbers(give):
 
 
 @pytest.mark.parametrize("give", [greenio.sleep, time_sleep, greenio.setswitchinterval])
-def test_where_none_is_no_time_the_message_does_not_offer_it(give):
+def test_errors_offer_none_only_where_it_is_allowed(give):
     with pytest.raises(TypeError, match=r"\(int or float\), not None$"):
         give(None)
 
@@ -159,7 +159,7 @@ def test_counts_are_whole_numbers(give, value):
         give(value)
 
 
-def test_what_the_standard_library_says_itself():
+def test_timeouts_of_sockets_and_select_are_numbers():
     ours, theirs = socketpair()
     with ours, theirs:
         with pytest.raises(TypeError):
@@ -168,7 +168,7 @@ def test_what_the_standard_library_says_itself():
             select.select([ours], [], [], "1")
 
 
-def test_a_server_that_is_told_wrongly_when_to_stop_goes_on():
+def test_a_server_goes_on_after_a_wrong_argument_of_stop():
     server = StreamServer(("127.0.0.1", 0), print)
     server.start()
     with pytest.raises(TypeError):
@@ -177,7 +177,7 @@ def test_a_server_that_is_told_wrongly_when_to_stop_goes_on():
     server.stop()
 
 
-#: What really waits, of the above: the standard library's counterparts refuse such a time only then.
+#: The calls of SECONDS that really wait. Only such calls refuse a time as too large, as in the standard library.
 WAITING = [
     "Timeout.start_new", "with_timeout", "fail_after", "sleep", "time.sleep", "spawn_later", "start_later", "joinall",
     "wait", "wait_any", "join", "Event.wait", "Lock.acquire", "acquire of a taken lock", "Condition.wait",
@@ -199,7 +199,7 @@ def test_times_that_the_standard_library_refuses_as_too_large(name, seconds):
         work()
 
 
-def test_the_longest_time():
+def test_the_longest_time_is_waited_for():
     jobs = [spawn(Event().wait, TIMEOUT_MAX), spawn(sleep, TIMEOUT_MAX)]
     until_waiting(*jobs)
     assert not any(job.ready() for job in jobs)
@@ -209,7 +209,7 @@ def test_the_longest_time():
 
 
 @pytest.mark.parametrize("value", [None, 5, "text", int])
-def test_what_is_no_greenlet_is_refused(value):
+def test_arguments_that_are_no_greenlets_are_refused(value):
     other = spawn(sleep, 60)
     for call in (
         lambda: greenio.kill(value),
@@ -233,7 +233,7 @@ def test_what_is_no_greenlet_is_refused(value):
         get_hub().cancel_wait(timer, value)
 
 
-def test_a_pool_that_refuses_has_its_places():
+def test_a_refused_greenlet_takes_no_place_of_a_pool():
     pool = Pool(1)
     with pytest.raises(TypeError):
         pool.add(5)
@@ -243,7 +243,7 @@ def test_a_pool_that_refuses_has_its_places():
     pool.spawn(int).join()
 
 
-def test_a_greenlet_without_init():
+def test_a_greenlet_whose_init_was_not_called_says_so():
     class Forgetful(Greenlet):
         def __init__(self):
             pass
@@ -258,7 +258,7 @@ def test_a_greenlet_without_init():
     assert not made.started and not made.ready()
 
 
-def test_blocks_that_are_left_and_were_not_entered():
+def test_leaving_a_block_that_was_not_entered_is_refused():
     for block in (no_switch(), assert_switches()):
         with pytest.raises(RuntimeError, match="without having been entered"):
             block.__exit__(None, None, None)
@@ -284,7 +284,7 @@ def test_a_socket_without_init_counts_as_closed():
         assert caught.value.errno == errno.EBADF
 
 
-def test_what_is_half_made_is_collected_without_a_word(monkeypatch):
+def test_half_made_objects_are_collected_without_a_report(monkeypatch):
     told = []
     monkeypatch.setattr("sys.unraisablehook", told.append)
     for kind, arguments in ((PipeIO, ("x",)), (ThreadPool, ("x",)), (socket, ("x",)), (select.epoll, ("x",))):

@@ -1,6 +1,6 @@
-"""Descriptors that are closed in another thread, by the collector, or without a word, while the file is open elsewhere.
+"""Descriptors that other threads, the collector or system calls close, while the file is open elsewhere.
 
-No loop spins, those who wait are told, and the next file with the number has its own readers.
+No loop spins, waiters get an error, and the next file with the same number has its own readers.
 """
 
 import errno
@@ -21,8 +21,8 @@ from greenio.os import closerange, dup2
 from greenio.socket import SO_REUSEADDR, SOL_SOCKET, create_server, fromfd, socket, socketpair, wait_read
 from greenio.threadpool import ThreadPool
 
-#: How long a test waits that fails. The loop looks for what was closed without a word the more seldom, the longer the
-#: machine takes for a look.
+#: How long a failing test waits (seconds). The loop searches for descriptors that a system call has closed; on a slow
+#: machine it searches seldom.
 LIMIT = 50
 
 
@@ -47,44 +47,44 @@ def by_thread_pool(function):
     pool.kill()
 
 
-def over_it(sock):
+def dup2_of_the_system(sock):
     other = os.open(os.devnull, os.O_RDONLY)
     os.dup2(other, sock.fileno())
     os.close(other)
 
 
-def two_over_it(sock):
+def dup2_of_the_library(sock):
     other = os.open(os.devnull, os.O_RDONLY)
     dup2(other, sock.fileno())
     os.close(other)
 
 
-SAID = {
+CALLS_OF_THE_LIBRARY = {
     "here": lambda sock: sock.close(),
     "thread": lambda sock: by_thread(sock.close),
     "thread with a hub": lambda sock: by_thread_with_hub(sock.close),
     "thread pool": lambda sock: by_thread_pool(sock.close),
     "a range": lambda sock: closerange(sock.fileno(), sock.fileno() + 1),
-    "dup2": two_over_it,
+    "dup2": dup2_of_the_library,
 }
-UNSAID = {
+SYSTEM_CALLS = {
     "os.close": lambda sock: os.close(sock.fileno()),
     "os.close in a thread": lambda sock: by_thread(lambda: os.close(sock.fileno())),
-    "os.dup2": over_it,
+    "os.dup2": dup2_of_the_system,
 }
 
 
-def closed_with(sock, close):
-    """Close it in one of these ways; its number, if that is another file's then, is closed too."""
+def close_with(sock, close):
+    """Close a socket in one of these ways. If that gives its number to another file, close that as well."""
     number = sock.fileno()
     close(sock)
     sock.detach()
-    if close in (over_it, two_over_it):
+    if close in (dup2_of_the_system, dup2_of_the_library):
         os.close(number)
 
 
 def is_quiet():
-    """Whether the kernel has nothing to report to the loop, after some turns: it would spin otherwise."""
+    """Return whether the kernel soon has nothing to report to the loop. Otherwise the loop would spin."""
     end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         sleep(0.001)
@@ -93,26 +93,26 @@ def is_quiet():
     return False
 
 
-def received_by(sock):
-    """A socket that has received something stays registered."""
-    ours, theirs = sock
+def receive_once(pair):
+    """Receive something by a socket that has to wait: it stays registered with the loop."""
+    ours, theirs = pair
     job = spawn(ours.recv, 1)
     until_waiting(job)
     theirs.send(b"1")
     assert job.get(timeout=LIMIT) == b"1"
 
 
-@pytest.mark.parametrize("how", [*SAID, *UNSAID])
-def test_open_elsewhere_and_closed_here(how):
-    """What nobody reads any more does not keep the loop busy, and what comes next works."""
+@pytest.mark.parametrize("how", [*CALLS_OF_THE_LIBRARY, *SYSTEM_CALLS])
+def test_a_closed_file_that_is_open_elsewhere_does_not_keep_the_loop_busy(how):
+    """Data that nobody reads does not keep the loop busy, and the next socket works."""
     ours, theirs = socketpair()
-    received_by((ours, theirs))
+    receive_once((ours, theirs))
     kept = os.dup(ours.fileno())
-    closed_with(ours, {**SAID, **UNSAID}[how])
+    close_with(ours, {**CALLS_OF_THE_LIBRARY, **SYSTEM_CALLS}[how])
     theirs.send(b"unread")
     assert is_quiet()
     pair = socketpair()
-    received_by(pair)
+    receive_once(pair)
     assert is_quiet()
     for sock in (*pair, theirs):
         sock.close()
@@ -120,9 +120,9 @@ def test_open_elsewhere_and_closed_here(how):
 
 
 @pytest.mark.parametrize("where", ["here", "thread"])
-def test_open_elsewhere_and_collected(where):
+def test_a_collected_file_that_is_open_elsewhere_does_not_keep_the_loop_busy(where):
     ours, theirs = socketpair()
-    received_by((ours, theirs))
+    receive_once((ours, theirs))
     kept = os.dup(ours.fileno())
     held = [ours]
     del ours
@@ -139,7 +139,7 @@ def test_open_elsewhere_and_collected(where):
     os.close(kept)
 
 
-def test_a_collected_listener():
+def test_a_collected_listener_does_not_keep_the_loop_busy():
     listener = create_server(("127.0.0.1", 0))
     listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
     address = listener.getsockname()
@@ -168,8 +168,8 @@ def test_a_collected_socket_still_warns():
 
 @pytest.mark.parametrize("open_elsewhere", [False, True], ids=["gone", "open elsewhere"])
 @pytest.mark.parametrize("waiting", ["recv", "wait_read", "watcher"])
-@pytest.mark.parametrize("how", [*SAID, *UNSAID])
-def test_waiters_are_told(how, waiting, open_elsewhere):
+@pytest.mark.parametrize("how", [*CALLS_OF_THE_LIBRARY, *SYSTEM_CALLS])
+def test_waiters_get_ebadf_when_it_is_closed(how, waiting, open_elsewhere):
     ours, theirs = socketpair()
     number = ours.fileno()
     kept = os.dup(number)
@@ -183,7 +183,7 @@ def test_waiters_are_told(how, waiting, open_elsewhere):
         reader = spawn(ours.recv, 1) if waiting == "recv" else spawn(wait_read, number)
         reader.reports_errors = False
     sleep(0.001)
-    closed_with(ours, {**SAID, **UNSAID}[how])
+    close_with(ours, {**CALLS_OF_THE_LIBRARY, **SYSTEM_CALLS}[how])
     if waiting == "watcher":
         assert get_hub().join(timeout=LIMIT), "a watcher of what is closed keeps the loop alive"
         assert seen == [1 | 4] and not watcher.active
@@ -199,8 +199,8 @@ def test_waiters_are_told(how, waiting, open_elsewhere):
     theirs.close()
 
 
-def test_closed_in_a_thread_while_the_loop_sleeps():
-    """Where nobody says so, it is found out within some time."""
+def test_a_waiter_gets_ebadf_when_a_thread_closes_it_while_the_loop_sleeps():
+    """The loop finds a descriptor that a system call has closed within some time."""
     ours, theirs = socketpair()
     reader = spawn(ours.recv, 1)
     reader.reports_errors = False
@@ -217,7 +217,7 @@ def test_closed_in_a_thread_while_the_loop_sleeps():
 
 
 def another_file_under_the_number_of(ours):
-    """Close a socket without a word; what has its number: (socket, the file's own, its peer, the reader)."""
+    """Give a socket's number to another file. Returns a socket with that number, the file's own, its peer, a reader."""
     number = ours.fileno()
     plain, other = standard.socketpair()
     os.dup2(plain.fileno(), number)
@@ -229,7 +229,7 @@ def another_file_under_the_number_of(ours):
 
 
 def test_the_number_is_used_again_while_somebody_waits():
-    """Closed without a word, and the next file has the number: each message reaches its own reader."""
+    """A system call gives the number to another file: each message reaches its own reader."""
     ours, theirs = socketpair()
     old = spawn(ours.recv, 10)
     old.reports_errors = False
@@ -244,10 +244,10 @@ def test_the_number_is_used_again_while_somebody_waits():
         sock.close()
 
 
-def test_the_old_file_is_ready_under_a_number_used_again():
-    """What comes for the file that had the number does not keep those busy who wait for the one that has it."""
+def test_data_for_the_old_file_does_not_wake_waiters_of_the_new_one():
+    """Data for the old file does not keep the loop busy while somebody waits for the new file with its number."""
     ours, theirs = socketpair()
-    received_by((ours, theirs))
+    receive_once((ours, theirs))
     kept = fromfd(ours.fileno(), ours.family, ours.type)
     new, plain, other, reader = another_file_under_the_number_of(ours)
     theirs.send(b"old")
@@ -258,10 +258,10 @@ def test_the_old_file_is_ready_under_a_number_used_again():
         sock.close()
 
 
-def test_no_descriptor_is_left_to_make_the_epoll_anew():
-    """Then it is tried again, and greenlets run meanwhile."""
+def test_the_epoll_is_made_anew_when_descriptors_are_free_again():
+    """The loop tries again later, and greenlets run meanwhile."""
     ours, theirs = socketpair()
-    received_by((ours, theirs))
+    receive_once((ours, theirs))
     kept = os.dup(ours.fileno())
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
@@ -277,7 +277,7 @@ def test_no_descriptor_is_left_to_make_the_epoll_anew():
 
 
 @pytest.mark.parametrize("number", [2**20 + 7, 2**26, 2**31 - 1])
-def test_numbers_that_no_descriptor_has(number):
+def test_numbers_that_no_descriptor_has_get_ebadf(number):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for call in (lambda: wait_read(number, 5), lambda: get_hub().loop.io(number, 1).start(print)):
         with pytest.raises(OSError) as caught:
@@ -286,8 +286,8 @@ def test_numbers_that_no_descriptor_has(number):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4096
 
 
-def with_an_error_in_the_queue():
-    """A UDP socket whose datagram was refused, and the error of it taken; its entry in the error queue is left."""
+def socket_with_an_error_queue_entry():
+    """Return a UDP socket with an entry in its error queue: a datagram was refused, and the socket's error was read."""
     free = standard.socket(standard.AF_INET, standard.SOCK_DGRAM)
     free.bind(("127.0.0.1", 0))
     address = free.getsockname()
@@ -302,8 +302,8 @@ def with_an_error_in_the_queue():
 
 
 @pytest.mark.parametrize("method", ["recv", "recvfrom", "recvmsg"])
-def test_an_entry_in_the_error_queue(method):
-    sock = with_an_error_in_the_queue()
+def test_an_entry_in_the_error_queue_does_not_disturb_readers(method):
+    sock = socket_with_an_error_queue_entry()
     readers = [spawn(getattr(sock, method), 10) for _ in range(3)]
     assert is_quiet()
     with standard.socket(standard.AF_INET, standard.SOCK_DGRAM) as peer:
@@ -313,24 +313,24 @@ def test_an_entry_in_the_error_queue(method):
         peer.sendto(b"c", sock.getsockname())
         found = [reader.get(timeout=LIMIT) for reader in readers]
     assert sorted(each if method == "recv" else each[0] for each in found) == [b"a", b"b", b"c"]
-    assert sock.recvmsg(10, 1000, standard.MSG_ERRQUEUE)[1], "it is there still"
+    assert sock.recvmsg(10, 1000, standard.MSG_ERRQUEUE)[1], "the entry is gone"
     sock.close()
 
 
-def test_the_error_queue_is_what_is_waited_for():
-    """As for the system's calls, an error is ready."""
-    sock = with_an_error_in_the_queue()
+def test_an_entry_in_the_error_queue_ends_waits_for_reading():
+    """An entry in the error queue makes a socket ready, as for the system's calls."""
+    sock = socket_with_an_error_queue_entry()
     wait_read(sock, 5)
     assert select.select([sock], [], [], 5)[0] == [sock]
     seen = []
     with get_hub().loop.io(sock.fileno(), 1) as watcher:
         watcher.start(seen.append, pass_events=True)
-        until(lambda: len(seen) > 1)  # it fires for as long as it is so
+        until(lambda: len(seen) > 1)  # it fires again and again
     sock.close()
 
 
-def test_detached_when_the_number_is_another_threads():
-    """An object whose descriptor was closed behind its back gives up a number that another thread has by now."""
+def test_detaching_a_socket_whose_number_is_another_threads():
+    """A socket gives its number up when that belongs to a file of another thread: only its own reader gets an error."""
     ours, theirs = socketpair()
     number = ours.fileno()
     old = spawn(ours.recv, 10)
@@ -365,8 +365,8 @@ def test_detached_when_the_number_is_another_threads():
     theirs.close()
 
 
-def test_detached_while_it_is_selected():
-    """The descriptor is open, as in the standard library: select() goes on. Who receives by the object is told."""
+def test_detaching_a_socket_that_select_waits_for():
+    """The descriptor stays open. So select() goes on, as in the standard library; the object's reader gets an error."""
     ours, theirs = socketpair()
     reader, selecting = spawn(ours.recv, 10), spawn(select.select, [ours.fileno()], [], [])
     reader.reports_errors = False

@@ -1,6 +1,6 @@
-"""Two threads close the same object: the second closes at once, and the number is another file's while the first tells.
+"""Two threads close the same object, and the number is another file's before the first thread is done: no harm is done.
 
-The first thread is interrupted in its k-th step of Python code, for each k, by a second that closes and goes on.
+The first thread stops before its k-th step of Python code, for each k. Meanwhile the second closes the object as well.
 """
 
 import sys
@@ -9,11 +9,11 @@ import threading
 from greenio import select, sleep, spawn
 from greenio.socket import socketpair
 
-STEPS = 60  # more than there are
+STEPS = 60  # more than any case has
 
 
 class Interrupted:
-    """Runs `function` in a thread of its own, and stands still before its k-th step: a call or a return."""
+    """Runs `function` in a thread of its own, and stops before its k-th step, which is a call or a return."""
 
     def __init__(self, function, k):
         self.function = function
@@ -46,7 +46,7 @@ class Interrupted:
 
 
 def pair_with(number):
-    """A new pair of sockets, one of which has that number, and is the first."""
+    """Make a pair of sockets, of which the first has that number."""
     first, second = socketpair()
     if first.fileno() == number:
         return first, second
@@ -55,7 +55,7 @@ def pair_with(number):
 
 
 def reads_on(sock, peer):
-    """Whether a reader of it, who waits already, gets what is sent."""
+    """Start a reader, which waits; then check that it receives. A generator of two steps."""
     reader = spawn(sock.recv, 10)
     sleep(0)
     yield
@@ -65,7 +65,7 @@ def reads_on(sock, peer):
 
 
 def closed_while_another_closes(closing, then, k):
-    """`closing` in another thread until step k, then `then`, which gives a socket and its peer: they are not disturbed.
+    """Stop `closing` before step k, call `then`, and let `closing` end. The pair that `then` returns is not disturbed.
 
     Returns whether there is such a step.
     """
@@ -110,8 +110,8 @@ def test_a_socket_that_two_threads_close_takes_no_other_with_it():
     all_steps(case)
 
 
-def test_what_select_waits_with():
-    """A socket is closed that select() waits for, and the number of select's own descriptor is used again."""
+def test_a_socket_that_select_waits_for():
+    """A socket is closed while select() waits for it, and the number of select's own descriptor is used again."""
 
     def case(k):
         ours, theirs = socketpair()
@@ -130,7 +130,7 @@ def test_what_select_waits_with():
     all_steps(case)
 
 
-def test_what_is_registered_with_an_epoll():
+def test_a_socket_that_is_registered_with_an_epoll():
     def case(k):
         ours, theirs = socketpair()
         number = ours.fileno()

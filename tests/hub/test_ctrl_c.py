@@ -1,6 +1,6 @@
-"""Ctrl-C where a greenlet computes: the main greenlet gets KeyboardInterrupt, and who computes goes on.
+"""Ctrl-C while a greenlet computes: the main greenlet gets KeyboardInterrupt, and the greenlet that computes goes on.
 
-SIGUSR1 stands for SIGINT here: what counts is the handler, which is Python's own.
+SIGUSR1 takes the place of SIGINT. It has the same handler, Python's own.
 """
 
 import os
@@ -41,7 +41,7 @@ def compute_for(seconds):
         pass
 
 
-def test_who_computes_goes_on_until_it_waits():
+def test_a_greenlet_that_computes_goes_on_until_it_waits():
     order = []
 
     def work():
@@ -58,14 +58,14 @@ def test_who_computes_goes_on_until_it_waits():
     assert order == ["has computed", "interrupted", "has waited"]
 
 
-def test_one_that_ends_is_not_interrupted_either():
+def test_a_greenlet_that_computes_until_its_end_is_not_interrupted():
     other = spawn(interrupt)
     with pytest.raises(KeyboardInterrupt):
         other.join()
     assert other.successful()
 
 
-def test_the_second_one_is_for_who_computes(capsys):
+def test_a_second_ctrl_c_interrupts_the_greenlet_that_computes(capsys):
     order = []
 
     def work():
@@ -78,10 +78,10 @@ def test_the_second_one_is_for_who_computes(capsys):
     with pytest.raises(KeyboardInterrupt):
         sleep(10)
     assert order == ["goes on"] and isinstance(other.exception, KeyboardInterrupt)
-    sleep(0)  # nothing more is to come
+    sleep(0)  # no other KeyboardInterrupt is pending
 
 
-def test_who_computes_for_a_second_gets_it(capsys):
+def test_a_greenlet_that_computes_for_a_second_is_interrupted(capsys):
     def work():
         os.kill(os.getpid(), signal.SIGUSR1)
         compute_for(20)
@@ -93,7 +93,7 @@ def test_who_computes_for_a_second_gets_it(capsys):
     assert isinstance(other.exception, KeyboardInterrupt) and 0.9 < time.monotonic() - began < 15
 
 
-def test_who_is_stuck_in_a_call_of_the_system_for_a_second_gets_it(capsys):
+def test_a_greenlet_that_blocks_for_a_second_is_interrupted(capsys):
     def work():
         os.kill(os.getpid(), signal.SIGUSR1)
         time.sleep(20)  # nothing is patched here
@@ -104,7 +104,7 @@ def test_who_is_stuck_in_a_call_of_the_system_for_a_second_gets_it(capsys):
     assert isinstance(other.exception, KeyboardInterrupt)
 
 
-def test_it_comes_once_only():
+def test_it_is_raised_only_once():
     other = spawn(interrupt)
     with pytest.raises(KeyboardInterrupt):
         sleep(10)
@@ -117,7 +117,7 @@ def test_in_the_main_greenlet_it_is_raised_at_once():
         interrupt()
 
 
-def test_in_a_callback_of_the_hub():
+def test_a_callback_of_the_hub_goes_on():
     ran = []
     get_hub().run_callback(lambda: (interrupt(), ran.append(getcurrent())))
     with pytest.raises(KeyboardInterrupt):
@@ -125,18 +125,18 @@ def test_in_a_callback_of_the_hub():
     assert ran == [get_hub()]
 
 
-def test_a_main_greenlet_that_was_woken_gets_it_when_it_goes_on():
+def test_it_is_raised_in_a_main_greenlet_that_was_woken_already():
     event, results = Event(), []
     other = spawn(lambda: (event.set(), interrupt()))
     with pytest.raises(KeyboardInterrupt):
         results.append(event.wait())
         compute_for(10)
-    assert results in ([], [True])  # as ever, it may come before the result is kept
+    assert results in ([], [True])  # KeyboardInterrupt may come before the result is appended
     other.join()
 
 
-def test_a_main_greenlet_whose_time_was_over_gets_it_when_it_goes_on():
-    """In that order: the timeout decides the wait, the signal comes, the main greenlet goes on."""
+def test_it_is_raised_in_a_main_greenlet_whose_timeout_was_due():
+    """First the timeout ends the wait, then the signal comes, then the main greenlet goes on."""
     timeouts = []
 
     def work():
@@ -158,7 +158,7 @@ def test_a_main_greenlet_whose_time_was_over_gets_it_when_it_goes_on():
     timeout_is_due.join()
 
 
-def test_between_two_waits_without_an_instruction():
+def test_it_ends_a_call_that_waits_several_times_in_compiled_code():
     """sendall() waits again and again in compiled code."""
     from greenio.socket import socketpair
 
@@ -178,21 +178,21 @@ def test_between_two_waits_without_an_instruction():
         other.join()
 
 
-def test_a_main_greenlet_that_waits_in_a_switch_of_its_own():
+def test_it_is_raised_where_the_main_greenlet_has_switched_to_the_hub():
     other = spawn(interrupt)
     with pytest.raises(KeyboardInterrupt):
         get_hub().switch()
     other.join()
 
 
-def test_in_a_greenlet_that_is_not_the_hub_s():
-    """The main greenlet waits for it in a switch: what it raises comes out of that."""
+def test_it_is_raised_in_a_greenlet_that_the_main_one_has_switched_to():
+    """The main greenlet waits in a switch to the greenlet, so the greenlet's error is raised there."""
     bare = greenlet_module.greenlet(lambda: (interrupt(), "never"))
     with pytest.raises(KeyboardInterrupt):
         bare.switch()
 
 
-def test_in_the_middle_of_a_wait_in_a_handler():
+def test_it_ends_a_wait_in_another_handler():
     def handler(signum, frame):
         other = spawn(interrupt)
         sleep(10)
@@ -235,11 +235,11 @@ def test_python_s_own_handler_stays_what_it_is():
         signal.default_int_handler(signal.SIGINT, None)
 
 
-def test_while_another_thread_computes():
+def test_it_is_raised_while_another_thread_computes():
     stop = threading.Event()
 
     def work():
-        spawn(sleep, 0.001).join()  # it has a hub of its own
+        spawn(sleep, 0.001).join()  # the thread has a hub of its own
         while not stop.is_set():
             compute()
 
@@ -249,7 +249,7 @@ def test_while_another_thread_computes():
     sender = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGUSR1))
     try:
         with pytest.raises(KeyboardInterrupt):
-            sender.start()  # it may send before this returns
+            sender.start()  # the signal may come before this returns
             sleep(10)
     finally:
         stop.set()
@@ -258,7 +258,7 @@ def test_while_another_thread_computes():
     sender.join()
 
 
-def test_a_child_does_not_inherit_it():
+def test_a_forked_child_does_not_get_its_parents():
     status = []
 
     def work():
@@ -280,7 +280,7 @@ def test_a_child_does_not_inherit_it():
     assert status == [0]
 
 
-def test_a_wakeup_descriptor_of_the_program_is_told():
+def test_a_wakeup_descriptor_of_the_program_gets_the_signal():
     reader, writer = os.pipe2(os.O_NONBLOCK)
     before = signal.set_wakeup_fd(writer)
     try:
@@ -297,7 +297,7 @@ def test_a_wakeup_descriptor_of_the_program_is_told():
 
 @pytest.mark.parametrize("where", ["main", "greenlet"])
 def test_asyncio_is_interrupted_by_its_own_handler(where):
-    """Its Runner has a handler of its own while it runs in the main thread, and gives the other back."""
+    """asyncio's Runner sets a handler of its own while it runs in the main thread, and restores the other one."""
     script = f"""
 import asyncio, os, signal, greenio
 async def work():
@@ -318,5 +318,5 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize("seed", [1, 1000])
-def test_at_random_times(run_script, seed):
+def test_each_arrives_once_at_random_times(run_script, seed):
     assert run_script("ctrl_c_at_random_times.py", seed, 0.5) == "True [] True\n"

@@ -1,4 +1,4 @@
-"""Whatever is done to descriptors behind the hub's back: no abort, no hang, the next owner of a number is served."""
+"""Descriptors that are closed or replaced behind the hub's back: no abort, no hang, and the next file is served."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ def plain_pair():
 
 
 def test_the_number_is_used_again_by_another_file():
-    """Closed with os.close() while registered, opened again: the new file is watched, not the old one."""
+    """os.close() closes a registered descriptor, and another file gets the number: the loop watches the new file."""
     ours, theirs = socketpair()
     theirs.send(b"x")
     assert ours.recv(10) == b"x"
@@ -50,7 +50,7 @@ def test_the_number_is_used_again_by_another_file():
 
 
 def test_closed_behind_a_waiting_reader():
-    """The kernel forgets the registration: the waiter is not told, but it can be killed, and the loop goes on."""
+    """The kernel drops the registration without telling anybody. The waiter can be killed, and the loop goes on."""
     ours, theirs = plain_pair()
     reader = spawn(wait_read, ours)
     until_waiting(reader)
@@ -62,7 +62,7 @@ def test_closed_behind_a_waiting_reader():
 
 
 def test_closed_between_two_directions():
-    """Changing the registration of a descriptor that is gone must not reach libuv's abort()."""
+    """Changing the registration of a closed descriptor must not reach libuv's abort()."""
     ours, theirs = plain_pair()
     number = ours.fileno()
     reader = spawn(wait_read, number)
@@ -105,7 +105,7 @@ def test_regular_files_are_always_ready():
 
 
 def test_waiting_leaves_the_nonblocking_flag_alone():
-    """The flag belongs to the open file, which other processes may share."""
+    """O_NONBLOCK belongs to the open file, which other processes may share."""
     read_end, write_end = os.pipe()
     os.write(write_end, b"x")
     assert os.get_blocking(read_end)
@@ -120,7 +120,7 @@ def test_waiting_leaves_the_nonblocking_flag_alone():
 
 
 def test_a_duplicate_keeps_the_file_open():
-    """Closed by its owner while a duplicate lives: the old number must not go on firing for the next file."""
+    """A descriptor is closed while its duplicate is open: events of the old file must not reach the next one."""
     ours, theirs = socketpair()
     with pytest.raises(TimeoutError):
         ours.settimeout(0.001)
@@ -258,7 +258,7 @@ def test_detach_wakes_the_waiters_and_keeps_the_descriptor():
     theirs.close()
 
 
-def test_a_reset_peer():
+def test_a_reset_ends_waits_in_both_directions():
     server = standard.create_server(("127.0.0.1", 0))
     client = socket()
     client.connect(server.getsockname())
@@ -299,7 +299,7 @@ def test_a_pyuv_handle_on_the_same_descriptor_is_a_clear_error():
 
 
 def test_timeouts_share_a_timer():
-    """A timeout that is far away leaves a timer running; a nearer one is kept all the same."""
+    """A long timeout leaves a timer running; a shorter one that begins later still ends in time."""
     ours, theirs = socketpair()
     ours.settimeout(60)
     theirs.send(b"x")
@@ -317,7 +317,7 @@ def test_timeouts_share_a_timer():
 
 
 def test_a_stale_registration_does_not_hide_the_next_file():
-    """A socket that is closed behind the loop's back leaves a registration: waiting for the number looks anew."""
+    """A socket that a system call closes leaves its registration: the next wait for the number registers anew."""
     for wait in (wait_read, wait_readwrite):
         ours, theirs = socketpair()
         ours.settimeout(0.001)
@@ -336,7 +336,7 @@ def test_a_stale_registration_does_not_hide_the_next_file():
 
 
 @pytest.mark.parametrize("how", ["close", "os"])
-def test_wait_readwrite_of_what_is_closed(how):
+def test_wait_readwrite_of_a_descriptor_that_is_closed(how):
     ours, theirs = socketpair()
     ours.settimeout(0)
     with pytest.raises(BlockingIOError):
@@ -357,8 +357,8 @@ def test_wait_readwrite_of_what_is_closed(how):
     theirs.close()
 
 
-def test_wait_readwrite_of_what_is_detached():
-    """The descriptor stays open: so does the wait for it go on."""
+def test_wait_readwrite_of_a_socket_that_is_detached():
+    """The descriptor stays open, so the wait for it goes on."""
     ours, theirs = socketpair()
     waiter = spawn(wait_readwrite, ours)
     sleep(0)
@@ -369,7 +369,7 @@ def test_wait_readwrite_of_what_is_detached():
     theirs.close()
 
 
-def test_a_watcher_hears_that_its_descriptor_is_closed():
+def test_a_watcher_is_told_that_its_descriptor_is_closed():
     ours, theirs = socketpair()
     seen = []
     with get_hub().loop.io(ours.fileno(), 1) as watcher:
@@ -387,14 +387,14 @@ def test_a_watcher_hears_that_its_descriptor_is_closed():
         again.send(b"y")
         assert reader.get(timeout=5) == b"x" and other.recv(1) == b"y"
         let_others_run()
-        assert seen == [5], "it heard of the next file with the number"
+        assert seen == [5], "the watcher fired for the next file with its number"
     for sock in (theirs, again, other):
         sock.close()
 
 
 @pytest.mark.parametrize("waiting", ["socket", "wait_read", "other object"])
 def test_closed_in_another_thread_and_the_number_used_again(waiting):
-    """Those who waited for the old file get EBADF; those who wait for the new one, before that is heard, do not."""
+    """Waiters for the old file get EBADF. A waiter for the new file does not, though it came before the loop knew."""
     ours, theirs = socketpair()
     number = ours.fileno()
     twin = socket(fileno=number)
@@ -422,7 +422,7 @@ def test_closed_in_another_thread_and_the_number_used_again(waiting):
 
 
 def test_closed_here_while_another_thread_waits():
-    """Each thread's loop has a watch of its own; the closing one tells all of them."""
+    """Each thread's loop has a watch of its own; closing the descriptor wakes the waiters of all."""
     ours, theirs = socketpair()
     waits, outcomes = threading.Barrier(3), []
 
@@ -458,7 +458,7 @@ def test_closed_here_while_another_thread_waits():
 
 
 def test_sockets_handed_from_thread_to_thread():
-    """Made here, waited for there, closed elsewhere, a hundred times over: nobody's reader is disturbed."""
+    """Each socket is made in one thread, waited for in another and closed in a third: no reader is disturbed."""
     jobs, done = queue.SimpleQueue(), queue.SimpleQueue()
 
     def serve():
@@ -487,7 +487,7 @@ def test_sockets_handed_from_thread_to_thread():
 
 
 @pytest.mark.parametrize("close", [os_close, socket_close, lambda number: FileObject(number, "rb", 0).close()])
-def test_a_number_closed_in_another_thread(close):
+def test_a_waiter_gets_ebadf_when_another_thread_closes_its_number(close):
     reader, writer = os.pipe()
     waiting = spawn(wait_read, reader)
     waiting.reports_errors = False
@@ -507,7 +507,7 @@ def test_the_lowest_descriptors_are_the_programs(run_script, how, told):
 
 
 def test_a_program_that_closes_the_loops_descriptors_is_told(tmp_path):
-    """With the system's own call; libuv ends the process then."""
+    """The system's own call closes the epoll of the loop. Then libuv ends the process."""
     program = "import greenio, os; greenio.sleep(1e-9); os.close(greenio.get_hub().loop.fileno()); greenio.sleep(0.001)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == -signal.SIGABRT and "closed a descriptor of the event loop" in done.stderr

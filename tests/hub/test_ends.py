@@ -1,4 +1,4 @@
-"""How a hub ends, with its thread or by destroy(): every greenlet of it has its end, and nobody is left waiting."""
+"""How a hub ends, with its thread or by destroy(): all of its greenlets end, and nobody waits for them for ever."""
 
 import contextlib
 import threading
@@ -16,7 +16,7 @@ from greenio.socket import socketpair
 
 
 def run_thread(function, meanwhile=None):
-    """Run a function in a thread until that has ended; return what it returned. `meanwhile()` is called beside it."""
+    """Run a function in a thread and wait for its end; return its result. `meanwhile()` is called in this thread."""
     results = []
     thread = threading.Thread(target=lambda: results.append(function()))
     thread.start()
@@ -56,7 +56,7 @@ WAITS = [sleeps, lets_others_run, stands_in_line, waits_for_a_socket, waits_for_
 class TestEachGreenlet:
     @pytest.mark.parametrize("wait", WAITS)
     @pytest.mark.parametrize("start", [spawn, spawn_raw])
-    def test_goes_through_its_finally_and_gives_back_what_it_holds(self, wait, start):
+    def test_runs_its_finally_block_and_releases_its_lock(self, wait, start):
         lock, ended = Semaphore(1), []
 
         def work():
@@ -64,7 +64,7 @@ class TestEachGreenlet:
                 try:
                     wait()
                 finally:
-                    for _ in range(20):  # each of these may want to wait
+                    for _ in range(20):  # each of these tries to wait
                         try:
                             sleep(0.001)
                         finally:
@@ -98,7 +98,7 @@ class TestEachGreenlet:
         run_thread(thread)
         assert ended == list(range(21))
 
-    def test_gets_what_was_granted_to_it_from_another_thread(self):
+    def test_gets_a_lock_that_another_thread_granted_to_it(self):
         lock, stands, log = Semaphore(0), threading.Event(), []
 
         def work():
@@ -125,7 +125,7 @@ class TestEachGreenlet:
         run_thread(thread, release)
         assert log == ["granted", "finally"] and lock.acquire(timeout=1)
 
-    def test_gets_what_is_pending_for_it_first(self):
+    def test_gets_pending_exceptions_before_its_end(self):
         caught = []
 
         def work():
@@ -153,7 +153,7 @@ class TestEachGreenlet:
     @pytest.mark.parametrize(
         "start", [spawn, spawn_raw, lambda function: spawn_later(0.001, function), lambda f: spawn_later(9, f)]
     )
-    def test_that_has_not_begun_ends_without(self, start):
+    def test_that_has_not_begun_ends_without_running(self, start):
         began = []
 
         def thread():
@@ -177,9 +177,9 @@ class TestEachGreenlet:
             run_thread(lambda: Greenlet(print)).start()
 
 
-class TestWhoWaitsForIt:
+class TestWaitersForItsGreenlets:
     @pytest.mark.parametrize("unfinished", ["waits", "not begun", "later"])
-    def test_in_another_thread_is_told(self, unfinished):
+    def test_in_another_thread_are_woken(self, unfinished):
         result, linked, made, ready = AsyncResult(), Event(), [], threading.Event()
 
         def thread():
@@ -204,7 +204,7 @@ class TestWhoWaitsForIt:
 
         run_thread(thread, wait)
 
-    def test_may_ask_afterwards(self):
+    def test_may_come_afterwards(self):
         def thread():
             made = spawn(sleeps)
             sleep(0)
@@ -219,10 +219,10 @@ class TestWhoWaitsForIt:
         assert called == [made]
 
 
-class TestOneThatRefusesToEnd:
+class TestGreenletsThatRefuseToEnd:
     @pytest.mark.parametrize("wait", [sleeps, lets_others_run, stands_in_line, waits_for_an_item])
     @pytest.mark.parametrize("start", [spawn, spawn_raw])
-    def test_is_named_and_nobody_waits_for_it(self, wait, start):
+    def test_are_named_and_joined(self, wait, start):
         tries = []
 
         def stubborn():
@@ -263,7 +263,7 @@ class TestOneThatRefusesToEnd:
 
 
 class TestCallbacks:
-    def test_that_were_asked_for_run(self):
+    def test_that_were_scheduled_run(self):
         ran = []
 
         def thread():
@@ -275,7 +275,7 @@ class TestCallbacks:
         run_thread(thread)
         assert sorted(ran) == [1, 2, 3]
 
-    def test_that_ask_for_more_again_and_again_come_to_an_end(self):
+    def test_that_schedule_themselves_for_ever_are_ended(self):
         def again():
             get_hub().run_callback(again)
 
@@ -293,8 +293,8 @@ class TestCallbacks:
         run_thread(lambda: get_hub().run_callback(waits) and None)
         assert caught == [HubDestroyed]
 
-    def test_of_other_threads_run_or_are_refused(self):
-        """None is taken and then forgotten."""
+    def test_from_other_threads_run_or_are_refused(self):
+        """No callback is accepted and then forgotten."""
 
         def once():
             ran, taken, hubs, ready = [], [], [], threading.Event()
@@ -318,7 +318,7 @@ class TestCallbacks:
 
 
 class TestDestroy:
-    def test_raises_what_is_for_the_main_greenlet(self):
+    def test_raises_an_exit_for_the_main_greenlet(self):
         def ends_the_program():
             try:
                 sleep(1000)
@@ -351,7 +351,7 @@ class TestDestroy:
 
         assert run_thread(thread) is KeyError
 
-    def test_within_what_it_calls_does_nothing(self):
+    def test_is_harmless_in_a_callback_of_its_own(self):
         def thread():
             hub = get_hub()
             hub.run_callback(hub.destroy)
@@ -455,7 +455,7 @@ class TestKillOfABareGreenletOfAnotherThread:
         run_thread(thread, throw)
 
 
-def test_nothing_is_warned_of_where_all_end():
+def test_no_warning_is_given_where_all_greenlets_end():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run_thread(lambda: [spawn(wait) for wait in WAITS] and sleep(0.001))

@@ -14,7 +14,7 @@ from greenio import joinall, sleep, socket, spawn
 from greenio.fileobject import open_pipe
 from greenio.queue import Empty, Full, LifoQueue, PriorityQueue, Queue, SimpleQueue
 
-MANY = 200_000  # calls, where others are to run after a ten thousandth of a second
+MANY = 200_000  # calls, which take much longer than the switch interval
 
 
 @pytest.fixture(autouse=True)
@@ -33,12 +33,12 @@ def run_beside(call, many=MANY):
                 return
     finally:
         other.kill()
-    pytest.fail(f"nobody else ran during {many} calls")
+    pytest.fail(f"no other greenlet ran during {many} calls")
 
 
 @pytest.fixture
-def deaf():
-    """A connected UDP socket: what is sent to it when its queue is full is thrown away."""
+def always_writable():
+    """A connected UDP socket that can always send: the system drops datagrams when its peer's queue is full."""
     with socket.socket(type=socket.SOCK_DGRAM) as peer, socket.socket(type=socket.SOCK_DGRAM) as sender:
         peer.bind(("127.0.0.1", 0))
         sender.connect(peer.getsockname())
@@ -61,7 +61,7 @@ def test_receiving_lets_others_run(pair, receive):
     run_beside(lambda: receive(right))
 
 
-def test_receiving_after_all_that_was_there(pair):
+def test_receiving_lets_others_run_after_a_receive_that_took_all_data(pair):
     left, right = pair
     left.send(b"first")
     assert right.recv(100) == b"first"  # less than was asked for: the next receive waits before it asks
@@ -70,13 +70,13 @@ def test_receiving_after_all_that_was_there(pair):
 
 
 @pytest.mark.parametrize("name", ["send", "sendall"])
-def test_sending_lets_others_run(deaf, name):
-    run_beside(lambda: getattr(deaf, name)(b"x"))
+def test_sending_lets_others_run(always_writable, name):
+    run_beside(lambda: getattr(always_writable, name)(b"x"))
 
 
-def test_sending_datagrams_lets_others_run(deaf):
+def test_sending_datagrams_lets_others_run(always_writable):
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
-        run_beside(lambda: sender.sendto(b"x", deaf.getpeername()))
+        run_beside(lambda: sender.sendto(b"x", always_writable.getpeername()))
 
 
 def test_accepting_lets_others_run(set_switch_interval):
@@ -103,7 +103,7 @@ def test_nonblocking_calls_do_not_switch(pair):
     other.kill()
 
 
-def test_who_is_killed_before_a_receive_loses_nothing(pair):
+def test_a_kill_before_a_receive_loses_no_data(pair):
     left, right = pair
     left.sendall(b"x" * 10_000)
     received = []
@@ -120,7 +120,7 @@ def test_who_is_killed_before_a_receive_loses_nothing(pair):
     assert sum(map(len, received)) == 10_000
 
 
-def test_who_is_killed_before_a_poll_loses_no_edge(pair):
+def test_a_kill_before_a_poll_loses_no_edge(pair):
     left, right = pair
     written, found = [], []
     with greenio.select.epoll() as epoll:
@@ -150,7 +150,7 @@ def test_tls_lets_others_run(pair, server_context, client_context):
     left, right = pair
     job = spawn(server_context.wrap_socket, left, server_side=True)
     with client_context.wrap_socket(right, server_hostname="localhost") as client, job.get() as server:
-        reader = spawn(server.recv, 1)  # so that both have seen the whole handshake
+        reader = spawn(server.recv, 1)  # when it has received, both ends are done with the handshake
         client.sendall(b"x" * 16_000)
         reader.get()
         run_beside(lambda: server.recv(1), 15_000)
@@ -181,7 +181,7 @@ def test_tls_that_is_closed_in_the_middle_writes_into_no_other_file(
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_files_on_pipes_and_their_like(own):
+def test_files_on_devices_let_others_run(own):
     with open_pipe(os.open("/dev/zero", os.O_RDONLY), "rb", 0, own=own) as source:
         run_beside(lambda: source.read(1))
     with open_pipe(os.open("/dev/null", os.O_WRONLY), "wb", 0, own=own) as sink:
@@ -200,9 +200,9 @@ def test_greenlets_that_print_into_one_file_do_not_meet_in_its_buffer(own, set_s
         joinall([spawn(write) for _ in range(2)], raise_error=True)
 
 
-def test_greenlets_that_write_into_one_file_of_a_socket_do_not_meet_in_its_buffer(deaf, set_switch_interval):
+def test_greenlets_that_write_into_one_file_of_a_socket_do_not_meet_in_its_buffer(always_writable, set_switch_interval):
     set_switch_interval(0.000001)
-    with deaf.makefile("wb", 1) as sink:
+    with always_writable.makefile("wb", 1) as sink:
 
         def write():
             for _ in range(100):
@@ -231,7 +231,7 @@ def test_a_file_that_is_closed_meanwhile_writes_into_no_other_file(own, tmp_path
     assert (tmp_path / "other").read_bytes() == b""
 
 
-def test_pipes_and_their_like():
+def test_reading_and_writing_descriptors_lets_others_run():
     counter = os.eventfd(1_000_000, os.EFD_SEMAPHORE)
     sink = os.open("/dev/null", os.O_WRONLY)
     try:
@@ -252,13 +252,13 @@ def test_select_lets_others_run(pair):
 
 
 @pytest.mark.parametrize("what", ["asyncio", "executor", "killed executor"])
-def test_patched_loops_and_executors(run_script, what):
+def test_patched_loops_and_executors_let_others_run(run_script, what):
     assert run_script("patching/never_waits.py", what) == "all done\n"
 
 
 @pytest.mark.parametrize("hub, there", [("hub", True), ("none", False)])
-def test_the_end_of_the_interpreter(run_script, hub, there):
-    """There are no others then, and no hub is made for them."""
+def test_calls_at_the_end_of_the_interpreter_make_no_hub(run_script, hub, there):
+    """At the end of the interpreter no other greenlet runs, and no hub is made."""
     assert run_script("fair_at_the_end.py", hub) == f"{there}\nfinalized\n"
 
 
@@ -267,7 +267,7 @@ def queue(request):
     return request.param(1)
 
 
-def test_getting_from_a_queue(queue):
+def test_getting_from_a_queue_lets_others_run(queue):
     def get():
         queue.put_nowait(1)
         queue.get()
@@ -275,7 +275,7 @@ def test_getting_from_a_queue(queue):
     run_beside(get)
 
 
-def test_looking_into_a_queue(queue):
+def test_failing_gets_from_a_queue_let_others_run(queue):
     def look():
         with pytest.raises(Empty):
             queue.get_nowait()
@@ -289,7 +289,7 @@ def test_looking_into_a_queue(queue):
     run_beside(look)
 
 
-def test_looking_for_room_in_a_queue(queue):
+def test_failing_puts_into_a_queue_let_others_run(queue):
     queue.put(1)
 
     def look():
@@ -306,14 +306,14 @@ def test_looking_for_room_in_a_queue(queue):
 
 
 @pytest.mark.parametrize("name", ["empty", "full", "qsize"])
-def test_asking_a_queue(queue, name):
+def test_asking_a_queue_for_its_size_lets_others_run(queue, name):
     run_beside(getattr(queue, name))
     queue.put(1)
     run_beside(getattr(queue, name))
 
 
-def test_what_a_failing_call_says_is_true_when_it_returns(queue):
-    """Somebody puts an item while get_nowait() lets others run: it has it."""
+def test_a_failing_get_looks_again_after_others_have_run(queue):
+    """A greenlet puts an item while get_nowait() lets others run: get_nowait() returns the item."""
     other = spawn(queue.put, "come in the meantime")
     for _ in range(MANY):
         try:
@@ -325,7 +325,7 @@ def test_what_a_failing_call_says_is_true_when_it_returns(queue):
         pytest.fail("nobody put anything")
 
 
-def test_what_succeeds_without_waiting_does_not_switch(queue):
+def test_puts_and_gets_that_succeed_do_not_switch(queue):
     ran = []
     other = spawn(ran.append, True)
     for _ in range(10_000):
@@ -335,8 +335,8 @@ def test_what_succeeds_without_waiting_does_not_switch(queue):
     other.kill()
 
 
-def test_a_queue_that_is_asked_in_a_comparison_of_its_own_lets_nobody_run():
-    """They would find it in use, and be told that it is empty."""
+def test_a_queue_does_not_switch_within_a_comparison_of_its_items():
+    """Others would find the queue in use, and take it for empty."""
 
     class Item:
         def __lt__(self, other):
@@ -359,8 +359,8 @@ def test_a_queue_that_is_asked_in_a_comparison_of_its_own_lets_nobody_run():
     assert isinstance(found[0], Item)
 
 
-def test_everybody_who_is_ready_has_a_turn_before_the_loop_looks_again(set_switch_interval):
-    """Else it is told of the same descriptors each time, and takes those for forgotten that have not had their turn."""
+def test_every_ready_greenlet_has_a_turn_before_the_loop_looks_again(set_switch_interval):
+    """Otherwise the loop would find the same descriptors ready again, and stop watching those whose greenlet waits."""
     set_switch_interval(0.000001)
     pairs = [socket.socketpair() for _ in range(100)]
     watched = []

@@ -1,4 +1,4 @@
-"""Forks: the child goes on with a new loop, the parent does not notice."""
+"""Forks: the child gets a new loop, and the parent is not disturbed."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ def test_the_loop_has_a_descriptor_of_its_own():
 
 
 def test_a_join_in_the_parent_does_not_end_in_the_child():
-    """What waits for the greenlet that forked stays behind too, though its memory is there."""
+    """Greenlets that wait for the one that forked stay in the parent, though the child has their memory."""
     pid = spawn(os.fork).get()
     if pid == 0:
         os._exit(3)
@@ -127,7 +127,7 @@ def test_children_of_children_can_fork_too():
     ],
 )
 def test_the_child_ends_when_nothing_is_left_to_do(run_script, how, told, error):
-    """The main greenlet, which did not fork, stays behind, as the other threads of a process do."""
+    """The main greenlet did not fork. So it stays in the parent, as the other threads of a process do."""
     assert run_script("fork_child_ends.py", how, stderr=error) == f"{told}0 parent ends\n"
 
 
@@ -140,8 +140,8 @@ def test_hooks_of_the_program_use_the_library_in_the_child(run_script, registere
     assert run_script("hooks_of_forks.py", registered) == "hook\nended with 0\n"
 
 
-def test_in_the_last_steps_of_a_thread(monkeypatch):
-    """When its hub is being destroyed, what holds the hub in the thread's local data is gone already."""
+def test_a_finalizer_may_fork_in_the_last_steps_of_a_thread(monkeypatch):
+    """When a thread's hub is destroyed, the thread-local data that held the hub are gone already."""
     statuses, unraisable = [], []
 
     def forks():

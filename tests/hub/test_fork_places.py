@@ -1,6 +1,6 @@
-"""Forks from every place: in the middle of a wait, in threads with a hub and without, where no descriptor is left.
+"""Forks in every situation: in the middle of a wait, in threads with a hub and without, at the limit of descriptors.
 
-The child goes on with the greenlet that forked, with what that waits for; nothing of the parent's hubs is used there.
+In the child the greenlet that forked goes on, with its wait. Nothing of the parent's hubs is used there.
 """
 
 import contextlib
@@ -28,15 +28,15 @@ def outcome_of(function):
         return type(error).__name__
 
 
-def told_by_child(pid, read_end):
-    with open(read_end) as told:
-        text = told.read()
+def outcome_of_child(pid, read_end):
+    with open(read_end) as pipe:
+        text = pipe.read()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     return text
 
 
 def forked_in_a_handler(wait, in_handler=lambda: None):
-    """Call wait(), in the middle of which a signal handler forks. What came of it in the parent, and in the child."""
+    """Call wait(), during which a signal handler forks. Returns the outcomes in the parent and in the child."""
     read_end, write_end = os.pipe()
     pids = []
 
@@ -54,21 +54,21 @@ def forked_in_a_handler(wait, in_handler=lambda: None):
             os._exit(0)
         signal.signal(signal.SIGALRM, before)
         os.close(write_end)
-    return outcome, told_by_child(pids[0], read_end)
+    return outcome, outcome_of_child(pids[0], read_end)
 
 
 def in_child(function):
-    """Run a function in a forked child; return what came of it."""
+    """Run a function in a forked child; return its outcome."""
     read_end, write_end = os.pipe()
     pid = greenio.fork()
     if pid == 0:
         os.write(write_end, outcome_of(function).encode())
         os._exit(0)
     os.close(write_end)
-    return told_by_child(pid, read_end)
+    return outcome_of_child(pid, read_end)
 
 
-def slept(function, *args):
+def takes_its_time(function, *args):
     begin = time.monotonic()
     function(*args)
     return time.monotonic() - begin >= 0.1
@@ -78,30 +78,30 @@ class TestInTheMiddleOfAWait:
     @pytest.mark.parametrize(
         ("wait", "outcome"),
         [
-            (lambda: slept(sleep, 0.1), "True"),
-            (lambda: slept(Event().wait, 0.1), "True"),
+            (lambda: takes_its_time(sleep, 0.1), "True"),
+            (lambda: takes_its_time(Event().wait, 0.1), "True"),
             (lambda: Semaphore(0).acquire(timeout=0.1), "False"),
             (lambda: Queue().get(timeout=0.1), Empty.__name__),
         ],
     )
-    def test_that_has_a_timeout(self, wait, outcome):
-        spawn(sleep, 0.5)  # stays in the parent
+    def test_with_a_timeout_ends_in_both(self, wait, outcome):
+        spawn(sleep, 0.5)  # the child does not have this greenlet
         assert forked_in_a_handler(wait) == (outcome, outcome)
 
-    def test_for_a_socket(self):
-        """Both have it; the child is told only by what comes after the parent has had its own."""
+    def test_for_a_socket_goes_on_in_both(self):
+        """The handler sends in both processes: each receives one byte."""
         ours, theirs = socketpair()
         ours.settimeout(5)
         with ours, theirs:
             assert forked_in_a_handler(lambda: ours.recv(1), lambda: theirs.sendall(b"x")) == ("b'x'", "b'x'")
 
-    def test_for_a_socket_with_a_timeout(self):
+    def test_for_a_socket_times_out_in_both(self):
         ours, theirs = socketpair()
         ours.settimeout(0.1)
         with ours, theirs:
             assert forked_in_a_handler(lambda: ours.recv(1)) == ("TimeoutError", "TimeoutError")
 
-    def test_for_a_turn(self):
+    def test_for_a_turn_goes_on_in_both(self):
         def turns():
             end = time.monotonic() + 0.1
             while time.monotonic() < end:
@@ -109,11 +109,11 @@ class TestInTheMiddleOfAWait:
 
         assert forked_in_a_handler(turns) == ("None", "None")
 
-    def test_for_what_the_handler_gives(self):
+    def test_that_the_handler_ends(self):
         event = Event()
         assert forked_in_a_handler(lambda: event.wait(5), event.set) == ("True", "True")
 
-    def test_that_an_exception_ends(self):
+    def test_that_an_exception_of_the_handler_ends(self):
         def fail():
             raise LookupError
 
@@ -129,7 +129,7 @@ class TestTimeouts:
 
         assert run(work) == "'Timeout'"
 
-    def test_can_be_cancelled_there(self):
+    def test_can_be_cancelled_in_the_child(self):
         def cancel():
             timeout.cancel()
             sleep(0.05)
@@ -162,7 +162,7 @@ def in_a_thread(function):
 
 
 def handler_ran_at_once():
-    """Whether a signal's handler runs while the process sleeps, and not after it."""
+    """Return whether a signal's handler runs while the process sleeps, and not only afterwards."""
 
     def handler(*_args):
         raise LookupError
@@ -171,7 +171,7 @@ def handler_ran_at_once():
     parent = os.getpid()
     try:
         if os.fork() == 0:
-            time.sleep(0.05)  # the parent is asleep by then, as a rule
+            time.sleep(0.05)  # usually, the parent is asleep by then
             os.kill(parent, signal.SIGUSR1)
             os._exit(0)
         sleep(50)
@@ -183,7 +183,7 @@ def handler_ran_at_once():
 
 
 def event_queues():
-    """How many descriptors of this process are epolls, or wake-ups of a loop."""
+    """Return the kinds of this process's descriptors that are epolls, or wake-ups of a loop (sorted list of str)."""
     found = []
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):
@@ -203,7 +203,7 @@ class TestInAThread:
         assert in_a_thread(lambda: in_child(handler_ran_at_once)) == repr("True")
 
     @pytest.mark.parametrize("with_hub", [True, False])
-    def test_the_child_has_no_descriptor_of_the_hubs_of_others(self, with_hub):
+    def test_the_child_has_no_descriptor_of_other_threads_hubs(self, with_hub):
         alone = in_child(lambda: (sleep(0), event_queues())[1])
 
         def fork():
@@ -230,8 +230,8 @@ class TestInAThread:
         assert run_script("wakeup_fd_in_children.py") == "True\n" * 4
 
 
-def test_signals_are_handled_where_nobody_was_told_of_them():
-    """asyncio takes the hub's descriptor out of its place in forked children. The hub looks there every 50 ms."""
+def test_signals_are_handled_when_the_wakeup_descriptor_was_removed():
+    """asyncio removes the hub's wake-up descriptor in forked children. The hub checks that every 50 ms."""
 
     def child():
         def handler(*_args):
@@ -257,10 +257,10 @@ def test_a_child_of_a_child_of_a_thread():
 
 
 class TestWhereNoDescriptorIsLeft:
-    """The parent's are closed in the child before it has its own, and are never used."""
+    """The child closes the parent's descriptors before it makes its own. It never uses the parent's."""
 
     def lower_the_limit(self):
-        """At each fork, for the child: four descriptors are left. It cannot be taken back: for a child of its own."""
+        """Have each child of this process begin with four free descriptors. This cannot be undone: for a child only."""
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 
         def lower():
@@ -273,7 +273,7 @@ class TestWhereNoDescriptorIsLeft:
         return limits
 
     def at_the_limit(self, function, then=None):
-        """In a child that may have no descriptor, call a function; lift the limit and call `then`."""
+        """In a child without free descriptors, call a function; then lift the limit and call `then`."""
 
         def child():
             limits = self.lower_the_limit()
@@ -288,11 +288,11 @@ class TestWhereNoDescriptorIsLeft:
                 os._exit(0)
             os.close(write_end)
             sleep(0.01)
-            return eval(told_by_child(pid, read_end))
+            return eval(outcome_of_child(pid, read_end))
 
         return eval(in_child(child))
 
-    def test_a_wait_says_so(self):
+    def test_a_wait_names_the_limit(self):
         def wait():
             with pytest.raises(OSError, match="RLIMIT_NOFILE"):
                 sleep(0.01)
@@ -304,7 +304,7 @@ class TestWhereNoDescriptorIsLeft:
 
         assert self.at_the_limit(wait) == ["None"]
 
-    def test_the_next_wait_has_a_loop_if_it_can(self):
+    def test_the_next_wait_makes_a_loop_when_the_limit_is_lifted(self):
         def wait():
             sleep(0.01)
             return len(event_queues()) > 0

@@ -1,6 +1,6 @@
-"""What a queue, an inbox, a callback, libuv's thread pool or another thread can still reach is kept alive by it.
+"""Queues, inboxes, callbacks, libuv's thread pool and other threads keep alive what they can still reach.
 
-Where that is forgotten, the interpreter ends by a signal: so would this test run.
+A fault in this ends the interpreter by a signal, and with it the test run.
 """
 
 import contextlib
@@ -27,70 +27,68 @@ from greenio.socket import socketpair
 HEADERS = CHECKOUT / "hub"
 
 
-class Granted:
-    """A greenlet of another thread that is killed when it was granted something, and before it has heard of that."""
+def kill_after_grant(wait, grant, gone=True):
+    """Kill a greenlet of another thread when `grant` has granted what it waits for, and before it knows."""
+    waiting, granted = threading.Event(), threading.Event()
 
-    def __init__(self, wait, grant, gone=True):
-        asked, granted = threading.Event(), threading.Event()
+    def thread():
+        greenlet = spawn(wait)
+        until_waiting(greenlet)
+        waiting.set()
+        granted.wait(10)
+        greenlet.kill(block=gone)
+        if gone:
+            assert isinstance(greenlet.value, GreenletExit), greenlet
+        del greenlet
+        gc.collect()
+        sleep(0.001)
 
-        def thread():
-            greenlet = spawn(wait)
-            until_waiting(greenlet)
-            asked.set()
-            granted.wait(10)
-            greenlet.kill(block=gone)
-            if gone:
-                assert isinstance(greenlet.value, GreenletExit), greenlet
-            del greenlet
-            gc.collect()
-            sleep(0.001)
-
-        thread = threading.Thread(target=thread)
-        thread.start()
-        asked.wait(10)
-        grant()
-        granted.set()
-        thread.join(10)
-        assert not thread.is_alive()
+    thread = threading.Thread(target=thread)
+    thread.start()
+    waiting.wait(10)
+    grant()
+    granted.set()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 class TestGrantedToAGreenletThatIsKilled:
-    """The grant stands in the inbox of a hub when the greenlet it is for is ended and freed: it is given back."""
+    """The grant is in the inbox of a hub when its greenlet is killed and freed. Then the grant is given back."""
 
     @pytest.mark.parametrize("make", [lambda: Semaphore(0), Lock, RLock], ids=["Semaphore", "Lock", "RLock"])
-    def test_a_lock_goes_to_the_next(self, make):
+    def test_a_lock_can_be_acquired_by_others(self, make):
         lock = make()
         if not isinstance(lock, Semaphore):
             lock.acquire()
-        Granted(lock.acquire, lock.release)
+        kill_after_grant(lock.acquire, lock.release)
         assert lock.acquire(timeout=5)
 
     def test_an_item_stays_in_its_queue(self):
         queue = Queue()
         queue_of = [queue]
-        Granted(lambda: queue_of[0].get(), lambda: queue.put("item"))
+        kill_after_grant(lambda: queue_of[0].get(), lambda: queue.put("item"))
         assert queue.get(timeout=5) == "item"
 
-    def test_one_of_several(self):
+    def test_an_item_that_was_chosen_stays_in_its_queue(self):
         queue = Queue()
-        Granted(lambda: wait_any(Event(), queue), lambda: queue.put("item"))
+        kill_after_grant(lambda: wait_any(Event(), queue), lambda: queue.put("item"))
         assert queue.get(timeout=5) == "item"
 
     def test_a_wait_for_an_event_is_freed_without_harm(self):
         event = Event()
-        Granted(event.wait, event.set)
+        kill_after_grant(event.wait, event.set)
 
     def test_an_item_that_was_taken_is_not_put_twice(self):
         queue = Queue(1)
         queue.put(1)
-        # What cannot be given back is final.
-        Granted(lambda: queue.put(2), queue.get, gone=False)
+        # A put that another thread has taken cannot be undone.
+        kill_after_grant(lambda: queue.put(2), queue.get, gone=False)
         assert queue.get(timeout=5) == 2 and queue.empty()
 
 
 class TestAnExceptionWhileJoiningSeveralLines:
-    def test_what_was_granted_meanwhile_is_given_back(self):
-        """A source that fails when it is joined; another one was granted before that."""
+    def test_a_grant_before_the_exception_is_given_back(self):
+        """A semaphore is granted, and then the next source fails."""
 
         class Failing:
             def ready(self):
@@ -111,7 +109,7 @@ class TestAnExceptionWhileJoiningSeveralLines:
 
 
 class TestWaitsThatAreNeverParkedOn:
-    def test_woken_when_the_greenlet_is_over(self):
+    def test_may_be_woken_when_their_greenlet_has_ended(self):
         waits = []
         for _ in range(100):
             spawn_raw(lambda: waits.append(Wait("never")))
@@ -122,8 +120,8 @@ class TestWaitsThatAreNeverParkedOn:
         waits.clear()
         sleep(0)
 
-    def test_woken_before_it_is_parked_on(self):
-        """Also with a turn of the loop in between."""
+    def test_may_be_woken_before_they_are_parked_on(self):
+        """The loop may turn in between."""
         wait = Wait("early")
         assert wait.wake(5)
         sleep(0)
@@ -170,8 +168,8 @@ class TestTimeouts:
         stop.append(1)
         thread.join()
 
-    def test_cancelled_by_another_thread_it_is_not_raised_any_more(self):
-        """It had fired already, while the greenlet had other things to do."""
+    def test_one_that_another_thread_cancels_is_not_raised(self):
+        """The timeout had fired already, while the greenlet was woken by something else."""
         outcome = []
 
         def work():
@@ -187,13 +185,13 @@ class TestTimeouts:
             sleep(0.001)
             outcome.append("slept")
 
-        # Where it had decided a wait before that, it is raised there.
+        # If it ended an earlier wait, it is raised there.
         greenlet = spawn(work)
         greenlet.join()
         assert outcome == ["slept"] or isinstance(greenlet.exception, Timeout)
 
-    def test_not_after_its_block(self):
-        """It fired together with another exception, which left the block."""
+    def test_one_that_fires_with_another_exception_is_not_raised_after_its_block(self):
+        """The timeout fires together with another exception, which leaves the block."""
 
         def both_due():
             out = []
@@ -205,7 +203,7 @@ class TestTimeouts:
                 except ValueError:
                     out.append("ValueError")
                 except Timeout:
-                    return  # the machine was so busy that it was due first
+                    return  # on a busy machine, the timeout was due first
                 for _ in range(2):
                     sleep(0.002)
                     out.append("slept")
@@ -226,8 +224,8 @@ class TestTimeouts:
         assert until(both_due) == ["ValueError", "slept", "slept"]
 
     @pytest.mark.parametrize("make", [spawn, spawn_raw, lambda work: bare(work)], ids=["Greenlet", "raw", "bare"])
-    def test_of_a_greenlet_that_is_over(self, make):
-        """They keep nothing alive when their time has passed."""
+    def test_one_of_a_greenlet_that_has_ended_keeps_nothing_alive(self, make):
+        """A timeout keeps nothing alive when its time has passed."""
         greenlets = []
         for _ in range(10):
             greenlet = make(lambda: Timeout(0.001).start() or sleep(0))
@@ -235,7 +233,7 @@ class TestTimeouts:
             del greenlet
 
         def are_gone():
-            get_hub().run_callback(int)  # the hub is done with the callback before
+            get_hub().run_callback(int)  # the hub no longer refers to an earlier callback
             sleep(0)
             gc.collect()
             return not any(ref() for ref in greenlets)
@@ -251,8 +249,8 @@ def bare(function):
 
 
 class TestWatchersInTheReadyQueue:
-    def test_dropped_while_due(self):
-        """It was never started, and so nothing kept it."""
+    def test_may_be_dropped_while_due(self):
+        """The watcher was never started, so nothing else refers to it."""
         loop = get_hub().loop
         held = [loop.async_()]
         dropper = spawn(lambda: sleep(0.001) or held.clear())
@@ -262,7 +260,7 @@ class TestWatchersInTheReadyQueue:
         sleep(0.005)
         assert dropper.ready()
 
-    def test_sent_before_it_is_started(self):
+    def test_may_be_sent_before_they_are_started(self):
         loop, fired = get_hub().loop, []
         with loop.async_() as watcher:
             watcher.send()
@@ -270,7 +268,7 @@ class TestWatchersInTheReadyQueue:
             until(lambda: fired == [1])
 
     @pytest.mark.parametrize("method", ["close", "stop"])
-    def test_closed_or_stopped_while_due(self, method):
+    def test_may_be_closed_or_stopped_while_due(self, method):
         loop, fired = get_hub().loop, []
         first, second = loop.timer(0.001), loop.timer(0.001)
         first.start(lambda: getattr(second, method)())
@@ -293,7 +291,7 @@ def test_a_hub_that_ends_while_libuv_s_threads_work_for_it(run_script):
 
 
 class TestGreenletsOwnMethods:
-    """Those of the base class, called on a greenlet of the library."""
+    """Methods of greenlet's own class, called on a greenlet of the library."""
 
     @pytest.mark.parametrize("make", [lambda: Greenlet(int), lambda: spawn(int), lambda: spawn_later(60, int)])
     def test_switch_before_it_has_begun(self, make):
@@ -317,7 +315,7 @@ class TestGreenletsOwnMethods:
         assert len(ran) == 10
         assert not get_hub().statistics()["references"]
 
-    def test_of_one_that_was_killed_before_it_began(self):
+    def test_switch_after_a_kill_before_it_began_runs_nothing(self):
         ran = []
         greenlet = spawn(ran.append, 1)
         greenlet.kill()
@@ -336,16 +334,16 @@ class TestGreenletsOwnMethods:
         sleep(0)
         assert ran == [1]
 
-    def test_run_from_inside(self, errors):
+    def test_run_within_the_greenlet_is_refused(self, errors):
         greenlet = spawn(lambda: greenlet.run())
         with pytest.raises(InvalidSwitchError, match="start"):
             greenlet.get()
 
-    def test_init_of_one_that_was_started(self):
+    def test_init_after_the_start_is_refused(self):
         ran = []
         for start in (Greenlet.start, lambda greenlet: greenlet.start_later(60)):
             greenlet = Greenlet(ran.append, 1)
-            greenlet.__init__(ran.append, 2)  # not yet
+            greenlet.__init__(ran.append, 2)  # allowed before the start
             start(greenlet)
             with pytest.raises(RuntimeError, match="started"):
                 greenlet.__init__(ran.append, 3)
@@ -353,7 +351,7 @@ class TestGreenletsOwnMethods:
             greenlet.kill()
         assert ran == [2]
 
-    def test_frames_outlive_the_greenlet(self):
+    def test_frames_may_outlive_the_greenlet(self):
         greenlet = spawn_raw(lambda text: sleep(0) or sleep(0), "kept")
         sleep(0)
         frame = greenlet.gr_frame
@@ -364,7 +362,7 @@ class TestGreenletsOwnMethods:
         assert frame is None or frame.f_locals
 
     def test_a_greenlet_may_end_in_another_that_waits(self, errors):
-        """Whom it ends in is told that nobody woke it; the others go on."""
+        """The greenlet in which it ends gets an error, as nobody woke it. The others go on."""
         waiting = spawn(lambda: Wait("long").park())
         sleep(0)
         stray = Greenlet(int)
@@ -375,8 +373,8 @@ class TestGreenletsOwnMethods:
         sleep(0)
         assert stray.value == 0
 
-    def test_a_dict_that_is_emptied(self):
-        """That of a bare greenlet, in which its waits are found."""
+    def test_the_dict_may_be_emptied_while_it_waits(self):
+        """A bare greenlet has its waits in its __dict__."""
         ended = []
 
         def body():
@@ -421,7 +419,7 @@ class TestTheHub:
 
 
 class TestInTheWrongThread:
-    """What another thread must not touch says so: it is changed by its own thread without the GIL."""
+    """Objects that only their own thread may use, which changes them without the GIL."""
 
     @staticmethod
     def refused(function, *args):
@@ -463,8 +461,8 @@ class TestInTheWrongThread:
         self.refused(wait.park)
         assert not greenlet.dead
 
-    def test_sockets_with_a_timeout_that_end_elsewhere(self):
-        """The timer of one that has waited here runs on, and frees what is left when it fires."""
+    def test_sockets_with_a_timeout_may_be_freed(self):
+        """The timer of such a socket's wait still runs in this thread. It frees the rest when it fires."""
         pairs = [socketpair() for _ in range(50)]
         for ours, _theirs in pairs:
             ours.settimeout(0.02)
@@ -484,7 +482,7 @@ class TestInTheWrongThread:
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 @pytest.mark.parametrize("checking", [True, False])
 def test_a_check_that_fails_aborts_where_it_is_compiled_in(tmp_path, checking):
-    """A check that fails says what and where, and aborts; where they are not compiled in, nothing is looked at."""
+    """A check that fails prints its text and place, and aborts. A build without checks does not evaluate them."""
     source, program = tmp_path / "checked.c", tmp_path / "checked"
     source.write_text('#include "checks.h"\nint main(void) { hub_check(1 > 2, "one is greater"); return 0; }\n')
     defines = ["-DHUB_DEBUG=1"] if checking else []

@@ -1,4 +1,4 @@
-"""Out of memory: what fails is the operation, with MemoryError, and not the hub."""
+"""Out of memory: only the operation fails, with MemoryError. The hub goes on."""
 
 import importlib.util
 
@@ -26,7 +26,7 @@ SWITCHES = {"spawning", "spawning_raw", "spawning_later", "killing", "handing_ov
 
 @pytest.mark.skipif(importlib.util.find_spec("_testcapi") is None, reason="this Python has no _testcapi")
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_each_allocation_may_fail(run_script, operation):
+def test_every_allocation_of_an_operation_may_fail(run_script, operation):
     name, refused, wrong, segmentation_faults, aborts = run_script("no_memory.py", operation).split()
     assert name == operation and wrong == "0"
     assert int(segmentation_faults) <= OPERATIONS[operation]

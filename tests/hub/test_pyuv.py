@@ -85,7 +85,7 @@ def test_the_end_of_a_process_is_told(uv):
 
 
 def test_greenlets_are_served_meanwhile(uv):
-    """A repeating pyuv timer does not keep sockets and sleeps from working, nor they it."""
+    """A repeating pyuv timer and greenlets with sockets and sleeps do not disturb each other."""
     count = []
     timer = pyuv.Timer(uv)
     timer.start(lambda handle: count.append(1), 0.001, 0.001)

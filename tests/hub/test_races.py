@@ -29,7 +29,7 @@ class Races:
     def __init__(self, seed, races):
         self.random = random.Random(seed)
         self.left = races
-        self.waits = {}  # actor -> the wait it is on, or was on last
+        self.waits = {}  # actor -> its current wait, or its last one
         self.actors = []
         self.numbers = 0
         self.handed_over = set()
@@ -117,7 +117,7 @@ class Races:
             if self.random.random() < 0.0005:
                 gc.collect(0)
         self.waits.pop(getcurrent(), None)
-        # What was thrown and lost is raised at the next park: let all of it come.
+        # Exceptions that were thrown, but not raised yet, come at the next park.
         quiet = 0
         while quiet < 3:
             quiet = quiet + 1 if self.attempt(lambda: sleep(0.003)) else 0

@@ -1,6 +1,4 @@
-"""Reports of errors that nobody caught: where they go, what they say, how often, and what becomes of them where they
-cannot be written.
-"""
+"""Reports of errors that nobody caught: their text, their stream, how often they are printed, and failures to write."""
 
 import contextlib
 import gc
@@ -25,7 +23,7 @@ def fail(what="failed"):
     raise LookupError(what)
 
 
-# --- where they cannot be written -------------------------------------------------------------------------------
+# --- streams that cannot be written -----------------------------------------------------------------------------
 
 
 def no_reader():
@@ -74,7 +72,7 @@ def test_ctrl_c_in_a_report_is_not_lost(monkeypatch):
         sleep(10)
 
 
-def test_what_should_end_the_program_does_so_without_a_report(monkeypatch):
+def test_a_failing_report_does_not_hide_an_error_that_ends_the_program(monkeypatch):
     monkeypatch.setattr("sys.unraisablehook", lambda args: None)
     monkeypatch.setattr(get_hub(), "print_exception", fail)
 
@@ -86,7 +84,7 @@ def test_what_should_end_the_program_does_so_without_a_report(monkeypatch):
         sleep(10)
 
 
-def test_a_traceback_that_cannot_be_had_is_left_out(monkeypatch, errors):
+def test_a_traceback_that_cannot_be_formatted_is_left_out(monkeypatch, errors):
     def no_descriptors(*args):
         raise OSError(24, "Too many open files")
 
@@ -96,7 +94,7 @@ def test_a_traceback_that_cannot_be_had_is_left_out(monkeypatch, errors):
     assert "failed with LookupError, spawned at" in errors.getvalue()
 
 
-# --- what they say ----------------------------------------------------------------------------------------------
+# --- the text ---------------------------------------------------------------------------------------------------
 
 
 def test_a_callback_that_failed_is_named(errors):
@@ -125,7 +123,7 @@ def test_a_finalizer_on_the_hub_greenlet_that_blocks_is_named(monkeypatch):
     monkeypatch.setattr("sys.unraisablehook", lambda args: told.append(str(args.exc_value)))
     greenlet = spawn(Held)
     greenlet.rawlink(lambda source: None)
-    del greenlet  # its value goes with it, when the hub is done with it
+    del greenlet  # when the hub no longer refers to the greenlet, its value is finalized on the hub
     until(lambda: told)
     gc.collect()
     assert len(told) == 1 and "ran in passing: " in told[0] and "__del__" in told[0] and __file__ in told[0]
@@ -146,12 +144,12 @@ def test_errors_that_are_alike_are_counted(errors, monkeypatch):
     until(lambda: "more like it" in errors.getvalue())
     last = errors.getvalue().splitlines()[-2]
     assert re.fullmatch(r"… and 50 more like it in [\d.]+ s: LookupError at .* in fail", last)
-    spawn(fail).join()  # that was told: now anew
+    spawn(fail).join()  # after the count was printed, the next error has a traceback again
     assert errors.getvalue().count("Traceback") == 2
     assert get_hub().statistics()["handles"] == 0
 
 
-def test_errors_of_other_places_are_told(errors):
+def test_errors_at_other_places_are_printed(errors):
     def other():
         fail()
 

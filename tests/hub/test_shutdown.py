@@ -1,4 +1,4 @@
-"""The interpreter ends without noise, whatever is still alive."""
+"""The interpreter ends without a message, whatever is still alive."""
 
 import gc
 import importlib
@@ -16,7 +16,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_the_interpreter_ends_without_noise(run_script, how):
+def test_the_interpreter_ends_without_a_message(run_script, how):
     assert set(run_script("shutdown.py", how).split("\n")) == {"begun", ""}
 
 
@@ -42,19 +42,19 @@ def test_calls_of_finalizers_work_or_raise_an_error_of_ours(run_script, held_by)
 
 
 def test_calls_of_atexit_functions_work(run_script):
-    """Of those, too, that were there before greenio, and are called after it has prepared for the end."""
+    """Also functions that were registered before greenio was imported: they run after greenio's preparations."""
     assert run_script("called_at_exit.py") == "slept\nspawned\nimported\n"
 
 
 @pytest.mark.parametrize("first", ["subinterpreter", "main"])
-def test_a_subinterpreter_cannot_import_it(run_script, first):
+def test_importing_in_a_subinterpreter_is_refused(run_script, first):
     said = "greenio cannot be used in a subinterpreter: greenlet and the hub serve the main one only\n"
     assert run_script("subinterpreter.py", first) == said * 2
 
 
 @pytest.mark.parametrize("hub", ["used", "unused"])
 def test_finalizers_of_a_patched_program_wait_as_they_do_natively(run_script, hub):
-    """From CPython 3.15 on, waiting for another thread is refused then."""
+    """From CPython 3.15 on, waiting for another thread is refused at that time."""
     said = run_script("waits_of_finalizers.py", hub)
     assert said == run_script("waits_of_finalizers.py", hub, "natively")
     assert said.splitlines()[:3] == ["True", "[b'x', 'no more']", "b'x'"] and said.endswith("\n([], [], [])\n")
@@ -63,7 +63,7 @@ def test_finalizers_of_a_patched_program_wait_as_they_do_natively(run_script, hu
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="CPython counts them from 3.11 on")
 def test_no_module_keeps_a_type_that_cpython_counts_at_its_end():
-    """Debug builds abort when a static type of struct sequences is still referred to; modules live to the end."""
+    """Debug builds abort if something refers to a static type of struct sequences at the end, as modules may do."""
     for each in pkgutil.iter_modules(greenio.__path__, "greenio."):
         importlib.import_module(each.name)
     ours = {id(vars(module)): name for name, module in sys.modules.items() if name.startswith(("hub", "greenio"))}

@@ -1,4 +1,4 @@
-"""Watchers of signals: several of one signal, in several threads, and the handler that was there before."""
+"""Watchers of signals: several of one signal, in several threads, and the program's own handler."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from greenio import get_hub, sleep
 
 @pytest.fixture
 def hits():
-    """What has been told of SIGUSR1; the program's own handler tells "python"."""
+    """The names of the watchers that were called for SIGUSR1; "python" for the program's own handler."""
     hits = []
     before = signal.signal(signal.SIGUSR1, lambda *_: hits.append("python"))
     yield hits
@@ -25,8 +25,8 @@ def watcher(hits, name):
     return made
 
 
-def told(hits):
-    """Send the signal; who was told."""
+def called_by_signal(hits):
+    """Send the signal; return the names of the watchers and handlers that are called (sorted list)."""
     hits.clear()
     os.kill(os.getpid(), signal.SIGUSR1)
     until(lambda: hits)
@@ -36,44 +36,44 @@ def told(hits):
 
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("end", ["close", "stop"])
-def test_two_of_one_signal(hits, first, end):
+def test_two_watchers_of_one_signal_are_both_called(hits, first, end):
     watchers = [watcher(hits, "0"), watcher(hits, "1")]
-    assert told(hits) == ["0", "1"]
+    assert called_by_signal(hits) == ["0", "1"]
     getattr(watchers.pop(first), end)()
-    assert told(hits) == [str(1 - first)]
+    assert called_by_signal(hits) == [str(1 - first)]
     getattr(watchers.pop(), end)()
-    assert told(hits) == ["python"]
+    assert called_by_signal(hits) == ["python"]
 
 
 def test_a_watcher_that_is_started_again_calls_its_new_callback(hits):
     one = watcher(hits, "one")
     one.start(hits.append, "again")
-    assert told(hits) == ["again"]
+    assert called_by_signal(hits) == ["again"]
     one.stop()
     one.stop()
-    assert told(hits) == ["python"]
+    assert called_by_signal(hits) == ["python"]
     one.start(hits.append, "anew")
-    assert told(hits) == ["anew"]
+    assert called_by_signal(hits) == ["anew"]
     one.close()
-    assert told(hits) == ["python"]
+    assert called_by_signal(hits) == ["python"]
 
 
 def test_a_handler_that_the_program_sets_meanwhile_stays(hits):
     one = watcher(hits, "one")
     signal.signal(signal.SIGUSR1, lambda *_: hits.append("set meanwhile"))
-    assert told(hits) == ["set meanwhile"]
-    two = watcher(hits, "two")  # the one who comes last wins
-    assert told(hits) == ["one", "two"]
+    assert called_by_signal(hits) == ["set meanwhile"]
+    two = watcher(hits, "two")  # a watcher that starts later replaces the handler
+    assert called_by_signal(hits) == ["one", "two"]
     two.close()
     one.close()
-    assert told(hits) == ["set meanwhile"]
+    assert called_by_signal(hits) == ["set meanwhile"]
     one = watcher(hits, "one")
     signal.signal(signal.SIGUSR1, lambda *_: hits.append("set again"))
     one.close()
-    assert told(hits) == ["set again"]
+    assert called_by_signal(hits) == ["set again"]
 
 
-def test_a_thread_that_ends_with_one(hits):
+def test_a_thread_that_ends_gives_the_handler_back(hits):
     def run():
         kept.append(watcher(hits, "thread"))
         sleep(0.001)
@@ -82,15 +82,15 @@ def test_a_thread_that_ends_with_one(hits):
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    assert told(hits) == ["python"]
+    assert called_by_signal(hits) == ["python"]
     one = watcher(hits, "one")
-    assert told(hits) == ["one"]
+    assert called_by_signal(hits) == ["one"]
     one.close()
-    assert told(hits) == ["python"]
+    assert called_by_signal(hits) == ["python"]
 
 
 @pytest.mark.parametrize("forks", ["main", "thread"])
-def test_a_child_has_the_handler_and_tells_its_parent_nothing(hits, forks):
+def test_a_child_has_the_handler_and_calls_nothing_of_its_parent(hits, forks):
     one = watcher(hits, "watcher")
     status = []
 
@@ -98,11 +98,11 @@ def test_a_child_has_the_handler_and_tells_its_parent_nothing(hits, forks):
         sleep(0.001)
         child = os.fork()
         if child == 0:
-            found = [told(hits)]
+            found = [called_by_signal(hits)]
             two = watcher(hits, "child")
-            found.append(told(hits))
+            found.append(called_by_signal(hits))
             two.close()
-            found.append(told(hits))
+            found.append(called_by_signal(hits))
             os._exit(found != [["python"], ["child"], ["python"]])
         status.append(os.waitpid(child, 0)[1])
 
@@ -114,12 +114,12 @@ def test_a_child_has_the_handler_and_tells_its_parent_nothing(hits, forks):
         thread.join()
     let_others_run()
     assert status == [0] and hits == []
-    assert told(hits) == ["watcher"]
+    assert called_by_signal(hits) == ["watcher"]
     one.close()
-    assert told(hits) == ["python"]
+    assert called_by_signal(hits) == ["python"]
 
 
-def test_a_signal_that_cannot_be_watched(hits):
+def test_watching_sigkill_is_refused(hits):
     with pytest.raises(OSError, match="cannot be watched"):
         get_hub().loop.signal(signal.SIGKILL).start(print)
-    assert told(hits) == ["python"]
+    assert called_by_signal(hits) == ["python"]

@@ -12,7 +12,7 @@ from greenio import Timeout, get_hub, getcurrent, signal_handler, sleep, spawn
 
 
 def test_a_signal_is_handled_without_waiting_for_a_timer(run_script):
-    """Far below the 300 ms of a polling timer; the bound only tells one from the other."""
+    """A timer that polls would take up to 300 ms; the limit only tells the two apart."""
     median, count = run_script("signal_latency.py").split()
     assert int(count) == 50
     assert float(median) < 50
@@ -24,9 +24,9 @@ def test_ctrl_c_reaches_the_main_greenlet_wherever_it_waits(run_script, where):
 
 
 @pytest.mark.parametrize("when", ["none", "before", "after", "late"])
-def test_wakeup_descriptor_of_the_user(run_script, when):
-    told = b"" if when == "none" else bytes([signal.SIGUSR1]) * 3
-    assert run_script("wakeup_fd.py", when) == f"handled handled handled {told!r} {when != 'none'}\n"
+def test_a_wakeup_descriptor_of_the_program_gets_signals(run_script, when):
+    received = b"" if when == "none" else bytes([signal.SIGUSR1]) * 3
+    assert run_script("wakeup_fd.py", when) == f"handled handled handled {received!r} {when != 'none'}\n"
 
 
 @pytest.fixture
@@ -58,12 +58,12 @@ def test_an_error_in_a_handler_goes_to_the_main_greenlet(usr1):
     timer.close()
 
 
-def test_handler_in_a_greenlet_of_its_own(usr1):
+def test_a_handler_runs_in_a_greenlet_of_its_own(usr1):
     seen = []
     wait = Wait("the handler")
 
     def handler(word):
-        sleep(0.001)  # it may block
+        sleep(0.001)  # a handler may wait
         seen.append((word, getcurrent() is get_hub().main))
         wait.wake()
 
@@ -78,7 +78,7 @@ def test_handler_in_a_greenlet_of_its_own(usr1):
     assert seen == [("word", False)]
 
 
-def test_cancel_brings_back_what_was_there_before(usr1):
+def test_cancel_brings_back_the_handler_before(usr1):
     seen = []
     signal.signal(usr1, lambda *args: seen.append("python"))
     watched = signal_handler(usr1, seen.append, "greenio")
@@ -106,7 +106,7 @@ def test_an_error_in_a_greenlets_handler_goes_to_the_main_greenlet(usr1, capsys)
 
 
 @pytest.mark.parametrize("bad", [0, -1, 65, 1000])
-def test_bad_signal_numbers(bad):
+def test_bad_signal_numbers_are_refused(bad):
     with pytest.raises((ValueError, OSError)):
         signal_handler(bad, print)
 

@@ -1,4 +1,4 @@
-"""The cache of data-stack chunks: what it keeps, gives back, and does not do."""
+"""The cache of data-stack chunks: how many it keeps, and when it frees them."""
 
 import sys
 
@@ -16,11 +16,11 @@ needs_small = pytest.mark.skipif(
 
 
 def turn():
-    sleep(0)  # in a Python frame: a C function alone needs no block
+    sleep(0)  # in a Python frame, as a C function alone needs no block
 
 
 def depth(number):
-    """Recursion to any depth, with a switch at the bottom."""
+    """Recurse to that depth, and switch at the bottom."""
     if number == 0:
         sleep(0)
         return 0
@@ -32,7 +32,7 @@ def run_many(count):
 
 
 def run_deep(count):
-    """More than fits into a small block."""
+    """Run a greenlet that needs more than a small block."""
     joinall([spawn(depth, 50) for _ in range(count)])
 
 
@@ -47,13 +47,13 @@ class TestCache:
         after = stacks.statistics()
         assert after["hits"] > before["hits"] and after["misses"] == before["misses"]
 
-    def test_it_is_bounded(self):
+    def test_the_cache_has_a_limit(self):
         limit = stacks.statistics()["limit"]
         run_deep(limit + 200)
         assert stacks.statistics()["cached"] <= limit
         assert stacks.statistics()["small_cached"] <= limit
 
-    def test_trim_frees_all_but_what_is_to_be_kept(self):
+    def test_trim_frees_all_but_the_number_that_is_given(self):
         run_deep(50)
         stacks.trim(keep=5)
         after = stacks.statistics()
@@ -66,9 +66,9 @@ class TestCache:
 
 @needs_small
 class TestSmallBlocks:
-    """The block that a greenlet starts with, in which a few calls fit."""
+    """A greenlet starts with a block that has room for a few calls."""
 
-    def test_a_shallow_greenlet_needs_no_other(self):
+    def test_a_shallow_greenlet_needs_no_other_block(self):
         run_many(20)
         before = stacks.statistics()
         run_many(20)
@@ -81,7 +81,7 @@ class TestSmallBlocks:
             greenlets = [spawn(depth, number) for _ in range(3)]
             assert [each.get() for each in greenlets] == [number] * 3
 
-    def test_one_greenlet_over_the_edge_again_and_again(self):
+    def test_one_greenlet_crosses_the_edge_again_and_again(self):
         def body():
             return sum(depth(number) for _ in range(20) for number in range(30))
 
@@ -89,7 +89,7 @@ class TestSmallBlocks:
         assert [each.get() for each in greenlets] == [20 * sum(range(30))] * 3
 
     @pytest.mark.parametrize("number", [0, 5, 30])
-    def test_killed_greenlets_give_it_back(self, number):
+    def test_killed_greenlets_give_their_block_back(self, number):
         parked = []
 
         def body():
@@ -123,15 +123,15 @@ class TestSmallBlocks:
 
 @needs_chunks
 @pytest.mark.parametrize(("setting", "limit"), [("0", 0), ("7", 7), ("", 1024)])
-def test_the_environment_decides(run_script, setting, limit):
+def test_the_environment_sets_the_limit(run_script, setting, limit):
     printed = run_script("stack_cache.py", env={"HUB_STACK_CACHE": setting})
     assert printed.split() == [str(limit), str(min(limit, 7) if limit else 0)]
 
 
-def test_a_setting_that_makes_no_sense(run_script):
+def test_a_limit_that_is_no_number_is_refused(run_script):
     run_script("stack_cache.py", env={"HUB_STACK_CACHE": "lots"}, status=1, stderr="HUB_STACK_CACHE must be a number")
 
 
 @needs_chunks
-def test_threads_share_it(run_script):
+def test_threads_share_the_cache(run_script):
     assert run_script("stack_cache_threads.py").strip() == "done"

@@ -1,4 +1,4 @@
-"""One hub per thread; what other threads may do with a hub that is not theirs."""
+"""One hub per thread, and the few calls that other threads may make of it."""
 
 import gc
 import threading
@@ -21,7 +21,7 @@ def test_each_thread_has_its_own_hub():
     assert not in_thread(lambda: get_hub().loop.default)
 
 
-def test_the_hub_goes_with_its_thread():
+def test_the_hub_ends_with_its_thread():
     hub = in_thread(get_hub)
     assert hub.destroyed
     assert hub.loop.destroyed
@@ -53,7 +53,7 @@ def test_greenlets_of_a_thread_are_ended_with_it():
     assert all(greenlet.dead for greenlet in greenlets)
 
 
-def test_what_asks_who_it_is_at_the_end_of_a_thread_leaves_no_dummy():
+def test_current_thread_at_the_end_of_a_thread_leaves_no_dummy():
     seen = []
 
     def waits():
@@ -88,9 +88,9 @@ def test_destroy_and_a_new_hub():
 
 
 class TestTimeoutsOfALoopThatHasEnded:
-    """Their timers have gone with the loop, and others have the memory now."""
+    """Their timers have ended with the loop, and other timers use the memory now."""
 
-    def test_cancelled_when_the_thread_has_another_one(self):
+    def test_may_be_cancelled_when_the_thread_has_another_loop(self):
         def work():
             old = [Timeout.start_new(60) for _ in range(100)]
             get_hub().destroy()
@@ -103,7 +103,7 @@ class TestTimeoutsOfALoopThatHasEnded:
 
         assert in_thread(work) == 100
 
-    def test_cancelled_in_another_thread(self):
+    def test_may_be_cancelled_in_another_thread(self):
         old = in_thread(lambda: [Timeout.start_new(60) for _ in range(100)])
         gc.collect()
         sleepers = [spawn(sleep, 0.01) for _ in range(100)]
@@ -190,7 +190,7 @@ def test_a_failing_callback_from_a_thread_is_reported():
     assert reported == [ZeroDivisionError]
 
 
-def test_what_is_not_for_other_threads_says_so():
+def test_calls_that_other_threads_may_not_make_say_so():
     hub = get_hub()
     wait = Wait("something")
     greenlet = Greenlet(print)
@@ -227,37 +227,24 @@ def test_kill_and_join_from_another_thread():
 
 
 def test_wait_in_a_thread_for_a_greenlet_of_another():
-    released = Wait("to be released")
-    hub = get_hub()
+    hub, waits, results = get_hub(), [], []
 
     def work():
-        return released.park(10)
-
-    greenlet = spawn(work)
-    results = []
-
-    def elsewhere():
-        assert greenlet.join(0.01) is None
-        hub.run_callback_threadsafe(released.wake, "value")
-        results.append(greenlet.get(timeout=10))
-
-    def started():
-        thread = threading.Thread(target=elsewhere)
-        thread.start()
-        until(lambda: results or not thread.is_alive())
-        thread.join()
-
-    # The wait belongs to the greenlet that makes it.
-    released = None
-
-    def work():
-        nonlocal released
-        released = Wait("to be released")
-        return released.park(10)
+        waits.append(Wait("the other thread"))
+        return waits[0].park(10)
 
     greenlet = spawn(work)
     sleep(0)
-    started()
+
+    def wake_and_get():
+        assert greenlet.join(0.01) is None
+        hub.run_callback_threadsafe(waits[0].wake, "value")
+        results.append(greenlet.get(timeout=10))
+
+    thread = threading.Thread(target=wake_and_get)
+    thread.start()
+    until(lambda: results or not thread.is_alive())
+    thread.join()
     assert results == ["value"]
 
 
@@ -272,7 +259,7 @@ def test_a_socket_shared_by_two_threads():
     thread.start()
     theirs.sendall(b"x")
     mine = spawn(read)
-    sleep(0.01)
+    sleep(0)
     theirs.sendall(b"y")
     until(lambda: len(received) + mine.ready() == 2)
     thread.join()
@@ -293,13 +280,9 @@ def test_closing_a_socket_wakes_waiters_in_other_threads():
         except OSError as error:
             errors.append(error.errno)
 
-    def first():
-        read()
-
-    reader = threading.Thread(target=first)
+    reader = threading.Thread(target=read)
     reader.start()
     waiting.wait(10)
-    sleep(0.01)
     ours.close()
     reader.join(10)
     assert not reader.is_alive()
@@ -345,7 +328,7 @@ def test_a_socket_does_not_keep_the_hubs_of_threads_that_have_ended():
     gc.collect()
     assert sum(hub() is not None for hub in hubs) < 3
 
-    # The one whose watch is remembered is replaced when it has ended: also with its timers.
+    # The socket remembers a watch of a hub that has ended. It takes another one, with other timers.
     theirs.sendall(b"x")
     assert in_thread(ours.recv, 1) == b"x"
     with pytest.raises(TimeoutError):
@@ -355,7 +338,7 @@ def test_a_socket_does_not_keep_the_hubs_of_threads_that_have_ended():
 
 
 def test_a_bare_greenlet_that_another_thread_drops_waits_at_its_end():
-    """greenlet ends it in its next call in this thread. Nobody's turn is lost, whoever runs the loop then."""
+    """greenlet ends it in its next call in this thread. No greenlet loses its turn, whichever runs the loop then."""
     ended = []
 
     def bare(back):
@@ -370,7 +353,7 @@ def test_a_bare_greenlet_that_another_thread_drops_waits_at_its_end():
             box.clear()
 
     def run_the_loop(may_drop):
-        may_drop.release()  # the thread goes on when this one lets go of the GIL: in the loop
+        may_drop.release()  # the other thread goes on when this one releases the GIL, which is in the loop
         sleep(0.02)
 
     for rounds in range(1, 4):

@@ -1,4 +1,4 @@
-"""Time: nothing comes early, things come in the order in which they are due, and finer than a millisecond."""
+"""Time: nothing happens early, timers fire in the order of their times, and more exactly than by the millisecond."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ from greenio import Timeout, get_hub, select, sleep, spawn, spawn_later
 from greenio.event import Event
 from greenio.socket import socketpair
 
-#: Seconds, none of them a number of milliseconds, and one that is longer than what the kernel is asked for at once.
+#: Seconds that are no whole number of milliseconds. The last is longer than the kernel is asked to sleep at once.
 SHORT = [0.0001, 0.00037, 0.0011, 0.0025, 0.0308]
 KERNEL = tuple(int("".join(filter(str.isdigit, part))) for part in platform.release().split(".")[:2])
 
@@ -35,7 +35,7 @@ def by_event(seconds):
 
 
 def by_event_in_a_thread(seconds):
-    """A thread that has no hub."""
+    """Wait in a thread that has no hub."""
     thread = threading.Thread(target=by_event, args=(seconds,))
     thread.start()
     thread.join()
@@ -83,7 +83,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize("wait", WAYS)
-def test_nothing_comes_early(wait):
+def test_no_wait_ends_early_by_the_clock(wait):
     for seconds in SHORT:
         begun = time.monotonic()
         wait(seconds)
@@ -95,7 +95,7 @@ def test_nothing_comes_early(wait):
     reason="the libuv of the system, and kernels before 5.11, count milliseconds",
 )
 @pytest.mark.parametrize("wait", [by_sleep, by_timeout, by_settimeout, by_timer])
-def test_finer_than_a_millisecond(wait):
+def test_waits_are_shorter_than_a_millisecond(wait):
     def once():
         begun = time.monotonic()
         wait(0.0001)
@@ -106,12 +106,12 @@ def test_finer_than_a_millisecond(wait):
 
 
 @pytest.mark.parametrize("error", ["ENOSYS", "EPERM"])
-def test_without_the_exact_call_of_the_kernel(run_script, error):
+def test_waits_end_by_the_millisecond_without_epoll_pwait2(run_script, error):
     assert run_script("sleep_in_milliseconds.py", error) == "ended, none early\n"
 
 
 class Due:
-    """Starts timers, and knows between which times each of them is due."""
+    """Starts timers, and keeps for each the earliest and the latest time at which it is due."""
 
     def __init__(self):
         self.due, self.fired, self.timers = {}, [], {}
@@ -154,11 +154,11 @@ def test_timers_fire_in_the_order_in_which_they_are_due():
     due.check(left)
 
 
-def test_those_due_at_the_same_time_come_in_the_order_in_which_they_began():
+def test_sleeps_that_are_due_at_once_end_in_the_order_of_their_begin():
     order = []
 
     def sleeper(number, until):
-        # The clock that is asked is later than the time at which all are due: the wait is over at once.
+        # The time has passed already, so that every sleep is due at once.
         sleep(max(until - time.monotonic(), 1e-9))
         order.append(number)
 
@@ -168,8 +168,8 @@ def test_those_due_at_the_same_time_come_in_the_order_in_which_they_began():
     assert order == list(range(50))
 
 
-def test_a_crowd_of_sleepers():
-    """So many that they are served in batches: late, but not early, and all of them."""
+def test_thousands_of_sleeps_all_end_and_none_early():
+    """So many timers that the loop serves them in batches: all of them end, some late, none early."""
     numbers = random.Random(2)
 
     def sleeper(seconds):
@@ -189,7 +189,7 @@ def test_a_repeated_timer_keeps_its_rhythm():
     def beat():
         times.append(time.monotonic())
         if len(times) == 2:
-            time.sleep(0.01)  # beats are missed meanwhile
+            time.sleep(0.01)  # misses beats
         if len(times) == 20:
             timer.stop()
             done.set()
@@ -200,7 +200,7 @@ def test_a_repeated_timer_keeps_its_rhythm():
             done.wait()
     for number, at in enumerate(times):
         assert at >= begun + 0.0015 + number * 0.0007
-    assert times[2] >= times[1] + 0.01  # not once for each of those that were missed
+    assert times[2] >= times[1] + 0.01  # the missed beats are not made up for
 
 
 def test_a_timer_keeps_the_loop_alive_while_it_runs():
@@ -229,7 +229,7 @@ def test_a_timer_keeps_the_loop_alive_while_it_runs():
         assert loop.activecnt == before
 
 
-def test_the_loops_time():
+def test_the_loops_time_is_the_monotonic_clocks():
     loop = get_hub().loop
     loop.update_now()
     assert 0 <= time.monotonic() - loop.now() < 30
@@ -238,7 +238,7 @@ def test_the_loops_time():
     assert loop.now() - begun >= 0.0123
 
 
-def test_an_end_with_timers_running():
+def test_running_timers_end_with_their_hub():
     ends = []
 
     def run():
@@ -256,7 +256,7 @@ def test_an_end_with_timers_running():
     assert ends == [(False, False)]
 
 
-def test_a_child_has_timers_of_its_own():
+def test_a_forked_child_has_timers_of_its_own():
     timer = get_hub().loop.timer(0.0001, 0.0001)
     timer.start(int)
     sleeper = spawn(sleep, 60)
@@ -279,7 +279,7 @@ def test_signals_do_not_end_a_sleep_early():
     before = signal.signal(signal.SIGALRM, lambda *_: seen.append(time.monotonic()))
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.0007, 0.0007)
-        test_nothing_comes_early(by_sleep)
+        test_no_wait_ends_early_by_the_clock(by_sleep)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -287,7 +287,7 @@ def test_signals_do_not_end_a_sleep_early():
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_a_timer_that_is_started_when_it_has_fired_calls_back_once(again):
+def test_a_timer_that_is_restarted_while_pending_fires_once(again):
     calls, pending = [], []
     loop = get_hub().loop
 
@@ -300,7 +300,7 @@ def test_a_timer_that_is_started_when_it_has_fired_calls_back_once(again):
         timer.start(calls.append, "first")
         end = time.monotonic() + 0.005
         while time.monotonic() < end:
-            pass  # both of them fire at once
+            pass  # so that both timers are due in the same turn
         until(lambda: calls)
         let_others_run()
         assert pending == [True] and calls == ["second"]

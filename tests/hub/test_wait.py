@@ -1,4 +1,4 @@
-"""Parking and waking by hand: Wait, Waiter, callbacks, hub.join, LoopExit and what it tells."""
+"""Parking and waking by hand: Wait, Waiter, callbacks, hub.join, and LoopExit with its text."""
 
 import gc
 import re
@@ -49,7 +49,7 @@ class TestWait:
         with pytest.raises(RuntimeError, match="make a new one"):
             wait.park()
 
-    def test_by_another_greenlet(self):
+    def test_another_greenlet_may_not_park_on_it(self):
         wait = Wait()
         other = spawn(wait.park)
         get_hub().exception_stream = None
@@ -66,24 +66,24 @@ class TestWait:
         with pytest.raises(TimeoutError, match="nothing woke"):
             Wait("nothing").park(timeout=0.001)
 
-    def test_a_timeout_that_does_not_come(self):
+    def test_a_timeout_that_is_not_reached(self):
         wait = Wait()
         spawn(wait.wake, 1)
         assert wait.park(timeout=30) == 1
 
-    def test_not_an_exception(self):
+    def test_throw_refuses_what_is_no_exception(self):
         wait = Wait()
         with pytest.raises(TypeError, match="BaseException"):
             wait.throw(5)
         assert not wait.decided
 
-    def test_not_on_the_hub(self, errors):
+    def test_the_hub_cannot_make_one(self, errors):
         get_hub().run_callback(Wait)
         until(errors.getvalue)
         assert "BlockingSwitchOutError" in errors.getvalue()
 
     def test_it_is_dropped_with_its_greenlet(self):
-        """A wait that is never parked on, or whose greenlet was ended, keeps nothing."""
+        """A wait that is never parked on, or whose greenlet was killed, keeps nothing alive."""
         made = []
 
         def body():
@@ -103,7 +103,7 @@ class TestWait:
         assert made[0]() is None
 
     def test_switching_to_a_greenlet_that_waits(self):
-        """It is told so, and control goes on: the greenlet that did it gets its turn again."""
+        """The greenlet that waits gets an error, and the one that switched to it gets its turn again."""
         get_hub().exception_stream = None
         waiting = spawn(lambda: Wait("a word").park())
         sleep(0)
@@ -114,7 +114,7 @@ class TestWait:
         del get_hub().__dict__["_exception_stream"]
 
     def test_collected_while_parked(self):
-        """A bare greenlet that nobody refers to any more is ended, and its wait cleaned up after."""
+        """A bare greenlet ends when the last reference goes, and so does its wait."""
         ended, waits = [], []
 
         def body():
@@ -127,7 +127,7 @@ class TestWait:
         bare = greenlet_module.greenlet(body, get_hub())
         get_hub().run_callback(bare.switch)
         sleep(0)
-        # The hub is still inside that callback, which holds a reference, until it has something else to do.
+        # The hub refers to its last callback, and with it to the greenlet, until it runs another one.
         get_hub().run_callback(int)
         sleep(0)
         assert get_hub().statistics()["parked"] == 1 and waits[0].greenlet is bare
@@ -136,7 +136,7 @@ class TestWait:
         assert get_hub().statistics()["parked"] == 0
 
     def test_collected_while_parked_on_a_socket(self):
-        """Something will wake it, so it is not collected however little it is referred to."""
+        """Data will wake the greenlet. So it is not collected, though the program has no reference to it."""
         ours, theirs = socketpair()
         received = []
         spawn_raw(lambda: received.append(ours.recv(10)))
@@ -182,7 +182,7 @@ class TestWaiter:
         spawn(waiter.switch, 3)
         assert waiter.get() == 3
 
-    def test_two_at_once(self):
+    def test_a_second_get_is_refused(self):
         waiter = Waiter()
         first = spawn(waiter.get)
         sleep(0)
@@ -191,7 +191,7 @@ class TestWaiter:
         waiter.switch(1)
         assert first.get() == 1
 
-    def test_killed_while_waiting(self):
+    def test_it_is_usable_after_a_kill_of_its_waiter(self):
         waiter = Waiter()
         greenlet = spawn(waiter.get)
         sleep(0)
@@ -199,19 +199,19 @@ class TestWaiter:
         waiter.switch(7)
         assert waiter.get() == 7
 
-    def test_as_a_link(self):
+    def test_it_can_be_a_link(self):
         waiter = Waiter()
         spawn(lambda: 9).rawlink(waiter)
         assert waiter.get() == 9
 
 
 class TestHubSwitch:
-    def test_arranging_ones_own_wake_up(self):
+    def test_a_callback_may_switch_back(self):
         current = getcurrent()
         get_hub().run_callback(current.switch, "back")
         assert get_hub().switch() == "back"
 
-    def test_nothing_to_wake_it(self):
+    def test_loop_exit_where_nothing_can_wake_it(self):
         with pytest.raises(LoopExit):
             get_hub().switch()
 
@@ -222,7 +222,7 @@ class TestHubSwitch:
         greenlet.join(timeout=5)
         assert isinstance(greenlet.value, GreenletExit)
 
-    def test_timed_out_there(self):
+    def test_a_timeout_ends_a_wait_of_a_greenlet(self):
         def body():
             with pytest.raises(Timeout), Timeout(0.001):
                 sleep(30)
@@ -232,7 +232,7 @@ class TestHubSwitch:
 
 
 class TestCallbacks:
-    def test_in_order_on_the_hub(self):
+    def test_they_run_in_order_on_the_hub(self):
         seen = []
         for number in range(3):
             get_hub().run_callback(lambda n: seen.append((n, getcurrent() is get_hub())), number)
@@ -241,21 +241,23 @@ class TestCallbacks:
         assert seen == [(0, True), (1, True), (2, True)]
 
     def test_a_callback_that_was_stopped_is_not_called(self):
-        callback = get_hub().run_callback(pytest.fail, "it was stopped")
+        called = []
+        callback = get_hub().run_callback(called.append, 1)
         assert callback.pending and callback
         callback.stop()
         callback.stop()
         assert not callback.pending and "stopped" in repr(callback)
         let_others_run()
+        assert not called
 
-    def test_stopped_by_an_earlier_one(self):
+    def test_an_earlier_one_may_stop_a_later_one(self):
         seen = []
         get_hub().run_callback(lambda: second.stop())
         second = get_hub().run_callback(seen.append, 1)
         let_others_run()
         assert seen == []
 
-    def test_one_that_makes_another_does_not_starve_the_rest(self):
+    def test_one_that_schedules_another_does_not_starve_greenlets(self):
         hub, count = get_hub(), []
 
         def again():
@@ -271,7 +273,7 @@ class TestCallbacks:
         until(errors.getvalue)
         assert "ZeroDivisionError" in errors.getvalue()
 
-    def test_blocking_in_one_is_a_named_error(self, errors):
+    def test_one_that_waits_gets_a_named_error(self, errors):
         get_hub().run_callback(sleep, 1)
         until(errors.getvalue)
         assert "BlockingSwitchOutError" in errors.getvalue() and "spawn a greenlet" in errors.getvalue()
@@ -283,7 +285,7 @@ class TestCallbacks:
 
 
 class TestJoin:
-    def test_everything_is_done(self):
+    def test_join_waits_until_nothing_is_left_to_do(self):
         seen = []
         spawn(lambda: (sleep(0.001), spawn(seen.append, 1)))
         assert get_hub().join() is True and seen == [1]
@@ -299,7 +301,7 @@ class TestJoin:
         assert get_hub().join() is True
         stuck.kill()
 
-    def test_only_from_the_main_greenlet(self):
+    def test_join_is_for_the_main_greenlet(self):
         get_hub().exception_stream = None
         with pytest.raises(BlockingSwitchOutError):
             spawn(get_hub().join).get()
@@ -307,7 +309,7 @@ class TestJoin:
 
 
 class TestLoopExit:
-    def test_it_tells_who_waits_for_what_where_and_who_spawned_it(self):
+    def test_it_names_the_waits_and_who_spawned_them(self):
         stuck = []
 
         def inner():
@@ -325,7 +327,11 @@ class TestLoopExit:
         assert text.startswith("This operation would block forever\n3 greenlets wait:\n  main greenlet\n")
         assert "waits on a value that nobody puts" in text
         places = re.findall(r"at (\S+):\d+ in (\w+)", text)
-        assert {function for _, function in places} >= {"inner", "outer", "test_" + caught_name()}
+        assert {function for _, function in places} >= {
+            "inner",
+            "outer",
+            "test_it_names_the_waits_and_who_spawned_them",
+        }
         assert all(file == __file__ for file, _ in places)
         assert f"spawned at {__file__}" in text and re.search(r"by <Greenlet .*outer|by <Greenlet ", text)
         stuck[1].kill()
@@ -343,7 +349,7 @@ class TestLoopExit:
             rf"at \S+/socket\.py:\d+ in readinto\n +called at {re.escape(__file__)}:\d+ in <lambda>\n", text
         )
 
-    def test_the_program_goes_on(self):
+    def test_a_program_can_go_on_after_it(self):
         for _ in range(3):
             with pytest.raises(LoopExit):
                 Wait("nothing").park()
@@ -356,24 +362,20 @@ class TestLoopExit:
         ours.close()
         theirs.close()
 
-    def test_only_the_main_greenlet_is_told(self):
-        """Others may wait for ever; they are not errors as long as the main greenlet has something to do."""
+    def test_only_the_main_greenlet_gets_it(self):
+        """A greenlet that waits for ever is no error as long as the main greenlet has something to wait for."""
         stuck = spawn(lambda: Wait("nothing").park())
         let_others_run()
         assert not stuck.dead
         stuck.kill()
 
-    def test_an_object_whose_repr_fails(self):
+    def test_it_names_an_object_whose_repr_fails(self):
         class Bad:
             def __repr__(self):
                 raise ValueError("no repr today")
 
         with pytest.raises(LoopExit, match="whose repr failed"):
             Wait(Bad()).park()
-
-
-def caught_name():
-    return "it_tells_who_waits_for_what_where_and_who_spawned_it"
 
 
 # --- in the middle of a switch --------------------------------------------------------------------------------------
@@ -387,5 +389,5 @@ def caught_name():
     ],
 )  # fmt: skip
 def test_a_finalizer_that_waits_while_its_greenlet_switches_away(run_script, what):
-    """What the greenlet waits for may come meanwhile."""
+    """Meanwhile, something may wake the greenlet."""
     assert run_script("finalizers_in_switches.py", what) == "done\n"
