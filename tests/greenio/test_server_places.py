@@ -10,15 +10,11 @@ import threading
 
 import pytest
 from places import SCRIPTS
+from stream_servers import echo
 from waiting import until
 
 from greenio.server import DatagramServer, StreamServer
 from greenio.socket import AF_INET, AF_UNIX, SOCK_DGRAM, SOCK_STREAM, create_connection, socket
-
-
-def echo(sock, address):
-    while data := sock.recv(1000):
-        sock.sendall(data)
 
 
 def ask(address, message=b"hello"):

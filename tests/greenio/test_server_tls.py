@@ -5,16 +5,12 @@ from contextlib import suppress
 
 import pytest
 from places import CERTIFICATE, KEY, OTHER_CERTIFICATE, OTHER_KEY
+from stream_servers import echo
 from waiting import until
 
 from greenio import spawn, ssl
 from greenio.server import StreamServer
 from greenio.socket import create_connection
-
-
-def echo(sock, address):
-    while data := sock.recv(1000):
-        sock.sendall(data)
 
 
 def ask(server, context, message=b"hello"):

@@ -1,76 +1,43 @@
-"""greenio.websocket: messages, both ways. The protocol, limits, interruptions, ends. The server is greenio.wsgi's."""
+"""greenio.websocket: messages in both directions, compression, limits, interruptions, threads."""
 
 import gc
 import subprocess
 import sys
 import threading
 import weakref
-from contextlib import contextmanager
 from secrets import token_bytes
 
 import pytest
 from raw_http import serving
 from raw_websocket import BINARY, CLOSE, PING, PONG, TEXT, closing, frame, peer_of
+from server_websocket import peer_and_websocket, send_until_full
 from waiting import in_thread, let_others_run, until, until_waiting, waiting_in
 from wsgi_applications import echo
 
 from greenio import Timeout, joinall, sleep, spawn
 from greenio._websocket import sansio
 from greenio._websocket.sending import Settings
-from greenio.event import AsyncResult, Event
 from greenio.socket import socketpair
 from greenio.websocket import WebSocket, WebSocketError
 
 pytest.importorskip("websockets")
 
 
-@contextmanager
-def held(*lines, **arguments):
-    """A peer, and the server's WebSocket with it, which the test uses. The handler waits meanwhile."""
-    given, over = AsyncResult(), Event()
-
-    def application(environ, start_response):
-        websocket = environ["wsgi.websocket"]
-        websocket.accept()
-        given.set(websocket)
-        over.wait()
-
-    with serving(application, **arguments) as server:
-        with peer_of(server, *lines) as peer:
-            websocket = given.get(timeout=30)
-            try:
-                yield peer, websocket
-            finally:
-                peer.sock.close()
-                over.set()
-
-
-def fill(websocket, size=1 << 16):
-    """Greenlets that send until nothing more is taken; the last of them. `size`: of messages, or what makes one."""
-    for _ in range(1000):
-        job = spawn(websocket.send, size() if callable(size) else b"x" * size)
-        job.reports_errors = False
-        let_others_run()
-        if not job.ready() or not job.successful():
-            return job
-    raise AssertionError("the system takes everything")
-
-
 class TestMessages:
     @pytest.mark.parametrize("size", [0, 1, 125, 126, 2047, 2048, 65535, 65536, 1 << 20])
-    def test_of_each_size_and_kind(self, size):
+    def test_messages_of_each_size_and_kind_are_echoed(self, size):
         with serving(echo) as server, peer_of(server) as peer:
             peer.send(frame(BINARY, b"\xff" * size))
             assert peer.message() == b"\xff" * size
             peer.send(frame(TEXT, b"x" * size))
             assert peer.message() == "x" * size
 
-    def test_text_beyond_ascii(self):
+    def test_text_beyond_ascii_is_echoed(self):
         with serving(echo) as server, peer_of(server) as peer:
             peer.send(frame(TEXT, "\u20ac\U0001f600".encode()))
             assert peer.message() == "\u20ac\U0001f600"
 
-    def test_several_at_once_and_one_in_pieces(self):
+    def test_messages_at_once_and_in_pieces_are_echoed(self):
         data = frame(TEXT, b"one") + frame(BINARY, b"x" * 300) + frame(TEXT, b"") + frame(BINARY, b"y" * 70_000)
         with serving(echo) as server, peer_of(server) as peer:
             peer.send(data, data)
@@ -79,7 +46,7 @@ class TestMessages:
                 sleep(0)
             assert [peer.message() for _ in range(12)] == ["one", b"x" * 300, "", b"y" * 70_000] * 3
 
-    def test_what_comes_with_the_request(self):
+    def test_a_message_that_comes_with_the_request_is_received(self):
         from raw_http import connect, receive_until
         from raw_websocket import Peer, request
 
@@ -88,11 +55,11 @@ class TestMessages:
             rest = receive_until(sock, b"\r\n\r\n").partition(b"\r\n\r\n")[2]
             assert Peer(sock, rest).message() == "early"
 
-    def test_kinds_of_arguments(self):
+    def test_send_takes_text_and_bytes_only(self):
         class Text(str):
             pass
 
-        with held() as (peer, websocket):
+        with peer_and_websocket() as (peer, websocket):
             for message in ("a", Text("a")):
                 websocket.send(message)
                 websocket.send(message, binary=True)
@@ -112,7 +79,7 @@ class TestMessages:
             assert peer.message() == "whole"
 
     def test_none_is_received_at_the_end_and_iteration_ends(self):
-        with held() as (peer, websocket):
+        with peer_and_websocket() as (peer, websocket):
             peer.send(frame(TEXT, b"a"), frame(TEXT, b"b"), closing(3000, b"why"))
             assert list(websocket) == ["a", "b"]
             assert websocket.receive() is None and websocket.receive() is None
@@ -124,11 +91,11 @@ class TestMessages:
     def test_pings_are_answered_and_pongs_are_not(self):
         with serving(echo) as server, peer_of(server) as peer:
             peer.send(frame(PONG, b"x"), frame(PING, b"one"), frame(TEXT, b"a"), frame(PING, b"two"))
-            # Both answers go out together, before the application has what came between.
+            # Both answers are sent together, before the application receives the message between them.
             assert [peer.frame() for _ in range(3)] == [(0x8A, b"one"), (0x8A, b"two"), (0x81, b"a")]
 
     def test_several_greenlets_receive(self):
-        with held() as (peer, websocket):
+        with peer_and_websocket() as (peer, websocket):
             jobs = [spawn(websocket.receive) for _ in range(3)]
             until_waiting(*jobs)
             peer.send(frame(TEXT, b"a"), frame(TEXT, b"b"))
@@ -140,11 +107,11 @@ class TestMessages:
 class TestCompression:
     OFFER = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
 
-    def test_it_is_off_unless_asked_for(self):
+    def test_compression_is_off_by_default(self):
         with serving(echo) as server, peer_of(server, self.OFFER) as peer:
             assert b"sec-websocket-extensions" not in peer.answer.lower()
 
-    def test_it_has_12_bits_of_window(self):
+    def test_compression_has_12_bits_of_window(self):
         import zlib
 
         with serving(echo, websocket_compression=True) as server:
@@ -157,7 +124,7 @@ class TestCompression:
                     first, data = peer.frame()
                     assert first == 0xC1 and len(data) < 50
                     assert stretch.decompress(data + b"\0\0\xff\xff") == text
-                # And what is not compressed is taken as well.
+                # Messages that are not compressed are accepted as well.
                 peer.send(frame(TEXT, b"plain"))
                 first, data = peer.frame()
                 assert stretch.decompress(data + b"\0\0\xff\xff") == b"plain"
@@ -169,7 +136,7 @@ class TestCompression:
 
 class TestSendersTogether:
     def test_messages_stay_whole(self):
-        with held() as (peer, websocket):
+        with peer_and_websocket() as (peer, websocket):
             sizes = [1, 200, 70_000, 400_000]
             jobs = [spawn(websocket.send, bytes([number]) * sizes[number % 4]) for number in range(100)]
             received = [peer.message() for _ in jobs]
@@ -178,7 +145,7 @@ class TestSendersTogether:
             assert all(each == each[:1] * sizes[each[0] % 4] for each in received)
 
     def test_messages_of_threads_stay_whole(self):
-        with held() as (peer, websocket):
+        with peer_and_websocket() as (peer, websocket):
 
             def send(number):
                 for _ in range(20):
@@ -194,17 +161,17 @@ class TestSendersTogether:
             assert all(each == each[:1] * 30_000 for each in received)
 
     def test_sending_waits_for_the_peer(self):
-        with held() as (peer, websocket):
-            blocked = fill(websocket)
+        with peer_and_websocket() as (peer, websocket):
+            blocked = send_until_full(websocket)
             others = [spawn(websocket.send, b"y") for _ in range(5)]
             until_waiting(blocked, *others)
             while peer.message() != b"y":
                 pass
             joinall([blocked, *others], raise_error=True)
 
-    def test_one_that_is_killed_leaves_no_half_message(self):
-        with held() as (peer, websocket):
-            blocked = fill(websocket, 1 << 18)
+    def test_a_killed_sender_leaves_no_half_message(self):
+        with peer_and_websocket() as (peer, websocket):
+            blocked = send_until_full(websocket, 1 << 18)
             others = [spawn(websocket.send, b"y") for _ in range(3)]
             until_waiting(blocked, *others)
             others[1].kill()
@@ -212,12 +179,12 @@ class TestSendersTogether:
             received = []
             while received.count(b"y") < 2:
                 received.append(peer.message())
-            # The half that was sent already has its other half.
+            # The message that was half sent is completed.
             assert {*received} == {b"y", b"x" * (1 << 18)} and received[-1] == b"y"
 
-    def test_one_that_runs_out_of_time_leaves_no_half_message(self):
-        with held() as (peer, websocket):
-            fill(websocket, 1 << 18).kill()
+    def test_a_sender_that_times_out_leaves_no_half_message(self):
+        with peer_and_websocket() as (peer, websocket):
+            send_until_full(websocket, 1 << 18).kill()
             with pytest.raises(Timeout), Timeout(0.01):
                 websocket.send(b"y")
             with pytest.raises(TimeoutError), Timeout(0.01, TimeoutError):
@@ -228,9 +195,9 @@ class TestSendersTogether:
             job.get()
             assert not websocket.closed
 
-    def test_what_was_not_sent_does_not_pile_up(self):
-        with held() as (peer, websocket):
-            fill(websocket).kill()
+    def test_unsent_data_do_not_pile_up(self):
+        with peer_and_websocket() as (peer, websocket):
+            send_until_full(websocket).kill()
             for _ in range(50):
                 with Timeout(0.001, False):
                     websocket.send(b"y" * 10_000)
@@ -244,17 +211,17 @@ class TestSendersTogether:
                 pass
             joinall([job, pinging], raise_error=True)
 
-    def test_what_was_compressed_is_sent_whatever_interrupts_it(self):
+    def test_a_compressed_message_is_sent_though_its_sender_is_killed(self):
         import zlib
 
-        with held(TestCompression.OFFER, websocket_compression=True) as (peer, websocket):
+        with peer_and_websocket(TestCompression.OFFER, websocket_compression=True) as (peer, websocket):
             stretch = zlib.decompressobj(-12)
             websocket._writing.acquire()
             job = spawn(websocket.send, "never begun" * 10)
             until_waiting(job)
             job.kill()
             websocket._writing.release()
-            blocked = fill(websocket, lambda: token_bytes(1 << 16))
+            blocked = send_until_full(websocket, lambda: token_bytes(1 << 16))
             blocked.kill()
             job = spawn(websocket.send, "last")
             message = b""
@@ -265,24 +232,24 @@ class TestSendersTogether:
                 assert len(message) in (1 << 16, 4)
             job.get()
 
-    def test_a_peer_that_takes_nothing_is_given_up(self):
-        with held(write_timeout=0.05) as (_, websocket):
+    def test_a_peer_that_does_not_read_is_given_up(self):
+        with peer_and_websocket(write_timeout=0.05) as (_, websocket):
             with pytest.raises(WebSocketError, match="takes no data"):
-                fill(websocket).get()
+                send_until_full(websocket).get()
             assert websocket.closed and websocket.close_code == 1006 and websocket.receive() is None
 
 
 class TestReceivingInterrupted:
-    def test_it_runs_out_of_time(self):
-        with held() as (peer, websocket):
+    def test_receive_times_out_and_can_go_on(self):
+        with peer_and_websocket() as (peer, websocket):
             with pytest.raises(TimeoutError, match="0.01 s"):
                 websocket.receive(timeout=0.01)
             peer.send(frame(TEXT, b"a"))
             assert websocket.receive(timeout=30) == "a"
 
     @pytest.mark.parametrize("kind", [None, TimeoutError, ValueError])
-    def test_a_timeout_of_the_program(self, kind):
-        with held() as (peer, websocket):
+    def test_a_timeout_of_the_program_leaves_it_usable(self, kind):
+        with peer_and_websocket() as (peer, websocket):
             with pytest.raises(kind or Timeout), Timeout(0.01, kind):
                 websocket.receive()
             with pytest.raises(kind or Timeout), Timeout(0.01, kind):
@@ -290,8 +257,8 @@ class TestReceivingInterrupted:
             peer.send(frame(TEXT, b"a"))
             assert websocket.receive() == "a"
 
-    def test_nothing_is_lost_with_a_greenlet_that_is_killed(self):
-        with held() as (peer, websocket):
+    def test_a_killed_receiver_loses_no_message(self):
+        with peer_and_websocket() as (peer, websocket):
             data = frame(TEXT, b"a") + frame(PING, b"p") + frame(BINARY, b"b" * 3000) + frame(TEXT, b"c")
             received = []
             for at in range(0, len(data), 11):
@@ -307,9 +274,9 @@ class TestReceivingInterrupted:
             assert received == ["a", b"b" * 3000, "c"]
             assert peer.frame() == (0x8A, b"p")
 
-    def test_messages_that_stand_behind_a_ping_whose_answer_is_interrupted(self):
-        with held() as (peer, websocket):
-            websocket._writing.acquire()  # as if somebody sent who has to wait
+    def test_a_receiver_killed_while_it_answers_a_ping_loses_no_message(self):
+        with peer_and_websocket() as (peer, websocket):
+            websocket._writing.acquire()  # as by a greenlet that sends, and waits
             job = spawn(websocket.receive)
             sleep(0)
             peer.send(frame(TEXT, b"a"), frame(PING, b"p"), frame(TEXT, b"b"))
@@ -321,156 +288,9 @@ class TestReceivingInterrupted:
             assert [peer.frame(), peer.frame()] == [(0x8A, b"p"), (0x81, b"c")]
 
 
-class TestEnds:
-    def test_closing_waits_for_the_peer(self):
-        with held() as (peer, websocket):
-            job = waiting_in(websocket.close, 3001, "enough")
-            assert websocket.closed
-            assert peer.frame() == (0x88, b"\x0b\xb9enough")
-            assert not job.ready()
-            peer.send(frame(TEXT, b"too late"), closing(3001))
-            job.get()
-            assert websocket.close_code == 3001 and websocket.receive() is None
-            websocket.close()  # which does nothing
-
-    def test_a_peer_that_does_not_answer(self):
-        with held() as (peer, websocket):
-            websocket.close(timeout=0.01)
-            assert websocket.close_code == 1006 and peer.close_code() == 1000 and peer.ends()
-
-    def test_closing_while_another_greenlet_receives(self):
-        with held() as (peer, websocket):
-            receiving = waiting_in(websocket.receive)
-            job = waiting_in(websocket.close)
-            assert peer.close_code() == 1000
-            peer.send(closing(1000))
-            joinall([receiving, job], raise_error=True)
-            assert receiving.value is None
-
-    def test_closing_while_another_greenlet_receives_and_the_peer_is_silent(self):
-        with held() as (_, websocket):
-            receiving = waiting_in(websocket.receive)
-            websocket.close(timeout=0.01)
-            assert receiving.get(timeout=30) is None
-
-    def test_closing_while_another_greenlet_sends(self):
-        with held() as (peer, websocket):
-            sending = fill(websocket)
-            late = waiting_in(websocket.send, b"late")
-            job = waiting_in(websocket.close)
-            while (got := peer.frame())[0] != 0x88:
-                assert got[1] in (b"x" * (1 << 16), b"late")
-            peer.send(closing(1000))
-            joinall([sending, late, job], raise_error=True)
-
-    def test_closing_while_another_greenlet_sends_what_nobody_takes(self):
-        with held() as (_, websocket):
-            sending = fill(websocket)
-            websocket.close(timeout=0.01)
-            assert websocket.closed and websocket.close_code == 1006
-            with pytest.raises(WebSocketError, match="not answered"):
-                sending.get(timeout=30)
-
-    @pytest.mark.parametrize("kind", [None, TimeoutError])
-    def test_a_timeout_of_the_program_while_it_closes(self, kind):
-        with held() as (peer, websocket):
-            with pytest.raises(kind or Timeout), Timeout(0.01, kind):
-                websocket.close()
-            assert peer.close_code() == 1000
-        with held() as (peer, websocket):
-            websocket._writing.acquire()
-            with pytest.raises(kind or Timeout), Timeout(0.01, kind):
-                websocket.close()
-            websocket._writing.release()
-            assert not websocket.closed
-
-    def test_a_greenlet_that_is_killed_while_it_closes(self):
-        with held() as (peer, websocket):
-            waiting_in(websocket.close).kill()
-            assert peer.close_code() == 1000
-            peer.send(closing(1000))
-            assert websocket.receive() is None and websocket.close_code == 1000
-
-    def test_codes_and_reasons_that_cannot_be_sent(self):
-        with held() as (_, websocket):
-            for code in (0, 999, 1004, 1005, 1006, 1015, 2999, 5000):
-                with pytest.raises(ValueError, match="code"):
-                    websocket.close(code)
-            with pytest.raises(ValueError, match="123"):
-                websocket.close(1000, "\u20ac" * 42)
-            assert not websocket.closed
-
-    def test_bytes_for_a_reason(self):
-        with held() as (peer, websocket):
-            websocket.close(1000, b"why", timeout=0.01)
-            assert peer.frame() == (0x88, b"\x03\xe8why")
-
-    def test_a_peer_that_hangs_up(self):
-        with held() as (peer, websocket):
-            peer.send(frame(TEXT, b"a"), frame(TEXT, b"never whole")[:-3])
-            peer.sock.shutdown(1)
-            assert list(websocket) == ["a"] and websocket.close_code == 1006
-            with pytest.raises(WebSocketError, match="has ended the connection"):
-                websocket.send("a")
-
-    def test_a_peer_that_resets(self):
-        from socket import SO_LINGER, SOL_SOCKET
-        from struct import pack
-
-        with held() as (peer, websocket):
-            receiving = waiting_in(websocket.receive)
-            blocked = fill(websocket)
-            peer.sock.setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
-            peer.sock.close()
-            assert receiving.get(timeout=30) is None and websocket.close_code == 1006
-            with pytest.raises(WebSocketError):
-                blocked.get(timeout=30)
-
-    def test_in_a_with_statement(self):
-        with held() as (peer, websocket):
-            job = spawn(websocket.__exit__, None, None, None)
-            assert peer.close_code() == 1000
-            peer.send(closing(1000))
-            job.get()
-        with held() as (peer, websocket):
-            job = spawn(websocket.__exit__, ValueError, ValueError(), None)
-            assert peer.close_code() == 1011
-            peer.send(closing(1011))
-            job.get()
-
-    def test_what_it_says_of_itself(self):
-        with held() as (peer, websocket):
-            assert repr(websocket).endswith(" open>") and websocket.close_code is None
-            job = waiting_in(websocket.close)
-            assert repr(websocket).endswith(" closing>")
-            peer.send(closing(1000))
-            job.get()
-            assert repr(websocket).endswith(" closed with 1000>")
-
-    @pytest.mark.parametrize(
-        "arguments",
-        [(1000.0,), (1000.5,), (3000.5,), ("1000",), (None,), (1000, 5), (1000, None), (1000, [b"a"])],
-        ids=str,
-    )
-    def test_codes_and_reasons_of_other_types_change_nothing(self, arguments):
-        with held() as (peer, websocket):
-            with pytest.raises(TypeError):
-                websocket.close(*arguments)
-            assert not websocket.closed
-            websocket.send("a")
-            assert peer.message() == "a"
-
-    def test_the_peers_close_frame_that_another_thread_takes_in_just_now(self):
-        with held() as (peer, websocket):
-            # As far as that thread has come.
-            websocket._protocol.receive_data(closing(1000))
-            websocket.close(3000, timeout=0.01)
-            assert peer.close_code() == 1000 and websocket.closed
-
-
 class TestOtherThreads:
-    def test_sending_receiving_and_closing(self):
-        with held() as (peer, websocket):
+    def test_another_thread_may_send_receive_and_close(self):
+        with peer_and_websocket() as (peer, websocket):
             in_thread(websocket.send, "a")
             assert peer.message() == "a"
             peer.send(frame(TEXT, b"b"))
@@ -479,8 +299,8 @@ class TestOtherThreads:
             in_thread(websocket.close)
             assert websocket.close_code == 1000
 
-    def test_closing_while_this_thread_receives(self):
-        with held() as (peer, websocket):
+    def test_another_thread_may_close_while_this_one_receives(self):
+        with peer_and_websocket() as (peer, websocket):
             receiving = waiting_in(websocket.receive)
             thread = threading.Thread(target=websocket.close)
             thread.start()
@@ -489,8 +309,8 @@ class TestOtherThreads:
             assert receiving.get(timeout=30) is None
             until(lambda: not thread.is_alive())
 
-    def test_there_is_one_only_when_all_of_it_is_there(self):
-        """What others look at first is set last: they run at any moment."""
+    def test_a_websocket_becomes_visible_when_it_is_complete(self):
+        """The attribute by which others see that it is connected is set last, as they may run at any moment."""
         names = []
 
         class Watched(WebSocket):
@@ -506,52 +326,52 @@ class TestOtherThreads:
 
 
 class TestLimits:
-    def test_the_size_of_messages(self):
-        with held(websocket_max_size=1000) as (peer, websocket):
+    def test_too_large_messages_close_it(self):
+        with peer_and_websocket(websocket_max_size=1000) as (peer, websocket):
             peer.send(frame(BINARY, b"x" * 1000))
             assert len(websocket.receive()) == 1000
             peer.send(frame(BINARY, b"x" * 1001))
             assert websocket.receive() is None and websocket.close_code == 1009
             assert peer.close_code() == 1009
 
-    def test_the_size_of_messages_where_it_is_small(self):
+    def test_too_large_messages_close_it_at_small_limits(self):
         for count in (10, 124):
-            with held(websocket_max_size=count) as (peer, websocket):
+            with peer_and_websocket(websocket_max_size=count) as (peer, websocket):
                 peer.send(frame(BINARY, b"x" * count), frame(BINARY, b"x" * (count + 1)))
                 assert [websocket.receive(), websocket.receive()] == [b"x" * count, None]
                 assert peer.close_code() == 1009
 
-    def test_the_size_of_messages_in_fragments(self):
-        with held(websocket_max_size=1000) as (peer, websocket):
+    def test_fragments_count_together(self):
+        with peer_and_websocket(websocket_max_size=1000) as (peer, websocket):
             peer.send(frame(BINARY, b"x" * 600, fin=False), frame(0, b"x" * 400))
             assert len(websocket.receive()) == 1000
             peer.send(frame(BINARY, b"x" * 600, fin=False), frame(0, b"x" * 401))
             assert websocket.receive() is None and peer.close_code() == 1009
 
-    def test_it_is_1_mib_unless_told(self):
-        with held() as (peer, websocket):
+    def test_the_default_limit_is_1_mib(self):
+        with peer_and_websocket() as (peer, websocket):
             spawn(peer.send, frame(BINARY, b"x" * (1 << 20)))
             assert len(websocket.receive()) == 1 << 20
             peer.send(b"\x82\xff" + ((1 << 20) + 1).to_bytes(8, "big"))
             assert websocket.receive() is None and peer.close_code() == 1009
 
-    def test_it_can_be_off(self):
-        with held(websocket_max_size=None, websocket_max_fragments=None) as (peer, websocket):
+    def test_limits_can_be_turned_off(self):
+        with peer_and_websocket(websocket_max_size=None, websocket_max_fragments=None) as (peer, websocket):
             job = spawn(
                 peer.send, frame(BINARY, b"x" * 3_000_000, fin=False), *[frame(0, b"", fin=False)] * 2000, frame(0)
             )
             assert len(websocket.receive()) == 3_000_000
             job.get()
 
-    def test_the_number_of_fragments(self):
-        with held(websocket_max_fragments=10) as (peer, websocket):
+    def test_too_many_fragments_close_it(self):
+        with peer_and_websocket(websocket_max_fragments=10) as (peer, websocket):
             peer.send(frame(BINARY, b"x", fin=False), *[frame(0, b"x", fin=False)] * 8, frame(0, b"x"))
             assert websocket.receive() == b"x" * 10
             peer.send(frame(BINARY, b"x", fin=False), *[frame(0, b"x", fin=False)] * 10)
             assert websocket.receive() is None and peer.close_code() == 1009
 
     def test_no_more_is_received_than_the_application_takes(self):
-        with held() as (peer, websocket):
+        with peer_and_websocket() as (peer, websocket):
             sent = []
 
             def send():
@@ -568,79 +388,12 @@ class TestLimits:
             sending.kill()
 
 
-class TestPings:
-    def test_a_silent_peer_is_asked_and_lives_if_it_answers(self):
-        with held(websocket_ping_interval=0.02, websocket_ping_timeout=30) as (peer, websocket):
-            receiving = waiting_in(websocket.receive)
-            for _ in range(3):
-                assert peer.frame() == (0x89, b"")
-                peer.send(frame(PONG))
-            peer.send(frame(TEXT, b"a"))
-            assert receiving.get(timeout=30) == "a"
-
-    @pytest.mark.parametrize("receives", [True, False])
-    def test_one_that_does_not_answer_is_given_up(self, receives):
-        with held(websocket_ping_interval=0.02, websocket_ping_timeout=0.02) as (peer, websocket):
-            if receives:
-                assert websocket.receive() is None
-            until(lambda: websocket.closed)
-            assert websocket.close_code == 1006
-            with pytest.raises(WebSocketError, match="not answered a ping"):
-                websocket.send("a")
-            assert peer.frame() == (0x89, b"") and peer.ends()
-
-    def test_one_that_answers_while_nobody_receives_lives(self):
-        with held(websocket_ping_interval=0.02, websocket_ping_timeout=30) as (peer, websocket):
-            for _ in range(8):
-                assert peer.frame() == (0x89, b"")
-                peer.send(frame(PONG), frame(PING, b"p"))
-                assert peer.frame() == (0x8A, b"p")
-            assert not websocket.closed
-
-    def test_messages_that_nobody_takes_are_a_sign_of_life(self):
-        with held(websocket_ping_interval=None) as (peer, websocket):
-            peer.send(frame(TEXT, b"a"))
-            until(lambda: websocket._read_pending() or websocket._messages)
-            websocket._settings.ping_interval = websocket._settings.ping_timeout = 0.01
-            websocket._check_later(0)
-            before = websocket._last_heard
-            until(lambda: websocket._last_heard > before + 0.1)
-            assert not websocket.closed and websocket.receive() == "a"
-
-    def test_they_can_be_off(self):
-        with held(websocket_ping_interval=None) as (peer, websocket):
-            peer.send(frame(TEXT, b"a"))
-            assert websocket.receive() == "a" and websocket._timer is None
-
-    def test_they_are_20_seconds_unless_told(self):
-        from greenio.wsgi import Limits
-
-        limits = Limits()
-        assert (limits.websocket_ping_interval, limits.websocket_ping_timeout) == (20, 20)
-        assert (limits.websocket_max_size, limits.websocket_max_fragments) == (1 << 20, 1024)
-
-
-class TestOnlySending:
-    def test_pings_and_the_end_are_noticed(self):
-        with held() as (peer, websocket):
-            peer.send(frame(PING, b"p"))
-            # As if it were a second ago.
-            websocket._last_heard -= 2
-            websocket.send("a")
-            assert [peer.frame(), peer.frame()] == [(0x8A, b"p"), (0x81, b"a")]
-            peer.send(closing(1000))
-            websocket._last_heard -= 2
-            with pytest.raises(WebSocketError, match="closed with 1000"):
-                websocket.send("b")
-            assert peer.close_code() == 1000
-
-
-def test_a_websocket_that_was_never_connected():
+def test_a_websocket_that_was_never_connected_says_so():
     with pytest.raises(WebSocketError, match="not connected"):
         WebSocket().receive()
 
 
-def test_nothing_is_left_of_it():
+def test_a_closed_websocket_is_freed_at_once():
     given = []
 
     def application(environ, start_response):
@@ -673,7 +426,7 @@ except ImportError as error:
 """
 
 
-def test_without_websockets_it_can_be_imported_and_its_use_says_what_to_install():
+def test_without_the_package_websockets_its_use_says_what_to_install():
     result = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=60, cwd="/")
     assert result.stdout == "greenio.websocket needs websockets: pip install 'greenio[websocket]'\n", result.stderr
     assert result.stderr == ""

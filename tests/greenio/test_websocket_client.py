@@ -1,4 +1,4 @@
-"""greenio.websocket.connect(): clients. Handshakes that fail, proxies, TLS, and the end."""
+"""greenio.websocket.connect(): clients, their arguments, handshakes that fail, proxies, TLS, and the end."""
 
 import gc
 import re
@@ -31,12 +31,12 @@ def address_of(server, scheme="ws", path="/"):
 
 @contextmanager
 def answering(data, ends=True):
-    """A server that answers each connection with these bytes, and keeps what it was sent."""
+    """Run a server that answers each connection with these bytes. `server.got` has the requests."""
     got = []
 
     def handle(sock, address):
         got.append(receive_until(sock, b"\r\n\r\n"))
-        with suppress(ConnectionError):  # it has heard enough
+        with suppress(ConnectionError):  # the client may have closed the connection already
             sock.sendall(data)
         if not ends:
             while sock.recv(100):
@@ -49,7 +49,7 @@ def answering(data, ends=True):
 
 @contextmanager
 def raw_server(make=connect, hints=b"", **arguments):
-    """A client's WebSocket, and the server's end of its connection as a socket. `make`: what connects."""
+    """Yield a client's WebSocket, and the server's end of its connection as a socket. `make` connects the client."""
     given, over = AsyncResult(), AsyncResult()
 
     def handle(sock, address):
@@ -75,7 +75,7 @@ def raw_server(make=connect, hints=b"", **arguments):
 class TestMessages:
     @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536, 1 << 20])
     @pytest.mark.parametrize("compression", [False, True])
-    def test_of_each_size_and_kind(self, size, compression):
+    def test_messages_of_each_size_and_kind_are_echoed_to_clients(self, size, compression):
         with serving(echo, websocket_compression=True) as server:
             with connect(address_of(server), compression=compression) as websocket:
                 for message in (b"\xff" * size, "x" * size, b"again"):
@@ -84,7 +84,7 @@ class TestMessages:
                     job.get()
             assert websocket.close_code == 1000
 
-    def test_its_frames_are_masked_with_a_new_mask_each(self):
+    def test_each_frame_of_a_client_has_a_new_mask(self):
         with raw_server() as (websocket, sock):
             websocket.send("abc")
             websocket.send("abc")
@@ -95,7 +95,7 @@ class TestMessages:
             sock.sendall(frame(8, mask=None))
             assert websocket.receive() is None
 
-    def test_what_comes_with_the_answer_is_received(self):
+    def test_a_message_that_comes_with_the_answer_is_received(self):
         def application(environ, start_response):
             environ["wsgi.websocket"].send("early")
             return echo(environ, start_response)
@@ -104,12 +104,12 @@ class TestMessages:
             sleep(0)
             assert websocket.receive() == "early"
 
-    def test_frames_of_a_server_that_are_masked(self):
+    def test_masked_frames_of_a_server_are_an_error(self):
         with raw_server() as (websocket, sock):
             sock.sendall(frame(TEXT, b"a"))
             assert websocket.receive() is None and websocket.close_code == 1002
 
-    def test_limits_of_clients(self):
+    def test_clients_have_limits(self):
         def application(environ, start_response):
             environ["wsgi.websocket"].send(b"x" * 1001)
             return []
@@ -125,19 +125,19 @@ class TestMessages:
             with connect(address_of(server), ping_interval=0.01) as websocket:
                 job = waiting_in(websocket.receive)
                 sleep(0.1)
-                assert not job.ready()  # it does answer
+                assert not job.ready()  # this server answers
                 job.kill()
         with raw_server(ping_interval=0.01, ping_timeout=0.01) as (websocket, _):
             assert websocket.receive() is None and websocket.close_code == 1006
 
-    def test_used_by_another_thread(self):
+    def test_another_thread_may_send(self):
         with serving(echo) as server, connect(address_of(server)) as websocket:
             in_thread(websocket.send, "a")
             assert websocket.receive() == "a"
 
 
 class TestHandshakes:
-    def test_what_is_asked_for(self):
+    def test_the_request_has_what_the_arguments_say(self):
         told = []
 
         def application(environ, start_response):
@@ -164,7 +164,7 @@ class TestHandshakes:
         assert environ["HTTP_ORIGIN"] == f"http://127.0.0.1:{port}"
         assert "HTTP_SEC_WEBSOCKET_EXTENSIONS" not in environ
 
-    def test_one_that_is_refused(self):
+    def test_a_refusal_has_status_headers_and_body(self):
         def application(environ, start_response):
             start_response("401 Unauthorized", [("WWW-Authenticate", "Basic")])
             return [b"who are you?"]
@@ -186,11 +186,11 @@ class TestHandshakes:
             b"HTTP/1.1 301 Moved\r\nLocation: ws://127.0.0.1/\r\nContent-Length: 0\r\n\r\n", b"\0" * 3_000_000,
         ],
     )  # fmt: skip
-    def test_answers_that_are_none(self, answer):
+    def test_answers_that_are_no_handshake_are_errors(self, answer):
         with answering(answer) as server, pytest.raises((HandshakeError, ConnectionResetError)):
             connect(address_of(server))
 
-    def test_where_nobody_answers(self):
+    def test_connecting_times_out_if_nobody_answers(self):
         with answering(b"", ends=False) as server:
             with pytest.raises(TimeoutError, match="0.05 s"):
                 connect(address_of(server), timeout=0.05)
@@ -208,7 +208,7 @@ class TestHandshakes:
         ],
         ids=["cut", "long", "cut chunk", "bad chunk", "negative", "two"],
     )  # fmt: skip
-    def test_a_refusal_tells_its_status_whatever_is_wrong_with_its_body(self, fields, body):
+    def test_a_refusal_has_its_status_though_its_body_is_malformed(self, fields, body):
         answer = b"HTTP/1.1 503 Later\r\nRetry-After: 5\r\n" + fields + b"\r\n\r\n" + body
         with answering(answer) as server:
             with pytest.raises(HandshakeError, match="refused: HTTP 503") as caught:
@@ -217,7 +217,7 @@ class TestHandshakes:
         assert error.status == 503 and ("Retry-After", "5") in error.headers
         assert body.startswith(error.body) and error.body
 
-    def test_hints_before_the_answer_are_passed_over(self):
+    def test_hints_before_the_answer_are_skipped(self):
         hints = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"
         with answering(hints + b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno") as server:
             with pytest.raises(HandshakeError) as caught:
@@ -230,13 +230,13 @@ class TestHandshakes:
         with answering(hints) as server, pytest.raises(HandshakeError, match="not answered"):
             connect(address_of(server))
 
-    def test_where_nobody_listens(self):
+    def test_connecting_is_refused_if_nobody_listens(self):
         with StreamServer(("127.0.0.1", 0), lambda *args: None) as server:
             uri = address_of(server)
         with pytest.raises(ConnectionRefusedError):
             connect(uri)
 
-    def test_arguments_that_are_wrong(self):
+    def test_malformed_uris_fields_and_proxies_are_refused(self):
         for wrong in ("http://127.0.0.1/", "ws:///path", "127.0.0.1"):
             with pytest.raises(ValueError):
                 connect(wrong)
@@ -257,7 +257,7 @@ def application(environ, start_response):
 
 
 class TestArguments:
-    """What is wrong is told before anything is connected: nobody listens where these are to connect."""
+    """Wrong arguments are refused before a connection is made: nobody listens at this address."""
 
     @pytest.mark.parametrize(
         ("arguments", "error"),
@@ -278,14 +278,14 @@ class TestArguments:
         ],
         ids=str,
     )  # fmt: skip
-    def test_one_that_cannot_be(self, arguments, error):
+    def test_a_wrong_argument_is_refused(self, arguments, error):
         with pytest.raises(error):
             connect("ws://127.0.0.1:1/", **arguments)
 
     @pytest.mark.parametrize("fields", [
         [("a", 1)], [(1, "a")], [("a",)], ["ab"], {b"a": b"b"}, 5,
     ], ids=str)  # fmt: skip
-    def test_what_is_no_field(self, fields):
+    def test_headers_of_wrong_types_are_refused(self, fields):
         with pytest.raises(TypeError):
             connect("ws://127.0.0.1:1/", headers=fields)
 
@@ -293,21 +293,21 @@ class TestArguments:
         "Connection", "upgrade", "Content-Length", "Transfer-Encoding", "TE", "Trailer", "Keep-Alive",
         "Sec-WebSocket-Key", "Sec-WebSocket-Version", "sec-websocket-protocol", "Sec-WebSocket-Extensions", "", "a b",
     ])  # fmt: skip
-    def test_fields_of_the_handshake_itself(self, name):
+    def test_headers_of_the_handshake_itself_are_refused(self, name):
         with pytest.raises(ValueError, match="name of a field|handshake's own"):
             connect("ws://127.0.0.1:1/", headers={name: "1"})
 
     @pytest.mark.parametrize("uri", [5, None, b"ws://127.0.0.1:1/"])
-    def test_what_is_no_text(self, uri):
+    def test_uris_of_other_types_are_refused(self, uri):
         with pytest.raises(TypeError):
             connect(uri)
 
     @pytest.mark.parametrize("place", ["/a b", "/a\r\nX: y", "\n/", "/\x7f", "/\0"])
-    def test_uris_with_spaces_and_control_characters(self, place):
+    def test_uris_with_spaces_and_control_characters_are_refused(self, place):
         with pytest.raises(ValueError, match="spaces"):
             connect(f"ws://127.0.0.1:1{place}")
 
-    def test_limits_that_are_turned_off(self):
+    def test_limits_of_clients_can_be_turned_off(self):
         with serving(echo) as server:
             names = ["timeout", "ping_interval", "ping_timeout", "write_timeout"]
             for arguments in [dict.fromkeys(names), dict.fromkeys(names, float("inf"))]:
@@ -316,7 +316,7 @@ class TestArguments:
                     assert websocket.receive() == "a" and websocket._timer is None
 
 
-def test_a_server_from_the_command_line(tmp_path):
+def test_a_server_of_the_command_line_has_the_options(tmp_path):
     (tmp_path / "echo.py").write_text(APPLICATION)
     command = [
         sys.executable, "-m", "greenio.wsgi", "echo:application", "-b", "127.0.0.1:0", "--origin", "https://b",
@@ -343,7 +343,7 @@ def test_a_server_from_the_command_line(tmp_path):
 
 
 class TestOtherThreads:
-    def test_pings_are_sent_though_the_thread_that_has_connected_ends(self):
+    def test_pings_are_sent_after_the_end_of_the_thread_that_connected(self):
         def elsewhere(*args, **options):
             made = []
             thread = threading.Thread(target=lambda: made.append(connect(*args, **options)))
@@ -360,7 +360,7 @@ class TestOtherThreads:
             assert receiving.get() == "a"
             peer.close()
 
-    def test_a_thread_that_collects_one_gets_no_hub(self):
+    def test_a_thread_that_frees_a_websocket_gets_no_hub(self):
         with serving(echo) as server:
             held = [connect(address_of(server))]
 
@@ -385,14 +385,14 @@ class TestTheEnd:
                 raise error
         assert told == [(code, seconds)]
 
-    def test_its_socket_is_closed_when_the_server_has_closed(self):
+    def test_the_socket_is_closed_when_the_server_has_closed(self):
         with serving(lambda environ, _: environ["wsgi.websocket"].close(3000, "why")) as server:
             websocket = connect(address_of(server))
             assert websocket.receive() is None
             assert (websocket.close_code, websocket.close_reason) == (3000, "why")
             assert websocket._sock.fileno() < 0
 
-    def test_an_error_in_a_with_statement_is_told(self):
+    def test_an_error_in_a_with_statement_closes_it_with_1011(self):
         codes = []
 
         def application(environ, start_response):
@@ -405,7 +405,7 @@ class TestTheEnd:
                 raise ZeroDivisionError
         assert codes == [1011]
 
-    def test_one_that_nobody_uses_any_more_is_closed(self):
+    def test_a_websocket_without_references_is_closed(self):
         over = AsyncResult()
 
         def application(environ, start_response):
@@ -416,7 +416,7 @@ class TestTheEnd:
         with serving(application) as server:
             websocket = connect(address_of(server), ping_interval=0.01)
             websocket.send("a")
-            sleep(0.03)  # some looks after it
+            sleep(0.03)  # the timer of pings fires several times
             del websocket
             gc.collect()
             assert over.get(timeout=30) == 1006
@@ -449,7 +449,7 @@ class TestTLS:
             with pytest.raises(ssl.SSLCertVerificationError):
                 connect(address_of(server, "wss"))
 
-    def test_one_that_only_sends_notices_the_end(self):
+    def test_a_client_that_only_sends_notices_the_end(self):
         with serving(lambda environ, _: environ["wsgi.websocket"].close(), ssl_context=server_context()) as server:
             with connect(address_of(server, "wss"), ssl_context=client_context()) as websocket:
                 job = waiting_in(sleep, 0.1)
@@ -460,7 +460,7 @@ class TestTLS:
                         websocket.send("a")
                         websocket._last_heard -= 2
 
-    def test_a_greenlet_that_is_killed_while_it_sends_ends_the_connection(self):
+    def test_a_sender_killed_within_a_tls_record_ends_the_connection(self):
         def application(environ, start_response):
             environ["wsgi.websocket"].accept()
             sleep(30)
@@ -478,7 +478,7 @@ class TestTLS:
 
 @contextmanager
 def proxy(answer=b"HTTP/1.1 200 Connection established\r\n\r\n"):
-    """A proxy that knows CONNECT; `asked` has what it was asked."""
+    """Run a proxy that knows CONNECT. `server.asked` has the requests."""
     asked = []
 
     def handle(sock, address):
@@ -508,7 +508,7 @@ def proxy(answer=b"HTTP/1.1 200 Connection established\r\n\r\n"):
 
 class TestProxies:
     @pytest.mark.parametrize("scheme", ["ws", "wss"])
-    def test_connecting_through_one(self, scheme):
+    def test_a_client_connects_through_a_proxy(self, scheme):
         secure = {"ssl_context": server_context()} if scheme == "wss" else {}
         context = client_context() if secure else None
         with serving(echo, **secure) as server, proxy() as through:
@@ -520,22 +520,22 @@ class TestProxies:
             assert lines[0] == f"CONNECT 127.0.0.1:{server.server_port} HTTP/1.1"
             assert f"Proxy-Authorization: Basic {b64encode(b'user:pass word').decode()}" in lines
 
-    def test_one_that_refuses(self):
+    def test_a_refusal_of_the_proxy_has_its_status(self):
         refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n"
         with proxy(refusal) as through, pytest.raises(HandshakeError, match="407") as caught:
             connect("ws://127.0.0.1:1/", proxy=f"http://127.0.0.1:{through.server_port}")
         assert caught.value.status == 407 and caught.value.headers == [("Proxy-Authenticate", "Basic")]
 
     @pytest.mark.parametrize("answer", [b"", b"what?\r\n\r\n", b"HTTP/1.1 \xb2\xb2\xb2 \r\n\r\n", b"\0" * 200_000])
-    def test_one_that_is_none(self, answer):
+    def test_a_malformed_answer_of_the_proxy_is_an_error(self, answer):
         with answering(answer) as through, pytest.raises((HandshakeError, ConnectionResetError)):
             connect("ws://127.0.0.1:1/", proxy=f"http://127.0.0.1:{through.server_port}")
 
-    def test_one_that_says_more_than_it_should(self):
+    def test_data_behind_the_answer_of_the_proxy_are_an_error(self):
         with answering(b"HTTP/1.1 200 OK\r\n\r\nmore") as through, pytest.raises(HandshakeError, match="behind"):
             connect("ws://127.0.0.1:1/", proxy=f"http://127.0.0.1:{through.server_port}")
 
-    def test_the_one_that_the_environment_names(self, monkeypatch):
+    def test_the_proxy_of_the_environment_is_used(self, monkeypatch):
         for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
             monkeypatch.delenv(name.upper(), raising=False)

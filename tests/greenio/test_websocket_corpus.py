@@ -1,4 +1,4 @@
-"""WebSockets and clients that break the protocol, or use it against servers: helpers/corpus.py, autobahn.py."""
+"""WebSockets and clients that break the protocol, or misuse it to attack servers: helpers/corpus.py, autobahn.py."""
 
 import autobahn
 import corpus
@@ -76,7 +76,7 @@ def frames(draw):
 
 
 def what_websockets_says(data):
-    """``(messages, payloads of pings, code of the close)`` of what a client has sent, by its own parser at once."""
+    """Parse a client's data by websockets' own parser: ``(messages, payloads of pings, code of the close)``."""
     sansio.need_websockets()
     protocol, messages, pings, pieces = sansio.server_protocol(MOST, []), [], [], None
     protocol.receive_data(data)
@@ -154,7 +154,7 @@ def test_frames_at_random_mean_what_websockets_says(sent, cuts):
         assert websocket._failed == (code not in (None, 1000, 1005))
 
 
-def test_what_is_allowed_between_fragments():
+def test_control_frames_are_allowed_between_fragments():
     with serving(echo) as server:
         with peer_of(server) as peer:
             peer.send(frame(BINARY, b"a", fin=False), frame(PING, b"p"), frame(0, b"", fin=False), frame(0, b"b"))

@@ -1,4 +1,4 @@
-"""WebSockets of greenio.wsgi: requests, origins, applications that refuse, fail or take the socket, the end."""
+"""WebSockets of greenio.wsgi: requests, origins, applications that refuse or fail, the end of the server."""
 
 import io
 import ssl as standard_ssl
@@ -28,7 +28,7 @@ def plain(environ, start_response):
 
 
 class TestRequests:
-    def test_how_they_are_answered(self):
+    def test_the_answer_has_the_fields_of_the_handshake(self):
         with serving(echo) as server, peer_of(server) as peer:
             lines = peer.answer.split(b"\r\n")
             assert lines[0] == b"HTTP/1.1 101 Switching Protocols"
@@ -36,7 +36,7 @@ class TestRequests:
                 b"Connection: Upgrade", b"Sec-WebSocket-Accept: " + ACCEPTED, b"Upgrade: websocket",
             ]  # fmt: skip
 
-    def test_what_the_application_is_told(self):
+    def test_the_application_gets_path_origin_and_subprotocols(self):
         told = []
 
         def application(environ, start_response):
@@ -52,12 +52,12 @@ class TestRequests:
         assert told == [(ServerWebSocket, "/chat", "http://a", ["one", "two"]), ("13", "x=1")]
 
     @pytest.mark.parametrize("value", [b"WebSocket", b"h2c, websocket"])
-    def test_the_field_upgrade(self, value):
+    def test_the_field_upgrade_may_have_other_protocols(self, value):
         with serving(echo) as server, connect(server) as sock:
             sock.sendall(request().replace(b"Upgrade: websocket", b"Upgrade: " + value))
             assert receive_until(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 101")
 
-    def test_requests_that_are_none_for_a_websocket(self):
+    def test_other_requests_have_no_websocket(self):
         def application(environ, start_response):
             assert "wsgi.websocket" not in environ and "werkzeug.socket" not in environ
             return plain(environ, start_response)
@@ -67,7 +67,7 @@ class TestRequests:
                 assert ask_one(server, request().replace(b"Connection: Upgrade", wrong)).code == 200
             assert ask_one(server, request().replace(b"Upgrade: websocket", b"Upgrade: h2c")).code == 200
 
-    def test_what_is_wrong_is_told(self):
+    def test_malformed_handshakes_are_refused(self):
         with serving(echo) as server:
             answer = ask_one(server, request(version=b"8"))
             assert answer.code == 426 and answer.fields["sec-websocket-version"] == b"13"
@@ -92,7 +92,7 @@ class TestRequests:
             assert peer.message() == "two" and peer.close_code() == 1000
             peer.send(closing(1000))
 
-    def test_several_greenlets_that_use_it_first(self, monkeypatch):
+    def test_several_greenlets_make_one_handshake(self, monkeypatch):
         def slowly(key):
             sleep(0)
             return sansio.accept_key(key)
@@ -107,7 +107,7 @@ class TestRequests:
             assert [peer.message(), peer.message(), peer.close_code()] == ["a", "b", 1000]
             peer.send(closing(1000))
 
-    def test_no_field_of_the_application_ends_the_head(self):
+    def test_malformed_fields_of_the_application_are_refused(self):
         failed = []
 
         def application(environ, start_response):
@@ -129,7 +129,7 @@ class TestRequests:
         "Connection", "Upgrade", "Content-Length", "transfer-encoding", "Keep-Alive", "Trailer", "Sec-WebSocket-Accept",
         "Sec-WebSocket-Extensions", "sec-websocket-protocol",
     ])  # fmt: skip
-    def test_no_field_of_the_application_is_one_of_the_handshake(self, name):
+    def test_fields_of_the_handshake_are_refused(self, name):
         def application(environ, start_response):
             with pytest.raises(ValueError, match="handshake"):
                 environ["wsgi.websocket"].accept(headers={name: "5"})
@@ -141,7 +141,7 @@ class TestRequests:
             assert peer.message() == "a" and peer.close_code() == 1000
             peer.send(closing(1000))
 
-    def test_a_handshake_that_is_interrupted_is_the_end(self):
+    def test_an_interrupted_handshake_closes_it(self):
         environ = {"PATH_INFO": "/", "HTTP_SEC_WEBSOCKET_KEY": "key"}
         told = []
 
@@ -162,12 +162,12 @@ class TestRequests:
         assert websocket.closed and websocket.close_code == 1006
         with pytest.raises(WebSocketError, match="closed with 1006"):
             websocket.send("a")
-        websocket.close()  # it is closed
+        websocket.close()  # has no effect
         error = ValueError()
         assert upgrade.end(error) is error and told == [False]
 
     @pytest.mark.parametrize("arguments", [{"cancel_when_gone": True}, {"request_timeout": 1000}], ids=str)
-    def test_another_thread_may_make_it(self, arguments):
+    def test_another_thread_may_make_the_handshake(self, arguments):
         def application(environ, start_response):
             websocket = environ["wsgi.websocket"]
             accepting = threading.Thread(target=websocket.accept)
@@ -185,13 +185,13 @@ class TestRequests:
                 while first == 0x89:
                     first, data = peer.frame()
                 assert data == b"a"
-                # The thread has ended, and pings are sent all the same.
+                # Pings are sent, though the thread has ended.
                 assert peer.frame() == (0x89, b"")
-            # The client has gone, of which the WebSocket tells, and nothing else.
+            # Only the WebSocket tells the application that the client has gone.
             until(lambda: ended)
         assert ended == [1006]
 
-    def test_it_is_in_the_access_log(self):
+    def test_the_access_log_has_the_request(self):
         log = io.StringIO()
         with serving(echo, log=log) as server, peer_of(server, target=b"/chat") as peer:
             peer.send(frame(CLOSE))
@@ -208,7 +208,7 @@ class TestOrigins:
             (b"http://[::1]:8000", b"[::1]:8000"),
         ],
     )  # fmt: skip
-    def test_that_of_the_host_may_connect(self, origin, host):
+    def test_pages_of_the_same_host_may_connect(self, origin, host):
         with serving(echo) as server, peer_of(server, b"Origin: " + origin, host=host):
             pass
 
@@ -220,14 +220,14 @@ class TestOrigins:
             (b"http://a/", b"a"), (b"http://a\r\nOrigin: http://b", b"a"), (b"https://a:80", b"a"),
         ],
     )  # fmt: skip
-    def test_others_may_not(self, origin, host):
+    def test_pages_of_other_hosts_are_refused(self, origin, host):
         called = []
         with serving(lambda *args: called.append(1)) as server:
             answer = ask_one(server, request(b"Origin: " + origin, host=host))
             assert answer.code == 403 and answer.fields["connection"] == b"close"
         assert called == []
 
-    def test_others_may_if_they_are_named(self):
+    def test_pages_of_origins_that_are_given_may_connect(self):
         named = ["https://b.example", "http://c.example:8000", "null"]
         with serving(echo, origins=named) as server:
             for origin in (
@@ -246,19 +246,19 @@ class TestOrigins:
         with serving(echo, origins="http://b") as server, peer_of(server, b"Origin: http://b"):
             pass
 
-    def test_what_is_no_origin_is_told(self):
+    def test_malformed_origins_are_refused(self):
         for wrong in ("example.com", "https://", "https://a/path"):
             with pytest.raises(ValueError, match="scheme"), serving(echo, origins=[wrong]):
                 pass
         with pytest.raises(TypeError), serving(echo, origins=[b"http://a"]):
             pass
 
-    def test_behind_a_proxy_it_is_the_forwarded_host(self):
+    def test_behind_a_proxy_the_forwarded_host_counts(self):
         with serving(echo, forwarded_from="127.0.0.1") as server:
             with peer_of(server, b"Origin: https://public.example", b"X-Forwarded-Host: public.example"):
                 pass
 
-    def test_the_handshake_of_other_libraries_is_checked_as_well(self):
+    def test_origins_are_checked_for_other_libraries_as_well(self):
         called = []
         with serving(lambda environ, _: called.append(environ["werkzeug.socket"])) as server:
             assert ask_one(server, request(b"Origin: http://b")).code == 403
@@ -266,12 +266,12 @@ class TestOrigins:
 
 
 class TestApplications:
-    def test_one_may_answer_as_to_any_request(self):
+    def test_an_application_may_answer_without_a_websocket(self):
         with serving(plain) as server, connect(server) as sock:
             sock.sendall(request() + GET + GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
             assert [answer.code for answer in answers_in(receive_all(sock))] == [200, 200, 200]
 
-    def test_it_is_too_late_then(self):
+    def test_the_handshake_is_refused_after_an_answer_has_begun(self):
         failed = []
 
         def application(environ, start_response):
@@ -286,7 +286,7 @@ class TestApplications:
         with pytest.raises(WebSocketError, match="over"):
             failed[0].receive()
 
-    def test_what_it_says_beside_goes_nowhere(self):
+    def test_an_answer_beside_the_websocket_is_dropped(self):
         def application(environ, start_response):
             websocket = environ["wsgi.websocket"]
             websocket.send("a")
@@ -301,7 +301,7 @@ class TestApplications:
             peer.send(closing(1000))
             assert peer.ends()
 
-    def test_one_that_returns_has_closed(self):
+    def test_an_application_that_returns_closes_it(self):
         def application(environ, start_response):
             environ["wsgi.websocket"].send("bye")
             return [b"never sent"]
@@ -311,7 +311,7 @@ class TestApplications:
             peer.send(closing(1000))
             assert peer.ends()
 
-    def test_one_may_return_nothing_then(self):
+    def test_an_application_may_return_none_after_using_it(self):
         errors = io.StringIO()
         with serving(lambda environ, _: environ["wsgi.websocket"].send("a"), error_log=errors) as server:
             with peer_of(server) as peer:
@@ -319,13 +319,13 @@ class TestApplications:
                 peer.send(closing(1000))
         assert errors.getvalue() == ""
 
-    def test_one_that_neither_uses_it_nor_answers(self):
+    def test_an_application_that_neither_uses_it_nor_answers_has_failed(self):
         errors = io.StringIO()
         with serving(lambda environ, start_response: [], error_log=errors) as server:
             assert ask_one(server, request()).code == 500
         assert "nor used environ['wsgi.websocket']" in errors.getvalue()
 
-    def test_one_that_fails(self):
+    def test_an_application_that_fails_closes_it_with_1011(self):
         errors = io.StringIO()
 
         def application(environ, start_response):
@@ -338,7 +338,7 @@ class TestApplications:
             assert peer.ends()
         assert errors.getvalue().count("Traceback") == 1 and "it is wrong" in errors.getvalue()
 
-    def test_one_whose_framework_has_caught_the_error(self):
+    def test_an_error_page_of_a_framework_closes_it_with_1011(self):
         def application(environ, start_response):
             environ["wsgi.websocket"].send("a")
             start_response("500 Internal Server Error", [])
@@ -348,7 +348,7 @@ class TestApplications:
             assert [peer.message(), peer.close_code()] == ["a", 1011]
             peer.send(closing(1011))
 
-    def test_one_that_fails_before_the_handshake(self):
+    def test_an_application_that_fails_before_the_handshake_is_answered_500(self):
         errors = io.StringIO()
 
         def application(environ, start_response):
@@ -358,7 +358,7 @@ class TestApplications:
             assert ask_one(server, request()).code == 500
         assert errors.getvalue().count("Traceback") == 1
 
-    def test_a_client_that_leaves_is_no_error(self):
+    def test_a_client_that_leaves_is_not_reported(self):
         errors = io.StringIO()
         go = Event()
 
@@ -375,7 +375,7 @@ class TestApplications:
             go.set()
         assert errors.getvalue() == ""
 
-    def test_without_websockets_it_says_what_to_install(self, monkeypatch):
+    def test_without_the_package_websockets_the_error_says_what_to_install(self, monkeypatch):
         errors = io.StringIO()
         monkeypatch.setattr(sansio, "websockets", None)
         monkeypatch.setitem(__import__("sys").modules, "websockets", None)
@@ -384,7 +384,7 @@ class TestApplications:
         last = errors.getvalue().strip().splitlines()[-1]
         assert last == "ImportError: greenio.websocket needs websockets: pip install 'greenio[websocket]'"
 
-    def test_limits_of_requests_are_not_those_of_websockets(self):
+    def test_limits_of_requests_do_not_end_a_websocket(self):
         with serving(echo, request_timeout=0.05, cancel_when_gone=True, idle_timeout=0.05, body_timeout=0.05) as server:
             with peer_of(server) as peer:
                 sleep(0.2)
@@ -419,117 +419,8 @@ class TestApplications:
         assert seen == ["https"]
 
 
-class TestTakenSockets:
-    """environ["werkzeug.socket"], as simple-websocket uses it. With the library: tests/integration."""
-
-    def taking(self, environ, start_response):
-        sock = environ["werkzeug.socket"]
-        sock.send(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
-        while data := sock.recv(65536):
-            sock.sendall(data)
-            if b"end" in data:
-                break
-        start_response("200 OK", [])
-        return [b"never sent"]
-
-    def test_they_are_the_applications(self):
-        with serving(self.taking) as server, connect(server) as sock:
-            sock.sendall(request() + b"behind")
-            receive_until(sock, b"\r\n\r\nbehind")
-            sock.sendall(b"end")
-            sock.shutdown(1)
-            assert receive_all(sock) == b"end"
-
-    def test_each_way_to_send_and_receive_takes_it(self):
-        def received_into(sock):
-            buffer = bytearray(10)
-            return bytes(buffer[: sock.recv_into(buffer)])
-
-        def read(sock):
-            with sock.makefile("rb") as file:
-                return file.read(6)
-
-        def received_and_sent(sock):
-            data = sock.recvmsg(6)[0]
-            sock.sendmsg([b""])
-            return data
-
-        ways = {b"/a": received_into, b"/b": read, b"/c": received_and_sent, b"/d": lambda sock: sock.recvfrom(6)[0]}
-
-        def application(environ, start_response):
-            sock = environ["werkzeug.socket"]
-            data = ways[environ["PATH_INFO"].encode()](sock)
-            sock.sendall(b"got " + data)
-            start_response("200 OK", [])
-            return [b"never sent"]
-
-        for target in ways:
-            with serving(application) as server, connect(server) as sock:
-                sock.sendall(request(target=target))
-                until(lambda server=server: server._connections)
-                let_others_run()
-                sock.sendall(b"behind")
-                sock.shutdown(1)
-                assert receive_all(sock) == b"got behind", target
-
-    def test_errors_that_say_so_are_no_errors(self):
-        for error in (ConnectionError, StopIteration, ConnectionResetError):
-            errors = io.StringIO()
-
-            def application(environ, start_response, error=error):
-                environ["werkzeug.socket"].send(b"taken")
-                raise error
-
-            with serving(application, error_log=errors) as server, connect(server) as sock:
-                sock.sendall(request())
-                sock.shutdown(1)
-                assert receive_all(sock) == b"taken"
-            assert errors.getvalue() == ""
-
-    def test_other_errors_are_told_and_not_answered(self):
-        errors = io.StringIO()
-
-        def application(environ, start_response):
-            environ["werkzeug.socket"].send(b"taken")
-            raise ValueError("it is wrong")
-
-        with serving(application, error_log=errors) as server, connect(server) as sock:
-            sock.sendall(request())
-            sock.shutdown(1)
-            assert receive_all(sock) == b"taken"
-        assert errors.getvalue().count("Traceback") == 1
-
-    def test_only_one_can_have_the_connection(self):
-        failed = []
-
-        def application(environ, start_response):
-            environ["werkzeug.socket"].send(b"taken")
-            with pytest.raises(WebSocketError, match="the other of"):
-                environ["wsgi.websocket"].send("a")
-            failed.append(1)
-
-        with serving(application) as server, connect(server) as sock:
-            sock.sendall(request())
-            sock.shutdown(1)
-            assert receive_all(sock) == b"taken"
-        assert failed == [1]
-
-    def test_they_may_be_closed(self):
-        def application(environ, start_response):
-            sock = environ["werkzeug.socket"]
-            sock.send(b"taken")
-            assert sock.fileno() >= 0 and sock.getsockname()[0] == "127.0.0.1" and "socket" in repr(sock)
-            sock.close()
-            sock.close()
-            assert sock.recv(10) == b""
-
-        with serving(application) as server, connect(server) as sock:
-            sock.sendall(request())
-            assert receive_all(sock) == b"taken"
-
-
 class TestTheEndOfTheServer:
-    def test_draining_tells_every_peer(self):
+    def test_draining_closes_every_websocket_with_1001(self):
         with serving(echo) as server, peer_of(server) as one, peer_of(server) as two, peer_of(server) as silent:
             one.send(frame(TEXT, b"a"))
             assert one.message() == "a"
@@ -542,7 +433,7 @@ class TestTheEndOfTheServer:
             silent.sock.close()
             assert stopping.get(timeout=30) == 0
 
-    def test_those_that_come_while_it_drains_are_refused(self):
+    def test_a_request_behind_another_one_is_not_answered_while_it_drains(self):
         release = Event()
 
         def application(environ, start_response):
@@ -558,12 +449,12 @@ class TestTheEndOfTheServer:
             stopping = spawn(server.stop, drain=30)
             until(lambda: server.draining)
             release.set()
-            # The answer says that the connection closes, so that nothing behind it is answered.
+            # The answer says that the connection closes. So the next request is not answered.
             (answer,) = answers_in(receive_all(sock))
             assert answer.code == 200 and answer.fields["connection"] == b"close"
             stopping.get()
 
-    def test_one_whose_request_is_read_while_it_drains(self):
+    def test_a_request_that_is_read_while_it_drains_is_answered_503(self):
         with serving(echo) as server, connect(server) as sock:
             sock.sendall(request()[:-4])
             until(lambda: server._connections)
@@ -574,7 +465,7 @@ class TestTheEndOfTheServer:
             assert answer.code == 503
             server.draining.clear()
 
-    def test_one_whose_handshake_is_made_while_it_drains(self):
+    def test_a_handshake_while_it_drains_is_followed_by_a_close(self):
         go = Event()
 
         def application(environ, start_response):
@@ -592,7 +483,7 @@ class TestTheEndOfTheServer:
             peer.send(closing(1001))
             stopping.get()
 
-    def test_peers_of_other_libraries_are_told_too(self):
+    def test_draining_closes_websockets_of_other_libraries(self):
         taken = Event()
 
         def application(environ, start_response):
@@ -611,14 +502,14 @@ class TestTheEndOfTheServer:
             sock.shutdown(1)
             stopping.get()
 
-    def test_stopping_without_a_drain(self):
+    def test_stopping_closes_websockets_with_1001(self):
         with serving(echo) as server, peer_of(server) as peer:
             stopping = spawn(server.stop, 0.01)
             assert peer.close_code() == 1001
             peer.send(closing(1001))
             assert stopping.get() == 1
 
-    def test_closing_the_server(self):
+    def test_closing_the_server_closes_websockets_with_1001(self):
         with serving(echo) as server, peer_of(server) as peer:
             peer.send(frame(TEXT, b"a"))
             assert peer.message() == "a"
@@ -627,7 +518,7 @@ class TestTheEndOfTheServer:
             assert peer.ends()
             closing_it.get()
 
-    def test_a_handler_that_is_killed(self):
+    def test_a_killed_handler_closes_its_websocket_with_1011(self):
         handlers = []
 
         def application(environ, start_response):

@@ -1,4 +1,4 @@
-"""Descriptors that other programs are given: they find them as they would natively. Each way there is, in both."""
+"""Descriptors that other programs get are as they would be natively, by every way to pass them."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""greenio.wsgi: the protocol. Environments, answers, connections that go on, files, hints."""
+"""greenio.wsgi, the protocol: environments, answers, connections that go on, files, hints."""
 
 import io
 import os
@@ -16,7 +16,7 @@ from greenio.socket import create_connection
 
 
 def answering(*blocks, status="200 OK", headers=()):
-    """An application that gives these blocks, one after the other."""
+    """Return an application that yields these blocks."""
 
     def application(environ, start_response):
         start_response(status, list(headers))
@@ -26,7 +26,7 @@ def answering(*blocks, status="200 OK", headers=()):
 
 
 class Keeping:
-    """An application that keeps the environment it was called with."""
+    """An application that keeps its environments."""
 
     def __init__(self):
         self.environs = []
@@ -78,12 +78,12 @@ class TestEnvironments:
         environ = environ_of(b"GET / HTTP/1.1\r\nHost: a\r\n" + lines)
         assert environ["HTTP_X_A"] == "1, 2" and environ["HTTP_COOKIE"] == "a=b; c=d"
 
-    def test_names_that_could_pass_for_others_are_dropped(self):
+    def test_fields_with_names_that_could_pass_for_others_are_dropped(self):
         lines = b"X_Real_IP: 1\r\nProxy: evil\r\nContent_Length: 9\r\nConnection: close\r\n\r\n"
         environ = environ_of(b"GET / HTTP/1.1\r\nHost: a\r\n" + lines)
         assert not {"HTTP_X_REAL_IP", "HTTP_PROXY", "CONTENT_LENGTH", "HTTP_CONTENT_LENGTH"} & environ.keys()
 
-    def test_a_url_for_a_target_says_which_host(self):
+    def test_a_url_as_target_has_the_host(self):
         environ = environ_of(b"GET http://b:81/c?d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert (environ["HTTP_HOST"], environ["PATH_INFO"], environ["QUERY_STRING"]) == ("b:81", "/c", "d")
 
@@ -95,12 +95,12 @@ class TestEnvironments:
         environ = environ_of(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == (path, query)
 
-    def test_options_may_ask_about_the_server(self):
+    def test_options_may_have_an_asterisk(self):
         environ = environ_of(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert environ["PATH_INFO"] == "*"
 
     @pytest.mark.parametrize("host", [b"", b"a", b"a:80", b"a:", b"[::1]:80", b"1.2.3.4", b"xn--a.b", b"a,b"])
-    def test_hosts_that_are_valid(self, host):
+    def test_valid_hosts_are_accepted(self, host):
         environ = environ_of(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
         assert environ["HTTP_HOST"] == host.decode()
 
@@ -109,33 +109,33 @@ class TestEnvironments:
         with serving(hello) as server:
             assert ask_one(server, b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n").code == 400
 
-    def test_the_programs_own_keys_are_in_all(self):
+    def test_keys_of_the_program_are_in_every_environment(self):
         kept = Keeping()
         with serving(kept, environ={"my.key": 5}) as server:
             ask(server, GET + LAST)
         first, second = kept.environs
         assert first["my.key"] == second["my.key"] == 5 and first is not second
 
-    def test_below_a_path(self):
+    def test_a_server_below_a_path_answers_404_elsewhere(self):
         kept = Keeping()
         with serving(kept, script_name="/app") as server:
             for target, code in [(b"/app/x", 200), (b"/app", 200), (b"/apple", 404), (b"/", 404)]:
                 assert ask_one(server, b"GET " + target + b" HTTP/1.0\r\n\r\n").code == code
         assert [(each["SCRIPT_NAME"], each["PATH_INFO"]) for each in kept.environs] == [("/app", "/x"), ("/app", "")]
 
-    def test_the_path_may_stand_in_the_processs_environment(self, monkeypatch):
+    def test_the_path_may_be_given_by_the_variable_script_name(self, monkeypatch):
         monkeypatch.setenv("SCRIPT_NAME", "/app/")
         assert environ_of(b"GET /app/x HTTP/1.0\r\n\r\n")["PATH_INFO"] == "/x"
         with pytest.raises(ValueError, match="slash"):
             wsgi.WSGIServer(("127.0.0.1", 0), hello, script_name="app")
 
-    def test_clients_over_ipv6(self):
+    def test_clients_over_ipv6_have_their_address(self):
         kept = Keeping()
         with serving(kept, listener=("::1", 0)) as server:
             assert ask_one(server, LAST).code == 200
         assert kept.environs[0]["REMOTE_ADDR"] == kept.environs[0]["SERVER_NAME"] == "::1"
 
-    def test_a_unix_socket(self, tmp_path):
+    def test_clients_over_a_unix_socket_have_no_address(self, tmp_path):
         kept = Keeping()
         with standard.socket(standard.AF_UNIX) as listener:
             listener.bind(str(tmp_path / "socket"))
@@ -161,14 +161,14 @@ class TestEnvironments:
 
 
 class TestAnswers:
-    def test_one_whose_length_is_known(self):
+    def test_an_answer_with_a_known_length_is_not_chunked(self):
         with serving(hello) as server:
             answer = ask_one(server, LAST)
         assert answer.status == b"200 OK" and answer.body == b"hello" and answer.chunks is None
         assert [name for name, _ in answer.pairs] == [b"Content-Type", b"Date", b"Content-Length", b"Connection"]
         assert answer.fields["date"].endswith(b" GMT") and len(answer.fields["date"]) == 29
 
-    def test_it_is_one_write(self):
+    def test_a_small_answer_is_sent_in_one_write(self):
         with serving(hello) as server, connect(server) as sock:
             sock.sendall(GET)
             assert sock.recv(65536).endswith(b"hello")
@@ -178,18 +178,18 @@ class TestAnswers:
             answer = ask_one(server, LAST)
         assert answer.chunks == [b"a", b"bc" * 100_000, b"d"] and "content-length" not in answer.fields
 
-    def test_a_generator_with_a_length_is_not(self):
+    def test_a_generator_with_a_length_is_not_chunked(self):
         with serving(answering(b"ab", b"c", headers=[("Content-Length", "3")])) as server:
             answer = ask_one(server, LAST)
         assert answer.chunks is None and answer.body == b"abc"
 
-    def test_old_clients_get_what_ends_with_the_connection(self):
+    def test_answers_to_http_1_0_end_with_the_connection(self):
         with serving(answering(b"ab", b"c")) as server:
             answer = ask_one(server, b"GET / HTTP/1.0\r\n\r\n")
         assert answer.body == b"abc" and answer.fields["connection"] == b"close"
         assert not {"content-length", "transfer-encoding"} & answer.fields.keys()
 
-    def test_nothing_is_returned(self):
+    def test_an_empty_answer_has_the_length_0(self):
         with serving(answering()) as server:
             assert ask_one(server, LAST).fields["content-length"] == b"0"
 
@@ -202,7 +202,7 @@ class TestAnswers:
             answer = ask_one(server, LAST)
         assert answer.body == b"a" + b"b" * 300_000 + b"c" and answer.chunks is None
 
-    def test_write_and_what_is_returned_are_one_body(self):
+    def test_written_and_returned_blocks_are_one_body(self):
         def application(environ, start_response):
             write = start_response("200 OK", [])
             write(b"a")
@@ -212,7 +212,7 @@ class TestAnswers:
         with serving(application) as server:
             assert ask_one(server, LAST).body == b"abc"
 
-    def test_the_next_block_is_asked_for_when_the_last_was_written(self):
+    def test_the_next_block_is_taken_when_the_last_was_written(self):
         asked = []
 
         def application(environ, start_response):
@@ -236,14 +236,14 @@ class TestAnswers:
         assert answer.code == 200 and answer.fields["content-length"] == b"5" and other.code == 200
 
     @pytest.mark.parametrize("application", [answering(b"abc"), answering(), answering(b"a", b"b")])
-    def test_head_of_what_is_streamed(self, application):
+    def test_head_of_a_generator_has_no_body(self, application):
         with serving(application) as server:
             (answer,) = ask(server, LAST.replace(b"GET", b"HEAD"), to_head=True)
         assert answer.code == 200 and not answer.rest
 
     @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
     @pytest.mark.parametrize("streamed", [False, True])
-    def test_answers_that_have_no_body(self, status, streamed):
+    def test_answers_with_204_and_304_have_no_body(self, status, streamed):
         def application(environ, start_response):
             start_response(status, [("Content-Length", "3"), ("ETag", '"a"')])
             return iter([b"abc"]) if streamed else [b"abc"]
@@ -280,15 +280,15 @@ class TestConnections:
     def test_small_answers_are_not_held_back(self):
         class Handler(wsgi.WSGIHandler):
             def handle(self):
-                told.append(self.socket.getsockopt(standard.IPPROTO_TCP, standard.TCP_NODELAY))
+                no_delay.append(self.socket.getsockopt(standard.IPPROTO_TCP, standard.TCP_NODELAY))
                 super().handle()
 
-        told = []
+        no_delay = []
         with serving(hello, handler_class=Handler) as server:
             ask(server, LAST)
-        assert told[0]
+        assert no_delay[0]
 
-    def test_they_go_on(self):
+    def test_connections_go_on_after_an_answer(self):
         with serving(hello) as server, connect(server) as sock:
             for _ in range(3):
                 sock.sendall(GET)
@@ -304,19 +304,19 @@ class TestConnections:
             answers = ask(server, b"".join(b"GET " + each + b" HTTP/1.1\r\nHost: a\r\n\r\n" for each in asked))
         assert [answer.body for answer in answers] == asked
 
-    def test_close_is_what_the_client_asks_for(self):
+    def test_the_client_may_ask_for_the_end_of_the_connection(self):
         with serving(hello) as server, connect(server) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Foo, CLOSE\r\n\r\n")
             assert answers_in(receive_all(sock))[0].fields["connection"] == b"close"
 
-    def test_old_clients_may_ask_for_more(self):
+    def test_http_1_0_may_ask_to_keep_the_connection(self):
         with serving(hello) as server, connect(server) as sock:
             sock.sendall(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
             assert b"Connection: keep-alive\r\n" in receive_until(sock, b"hello")
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert answers_in(receive_all(sock))[0].fields["connection"] == b"close"
 
-    def test_a_client_that_has_said_all_is_answered(self):
+    def test_a_client_that_has_shut_its_sending_half_is_answered(self):
         with serving(hello) as server:
             assert ask_one(server, GET).body == b"hello"
 
@@ -324,18 +324,18 @@ class TestConnections:
         with serving(hello) as server:
             assert len(ask(server, post(b"x" * 60_000) + GET)) == 2
 
-    def test_a_long_one_ends_the_connection_and_the_answer_arrives(self):
+    def test_a_long_unread_body_ends_the_connection_and_the_answer_arrives(self):
         with serving(hello) as server:
             answer = ask_one(server, post(b"x" * 3_000_000) + GET)
         assert answer.code == 200 and answer.fields["connection"] == b"close"
 
-    def test_a_long_chunked_one_too(self):
+    def test_a_long_unread_chunked_body_ends_the_connection(self):
         chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
         with serving(hello) as server:
             answer = ask_one(server, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 20)
         assert answer.code == 200
 
-    def test_connections_with_tls(self, server_context, client_context):
+    def test_connections_with_tls_go_on(self, server_context, client_context):
         kept = Keeping()
         with serving(kept, ssl_context=server_context) as server:
             with create_connection(server.address, timeout=30) as plain:
@@ -367,7 +367,7 @@ class TestExpectations:
         with serving(hello) as server:
             assert ask_one(server, self.head + b"hello" + GET).fields["connection"] == b"close"
 
-    def test_old_clients_are_not_told(self):
+    def test_http_1_0_gets_no_100_continue(self):
         def application(environ, start_response):
             body = environ["wsgi.input"].read()
             start_response("200 OK", [])
@@ -376,7 +376,7 @@ class TestExpectations:
         request = self.head.replace(b"1.1", b"1.0") + b"hello"
         with serving(application) as server:
             assert ask_one(server, request).body == b"hello"
-            # Nor do other expectations of theirs count.
+            # Other expectations of HTTP/1.0 are ignored, too.
             assert ask_one(server, request.replace(b"100-Continue", b"x")).body == b"hello"
 
 
@@ -392,7 +392,7 @@ class TestHints:
             assert answer.body == b"hello"
             assert len(ask(server, b"GET / HTTP/1.0\r\n\r\n")) == 1
 
-    def test_they_are_refused_after_it_has_begun(self):
+    def test_early_hints_are_refused_after_an_answer_has_begun(self):
         def application(environ, start_response):
             start_response("200 OK", [])(b"a")
             with pytest.raises(AssertionError, match="begun"):
@@ -428,23 +428,23 @@ class TestFiles:
         answer = self.get(path.open("rb"), 1000)
         assert answer.body == content[1000:] and answer.fields["content-length"] == b"%d" % (len(content) - 1000)
 
-    def test_never_more_than_its_length(self, path):
+    def test_no_more_of_a_file_is_sent_than_its_length(self, path):
         answer = self.get(path.open("rb"), 10, [("Content-Length", "20")])
         assert answer.body == bytes(range(10, 30))
 
-    def test_head_of_a_file(self, path):
+    def test_head_of_a_file_has_its_length(self, path):
         answer = self.get(path.open("rb"), request=LAST.replace(b"GET", b"HEAD"))
         assert answer.fields["content-length"] == b"512000" and answer.body == b""
 
-    def test_an_empty_file(self, path):
+    def test_an_empty_file_has_the_length_0(self, path):
         path.write_bytes(b"")
         assert self.get(path.open("rb")).fields["content-length"] == b"0"
 
-    def test_what_has_no_descriptor(self):
+    def test_a_file_without_a_descriptor_is_sent_in_chunks(self):
         answer = self.get(io.BytesIO(b"abcdef" * 100_000), 3)
         assert answer.body == (b"abcdef" * 100_000)[3:] and answer.chunks is not None
 
-    def test_what_is_no_regular_file(self):
+    def test_a_pipe_is_sent_as_a_file(self):
         reader, writer = os.pipe()
         os.write(writer, b"abc")
         os.close(writer)
@@ -456,7 +456,7 @@ class TestFiles:
         with serving(application) as server:
             assert ask_one(server, LAST).body == b"abc"
 
-    def test_files_over_tls(self, path, server_context, client_context):
+    def test_files_are_sent_over_tls(self, path, server_context, client_context):
         def application(environ, start_response):
             start_response("200 OK", [])
             return environ["wsgi.file_wrapper"](path.open("rb"))
@@ -495,7 +495,7 @@ class TestUpgrades:
         assert head.startswith(b"HTTP/1.1 101 ") and b"Upgrade: echo" in head and b"chunked" not in head
         assert rest == b"hi there"
 
-    def test_not_if_nobody_has_asked(self):
+    def test_a_change_of_protocol_without_a_request_is_an_error(self):
         with serving(answering(b"a", status="101 Switching Protocols")) as server:
             assert ask_one(server, LAST).code == 500
 
@@ -520,7 +520,7 @@ def test_requests_of_many_clients_run_at_once():
         assert {each.get().body for each in asking} == {b"hello"}
 
 
-def test_a_connection_that_says_nothing_costs_the_application_nothing():
+def test_a_connection_without_a_request_does_not_call_the_application():
     kept = Keeping()
     with serving(kept) as server:
         connect(server).close()

@@ -1,4 +1,4 @@
-"""greenio.wsgi: answers that go wrong. Applications that crash or say what they must not, clients that leave."""
+"""greenio.wsgi, answers that go wrong: applications that crash or break the rules, clients that leave."""
 
 import io
 import itertools
@@ -31,7 +31,7 @@ class Closing:
 
 
 def reset(sock):
-    """Close a connection so that the peer is told of a reset."""
+    """Close a connection with a reset."""
     sock.setsockopt(standard.SOL_SOCKET, standard.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 
@@ -56,7 +56,7 @@ class TestWhatIsRefused:
             ("200 OK", [("Content-Length", "6"), ("content-length", "6")]),
         ],
     )  # fmt: skip
-    def test_what_an_application_must_not_say_is_never_sent(self, status, headers):
+    def test_malformed_heads_of_applications_are_never_sent(self, status, headers):
         def application(environ, start_response):
             start_response(status, headers)
             return [b"secret"]
@@ -69,7 +69,7 @@ class TestWhatIsRefused:
         assert not {"a", "set-cookie", "upgrade"} & answer.fields.keys()
 
     @pytest.mark.parametrize("streamed", [False, True])
-    def test_more_than_the_length_is_cut(self, streamed):
+    def test_an_answer_longer_than_its_length_is_cut(self, streamed):
         def application(environ, start_response):
             start_response("200 OK", [("Content-Length", "3")])
             return iter([b"ab", b"cd", b"ef"]) if streamed else [b"abcdef"]
@@ -80,7 +80,7 @@ class TestWhatIsRefused:
         assert answer.body == b"abc" and "longer than its Content-Length" in log.getvalue()
 
     @pytest.mark.parametrize("streamed", [False, True])
-    def test_less_than_the_length_ends_the_connection(self, streamed):
+    def test_an_answer_shorter_than_its_length_ends_the_connection(self, streamed):
         def application(environ, start_response):
             start_response("200 OK", [("Content-Length", "9")])
             return iter([b"ab", b"c"]) if streamed else [b"abc"]
@@ -92,7 +92,7 @@ class TestWhatIsRefused:
         assert data.endswith(b"\r\n\r\nabc") and data.count(b"200 OK") == 1 and "6 bytes are missing" in log.getvalue()
 
     @pytest.mark.parametrize("block", ["abc", None, 5, [b"a"]])
-    def test_blocks_that_are_no_bytes(self, block):
+    def test_blocks_that_are_no_bytes_are_errors(self, block):
         def application(environ, start_response):
             start_response("200 OK", [])
             return [block] if environ["PATH_INFO"] == "/" else iter([block])
@@ -100,13 +100,13 @@ class TestWhatIsRefused:
         with serving(application) as server:
             assert ask_one(server, GET).code == ask_one(server, GET.replace(b"/ ", b"/x ")).code == 500
 
-    def test_an_application_that_never_starts_an_answer(self):
+    def test_an_application_that_never_starts_an_answer_is_an_error(self):
         with serving(lambda environ, start_response: [b"a"]) as server:
             assert ask_one(server, GET).code == 500
         with serving(lambda environ, start_response: None) as server:
             assert ask_one(server, GET).code == 500
 
-    def test_starting_an_answer_twice(self):
+    def test_starting_an_answer_twice_is_an_error(self):
         def application(environ, start_response):
             start_response("200 OK", [])
             start_response("200 OK", [])
@@ -117,7 +117,7 @@ class TestWhatIsRefused:
 
 
 class TestCrashes:
-    def test_one_traceback_and_one_answer(self):
+    def test_a_crash_has_one_traceback_and_one_answer(self):
         def application(environ, start_response):
             start_response("200 OK", [("X-A", "b")])
             raise LookupError("<secret>")
@@ -129,14 +129,14 @@ class TestCrashes:
         text = log.getvalue()
         assert text.count("Traceback") == 1 and "LookupError: <secret>" in text and "GET / HTTP/1.1" in text
 
-    def test_a_page_shows_the_traceback_only_where_that_is_asked_for(self):
+    def test_an_error_page_shows_the_traceback_with_debug(self):
         def application(environ, start_response):
             raise LookupError("<secret>")
 
         with serving(application, debug=True) as server:
             assert b"LookupError: &lt;secret&gt;" in ask_one(server, GET).body
 
-    def test_one_that_has_begun_is_not_ended_as_if_it_were_whole(self):
+    def test_an_answer_cut_by_a_crash_has_no_last_chunk(self):
         def application(environ, start_response):
             start_response("200 OK", [])
             yield b"abc"
@@ -146,7 +146,7 @@ class TestCrashes:
             sock.sendall(GET)
             assert receive_all(sock).endswith(b"3\r\nabc\r\n")
 
-    def test_the_error_is_raised_where_an_answer_begins_again_too_late(self):
+    def test_start_response_raises_the_error_when_the_answer_has_begun(self):
         def application(environ, start_response):
             start_response("200 OK", [])(b"abc")
             try:
@@ -162,7 +162,7 @@ class TestCrashes:
         assert "LookupError: told" in log.getvalue()
 
     @pytest.mark.parametrize("error", [Timeout, GreenletExit])
-    def test_what_is_no_ordinary_error(self, error, errors):
+    def test_a_timeout_or_an_exit_ends_its_request_only(self, error, errors):
         def once(environ, start_response):
             served.append(1)
             if len(served) > 1:
@@ -194,7 +194,7 @@ class TestCrashes:
         assert log.getvalue().count("Traceback") == 1 and "SystemExit: somebody called exit" in log.getvalue()
 
     def test_control_c_ends_the_program(self):
-        # As from any greenlet: it is raised where the main greenlet waits, here in serve_forever().
+        # As from any greenlet, it is raised in the main greenlet, which waits in serve_forever().
         def application(environ, start_response):
             raise KeyboardInterrupt
 
@@ -267,7 +267,7 @@ class TestClientsThatLeave:
             until(lambda: len(seen) == 2)
         assert seen == [(False, False), (True, True)]
 
-    def test_behind_data_that_nobody_has_read(self):
+    def test_the_end_of_a_client_is_seen_behind_unread_data(self):
         def application(environ, start_response):
             started.set()
             seen.append(environ["greenio.client"].wait())
@@ -287,7 +287,7 @@ class TestClientsThatLeave:
         assert seen[0] is True
 
     @pytest.mark.parametrize("leave", [lambda sock: sock.close(), reset, lambda sock: sock.shutdown(1)])
-    def test_an_application_can_be_ended_then(self, leave):
+    def test_an_application_can_be_ended_when_its_client_leaves(self, leave):
         def application(environ, start_response):
             try:
                 started.set()
@@ -309,7 +309,7 @@ class TestClientsThatLeave:
             sock.close()
         assert ended == ["gone", "cleaned up"] and not log.getvalue()
 
-    def test_it_is_not_ended_unless_the_server_says_so(self):
+    def test_an_application_goes_on_without_its_client_by_default(self):
         def application(environ, start_response):
             started.set()
             go_on.wait()
@@ -325,7 +325,7 @@ class TestClientsThatLeave:
             go_on.set()
             assert answers_in(receive_all(sock))[0].body == b"a"
 
-    def test_who_stays_is_served_as_ever(self):
+    def test_clients_that_stay_are_served_with_cancel_when_gone(self):
         def application(environ, start_response):
             body = environ["wsgi.input"].read()
             sleep(0.01)
@@ -344,7 +344,7 @@ class TestClientsThatLeave:
 
 
 class TestRequestsThatTakeTooLong:
-    def test_they_are_answered_503(self):
+    def test_a_request_that_takes_too_long_is_answered_503(self):
         def application(environ, start_response):
             try:
                 sleep(1000)
@@ -358,7 +358,7 @@ class TestRequestsThatTakeTooLong:
             answer = ask_one(server, GET + GET)
         assert answer.code == 503 and ended and not log.getvalue()
 
-    def test_or_end_the_connection(self):
+    def test_an_answer_that_takes_too_long_ends_the_connection(self):
         def application(environ, start_response):
             start_response("200 OK", [])
             yield b"abc"
@@ -369,7 +369,7 @@ class TestRequestsThatTakeTooLong:
             assert receive_all(sock).endswith(b"abc\r\n")
 
     @pytest.mark.parametrize("late", [False, True], ids=["an answer that is whole", "one that was late"])
-    def test_what_is_done_at_the_end_may_not_take_longer_either(self, late):
+    def test_closing_the_iterable_counts_as_well(self, late):
         class Result(list):  # a plain list is not closed
             def __iter__(self):
                 if late:
@@ -395,7 +395,7 @@ class TestRequestsThatTakeTooLong:
         assert (answer.code, answer.body if not late else b"abc") == (503 if late else 200, b"abc")
         assert len(ended) == 1 and log.getvalue().count("took too long") == 1
 
-    def test_a_crash_before_that_is_told(self):
+    def test_a_crash_is_reported_though_closing_takes_too_long(self):
         class Result(list):
             def __iter__(self):
                 raise LookupError("told")
@@ -412,7 +412,7 @@ class TestRequestsThatTakeTooLong:
             assert ask_one(server, GET).code == 500
         assert log.getvalue().count("LookupError: told") == 1 and log.getvalue().count("Traceback") == 1
 
-    def test_others_are_not_touched(self):
+    def test_requests_in_time_are_answered(self):
         def application(environ, start_response):
             sleep(0)
             start_response("200 OK", [])
@@ -422,7 +422,7 @@ class TestRequestsThatTakeTooLong:
             assert len(ask(server, GET * 5)) == 5
 
 
-def test_a_killed_handler_closes_what_it_has():
+def test_a_killed_handler_closes_the_iterable():
     def application(environ, start_response):
         start_response("200 OK", [])
         return result

@@ -1,4 +1,4 @@
-"""python -m greenio.wsgi: finding an application, serving it, ending by signals, errors in one line."""
+"""python -m greenio.wsgi: finding an application, serving it, the end by signals, errors in one line."""
 
 import contextlib
 import os
@@ -64,10 +64,10 @@ class Running:
         self.url = self.until(r"listening on (\S+) \(process \d+")[1]
 
     def until(self, pattern):
-        """Read what it tells on standard error up to a line."""
+        """Read standard error up to a line that matches; return the match."""
         while True:
             line = self.process.stderr.readline()
-            assert line, f"it ended: {self.lines}"
+            assert line, f"the process ended: {self.lines}"
             self.lines.append(line)
             if found := re.search(pattern, line):
                 return found
@@ -86,7 +86,7 @@ class Running:
             return b"".join(iter(lambda: sock.recv(65536), b""))
 
     def until_taken(self):
-        """Wait until the process has taken all signals that were sent to it."""
+        """Wait until the process has no pending signal."""
         pending = re.compile(r"^S[hi][dg]Pnd:\s+0*[1-9a-f]", re.MULTILINE)
         until(lambda: not pending.search(Path(f"/proc/{self.process.pid}/status").read_text()))
 
@@ -126,7 +126,7 @@ def test_it_says_where_it_listens_and_ends_without_a_traceback(folder, number):
 
 
 @pytest.mark.parametrize("application", ["web:application", "web:make()", "web"])
-def test_ways_to_name_an_application(folder, application):
+def test_an_application_can_be_named_in_several_ways(folder, application):
     result = run(folder, application, "--check")
     assert (result.returncode, result.stderr) == (0, f"greenio.wsgi: {application} can be served\n")
 
@@ -198,13 +198,13 @@ def test_bad_arguments_are_one_line(folder, arguments):
         ("--unknown", "unrecognized arguments: --unknown"),
     ],
 )
-def test_what_is_told_of_an_argument(folder, arguments, text):
+def test_an_error_names_the_argument(folder, arguments, text):
     result = run(folder, "web", *arguments.split())
     assert result.returncode == 1 and result.stderr.count("\n") == 1
     assert result.stderr.startswith(f"greenio.wsgi: {text}")
 
 
-def test_times_without_an_end_and_sizes_with_units(folder):
+def test_endless_times_and_sizes_with_units_are_accepted(folder):
     arguments = ["--drain", "inf", "--pre-drain", "1e12", "--request-timeout", "inf", "--max-body", "10M"]
     with serving(folder, *arguments) as server:
         assert server.get().endswith(b"hello")
@@ -215,14 +215,14 @@ def test_times_without_an_end_and_sizes_with_units(folder):
     assert server.process.returncode == 0
 
 
-def test_the_mode_of_a_unix_socket(folder):
+def test_a_unix_socket_has_the_mode_of_the_option(folder):
     with serving(folder, "--mode", "620", bind=f"unix:{folder}/socket") as server:
         assert os.stat(folder / "socket").st_mode & 0o777 == 0o620
         server.end()
 
 
 @pytest.mark.parametrize("how", ["blocks", "swallows"])
-def test_nothing_keeps_it_after_the_second_signal(folder, how):
+def test_a_stubborn_application_ends_with_the_second_signal(folder, how):
     (folder / "web.py").write_text(
         """
 import greenio, time
@@ -239,8 +239,8 @@ def application(environ, start_response):
         sock.sendall(f"GET /{how} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         assert server.process.stdout.readline() == "begun\n"
         server.process.send_signal(signal.SIGTERM)
-        # While the main thread has not taken the first, the system gives the second to another one, if there is any:
-        # then what blocks the main thread is not interrupted.
+        # While the main thread has not taken the first signal, the system may give the second one to another thread.
+        # Then the call that blocks the main thread would not be interrupted.
         server.until_taken()
         server.process.send_signal(signal.SIGINT)
         server.process.wait(60)
@@ -263,7 +263,7 @@ def test_without_httptools_it_says_what_to_install(folder):
     assert result.stdout == "greenio.wsgi needs httptools to serve: pip install 'greenio[wsgi]'\n"
 
 
-def test_a_patched_server_closes_at_the_end_of_an_answer_as_well(folder):
+def test_a_patched_server_ends_a_connection_after_its_answer(folder):
     with serving(folder, "--patch") as server:
         assert server.get().endswith(b"hello")
         server.end()
@@ -327,7 +327,7 @@ def test_more_signals_do_not_kill_it_while_it_ends(folder, before, number, optio
         assert server.process.stdout.readline() == "lingers\n"
         for _ in range(5):
             server.process.send_signal(number)
-            time.sleep(0.005)  # so that they come one by one
+            time.sleep(0.005)  # so that the signals come one by one
         (folder / "go").touch()
         out, told = server.process.communicate(timeout=60)
         assert (server.process.returncode, out, told) == (0, "ends\n", "")
@@ -368,7 +368,7 @@ def test_the_access_log_is_written_while_it_serves(folder):
     with serving(folder, "--access-log", path, "--access-log-format", "%(m)s %(U)s") as server:
         for _ in range(1000):
             server.get("/a")
-        # At the end it is whole.
+        # At the end, the log is complete.
         server.get("/b")
         server.end()
     assert path.read_text() == "earlier\n" + "GET /a\n" * 1000 + "GET /b\n"
@@ -422,7 +422,7 @@ def test_changed_sources_are_loaded_anew(folder):
 
 
 def rewrite(path, text):
-    """Exchange a file at one stroke: a reader finds the old or the new one, whose time of change is another."""
+    """Replace a file in one step, with another time of change: a reader finds the old file or the new one."""
     new = path.with_suffix(".new")
     new.write_text(text)
     later = time.time() + 10

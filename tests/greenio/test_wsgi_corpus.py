@@ -1,4 +1,4 @@
-"""greenio.wsgi and requests that are malformed, or made to be taken for something else: helpers/corpus.py."""
+"""greenio.wsgi and requests that are malformed or misleading: helpers/corpus.py."""
 
 import corpus
 import pytest
@@ -28,7 +28,7 @@ def cut_after(data, mark):
 
 
 class Seen:
-    """An application that keeps what it was called with."""
+    """An application that keeps its calls."""
 
     def __init__(self, entry, catches):
         self.reads, self.catches = entry.reads, catches
@@ -50,7 +50,7 @@ class Seen:
 
 
 def exchange(server, pieces, ends, until):
-    """Send pieces, and return what comes back, up to the end or until there are so many answers."""
+    """Send pieces; return the data that come back, up to the end or to that many answers."""
     received = b""
     with connect(server) as sock:
 

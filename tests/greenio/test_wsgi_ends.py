@@ -1,4 +1,4 @@
-"""greenio.wsgi: servers that end. Requests under way, clients that have just come, and those that were told off."""
+"""greenio.wsgi, the end of servers: requests under way, new clients, and clients whose request was refused."""
 
 import pytest
 from raw_http import GET, answers_in, connect, receive_all, receive_until, serving
@@ -9,8 +9,8 @@ from greenio import sleep, spawn
 from greenio.event import Event
 
 
-def test_an_answer_that_had_begun_before_the_server_stops_does_not_keep_it(monkeypatch):
-    """Its head has not told the client that it is the last one."""
+def test_an_answer_that_has_begun_is_the_last_one_of_its_connection(monkeypatch):
+    """The answer's head does not say that the connection ends."""
 
     def application(environ, start_response):
         start_response("200 OK", [])
@@ -31,8 +31,8 @@ def test_an_answer_that_had_begun_before_the_server_stops_does_not_keep_it(monke
 
 
 @pytest.mark.parametrize("seconds", [0, 1000])
-def test_a_client_amid_its_requests_is_served_once_more_when_the_server_stops(monkeypatch, seconds):
-    """Closed at once, its next request would meet a connection that has gone. One that was quiet is closed at once."""
+def test_a_busy_client_is_served_once_more_when_the_server_stops(monkeypatch, seconds):
+    """Otherwise its next request could meet a closed connection. A connection that has been idle is closed at once."""
 
     def application(environ, start_response):
         start_response("200 OK", [])
@@ -72,7 +72,7 @@ def test_a_server_can_stop_gently():
         until(lambda: len(server._connections) == 3)
         stopping = spawn(server.stop, drain=30)
         server.draining.wait()
-        new.sendall(b"GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n")  # a client that has connected before is served
+        new.sendall(b"GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n")  # a client that had connected before is served
         assert answers_in(receive_all(new))[0].fields["connection"] == b"close"
         assert receive_all(idle) == b""
         go_on.set()
@@ -81,11 +81,11 @@ def test_a_server_can_stop_gently():
         assert stopping.get() == 0
 
 
-BAD = b"GET / HTTP/1.1\r\n\r\n"  # it has no Host
+BAD = b"GET / HTTP/1.1\r\n\r\n"  # without Host
 
 
 def dribble(sock):
-    """Send on and on, as a client that does not listen."""
+    """Send on and on, as a client that does not read the answer."""
     try:
         while True:
             sock.sendall(b"a")
@@ -94,20 +94,20 @@ def dribble(sock):
         pass
 
 
-class TestClientsThatWereToldOff:
-    """By a clock that jumps. The server reads on for a while, so that its answer arrives."""
+class TestClientsThatWereRefused:
+    """The server reads on for a while, so that its answer arrives. The clock jumps."""
 
     @pytest.fixture
     def passed(self, greenio_clock):
         begin = greenio_clock.monotonic()
         return lambda: greenio_clock.monotonic() - begin
 
-    def test_they_are_read_from_for_ten_seconds(self, passed):
+    def test_the_server_reads_from_them_for_ten_seconds(self, passed):
         with serving(hello) as server, connect(server) as sock:
             sock.sendall(BAD)
             dribbling = spawn(dribble, sock)
             assert answers_in(receive_all(sock))[0].code == 400
-            dribbling.join()  # until it finds nobody
+            dribbling.join()  # until the server closes the connection
         assert 10 <= passed() < 12
 
     def test_they_do_not_delay_the_end_of_a_server(self, passed):
@@ -119,7 +119,7 @@ class TestClientsThatWereToldOff:
             dribbling.kill()
         assert passed() < 2
 
-    def test_nor_if_that_has_begun_before(self, passed):
+    def test_they_do_not_delay_a_server_that_ends_already(self, passed):
         with serving(hello) as server, connect(server) as sock:
             sock.sendall(BAD[:-2])
             until(lambda: server._connections and not next(iter(server._connections)).idle)

@@ -1,4 +1,4 @@
-"""greenio.wsgi: where an answer begins and ends. Nothing of one is taken for another's, or for what is no answer."""
+"""greenio.wsgi, the bounds of answers: no data of one answer is taken for a part of another."""
 
 import bz2
 import gzip
@@ -17,24 +17,24 @@ from greenio import Timeout, sleep, spawn
 from greenio.event import Event
 
 
-def interrupted(write, large):
-    """Write more than a client takes that does not read, for a while."""
+def write_until_timeout(write, large):
+    """Write more data than a client takes that does not read, until a timeout."""
     with pytest.raises(Timeout), Timeout(0.05):
         write(large)
 
 
 class TestWritesThatAreInterrupted:
-    """The client has a part of what was written, and gets nothing that would be taken for the rest."""
+    """The client has a part of the data, and gets nothing that it would take for the rest."""
 
     large = b"A" * 20_000_000
 
     @pytest.mark.parametrize("fields", [[], [("Content-Length", "20000000")]])
     @pytest.mark.parametrize("then", ["nothing", "a list", "write"])
-    def test_the_connection_ends(self, fields, then):
+    def test_an_interrupted_write_ends_the_connection(self, fields, then):
         def application(environ, start_response):
             seen.append(environ["PATH_INFO"])
             write = start_response("200 OK", fields)
-            interrupted(write, self.large)
+            write_until_timeout(write, self.large)
             over.set()
             if then == "write":
                 write(b"B")
@@ -63,7 +63,7 @@ class TestWritesThatAreInterrupted:
         assert data.startswith(b"HTTP/1.1 103 ") and data.endswith(b"x") and b" 503 " not in data
         assert not log.getvalue()
 
-    def test_a_killed_write(self):
+    def test_a_killed_write_ends_the_connection(self):
         def application(environ, start_response):
             write = start_response("200 OK", [])
             writer = spawn(write, self.large)
@@ -81,9 +81,9 @@ class TestWritesThatAreInterrupted:
 
 
 class TestWritesThatComeTooLate:
-    """write() belongs to its request."""
+    """write() and its like are for their own request only."""
 
-    def test_in_the_next_answer(self):
+    def test_write_is_refused_in_the_next_answer(self):
         def application(environ, start_response):
             write = start_response("200 OK", [])
             writes.append(write)
@@ -102,7 +102,7 @@ class TestWritesThatComeTooLate:
                 write(b"SECRET")
 
     @pytest.mark.parametrize("what", ["start_response", "wsgi.early_hints"])
-    def test_nor_is_the_next_answer_begun_or_announced(self, what):
+    def test_start_response_and_early_hints_are_refused_in_the_next_answer(self, what):
         def application(environ, start_response):
             calls.append(start_response if what == "start_response" else environ[what])
             if len(calls) == 2:
@@ -117,7 +117,7 @@ class TestWritesThatComeTooLate:
         assert [answer.body for answer in answers] == [b"a"] * 2
         assert not any("set-cookie" in answer.fields for answer in answers)
 
-    def test_when_the_iterable_is_closed(self):
+    def test_write_is_refused_when_the_iterable_is_closed(self):
         class Result(list):
             def close(self):
                 write(b"SECRET")
@@ -135,18 +135,18 @@ class TestWritesThatComeTooLate:
 
 
 class TestAnswersThatEndWithTheConnection:
-    """Those of HTTP/1.0 without a length: one that is not whole must not look so."""
+    """Answers to HTTP/1.0 without a length: an incomplete one must not look complete."""
 
     OLD = b"GET / HTTP/1.0\r\n\r\n"
 
-    def test_a_whole_one_does(self):
+    def test_a_complete_answer_ends_with_the_connection(self):
         with serving(counting(lambda: None)) as server, connect(server) as sock:
             sock.sendall(self.OLD)
             assert receive_all(sock).endswith(b"abcdef")
 
     @pytest.mark.parametrize("how", ["crash", "timeout", "kill", "exit", "late body"])
     @pytest.mark.parametrize("tls", [False, True])
-    def test_one_that_is_interrupted_is_reset(self, how, tls, server_context, client_context):
+    def test_an_interrupted_answer_ends_with_a_reset(self, how, tls, server_context, client_context):
         def go_wrong():
             received.wait()
             if how == "crash":
@@ -177,7 +177,7 @@ class TestAnswersThatEndWithTheConnection:
                     with pytest.raises(OSError):
                         receive_all(sock)
 
-    def test_a_reader_that_stops(self):
+    def test_an_answer_to_a_reader_that_stops_ends_with_a_reset(self):
         """When it reads on, the answer does not end as if it were whole."""
         ended = Event()
         with serving(endless(ended), write_timeout=0.05) as server, connect(server) as sock:
@@ -187,7 +187,7 @@ class TestAnswersThatEndWithTheConnection:
             with pytest.raises(ConnectionResetError):
                 receive_all(sock)
 
-    def test_what_fails_behind_the_end_does_not_matter(self):
+    def test_an_error_after_the_last_block_does_no_harm(self):
         class Result(list):
             def close(self):
                 raise LookupError("told")
@@ -202,7 +202,7 @@ class TestAnswersThatEndWithTheConnection:
 
 
 def counting(between):
-    """An application that gives two blocks, and does something between them. It reads the body there, if it has one."""
+    """An application that yields two blocks, and calls `between` between them. There it reads the body of a POST."""
 
     def application(environ, start_response):
         start_response("200 OK", [])
@@ -215,10 +215,10 @@ def counting(between):
     return application
 
 
-class TestClientsThatWaitToBeToldToGoOn:
+class TestClientsThatExpect100Continue:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
 
-    def test_nothing_is_told_in_the_middle_of_an_answer(self):
+    def test_no_100_continue_is_sent_in_the_middle_of_an_answer(self):
         def application(environ, start_response):
             start_response("200 OK", [])
             yield b"got: "
@@ -231,7 +231,7 @@ class TestClientsThatWaitToBeToldToGoOn:
             (answer,) = answers_in(data + receive_all(sock))
         assert answer.code == 200 and answer.chunks == [b"got: ", b"abc"] and answer.fields["connection"] == b"close"
 
-    def test_nor_waited_for(self):
+    def test_an_unread_body_is_not_waited_for(self):
         def application(environ, start_response):
             start_response("200 OK", [])
             yield b"a"
@@ -246,7 +246,7 @@ class TestOtherProtocols:
     request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
 
     @pytest.mark.parametrize("blocks", [[], [b"hello"], [b"hel", b"lo"], iter([b"hello"]), "file"])
-    def test_nothing_of_http_is_spoken_behind_it(self, blocks, tmp_path):
+    def test_no_http_follows_a_change_of_protocol(self, blocks, tmp_path):
         def application(environ, start_response):
             seen.append(environ["PATH_INFO"])
             fields = [("Connection", "Upgrade"), ("Upgrade", "echo"), ("Content-Length", "1")]
@@ -285,9 +285,9 @@ class TestAnswersThatHaveNoBody:
             (b"HEAD /app HTTP/1.1\r\nHost: a\r\n\r\n", 500),
         ],
     )
-    def test_a_head_that_is_refused(self, request_, code):
+    def test_a_refused_head_has_no_body(self, request_, code):
         def application(environ, start_response):
-            environ["REQUEST_METHOD"] = "GET"  # as some do to answer HEAD as GET
+            environ["REQUEST_METHOD"] = "GET"  # as some applications do, to answer HEAD as GET
             raise LookupError
 
         with serving(application, script_name="/app") as server, connect(server) as sock:
@@ -297,7 +297,7 @@ class TestAnswersThatHaveNoBody:
 
     @pytest.mark.parametrize("fields", [[], [("Content-Length", "4")]])
     @pytest.mark.parametrize("streamed", [False, True])
-    def test_a_reset_has_none(self, fields, streamed):
+    def test_an_answer_with_205_has_no_body(self, fields, streamed):
         def application(environ, start_response):
             start_response("205 Reset Content", fields)
             return iter([b"bo", b"dy"]) if streamed else [b"body"]
@@ -332,10 +332,10 @@ def test_blocks_are_as_long_as_their_bytes(block, fields, streamed):
     assert [answer.body for answer in answers] == [block.tobytes()] * 2
 
 
-class TestFilesThatAreNotWhatTheirDescriptorsAre:
+class TestFilesThatDifferFromTheirDescriptors:
     @pytest.mark.parametrize("module", [gzip, bz2, lzma])
     @pytest.mark.parametrize("buffered", [False, True])
-    def test_archives_are_read(self, module, buffered, tmp_path):
+    def test_archives_are_read_and_not_sent_as_they_are(self, module, buffered, tmp_path):
         def application(environ, start_response):
             start_response("200 OK", [])
             file = module.open(path)
@@ -346,7 +346,7 @@ class TestFilesThatAreNotWhatTheirDescriptorsAre:
         with serving(application) as server:
             assert ask_one(server, LAST).body == b"hello" * 10_000
 
-    def test_files_of_the_system(self):
+    def test_files_of_the_system_are_read(self):
         def application(environ, start_response):
             start_response("200 OK", [])
             return environ["wsgi.file_wrapper"](open("/proc/version", "rb"))
@@ -354,7 +354,7 @@ class TestFilesThatAreNotWhatTheirDescriptorsAre:
         with serving(application) as server:
             assert ask_one(server, LAST).body.startswith(b"Linux")
 
-    def test_text_is_an_error(self):
+    def test_a_file_of_text_is_an_error(self):
         def application(environ, start_response):
             start_response("200 OK", [])
             return environ["wsgi.file_wrapper"](open(__file__, encoding="utf-8"))
@@ -362,7 +362,7 @@ class TestFilesThatAreNotWhatTheirDescriptorsAre:
         with serving(application) as server:
             assert ask_one(server, LAST).code == 500
 
-    def test_what_was_written_last_is_sent(self):
+    def test_data_in_a_files_buffer_are_sent(self):
         def application(environ, start_response):
             start_response("200 OK", [])
             file = tempfile.TemporaryFile()  # noqa: SIM115

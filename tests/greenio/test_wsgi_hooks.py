@@ -1,4 +1,4 @@
-"""greenio.wsgi: gevent's hooks and logs. Classes of handlers and environments, access and error logs."""
+"""greenio.wsgi, gevent's hooks and logs: classes of handlers and environments, access and error logs."""
 
 import datetime
 import io
@@ -32,7 +32,7 @@ def with_lines(*lines):
 
 
 class TestHandlers:
-    def test_methods_may_be_replaced(self):
+    def test_methods_of_a_handler_may_be_replaced(self):
         called = []
 
         class Handler(WSGIHandler):
@@ -67,7 +67,7 @@ class TestHandlers:
         assert kept == [("GET", "/", "HTTP/1.1", "GET / HTTP/1.1", None)]
         assert called == ["run", ("200 OK", 200, 5, True)]
 
-    def test_what_a_handler_tells_of_an_answer(self):
+    def test_a_handler_has_attributes_of_its_answer(self):
         kept = []
 
         class Handler(WSGIHandler):
@@ -86,7 +86,7 @@ class TestHandlers:
             ask(server, GET)
         assert kept == [(True, True, None, True), (False, False, "127.0.0.1", server)]
 
-    def test_errors_can_be_handled_otherwise(self):
+    def test_handle_error_may_be_replaced(self):
         told = []
 
         class Handler(WSGIHandler):
@@ -101,7 +101,7 @@ class TestHandlers:
             assert ask_one(server, GET).code == 500
         assert told == [LookupError]
 
-    def test_a_subclass_of_the_server_names_them(self):
+    def test_a_subclass_of_the_server_may_have_the_classes(self):
         class Server(WSGIServer):
             handler_class = type("Handler", (WSGIHandler,), {"get_environ": lambda self: {**self.environ, "a": 1}})
             environ_class = Environ
@@ -117,13 +117,13 @@ class TestHandlers:
 
 
 class TestEnvironments:
-    def test_they_are_plain_dictionaries(self):
+    def test_environments_are_plain_dictionaries(self):
         kept = []
         with serving(lambda environ, start: kept.append(type(environ)) or hello(environ, start)) as server:
             ask(server, LAST)
         assert kept == [dict]
 
-    def test_those_that_show_little(self):
+    def test_secure_environments_hide_values(self):
         class Server(WSGIServer):
             secure_environ = True
 
@@ -151,7 +151,7 @@ class TestEnvironments:
         with pytest.raises(AttributeError):
             environ.other  # noqa: B018
 
-    def test_the_server_makes_and_changes_them(self):
+    def test_the_server_makes_and_changes_environments(self):
         server = WSGIServer(("127.0.0.1", 0), hello, environ={"a": 1})
         assert server.get_environ()["a"] == 1
         server.set_environ({"b": 2})
@@ -169,16 +169,16 @@ def log_of(request, application=hello, **arguments):
 
 
 class TestAccessLogs:
-    def test_the_line_of_gevent(self):
+    def test_the_default_line_is_gevents(self):
         line = log_of(LAST)
         assert re.fullmatch(
             r'127\.0\.0\.1 - - \[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] "GET / HTTP/1\.1" 200 5 \d+\.\d{6}\n', line
         )
 
-    def test_requests_that_are_refused_are_there_too(self):
+    def test_refused_requests_are_logged(self):
         assert '"GET / HTTP/1.1" 400 ' in log_of(b"GET / HTTP/1.1\r\n\r\n")
 
-    def test_a_format_with_atoms(self):
+    def test_a_format_has_atoms(self):
         text = (
             '%(h)s %(l)s %(u)s "%(r)s" %(m)s %(U)s %(q)s %(H)s %(s)s %(B)s %(b)s %(f)s %(a)s %(T)s %(D)s %(M)s %(L)s '
             "%(p)s %({x-in}i)s %({x-out}o)s %({wsgi.url_scheme}e)s %({none}i)s %% {} %(t)s"
@@ -191,11 +191,11 @@ class TestAccessLogs:
             line,
         )
 
-    def test_a_format_is_no_program(self):
+    def test_a_format_cannot_run_code(self):
         text = "%({a'b\"c\\}i)s {handler} \\ ' \" %({x}e)s"
         assert log_of(LAST, access_log_format=text) == "- {handler} \\ ' \" -\n"
 
-    def test_a_format_of_requests_that_are_refused(self):
+    def test_refused_requests_have_a_format(self):
         text = "%(h)s %(u)s %(m)s %(U)s %(q)s %(H)s %(f)s %(s)s %({x}i)s %({x}o)s"
         assert log_of(b"GET / HTTP/1.1\r\n\r\n", access_log_format=text) == "127.0.0.1 - - -  - - 400 - -\n"
 
@@ -205,17 +205,17 @@ class TestAccessLogs:
         line = log_of(b"GET /%0a%1b HTTP/1.1\r\nHost: a\r\n\r\n", access_log_format="%(U)s")
         assert line == "/\\n\\x1b\n"
 
-    def test_records_in_json(self):
+    def test_records_can_be_json(self):
         record = json.loads(log_of(with_lines(b"User-Agent: \xe9\n"[:-1]), access_log_format="json"))
         assert record["user_agent"] == "\xe9" and record["status"] == 200 and record["length"] == 5
         assert record["method"] == "GET" and record["target"] == "/a?b" and record["address"] == "127.0.0.1"
         datetime.datetime.strptime(record["time"], "%Y-%m-%dT%H:%M:%S.%fZ")
 
-    def test_a_callable_formats(self):
+    def test_a_callable_may_format_records(self):
         assert log_of(GET + LAST, access_log_format=lambda record: f"{record['status']}!") == "200!\n200!\n"
         assert log_of(GET + LAST, access_log_format=lambda record: None) == ""
 
-    def test_the_line_of_a_callable_is_one(self):
+    def test_the_text_of_a_callable_is_one_line(self):
         assert log_of(LAST, access_log_format=lambda record: "a\tb\nc\x1b\x9bd\u2028") == "a\tb\\nc\\x1b\\x9bd\\u2028\n"
 
     @pytest.mark.parametrize("access_log_format", [None, "%(h)s", "json", lambda record: record["address"]])
@@ -231,7 +231,7 @@ class TestAccessLogs:
         line = log_of(LAST, access_log_format=access_log_format, handler_class=Handler)
         assert line.count("\n") == 1 and "\x1b" not in line
 
-    def test_what_a_file_cannot_encode_is_escaped(self):
+    def test_characters_that_a_file_cannot_encode_are_escaped(self):
         data = io.BytesIO()
         log = io.TextIOWrapper(data, encoding="ascii", write_through=True)
         with serving(hello, log=log, access_log_format="%(a)s") as server:
@@ -239,7 +239,7 @@ class TestAccessLogs:
         assert data.getvalue() == b"\\xe9\n"
 
     @pytest.mark.parametrize("kind", ["closed", "callable"])
-    def test_a_log_that_fails_is_told_once_and_clients_see_nothing(self, kind, errors):
+    def test_a_failing_log_is_reported_once_and_clients_are_answered(self, kind, errors):
         log = io.StringIO()
         if kind == "closed":
             log.close()
@@ -249,20 +249,20 @@ class TestAccessLogs:
         assert errors.getvalue().count("the access log") == 1
 
     @pytest.mark.parametrize("name", ["log", "error_log"])
-    def test_what_is_no_log(self, name):
+    def test_an_object_that_is_no_log_is_refused(self, name):
         with pytest.raises(TypeError, match=r"a log is a file, a logging\.Logger, or None, not 5"):
             WSGIServer(("127.0.0.1", 0), hello, **{name: 5})
 
-    def test_no_log_is_kept(self):
+    def test_a_server_may_have_no_log(self):
         with serving(hello, log=None) as server:
             assert ask_one(server, LAST).code == 200
 
     @pytest.mark.parametrize("wrong", ["%(x)s", "%(h)d", "%", "100%(h)s%", 5])
-    def test_formats_that_are_wrong(self, wrong):
+    def test_wrong_formats_are_refused(self, wrong):
         with pytest.raises((ValueError, TypeError), match="access log"):
             WSGIServer(("127.0.0.1", 0), hello, access_log_format=wrong)
 
-    def test_a_standard_logger(self):
+    def test_a_standard_logger_may_be_the_log(self):
         records = []
         logger = logging.Logger("x")
         logger.addHandler(type("H", (logging.Handler,), {"emit": lambda self, record: records.append(record)})())

@@ -1,4 +1,4 @@
-"""greenio.wsgi: wsgi.input, the body of a request as a file. What it gives, what it raises, and what that costs."""
+"""greenio.wsgi, wsgi.input: the body of a request as a file. Its data, its errors, and its cost."""
 
 import io
 import random
@@ -40,7 +40,7 @@ class TestReading:
 
     @pytest.mark.parametrize("size", [None, 10, 2**100])
     @pytest.mark.parametrize("name", ["read", "readline"])
-    def test_what_an_interrupted_read_has_had_is_for_the_next(self, name, size):
+    def test_the_data_of_an_interrupted_read_are_for_the_next(self, name, size):
         first, second = socketpair()
         with first, second:
             body = Input(Stream(first, None, 65536), Limits(), 10)
@@ -61,7 +61,7 @@ class TestReading:
         ],
     )
     @pytest.mark.parametrize("byte", [b"\n", b"a"])
-    def test_small_parts_cost_no_more_where_much_has_come(self, read_all, byte):
+    def test_small_reads_cost_no_more_when_much_was_received(self, read_all, byte):
         """How long the thread works, by the processor's clock, compared with a file in memory."""
         first, second = socketpair()
         size = 1 << 18
@@ -77,7 +77,7 @@ class TestReading:
 
 
 class TestBodiesThatFail:
-    def test_errors_say_what_is_wrong(self):
+    def test_errors_say_what_is_wrong_with_the_body(self):
         def application(environ, start_response):
             body = environ["wsgi.input"]
             with pytest.raises(BodyError, match="middle of the body") as first:
@@ -93,7 +93,7 @@ class TestBodiesThatFail:
             answer = ask_one(server, post(b"abc").replace(b"Length: 3", b"Length: 30"))
         assert answer.code == 400 and len(caught) == 1
 
-    def test_what_has_come_before_can_be_read(self):
+    def test_data_before_the_error_can_be_read(self):
         def application(environ, start_response):
             got.append(environ["wsgi.input"].read(3))
             environ["wsgi.input"].read(1)
@@ -103,7 +103,7 @@ class TestBodiesThatFail:
             ask_one(server, post(b"abc").replace(b"Length: 3", b"Length: 30"))
         assert got == [b"abc"]
 
-    def test_an_answer_that_has_begun_is_cut(self):
+    def test_an_answer_is_cut_when_the_body_fails(self):
         def application(environ, start_response):
             start_response("200 OK", [])
             yield b"abc"
@@ -115,7 +115,7 @@ class TestBodiesThatFail:
             sock.shutdown(1)
             assert receive_all(sock).endswith(b"abc\r\n")
 
-    def test_a_request_that_is_over_has_no_body_any_more(self):
+    def test_the_body_cannot_be_read_after_the_request(self):
         def application(environ, start_response):
             kept.append(environ["wsgi.input"])
             start_response("200 OK", [])

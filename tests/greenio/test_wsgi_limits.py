@@ -1,4 +1,4 @@
-"""greenio.wsgi: limits. How much a client may send, how long it may take, and what is held for it meanwhile."""
+"""greenio.wsgi, limits: how much a client may send, how long it may take, and how much is stored for it meanwhile."""
 
 import time
 import tracemalloc
@@ -33,7 +33,7 @@ def chunked(size):
     return head + size + b"\r\nabc\r\n0\r\n\r\n"
 
 
-#: As documented, and as chosen for the reasons that limits.py has.
+#: The documented defaults. greenio/_wsgi/limits.py gives the reasons.
 DEFAULTS = {
     "header_timeout": 10, "idle_timeout": 75, "body_timeout": 30, "min_body_rate": 1024, "write_timeout": 60,
     "request_timeout": None, "max_request_line": 8 << 10, "max_header_bytes": 64 << 10, "max_headers": 100,
@@ -44,7 +44,7 @@ DEFAULTS = {
 
 
 @pytest.mark.parametrize("name", sorted({*Limits.names, *DEFAULTS}))
-def test_each_is_on_by_default(name):
+def test_each_limit_has_its_default(name):
     assert getattr(WSGIServer(("127.0.0.1", 0), hello).limits, name) == DEFAULTS[name]
 
 
@@ -53,26 +53,26 @@ def test_the_time_for_a_handshake_is_limited_by_default():
 
 
 class TestSizes:
-    def test_lines_of_requests(self):
+    def test_too_long_request_lines_are_refused(self):
         with serving(hello) as server:
             longest = b"/" + b"a" * (8192 - len(b"GET / HTTP/1.1"))
             assert ask_one(server, GET.replace(b"/ ", longest + b" ", 1)).code == 200
             assert ask_one(server, GET.replace(b"/ ", longest + b"a ", 1)).code == 414
-            # Also where it never ends.
+            # Also a line that never ends.
             assert ask_one(server, b"GET /" + b"a" * 100_000).code == 414
 
-    def test_all_fields_together(self):
+    def test_too_large_fields_are_refused(self):
         with serving(hello) as server:
             assert ask_one(server, with_line(b"A: " + b"b" * 65_000)).code == 200
             assert ask_one(server, with_line(b"A: " + b"b" * 66_000)).code == 431
             assert ask_one(server, GET[:-2] + b"A: " + b"b" * 1_000_000).code == 431
 
-    def test_the_number_of_fields(self):
+    def test_too_many_fields_are_refused(self):
         with serving(hello) as server:
             assert ask_one(server, with_line(b"\r\n".join([b"a:b"] * 99))).code == 200
             assert ask_one(server, with_line(b"\r\n".join([b"a:b"] * 100))).code == 431
 
-    def test_the_size_of_bodies(self):
+    def test_too_large_bodies_are_refused(self):
         with serving(reading, max_body=1000) as server:
             assert ask_one(server, post(b"x" * 1000)).body == b"1000"
             assert ask_one(server, post(b"x" * 1001)).code == 413
@@ -88,13 +88,13 @@ class TestSizes:
     @pytest.mark.parametrize(
         "what", [b"0" * 5000 + b"3\r\nabc\r\n0\r\n\r\n", b"3\r\nabc\r\n0\r\nA: " + b"b" * 5000 + b"\r\n\r\n"]
     )
-    def test_what_chunks_carry_beside_data(self, what):
+    def test_too_much_beside_the_data_of_chunks_is_refused(self, what):
         with serving(reading) as server:
             assert (
                 ask_one(server, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + what).code == 400
             )
 
-    def test_small_chunks_are_no_extensions(self):
+    def test_small_chunks_do_not_count_as_extensions(self):
         chunks = b"1\r\na\r\n" * 20_000 + b"0\r\n\r\n"
         with serving(reading) as server:
             answer = ask_one(server, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
@@ -110,12 +110,12 @@ class TestSizes:
             ("max_body", 3, chunked(b"3"), post(b"abcd"), 413),
         ],
     )
-    def test_others_than_by_default(self, limit, value, fits, beyond, code):
+    def test_each_limit_can_be_changed(self, limit, value, fits, beyond, code):
         with serving(reading, **{limit: value}) as server:
             assert ask(server, fits)[0].code == 200
             assert ask_one(server, beyond).code == code
 
-    def test_what_is_held_of_later_requests(self):
+    def test_later_requests_are_stored_up_to_a_limit(self):
         def application(environ, start_response):
             started.set()
             go_on.wait()
@@ -131,14 +131,14 @@ class TestSizes:
             sock.shutdown(1)
             assert len(answers_in(receive_all(sock))) == 1000
 
-    def test_limits_may_be_off(self):
+    def test_limits_may_be_turned_off(self):
         everything = dict.fromkeys(Limits.names)
         with serving(reading, **everything) as server:
             assert ask_one(server, with_line(b"A: " + b"b" * 200_000)).code == 200
             assert ask_one(server, GET.replace(b"/ ", b"/" + b"a" * 50_000 + b" ", 1)).code == 200
 
     @pytest.mark.parametrize("endless", [float("inf"), 1e12, 10**400])
-    def test_a_time_without_an_end_is_none(self, endless):
+    def test_an_endless_time_means_none(self, endless):
         times = [name for name in Limits.names if isinstance(getattr(Limits(**{name: 5}), name), float)]
         assert "request_timeout" in times and "body_timeout" in times
         with serving(reading, **dict.fromkeys(times, endless)) as server:
@@ -158,43 +158,43 @@ class TestSizes:
             {"websocket_ping_interval": 0.0},
         ],
     )
-    def test_wrong_ones_are_refused_at_once(self, wrong):
+    def test_wrong_limits_are_refused_at_once(self, wrong):
         with pytest.raises((TypeError, ValueError)):
             WSGIServer(("127.0.0.1", 0), hello, **wrong)
 
-    def test_one_that_does_not_exist(self):
+    def test_a_limit_that_does_not_exist_is_refused(self):
         with pytest.raises(TypeError, match="max_bodies"):
             WSGIServer(("127.0.0.1", 0), hello, max_bodies=1)
         with pytest.raises(TypeError, match="max_bodies"):
             Limits(max_bodies=1)
 
-    def test_they_can_be_read(self):
+    def test_limits_can_be_read(self):
         assert WSGIServer(("127.0.0.1", 0), hello, max_body=5).limits.max_body == 5
 
 
 @pytest.fixture
 def passed(greenio_clock):
-    """How many seconds have passed on the test's clock: a function."""
+    """A function: how many seconds have passed on the test's clock."""
     begin = greenio_clock.monotonic()
     return lambda: round(greenio_clock.monotonic() - begin, 3)
 
 
 class TestTimes:
-    """By a clock that jumps: the tests do not wait for the limits, and nothing is late."""
+    """The clock jumps, so that the tests do not wait for the limits, and nothing is late."""
 
-    def test_a_head_that_does_not_come(self, passed):
+    def test_a_head_that_does_not_come_ends_the_connection(self, passed):
         with serving(hello, header_timeout=20) as server, connect(server) as sock:
             assert receive_all(sock) == b""
         assert passed() == 20
 
-    def test_a_head_that_comes_in_drops(self, passed):
+    def test_a_head_that_comes_too_slowly_is_answered_408(self, passed):
         with serving(hello, header_timeout=20) as server, connect(server) as sock:
             dribbling = spawn(dribble, sock, b"GET / HTTP/1.1\r\nX: " + b"a" * 10_000)
             (answer,) = answers_in(receive_all(sock))
             dribbling.kill()
         assert answer.code == 408 and passed() == 20
 
-    def test_a_second_head_that_comes_in_drops(self, passed):
+    def test_a_second_head_that_comes_too_slowly_is_answered_408(self, passed):
         with serving(hello, header_timeout=20) as server, connect(server) as sock:
             sock.sendall(GET)
             receive_until(sock, b"hello")
@@ -203,14 +203,14 @@ class TestTimes:
             dribbling.kill()
         assert passed() == 20
 
-    def test_connections_that_wait_for_a_request(self, passed):
+    def test_idle_connections_are_closed(self, passed):
         with serving(hello, idle_timeout=25, header_timeout=30) as server, connect(server) as sock:
             sock.sendall(GET)
             receive_until(sock, b"hello")
             assert receive_all(sock) == b""
         assert passed() == 25
 
-    def test_a_body_that_does_not_come(self, passed):
+    def test_a_body_that_does_not_come_is_an_error_408(self, passed):
         caught = []
 
         def application(environ, start_response):
@@ -225,15 +225,15 @@ class TestTimes:
             assert answers_in(receive_all(sock))[0].code == 408
         assert caught == ["408 Request Timeout"] and passed() == 20
 
-    def test_a_body_that_comes_in_drops(self, passed):
+    def test_a_body_that_comes_too_slowly_is_answered_408(self, passed):
         with serving(reading, body_timeout=20) as server, connect(server) as sock:
             sock.sendall(post(b"")[:-4].replace(b"Length: 0", b"Length: 100000") + b"\r\n\r\n")
             dribbling = spawn(dribble, sock, b"a" * 10_000)
             assert answers_in(receive_all(sock))[0].code == 408
             dribbling.kill()
 
-    def test_how_slow_a_body_may_come(self, passed):
-        """Nothing is asked of it in the first `body_timeout` seconds of waiting."""
+    def test_a_body_has_a_minimal_rate(self, passed):
+        """The rate counts after the first `body_timeout` seconds of waiting."""
         head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 25\r\n\r\n"
         for rate, code in ((None, 200), (0, 200), (2, 408)):
             with serving(reading, body_timeout=10, min_body_rate=rate) as server, connect(server) as sock:
@@ -243,7 +243,7 @@ class TestTimes:
                 dribbling.kill()
         assert 24 + 24 + 10 <= passed() < 24 + 24 + 12
 
-    def test_a_reader_that_stops(self, passed):
+    def test_a_client_that_stops_reading_is_given_up(self, passed):
         ended = Event()
         with serving(endless(ended), write_timeout=20) as server, connect(server) as sock:
             sock.sendall(GET)
@@ -278,7 +278,7 @@ def dribble(sock, data):
 class TestWhatIsBounded:
     """Numbers 109 to 111 of the corpus."""
 
-    def test_a_thousand_that_dribble_do_not_keep_others_out(self):
+    def test_a_thousand_slow_clients_do_not_keep_others_out(self):
         class Counted(WSGIHandler):
             def handle(self):
                 begun.append(1)
@@ -298,10 +298,10 @@ class TestWhatIsBounded:
                 socks[-1].sendall(b"GET / HTTP/1.1\r\nX: ")
             dribbling = spawn(dribble_all)
             until(lambda: len(begun) == 1000)
-            # Several times: the machine may have been busy.
+            # Several attempts, as the machine may be busy.
             assert any(self.seconds_of_an_answer(server) < 0.1 for _ in range(50))
             assert len(server._connections) == 1000
-            # All have had longer than that, and what they dribble does not prolong it.
+            # All clients have had longer than that. The bytes that they send do not prolong it.
             server.limits.header_timeout = 0.01
             ends = [spawn(receive_all, sock) for sock in socks]
             joinall(ends, raise_error=True)
@@ -332,10 +332,10 @@ class TestWhatIsBounded:
                 assert tracemalloc.get_traced_memory()[1] < 2 << 20
             finally:
                 tracemalloc.stop()
-            # What the system takes for its buffers is all.
+            # No more than the system's buffers hold.
             assert len(given) * 65_536 < 12 << 20
 
-    def test_requests_that_come_together_are_held_as_far_as_they_fit(self):
+    def test_pipelined_requests_of_a_client_that_does_not_read_are_given_up(self):
         served = []
 
         def application(environ, start_response):
@@ -351,14 +351,14 @@ class TestWhatIsBounded:
             sending.kill()
         assert len(served) < 2000
 
-    def test_ten_thousand_that_come_together_are_answered(self):
+    def test_thousands_of_pipelined_requests_are_answered(self):
         with serving(hello) as server, connect(server) as sock:
             sending = spawn(sock.sendall, GET * 2000 + LAST)
             assert receive_all(sock).count(b"hello") == 2001
             sending.get()
 
 
-def test_draining_is_bounded():
+def test_no_more_of_an_unread_body_is_read_than_the_limit():
     with serving(hello, drain_body=100) as server:
         assert len(ask(server, post(b"x" * 100) + LAST)) == 2
         assert len(ask(server, post(b"x" * 101) + LAST)) == 1

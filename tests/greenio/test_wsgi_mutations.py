@@ -1,4 +1,4 @@
-"""greenio.wsgi and the corpus of attacks, changed at random: no more is answered than a strict reader finds."""
+"""greenio.wsgi and random changes of the corpus of attacks: no more is answered than a strict reader finds."""
 
 import re
 

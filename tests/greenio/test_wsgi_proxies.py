@@ -1,4 +1,4 @@
-"""greenio.wsgi behind proxies: X-Forwarded-For and its like, the PROXY protocol. From those that are believed only."""
+"""greenio.wsgi behind proxies: X-Forwarded-For and its like, and the PROXY protocol, of trusted proxies only."""
 
 import socket as standard
 import struct
@@ -23,8 +23,8 @@ class Keeping:
         return [b"a"]
 
 
-def told(lines, forwarded_from="127.0.0.0/8, 10.0.0.0/8"):
-    """What an application is told: the client, the scheme, the host."""
+def seen_by_application(lines, forwarded_from="127.0.0.0/8, 10.0.0.0/8"):
+    """Send a request with these fields; return the address, the scheme and the host that the application sees."""
     kept = Keeping()
     with serving(kept, forwarded_from=forwarded_from) as server:
         assert ask_one(server, LAST[:-2] + b"".join(line + b"\r\n" for line in lines) + b"\r\n").code == 200
@@ -35,12 +35,12 @@ def told(lines, forwarded_from="127.0.0.0/8, 10.0.0.0/8"):
 class TestForwardedFields:
     ALL = (b"X-Forwarded-For: 1.2.3.4", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: b:81")
 
-    def test_they_are_believed_from_those_that_are_named(self):
-        assert told(self.ALL) == ("1.2.3.4", "https", "b:81")
+    def test_fields_of_trusted_proxies_are_used(self):
+        assert seen_by_application(self.ALL) == ("1.2.3.4", "https", "b:81")
 
     @pytest.mark.parametrize("forwarded_from", [None, "10.0.0.0/8", "::1", "unix"])
-    def test_and_from_nobody_else(self, forwarded_from):
-        assert told(self.ALL, forwarded_from) == ("127.0.0.1", "http", "a")
+    def test_fields_of_others_are_ignored(self, forwarded_from):
+        assert seen_by_application(self.ALL, forwarded_from) == ("127.0.0.1", "http", "a")
 
     @pytest.mark.parametrize(
         ("fields", "address"),
@@ -58,15 +58,15 @@ class TestForwardedFields:
             ([b"1.2.3.4\t"], "1.2.3.4"),
         ],
     )
-    def test_the_first_from_the_right_that_is_no_proxy_is_the_client(self, fields, address):
-        assert told([b"X-Forwarded-For: " + field for field in fields])[0] == address
+    def test_the_client_is_the_first_from_the_right_that_is_no_proxy(self, fields, address):
+        assert seen_by_application([b"X-Forwarded-For: " + field for field in fields])[0] == address
 
-    def test_who_is_behind_several_is_told_by_the_outermost_that_is_believed(self):
+    def test_of_several_proxies_the_outermost_trusted_one_counts(self):
         lines = [
             b"X-Forwarded-For: 9.9.9.9, 1.2.3.4, 10.1.1.1", b"X-Forwarded-Proto: ftp, https, http",
             b"X-Forwarded-Host: evil, b, c",
         ]  # fmt: skip
-        assert told(lines) == ("1.2.3.4", "https", "b")
+        assert seen_by_application(lines) == ("1.2.3.4", "https", "b")
 
     @pytest.mark.parametrize("lines", [
             [b"X-Forwarded-Proto: javascript"], [b"X-Forwarded-Host: a/b@c"],
@@ -77,17 +77,17 @@ class TestForwardedFields:
             [b"X-Forwarded-For: 1.2.3.4:"], [b"X-Forwarded-For: 1.2.3.4:x"], [b"X-Forwarded-For: 1.2.3.4:65536"],
             [b"X-Forwarded-For: 1.2.3.4:-1"], [b"X-Forwarded-For: :80"], [b"X-Forwarded-For: []"],
         ])  # fmt: skip
-    def test_what_is_none_is_left_out(self, lines):
-        assert told(lines) == ("127.0.0.1", "http", "a")
+    def test_malformed_fields_are_ignored(self, lines):
+        assert seen_by_application(lines) == ("127.0.0.1", "http", "a")
 
-    def test_names_that_stand_for_many(self, tmp_path):
-        assert told(self.ALL, "*")[0] == "1.2.3.4"
+    def test_all_clients_and_unix_sockets_may_be_trusted(self, tmp_path):
+        assert seen_by_application(self.ALL, "*")[0] == "1.2.3.4"
         kept = Keeping()
         with serving(kept, listener=f"unix:{tmp_path}/socket", forwarded_from=["unix"]) as server:
             ask_one(server, LAST[:-2] + b"X-Forwarded-For: 1.2.3.4\r\n\r\n")
         assert kept.environ["REMOTE_ADDR"] == "1.2.3.4"
 
-    def test_networks_that_are_none(self):
+    def test_malformed_networks_are_refused(self):
         with pytest.raises(ValueError, match="is not a network: write an address"):
             WSGIServer(("127.0.0.1", 0), Keeping(), forwarded_from="localhost")
 
@@ -101,8 +101,8 @@ def binary(command=0x21, form=0x11, data=None, length=None):
 V6 = standard.inet_pton(standard.AF_INET6, "2001:db8::1") * 2 + struct.pack(">HH", 1111, 80)
 
 
-def spoken(words, proxy_protocol="127.0.0.1", cut=None):
-    """What comes back, and the environment that the application had."""
+def exchange(words, proxy_protocol="127.0.0.1", cut=None):
+    """Send words of the PROXY protocol and a request; return the answers, and the environment of the application."""
     kept = Keeping()
     with serving(kept, proxy_protocol=proxy_protocol, header_timeout=30) as server, connect(server) as sock:
         data = words + LAST
@@ -133,8 +133,8 @@ class TestTheProxyProtocol:
             (binary(data=binary()[16:] + b"\x04\0\x05abcde"), ("1.2.3.4", "1111")),
         ],
     )
-    def test_it_says_who_the_client_is(self, words, client, cut):
-        answers, environ = spoken(words, cut=cut)
+    def test_the_header_has_the_address_of_the_client(self, words, client, cut):
+        answers, environ = exchange(words, cut=cut)
         assert [answer.code for answer in answers] == [200]
         if client is None:
             assert environ["REMOTE_ADDR"] == "127.0.0.1"
@@ -153,20 +153,20 @@ class TestTheProxyProtocol:
             SIGNATURE[:-1] + b"X" + binary()[12:],
         ],
     )  # fmt: skip
-    def test_what_is_malformed_or_missing_ends_the_connection(self, words):
-        answers, environ = spoken(words)
+    def test_a_malformed_or_missing_header_ends_the_connection(self, words):
+        answers, environ = exchange(words)
         assert not answers and environ is None
 
-    def test_from_others_it_is_a_malformed_request(self):
+    def test_a_header_of_others_is_a_malformed_request(self):
         for proxy_protocol in (None, "10.0.0.0/8"):
-            answers, environ = spoken(b"PROXY TCP4 1.2.3.4 5.6.7.8 1111 80\r\n", proxy_protocol)
+            answers, environ = exchange(b"PROXY TCP4 1.2.3.4 5.6.7.8 1111 80\r\n", proxy_protocol)
             assert [answer.code // 100 for answer in answers] in ([4], [5]) and environ is None
 
-    def test_it_must_come_in_time(self):
+    def test_the_header_must_come_in_time(self):
         with serving(Keeping(), proxy_protocol="*", header_timeout=0.05) as server, connect(server) as sock:
             assert receive_all(sock) == b""
 
-    def test_it_comes_before_tls(self, server_context, client_context):
+    def test_the_header_comes_before_tls(self, server_context, client_context):
         kept = Keeping()
         with serving(kept, proxy_protocol="*", ssl_context=server_context) as server:
             with create_connection(server.address, timeout=30) as plain:

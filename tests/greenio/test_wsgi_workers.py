@@ -1,4 +1,4 @@
-"""python -m greenio.wsgi --workers: an application in several processes, which are looked after."""
+"""python -m greenio.wsgi --workers: an application in several processes, under a supervisor."""
 
 import http.client
 import os
@@ -50,7 +50,7 @@ def service(folder, *arguments, bind="127.0.0.1:0", workers=2):
 
 
 def get(service, path="/"):
-    """The whole answer to a request."""
+    """Send a request; return the whole answer (bytes)."""
     with service.connect() as sock:
         sock.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
         return b"".join(iter(lambda: sock.recv(65536), b""))
@@ -75,7 +75,7 @@ def test_every_worker_serves_the_application(tmp_path):
 
 
 def keep_asking(service):
-    """A client that keeps its connection, and makes another when it finds that closed, as clients do."""
+    """Ask again and again on one connection. A closed connection is replaced, as clients do."""
     with closing(http.client.HTTPConnection(*service.address, timeout=60)) as connection:
         used = False
         while True:
@@ -177,11 +177,11 @@ def test_requests_statuses_and_timeouts_are_counted(tmp_path):
         assert sum(metrics["requests_in_flight"].values()) == 0
 
 
-def test_what_an_application_forks_is_not_counted(tmp_path):
+def test_requests_in_forked_children_are_not_counted(tmp_path):
     with service(tmp_path, "--status", "127.0.0.1:0", workers=1) as running:
         running.until_listening()
         (worker,) = running.workers()
-        # Both processes answer, and end the request and the connection.
+        # Both processes answer, and both end the request and the connection.
         assert get(running, "/fork").count(b"HTTP/1.1 200") == 2
         until(lambda: sum(running.metrics()["connections"].values()) <= 0)
         metrics = {name: sum(each.values()) for name, each in running.metrics().items()}
@@ -190,7 +190,7 @@ def test_what_an_application_forks_is_not_counted(tmp_path):
         assert running.workers() == [worker]
 
 
-def test_health_while_requests_come_to_their_ends(tmp_path):
+def test_health_is_503_while_the_service_drains(tmp_path):
     with service(tmp_path, "--status", "127.0.0.1:0", "--drain", "1000") as running:
         running.until_listening()
         with closing(running.connect()) as sock:
@@ -231,7 +231,7 @@ def test_a_hang_up_reads_the_certificate_again(tmp_path):
     context = ssl.create_default_context(cafile=CERTIFICATE)
     with service(tmp_path, "--certfile", certificate, "--keyfile", KEY, "--status", "127.0.0.1:0") as running:
         running.until_listening()
-        assert running.status("/healthz") == (200, "ok\n")  # without TLS, as it is told
+        assert running.status("/healthz") == (200, "ok\n")  # the status is served without TLS
 
         def ask():
             with context.wrap_socket(running.connect(), server_hostname="localhost") as sock:

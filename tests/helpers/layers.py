@@ -119,8 +119,7 @@ USERS_OF_INTERNAL_MODULES = {
     "fork_child_ends.py", "homes.py", "modules.py", "test_buffered.py", "test_children.py", "test_connecting.py",
     "test_gunicorn.py", "test_os.py", "test_refused_at_once.py", "test_signal_handlers.py", "test_subprocess.py",
     "test_websocket.py", "test_websocket_corpus.py", "test_websocket_server.py", "test_workers_replaced.py",
-    "test_workers_status.py",
-    "test_wsgi_input.py", "test_wsgi_limits.py",
+    "test_workers_status.py", "test_wsgi_input.py", "test_wsgi_limits.py",
 }  # fmt: skip
 
 
