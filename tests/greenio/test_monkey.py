@@ -13,6 +13,11 @@ def test_a_call_of_patching_does_what_it_says(name):
     scenarios.alone("calls.py", name)
 
 
+@pytest.mark.parametrize("name", scenarios.names("made_before.py"))
+def test_objects_from_before_patching_follow_or_are_warned_of(name):
+    scenarios.alone("made_before.py", name)
+
+
 def test_arguments_have_gevents_names_and_order():
     expected = "socket dns time select thread os ssl subprocess sys aggressive Event builtins signal queue contextvars"
     parameters = inspect.signature(monkey.patch_all).parameters

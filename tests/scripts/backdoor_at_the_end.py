@@ -1,4 +1,4 @@
-"""A program that ends while somebody is at a prompt: its streams are in order, and nothing is reported."""
+"""A program ends while a client of its backdoor is at a prompt: its streams are in order, and nothing is reported."""
 
 from greenio.backdoor import BackdoorServer
 from greenio.socket import create_connection

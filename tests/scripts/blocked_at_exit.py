@@ -1,4 +1,4 @@
-"""End while a thread of the library is in a call that does not return; and see LoopExit despite of that thread."""
+"""A program gets LoopExit, and ends, while a thread of the library is in a call that does not return."""
 
 import os
 import signal

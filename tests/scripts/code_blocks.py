@@ -1,8 +1,8 @@
 """Runs the code blocks of a document, in order, in one namespace.
 
 Standard input has them as JSON (list of [line, code]); the arguments are the document's name and the folder to run in.
-After each block a line with a mark is printed. What a reader would do by hand is done here: a server that would serve
-for ever has one client and stops; a port that a document names becomes a free one.
+After each block a line with a mark is printed. This program does for the document what its reader would do by hand: a
+server that would serve for ever has one client and stops; a port that a document names becomes a free one.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ PROCESS = os.getpid()
 
 
 def serve_one(server, stop_timeout=None):
-    """In place of serve_forever(): one client, then the end. A forked child serves as it would."""
+    """A serve_forever() that ends after one client. In a forked child it is the usual one."""
     import greenio.socket
 
     if os.getpid() != PROCESS:
@@ -40,7 +40,7 @@ def prepare():
 
 
 def give_input():
-    """Standard input has a few lines."""
+    """Put a few lines into standard input."""
     reading, writing = os.pipe()
     os.write(writing, b"a line\n" * 3)
     os.close(writing)

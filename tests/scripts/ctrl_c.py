@@ -1,4 +1,4 @@
-"""Ctrl-C in a program that sleeps: KeyboardInterrupt comes up in the main greenlet, whoever runs the loop."""
+"""Ctrl-C in a program that sleeps: the main greenlet gets KeyboardInterrupt, whichever greenlet runs the loop."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def other():
 
 
 greenlet = greenio.spawn(other)
-# Another thread sends it, so that nothing of this one runs meanwhile.
+# Another thread sends the signal, so that no code of this thread runs meanwhile.
 sender = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
 sender.start()
 try:

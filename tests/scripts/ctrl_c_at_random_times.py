@@ -1,6 +1,6 @@
 """Ctrl-C at random times, one after the other: each arrives in the main greenlet, once, and in no other.
 
-SIGUSR1 stands for SIGINT: what counts is the handler, which is Python's own. ``ctrl_c_at_random_times.py seed seconds``
+Its arguments are a seed and a number of seconds. SIGUSR1 stands for SIGINT, and has the handler that SIGINT has.
 """
 
 import os
@@ -21,7 +21,7 @@ signal.signal(signal.SIGUSR1, signal.default_int_handler)
 semaphore, queue, event, (ours, theirs) = Semaphore(1), Queue(1), Event(), socketpair()
 sent = arrived = 0
 over, hurt = False, []
-inside = False  # whether what the main greenlet does may be interrupted
+inside = False  # whether the main greenlet may be interrupted now
 # In CPython 3.14 Ctrl-C may come between __enter__() and the block, and then no __exit__() follows. This concerns locks
 # of the standard library as well.
 with_is_safe = sys.version_info[:2] != (3, 14)
@@ -78,7 +78,7 @@ def echo():
 
 
 def run(random):
-    """What the main greenlet does; it ends in the middle of any of it."""
+    """Do the main greenlet's steps until its time has passed."""
     global inside
     inside = True
     while time.monotonic() < end or (sent != arrived and time.monotonic() < end + 10):

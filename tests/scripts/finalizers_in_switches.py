@@ -1,7 +1,8 @@
 """Code that runs in the middle of a greenlet's switch away, as a finalizer may, and waits there itself.
 
-Called with the name of a function below; prints what it is to print, or hangs. The hub's first `run` is looked up while
-its thread's main greenlet switches to it: a class of hubs that waits then stands for a finalizer.
+The argument is the name of a function below, whose result is printed unless it hangs. A thread's main greenlet looks up
+the attribute `run` of a new hub when it first switches to the hub: a class of hubs that waits in this look-up stands
+for a finalizer.
 """
 
 import sys
@@ -14,7 +15,7 @@ from greenio import Timeout, sleep, spawn
 from greenio.event import Event
 from greenio.lock import Lock
 
-amid = []  # what is done in the middle of the switch
+amid = []  # a function that is called in the middle of the switch
 
 
 class InterruptedHub(Hub):
@@ -25,7 +26,7 @@ class InterruptedHub(Hub):
 
 
 class NestedHub(Hub):
-    """While it is made, a hub is needed."""
+    """A hub that calls the function while it is being made: the function needs a hub then."""
 
     def __init__(self):
         super().__init__()

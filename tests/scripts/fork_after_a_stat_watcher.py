@@ -1,4 +1,4 @@
-"""A watcher that libuv's own threads look for ran in the parent; a child that is forked then ends as usual."""
+"""A stat watcher, for which libuv starts threads of its own, has run in the parent; a forked child ends as usual."""
 
 import os
 import sys

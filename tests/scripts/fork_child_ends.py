@@ -1,4 +1,4 @@
-"""A greenlet that is not the main one forks. When it ends in the child so does the child; the main one stays behind."""
+"""A greenlet that is not the main one forks. The child ends with this greenlet; the main one stays in the parent."""
 
 import os
 import signal

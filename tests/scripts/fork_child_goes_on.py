@@ -22,7 +22,7 @@ def reader():
 
 
 def in_child():
-    greenio.sleep(0.03)  # the other greenlets have had the time to run, if they could
+    greenio.sleep(0.03)  # the other greenlets would run in this time, if they could
     mine, other = socketpair()
     greenlet = greenio.spawn(mine.recv, 10)
     greenio.sleep(0)

@@ -21,7 +21,7 @@ sleep(0.001)
 
 
 def child():
-    # A connection of its own, over the listener that it has inherited; then the inherited pair, closed and all.
+    # The child makes a connection over the listener that it has inherited, then uses and closes the inherited pair.
     client = create_connection(listener.getsockname())
     server, _ = listener.accept()
     waiting = spawn(server.recv, 100)
@@ -37,7 +37,7 @@ def child():
     for sock in (client, server, ours, listener):
         sock.close()
     epoll.close()
-    ours2, theirs2 = socketpair()  # the numbers are used again
+    ours2, theirs2 = socketpair()  # the descriptors' numbers are used again
     waiting = spawn(ours2.recv, 10)
     sleep(0)
     theirs2.send(b"again")

@@ -1,4 +1,4 @@
-"""Hubs end while requests of their stat watchers stand in libuv's thread pool, whose threads stay in the process."""
+"""Hubs end while requests of their stat watchers wait in libuv's thread pool, whose threads stay in the process."""
 
 import threading
 

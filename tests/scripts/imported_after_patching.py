@@ -1,4 +1,4 @@
-"""What uses real threads is first imported when threads are greenlets already: its threads are real all the same."""
+"""Modules of the library that use native threads are first imported after patching: their threads are native still."""
 
 import faulthandler
 import fcntl

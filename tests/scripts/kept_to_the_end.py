@@ -9,5 +9,5 @@ pool = Pool(2)
 greenlets = [greenio.spawn(int), pool.spawn(int), greenio.spawn_later(1000, int)]
 greenio.joinall(greenlets[:2])
 print(len({each.name for each in greenlets}))
-# What is in there goes last.
+# Python clears the module `sys` last.
 sys.kept = [*greenlets, pool]

@@ -1,4 +1,4 @@
-"""Finalizers that run when the interpreter ends call the library: each call works, or raises an error of ours."""
+"""Finalizers that run when the interpreter ends call the library: a call works, or raises the library's own error."""
 
 import builtins
 import os

@@ -1,6 +1,7 @@
 """The lowest descriptor numbers are the program's, whatever the hub has opened.
 
-`few`: it may not open many at all; `used`: there are as many as the hub needs, and no more; `none`: it cannot be made.
+With `few`, the process may not open many descriptors at all. With `used`, as many are free as the hub needs, and no
+more. With `none`, not one is free, and the hub cannot be made.
 """
 
 import os

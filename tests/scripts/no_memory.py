@@ -1,4 +1,4 @@
-"""Each allocation of an operation fails in turn, in a child of its own: it raises MemoryError, and the hub goes on.
+"""Each allocation of an operation fails in turn, in a child process: the operation raises MemoryError, the hub goes on.
 
 Prints for each operation how often it raised MemoryError, did something wrong, and ended by SIGSEGV and by SIGABRT.
 greenlet itself does not survive it where it makes a greenlet (SIGSEGV), nor where it saves the stack of one that is
@@ -85,7 +85,7 @@ def exchanging():
 def making_sockets():
     for each in socketpair():
         each.close()
-    # Not connect() and accept(): what is CPython's own in them does not always tell why it fails.
+    # Without connect() and accept(): CPython's own part of them does not always say why it fails.
     with socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -129,7 +129,7 @@ def in_child(operation, number):
         done = REFUSED
     finally:
         _testcapi.remove_mem_hooks()
-    # All goes on.
+    # Sockets, timeouts, greenlets and queues work as before.
     theirs.settimeout(10)
     ours.send(b"end")
     with Timeout(10):

@@ -34,7 +34,7 @@ for standard, ours in (
             native.saved.setdefault(standard.__name__, {})[name] = getattr(standard, name)
             setattr(standard, name, getattr(ours, name))
 
-sys.setrecursionlimit(200)  # whoever calls himself finds out soon
+sys.setrecursionlimit(200)  # a function that calls itself by its patched name fails soon
 
 
 def processes():

@@ -34,7 +34,7 @@ with NameServer({"answer.test": {"A": ["192.0.2.1"]}}) as server:
         thread.join()
 print(found)
 if sys.argv[1] == "ares":
-    # What closes channels waits in C.
+    # The thread that closes pycares' channels waits in C.
     from pycares import _shutdown_manager
 
     assert _shutdown_manager._thread.native_id != threading.get_native_id()

@@ -19,7 +19,7 @@ def handler(signum, frame):
 def send():
     global sent
     for count in range(50):
-        while len(delays) < count:  # two that are pending at once are one
+        while len(delays) < count:  # a second signal while one is pending would be lost
             time.sleep(0.001)
         time.sleep(0.005)
         sent = time.monotonic()

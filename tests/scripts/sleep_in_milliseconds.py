@@ -1,4 +1,4 @@
-"""Where the kernel has no epoll_pwait2, or a sandbox refuses it, sleeps end at the millisecond after their time."""
+"""Without epoll_pwait2, which the kernel lacks or a sandbox refuses, sleeps end at the millisecond after their time."""
 
 import ctypes
 import struct
@@ -9,7 +9,7 @@ ERRNO = {"EPERM": 1, "ENOSYS": 38}
 
 
 def refuse(number, error):
-    """Let a system call fail in this process: a filter of the kernel's (seccomp(2))."""
+    """Let a system call fail in this process, by a filter of the kernel (seccomp(2))."""
 
     def instruction(code, jump_true, jump_false, value):
         return struct.pack("HBBI", code, jump_true, jump_false, value)

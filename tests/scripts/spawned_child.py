@@ -1,4 +1,4 @@
-"""A child of multiprocessing that is spawned: patched if it patches itself, for which it is told, and not otherwise.
+"""A child that multiprocessing spawns is patched if it patches itself, as an argument says, and not otherwise.
 
 It imports this file anew, under another name.
 """

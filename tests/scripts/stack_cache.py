@@ -6,7 +6,7 @@ from greenio import joinall, sleep, spawn
 
 
 def depth(number):
-    """Deeper than the small block with which a greenlet starts."""
+    """Recurse deeper than the small block with which a greenlet starts."""
     return depth(number - 1) if number else sleep(0)
 
 

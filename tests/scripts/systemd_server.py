@@ -1,4 +1,4 @@
-"""Listens as a service of systemd does: descriptors 3 and 4 are its sockets, and have names. Says on which port."""
+"""A service of systemd, whose sockets are descriptors 3 and 4 and have names. Prints its port."""
 
 import os
 import sys

@@ -22,7 +22,7 @@ def thread():
 
 
 def make_hub():
-    """The main thread has none yet: the program makes one at its end."""
+    """Make the hub of the main thread, which has none until the program prepares for its end."""
     [hub] = existing_hubs()
     may_end.release()
     while not hub.destroyed:

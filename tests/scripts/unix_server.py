@@ -1,4 +1,4 @@
-"""Serves on a Unix socket until its standard input ends; says whether it does."""
+"""Serves on a Unix socket until its standard input ends; prints whether it serves."""
 
 import sys
 

@@ -1,6 +1,6 @@
 """In a network namespace of its own, whose loopback interface goes down: packets of open connections are lost.
 
-What waits for the peer goes on waiting, until a timeout of its own, of the socket's or of TCP's; nothing hangs.
+Calls go on waiting for the peer until a Timeout, the socket's timeout or TCP's ends them; nothing hangs.
 """
 
 import socket as standard

@@ -1,4 +1,4 @@
-"""What finalizers of a patched program wait for when modules are being cleared: it comes, or its time passes.
+"""Finalizers of a patched program wait while modules are being cleared: each wait ends by its event or by its timeout.
 
 With the argument "unused", nothing has waited before. With "natively", nothing is patched.
 """

@@ -1,4 +1,4 @@
-"""The slot of signal.set_wakeup_fd is the user's, before or after the hub took it; his descriptor gets the signals."""
+"""Signals reach the descriptor that the program gave to signal.set_wakeup_fd(), before or after the hub used it."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ elif when == "late":
     signal.set_wakeup_fd(theirs.fileno())
 for _ in range(3):
     wait = Wait("the signal")
-    # Another process sends it, so that nothing of ours runs meanwhile.
+    # Another process sends the signal, so that no code of this one runs meanwhile.
     if os.fork() == 0:
         import time
 

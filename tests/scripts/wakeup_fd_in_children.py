@@ -1,5 +1,7 @@
-"""The program's descriptor for signal.set_wakeup_fd() stays in its place in forked children: of the main thread, of
-another thread while the main one waits, of a child. asyncio takes it out, so this needs a process without asyncio.
+"""The program's descriptor for signal.set_wakeup_fd() stays in its place in forked children.
+
+The children are of the main thread, of another thread while the main one waits, and of a child. asyncio takes the
+descriptor out, so this needs a process without asyncio.
 """
 
 import os

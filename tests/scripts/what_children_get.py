@@ -1,4 +1,7 @@
-"""Give descriptors to other programs, in every way, and print how they find them: natively, and ``patched``."""
+"""Give descriptors to other programs, in every way, and print whether the programs find them blocking.
+
+Without arguments nothing is patched; with ``patched`` all is. Further arguments choose scenarios.
+"""
 
 import sys
 
@@ -19,13 +22,13 @@ import time
 import warnings
 
 PYTHON = [sys.executable, "-S", "-E", "-c"]
-# Waits for a line of input, and says what it is and which of its descriptors are blocking.
+# A child that waits for a line of input, prints it, and prints which of the child's descriptors are blocking.
 SAYS = """
 import os
 line = os.read(0, 99).decode().strip()
 os.write(1, f"{line} {[os.get_blocking(n) for n in %s]}\\n".encode())
 """
-# Accepts two connections from a listener, and answers each.
+# A child that accepts two connections from a listener, and answers each.
 ACCEPTS = """
 import os, socket
 with socket.socket(fileno=%d) as listener:
@@ -52,7 +55,7 @@ def pair(timeout=None):
 
 
 def talk(ours, data=b"hello\n"):
-    """Let the child wait, then send it something. Its answer."""
+    """Let the child wait, then send it something. Returns its answer."""
     time.sleep(0.02)
     ours.sendall(data)
     return ours.recv(999).decode().strip()
@@ -60,7 +63,7 @@ def talk(ours, data=b"hello\n"):
 
 @contextlib.contextmanager
 def used_listener():
-    """A listener from which was accepted before."""
+    """A listener from which this process has accepted a connection before."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=lambda: listener.accept()[0].close())
         thread.start()
@@ -82,7 +85,7 @@ def reap(pid):
 
 
 def executes(descriptors, command):
-    """Fork, let these be its first descriptors, and execute: as inetd does. Returns the child's number."""
+    """Fork and execute a command that has these as its first descriptors, as inetd does. Returns the child's number."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -103,7 +106,7 @@ def as_standard_files():
             process = subprocess.Popen(says(), stdin=theirs, stdout=theirs, stderr=theirs)
             if timeout is None:
                 tell(talk(ours), process.wait())
-            else:  # whoever sets a timeout makes it non-blocking
+            else:  # a socket with a timeout is non-blocking
                 process.wait()
                 tell(b"BlockingIOError" in ours.recv(9999))
 
@@ -143,7 +146,7 @@ def by_a_thread():
 
 
 def while_another_waits_for_it():
-    """A thread of the parent receives, and the child is given the same."""
+    """A thread of the parent has received from the socket that the child gets."""
     with pair() as (ours, theirs):
         got = []
         thread = threading.Thread(target=lambda: got.append(theirs.recv(2)))
@@ -173,7 +176,7 @@ def pipes():
 
 
 def as_inetd_does():
-    """For each connection a child that has it as standard input and output; then one that has the listener."""
+    """Each connection is a child's standard input and output; a last child has the listener."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         statuses = []
 
@@ -251,7 +254,7 @@ def a_listener_of_multiprocessing():
 
 
 def accepts(listener):
-    # As it comes: this child may be patched too.
+    # Before the first accept(), which makes the listener non-blocking when this child is patched too.
     blocking = os.get_blocking(listener.fileno())
     for _ in range(2):
         with listener.accept()[0] as sock:

@@ -1,4 +1,4 @@
-"""Descriptors, files, file locks, terminals; and what computes."""
+"""Calls with descriptors, files, file locks and terminals; and calls that compute."""
 
 import bz2
 import contextlib
@@ -241,7 +241,7 @@ writing_stdout("sys.stdout.write", lambda: sys.stdout.write("x\n"))
 
 @call("getpass.getpass")
 def ask_for_password():
-    # This process leads a session without a terminal: the first that it opens is its own.
+    # This process leads a session without a terminal: the first terminal that it opens controls the session.
     master, slave = os.openpty()
     os.close(os.open(os.ttyname(slave), os.O_RDWR))
     later(os.write, master, b"secret\n")
@@ -312,7 +312,7 @@ def set_lock_and_wait():
         measured(fcntl.fcntl, file, fcntl.F_SETLKW, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0))
 
 
-# --- what computes, or waits in C ---------------------------------------------------------------------------------
+# --- calls that compute, or wait in C -----------------------------------------------------------------------------
 
 
 @call("sqlite3, waiting for a database that is locked")

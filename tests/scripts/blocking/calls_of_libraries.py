@@ -1,4 +1,4 @@
-"""Clients and servers of the standard library: they follow the socket."""
+"""Clients and servers of the standard library: they wait as their sockets do."""
 
 import contextlib
 import ftplib
@@ -21,7 +21,7 @@ XML = b"<?xml version='1.0'?><methodResponse><params><param><value>1</value></pa
 
 @contextlib.contextmanager
 def serving(answer):
-    """A server that answers one connection, later."""
+    """A server that accepts one connection, and answers it later."""
 
     def serve():
         connection = stack.enter_context(server.accept()[0])
@@ -79,7 +79,7 @@ def ftp():
 @call("imaplib.IMAP4")
 def imap():
     with serving(b"* OK hello\r\n* CAPABILITY IMAP4REV1\r\nAAAA0 OK done\r\n") as (host, port):
-        with contextlib.suppress(imaplib.IMAP4.error):  # the answers to come
+        with contextlib.suppress(imaplib.IMAP4.error):  # the server sends no further answers
             measured(imaplib.IMAP4, host, port).shutdown()
 
 
@@ -101,7 +101,7 @@ def socket_handler():
     class Handler(logging.handlers.SocketHandler):
         def makeSocket(
             self, timeout=60
-        ):  # a second of its own is too little on a busy machine: it would drop the record
+        ):  # the handler's own timeout of a second is too short on a busy machine: it would drop the record
             return super().makeSocket(timeout)
 
     with socket.create_server((LOOPBACK, 0)) as server:

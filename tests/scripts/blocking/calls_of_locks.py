@@ -36,7 +36,7 @@ def calls_of(module):
 
 
 def acquire(lock):
-    """Take a lock that another greenlet has: of its own one, an RLock could be had again."""
+    """Take a lock that another greenlet holds: the greenlet that holds an RLock may take it again."""
     holding, go_on = threading.Event(), threading.Event()
 
     def hold():

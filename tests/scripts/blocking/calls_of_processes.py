@@ -15,7 +15,7 @@ LARGE = bytes(1_000_000)
 
 
 def sleeper():
-    """A child that ends when it has been waited for for a while."""
+    """A child that ends when the measured call has waited for it for a while."""
     pid = os.posix_spawnp("sleep", ["sleep", "60"], os.environ)
     later(os.kill, pid, signal.SIGTERM)
     return pid

@@ -19,7 +19,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def read_large(sock):
-    """Read as much as LARGE is."""
+    """Read as many bytes as LARGE has."""
     left = len(LARGE)
     while left > 0:
         left -= len(sock.recv(1_000_000))
@@ -114,7 +114,7 @@ def sendfile():
 
 @contextlib.contextmanager
 def full_server():
-    """A listener that lets nobody in any more."""
+    """A listener whose queue is full: connecting to it waits."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.create_server((LOOPBACK, 0), backlog=0))
         for _ in range(3):

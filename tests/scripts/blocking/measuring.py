@@ -1,8 +1,8 @@
-"""What the files beside this one share: calls by name, and how it is found out whether greenlets run during one.
+"""Calls by name, and a measurement for the files beside this one: do other greenlets run during a call?
 
-A call waits for something that `later()` does. In a process for calls that are cooperative, or handed to a thread, that
-is another greenlet, after it has counted some ticks: a call that kept greenlets from running would never end. In one
-for calls that block, it is a native thread, and there must not have been a single tick.
+A call waits for something that `later()` does. In a process for calls that are cooperative, or handed to a thread,
+another greenlet does it, after it has counted some ticks: a call that kept greenlets from running would never end. In
+a process for calls that block, a native thread does it, and there must not have been a single tick.
 """
 
 import os
@@ -18,7 +18,7 @@ TICKS = 5
 
 
 def call(*names):
-    """Decorate a function that makes a call: it is known by these names."""
+    """Register the decorated function, which makes a call, under these names."""
 
     def keep(function):
         for name in names:
@@ -31,7 +31,7 @@ def call(*names):
 class _State:
     ticks = 0
     measuring = False
-    threads = 0  # the most that there were during a call
+    threads = 0  # the highest number of threads during a call
 
 
 def tick_for_ever():
@@ -47,7 +47,7 @@ def _count_threads():
 
 
 def measured(function, *args, **kwargs):
-    """Call a function, and note how many ticks there were meanwhile. Returns what it returns."""
+    """Call a function, and note how many ticks were counted meanwhile. Returns the function's result."""
     before = _count_threads()
     _State.ticks, _State.threads, _State.measuring = 0, 0, True
     try:
@@ -60,7 +60,7 @@ def measured(function, *args, **kwargs):
 
 
 def on_condition(condition, wait):
-    """Call ``wait(condition, told)``, until somebody notifies, and appends to `told`."""
+    """Call ``wait(condition, told)``, until `later()` appends to `told` and notifies."""
     told = []
 
     def notify():
@@ -78,7 +78,7 @@ _helping: list = []
 
 
 def later(function, *args):
-    """Call a function when the call that is measured has been waiting for a while."""
+    """Call a function when the measured call has waited for a while."""
     if WITH_GREENLETS:
         _helping.append(spawn(_after_ticks, function, args))
     else:

@@ -16,7 +16,7 @@ from importlib import import_module
 from greenio import monkey
 
 monkey.patch_all()
-# A call that keeps all greenlets from running hangs: nobody would do what it waits for.
+# A call that keeps all greenlets from running hangs: it waits for another greenlet.
 LIMIT = 20
 
 for subject in ("files", "libraries", "locks", "processes", "sockets", "threads"):
@@ -32,7 +32,7 @@ def call(function):
 
 
 def in_thread(function):
-    """Call a function in a thread, whose stack is in what it raises. Returns when it has ended."""
+    """Call a function in a thread, and return when it has ended. Its exception, if any, has the thread's stack."""
     with ThreadPoolExecutor(1) as executor:
         executor.submit(function).result()
 
@@ -42,7 +42,7 @@ def main():
         print(json.dumps(list(CALLS)))
         return
     warnings.simplefilter("error")
-    # What comes from forks beside threads is CPython's word of caution, 3.12 and later.
+    # CPython 3.12 and later warns of forks beside threads.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of terminals that are closed
     ticking = spawn(tick_for_ever)

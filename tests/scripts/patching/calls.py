@@ -1,7 +1,12 @@
-"""patch_all() and the patch functions: what they take, return, warn of. Each in a process of its own."""
+"""patch_all() and the patch functions: arguments, results, warnings, and functions for modules that are imported later.
+
+Each scenario in a process of its own. Objects that exist before patching are in made_before.py.
+"""
 
 import sys
 import warnings
+
+from shared import warnings_of
 
 from greenio import events, monkey
 
@@ -12,16 +17,9 @@ PARTS = (
 
 
 def _none(*parts, **more):
-    """Arguments of patch_all() that leave out everything but these."""
+    """Arguments of patch_all() that leave out every part but the given ones."""
     arguments = dict.fromkeys((*PARTS, "builtins", "contextvars"), False)
     return {**arguments, **dict.fromkeys(parts, True), **more}
-
-
-def _warnings_of(function, *args, **kwargs):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result = function(*args, **kwargs)
-    return result, [str(each.message) for each in caught if each.category is monkey.MonkeyPatchWarning]
 
 
 def nothing_is_patched_by_importing():
@@ -36,7 +34,7 @@ def patches_all():
     import time
 
     native, native_sleep = socket.socket, time.sleep
-    result, warned = _warnings_of(monkey.patch_all)
+    result, warned = warnings_of(monkey.patch_all)
     assert result is True and warned == []
     assert monkey.is_anything_patched()
     for name in ("os", "_thread", "threading", "time", "socket", "select", "subprocess", "signal", "queue", "fcntl"):
@@ -52,14 +50,14 @@ def patches_all():
 def again_finds_nothing_to_do():
     assert monkey.patch_all() is True
     before = {name: dict(items) for name, items in monkey.saved.items()}
-    assert _warnings_of(monkey.patch_all) == (None, [])
+    assert warnings_of(monkey.patch_all) == (None, [])
     assert before == monkey.saved
 
 
 def again_adds_what_was_left_out():
     assert monkey.patch_all(**_none("time")) is True
     assert set(monkey.saved) == {"time"}
-    assert _warnings_of(monkey.patch_all, **_none("time", "os")) == (True, [])
+    assert warnings_of(monkey.patch_all, **_none("time", "os")) == (True, [])
     assert "os" in monkey.saved and "socket" not in monkey.saved
     assert monkey.patch_all() is True
     assert "socket" in monkey.saved
@@ -67,7 +65,7 @@ def again_adds_what_was_left_out():
 
 def again_with_less_warns():
     monkey.patch_all()
-    result, warned = _warnings_of(monkey.patch_all, socket=False, time=False)
+    result, warned = warnings_of(monkey.patch_all, socket=False, time=False)
     assert result is None
     assert len(warned) == 1 and "time, socket stay patched" in warned[0] and "cannot be undone" in warned[0]
     assert monkey.is_module_patched("socket")
@@ -155,8 +153,8 @@ def standard_streams_only_if_asked_for():
     monkey.patch_all()
     assert before == (sys.stdin, sys.stdout, sys.stderr)
     monkey.patch_all(sys=True)
-    assert sys.stdin is before[0]  # /dev/null, which is always ready
-    assert sys.stdout is not before[1] and sys.stderr is not before[2]  # pipes
+    assert sys.stdin is before[0]  # it is /dev/null, which is always ready
+    assert sys.stdout is not before[1] and sys.stderr is not before[2]  # they are pipes
     assert sys.stdout.encoding == before[1].encoding and sys.stderr.errors == before[2].errors
     assert monkey.get_original("sys", "stdout") is before[1]
 
@@ -243,7 +241,7 @@ def classes_stay_what_they_are():
     with Selector() as selector:
         assert isinstance(selector, selectors.EpollSelector)
     with socket.socket() as sock:
-        assert isinstance(sock, socket.SocketType)  # the class in C, of which all are
+        assert isinstance(sock, socket.SocketType)  # the class in C, of which each socket is
 
 
 def patched_functions_are_pickled_by_their_names():
@@ -259,60 +257,12 @@ def patched_functions_are_pickled_by_their_names():
     for function in (time.sleep, os.read, os.waitpid, socket.getaddrinfo, select.select):
         assert pickle.loads(pickle.dumps(function)) is function
     data = pickle.dumps([time.sleep, os.read, os.waitpid, socket.getaddrinfo, select.select])
-    # A process that is not patched, and does not even know of us, has its own.
+    # A process that is not patched, and has not even imported greenio, finds its own functions by these names.
     script = (
         "import pickle, sys, time; found = pickle.load(sys.stdin.buffer);"
         "assert found[0] is time.sleep, found; assert 'greenio' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], input=data, check=True)
-
-
-def the_standard_library_follows():
-    import http.client
-    import socket
-    import socketserver
-
-    # A function of the standard library that was defined before, and makes a socket.
-    create_connection = http.client.socket.create_connection
-    monkey.patch_all()
-    with socketserver.TCPServer(("127.0.0.1", 0), None) as server:
-        assert type(server.socket) is socket.socket
-        with create_connection(server.server_address) as client:
-            assert type(client) is socket.socket
-    first, second = socket.socketpair()
-    assert type(first) is type(second) is socket.socket
-    first.close()
-    second.close()
-
-
-def names_taken_earlier_follow():
-    import asyncio.base_events
-    import concurrent.futures.thread
-    import functools
-    import logging.handlers
-    import queue
-    import sys
-    import tempfile
-    import threading
-    import time
-    import types
-
-    # A module of the standard library's name that took everything by name.
-    taking = types.ModuleType("wsgiref.taking")
-    exec("from time import sleep\nfrom os import read, close\nfrom queue import Queue\nsleep_too = sleep", vars(taking))
-    other = types.ModuleType("not_of_the_standard_library")
-    exec("from time import sleep", vars(other))
-    sys.modules.update({taking.__name__: taking, other.__name__: other})
-    native_sleep = time.sleep
-    monkey.patch_all()
-    import os
-
-    assert taking.sleep is taking.sleep_too is time.sleep is not native_sleep
-    assert taking.read is os.read and taking.close is os.close and taking.Queue is queue.Queue
-    assert other.sleep is native_sleep
-    assert monkey.is_object_patched("wsgiref.taking", "sleep")
-    assert type(tempfile._once_lock) is type(threading.Lock())
-    assert functools and logging.handlers and asyncio.base_events and concurrent.futures.thread
 
 
 def own_modules():
@@ -371,164 +321,12 @@ def in_another_thread():
     import threading
 
     found = []
-    thread = threading.Thread(target=lambda: found.extend(_warnings_of(monkey.patch_all)), name="late")
+    thread = threading.Thread(target=lambda: found.extend(warnings_of(monkey.patch_all)), name="late")
     thread.start()
     thread.join()
     result, warned = found
     assert result is True
     assert any("in 'late', which is not the main thread" in each for each in warned), warned
-
-
-def with_threads_running():
-    import _thread
-    import threading
-
-    go_on, took, ran = threading.Event(), [], _thread.allocate_lock()
-    ran.acquire()
-
-    def run():
-        go_on.wait()
-        ran.acquire()
-
-    thread = threading.Thread(target=run, name="early")
-    thread.start()
-    result, warned = _warnings_of(monkey.patch_all)
-    assert result is True and any("'early'" in each and "native" in each for each in warned), warned
-    go_on.set()
-    from greenio import spawn
-
-    other = spawn(lambda: took.append(1) or ran.release())
-    thread.join()  # lets others run: the thread waits for one
-    assert took == [1] and not thread.is_alive() and other.dead
-    assert _thread._count() == 0
-
-
-def with_locks_of_the_library():
-    """They stay native: finalizers and threads without a hub take them."""
-    from hub.native import LibraryLock
-
-    from greenio.threadpool import ThreadPool
-
-    pool = ThreadPool(1)
-    monkey.patch_all()
-    assert type(pool._counts) is LibraryLock and pool.apply(int, ("3",)) == 3
-    pool.kill()
-
-
-def with_a_lock_held():
-    import tempfile
-
-    with tempfile._once_lock:
-        result, warned = _warnings_of(monkey.patch_all)
-    assert result is True
-    assert any("tempfile._once_lock" in each for each in warned), warned
-
-
-def with_tls_connections():
-    import socket
-    import ssl
-
-    first, second = socket.socketpair()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with context.wrap_socket(first, do_handshake_on_connect=False) as connection, second:
-        result, warned = _warnings_of(monkey.patch_all)
-        assert any("TLS connections" in each and repr(connection) in each for each in warned), warned
-
-
-def with_tls_contexts_only():
-    import ssl
-
-    class Context(ssl.SSLContext):
-        pass
-
-    made = Context(ssl.PROTOCOL_TLS_CLIENT), ssl.create_default_context()
-    assert _warnings_of(monkey.patch_all) == (True, [])
-    # Recursion is what replaced classes end in.
-    made[0].minimum_version = ssl.TLSVersion.TLSv1_2
-    made[1].verify_mode = ssl.CERT_REQUIRED
-    made[0].options |= ssl.OP_NO_TICKET
-
-
-def with_logging_handlers():
-    import io
-    import logging
-    import threading
-
-    said = io.StringIO()
-    handler = logging.StreamHandler(said)
-    logging.getLogger().addHandler(handler)
-    native = type(handler.lock)
-    assert _warnings_of(monkey.patch_all) == (True, [])
-    assert type(handler.lock) is not native and type(logging._lock) is not native
-    with handler.lock:
-        thread = threading.Thread(target=logging.warning, args=("said",))
-        thread.start()
-        from greenio import sleep
-
-        sleep(0.002)
-        assert said.getvalue() == ""
-    thread.join()
-    assert said.getvalue() == "said\n"
-
-
-def things_made_before_patching():
-    import queue
-    import threading
-
-    condition, event, semaphore = threading.Condition(), threading.Event(), threading.Semaphore(0)
-    lock, rlock, barrier = threading.Lock(), threading.RLock(), threading.Barrier(2)
-    waited_for = queue.Queue(1), queue.LifoQueue(), queue.PriorityQueue()
-
-    class Holder:
-        pass
-
-    holder = Holder()
-    holder.lock, holder.rlock = lock, rlock
-    holder.inside = [threading.Lock()]  # in a list it is not found, and stays
-    del lock, rlock
-    monkey.patch_all()
-    done = []
-
-    def wait():
-        with condition:
-            condition.wait()
-        event.wait()
-        semaphore.acquire()
-        for each in waited_for:
-            done.append(each.get())
-        barrier.wait()
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    from greenio import sleep
-
-    sleep(0.001)
-    with condition:
-        condition.notify_all()
-    sleep(0.001)
-    event.set()
-    semaphore.release()
-    for number, each in enumerate(waited_for):
-        sleep(0.001)
-        each.put(number)
-    barrier.wait()
-    thread.join()
-    assert done == [0, 1, 2]
-    for each in (holder.lock, holder.rlock):
-        order = []
-
-        def take(each=each, order=order):
-            with each:
-                order.append("other")
-
-        with each:
-            thread = threading.Thread(target=take)
-            thread.start()
-            sleep(0.001)
-            order.append("first")
-        thread.join()
-        assert order == ["first", "other"]
 
 
 def an_exception_that_ends_waiting_for_a_lock_of_multiprocessing():
@@ -549,51 +347,6 @@ def an_exception_that_ends_waiting_for_a_lock_of_multiprocessing():
         else:
             raise AssertionError("no error")
     assert not lock.acquire(timeout=0.002)
-
-
-def lazy_objects_stay_lazy():
-    import gc
-    import threading
-
-    class Lazy:
-        def __init__(self):
-            object.__setattr__(self, "lock", threading.Lock())
-
-        def __getattribute__(self, name):
-            raise RuntimeError(f"{name} was asked for")
-
-        def __eq__(self, other):
-            raise RuntimeError("was compared")
-
-    lazy = Lazy()
-    native = type(object.__getattribute__(lazy, "lock"))
-    monkey.patch_all()
-    assert type(object.__getattribute__(lazy, "lock")) is not native
-    from greenio.util import GreenletTree
-
-    assert GreenletTree.forest() and gc.is_tracked(lazy)
-
-
-def reentrant_locks_in_use_of_the_library():
-    # One that is held by the thread that patches: warned of, and not lost.
-    import threading
-
-    class Holder:
-        lock = None
-
-    holder = Holder()
-    holder.lock = threading.RLock()
-    holder.lock.acquire()
-    result, warned = _warnings_of(monkey.patch_all)
-    if sys.version_info >= (3, 11):  # before, the collector does not know of them, and they are not found
-        assert any("lock" in each for each in warned)
-    holder.lock.release()
-    try:
-        holder.lock.release()
-    except RuntimeError:
-        pass
-    else:
-        raise AssertionError("no error")
 
 
 def when_a_module_is_imported():
@@ -640,6 +393,6 @@ def when_imported_and_what_is_called_fails():
         assert str(error) == "from the function"
     else:
         raise AssertionError(f"no error: {wave}")
-    import wave  # now it can be
+    import wave  # the second import works
 
     assert wave.open

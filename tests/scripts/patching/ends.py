@@ -1,4 +1,4 @@
-"""How a patched process ends, forks, and dies. Each in a process of its own; what they print is looked at."""
+"""How a patched process ends, forks, and dies. Each scenario in a process of its own, whose output the test checks."""
 
 from greenio import monkey
 
@@ -84,7 +84,7 @@ def native_threads_that_wait_for_greenlets_at_the_end():
 
     items, lock, event, results = queue.Queue(), threading.Lock(), threading.Event(), queue.Queue()
     lock.acquire()
-    # Whatever the order in which the interpreter waits for them.
+    # Several of each kind, so that the order in which the interpreter waits for them does not matter.
     for _ in range(5):
         threading.Thread(target=time.sleep, args=(0.02,)).start()
         natively(event.wait)
@@ -93,7 +93,7 @@ def native_threads_that_wait_for_greenlets_at_the_end():
     thread = threading.Thread(target=gives)
     thread.start()
     natively(lambda: thread.join() is None)
-    # Also for those that need not be waited for themselves.
+    # A native thread is waited for that itself waits for a daemon thread.
     after = threading.Event()
     natively(after.wait)
     threading.Thread(target=lambda: (event.wait(), after.set()), daemon=True).start()
@@ -162,7 +162,7 @@ def child_of_a_thread_that_fails():
 
 
 def child_of_a_greenlet():
-    """One that is no thread, and has never asked which it is."""
+    """The greenlet is no thread, and has never asked for the current thread."""
 
     def forks():
         pid = os.fork()

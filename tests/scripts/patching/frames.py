@@ -1,4 +1,4 @@
-"""What tells where threads are, when they are greenlets. All in one process, one after the other."""
+"""Where threads are that are greenlets: sys._current_frames() and the like. All in one process, one after the other."""
 
 from greenio import monkey
 
@@ -25,7 +25,7 @@ allocate_native_lock = monkey.get_original("_thread", "allocate_lock")
 
 
 def _functions(frame):
-    """The names of the functions of a stack, innermost first."""
+    """Return the names of the functions of a stack, innermost first."""
     return [each.f_code.co_name for each, _line in traceback.walk_stack(frame)]
 
 
@@ -39,7 +39,7 @@ def _until(condition):
 
 
 def _natively(function):
-    """What a function returns in a native thread."""
+    """Return what a function returns in a native thread."""
     found = []
     thread = NativeThread(target=lambda: found.append(function()))
     thread.start()
@@ -109,13 +109,13 @@ def from_a_native_thread_all_greenlets_are_seen():
 
 
 def threads_of_another_native_thread_are_seen():
-    """Those that a native thread has started live in the home."""
+    """Threads that a native thread has started live in the home."""
     with _waiting(start=lambda thread: _natively(thread.start)) as threads:
         for where in (_where(), _natively(_where)):
             assert all("waits_for" in where[each.ident] for each in threads), where
 
 
-def one_that_computes_is_seen_from_a_native_thread():
+def a_thread_that_computes_is_seen_from_a_native_thread():
     main = threading.main_thread().ident
     for start in (lambda *call: threading.Thread(target=call[0], args=call[1:]).start(), greenio.spawn):
         begun, over = allocate_native_lock(), []
@@ -133,7 +133,7 @@ def one_that_computes_is_seen_from_a_native_thread():
         thread.join()
         ((where, active),) = seen
         (ident,) = (ident for ident, functions in where.items() if "computes" in functions)
-        assert ident != main and "one_that_computes_is_seen_from_a_native_thread" in where[main], where
+        assert ident != main and "a_thread_that_computes_is_seen_from_a_native_thread" in where[main], where
         assert active <= set(where)
 
 
@@ -174,7 +174,7 @@ def a_greenlet_that_is_no_thread_is_there_while_it_runs():
         before = set(_where())
         start(looks)
         _until(lambda: "thread" in seen)
-        # `threading` has been asked which thread it is: now it is one.
+        # `threading` has been asked for the current thread, and has made a thread object for the greenlet.
         assert seen["current"] and seen["thread"] not in before
         assert "looks" in _where()[seen["thread"]]
         go_on.set()
@@ -226,7 +226,7 @@ def frames_may_be_kept_and_read_while_their_threads_go_on():
 
 
 def a_helper_that_dumps_all_stacks_finds_who_hangs():
-    """As programs do it in a handler of a signal."""
+    """Programs do it in a handler of a signal."""
     lines = []
 
     def dump(number, frame):

@@ -27,7 +27,7 @@ native_sleep = monkey.get_original("time", "sleep")
 
 
 def _in_native(function):
-    """What function() returns or raises in a native thread that has ended when it is returned."""
+    """Return what function() returns in a native thread, or raise what it raises, when the thread has ended."""
     future = concurrent.futures.Future()
     thread = Native(target=lambda: _settle(future, function))
     thread.start()
@@ -47,7 +47,7 @@ def _in_pool(function):
 
 
 def _in_bare(function):
-    """In a thread of which Python knows nothing more when the function has returned, as in a C library's callback."""
+    """In a thread that Python forgets when the function has returned, as it does with a C library's callback."""
     future = concurrent.futures.Future()
     monkey.get_original("_thread", "start_new_thread")(_settle, (future, function))
     return future.result(10)
@@ -88,7 +88,7 @@ def _nothing_is_left():
 # --- threads ------------------------------------------------------------------------------------------------------
 
 
-def threads_outlive_who_started_them():
+def threads_outlive_the_thread_that_started_them():
     for place in PLACES:
         go_on, done = threading.Event(), []
         thread = place(lambda e=go_on, d=done: _started(target=lambda: (e.wait(), time.sleep(0.001), d.append(1))))
@@ -249,11 +249,11 @@ def homes_that_end_while_others_move_in():
     _nothing_is_left()
 
 
-# --- what is built on threads -------------------------------------------------------------------------------------
+# --- modules that use threads -------------------------------------------------------------------------------------
 
 
 def _with_some_of(*others):
-    """Each two places, each time with other ones."""
+    """Each pair of places, together with one combination of the others."""
     return zip(itertools.product(PLACES, PLACES), itertools.cycle(itertools.product(*others)), strict=False)
 
 
@@ -362,7 +362,7 @@ def _status_of_child(work):
 
 
 def _begin_threads():
-    """In a child: whatever native thread this is, threads that it and others start run until they return."""
+    """In a forked child, start threads from several places, which run until they return. Returns 7, or more."""
     done = [place(lambda: _started(target=time.sleep, args=(0.001,))) for place in (_here, _in_native, _in_home)]
     for thread in done:
         thread.join(10)
@@ -371,7 +371,7 @@ def _begin_threads():
 
 def forks():
     go_on = threading.Event()
-    other = _in_native(lambda: _started(target=go_on.wait))  # it stays behind in the parent
+    other = _in_native(lambda: _started(target=go_on.wait))  # it stays in the parent
     for place in (_here, _in_native, _in_thread, _in_home):
         assert place(lambda: _status_of_child(_begin_threads)) == 7, place
     go_on.set()
@@ -407,7 +407,7 @@ def _join(threads):
 
 
 def _with_stack(size, function):
-    """Call a function while new threads are to have so much stack, in bytes, and recursion has no limit of Python's."""
+    """Call a function while new threads have stacks of `size` bytes, and Python does not limit recursion."""
     before, limit = threading.stack_size(size), sys.getrecursionlimit()
     sys.setrecursionlimit(1_000_000)
     try:

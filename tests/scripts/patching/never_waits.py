@@ -16,7 +16,7 @@ monkey.patch_all()
 
 
 class NeverWaits(selectors.SelectSelector):
-    """A selector of a program's own, to which nothing ever happens."""
+    """A program's own selector, for which nothing is ever ready."""
 
     def select(self, timeout=None):
         return []
@@ -45,7 +45,7 @@ def executor():
 
 
 def killed_executor():
-    """What the thread had begun when it was killed is done."""
+    """The job that the thread had begun when it was killed is done."""
     pool = ThreadPoolExecutor(1)
     begun, killed = [], []
 
@@ -58,7 +58,7 @@ def killed_executor():
         begun[0].kill()
 
     get_hub().setswitchinterval(0.0001)
-    logging.disable()  # that the thread was killed
+    logging.disable()  # of the report that the thread was killed
     futures = [pool.submit(work) for _ in range(100)]
     sleep(0)
     spawn(kill).join()

@@ -35,7 +35,7 @@ def subscribers_are_told_of_everything():
     assert "WillPatchModuleEvent" in repr(time) and "time" in repr(time)
 
 
-def modules_are_not_patched_when_they_are_told_of():
+def an_event_comes_before_its_module_is_patched():
     import time
 
     native, seen = time.sleep, []
@@ -66,7 +66,7 @@ def a_subscriber_prevents_one_module():
     assert time.sleep is native and not monkey.is_object_patched("time", "sleep")
     assert monkey.is_module_patched("socket")
     assert not [each for each in told if isinstance(each, events.DidPatchModuleEvent) and each.module_name == "time"]
-    # Whoever said no may say yes later.
+    # The next patch_all() asks again.
     events.subscribers.remove(subscriber)
     assert monkey.patch_all() is True and time.sleep is not native
 
@@ -81,7 +81,7 @@ def a_subscriber_prevents_all():
     assert not monkey.is_anything_patched()
 
 
-def a_subscriber_that_fails_is_heard():
+def an_error_of_a_subscriber_is_raised():
     def subscriber(event):
         raise ValueError("from the subscriber")
 

@@ -19,12 +19,12 @@ def main():
         except BaseException:
             error = traceback.format_exc()
         if os.getpid() != process:
-            # A child that a scenario forked, and that came out of it. It has not the thread that faulthandler would
-            # wait for.
-            sys.stderr.write(error or f"a child of {name} came out of it")
+            # The scenario forked a child that did not end there. It has not the thread for which faulthandler would
+            # wait.
+            sys.stderr.write(error or f"a child that {name} forked did not end there")
             os._exit(99)
         faulthandler.cancel_dump_traceback_later()
-        # At once, and by nothing that was patched: what a scenario leaves behind may be odd.
+        # At once, and by no patched function: a scenario may leave patched ones in an odd state.
         sys.__stdout__.write(json.dumps({"name": name, "error": error}) + "\n")
         sys.__stdout__.flush()
 

@@ -1,4 +1,4 @@
-"""Wrong use of multiprocessing's locks in a patched process: the standard errors, and nothing is given up."""
+"""Wrong use of multiprocessing's locks in a patched process: the standard errors, and the lock is held still."""
 
 from greenio import monkey
 
@@ -11,7 +11,7 @@ PLACES = [threading.Thread, monkey.get_original("threading", "Thread")]
 
 
 def _elsewhere(function, *args, make):
-    """What a function returns or raises in another thread."""
+    """Return what a function returns or raises in another thread."""
     found = []
 
     def call():
@@ -36,7 +36,7 @@ def _fails(function, kind, text=""):
 
 
 def _another_process_gets(lock):
-    """Whether another process can acquire it now. A forked one: others take no locks that are not given to them."""
+    """Whether another process can acquire the lock now. It is forked, and so has the lock without being given it."""
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
     process = context.Process(target=lambda: queue.put(lock.acquire(False)))
@@ -46,7 +46,7 @@ def _another_process_gets(lock):
     return got
 
 
-def recursive_locks_are_released_by_who_holds_them():
+def only_the_holder_of_a_recursive_lock_releases_it():
     lock = multiprocessing.RLock()
     _fails(lock.release, AssertionError, "not owned by thread")
     assert lock.acquire() and lock.acquire()
@@ -72,7 +72,7 @@ def locks_that_are_released_too_often():
         _fails(lock.release, ValueError, "too many times")
         assert lock.acquire() and not lock.acquire(timeout=0.002)
         for make in PLACES:
-            assert _elsewhere(lock.release, make=make) is None  # whoever does it: these have no owner
+            assert _elsewhere(lock.release, make=make) is None  # from any thread: these have no owner
             assert lock.acquire(False)
         lock.release()
         _fails(lock.release, ValueError)
@@ -81,7 +81,7 @@ def locks_that_are_released_too_often():
     assert semaphore.get_value() == 1 and semaphore.acquire(False) and not semaphore.acquire(False)
 
 
-def conditions_belong_to_who_has_their_lock():
+def only_the_holder_of_its_lock_uses_a_condition():
     for lock in (multiprocessing.Lock(), multiprocessing.RLock()):
         condition = multiprocessing.Condition(lock)
         wrong = [lambda c=condition: c.wait(0.001), condition.notify, condition.notify_all]

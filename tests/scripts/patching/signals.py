@@ -139,7 +139,7 @@ def alarms():
 
 
 def only_the_main_thread_may_set_handlers():
-    # Greenlets of the main native thread count as it for the system; a native thread does not.
+    # The system takes greenlets of the main native thread for this thread; a native thread is another one.
     failed = []
 
     def use():
@@ -155,7 +155,7 @@ def only_the_main_thread_may_set_handlers():
 
 
 def threads_may_not_set_handlers():
-    # A library that is used in a thread leaves the handlers of the program alone, as it gets a ValueError.
+    # A library in a thread leaves the handlers of the program alone, because it gets a ValueError.
     failed = []
 
     def use():
@@ -176,7 +176,7 @@ def threads_may_not_set_handlers():
 
     assert _with_handler(handler, look) is handler
     assert failed == [True, True]
-    greenio.spawn(_with_handler, handler, look).get()  # a greenlet of the program's is no thread
+    greenio.spawn(_with_handler, handler, look).get()  # a greenlet that the program has spawned is no thread
 
 
 def the_thread_that_forked_may_set_them_in_the_child():
@@ -243,7 +243,7 @@ def signals_for_a_thread():
     assert seen == ["MainThread"]
 
 
-def what_a_thread_blocks_is_its_own():
+def a_thread_has_its_own_mask_of_blocked_signals():
     told = []
 
     def work():
@@ -270,7 +270,7 @@ def what_a_thread_blocks_is_its_own():
     assert told == [set(), {signal.SIGINT}, both, {signal.SIGUSR1}, set(), set(), set(), "interrupted"], told
 
 
-def a_thread_that_waits_for_what_it_has_blocked():
+def a_thread_waits_for_signals_that_it_has_blocked():
     found, handled = [], []
 
     def work():
@@ -331,7 +331,7 @@ def ctrl_c_is_for_the_command():
     assert interrupted == [1]
 
 
-def commands_whose_status_nobody_gets():
+def commands_whose_status_the_program_ignores():
     assert _with_handler(signal.SIG_IGN, lambda: os.system("exit 3"), signal.SIGCHLD) == -1
 
 
@@ -408,7 +408,7 @@ def a_call_that_fails_in_a_coroutine():
         assert asyncio.current_task() is task
         return await _nap("fine")
 
-    # The report of the greenlet that failed is not what this is about.
+    # The failed greenlet's report is not checked here.
     greenio.get_hub().exception_stream, before = None, greenio.get_hub().exception_stream
     try:
         assert asyncio.run(block()) == "fine"
@@ -562,7 +562,7 @@ def _blocking_call_in_a_coroutine(loop):
 
 
 def ctrl_c_is_python_s_own_handler_s():
-    # asyncio looks whether it is that one, to put its own in its place.
+    # asyncio replaces the handler of SIGINT only if it is Python's own.
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.signal(signal.SIGINT, signal.default_int_handler) is signal.default_int_handler
 

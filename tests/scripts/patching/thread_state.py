@@ -1,4 +1,4 @@
-"""What CPython keeps by native thread, when threads are greenlets. All in one process, one after the other."""
+"""State that CPython keeps by native thread, when threads are greenlets. All in one process, one after the other."""
 
 from greenio import monkey
 
@@ -20,15 +20,9 @@ import time  # noqa: E402
 import warnings  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+from shared import run_in_threads  # noqa: E402
+
 import greenio  # noqa: E402
-
-
-def _run(*functions):
-    threads = [threading.Thread(target=each) for each in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def _state():
@@ -61,7 +55,7 @@ def asynchronous_generators_belong_to_the_loop_of_their_thread():
         asyncio.run(short())
         over.set()
 
-    _run(lambda: asyncio.run(reader()), other)
+    run_in_threads(lambda: asyncio.run(reader()), other)
     assert got == [0, 1, 2, 3]
 
 
@@ -106,11 +100,11 @@ def a_dropped_generator_is_closed_by_its_own_loop():
         dropped.wait()
         asyncio.run(asyncio.sleep(0.001))
 
-    _run(lambda: asyncio.run(reader()), other)
+    run_in_threads(lambda: asyncio.run(reader()), other)
     assert len(closed) == 1
 
 
-def hooks_and_depth_are_a_threads_own():
+def each_thread_has_its_own_hooks_and_depth():
     seen, go_on = {}, [threading.Event() for _ in range(2)]
 
     def first(generator):
@@ -129,7 +123,7 @@ def hooks_and_depth_are_a_threads_own():
         seen["looks"] = _state()
         go_on[1].set()
 
-    _run(sets, looks)
+    run_in_threads(sets, looks)
     assert seen == {"sets": (first, None, 3), "looks": NOTHING} and _state() == NOTHING
 
 
@@ -174,7 +168,7 @@ def a_signal_handler_may_run_a_loop_in_the_middle_of_a_wait():
 
 
 def _seen_by_another(set_it, look, undo=lambda: None):
-    """What another thread sees while the one that has set it waits; who set it must see it still."""
+    """Return what a second thread sees while the thread that has set it waits; this one must see it unchanged."""
     seen, is_set, looked = [], threading.Event(), threading.Event()
 
     def sets():
@@ -191,7 +185,7 @@ def _seen_by_another(set_it, look, undo=lambda: None):
         seen.append(look())
         looked.set()
 
-    _run(sets, looks)
+    run_in_threads(sets, looks)
     return seen
 
 
@@ -288,7 +282,7 @@ def _exception():
         seen.append(sys.exc_info()[0])
         looked.set()
 
-    _run(handles, looks)
+    run_in_threads(handles, looks)
     return "own" if seen == [None] else "shared"
 
 
@@ -301,7 +295,7 @@ def _repr():
 
     out, items = [], [Waits()]
     items.append(items)
-    _run(*[lambda: out.append(repr(items))] * 3)
+    run_in_threads(*[lambda: out.append(repr(items))] * 3)
     return "own" if out == ["[item, [...]]"] * 3 else "shared"
 
 
@@ -314,7 +308,7 @@ def _recursion():
         time.sleep(0.001)
         deepest.append(True)
 
-    _run(*[lambda: descend(sys.getrecursionlimit() * 2 // 3)] * 3)
+    run_in_threads(*[lambda: descend(sys.getrecursionlimit() * 2 // 3)] * 3)
     return "own" if len(deepest) == 3 else "shared"
 
 
@@ -337,7 +331,7 @@ def _database():
         except sqlite3.ProgrammingError:
             seen.append(None)
 
-    _run(use)
+    run_in_threads(use)
     database.close()
     return "own" if seen == [None] else "shared"
 
@@ -355,17 +349,17 @@ def _stack():
     try:
         for size in (0, limit // 2 // 4096 * 4096, limit + 4096):
             threading.stack_size(size)
-            _run(looks, looks)
+            run_in_threads(looks, looks)
             assert threading.stack_size(size) == size
     finally:
         threading.stack_size(before)
-    _run(looks)
+    run_in_threads(looks)
     return "own" if found == [True] * 4 + [False] * 2 + [True] else found
 
 
 def _native_id():
     seen = []
-    _run(*[lambda: seen.append(threading.get_native_id())] * 2)
+    run_in_threads(*[lambda: seen.append(threading.get_native_id())] * 2)
     return "own" if seen[0] != seen[1] else "shared"
 
 
@@ -376,7 +370,7 @@ def _clock():
         while time.thread_time() - start < 0.002:
             pass
 
-    _run(compute)
+    run_in_threads(compute)
     return "shared" if time.thread_time() - start >= 0.002 else "own"
 
 

@@ -1,33 +1,24 @@
-"""`threading`, and what is built on it, when its threads are greenlets. All in one process, one after the other."""
+"""`threading` when its threads are greenlets. All in one process, one after the other.
+
+Modules that use `threading` are in built_on_threads.py, native threads in native_threads.py.
+"""
 
 from greenio import monkey
 
 monkey.patch_all()
 
 import _thread  # noqa: E402
-import concurrent.futures  # noqa: E402
 import contextvars  # noqa: E402
-import io  # noqa: E402
-import logging  # noqa: E402
 import os  # noqa: E402
-import queue  # noqa: E402
 import sys  # noqa: E402
-import tempfile  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
+
+from shared import run_in_threads  # noqa: E402
 
 import greenio  # noqa: E402
 
 MAIN_IDENT = monkey.get_original("_thread", "get_ident")()
-
-
-def _run(*functions, make=threading.Thread):
-    threads = [make(target=each) for each in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return threads
 
 
 def types_of_locks_have_the_standard_names():
@@ -71,7 +62,7 @@ def identifiers_are_unique():
 
 def all_are_one_native_thread():
     found = []
-    _run(lambda: found.append((threading.get_native_id(), threading.current_thread().native_id)))
+    run_in_threads(lambda: found.append((threading.get_native_id(), threading.current_thread().native_id)))
     assert found == [(os.getpid(), os.getpid())]
 
 
@@ -94,7 +85,7 @@ def spawned_greenlets_are_dummies_while_they_live():
     assert threading.active_count() == before
 
 
-def what_is_left_to_do_at_the_end_of_a_thread_may_ask_which_it_is():
+def a_finalizer_at_the_end_of_a_thread_may_ask_for_the_current_thread():
     class Asks:
         def __del__(self):
             seen.append(threading.current_thread())
@@ -183,7 +174,7 @@ def callbacks_of_the_hub_may_ask_whether_a_thread_is_alive():
     assert answers == [True, False]
 
 
-def names_and_daemons():
+def a_subclass_of_thread_has_its_name_and_is_a_daemon():
     seen = []
 
     class Mine(threading.Thread):
@@ -197,7 +188,7 @@ def names_and_daemons():
     assert seen == [("mine", True, True, True)] and not thread.is_alive() and "stopped" in repr(thread)
 
 
-def misuse():
+def misuse_of_threads_raises_the_standard_errors():
     thread = threading.Thread(target=lambda: None)
     for call, text in (
         (thread.join, "cannot join thread before it is started"),
@@ -287,7 +278,7 @@ def locals_are_each_threads_own():
         time.sleep(0)
         seen.append(mine.value)
 
-    _run(lambda: use("a"), lambda: use("b"))
+    run_in_threads(lambda: use("a"), lambda: use("b"))
     assert sorted(seen) == [["first", "a"], ["first", "b"]] and mine.value == ["first", "main"]
 
 
@@ -295,30 +286,30 @@ def contexts_begin_empty():
     variable = contextvars.ContextVar("variable", default="default")
     variable.set("main")
     seen = []
-    _run(lambda: seen.append(variable.get()))
+    run_in_threads(lambda: seen.append(variable.get()))
     expected = "main" if getattr(sys.flags, "thread_inherit_context", False) else "default"
     assert seen == [expected] and variable.get() == "main"
 
 
 def excepthook_is_called():
-    told, before = [], threading.excepthook
-    threading.excepthook = told.append
+    reports, before = [], threading.excepthook
+    threading.excepthook = reports.append
     try:
 
         def fail():
             raise ValueError("x")
 
-        (thread,) = _run(fail)
+        (thread,) = run_in_threads(fail)
     finally:
         threading.excepthook = before
-    _run(sys.exit)  # ends it without a word
-    ((kind, value, _, who),) = [(each.exc_type, each.exc_value, each.exc_traceback, each.thread) for each in told]
-    assert kind is ValueError and str(value) == "x" and who is thread
+    run_in_threads(sys.exit)  # SystemExit ends a thread without a report
+    (report,) = reports
+    assert report.exc_type is ValueError and str(report.exc_value) == "x" and report.thread is thread
 
 
-def unraisable_of_bare_threads():
-    told, before = [], sys.unraisablehook
-    sys.unraisablehook = lambda args: told.append((args.exc_type, args.object, args.err_msg))
+def an_error_in_a_bare_thread_goes_to_the_unraisable_hook():
+    reports, before = [], sys.unraisablehook
+    sys.unraisablehook = lambda args: reports.append((args.exc_type, args.object, args.err_msg))
     try:
 
         def fail():
@@ -330,9 +321,9 @@ def unraisable_of_bare_threads():
     finally:
         sys.unraisablehook = before
     if sys.version_info < (3, 13):
-        assert told == [(ValueError, fail, "Exception ignored in thread started by")]
+        assert reports == [(ValueError, fail, "Exception ignored in thread started by")]
     else:
-        assert told == [(ValueError, None, f"Exception ignored in thread started by {fail!r}")]
+        assert reports == [(ValueError, None, f"Exception ignored in thread started by {fail!r}")]
 
 
 def bare_threads():
@@ -359,7 +350,7 @@ def bare_threads():
             raise AssertionError(bad)
 
 
-def many_threads():
+def a_hundred_threads_share_a_lock():
     total, lock = [0], threading.Lock()
 
     def add():
@@ -369,7 +360,7 @@ def many_threads():
                 time.sleep(0)
                 total[0] = before + 1
 
-    _run(*[add] * 100)
+    run_in_threads(*[add] * 100)
     assert total == [1000]
 
 
@@ -396,7 +387,7 @@ def trace_and_profile_functions_are_the_native_threads():
         time.sleep(0.001)
         assert get() is trace
         try:
-            _run(lambda work=work: work())
+            run_in_threads(lambda work=work: work())
             work()
         finally:
             set_function(None)
@@ -424,260 +415,16 @@ def threading_settrace_and_setprofile():
 
         set_for_threads(trace)
         try:
-            _run(work, work)
+            run_in_threads(work, work)
         finally:
             set_for_threads(None)
             set_here(None)
         assert inside == [trace] * 4 and "call" in seen
-        _run(work)
+        run_in_threads(work)
         assert inside[4:] == [None, None]
 
 
-# --- built on threads ---------------------------------------------------------------------------------------------
-
-
-def executors():
-    with concurrent.futures.ThreadPoolExecutor(20, thread_name_prefix="mine") as executor:
-        meeting = threading.Barrier(20)
-        names = list(executor.map(lambda _: (meeting.wait(10), threading.current_thread().name)[1], range(20)))
-        assert len(set(names)) == 20 and all(name.startswith("mine") for name in names)
-        future = executor.submit(lambda: 1 / 0)
-        assert isinstance(future.exception(), ZeroDivisionError)
-        assert threading.get_native_id() == executor.submit(threading.get_native_id).result()
-        slow = executor.submit(time.sleep, 0.01)
-        try:
-            slow.result(0.001)
-        except concurrent.futures.TimeoutError:
-            pass
-        else:
-            raise AssertionError("no error")
-        done, left = concurrent.futures.wait([slow])
-        assert done == {slow} and not left
-
-
-def executor_initializers_and_cancelling():
-    seen = []
-    executor = concurrent.futures.ThreadPoolExecutor(1, initializer=seen.append, initargs=("begun",))
-    event = threading.Event()
-    first, second = executor.submit(event.wait), executor.submit(seen.append, "never")
-    time.sleep(0.001)
-    assert second.cancel() and not first.cancel()
-    event.set()
-    executor.shutdown(cancel_futures=True)
-    assert first.result() and seen == ["begun"]
-
-
-def queues():
-    jobs, results = queue.Queue(3), queue.SimpleQueue()
-
-    def work():
-        while (job := jobs.get()) is not None:
-            results.put(job * 2)
-            jobs.task_done()
-        jobs.task_done()
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for each in [*range(20), None, None, None]:
-        jobs.put(each)
-    jobs.join()
-    assert sorted(results.get() for _ in range(20)) == list(range(0, 40, 2))
-    assert results.empty()
-    for call, error in ((results.get_nowait, queue.Empty), (lambda: results.get(timeout=0.001), queue.Empty)):
-        try:
-            call()
-        except error:
-            pass
-        else:
-            raise AssertionError("no error")
-    for thread in threads:
-        thread.join()
-
-
-def _log_from_many(handler):
-    logger = logging.getLogger("heavy")
-    logger.propagate, logger.handlers = False, [handler]
-    logger.setLevel(logging.INFO)
-    handler.setFormatter(logging.Formatter("%(threadName)s %(message)s"))
-
-    def log():
-        for number in range(5):
-            logger.info("%d %s", number, "x" * 40)
-            time.sleep(0)
-
-    _run(*[log] * 1000)
-    handler.close()
-
-
-def _judge_lines(lines):
-    assert len(lines) == 5000
-    assert all(line.endswith(" " + "x" * 40) for line in lines)
-    assert len({line.split()[0] for line in lines}) == 1000
-
-
-def logging_from_a_thousand_to_a_file():
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "log")
-        _log_from_many(logging.FileHandler(path))
-        with open(path) as file:
-            _judge_lines(file.read().splitlines())
-
-
-def logging_from_a_thousand_to_a_pipe():
-    reader, writer = os.pipe()
-    received = []
-
-    def read():
-        while data := os.read(reader, 65536):
-            received.append(data)
-
-    reading = threading.Thread(target=read)
-    reading.start()
-    from greenio.fileobject import FileObject
-
-    out = FileObject(writer, "w", buffering=1)
-    _log_from_many(logging.StreamHandler(out))
-    out.close()
-    reading.join()
-    os.close(reader)
-    _judge_lines(b"".join(received).decode().splitlines())
-
-
-def printing_from_threads():
-    said, before = io.StringIO(), sys.stdout
-    sys.stdout = said
-    try:
-        _run(*[lambda: print("line")] * 20)
-    finally:
-        sys.stdout = before
-    assert said.getvalue() == "line\n" * 20
-
-
-# --- native threads -----------------------------------------------------------------------------------------------
-
-
-def native_threads_overlap():
-    native_sleep = monkey.get_original("time", "sleep")
-    ran, native = [], monkey.get_original("threading", "Thread")
-
-    def block():
-        ran.append(threading.get_native_id())
-        native_sleep(0.02)
-        ran.append(threading.get_native_id())
-
-    thread = native(target=block, name="native")
-    thread.start()
-    native_sleep(0.06)  # greenlets stand still, and it runs on
-    assert len(ran) == 2 and ran[0] != threading.get_native_id()
-    thread.join()
-    assert not thread.is_alive()
-
-
-def joining_native_threads_lets_others_run():
-    native = monkey.get_original("threading", "Thread")
-    gate = monkey.get_original("_thread", "allocate_lock")()
-    gate.acquire()
-    thread = native(target=gate.acquire)
-    thread.start()
-    opening = threading.Thread(target=gate.release)
-    opening.start()
-    thread.join()
-    assert not thread.is_alive()
-    opening.join()
-    waiting = native(target=gate.acquire)
-    waiting.start()
-    waiting.join(0.01)
-    assert waiting.is_alive()
-    gate.release()
-    waiting.join()
-    assert not waiting.is_alive()
-    for call in (native(target=print).join,):
-        try:
-            call()
-        except RuntimeError as error:
-            assert "before it is started" in str(error)
-        else:
-            raise AssertionError("no error")
-
-
-def bare_native_threads():
-    start = monkey.get_original("_thread", "start_new_thread")
-    done = threading.Event()
-    found = []
-
-    def run():
-        found.append(threading.get_native_id())
-        done.set()
-
-    start(run, ())
-    assert done.wait(10) and found != [threading.get_native_id()]
-
-
-def patched_things_in_a_native_thread():
-    import socket
-    import subprocess
-
-    native = monkey.get_original("threading", "Thread")
-    lock, event, out, back = threading.Lock(), threading.Event(), queue.Queue(), queue.SimpleQueue()
-    condition, ours = threading.Condition(), threading.local()
-    ours.value = "main"
-    first, second = socket.socketpair()
-    failed = []
-
-    def work():
-        try:
-            assert not hasattr(ours, "value")
-            assert threading.current_thread() is thread
-            assert threading.get_ident() == thread.ident == monkey.get_original("_thread", "get_ident")()
-            with lock:
-                back.put("locked")
-            assert event.wait(10)
-            back.put(out.get(timeout=10))
-            second.sendall(second.recv(10))
-            time.sleep(0.001)
-            assert subprocess.run(["echo", "x"], stdout=-1).stdout == b"x\n"
-            # Threads of a native thread are greenlets, too.
-            inner = threading.Thread(target=lambda: back.put(type(greenio.getcurrent()).__name__))
-            inner.start()
-            inner.join()
-            with condition:
-                condition.notify_all()
-        except BaseException as error:
-            failed.append(error)
-            raise
-
-    thread = native(target=work)
-    with lock:
-        thread.start()
-        time.sleep(0.002)
-        assert back.empty()
-    assert back.get(timeout=10) == "locked"
-    event.set()
-    out.put("through")
-    assert back.get(timeout=10) == "through"
-    with condition:
-        first.sendall(b"echo")
-        assert first.recv(10) == b"echo"
-        assert condition.wait(10)
-    thread.join()
-    assert failed == [] and back.get() == "ThreadGreenlet"
-    first.close()
-    second.close()
-
-
-def subclasses_of_native_threads():
-    class Mine(monkey.get_original("threading", "Thread")):
-        def run(self):
-            self.found = threading.get_native_id()
-
-    thread = Mine(daemon=True)
-    thread.start()
-    thread.join()
-    assert thread.found != threading.get_native_id() and isinstance(thread, threading.Thread)
-
-
-# --- the objects are what programs expect -------------------------------------------------------------------------
+# --- attributes and arguments as of the standard objects ----------------------------------------------------------
 
 
 def an_event_takes_attributes_and_methods_of_its_own():
