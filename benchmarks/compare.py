@@ -33,7 +33,7 @@ SCRIPTS = {"primitives.py": primitives.OPERATIONS, "operations.py": operations.O
 
 
 def measure(library, operation):
-    """One figure, from a fresh process."""
+    """Return one figure, from a fresh process."""
     script = next(name for name, operations in SCRIPTS.items() if operation in operations)
     command = [sys.executable, str(HERE / script), library, operation]
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE).stdout)

@@ -8,9 +8,9 @@ plain blocking sockets in Python.
 All servers of a row run at the same time, and are put under load in turn, again and again. The figures are medians of
 the rounds. They count the CPU time of the server's process, in its own code and in the system's.
 
-Client and server share one processor, and the server's scheduling policy is SCHED_BATCH: it goes on when the client has
-sent all it can. So it finds many connections ready at a time, as a busy server does. Otherwise a server that is quicker
-than its client would pay for a sleep with every message, and look worse for being quick.
+Client and server share one processor, and the server's scheduling policy is SCHED_BATCH: the server goes on when the
+client has sent all it can. So the server finds many connections ready at a time, as a busy server does. Otherwise a
+server that is quicker than its client would sleep after every message, and this would count against the quick server.
 """
 
 import argparse
@@ -47,7 +47,7 @@ GIB = 1 << 30
 
 
 def cpu_clock(pid):
-    """The clock of another process's CPU time, for time.clock_gettime(); see clock_getcpuclockid(3)."""
+    """Return the clock of another process's CPU time, for time.clock_gettime(); see clock_getcpuclockid(3)."""
     return ~pid << 3 | 2
 
 
@@ -59,7 +59,7 @@ def start(library, kind):
 
 
 def measure(row, rounds, seconds, libraries=None):
-    """CPU microseconds for each message: {library: median}. `libraries`: by default those of the table."""
+    """Return CPU microseconds for each message: {library: median}. `libraries`: by default those of the table."""
     _, kind, client, connections, size = ROWS[row]
     if libraries is None:
         libraries = [*SERVERS, "plain"] if kind in ("echo", "udp") and PLAIN.exists() else SERVERS
@@ -86,7 +86,7 @@ def measure(row, rounds, seconds, libraries=None):
 
 
 def idle_memory(library, connections=IDLE):
-    """Resident bytes of an accepted connection whose greenlet waits in recv()."""
+    """Return the resident bytes of an accepted connection whose greenlet waits in recv()."""
 
     def resident(pid):
         with open(f"/proc/{pid}/statm") as file:
@@ -94,7 +94,7 @@ def idle_memory(library, connections=IDLE):
 
     with start(library, "idle") as server:
         address = ("127.0.0.1", int(server.stdout.readline()))
-        # The first ones, so that everything that is made only once is there.
+        # The first connections come before the measurement: with them the server makes all that it makes only once.
         socks = [socket.create_connection(address) for _ in range(10)]
         settle(server.pid)
         before = resident(server.pid)

@@ -1,8 +1,8 @@
-"""greenio beside gevent, asyncio and threads, each as it comes: what a message, a connection, a task cost. As a table.
+"""The cost of a message, a connection and a task: greenio beside gevent, asyncio and threads, as a table.
 
 pip install '.[bench]' && python benchmarks/compare_ways.py [--rounds 5] [--seconds 0.5]
 
-Four rows of the other benchmarks, with what comes with Python beside them: asyncio's streams on its own loop, and a
+It has four rows of the other benchmarks, and beside them Python's own ways: asyncio's streams on its own loop, and a
 thread for each connection. docs/draw_speed.py draws a picture of the output.
 """
 
@@ -63,7 +63,7 @@ print((time.process_time() - begun) / {count} * 1e6)
 
 
 def task(way, rounds):
-    """CPU microseconds for a task that does nothing, from fresh processes: the median."""
+    """Return the CPU microseconds for a task that does nothing: the median of fresh processes."""
     imports = f"import {way}" if way in ("greenio", "gevent") else ""
     program = PROGRAM.format(imports=imports, task=TASK[way], count=TASKS)
     command = [sys.executable, "-c", program]
@@ -72,7 +72,7 @@ def task(way, rounds):
 
 
 def measure(row, options):
-    """The figure of each way ({way: float})."""
+    """Return the figure of each way ({way: float})."""
     if row == "task":
         return {way: task(way, options.rounds) for way in WAYS}
     if row == "idle":

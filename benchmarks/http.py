@@ -7,8 +7,8 @@ each with one process that serves. All servers of a row run at the same time, an
 again. The figures are medians of the rounds. They count the CPU time of all of a server's processes, in their own code
 and in the system's.
 
-Idle memory is what all of a server's processes have more after so many connections have each had an answer. What the
-system keeps for a connection is not in it: it is the same for all.
+Idle memory is the growth of a server's processes after each of so many connections has had an answer, divided by their
+number. The system's own memory for a connection, which is the same for all servers, is not counted.
 """
 
 import sys
@@ -36,7 +36,7 @@ SERVE = Path(__file__).parent / "http_servers" / "serve.py"
 TOLD = runpy.run_path(str(SERVE), run_name="serve")
 CONNECTIONS = 50  # that wrk keeps busy
 POST = 'wrk.method = "POST"\nwrk.body = string.rep("x", 1024)\n'
-# What a row is called, the kind of server, the path, and what wrk is told besides.
+# The name of a row, the kind of server, the path, and further arguments of wrk.
 ROWS = {
     "hello": ("hello", "plain", "/", ""),
     "log": ("hello, access log", "log", "/", ""),
@@ -45,7 +45,7 @@ ROWS = {
     "echo": ("POST, 1 KiB back", "plain", "/echo", POST),
     "idle": ("idle connection", "plain", "/", ""),
 }
-#: What greenio is to be, in the same run: (row, of which server, at most so many times its figure).
+#: Aims of greenio in the same run: (row, another server, at most so many times that server's figure).
 AIMS = [
     ("hello", "granian", 0.75),
     ("hello", "bjoern", 1.3),
@@ -59,7 +59,7 @@ LOG_COSTS, IDLE_COSTS = 3.0, 10.0  # µs of an access log; KB of an idle connect
 
 
 def installed():
-    """The names of the servers that can be run."""
+    """Return the names of the servers that can be run."""
     names = []
     for name in TOLD["SERVERS"]:
         modules = ["httptools"] if name == "greenio" else TOLD["MODULES"].get(name, [name])
@@ -69,7 +69,7 @@ def installed():
 
 
 def tree(pid):
-    """A process and all below it."""
+    """Return a process and all its descendants."""
     parents = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -83,7 +83,7 @@ def tree(pid):
 
 
 def cpu_clock(pid):
-    """The clock of another process's CPU time, for time.clock_gettime(); see clock_getcpuclockid(3)."""
+    """Return the clock of another process's CPU time, for time.clock_gettime(); see clock_getcpuclockid(3)."""
     return ~pid << 3 | 2
 
 
@@ -109,11 +109,11 @@ class Server:
             time.sleep(0.05)
 
     def cpu(self):
-        """Seconds."""
+        """Return the CPU time of all its processes, in seconds."""
         return sum(time.clock_gettime(cpu_clock(pid)) for pid in tree(self.process.pid))
 
     def memory(self):
-        """Bytes."""
+        """Return the memory of all its processes, in bytes."""
         total = 0
         for pid in tree(self.process.pid):
             total += int(re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
@@ -129,7 +129,7 @@ class Server:
 
 
 def load(server, kind, path, script, seconds):
-    """Have wrk put it under load; return microseconds of CPU time a request."""
+    """Have wrk put a server under load; return microseconds of CPU time a request."""
     scheme = "https" if kind == "tls" else "http"
     command = ["wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s"]
     if script:
@@ -146,7 +146,7 @@ def load(server, kind, path, script, seconds):
 
 
 def idle(server, count):
-    """Kilobytes for each of so many idle connections."""
+    """Return the kilobytes for each of so many idle connections."""
     request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
     socks = []
 
@@ -163,7 +163,7 @@ def idle(server, count):
             socks.append(sock)
 
     try:
-        ask(100)  # what is made once is made
+        ask(100)  # now the server has made all that it makes only once
         before = server.memory()
         ask(count)
         return (server.memory() - before) / count / 1000
@@ -176,7 +176,7 @@ def idle(server, count):
 
 
 def measure(row, names, options, folder):
-    """The figures of a row, by server."""
+    """Return the figures of a row, by server."""
     title, kind, path, script = ROWS[row]
     without = TOLD["WITHOUT_TLS"] if kind == "tls" else TOLD["WITHOUT_LOG"] if kind == "log" else set()
     file = Path(folder, "script.lua")
@@ -210,7 +210,7 @@ def print_table(results, names):
 
 
 def print_aims(results):
-    """What greenio is beside the others, and should be."""
+    """Print greenio's figures beside the others', and its aims."""
     lines = []
     for row, name, most in AIMS:
         if row in results and name in results[row] and "greenio" in results[row]:

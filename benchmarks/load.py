@@ -1,7 +1,7 @@
 """Clients for servers.py: plain sockets and epoll, the same for every library.
 
-Each client is a class. It connects to the port that it is made with. `run(seconds)` returns the number of messages that
-came back, and `close()` ends it. Between two runs no message is under way.
+Each client is a class, whose argument is the port to connect to. `run(seconds)` returns the number of messages that
+came back, and `close()` ends the client. Between two runs no message is under way.
 """
 
 import select

@@ -18,7 +18,7 @@ COUNT = 100_000
 
 
 def cpu_per(count, function):
-    """CPU microseconds of this process for each of `count` operations that `function` does."""
+    """Return the CPU microseconds of this process for each of `count` operations that `function` does."""
     begun = time.process_time()
     function()
     return (time.process_time() - begun) / count * 1e6

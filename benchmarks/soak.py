@@ -2,13 +2,13 @@
 
     pip install '.[wsgi]' && python benchmarks/soak.py [--minutes 60] [--clients 200] [--keep 10000]
 
-Prints a line every ten seconds: the server's private memory, its descriptors, and how much the clients have done. After
-each quarter of the time all clients leave, and the server is measured at rest. In the first two quarters memory is
-filled that is kept: as much as the busiest moment needed. Some megabytes more in the other two are a failure, and so is
-a single descriptor more. In an hour that is less than ten bytes for each connection.
+Prints a line every ten seconds: the server's private memory, its descriptors, and counts of the clients' work. After
+each quarter of the time all clients leave, and the server is measured at rest. In the first two quarters the server may
+take as much memory as its busiest moment needs, and keep it. If the other two add some megabytes more (in an hour less
+than ten bytes for each connection), or a single descriptor, the run has failed.
 
 With `--keep`, so many other clients stay from the beginning to the end, and ask for something from time to time. If one
-of them fails, that is a failure. The server at rest is then the server with these.
+of them fails, the run has failed. The server at rest is then the server with these clients.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from greenio import socket as ours
 
 SERVE = Path(__file__).parent / "http_servers" / "serve.py"
 EVERY = 10  # seconds between two lines
-MORE = 4096  # kilobytes that memory may grow by in the second half
+MORE = 4096  # the kilobytes by which memory may grow in the second half
 GET = b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n"
 HELLO = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -52,7 +52,7 @@ def reset(sock):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-# --- what a client does with a connection ---
+# --- uses of a connection ---
 
 
 def keeps_alive(sock):
@@ -140,7 +140,7 @@ class Kept:
         self._clients = greenio.pool.Group()
         for number in range(count):
             self._clients.spawn(self._keep, number)
-            if number % 500 == 499:  # no more at a time than the system holds ready for the server
+            if number % 500 == 499:  # no more at a time than the listener's queue holds
                 self.wait_for(number + 1)
         self.wait_for(count)
 
@@ -188,7 +188,7 @@ def state(pid):
 
 
 def watch(server, port, seconds, count):
-    """Let clients come for so long, and leave."""
+    """Let clients come and go for so long, then end them all."""
     clients = [greenio.spawn(client, port) for _ in range(count)]
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
@@ -207,7 +207,7 @@ def tell(server):
 
 
 def at_rest(server, descriptors):
-    """Its memory and descriptors when it has had time to let go of all clients."""
+    """Return the server's memory and descriptors when it has had time to close all connections."""
     end = time.monotonic() + 60
     while state(server.pid)[1] > descriptors and time.monotonic() < end:
         greenio.sleep(0.2)

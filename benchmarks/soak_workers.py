@@ -1,12 +1,12 @@
-"""Workers of greenio.wsgi that are killed under load: nobody else's connection may fail, and nothing may grow.
+"""Workers of greenio.wsgi are killed under load: connections of other workers may not fail, and memory may not grow.
 
     pip install '.[wsgi]' && python benchmarks/soak_workers.py [--minutes 10] [--kills 500] [--workers 4]
 
 Clients connect, send a few requests and leave, again and again. Meanwhile workers are killed, at random, all but the
-last one. Each is stopped first, so that it can be seen which connections it has accepted: only these may fail. Prints a
-line every ten seconds: what clients and kills have done, and the memory and the descriptors of the supervisor and of
-the worker that survives. What memory the last quarter has more than the second, and descriptors that are left at the
-end, are told, and are a failure if it is more than 5 % or one.
+last one. Each is stopped first, so that its accepted connections can be listed: only these may fail. Prints a line
+every ten seconds: counts of clients and kills, and the memory and the descriptors of the supervisor and of the worker
+that survives. The run has failed if memory in the last quarter is more than 5 % above the second, or if there are more
+descriptors at the end than at the beginning.
 """
 
 import sys
@@ -68,7 +68,7 @@ def length_of(head):
 
 
 def connections_of(pid, port):
-    """The peers' ports of the connections that a process has of this port of its own (set of int)."""
+    """Return the peers' ports of a process's connections to this port (set of int)."""
     inodes = set()
     for name in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(OSError):
@@ -98,7 +98,7 @@ def children(pid):
 
 
 def state(pid):
-    """``(kilobytes of memory, descriptors)`` of a process. What forks share is in it, in each."""
+    """Return ``(kilobytes of memory, descriptors)`` of a process. Memory that forks share counts for each of them."""
     memory = int(re.search(r"^Rss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
     return memory, len(os.listdir(f"/proc/{pid}/fd"))
 

@@ -30,7 +30,7 @@ ROWS = {
 
 
 def measure(library, before, statement):
-    """Seconds of CPU, from a fresh process."""
+    """Return seconds of CPU time, from a fresh process."""
     script = MEASURE.format(before=before.format(library=library), statement=statement.format(library=library))
     command = [sys.executable, "-W", "ignore", "-c", script]
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)

@@ -14,7 +14,7 @@ SECONDS = (0.0001, 0.001, 0.005, 0.0105, 0.2)
 
 
 def waits_of(library):
-    """Name -> function(seconds) that waits for that time."""
+    """Return a dict: name -> function(seconds) that waits for that time."""
     event_of_nobody = importlib.import_module(f"{library.__name__}.event").Event()
     ours, theirs = importlib.import_module(f"{library.__name__}.socket").socketpair()
 
@@ -27,7 +27,7 @@ def waits_of(library):
         try:
             ours.recv(1)
         except TimeoutError:
-            theirs.fileno()  # it stays open
+            theirs.fileno()  # the socket stays open until here
 
     def timer(seconds):
         done = library.event.Event()
@@ -46,7 +46,7 @@ def waits_of(library):
 
 
 def lateness(wait, seconds, count):
-    """How late `count` waits of `seconds` end, in microseconds; sorted."""
+    """Return how late `count` waits of `seconds` end, in microseconds, sorted."""
     late = []
     for _ in range(count):
         begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""WebSocket servers side by side: CPU time of a message that is sent back, and what idle connections cost, as a table.
+"""WebSocket servers side by side: CPU time of a message that is sent back, and cost of idle connections, as a table.
 
     pip install '.[wsgi,websocket,bench-websocket]' && python benchmarks/websocket.py [--rounds 5] [row ...]
 
@@ -7,8 +7,8 @@ websocket_servers/serve.py that are installed, each with one process. All server
 put under load in turn, again and again. The figures are medians of the rounds. They count the CPU time of the server's
 process, in its own code and in the system's.
 
-An idle connection is measured by itself, with `idle`: the memory that the server's process has more for each, and the
-CPU time that it takes a second for all of them, while they answer its pings.
+The row `idle` measures idle connections: the growth of the server's memory for each, and the CPU time a second for all
+of them, while they answer the server's pings.
 """
 
 import sys
@@ -34,9 +34,9 @@ SERVE = Path(__file__).parent / "websocket_servers" / "serve.py"
 TOLD = runpy.run_path(str(SERVE), run_name="serve")
 CONNECTIONS = 50
 SIZES = {"64": 64, "16k": 16384}
-#: gevent-websocket unmasks in Python, byte by byte: fewer messages tell enough of it.
+#: gevent-websocket unmasks in Python, byte by byte, so fewer messages are enough for its figure.
 FEWER = {("16k", "gevent-websocket"): 100}
-#: What greenio is to be, in the same run: (row, of which server, at most so many times its figure).
+#: Aims of greenio in the same run: (row, another server, at most so many times that server's figure).
 AIMS = [
     ("64", "gevent-websocket", 1 / 3),
     ("64", "uvicorn websockets", 0.7),
@@ -53,7 +53,7 @@ PING, PONG = 0x89, b"\x8a"
 
 
 def message(size, is_binary):
-    """A message as a client's frame, and how long the server's is."""
+    """Return a message as a client's frame, and the length of the server's frame."""
     first = 0x82 if is_binary else 0x81
     payload = bytes(byte ^ MASK[at % 4] for at, byte in enumerate(b"x" * size))
     if size < 126:
@@ -80,7 +80,7 @@ class Server:
         self.socks = []
 
     def connect(self, count):
-        """Have so many connections."""
+        """Open so many connections."""
         while len(self.socks) < count:
             sock = socket.create_connection(("127.0.0.1", self.port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -94,11 +94,11 @@ class Server:
             self.socks.append(sock)
 
     def cpu(self):
-        """Seconds. The clock of another process's CPU time; see clock_getcpuclockid(3)."""
+        """Return its CPU time in seconds, by the clock of another process; see clock_getcpuclockid(3)."""
         return time.clock_gettime(~self.process.pid << 3 | 2)
 
     def memory(self):
-        """Bytes."""
+        """Return its memory in bytes."""
         told = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
         return int(re.search(r"^Pss: +(\d+) kB", told, re.M)[1]) * 1024
 
@@ -135,7 +135,7 @@ def load(server, size, count, is_binary):
 
 
 def measure(row, names, options):
-    """The figures of a row, by server."""
+    """Return the figures of a row, by server."""
     servers = []
     try:
         for name in names:
@@ -158,7 +158,7 @@ def idle(name, options):
     """``(kilobytes of each, milliseconds of CPU time a second for all)`` of so many idle connections."""
     server = Server(name)
     try:
-        server.connect(100)  # what is made once is made
+        server.connect(100)  # now the server has made all that it makes only once
         before = server.memory()
         server.connect(100 + options.idle)
         kilobytes = (server.memory() - before) / options.idle / 1000

@@ -1,4 +1,4 @@
-"""Building: what is made again; getting pyuv's source, each failure of which ends in one line that says what to do."""
+"""Building: which files count as outdated; how the build gets pyuv's source, and says in one line why it cannot."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from places import CHECKOUT
 
 @pytest.fixture
 def no_index(monkeypatch):
-    """pip finds nobody where its index should be."""
+    """Nothing answers at the address where pip looks for its index."""
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
@@ -22,7 +22,7 @@ def no_index(monkeypatch):
 
 
 def test_a_new_copy_of_the_same_cython_makes_nothing_outdated(monkeypatch, tmp_path):
-    """pip installs one for each build."""
+    """pip installs a new copy of Cython for each build."""
     Cython = pytest.importorskip("Cython")
     from Cython.Build.Dependencies import DependencyTree
 
@@ -46,12 +46,12 @@ def failure(tmp_path):
     return text
 
 
-def test_the_named_archive_is_missing(monkeypatch, tmp_path):
+def test_an_error_says_that_the_named_archive_is_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("HUB_PYUV_SDIST", str(tmp_path / "none.tar.gz"))
     assert "there is no such file" in failure(tmp_path)
 
 
-def test_the_named_archive_is_another(monkeypatch, tmp_path):
+def test_an_error_has_the_wrong_hash_of_the_named_archive_and_the_right_one(monkeypatch, tmp_path):
     archive = tmp_path / pyuv_source.ARCHIVE
     archive.write_bytes(b"something else")
     monkeypatch.setenv("HUB_PYUV_SDIST", str(archive))
@@ -60,7 +60,7 @@ def test_the_named_archive_is_another(monkeypatch, tmp_path):
     assert not (tmp_path / "build" / "pyuv-1.4.0").exists()
 
 
-def test_nobody_to_ask(no_index, tmp_path):
+def test_an_error_says_that_the_download_failed(no_index, tmp_path):
     assert "could not be downloaded" in failure(tmp_path)
 
 
@@ -70,7 +70,7 @@ def test_an_earlier_download_that_was_damaged_is_not_used(no_index, tmp_path):
     assert "could not be downloaded" in failure(tmp_path) or "is not the pyuv" in failure(tmp_path)
 
 
-def test_what_was_unpacked_is_used_again(no_index, tmp_path):
+def test_an_unpacked_source_is_used_again(no_index, tmp_path):
     folder = tmp_path / "build" / f"pyuv-{pyuv_source.VERSION}"
     folder.mkdir(parents=True)
     (folder / ".unpacked").touch()

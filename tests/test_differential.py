@@ -1,6 +1,6 @@
-"""Programs that nobody wrote as tests end, and print, patched what they do natively: those of tests/differential.
+"""Programs of tests/differential, which are not written as tests: they end and print the same natively and patched.
 
-What differs, and stays so, has a program too, in differs/, and a row in docs/monkey.md that names it.
+A difference that is to stay has a program in differs/, and a row in docs/monkey.md that names the program.
 """
 
 import importlib.util
@@ -29,9 +29,9 @@ class OneByOne(dict):
 
 @pytest.fixture(scope="session")
 def compared(request):
-    """For each program of the chosen tests, its outcomes: natively, patched. Several run at a time."""
+    """A dict: program of a chosen test -> its outcomes natively and patched. Several programs run at a time."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        return OneByOne()  # several tests run at a time, and each process has a share of them
+        return OneByOne()  # pytest-xdist runs several tests at a time, and gives each process a share of them
     chosen = [
         item.callspec.params["path"]
         for item in request.session.items
@@ -51,21 +51,21 @@ def parameters(paths):
 def test_a_program_does_the_same_natively_and_patched(path, compared):
     native, patched = compared[path]
     assert not compare.difference(native, patched), compare.difference(native, patched)
-    assert len(native.output.splitlines()) > 3, "the program tells next to nothing"
+    assert len(native.output.splitlines()) > 3, "the program prints next to nothing"
 
 
 @pytest.mark.parametrize("path", parameters(compare.programs(DIFFERING)))
-def test_what_differs_still_does(path, compared):
+def test_a_documented_difference_is_still_there(path, compared):
     native, patched = compared[path]
-    told = re.search("^# natively: (.+)\n# patched: (.+)$", path.read_text(), re.MULTILINE)
-    assert (native.output, patched.output) == (f"{told[1]}\n", f"{told[2]}\n"), native.errors + patched.errors
+    expected = re.search("^# natively: (.+)\n# patched: (.+)$", path.read_text(), re.MULTILINE)
+    assert (native.output, patched.output) == (f"{expected[1]}\n", f"{expected[2]}\n"), native.errors + patched.errors
 
 
-def test_the_document_says_what_differs():
+def test_the_document_has_a_row_for_each_difference():
     text = DOCUMENT.read_text()
     named = re.findall(r"^\|.*\| `(\w+)` \|$", text, re.MULTILINE)
     assert sorted(named) == [path.stem for path in compare.programs(DIFFERING)]
-    # What threads share, and do not share natively, is shown to be shared.
+    # A row for state that threads share only when patched names a program or a function that shows it.
     shared = [line for line in text.splitlines() if line.startswith("|") and "| *shared* |" in line]
     assert len(shared) > 5
     for row in shared:

@@ -1,6 +1,6 @@
-"""Docstrings of what programs call: each public callable has one, and it is known whether the callable switches.
+"""Docstrings of public callables: each has one, and the docstrings say of each callable whether it switches.
 
-A callable says it in its own docstring, or its class, its module or its package says it for all of them.
+The callable's own docstring says it, or that of its class, its module or its package says it for all of them.
 """
 
 import importlib
@@ -26,12 +26,12 @@ def is_ours(thing):
 
 
 def text_of(thing):
-    """The docstring (str) without the signature that Cython writes above it."""
+    """Return the docstring (str) without the signature that Cython writes above it."""
     return re.sub(r"^[\w.]+\([^\n]*\)( -> [^\n]*)?(\n|$)", "", inspect.getdoc(thing) or "").strip()
 
 
 def public_callables(module):
-    """The functions and classes of ours that a module offers, and the methods of these classes.
+    """Yield the library's functions and classes that a module offers, and the methods of these classes.
 
     As (name, docstring, the text that says for all of them whether they switch).
     """

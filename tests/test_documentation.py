@@ -1,4 +1,4 @@
-"""The documents: their code runs and prints what they say, their tables have what is there, the site has every page."""
+"""The documents: their code runs and prints what they say, their tables are complete, and the site has every page."""
 
 import ast
 import builtins
@@ -47,7 +47,7 @@ def test_the_code_in_a_document_runs(program, folder):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES.get)
 def test_code_in_a_document_stands_in_a_block_that_is_run(path):
-    """Not merely indented: those blocks are for commands and output."""
+    """Indented blocks are for commands and output."""
     text = re.sub(r"^( *)```.*?^\1```$", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     for block in re.findall(r"\n\n((?:    [^\n]*\n|\n(?=    ))+)", text):
@@ -61,11 +61,11 @@ def test_the_navigation_has_every_page():
     pages = {name.removeprefix("docs/") for name in NAMES.values() if name.startswith("docs/")}
     listed = set(re.findall(r"[\w/-]+\.md", NAVIGATION)) - made_pages()
     assert not pages - listed, "put them into the navigation, at the end of mkdocs.yml"
-    assert not listed - pages, "mkdocs.yml lists them, and they are not there"
+    assert not listed - pages, "mkdocs.yml lists pages that do not exist"
 
 
 def made_pages():
-    """Pages that are made when the site is built, by docs/making/."""
+    """Return the pages that docs/making/ makes when the site is built."""
     return {"reference/modules.md", "examples/index.md", "contributing.md", "changes.md", "tests.md"}
 
 
@@ -80,7 +80,7 @@ def test_the_reference_has_the_functions_of_files():
 
 
 def rows(document, after=""):
-    """The cells of the tables in a document (list of lists of str)."""
+    """Return the cells of the tables in a document (list of lists of str)."""
     text = (CHECKOUT / "docs" / document).read_text()
     lines = [line for line in text[text.index(after) :].splitlines() if line.startswith("| `")]
     return [[cell.strip(" `") for cell in line.strip("|").split(" | ")] for line in lines]
@@ -148,7 +148,7 @@ def test_the_tables_of_limits_have_their_defaults(page):
 
 
 def value_of(text):
-    """What a default says: a number, perhaps with a unit."""
+    """Return the number that a default says, perhaps with a unit."""
     number, _, unit = text.partition(" ")
     return None if text == "none" else int(number) << {"": 0, "KiB": 10, "MiB": 20, "GiB": 30}[unit]
 
@@ -164,7 +164,7 @@ def test_the_page_has_the_defaults_of_the_command_line():
 
 
 def environment_variables():
-    """The variables that the sources read, but for those that only the tests do."""
+    """Return the environment variables that the sources read, without those that only the tests read."""
     for folder in ("hub", "greenio", "setup.py"):
         paths = sorted((CHECKOUT / folder).rglob("*.py*")) or [CHECKOUT / folder]
         for path in paths:
@@ -177,7 +177,7 @@ def test_every_name_of_gevent_has_its_place():
     assert coming_from_gevent.unplaced() == [], "say in docs/making/coming_from_gevent.py what to use instead"
 
 
-def test_what_is_told_to_users_of_gevent_is_there():
+def test_the_names_that_replace_gevents_exist():
     assert [name for name in sorted(coming_from_gevent.told_of()) if not coming_from_gevent.has(name)] == []
 
 

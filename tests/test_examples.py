@@ -1,4 +1,4 @@
-"""Every example runs, as a person would run it."""
+"""Every example runs, as a reader would run it."""
 
 import contextlib
 import json
@@ -80,7 +80,7 @@ def test_every_example_is_tested():
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_the_echo_server_ends_by_a_signal_and_tells_its_counts(signum):
+def test_the_echo_server_ends_by_a_signal_and_prints_its_counts(signum):
     with echo_server() as (server, port):
         with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
             client.sendall(b"hello")
@@ -92,7 +92,7 @@ def test_the_echo_server_ends_by_a_signal_and_tells_its_counts(signum):
 
 
 def test_ctrl_c_under_load():
-    """The server computes most of the time: all the same only its main greenlet is interrupted."""
+    """The server computes most of the time, and yet only its main greenlet is interrupted."""
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(echo_server(stderr=subprocess.PIPE)) for _ in range(3)]
         for server, port in servers:
@@ -110,7 +110,7 @@ def test_ctrl_c_under_load():
             )
 
 
-def test_echo_server_when_the_port_is_taken():
+def test_the_echo_server_says_that_its_port_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = run("echo_server.py", "--port", taken.getsockname()[1])
     assert result.returncode == 1
@@ -124,15 +124,15 @@ def test_the_echo_client_prints_what_comes_back():
 
 
 @pytest.mark.parametrize("name", ["echo_client.py", "echo_load.py"])
-def test_clients_when_nobody_listens(name):
+def test_clients_say_that_nobody_listens(name):
     result = run(name, "--port", unused_port(), input="")
     assert result.returncode == 1
     assert "refused" in result.stderr and len(result.stderr.splitlines()) == 1
 
 
-def test_the_echo_load_tells_its_figures():
+def test_the_echo_load_prints_its_figures():
     with echo_server() as (_, port):
-        for seconds in (0.3, 3, 30):  # a busy machine may answer nothing in the first
+        for seconds in (0.3, 3, 30):  # on a busy machine the first time may be too short for an answer
             result = run("echo_load.py", "--port", port, "--connections", 20, "--size", 3000, "--seconds", seconds)
             if "no request was answered" not in result.stdout:
                 break
@@ -145,7 +145,7 @@ def test_the_echo_load_tells_its_figures():
 
 
 @pytest.mark.parametrize("bad", [("--connections", "0"), ("--size", "-1"), ("--seconds", "x")])
-def test_echo_load_bad_arguments(bad):
+def test_the_echo_load_refuses_bad_arguments(bad):
     result = run("echo_load.py", *bad)
     assert result.returncode == 2
     assert bad[0] in result.stderr
@@ -168,7 +168,7 @@ def test_two_greenlets_interleave():
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_the_worker_pool_tells_its_progress():
+def test_the_worker_pool_prints_its_progress():
     result = run("worker_pool.py", "--jobs", 40, "--workers", 20)
     assert result.returncode == 0, result.stderr
     bar, summary = result.stdout.splitlines()[-2:]
@@ -183,7 +183,7 @@ def test_the_pipeline_counts_words():
     assert "words of 5 letters" in run("pipeline.py").stdout
 
 
-def test_the_task_group_cancels_what_is_late():
+def test_the_task_group_cancels_late_tasks():
     result = run("task_group.py")
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [
@@ -196,7 +196,7 @@ def test_the_task_group_cancels_what_is_late():
     ]
 
 
-def test_commands_run_in_parallel_and_their_ends_are_told():
+def test_commands_run_in_parallel_and_their_ends_are_printed():
     result = run("parallel_commands.py")
     assert result.returncode == 1, result.stderr
     lines = result.stdout.splitlines()
@@ -229,7 +229,7 @@ def test_the_port_forward_passes_data_and_ends():
 
 @contextlib.contextmanager
 def example(name, *args):
-    """Start an example that serves until Ctrl-C; the port it says it has, and the process."""
+    """Run an example that serves until Ctrl-C. Yields the port that it prints, and the process."""
     command = [sys.executable, str(EXAMPLES / name), *map(str, args)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -250,7 +250,9 @@ def test_the_tls_echo_survives_a_client_without_tls():
             plain.sendall(b"not TLS\r\n")
             with contextlib.suppress(ConnectionResetError):
                 plain.recv(100)
-        assert process.stdout.readline().startswith("127.0.0.1:")  # says what came instead of TLS
+        assert process.stdout.readline().startswith(
+            "127.0.0.1:"
+        )  # a line with the client's address: it did not speak TLS
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30)[0] == "ended\n" and process.returncode == 0
 
@@ -351,8 +353,8 @@ def test_a_client_that_does_not_read_is_thrown_out_of_the_chat():
         other.close()
 
 
-def test_the_chat_waits_for_clients_that_say_nothing_and_not_for_those_that_do_not_read():
-    """For as long as they like: the limit is of sending."""
+def test_the_chat_drops_clients_that_do_not_read_and_keeps_those_that_say_nothing():
+    """The time limit is one of sending."""
     chat = runpy.run_path(str(EXAMPLES / "chat_server.py"), run_name="chat_server")["Chat"]()
     with MockClock():
         ours, theirs = greenio.socket.socketpair()
@@ -377,11 +379,11 @@ def test_the_database_worker_does_every_job(tmp_path):
     assert sum(map(int, counts.groups())) == 30
 
 
-def test_the_database_worker_leaves_the_rest_for_the_next_time(tmp_path):
+def test_a_database_worker_that_is_stopped_leaves_the_rest_for_its_next_run(tmp_path):
     arguments = ["--database", str(tmp_path / "jobs.db"), "--workers", "1"]
     command = [sys.executable, "-u", str(EXAMPLES / "database_worker.py"), *arguments, "--jobs", "200"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.read(1)  # the line that tells how far it is
+        assert process.stdout.read(1)  # the line with its progress
         process.send_signal(signal.SIGTERM)
         rest = process.communicate(timeout=30)[0].splitlines()[-1]
     assert process.returncode == 1
@@ -415,7 +417,7 @@ def test_celery_on_redis_with_two_workers(tmp_path):
         pytest.skip("redis-server is not installed")
     port, log = unused_port(), tmp_path / "log"
     command = [sys.executable, str(EXAMPLES / "celery_stack.py"), "--port", str(port), "--concurrency", "50"]
-    # Into a file: a pipe that nobody reads meanwhile would stop them all.
+    # The workers' output goes to a file: they would stop when a pipe that nobody reads is full.
     with open(log, "w") as file, subprocess.Popen(command, stdout=file, stderr=file) as stack:
         try:
             until(lambda: stack.poll() is not None or "all are ready" in log.read_text())
@@ -478,7 +480,7 @@ def test_the_echo_server_on_all_cores_replaces_a_worker_that_is_killed(tmp_path)
 
 
 class Browser:
-    """A headless Chromium, told what to do over a WebSocket (Chrome DevTools Protocol)."""
+    """A headless Chromium that is controlled over a WebSocket (Chrome DevTools Protocol)."""
 
     def __init__(self, websocket):
         self.websocket, self.number = websocket, 0
@@ -492,12 +494,12 @@ class Browser:
         return answer["result"]
 
     def open(self, url):
-        """A new tab; what is to be given to evaluate()."""
+        """Open a tab, and return it for evaluate()."""
         target = self.ask("Target.createTarget", url=url)["targetId"]
         return self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
     def evaluate(self, tab, code):
-        """What an expression of JavaScript is in a tab."""
+        """Return the value of an expression of JavaScript in a tab."""
         return self.ask("Runtime.evaluate", tab, expression=code, returnByValue=True)["result"].get("value")
 
     def until(self, tab, code):

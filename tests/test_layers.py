@@ -1,4 +1,4 @@
-"""Imports keep the order of the modules, documents and pictures tell of the same order, and exports are listed."""
+"""Imports keep the order of the modules, documents and pictures have the same order, and exports are listed."""
 
 import importlib
 import re
@@ -38,7 +38,7 @@ IMPORT = re.compile(
 
 
 def imported(path):
-    """The modules of ours that a file imports or cimports, at its top or later."""
+    """Yield the library's modules that a file imports or cimports, at its top or later."""
     for source, names, plain in IMPORT.findall(path.read_text()):
         if plain:
             yield from (name for name in re.findall(r"[\w.]+", plain.replace(" as ", ",")) if name in SOURCES)
@@ -62,7 +62,7 @@ def test_imports_run_downwards(name):
 
 
 def test_only_the_loop_calls_libuv():
-    """Itself, or in headers that it alone cimports. Others use names of types only."""
+    """hub.loop calls libuv itself, or by headers that no other module cimports. Others use the names of types only."""
     headers = {"hub.watches", "hub.handles", "hub.sleeping", "hub.standing", "hub.loop_end"}
     for name in SOURCES.keys() - {"hub.loop", *headers}:
         for path in SOURCES[name]:
@@ -72,24 +72,24 @@ def test_only_the_loop_calls_libuv():
 
 
 @pytest.mark.parametrize("name", COMPILED)
-def test_what_a_compiled_module_exports(name):
+def test_compiled_modules_export_only_the_listed_names(name):
     exports = sorted(getattr(importlib.import_module(name), "__pyx_capi__", ()))
     assert exports == sorted(exported.EXPORTED.get(name, ())), "see 'Speed' in CONTRIBUTING.md"
 
 
-def test_the_exports_are_those_of_modules_that_are_there():
+def test_the_modules_in_the_list_of_exports_exist():
     assert not exported.EXPORTED.keys() - set(COMPILED)
 
 
-def test_no_file_is_longer_than_a_reader_can_hold():
-    """Some 200 to 400 lines are a good size. The scheduler's middle is one subject, which does not come apart."""
+def test_no_source_file_is_too_long():
+    """Some 200 to 400 lines are a good size. The scheduler is a single subject, and may be longer."""
     allowed = {"hub/scheduler.pyx": 900}
     for path in (path for paths in SOURCES.values() for path in paths):
         name = path.relative_to(CHECKOUT).as_posix()
         assert len(path.read_text().splitlines()) <= allowed.get(name, 600), name
 
 
-def test_nobody_outside_imports_what_is_internal():
+def test_internal_modules_are_imported_only_by_their_own_package():
     users = set()
     for folder in ("tests", "examples", "benchmarks", "docs"):
         for path in (CHECKOUT / folder).rglob("*"):
@@ -99,7 +99,7 @@ def test_nobody_outside_imports_what_is_internal():
 
 
 def imports_of(path):
-    """What the import statements of a file name, with the text in it that is a program, as dotted names."""
+    """Yield the dotted names in the import statements of a file, and of programs that the file has as text."""
     for source, names, plain in IMPORT.findall(path.read_text()):
         yield from (f"{source}.{name}" if source else name for name in re.findall(r"[\w.]+", names or plain))
 
@@ -109,7 +109,7 @@ def is_internal(name):
 
 
 @pytest.mark.parametrize("document", ["docs/design.md", "hub/__init__.py", "greenio/__init__.py"])
-def test_documents_tell_the_same_order(document):
+def test_documents_have_the_same_order_of_modules(document):
     text = (CHECKOUT / document).read_text()
     wanted = []
     for package, of_package in (("hub", layers.HUB), ("greenio", layers.GREENIO)):
@@ -129,7 +129,7 @@ def test_the_picture_is_drawn_from_that_order():
     assert drawing["PICTURE"].read_text() == drawn, "draw it anew: python docs/draw_layers.py"
 
 
-def test_the_tables_of_words_and_questions_name_what_is_there():
+def test_files_and_names_in_the_tables_of_the_design_exist():
     rows = re.findall(
         r"^\| ([^|]+) \| .* \| (`hub/.*|`greenio/.*) \|$", (CHECKOUT / "docs" / "design.md").read_text(), re.M
     )

@@ -1,4 +1,4 @@
-"""The packages as a whole: public names, docstrings, stubs, and what an uncompiled copy says."""
+"""The packages as a whole: public names, docstrings, stubs, and the errors of importing a copy that is not compiled."""
 
 import ast
 import importlib
@@ -21,7 +21,7 @@ MODULES = sorted(
     module.name
     for package in (hub, greenio)
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    # What is written by Cython is for its modules only.
+    # Cython writes these names, for its own modules only.
     if module.name != "hub._cython" and module.name not in FOR_OTHER_PACKAGES
 )
 SOURCES = sorted(
@@ -50,7 +50,7 @@ def is_plain(member):
 
 
 def documented(name, value):
-    """(name, docstring) of an object of ours and, for a class, of its public methods and properties."""
+    """Yield (name, docstring) of the library's own object and, for a class, of its public methods and properties."""
     if not (inspect.isclass(value) or callable(value)):
         return
     if (getattr(value, "__module__", None) or "hub").partition(".")[0] not in ("hub", "greenio"):
@@ -63,7 +63,7 @@ def documented(name, value):
             if callable(member) or isinstance(member, property):
                 yield f"{name}.{attribute}", member.__doc__
             elif value.__module__.startswith("greenio.") and "__slots__" not in vars(value) and is_plain(member):
-                # A compiled class can tell of its plain attributes only in its own docstring.
+                # A compiled class can document its plain attributes only in its own docstring.
                 yield f"{name}.{attribute}", member.__doc__ or f"`{attribute}`" in (value.__doc__ or "")
 
 
@@ -79,12 +79,12 @@ def test_the_packages_are_typed():
         assert Path(package.__path__[0], "py.typed").exists()
 
 
-def test_the_version_is_one():
+def test_the_version_and_version_info_agree():
     assert re.fullmatch(r"\d+\.\d+\.\d+", greenio.__version__)
     assert greenio.version_info == tuple(map(int, greenio.__version__.split(".")))
 
 
-def test_importing_makes_no_loop():
+def test_importing_does_not_start_a_loop():
     code = "import greenio, greenio.server, hub, sys; sys.exit(hub.get_hub_if_exists() is not None)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False, cwd="/").returncode == 0
 
@@ -110,7 +110,7 @@ def test_an_uncompiled_copy_says_how_to_build_it(tmp_path):
         ("hub/__init__.py", "", "import greenio"),
     ],
 )
-def test_another_module_of_the_hubs_name_is_named(tmp_path, name, text, program):
+def test_an_error_names_another_module_that_is_called_hub(tmp_path, name, text, program):
     other = tmp_path / name
     other.parent.mkdir(exist_ok=True)
     other.write_text(text)
@@ -123,8 +123,8 @@ def test_another_module_of_the_hubs_name_is_named(tmp_path, name, text, program)
     )
 
 
-def test_a_distribution_that_has_the_hubs_name_is_named(tmp_path):
-    """One whose files are where ours would be, too: it was installed later, over them."""
+def test_an_error_names_another_distribution_that_is_called_hub(tmp_path):
+    """The other distribution was installed later, and its files have replaced greenio's."""
     theirs = tmp_path / "hub"
     theirs.mkdir()
     (theirs / "__init__.py").write_text("raise SystemExit('it ran')")
@@ -144,21 +144,21 @@ def test_a_distribution_that_has_the_hubs_name_is_named(tmp_path):
     assert "uninstall centre" in last
 
 
-def test_a_program_of_the_hubs_name_is_named(tmp_path):
+def test_an_error_names_the_program_when_it_is_called_hub(tmp_path):
     program = tmp_path / "hub.py"
     program.write_text("import greenio\ngreenio.sleep(0)\n")
     result = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=False, cwd="/")
     assert f"ImportError: greenio's own package `hub` is hidden by {program}" in result.stderr
 
 
-def test_the_package_computes_no_attributes():
+def test_the_package_has_no_getattr_function():
     """A module with a __getattr__() costs CPython its short cut to all names of it: greenio.sleep, greenio.Timeout."""
     assert not hasattr(greenio, "__getattr__") and type(greenio) is type(sys)
 
 
 def test_importing_and_patching_load_no_large_module_that_is_seldom_needed():
     code = (
-        # What reports of errors need: it loads `inspect` itself in CPython 3.14.
+        # Reports of errors need `traceback`, which loads `inspect` in CPython 3.14.
         "import sys, traceback; before = set(sys.modules); import greenio.monkey; greenio.monkey.patch_all()\n"
         "print(sorted({'inspect', 'ipaddress', 'pathlib', 'typing', 'urllib.parse'} & (set(sys.modules) - before)))"
     )

@@ -1,4 +1,4 @@
-"""What is published: its page on the index, its extras, its version and its changes."""
+"""The published package: its page on the index, its extras, its version and its changes."""
 
 import re
 import runpy
@@ -54,7 +54,7 @@ def test_the_readme_and_the_documentation_name_the_same_resolvers():
     assert {"ares", "dnspython"} <= documentation <= readme
 
 
-def test_what_the_readme_links_to_is_reached_from_the_index():
+def test_links_of_the_readme_work_on_the_index():
     text = re.sub(r"```.*?```|\n {4}[^\n]*", "", (CHECKOUT / "README.md").read_text(), flags=re.DOTALL)
     targets = dict(re.findall(r"^\[([^\]]+)\]: (\S+)$", text, re.MULTILINE))
     direct = re.findall(r"\]\(([^)\s]+)\)", text)
@@ -85,7 +85,7 @@ CHANGES = """# Changes
 """
 
 
-def test_a_release_dates_what_was_unreleased_and_links_to_it(release):
+def test_a_release_dates_the_unreleased_section_and_links_to_it(release):
     first = release["with_release"](CHANGES, "0.1.0", "2026-01-31")
     assert "## [Unreleased]\n\n## [0.1.0] - 2026-01-31\n\n### Added\n\n- A thing.\n" in first
     assert first.endswith(
@@ -109,7 +109,7 @@ def test_a_release_dates_what_was_unreleased_and_links_to_it(release):
         (f"{CHANGES}\n## [0.10.0] - 2026-01-31\n", "0.9.0", "not later than 0.10.0"),
     ],
 )
-def test_a_release_that_cannot_be_says_why(release, changes, version, reason):
+def test_a_release_that_is_refused_says_why(release, changes, version, reason):
     with pytest.raises(SystemExit, match=f"no release: .*{reason}"):
         release["with_release"](changes, version, "2026-01-31")
 

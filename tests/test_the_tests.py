@@ -1,4 +1,4 @@
-"""The tests themselves: tests/README.md lists every file, and a test's name says what holds."""
+"""The tests themselves: tests/README.md lists every file, and a test's name says the behaviour."""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""The types that programs see: every module says what its names are, and a type checker finds programs right."""
+"""The types that programs see: every public name has a type, and a type checker accepts right programs."""
 
 import ast
 import importlib
@@ -27,22 +27,22 @@ MODULES = sorted(
         module.name
         for package in (hub, greenio)
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-        # Written by Cython, for its modules only; and what needs packages that are not there.
+        # Without a module that Cython writes, for its own modules only, and modules that need other packages.
         if module.name != "hub._cython" and module.name not in FOR_OTHER_PACKAGES
     ]
 )
-# They have everything that the standard modules of the same names have.
+# Modules that have everything that the standard modules of the same names have.
 TAKE_OVER = [
     f"greenio.{name}"
     for name in ("fcntl", "os", "select", "selectors", "signal", "socket", "ssl", "subprocess", "time")
 ]
 
-# Of the standard library's names they have more than they write down.
+# Modules with a stub although they are not compiled: they take over more names than their sources write down.
 STUBBED = [name.removeprefix("greenio.") for name in TAKE_OVER] + ["fs"]
 
 
 def with_types(name):
-    """The file that says what a module's names are."""
+    """Return the path of the file that has a module's types: a stub, or the module itself."""
     path = FOLDER.joinpath(*name.split("."))
     where = [path / "__init__.pyi", path / "__init__.py", path.with_suffix(".pyi"), path.with_suffix(".py")]
     return next(each for each in where if each.exists())
@@ -53,7 +53,7 @@ def is_private(name):
 
 
 def without_types(body, where="", private=False):
-    """The functions of ours, and their arguments, that are not said to be anything; the `private` ones too, or not."""
+    """Yield (function, arguments without a type) where types are missing. `private`: in private functions too."""
     for each in body:
         if not private and is_private(getattr(each, "name", "")):
             continue
@@ -79,7 +79,7 @@ KINDS = {
 
 
 def arguments_of(function, skipped):
-    """(kind, name) of each argument of a function in a file with types."""
+    """Return (kind, name) of each argument of a function in a file with types."""
     each = function.args
     found = [("before /", one.arg) for one in each.posonlyargs] + [("", one.arg) for one in each.args]
     found = found[skipped:]
@@ -89,7 +89,7 @@ def arguments_of(function, skipped):
 
 
 def callables_of(name):
-    """Of a module's public functions and methods: (name, the thing itself, what its types say its arguments are)."""
+    """Yield (name, function, arguments according to its types) for each public function and method of a module."""
     module = importlib.import_module(name)
     definitions = {}
     for each in ast.walk(ast.parse(with_types(name).read_text())):
@@ -114,13 +114,13 @@ def callables_of(name):
                     yield f"{public}.{method}", getattr(getattr(module, public), method), arguments
 
 
-# The standard library's own have no signature either, or one of `*args`, as they pass on what they are given.
+# Functions without a signature, as in the standard library; and methods with one of `*args`, which they pass on.
 UNSIGNED = {"get_ident", "set_asyncgen_hooks", "allocate_lock", "Greenlet.run", "SimpleQueue.next", "Channel.next"}
 PASSED_ON = {"recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "sendto", "sendmsg"}
 
 
 @pytest.mark.parametrize("name", [each for each in MODULES if not each.endswith("__main__")])
-def test_every_public_function_says_what_its_arguments_are(name):
+def test_the_signature_of_every_public_function_agrees_with_its_types(name):
     wrong = []
     for label, function, expected in callables_of(name):
         if label in UNSIGNED or label.removeprefix("socket.") in PASSED_ON:
@@ -137,26 +137,26 @@ def test_the_signature_of_spawn():
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_every_module_says_what_its_names_are(name):
+def test_every_function_and_argument_of_a_module_has_a_type(name):
     source = with_types(name)
     assert list(without_types(ast.parse(source.read_text()).body, private=source.suffix == ".pyi")) == []
 
 
-def test_stubs_are_for_what_is_compiled_or_takes_over_a_standard_module():
+def test_each_stub_is_of_a_compiled_module_or_one_that_takes_over_a_standard_module():
     for stub in [each for package in (hub, greenio) for each in Path(package.__path__[0]).rglob("*.pyi")]:
         compiled = bool(list(stub.parent.glob(f"{stub.stem}.*.so")))
         assert compiled or stub.stem in STUBBED, stub
 
 
 def with_ours(program):
-    """The program with greenio's `socket` and `ssl`."""
+    """Return the program with greenio's `socket` and `ssl` in place of the standard ones."""
     standard = "import socket\nimport ssl\n"
     assert standard in program
     return program.replace(standard, "from greenio import socket, ssl\n")
 
 
 def public_names(name):
-    """What a module offers, and what it takes over."""
+    """Return the names that a module offers, and those that it takes over from the standard module."""
     ours = importlib.import_module(name)
     names = set(getattr(ours, "__all__", ()))
     if name in TAKE_OVER:
@@ -165,7 +165,7 @@ def public_names(name):
             names |= {each for each in standard.__all__ if hasattr(ours, each)}
         else:
             names |= {each for each in dir(standard) if not each.startswith("_") and hasattr(ours, each)}
-            # What the standard module imports for its own use is no part of its types.
+            # Names that the standard module imports for its own use are no part of its types.
             names -= {each for each in names if is_of_another(getattr(standard, each, None), standard)}
     return sorted(names)
 
@@ -176,7 +176,7 @@ def is_of_another(value, module):
 
 
 def every_name():
-    """A program that asks what each public name of each module is."""
+    """Return a program that asks the type checker for the type of each public name of each module."""
     lines = []
     for module in MODULES:
         if module != "hub.pyuv":  # another project's names, without types
@@ -186,8 +186,8 @@ def every_name():
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    """What a type checker says about each program: by its name, a list of (line of the program, what is said)."""
+def messages(tmp_path_factory):
+    """Messages of a type checker. A dict: name of a program -> list of (line of the program, message)."""
     pytest.importorskip("mypy", reason="mypy is not installed")
     try:
         importlib.metadata.version("types-greenlet")
@@ -205,7 +205,7 @@ def told(tmp_path_factory):
         (folder / f"{name}.py").write_text(text)
     environment = {**os.environ}
     environment.pop("MYPYPATH", None)
-    if FOLDER.name not in ("site-packages", "dist-packages"):  # mypy looks there, and will not be told to
+    if FOLDER.name not in ("site-packages", "dist-packages"):  # mypy looks there by itself, and refuses to be told to
         environment["MYPYPATH"] = str(FOLDER)
     command = [
         sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--config-file=", "--no-error-summary",
@@ -213,18 +213,18 @@ def told(tmp_path_factory):
     ]  # fmt: skip
     result = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=folder, env=environment)
     assert result.returncode in (0, 1) and not result.stderr, result.stderr + result.stdout
-    said = {name: [] for name in programs}
+    found = {name: [] for name in programs}
     for line in result.stdout.splitlines():
         name, number, text = re.fullmatch(r"(\w+)\.py:(\d+): (.*)", line).groups()
-        said[name].append((programs[name].splitlines()[int(number) - 1].strip(), text))
-    return said
+        found[name].append((programs[name].splitlines()[int(number) - 1].strip(), text))
+    return found
 
 
-def test_a_program_is_as_right_as_with_the_standard_library(told):
-    assert (told["standard"], told["ours"]) == ([], [])
+def test_a_program_has_no_errors_with_greenio_as_with_the_standard_library(messages):
+    assert (messages["standard"], messages["ours"]) == ([], [])
 
 
-def test_it_does_the_same(tmp_path):
+def test_that_program_prints_the_same_with_greenio_as_with_the_standard_library(tmp_path):
     program = (PROGRAMS / "network.py").read_text()
     printed = []
     for text in (program, with_ours(program)):
@@ -238,11 +238,12 @@ def test_it_does_the_same(tmp_path):
     assert printed[0] == printed[1] and "TLS: HELLO" in printed[0]
 
 
-def test_what_modules_give_and_take(told):
-    assert told["modules"] == []
+def test_a_program_with_all_modules_has_no_errors(messages):
+    assert messages["modules"] == []
 
 
-def test_every_public_name_has_a_type(told):
-    unknown = [(line, text) for line, text in told["every_name"] if not text.startswith("note: ") or '"Any"' in text]
+def test_every_public_name_has_a_type(messages):
+    found = messages["every_name"]
+    unknown = [(line, text) for line, text in found if not text.startswith("note: ") or '"Any"' in text]
     assert unknown == []
-    assert len(told["every_name"]) == len(every_name().splitlines()) > 1000
+    assert len(found) == len(every_name().splitlines()) > 1000

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 CERTIFICATES = HERE.parents[1] / "tests" / "certificates"
 CERTIFICATE, KEY = str(CERTIFICATES / "cert.pem"), str(CERTIFICATES / "key.pem")
 APPLICATION = "application:application"
-CONNECTIONS = 10_000  # that each server is told to allow, where it asks
+CONNECTIONS = 10_000  # the limit of connections of each server that has one
 
 
 def run(*command):
@@ -84,7 +84,7 @@ def load():
 
 
 def redirect(log):
-    """What is written to standard output goes to a file."""
+    """Send standard output to a file."""
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(fd, 1)
     os.dup2(fd, 2)
@@ -102,7 +102,7 @@ SERVERS = {
     "gunicorn gthread": gunicorn("gthread"),
     "waitress": waitress,
 }
-#: What is imported to see whether it is installed.
+#: The module that is imported to see whether a server is installed.
 MODULES = {
     "gevent.pywsgi": ["gevent"],
     "gunicorn greenio.wsgi": ["gunicorn", "httptools"],

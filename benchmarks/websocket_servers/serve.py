@@ -54,7 +54,7 @@ SERVERS = {
     "uvicorn websockets": uvicorn("websockets-sansio"),
     "uvicorn wsproto": uvicorn("wsproto"),
 }
-#: What is imported to see whether it is installed.
+#: The module that is imported to see whether a server is installed.
 MODULES = {
     "greenio": ["httptools", "websockets"],
     "gevent-websocket": ["gevent", "geventwebsocket"],

@@ -3,9 +3,9 @@
     python tests/differential/compare.py                  # all of programs/
     python tests/differential/compare.py locks queues     # these
 
-An outcome is the exit status, what was printed, and of what stands on standard error the lines that begin at the
-margin: of a traceback its type and message. Addresses are left out. A program is any file in programs/ whose name does
-not begin with an underscore; its output is the same in every run, natively. What it needs, it says in a line:
+An outcome is the exit status, the output, and the lines of standard error that begin at the margin: of a traceback, the
+type and message. Addresses are left out. A program is any file in programs/ whose name does not begin with an
+underscore; natively its output is the same in every run. A program that needs certain versions says so in a line:
 
     # needs: CPython 3.12 to 3.13
 
@@ -49,7 +49,7 @@ def programs(folder=PROGRAMS):
 
 
 def unmet_need(path):
-    """What the program says it needs and this interpreter is not, or None."""
+    """Return the versions that the program needs (str), or None if this interpreter is one of them."""
     found = re.search(r"^# needs: CPython 3\.(\d+)(?: to 3\.(\d+))?$", path.read_text(), re.MULTILINE)
     if found and not int(found[1]) <= sys.version_info[1] <= int(found[2] or 99):
         return found[0].removeprefix("# needs: ")
@@ -57,7 +57,7 @@ def unmet_need(path):
 
 
 def start(command, python):
-    """Start a process in a group of its own, and take what it prints."""
+    """Start a process in a group of its own, with pipes for its output."""
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTHONWARNINGS", None)
     return subprocess.Popen(
@@ -72,7 +72,7 @@ def start(command, python):
 
 
 def outcome(process):
-    """How a started process ends."""
+    """Wait for the end of a started process, and return its Outcome."""
     try:
         output, errors = process.communicate(timeout=LIMIT)
         status = str(process.returncode)
@@ -95,13 +95,13 @@ def at_the_margin(text):
 
 
 def both(*command, python=sys.executable):
-    """The outcomes of a program: as it is, and patched."""
+    """Return the outcomes of a program: natively, and patched."""
     started = start(command, python), start([*PATCHED, *command], python)
     return outcome(started[0]), outcome(started[1])
 
 
 def difference(native, patched):
-    """What differs, as text: nothing if nothing does."""
+    """Return the difference of two outcomes as text, which is empty if there is none."""
     lines = [str(each).splitlines(True) for each in (native, patched)]
     return "".join(difflib.unified_diff(*lines, "natively", "patched", n=2))
 

@@ -5,8 +5,9 @@
     python tests/fuzz/compare.py --print 42               # the program of a seed: text that can be run
     python tests/fuzz/compare.py --again 42 --programs 50 # the same seed each time: how often does it differ?
 
-What a program prints does not depend on who runs when. An outcome is what tests/differential/compare.py says. The exit
-status is 1 if one differs. Native programs that differ from themselves are faults of the scenes, and look the same.
+The output of a program does not depend on the order in which its threads run. tests/differential/compare.py says what
+an outcome is. The exit status is 1 if one differs. A program whose native runs differ from each other is reported in
+the same way: its scene is wrong.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What is done to greenlets, those that act and new ones: killed, thrown at, joined, linked, grouped."""
+"""Actors and new greenlets are killed, get exceptions thrown, are joined, linked and grouped."""
 
 from contextlib import suppress
 
@@ -30,14 +30,14 @@ EXCEPTIONS = {"Killed": Killed, "GreenletExit": GreenletExit, "Boom": Boom}
 
 
 def actor(number):
-    """One of those that act, in any thread, or None."""
+    """Return an actor of any thread, or None."""
     alive = list(actors)
     found = alive[int(number * len(alive)) % len(alive)] if alive else None
     return None if found is getcurrent() else found
 
 
 class Kills(Part):
-    """Kills those that act, of all threads."""
+    """Kills of actors, in all threads."""
 
     always = True
     share = 0.5
@@ -86,7 +86,7 @@ class Kills(Part):
 
 
 class Spawns(Part):
-    """New greenlets, and what comes out of them."""
+    """New greenlets, and their results."""
 
     weight = 2
 
@@ -165,7 +165,7 @@ class Spawns(Part):
 
 
 class Deadlines(Part):
-    """Timeouts: none may come after its block."""
+    """Timeouts: none may be raised after the end of its block."""
 
     weight = 2
 

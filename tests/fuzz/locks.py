@@ -1,4 +1,4 @@
-"""Semaphores, locks and conditions: never too many inside, all permits there at the end."""
+"""Semaphores, locks and conditions: never too many holders at a time, and all permits are back at the end."""
 
 from parts import Part
 from plan import verb
@@ -12,7 +12,7 @@ BOUNDS = ("none", "none", "none", "tick", "nap")
 
 
 class Bounded:
-    """``with Bounded("tick")``: a Timeout around, or none. It is over when the block is."""
+    """``with Bounded("tick")``: a Timeout around the block, or none. It ends with the block."""
 
     def __init__(self, how):
         self.how = how
@@ -30,13 +30,13 @@ class Bounded:
 
 
 class Holders(Part):
-    """Counts who is inside."""
+    """Counts the greenlets and threads that hold a lock at a time."""
 
     def __init__(self):
         self.inside = []
 
     def held(self, how, limit):
-        """To be called by who holds it."""
+        """Hold the lock for a while, and count. The caller has just acquired it."""
         self.inside.append(1)
         try:
             if len(self.inside) > limit:
@@ -71,7 +71,7 @@ class Permits(Holders):
 
     @verb(inside=PAUSES)
     def several(self, inside):
-        """Take what is there, and give it back at once."""
+        """Take all permits that are free, and release them at once."""
         taken = 0
         try:
             while self.semaphore.acquire(False):

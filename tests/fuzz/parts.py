@@ -1,13 +1,13 @@
-"""What a part of a program is: an object that is used by several, the things that are done with it, and its counts."""
+"""A part of a program: an object that several greenlets and threads use, the calls that they make, and the counts."""
 
 
 class Part:
     """The base of all parts. Methods marked with @verb are what actors do."""
 
-    #: In every program, or else how often.
+    #: Whether the part is in every program. If not, `weight` says how often it is, compared to other parts.
     always = False
     weight = 1
-    #: How often its verbs are taken, compared to those of other parts.
+    #: How often an actor's steps are this part's verbs, compared to those of other parts.
     share = 1
     #: Arguments of the class: name -> values to pick from.
     arguments: dict = {}
@@ -15,11 +15,11 @@ class Part:
     name = ""
 
     def stop(self):
-        """The end has come: let those go on who wait without a limit. Called again and again, in a plain thread."""
+        """Wake the actors that wait without a limit. Called again and again at the end, in a plain thread."""
 
     def close(self):
-        """Nobody acts any more: give back what was taken."""
+        """Give resources back. Called when no actor runs any more."""
 
     def check(self):
-        """Nobody acts any more: yield (kind, text) for each count that is wrong."""
+        """Yield (kind, text) for each count that is wrong. Called when no actor runs any more."""
         return ()

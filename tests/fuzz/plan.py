@@ -38,7 +38,7 @@ class Step:
 
 @dataclass
 class Worker:
-    """A thread: "main", "hub" (with greenlets), or "plain". `ends` is the part of the time after which it ends."""
+    """A thread: "main", "hub" (with greenlets), or "plain". It ends after the part `ends` of the program's time."""
 
     kind: str
     scripts: list
@@ -81,7 +81,7 @@ SHAPES = (
 
 
 def make_plan(seed, kinds):
-    """The plan of a seed, out of parts of these kinds (classes)."""
+    """Return the plan of a seed, made of parts of these kinds (classes)."""
     numbers = random.Random(seed)
     plan = Plan(seed, {
         "sys_interval": numbers.choice([1e-6, 1e-5, 1e-4, 5e-3, 5e-3]),

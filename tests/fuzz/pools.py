@@ -1,4 +1,4 @@
-"""Many under one roof: pools of greenlets and of threads, task groups; and data that each greenlet has for itself."""
+"""Pools of greenlets and of threads, task groups, and data that each greenlet has for itself."""
 
 from contextlib import suppress
 from itertools import count
@@ -16,7 +16,7 @@ from greenio.threadpool import ThreadPool, ThreadPoolExecutor
 
 
 class Pools(Part):
-    """A pool that several threads use; and groups of one's own."""
+    """A pool that several threads use, and groups of one greenlet each."""
 
     weight = 2
     arguments = {"size": (1, 2, 5)}
@@ -64,7 +64,7 @@ class Pools(Part):
             self.compare("Pool.imap_unordered()", list(self.pool.imap_unordered(double, range(4))))
 
     def compare(self, what, found):
-        # Of a member that was killed, the value is a GreenletExit.
+        # The value of a member that was killed is a GreenletExit.
         killed = sum(isinstance(value, GreenletExit) for value in found)
         values = [value for value in found if not isinstance(value, GreenletExit)]
         if not set(values) <= {0, 2, 4, 6} or len(set(values)) + killed != 4:
@@ -129,7 +129,7 @@ class TaskGroups(Part):
 
 
 class ThreadPools(Part):
-    """A pool of threads of each hub's, and those that are made and ended."""
+    """Each hub's pool of threads, and pools that are made and ended."""
 
     weight = 2
     share = 0.7
@@ -179,7 +179,7 @@ class ThreadPools(Part):
 
 
 class Locals(Part):
-    """What a greenlet keeps for itself nobody else sees."""
+    """Greenlet-local data: no other greenlet sees it."""
 
     def __init__(self):
         self.next = count().__next__

@@ -1,6 +1,6 @@
 """Run the program of one seed, in this process: ``program.py SEED [SECONDS] [--print] [--without KIND,...]``.
 
-Prints a line "FAULT kind: text" for each fault that it finds out itself, and ends with status 1 then.
+Prints a line "FAULT kind: text" for each fault that it detects itself, and ends with status 1 then.
 """
 
 import argparse
@@ -27,12 +27,12 @@ from greenio import Greenlet, get_hub, joinall, sleep
 MODULES = [locks, queues, greenlets, pools, sockets, surroundings]
 KINDS = [kind for module in MODULES for kind in module.KINDS]
 
-#: How much of the time may be used to compute.
+#: The share of the time that a program may use the processor.
 SHARE_OF_CPU = 0.15
 
 
 class Bound:
-    """A step of the plan, with the object that it is done with."""
+    """A step of the plan, bound to the object whose method it calls."""
 
     def __init__(self, step, parts):
         self.name = f"{step.part.rstrip('0123456789')}.{step.verb}"
@@ -48,7 +48,7 @@ class Bound:
 
 
 class Rest:
-    """Between two rounds an actor sleeps until the next beat."""
+    """The last step of each round: an actor sleeps until the next beat."""
 
     name = "rest"
 
@@ -65,7 +65,7 @@ class Program:
         for name, part in self.parts.items():
             part.name = name
         self.begun = time.monotonic()
-        self.ended = []  # the threads that need nobody to be let go any more
+        self.ended = []  # not empty when no thread can be waiting for a part's stop() any more
 
     def steps(self, script):
         return [Bound(step, self.parts) for step in script] + [Rest()]
@@ -120,7 +120,7 @@ class Program:
         sleep(duration)
 
     def pace(self):
-        """Beat slower when more has been computed than there is time for."""
+        """Beat slower when the program has computed for more than its share of the time."""
         passed = time.monotonic() - self.begun
         if time.process_time() - self.computed > SHARE_OF_CPU * passed + 0.01:
             world.tick = min(world.tick * 1.5, 0.1)
@@ -158,7 +158,7 @@ class Program:
         for thread in threads:
             thread.start()
         self.thread(self.plan.workers[0])
-        # Meanwhile the others in this thread go on: who waits elsewhere may wait for them.
+        # The other greenlets of this thread go on meanwhile: other threads may wait for them.
         deadline = time.monotonic() + world.LIMIT
         while threads:
             if not world.has_ended(threads[-1], 0):
@@ -180,7 +180,7 @@ class Program:
 
 
 def settle(before):
-    """What is left over. Some of it only waits for the loop, or the collector, to come round."""
+    """Return what the program leaves over, when the loop and the collector have had time to clear up."""
     world.actors.clear()
     get_hub().threadpool.kill()
     for _ in range(40):
@@ -199,18 +199,18 @@ def settle(before):
 
 def what_there_is():
     hub = get_hub()
-    hub.join(timeout=0)  # what it makes when it is first used
+    hub.join(timeout=0)  # at its first use the hub opens descriptors, which are not left over
     descriptors = {}
     for name in os.listdir("/proc/self/fd"):
         try:
             descriptors[int(name)] = os.readlink(f"/proc/self/fd/{name}")
         except OSError:
-            continue  # the one of the listing itself
+            continue  # the descriptor of the listing itself
     statistics = hub.statistics()
     return {
-        # libuv opens one for a loop's first file system event, and keeps it as long as the loop.
+        # libuv opens an inotify descriptor for a loop's first file system event, and keeps it as long as the loop.
         "descriptors": {fd: name for fd, name in descriptors.items() if name != "anon_inode:inotify"},
-        # What asks in a native thread who it is leaves a dummy behind; that is the standard library's way.
+        # threading.current_thread() in a native thread leaves a dummy thread behind; so does the standard library.
         "threads": [each for each in threading.enumerate() if not isinstance(each, threading._DummyThread)],
         "greenlets": world.alive(),
         **{key: statistics[key] for key in ("parked", "ready", "references", "handles")},
@@ -218,9 +218,10 @@ def what_there_is():
 
 
 def import_all():
-    """Import what is imported at first use: to import is for a thread, as its greenlets share the import lock.
+    """Import the modules that are otherwise imported at first use.
 
-    A finalizer that lets others run in the middle of it shows them half a module.
+    The greenlets of a thread share the import lock: a finalizer that lets others run in the middle of an import would
+    show them half a module.
     """
     importlib.import_module("greenio.resolver.thread")
     "name".encode("idna")
@@ -249,9 +250,9 @@ def main():
         return
     faulthandler.enable()
     faulthandler.dump_traceback_later(options.seconds + 3 * world.LIMIT, exit=True)
-    # Forks with threads are what is tried here.
+    # The programs fork beside threads on purpose.
     warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
-    warnings.simplefilter("ignore", ResourceWarning)  # sockets are left to the collector; debug builds would tell
+    warnings.simplefilter("ignore", ResourceWarning)  # sockets are left to the collector; debug builds would warn
     import_all()
     Program(plan, options.seconds).run()
     faulthandler.cancel_dump_traceback_later()

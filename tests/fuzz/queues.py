@@ -1,4 +1,4 @@
-"""Queues and results: what was put is got once or still there; what a result was set to, everybody gets."""
+"""Queues and results: an item that was put is got once, or still there; a result is the same for every greenlet."""
 
 from contextlib import suppress
 from itertools import count
@@ -29,7 +29,7 @@ class Line(Part):
         self.queue = kind() if kind is Channel else kind(maxsize)
         self.next_item = count().__next__
         self.accepted = []  # put() has returned
-        self.doubtful = []  # put() raised what somebody threw
+        self.doubtful = []  # put() raised an exception that another actor threw
         self.received = []
         self.done = []
         self.stopping = False
@@ -91,7 +91,7 @@ class Line(Part):
 
     @verb(plain=False, timeout=(0.001, "tick"))
     def choose(self, timeout):
-        """Take one by way of wait_any()."""
+        """Get an item by way of wait_any()."""
         try:
             source, value = wait_any(self.queue, Event(), timeout=seconds(timeout))
         except (TimeoutError, ShutDown):
@@ -103,7 +103,7 @@ class Line(Part):
         self.stopping = True
         if isinstance(self.queue, Queue):
             self.queue.shutdown()
-        # Room for those that put, and something for those that get; what is put here is counted as any other.
+        # Make room for the actors in put(), and put an item for those in get(), which is counted as any other.
         self.put_nowait()
         self.get_nowait()
         if len(self.queue.queue if hasattr(self.queue, "queue") else "") == 0:

@@ -61,7 +61,7 @@ class Run:
                         Path(self.options.logs, f"{seed}.txt").write_text(f"{kind}\n{output}")
 
     def run_one(self, seed):
-        """Run a program; return the kind of its failure, or None, and what it printed."""
+        """Run a program; return the kind of its failure, or None, and its output."""
         options = self.options
         command = [options.python, str(PROGRAM), str(seed), str(options.seconds), *self.more]
         process = subprocess.Popen(
@@ -70,7 +70,7 @@ class Run:
         try:
             output, _ = process.communicate(timeout=options.seconds + 5 * float(os.environ.get("FUZZ_LIMIT", "25")))
         except subprocess.TimeoutExpired:
-            # What it has forked may have its output open, too.
+            # The program's forked children may have its output open, too.
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
             return "does not end", text_of(output)
@@ -146,7 +146,7 @@ def main():
     parser.add_argument("more", nargs="*", help="after --, passed on to program.py: --only KIND, --without KIND")
     options = parser.parse_args()
     if options.misuse:
-        os.environ.setdefault("FUZZ_LIMIT", "3")  # whoever is switched to by mistake may well hang
+        os.environ.setdefault("FUZZ_LIMIT", "3")  # a greenlet that is switched to by mistake may well hang
     if options.print is not None:
         sys.exit(subprocess.call([options.python, str(PROGRAM), str(options.print), "--print", *Run(options).more]))
     sys.exit(report(Run(options)))

@@ -1,7 +1,8 @@
 """The parts of random threaded programs: each function makes the source of one, from a source of chance.
 
-A scene is the body of a function that returns what it has seen, in a form that does not depend on who ran when: sums,
-sorted lists, counts, kinds of exceptions; an order only where one thing waits for the other. Natively as patched.
+A scene is the body of a function whose result does not depend on the order in which threads ran: sums, sorted lists,
+counts, kinds of exceptions. A result has an order only where one thing waits for the other. It is the same natively
+and patched.
 """
 
 KINDS = []
@@ -13,7 +14,7 @@ def scene(function):
 
 
 def pause(chance):
-    """A statement that may let others run."""
+    """Return a statement that may let other threads run."""
     return chance.choice(
         ["pass", "pass", "time.sleep(0)", "time.sleep(0.0001)", f"time.sleep({chance.random() / 1000:.4f})"]
     )
@@ -418,7 +419,7 @@ THINGS = [
 
 @scene
 def misuse(chance):
-    """Threads that take turns call what they share, in a random order: each call has one result."""
+    """Threads take turns and call methods of a shared object in a random order: each call has one result."""
     name, made, methods = chance.choice(THINGS)
     script = []
     for _ in range(chance.randrange(5, 25)):
@@ -438,7 +439,7 @@ return found
 
 
 PAIRS = [
-    # what there is, what waits, what ends the wait
+    # objects, a call that waits, calls that end the wait
     ("lock = threading.Lock(); lock.acquire()", "lock.acquire()", ["lock.release()"]),
     ("lock = threading.Lock(); lock.acquire()", "lock.acquire(timeout=20)", ["lock.release()"]),
     ("event = threading.Event()", "event.wait()", ["event.set()"]),
@@ -470,7 +471,7 @@ PAIRS = [
 
 @scene
 def pairs(chance):
-    """One waits, another ends the wait, by one of several calls; again and again."""
+    """One thread waits, another ends the wait, by one of several calls; again and again."""
     lines = ["found = []"]
     for _ in range(chance.randrange(1, 6)):
         made, waits, ends = chance.choice(PAIRS)
@@ -500,7 +501,7 @@ def wait():
 def send_and_wait(send):
     send()
     wait()
-    time.sleep(0.001)  # what was raised when something else had ended the wait is raised here
+    time.sleep(0.001)  # an exception that came when the wait was over already is raised here
 
 lock, raised = threading.Lock(), []
 lock.acquire()

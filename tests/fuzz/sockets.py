@@ -1,4 +1,4 @@
-"""Sockets, pipes and select: closed at random, by whom it may be; what was sent arrives, once, at its reader."""
+"""Sockets, pipes and select: closed at random, from any place. Data that was sent arrives, once, at its reader."""
 
 import gc
 import os
@@ -13,15 +13,15 @@ from greenio import get_hub, select, sleep, spawn
 from greenio import os as greenio_os
 from greenio.socket import SHUT_WR, create_connection, socket, socketpair, wait_read, wait_readwrite, wait_write
 
-#: Who closes a descriptor.
+#: Places from which a descriptor is closed.
 CLOSERS = ("here", "here", "greenlet", "thread", "pool", "hub thread")
-#: Those who have done it when the one who asked is killed meanwhile.
+#: The places that close it even if the greenlet that asks for it is killed meanwhile.
 SURE_CLOSERS = ("here", "thread", "hub thread")
 #: How a greenlet waits for a socket.
 WAITS = ("recv", "recv", "recv_into", "wait_read", "wait_readwrite", "select", "poll")
 
 
-#: Those that go by the number, and the innermost function while they wait.
+#: The ways that wait for the descriptor's number -> the innermost Python function while they wait.
 BY_NUMBER = {
     "wait_read": "wait_for",
     "wait_readwrite": "wait_for",
@@ -44,7 +44,7 @@ def close(closing, by):
     """Call `closing`, a function that closes something, in some thread; return when that is done."""
 
     def in_peace():
-        # Whoever asked for it may have been killed meanwhile, and closed everything.
+        # The greenlet that asked for it may have been killed meanwhile, and closed everything.
         with suppress(OSError):
             closing()
 
@@ -85,7 +85,7 @@ def wait_for(sock, how):
 
 
 def waits_by_object(reader, how):
-    """Whether a reader waits for what it was given, and not for a number that may soon be another file's.
+    """Whether a reader waits for the socket itself, and not for a number that may soon be another file's.
 
     A signal handler may let others run when the reader has asked for the number, and does not wait yet.
     """
@@ -96,20 +96,20 @@ def waits_by_object(reader, how):
 
 
 def waiting(sock, how, bound="none"):
-    """Wait in the one way or the other. An error that says the descriptor is closed is expected."""
-    # The files that select() and makefile() are asked for may be closed before they look.
+    """Wait in one of the WAITS. An error that says the descriptor is closed is expected."""
+    # The files that select() and makefile() get may be closed before they look.
     with suppress(OSError, ValueError), Bounded(bound):
         wait_for(sock, how)
 
 
 class Sockets(Part):
-    """Pairs of sockets, each of them used by few."""
+    """Pairs of sockets, each of which only a few greenlets use."""
 
     weight = 4
 
     @verb(3, plain=False, pieces=(1, 3, 20), size=(1, 100, 70000), inside=PAUSES, bound=BOUNDS)
     def send(self, pieces, size, inside, bound):
-        """What was sent arrives, in order and all of it."""
+        """Data that was sent arrives, in order and all of it."""
         received = []
 
         def receive(sock):
@@ -131,7 +131,7 @@ class Sockets(Part):
 
     @verb(3, plain=False, how=WAITS, by=CLOSERS, before=PAUSES, kept=(False, False, True))
     def close_under_a_reader(self, how, by, before, kept):
-        """Whoever waits for a socket that is closed is told, also if another has the file open."""
+        """A greenlet that waits for a socket that is closed gets an error, even if a duplicate keeps the file open."""
         with pair() as (a, b):
             reader = spawn(waiting, b, how)
             pause("switch")
@@ -179,7 +179,7 @@ class Sockets(Part):
             close(a.close, by)
             self.must_end(writer, f"sendall, closed by {by}")
 
-    # A socket that has a file is not closed before that is.
+    # close_under_a_reader() leaves out makefile(): such a socket is closed only when its file is.
     @verb(2, plain=False, how=(*WAITS, "makefile"), by=CLOSERS)
     def close_the_peer(self, how, by):
         with pair() as (a, b):
@@ -193,7 +193,7 @@ class Sockets(Part):
 
     @verb(2, plain=False, how=("recv", "recv_into", "wait_read", "wait_readwrite"), inside=PAUSES)
     def close_the_number(self, how, inside):
-        """Closed behind the library's back: the next file with that number is another."""
+        """Close the number without the library's knowledge: the next file may get the same number."""
 
         def receive(sock, got):
             with suppress(OSError):
@@ -227,7 +227,7 @@ class Sockets(Part):
         by=("here", "thread", "hub thread"),
     )
     def put_over(self, how, inside, by):
-        """Another file is put in its place with dup2()."""
+        """Put another file in the place of the socket's with dup2()."""
         with pair() as (_, b):
             reader = spawn(waiting, b, how, "tick")
             pause("switch")
@@ -241,7 +241,7 @@ class Sockets(Part):
 
     @verb(plain=False, how=("wait_read", "wait_readwrite"))
     def collect(self, how):
-        """A socket that nobody refers to is waited for by its number."""
+        """Wait for the number of a socket that the collector closes meanwhile."""
         a, b = socketpair()
         number = b.fileno()
 
@@ -260,7 +260,7 @@ class Sockets(Part):
 
     @verb(plain=False, times=(1, 3), inside=PAUSES)
     def dup(self, times, inside):
-        """Two sockets on one file: what is sent is received once, by the one or the other."""
+        """Two sockets on one file: each byte is received once, by one of the two."""
         received, errors = [], []
 
         def receive(sock):
@@ -311,7 +311,7 @@ class Sockets(Part):
 
         def connect(address):
             with suppress(OSError), create_connection(address, timeout=LIMIT) as sock:
-                # A port that nobody listens at any more may be taken for both ends.
+                # When nobody listens at the port any more, the socket may connect to itself.
                 if sock.getsockname() != sock.getpeername():
                     sock.recv(1)
 
@@ -352,11 +352,11 @@ class Sockets(Part):
             if got not in ([], [b"x"]):
                 fault("not what was written", repr(got))
         finally:
-            # Not under a reader that goes by its number, and reads what is another's.
+            # Not while the reader waits for the number: it would read from the file that gets the number next.
             if reader is None or reader.dead:
                 close_both()
             else:
-                # A finalizer of the reader's may have caught its Timeout.
+                # A finalizer in the reader may have caught the reader's Timeout.
                 os.write(writing, b"x")
                 reader.rawlink(close_both)
 

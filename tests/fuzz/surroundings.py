@@ -1,4 +1,4 @@
-"""What happens around greenlets: signals, forks, other threads, the collector, tracing, watchers of the loop."""
+"""Signals, forks, other threads, the collector, tracing and watchers of the loop, amid the greenlets' work."""
 
 import gc
 import os
@@ -26,7 +26,7 @@ WORKS = ("nothing", "put", "acquire", "spawn", "set", "wait", "sleep", "collect"
 
 
 class Work:
-    """What a signal handler, a finalizer or a callback does, wherever it runs. It raises nothing."""
+    """The work of a signal handler, a finalizer or a callback, wherever this runs. It raises nothing."""
 
     def __init__(self):
         self.queue = Queue(5)
@@ -55,7 +55,7 @@ class Work:
                 self.event.set()
                 self.event.clear()
             elif what == "wait":
-                # Perhaps on the hub greenlet; or in one that somebody kills or whose Timeout comes meanwhile.
+                # It may run on the hub greenlet, or on a greenlet that is killed, or gets its Timeout, meanwhile.
                 with suppress(BaseException):
                     if self.semaphore.acquire(timeout=0.001):
                         try:
@@ -104,7 +104,7 @@ class Signals(Working):
         self.does = does
         self.timer = getattr(signal, timer)
         self.number = self.SIGNALS[timer]
-        # What remains when another part has the same signal and gives it back first.
+        # This handler remains when another part has the same signal and ends first.
         signal.signal(self.number, signal.SIG_IGN)
         self.watcher = None
         if how == "signal.signal":
@@ -143,7 +143,7 @@ class Garbage(Working):
 
     @verb(plain=False, inside=PAUSES, does=WORKS)
     def leave_greenlets(self, inside, does):
-        """Greenlets that wait for what nobody can bring any more are collected; their finally clauses work."""
+        """Leave greenlets that wait for an event nobody can set any more. Their finally clauses work."""
 
         def wait(event):
             try:
@@ -237,7 +237,7 @@ class Forks(Part):
             except HubDestroyed:
                 return 0  # the thread that forked was about to end
             except (Boom, GreenletExit):
-                continue  # it was thrown before the fork
+                continue  # another actor threw it before the fork
         lock, queue, got = Lock(), Queue(1), []
 
         def work(number):
@@ -258,7 +258,7 @@ class Forks(Part):
 
     def close(self):
         deadline = time.monotonic() + LIMIT
-        for child in list(self.children):  # of greenlets that were killed meanwhile
+        for child in list(self.children):  # left by greenlets that were killed meanwhile
             while not self.has_ended(child):
                 if time.monotonic() > deadline:
                     self.abort(child)
@@ -267,14 +267,14 @@ class Forks(Part):
 
 
 class Tracing(Part):
-    """Functions for tracing and profiling, set and taken away in the middle of what is done."""
+    """Functions for tracing and profiling, set and removed in the middle of other calls."""
 
     share = 0.6
 
     def __init__(self):
         self.seen = []
-        # One object, as CPython 3.11 does not hold it while it allocates what it is called with: a finalizer that lets
-        # others run may then have them take it away.
+        # The part keeps the function: CPython 3.11 does not hold a reference to it while it allocates the arguments of
+        # a call, and in this moment a finalizer may let another greenlet run that removes the function.
         self.function = self.see
 
     def see(self, frame, event, argument):
@@ -304,7 +304,7 @@ class Tracing(Part):
 
 
 class Watchers(Working):
-    """Watchers of the loop, stopped and closed wherever it may be."""
+    """Watchers of the loop, stopped and closed at random places."""
 
     weight = 2
     KINDS = ("timer", "timer", "io", "async_", "idle", "prepare", "check", "stat")
@@ -369,7 +369,7 @@ class Watchers(Working):
 
     @verb(does=WORKS)
     def callback_threadsafe(self, does):
-        """For the hub of some other thread."""
+        """Have another thread give the callback to this thread's hub."""
         hub = get_hub_if_exists()
         if hub is not None:
             has_ended(started(hub.run_callback_threadsafe, self.work.do, does))
@@ -407,7 +407,7 @@ class Threads(Working):
 
     @verb(2, does=WORKS, inside=PAUSES, leave=(False, True))
     def with_hub(self, does, inside, leave):
-        """It may end while its greenlets wait, are ready, or have not begun."""
+        """Start a thread that may end while its greenlets wait, are ready, or have not begun."""
 
         def hold(how):
             with self.work.semaphore:
@@ -432,7 +432,7 @@ class Threads(Working):
 
     @verb(plain=False, bound=BOUNDS, inside=PAUSES)
     def destroy(self, bound, inside):
-        """A hub that is destroyed while it is used."""
+        """Have a thread destroy its hub while greenlets use it."""
 
         def run():
             for how in ("switch", inside):
@@ -453,7 +453,7 @@ class Threads(Working):
 
 
 class Switching(Part):
-    """greenlet's own methods on the library's greenlets: errors, in whomever they hit, but no signal."""
+    """greenlet's own methods on the library's greenlets: they may raise anywhere, but the process must not crash."""
 
     always = True
 

@@ -91,7 +91,7 @@ ENDS = [
 
 
 def source(seed):
-    """The program of a seed (text)."""
+    """Return the program of a seed (text)."""
     chance = random.Random(seed)
     text, plan = [f"# seed {seed}", PRELUDE], []
     for number in range(chance.randrange(2, 8)):

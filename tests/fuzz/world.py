@@ -1,4 +1,4 @@
-"""What all parts of a running program share: the clock, who acts, and the faults that were found."""
+"""The clock, the actors and the faults of a running program, which all its parts share."""
 
 import gc
 import os
@@ -13,11 +13,11 @@ from hub.greenlets import HubGreenlet
 from greenio import GreenletExit, Timeout, sleep
 from greenio.util import format_run_info, no_switch
 
-#: Nobody who was let go, or killed, may need as long as this. In seconds; generous, as the machine may be busy.
+#: A greenlet or thread that was woken or killed must go on within so many seconds. The machine may be busy.
 LIMIT = float(os.environ.get("FUZZ_LIMIT", "25"))
 
 running = True
-#: The beat, in seconds: most of what happens is due at the same multiple of it, in all threads.
+#: The beat, in seconds: most timers, in all threads, are due at multiples of it.
 tick = 0.005
 #: The greenlets that act, of all threads.
 actors = []
@@ -25,15 +25,15 @@ _faults = []
 
 
 class Boom(Exception):
-    """What greenlets are killed with, besides GreenletExit."""
+    """An exception for kill(), besides GreenletExit."""
 
 
 class Killed(GreenletExit):
-    """What greenlets are killed with, of their own kind."""
+    """A subclass of GreenletExit for kill()."""
 
 
 def fault(kind, text):
-    """Report a fault of the library: a kind that is the same for the same fault, and what is known about it."""
+    """Report a fault of the library. `kind` is the same for the same fault, `text` says more about this one."""
     _faults.append(kind)
     if len(_faults) <= 20 and _faults.count(kind) <= 2:
         os.write(1, f"FAULT {kind}: {text}\n".encode())
@@ -49,7 +49,7 @@ def describe(error):
 
 def until_tick():
     """Seconds until the next beat."""
-    length = tick  # once: another thread may change it meanwhile
+    length = tick  # read once: another thread may change it meanwhile
     return length - time.monotonic() % length
 
 
@@ -76,7 +76,7 @@ def alone():
 
 
 def started(function, *args):
-    """A thread that runs that."""
+    """Start a thread that calls the function, and return it."""
     with alone():
         thread = threading.Thread(target=function, args=args)
         thread.start()
@@ -90,12 +90,12 @@ def has_ended(thread, timeout=None):
         return not thread.is_alive()
 
 
-#: What is done between two calls, say while a lock is held.
+#: Ways to pass the time between two calls, say while a lock is held.
 PAUSES = ("nothing", "nothing", "switch", "switch", "switch", "nap", "tick", "compute", "collect")
 
 
 def pause(how):
-    if how == "switch" or (how in ("nap", "tick") and not running):  # what is still to be done at the end is not slow
+    if how == "switch" or (how in ("nap", "tick") and not running):  # at the end no pause is long
         rest(0)
     elif how == "nap":
         rest(0.0003)
@@ -108,12 +108,12 @@ def pause(how):
 
 
 def alive():
-    """All greenlets of the library's that have not ended."""
+    """Return all of the library's greenlets that have not ended."""
     return [each for each in gc.get_objects() if isinstance(each, HubGreenlet) and not each.dead]
 
 
 def everything():
-    """The stacks of all threads, and of all greenlets that have not ended."""
+    """Return the stacks of all threads, and of all greenlets that have not ended, as text."""
     lines = [f"threads: {threading.enumerate()}", *format_run_info(greenlet_stacks=False)]
     return "\n".join([*lines, *map(stack_of, alive())])
 
@@ -125,7 +125,7 @@ def stack_of(greenlet):
 
 
 def was_killed(greenlet):
-    """Whether a greenlet has not done what it was spawned for: its hub may have ended, say."""
+    """Whether a greenlet was killed, or has not ended: its hub may have ended, say."""
     return not greenlet.dead or isinstance(greenlet.value, GreenletExit)
 
 
@@ -138,7 +138,7 @@ def act(steps):
             try:
                 step()
             except Boom:
-                continue  # somebody threw it
+                continue  # another actor threw it
             except GreenletExit:
                 return
             except Timeout as late:

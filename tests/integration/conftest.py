@@ -1,7 +1,7 @@
-"""Servers for the integration tests, and how their programs are run.
+"""Fixtures of the integration tests: real servers, and `run_program`, which runs a function of programs/.
 
 Each server is started on loopback when the first test asks for it, with its data in a temporary folder, and stopped
-after the last. One that is not installed skips the tests, which say its name.
+after the last. A test whose server is not installed is skipped, and the reason has the server's name.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ def run_program():
 
 @pytest.fixture(name="find_program")
 def _find_program():
-    """The function of that name: it skips the test if there is no such program."""
+    """The function find_program(), which skips the test if there is no such program."""
     return find_program
 
 
@@ -59,7 +59,7 @@ def redis_port():
 
 @pytest.fixture(scope="session")
 def postgresql():
-    """How to connect to a PostgreSQL server: a connection string."""
+    """The connection string of a PostgreSQL server."""
     folders = [str(each) for each in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
     initdb, program = find_program("initdb", folders=folders), find_program("postgres", folders=folders)
     user, port = user_for("postgres"), free_port()
@@ -69,7 +69,7 @@ def postgresql():
         subprocess.run(command, user=user, cwd=folder, check=True, capture_output=True)
         settings = ["unix_socket_directories=", "max_connections=100", "fsync=off", "listen_addresses=127.0.0.1"]
         command = [program, "-D", data, "-p", str(port), *[part for each in settings for part in ("-c", each)]]
-        # SIGINT: it does not wait for its clients.
+        # By SIGINT: the server ends without waiting for its clients.
         with serving(command, port, user, folder, stop_with=signal.SIGINT):
             dsn = f"host=127.0.0.1 port={port} user=postgres dbname=postgres"
             wait_until_ready([find_program("pg_isready", folders=folders), "-q", "-d", dsn])
@@ -118,14 +118,14 @@ SERVERS = """
 
 @pytest.fixture
 def nginx():
-    """An nginx before a server that listens on the Unix socket `socket` in a folder: (its URL, the folder)."""
+    """An nginx in front of a server that listens on the Unix socket `socket` in a folder: (nginx's URL, the folder)."""
     with an_nginx(SERVERS) as served:
         yield served
 
 
 @pytest.fixture
 def nginx_for_websockets():
-    """The same, as docs/guides/behind_a_proxy.md has it for WebSockets."""
+    """An nginx like that, with the configuration for WebSockets of docs/guides/behind_a_proxy.md."""
     page = (CHECKOUT / "docs" / "guides" / "behind_a_proxy.md").read_text()
     (servers,) = re.findall(
         r"^    map \$http_upgrade .*?^    }\n    server {\n.*?^    }\n", page, re.DOTALL | re.MULTILINE

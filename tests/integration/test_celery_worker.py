@@ -33,13 +33,13 @@ pytestmark = pytest.mark.greenio_leaves
 def until(condition):
     end = time.monotonic() + LIMIT
     while not (found := condition()):
-        assert time.monotonic() < end, "it is never so"
+        assert time.monotonic() < end, f"the condition has not become true in {LIMIT} seconds"
         time.sleep(0.02)
     return found
 
 
 class Result:
-    """What has become of a task. It is looked up again and again: celery's own results subscribe to redis."""
+    """The result of a task. get() looks it up again and again, and does not subscribe to redis as celery's own does."""
 
     def __init__(self, worker, task_id):
         self.worker = worker
@@ -49,8 +49,8 @@ class Result:
         backend = self.worker.app.backend
 
         def ended():
-            told = backend.get_task_meta(self.id)
-            return told["status"] in READY_STATES and told
+            meta = backend.get_task_meta(self.id)
+            return meta["status"] in READY_STATES and meta
 
         result = until(ended)["result"]
         if isinstance(result, BaseException):
@@ -72,7 +72,7 @@ class Worker:
         self.start(port, *options)
 
     def connect(self, port, host="127.0.0.1"):
-        """Ask from now on over new connections, if it is a new host: kombu keeps those of each."""
+        """Ask over new connections from now on, if the host is new: kombu keeps the connections of each host."""
         url = f"redis://{host}:{port}/0"
         self.app, self.sender = celery.Celery(broker=url, backend=url), celery.Celery(broker=url)
 
@@ -100,7 +100,7 @@ class Worker:
             return self.log().count("@localhost ready.") >= times
 
         until(is_ready)
-        # Remote control hears what is sent from now on: it subscribes by itself.
+        # The worker subscribes to remote control a little later. It answers when it has.
         until(lambda: self.app.control.ping([self.name], timeout=1))
         return self
 
@@ -124,11 +124,11 @@ class Worker:
         self.process.send_signal(number)
 
     def ends(self):
-        """Wait for its end; return its status."""
+        """Wait for the worker's end; return its status."""
         try:
             return self.process.wait(LIMIT)
         except subprocess.TimeoutExpired:
-            pytest.fail(f"it does not end:\n{self.log()}")
+            pytest.fail(f"the worker does not end:\n{self.log()}")
 
     def close(self):
         if self.process.poll() is None:
@@ -153,7 +153,7 @@ def start(redis_port, tmp_path):
 
 
 class Gate:
-    """Files of a `gated` task."""
+    """The files by which a `gated` task says that it has begun, waits, and says how it ended."""
 
     def __init__(self, folder):
         name = next(names)
@@ -179,12 +179,12 @@ def gate(tmp_path):
 
 
 class TestTasks:
-    def test_four_hundred_run_at_once(self, worker):
+    def test_four_hundred_tasks_run_at_once(self, worker):
         name = f"name{next(names)}"
         results = [worker.send("meet", name, 400) for _ in range(400)]
         assert {result.get() for result in results} == {worker.process.pid}
 
-    def test_those_that_end_at_once_are_all_acknowledged(self, worker, redis_port):
+    def test_tasks_that_end_together_are_all_acknowledged(self, worker, redis_port):
         name = f"name{next(names)}"
         for result in [worker.send("late_meet", name, 200) for _ in range(200)]:
             result.get()
@@ -192,19 +192,19 @@ class TestTasks:
             until(lambda: not any(worker.queue.encode() in each for each in client.hvals("unacked")))
         assert "Couldn't ack" not in worker.log()
 
-    def test_it_patches_by_itself_and_early_enough(self, worker):
+    def test_the_worker_is_patched_without_warnings(self, worker):
         patched, module, thread = worker.ask("is_patched")
         assert patched and module == "greenio.socket"
         assert "Warning: " not in re.sub(r"SecurityWarning: |CPendingDeprecationWarning: ", "", worker.log())
 
-    def test_later_and_again(self, worker):
+    def test_countdowns_and_retries_work(self, worker):
         result = worker.send("add", 1, 2, countdown=1000)
         (waiting,) = until(lambda: worker.inspect("scheduled"))
         assert waiting["request"]["id"] == result.id
         assert worker.ask("add", 1, 2, countdown=0.1) == 3
         assert worker.ask("retrying") == 2
 
-    def test_a_task_that_exits_is_lost_and_nothing_else(self, worker):
+    def test_a_task_that_exits_is_lost_and_the_worker_goes_on(self, worker):
         with pytest.raises(WorkerLostError, match="SystemExit"):
             worker.ask("exiting")
         assert worker.ask("add", 1, 2) == 3
@@ -231,20 +231,20 @@ class TestTimeLimits:
         other.open()
         assert goes_on.get() == "done"
 
-    def test_a_task_that_catches_it_gets_it_again(self, worker, tmp_path):
+    def test_a_task_that_catches_the_hard_limit_gets_it_again(self, worker, tmp_path):
         with pytest.raises(TimeLimitExceeded):
-            worker.ask("stubborn", str(tmp_path / "told"), time_limit=0.2)
-        assert (tmp_path / "told").read_text() == "_TimeLimit\n_TimeLimit\nended\n"
+            worker.ask("stubborn", str(tmp_path / "caught"), time_limit=0.2)
+        assert (tmp_path / "caught").read_text() == "_TimeLimit\n_TimeLimit\nended\n"
 
-    def test_the_soft_one_and_then_the_hard_one(self, worker, tmp_path):
+    def test_the_soft_limit_and_then_the_hard_limit_are_raised(self, worker, tmp_path):
         with pytest.raises(TimeLimitExceeded):
-            worker.ask("stubborn", str(tmp_path / "told"), soft_time_limit=0.1, time_limit=0.5)
-        assert (tmp_path / "told").read_text() == "SoftTimeLimitExceeded\n_TimeLimit\nended\n"
+            worker.ask("stubborn", str(tmp_path / "caught"), soft_time_limit=0.1, time_limit=0.5)
+        assert (tmp_path / "caught").read_text() == "SoftTimeLimitExceeded\n_TimeLimit\nended\n"
 
-    def test_tasks_in_time_are_left_alone(self, worker):
+    def test_tasks_within_their_limits_are_left_alone(self, worker):
         assert worker.ask("add", 1, 2, soft_time_limit=1000, time_limit=2000) == 3
 
-    def test_the_workers_own_limits(self, start):
+    def test_limits_of_the_workers_options_are_used(self, start):
         worker = start("-c", "10", "--soft-time-limit", "0.2", "--time-limit", "1000")
         assert worker.ask("catching_the_soft_limit", 1000) == "caught SoftTimeLimitExceeded(0.2,)"
         assert worker.inspect("stats")["pool"]["timeouts"] == [0.2, 1000.0]
@@ -265,19 +265,19 @@ class TestRevoking:
         assert [each.get() for each in results if each is not results[2]] == ["done"] * 4
         assert results[2].id not in {each["id"] for each in worker.inspect("active")}
 
-    def test_sigusr1_is_the_soft_limit(self, worker, gate):
+    def test_sigusr1_raises_the_soft_limit(self, worker, gate):
         gated = gate()
         result = worker.send("gated", *gated.args)
         gated.until_begun()
         result.revoke(terminate=True, signal="SIGUSR1")
         assert gated.how_it_ended() == "SoftTimeLimitExceeded\n"
 
-    def test_a_task_that_catches_it_gets_it_again(self, worker, tmp_path):
-        result = worker.send("stubborn", str(tmp_path / "told"))
+    def test_a_task_that_catches_the_end_gets_it_again(self, worker, tmp_path):
+        result = worker.send("stubborn", str(tmp_path / "caught"))
         until(lambda: any(each["id"] == result.id for each in worker.inspect("active")))
         result.revoke(terminate=True)
-        until(lambda: (tmp_path / "told").exists() and "ended" in (tmp_path / "told").read_text())
-        assert (tmp_path / "told").read_text() == "GreenletExit\nGreenletExit\nended\n"
+        until(lambda: (tmp_path / "caught").exists() and "ended" in (tmp_path / "caught").read_text())
+        assert (tmp_path / "caught").read_text() == "GreenletExit\nGreenletExit\nended\n"
 
     def test_a_task_in_line_does_not_begin(self, start, gate):
         worker, first, second = start("-c", "1"), gate(), gate()
@@ -294,7 +294,7 @@ class TestRevoking:
 
 
 class TestHowMany:
-    def test_grow_shrink_and_inspect(self, start, gate):
+    def test_the_pool_grows_and_shrinks_and_is_inspected(self, start, gate):
         worker, gates = start("-c", "1"), [gate(), gate(), gate()]
         results = [worker.send("gated", *each.args) for each in gates]
         gates[0].until_begun()
@@ -322,7 +322,7 @@ class TestHowMany:
 
 
 class TestEnds:
-    def test_a_warm_shutdown_waits_for_what_runs_and_loses_nothing(self, start, gate, redis_port):
+    def test_a_warm_shutdown_waits_for_running_tasks_and_loses_none(self, start, gate, redis_port):
         worker, gates = start("-c", "2"), [gate() for _ in range(5)]
         results = [worker.send("gated", *each.args) for each in gates]
         for each in gates[:2]:
@@ -370,7 +370,7 @@ class TestEnds:
         worker.ends()
         assert "Traceback" not in worker.log()
 
-    def test_the_shutdown_of_remote_control(self, start):
+    def test_remote_control_shuts_the_worker_down(self, start):
         worker = start("-c", "5")
         worker.app.control.shutdown(destination=[worker.name])
         assert worker.ends() == 0
@@ -400,7 +400,7 @@ def test_a_restarted_redis_is_consumed_again(tmp_path, gate):
             worker.connect(port, "localhost")
             assert worker.ask("add", 3, 4) == 7
             took = time.monotonic() - again
-            # What it waits for between two tries; on a busy machine the rest may take longer.
+            # The pauses between two tries are short. On a busy machine the rest may take longer.
             pauses = [float(each) for each in re.findall(r"Trying again in (\d+\.\d+) seconds", worker.log())]
             assert took < 10 or (took < LIMIT and max(pauses) <= 8), worker.log()
             assert worker.inspect("ping") == {"ok": "pong"}
@@ -410,9 +410,9 @@ def test_a_restarted_redis_is_consumed_again(tmp_path, gate):
             assert worker.ends() == 0
 
 
-def test_what_comes_with_the_end_of_a_task_does_not_keep_celery_from_being_told(tmp_path):
-    told = run_python([PROGRAMS / "celery_limits.py"], tmp_path)
-    assert told.splitlines() == ["soft result", "hard limit", "signal result", "ended"]
+def test_celery_is_told_once_when_a_limit_comes_with_the_end_of_a_task(tmp_path):
+    printed = run_python([PROGRAMS / "celery_limits.py"], tmp_path)
+    assert printed.splitlines() == ["soft result", "hard limit", "signal result", "ended"]
 
 
 def test_beat_is_refused(redis_port, tmp_path):

@@ -21,11 +21,11 @@ LINES = {
     for text in ("# a breakpoint", "# another")
     if line.endswith(text)
 }
-LIMIT = 15  # seconds that anything may take
+LIMIT = 15  # seconds for each step
 
 
 class Client:
-    """A debugger's front end, of which there is only what the tests use."""
+    """A debugger's front end, with no more than the tests use."""
 
     def __init__(self, port):
         end = time.monotonic() + LIMIT
@@ -105,7 +105,7 @@ class Client:
         return [(each["name"], each["line"]) for each in self.frames]
 
     def variables(self):
-        """Those of the innermost frame of the stack that was asked for last."""
+        """Return the variables of the innermost frame of the last stack."""
         scopes = self.ask("scopes", frameId=self.frames[0]["id"])["scopes"]
         found = self.ask("variables", variablesReference=scopes[0]["variablesReference"])["variables"]
         return {each["name"]: each["value"] for each in found}
@@ -120,7 +120,7 @@ def debugging(*arguments, output):
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-    # CPython hides its own modules from debuggers otherwise, and pydevd warns of that.
+    # With frozen modules, CPython hides its own modules from debuggers, and pydevd warns of that.
     command = [sys.executable, "-Xfrozen_modules=off", *(str(each).replace("PORT", str(port)) for each in arguments)]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -132,13 +132,13 @@ def debugging(*arguments, output):
             yield client
             client.event("terminated")
             client.close()
-            said = process.communicate(timeout=LIMIT)
-            assert (process.returncode, *said) == (0, output, "")
+            printed = process.communicate(timeout=LIMIT)
+            assert (process.returncode, *printed) == (0, output, "")
         except BaseException:
             with contextlib.suppress(ProcessLookupError):  # it has ended by itself
                 os.killpg(process.pid, signal.SIGKILL)
             if client is not None:
-                client.close()  # ends the adapter too, which the debugger has started: it has the same pipes
+                client.close()  # ends the adapter too, which the debugger has started and which has the same pipes
             print(*process.communicate(timeout=LIMIT), file=sys.stderr)
             raise
         finally:

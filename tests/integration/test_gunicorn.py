@@ -8,7 +8,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 from itertools import count
 from pathlib import Path
 
@@ -33,8 +32,8 @@ class Gunicorn:
     def __init__(self, worker, folder, *options, bind="127.0.0.1:0", environ=None):
         self.bind = bind
         self.log_path = folder / f"log{next(names)}"
-        self.told_path = folder / f"told{next(names)}"
-        self.told_path.touch()
+        self.hooks_path = folder / f"hooks{next(names)}"
+        self.hooks_path.touch()
         command = [sys.executable, "-X", "faulthandler", "-m", "gunicorn", "-k", f"greenio.contrib.gunicorn.{worker}"]
         command += ["-b", bind, "-c", str(PROGRAMS / "gunicorn_settings.py"), "--log-file", str(self.log_path)]
         command += ["--no-control-socket", *map(str, options), "gunicorn_app:application"]
@@ -43,7 +42,7 @@ class Gunicorn:
             self.process = subprocess.Popen(
                 command,
                 cwd=PROGRAMS,
-                env={**os.environ, "TOLD": str(self.told_path), "PYTHONPATH": path, **(environ or {})},
+                env={**os.environ, "HOOKS": str(self.hooks_path), "PYTHONPATH": path, **(environ or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -53,25 +52,26 @@ class Gunicorn:
         paths = [self.log_path, Path(f"{self.log_path}.stderr")]
         return "".join(path.read_text(errors="replace") for path in paths if path.exists())
 
-    def told(self):
-        return self.told_path.read_text()
+    def hooks(self):
+        """The lines that gunicorn's hooks have written (text)."""
+        return self.hooks_path.read_text()
 
-    def until_told(self, text):
-        def is_told():
+    def until_logged(self, text):
+        def is_logged():
             assert self.process.poll() is None, self.log()
             return text in self.log()
 
         try:
-            until(is_told)
+            until(is_logged)
         except AssertionError:
             pytest.fail(f"{text!r} is not in:\n{self.log()}")
 
     def until_ready(self):
-        self.until_told("Booting worker")
+        self.until_logged("Booting worker")
         if self.bind.startswith("unix:"):
             self.address = self.bind.removeprefix("unix:")
         else:
-            # With --reuse-port, gunicorn's first process does not listen, and says nothing.
+            # With --reuse-port, gunicorn's first process does not listen, and does not log the address.
             found = re.search(r"Listening at: https?://127\.0\.0\.1:(\d+)", self.log())
             self.address = ("127.0.0.1", int(found[1] if found else self.bind.rpartition(":")[2]))
         return self
@@ -95,7 +95,7 @@ class Gunicorn:
         self.process.send_signal(number)
 
     def ends(self):
-        """Wait for its end; return its status."""
+        """Wait for gunicorn's end; return its status."""
         until(lambda: self.process.poll() is not None)
         return self.process.returncode
 
@@ -110,7 +110,7 @@ class Gunicorn:
 
 
 class Client:
-    """A connection, with what is read of it."""
+    """A connection to gunicorn, with a buffer for reading."""
 
     def __init__(self, sock):
         self.sock = sock
@@ -121,7 +121,7 @@ class Client:
         self.sock.sendall(head.encode() + b"\r\n\r\n" + body)
 
     def read(self):
-        """An answer: (its head, its body)."""
+        """Read an answer; return its head and its body."""
         head = b"".join(iter(self.file.readline, b"\r\n")) if self.file.peek(1) else b""
         assert head, "the connection has ended"
         length = re.search(rb"(?i)content-length: *(\d+)", head)
@@ -144,7 +144,7 @@ class Client:
 
 
 class Gate:
-    """Files of a request that waits."""
+    """The files by which a request says that it has begun, and waits."""
 
     def __init__(self, folder):
         name = next(names)
@@ -165,7 +165,7 @@ def gate(tmp_path):
 
 @pytest.fixture
 def start(tmp_path):
-    """start(worker, *options): a gunicorn that serves."""
+    """start(worker, *options) returns a gunicorn that serves."""
     with contextlib.ExitStack() as stack:
 
         def start(worker, *options, **keywords):
@@ -176,7 +176,7 @@ def start(tmp_path):
 
 @pytest.fixture
 def start_unready(tmp_path):
-    """The same for a gunicorn that may not come to serve."""
+    """start_unready(worker, *options) returns a gunicorn that may refuse to serve."""
     with contextlib.ExitStack() as stack:
         yield lambda worker, *options: stack.enter_context(contextlib.closing(Gunicorn(worker, tmp_path, *options)))
 
@@ -190,13 +190,13 @@ class TestServing:
         assert {each.get()[1] for each in asking} == {b"met"}
         assert "Traceback" not in server.log() and "Warning" not in server.log()
 
-    def test_connections_go_on(self, start, worker):
+    def test_a_connection_has_several_requests(self, start, worker):
         server = start(worker, "--keep-alive", 1000)
         with contextlib.closing(server.connect()) as client:
             assert len({client.ask()[1] for _ in range(3)}) == 1
             assert client.ask("/length", "Content-Length: 5", body=b"hello", method="POST")[1] == b"5"
 
-    def test_without_keep_alive(self, start, worker):
+    def test_without_keep_alive_a_connection_has_one_request(self, start, worker):
         server = start(worker, "--keep-alive", 0)
         with contextlib.closing(server.connect()) as client:
             head, _ = client.ask()
@@ -209,7 +209,7 @@ class TestServing:
         found = set()
         until(lambda: found.add(server.pid()) or len(found) == 2)
 
-    def test_each_with_its_own_port(self, start, worker):
+    def test_workers_with_reuse_port_share_the_clients(self, start, worker):
         with contextlib.closing(socket()) as taken:
             taken.bind(("127.0.0.1", 0))
             port = taken.getsockname()[1]
@@ -237,16 +237,16 @@ class TestServing:
     def test_a_crash_is_logged_and_answered(self, start, worker):
         server = start(worker)
         assert " 500 " in server.ask("/crash")[0]
-        server.until_told("ValueError: crashed")
+        server.until_logged("ValueError: crashed")
         assert server.ask()[0].startswith("HTTP/1.1 200")
 
-    def test_a_timeout_in_the_midst_of_an_answer_is_followed_by_no_other(self, start, worker):
+    def test_no_second_answer_follows_a_timeout_in_the_middle_of_one(self, start, worker):
         server = start(worker)
         with contextlib.closing(server.connect()) as client:
             client.send("/late")
             data = client.file.read()
         assert data.count(b"HTTP/1.1") == 1 and b" 200 " in data and data.endswith(b"5\r\nbegun\r\n")
-        server.until_told("Timeout: 1 second")
+        server.until_logged("Timeout: 1 second")
         assert server.ask()[0].startswith("HTTP/1.1 200")
 
     def test_early_hints_are_sent(self, start, worker):
@@ -256,7 +256,7 @@ class TestServing:
             assert " 103 " in head and "style.css" in head
             assert client.read()[1] == b"hinted"
 
-    def test_the_access_log(self, start, worker, tmp_path):
+    def test_the_access_log_has_its_format_and_is_reopened(self, start, worker, tmp_path):
         server = start(
             worker,
             "--access-logfile",
@@ -264,8 +264,8 @@ class TestServing:
             "--access-logformat",
             "%(m)s %(U)s %(s)s %({x-field}i)s %(B)s",
         )
-        server.ask("/meet?number=1", "X-Field: told")
-        until(lambda: "GET /meet 200 told 3" in (tmp_path / "access").read_text())
+        server.ask("/meet?number=1", "X-Field: value")
+        until(lambda: "GET /meet 200 value 3" in (tmp_path / "access").read_text())
         os.rename(tmp_path / "access", tmp_path / "before")
         server.signal(signal.SIGUSR1)
         until((tmp_path / "access").exists)
@@ -276,15 +276,15 @@ class TestServing:
 
         until(is_reopened)
 
-    def test_hooks_of_requests(self, start, worker):
+    def test_hooks_of_requests_are_called(self, start, worker):
         server = start(worker, environ={"REQUEST_HOOKS": "1"})
-        server.ask("/meet?number=1", "X-Field: told")
-        until(lambda: "after" in server.told())
-        before, after = server.told().splitlines()
-        assert before == "before GET /meet?number=1 /meet told"
+        server.ask("/meet?number=1", "X-Field: value")
+        until(lambda: "after" in server.hooks())
+        before, after = server.hooks().splitlines()
+        assert before == "before GET /meet?number=1 /meet value"
         assert after.startswith("after /meet 200") and after.endswith(" /meet")
 
-    def test_how_many_connections_there_may_be(self, start, worker, gate):
+    def test_a_connection_above_the_limit_waits(self, start, worker, gate):
         server = start(worker, "--worker-connections", 2)
         asking = [spawn(server.ask, gate.target) for _ in range(2)]
         gate.until_begun()
@@ -300,7 +300,7 @@ class TestServing:
 
 @pytest.mark.parametrize("worker", WORKERS)
 class TestSignals:
-    def test_term_ends_idle_connections_at_once_and_others_when_they_are_done(self, start, worker, gate):
+    def test_term_ends_idle_connections_at_once_and_busy_ones_after_their_answer(self, start, worker, gate):
         server = start(worker, "--keep-alive", 1000, "--graceful-timeout", 1000)
         with contextlib.ExitStack() as stack:
             idle, busy = (stack.enter_context(contextlib.closing(server.connect())) for _ in range(2))
@@ -317,7 +317,7 @@ class TestSignals:
         assert server.ends() == 0
         assert "Traceback" not in server.log() and "timeout" not in server.log()
 
-    def test_a_client_amid_its_requests_sees_none_of_them_fail(self, start, worker, tmp_path):
+    def test_no_request_of_a_busy_client_fails_after_term(self, start, worker, tmp_path):
         settings = tmp_path / "settings.py"
         settings.write_text("""
 from gunicorn_settings import *
@@ -342,7 +342,7 @@ def post_worker_init(worker):
             for each in (idle, slow):
                 each.ask()
             slow.sock.sendall(b"GET / HTTP/1.1\r\nHost: ")
-            # The worker has read it: what was sent later over another connection was answered.
+            # When a later request on another connection has its answer, the worker has read this head.
             idle.ask()
             server.signal(signal.SIGTERM)
             assert idle.has_ended()
@@ -350,7 +350,7 @@ def post_worker_init(worker):
             assert slow.read()[0].startswith("HTTP/1.1 200")
         assert server.ends() == 0
 
-    def test_the_graceful_timeout(self, start, worker, gate):
+    def test_the_graceful_timeout_ends_busy_connections(self, start, worker, gate):
         server = start(worker, "--graceful-timeout", 2)
         with contextlib.closing(server.connect()) as client:
             client.send(gate.target)
@@ -359,7 +359,7 @@ def post_worker_init(worker):
             assert client.has_ended()
         server.ends()
 
-    def test_a_worker_that_begins_is_told_to_end(self, start, worker, tmp_path):
+    def test_a_worker_that_gets_term_while_it_begins_ends(self, start, worker, tmp_path):
         begun = tmp_path / "begun"
         settings = tmp_path / "settings.py"
         settings.write_text(f"""
@@ -369,27 +369,27 @@ from greenio import monkey
 
 def post_fork(server, worker):
     patch_all = monkey.patch_all
-    def told_meanwhile():
+    def get_term_meanwhile():
         if not os.path.exists({str(begun)!r}):
             with open({str(begun)!r}, "w") as file:
                 print(os.getpid(), file=file)
             os.kill(os.getpid(), signal.SIGTERM)
         patch_all()
-    monkey.patch_all = told_meanwhile
+    monkey.patch_all = get_term_meanwhile
 """)
         server = start(worker, "-c", settings)
         until(lambda: begun.exists() and begun.read_text())
-        until(lambda: f"exit {begun.read_text()}" in server.told())
+        until(lambda: f"exit {begun.read_text()}" in server.hooks())
 
-    def test_a_worker_alone_is_told_to_end(self, start, worker, gate):
-        """It has the whole graceful timeout for itself, says what it has cut off, and is replaced."""
+    def test_a_worker_that_gets_term_alone_is_replaced(self, start, worker, gate):
+        """It has the whole graceful timeout for itself, and logs how many connections it has cut off."""
         server = start(worker, "--graceful-timeout", 1)
         with contextlib.closing(server.connect()) as client:
             client.send(gate.target)
             gate.until_begun()
             os.kill(int(gate.begun.read_text()), signal.SIGTERM)
             assert client.has_ended()
-        server.until_told("Worker graceful timeout")
+        server.until_logged("Worker graceful timeout")
         assert "1 connections were cut off" in server.log()
         assert server.pid() != int(gate.begun.read_text())
 
@@ -406,7 +406,7 @@ def post_fork(server, worker):
             until(lambda: server.pid() != before)
             gate.open()
             assert busy.read()[1] == b"done"
-        until(lambda: f"exit {before}" in server.told())
+        until(lambda: f"exit {before}" in server.hooks())
         server.signal(signal.SIGTERM)
         assert server.ends() == 0
         assert "Traceback" not in server.log() and "Warning" not in server.log()
@@ -421,14 +421,14 @@ def post_fork(server, worker):
             assert server.ends() == 0
             assert client.has_ended()
 
-    def test_a_worker_that_is_stuck_tells_where_and_is_replaced(self, start, worker, gate):
+    def test_a_stuck_worker_logs_its_stacks_and_is_replaced(self, start, worker, gate):
         server = start(worker, "--timeout", 2)
         with contextlib.closing(server.connect()) as waiting, contextlib.closing(server.connect()) as client:
             waiting.send(gate.target)
             gate.until_begun()
             client.send("/compute")
-            server.until_told("WORKER TIMEOUT")
-            until(lambda: "abort" in server.told())
+            server.until_logged("WORKER TIMEOUT")
+            until(lambda: "abort" in server.hooks())
             assert "answer_compute" in server.log() and "answer_gated" in server.log()
         before = int(gate.begun.read_text())
         assert server.pid() != before
@@ -438,27 +438,25 @@ def post_fork(server, worker):
         with contextlib.closing(server.connect()) as client:
             client.send(gate.target)
             gate.until_begun()
-            end = time.monotonic() + 3
-            while time.monotonic() < end:
-                sleep(0.1)
+            sleep(3)
             gate.open()
             assert client.read()[1] == b"done"
         assert "WORKER TIMEOUT" not in server.log()
 
     def test_the_hub_waits_for_signals(self, start, worker):
-        told = json.loads(start(worker).ask("/about")[1])
-        assert told["wakes gunicorn's pipe"] is False
+        about = json.loads(start(worker).ask("/about")[1])
+        assert about["wakes gunicorn's pipe"] is False
 
     def test_preload_patches_before_the_application_is_imported(self, start, worker):
         server = start(worker, "--preload")
-        told = json.loads(server.ask("/about")[1])
-        assert told["loaded in"] == server.process.pid
-        assert told["sleeps as patched"]
+        about = json.loads(server.ask("/about")[1])
+        assert about["loaded in"] == server.process.pid
+        assert about["sleeps as patched"]
         asking = [spawn(server.ask, "/meet?number=20") for _ in range(20)]
         joinall(asking)
         assert {each.get()[1] for each in asking} == {b"met"}
 
-    def test_a_worker_ends_after_its_requests(self, start, worker):
+    def test_a_worker_ends_after_its_number_of_requests(self, start, worker):
         server = start(worker, "--max-requests", 5, "--keep-alive", 1000)
         found = []
         until(lambda: found.append(server.pid()) or len(set(found)) == 3)
@@ -503,7 +501,7 @@ class TestHTTP2:
 
 
 class TestSettings:
-    """GreenioWSGIWorker's: gunicorn's settings, and greenio.wsgi's HTTP."""
+    """gunicorn's settings with GreenioWSGIWorker, whose HTTP is greenio.wsgi's."""
 
     worker = "GreenioWSGIWorker"
 
@@ -514,7 +512,7 @@ class TestSettings:
             ["--strip-header-spaces", "--permit-obsolete-folding"],
         ],
     )  # fmt: skip
-    def test_others_are_refused_by_name(self, start_unready, options):
+    def test_unsupported_settings_are_refused_by_name(self, start_unready, options):
         server = start_unready(self.worker, *options)
         assert server.ends() == 1
         for option in options:
@@ -545,36 +543,36 @@ class TestSettings:
         assert " 431 " in server.ask("/", *[f"X-{number}: 1" for number in range(6)])[0]
         assert " 431 " in server.ask("/", f"X-Long: {'x' * 60}")[0]
 
-    def test_whom_the_scheme_is_believed(self, start):
+    def test_only_a_trusted_proxy_may_set_the_scheme(self, start):
         fields = ["X-Forwarded-Proto: https", "X-Forwarded-For: 9.9.9.9"]
-        believing = start(self.worker)
-        environ = json.loads(believing.ask("/environ", *fields)[1])
+        trusting = start(self.worker)
+        environ = json.loads(trusting.ask("/environ", *fields)[1])
         assert environ["wsgi.url_scheme"] == "https" and environ["REMOTE_ADDR"] == "127.0.0.1"
-        assert " 400 " in believing.ask("/environ", *fields, "X-Forwarded-Ssl: off")[0]
+        assert " 400 " in trusting.ask("/environ", *fields, "X-Forwarded-Ssl: off")[0]
         strict = start(self.worker, "--forwarded-allow-ips", "10.0.0.1")
         assert json.loads(strict.ask("/environ", *fields)[1])["wsgi.url_scheme"] == "http"
 
-    def test_the_proxy_protocol(self, start):
+    def test_the_proxy_protocol_sets_the_clients_address(self, start):
         server = start(self.worker, "--proxy-protocol", "auto", "--proxy-allow-from", "127.0.0.1")
         with contextlib.closing(server.connect()) as client:
             client.sock.sendall(b"PROXY TCP4 9.9.9.9 127.0.0.1 1234 80\r\n")
             environ = json.loads(client.ask("/environ")[1])
             assert environ["REMOTE_ADDR"] == "9.9.9.9"
 
-    def test_files_without_sendfile(self, start, tmp_path):
+    def test_files_are_sent_without_sendfile(self, start, tmp_path):
         (tmp_path / "file").write_text("content")
         server = start(self.worker, "--no-sendfile")
         assert server.ask(f"/file?path={tmp_path}/file")[1] == b"content"
 
-    def test_what_an_application_is_told(self, start):
+    def test_the_environ_says_that_there_are_several_workers(self, start):
         environ = json.loads(start(self.worker, "-w", 2).ask("/environ")[1])
         assert environ["wsgi.multiprocess"] is True and environ["SERVER_SOFTWARE"].startswith("greenio/")
 
-    def test_a_strict_parser(self, start):
+    def test_the_parser_refuses_two_kinds_of_length(self, start):
         server = start(self.worker)
         assert " 400 " in server.ask("/", "Content-Length: 3", "Transfer-Encoding: chunked")[0]
 
-    def test_a_changed_file_of_settings_does_not_end_a_server(self, start, tmp_path):
+    def test_an_unsupported_setting_does_not_end_a_server_that_reloads(self, start, tmp_path):
         more = tmp_path / "more.py"
         more.write_text("from gunicorn_settings import *\n")
         server = start(self.worker, "-c", more)

@@ -1,4 +1,4 @@
-"""kombu and celery's results, and what adapts them (greenio.contrib.kombu)."""
+"""kombu and celery's results, and greenio.contrib.kombu, which adapts them."""
 
 import pytest
 
@@ -6,7 +6,7 @@ pytest.importorskip("kombu")
 
 
 @pytest.mark.parametrize("first", [False, True], ids=["imported after", "imported before"])
-def test_adapted_before_and_after_its_import(run_program, first):
+def test_kombu_is_adapted_before_and_after_its_import(run_program, first):
     pytest.importorskip("celery")
     modules = ["kombu.utils.eventio", "kombu.transport", "celery.backends.asynchronous"] if first else []
     options = [f"--import={each}" for each in modules]

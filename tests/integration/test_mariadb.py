@@ -9,7 +9,7 @@ def test_many_queries_at_once(run_program, mariadb_port):
     assert run_program("mariadb_client", "many_wait_at_once", mariadb_port) == "True\n"
 
 
-def test_transactions_of_many_greenlets(run_program, mariadb_port):
+def test_transactions_of_many_greenlets_do_not_mix(run_program, mariadb_port):
     assert run_program("mariadb_client", "transactions", mariadb_port) == "50\n20000\n"
 
 

@@ -1,4 +1,4 @@
-"""Packages in patched programs that use what is in the standard library's objects."""
+"""Packages that use attributes of the standard library's objects, in patched programs."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 
 def run(program):
     text = "from greenio import monkey\nmonkey.patch_all()\n" + textwrap.dedent(program)
-    # Not in the checkout: its packages may not be compiled.
+    # In another folder than the checkout, whose packages may not be compiled.
     result = subprocess.run(
         [sys.executable, "-c", text],
         stdin=subprocess.DEVNULL,

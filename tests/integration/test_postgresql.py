@@ -1,4 +1,4 @@
-"""psycopg 3, psycopg2, psycopg_pool and SQLAlchemy's pool, and what adapts them (greenio.contrib)."""
+"""psycopg 3, psycopg2, psycopg_pool and SQLAlchemy's pool, and greenio.contrib's adapters for them."""
 
 import pytest
 
@@ -20,26 +20,26 @@ def test_many_queries_at_once(run, library, postgresql):
 
 
 @BOTH
-def test_transactions_of_many_greenlets(run, library, postgresql):
+def test_transactions_of_many_greenlets_do_not_mix(run, library, postgresql):
     assert run("transactions", library, postgresql, library=library) == "50\n100000\nDivisionByZero\n"
 
 
 @BOTH
-def test_cancelled_and_terminated_queries(run, library, postgresql):
+def test_cancelled_queries_raise_and_their_connection_is_usable(run, library, postgresql):
     assert run("cancelled", library, postgresql, library=library) == "QueryCanceled\nusable\nTrue True\n"
 
 
 @BOTH
-@pytest.mark.parametrize("how, told", [("kill", "GreenletExit"), ("timeout", "Timeout")])
-def test_killed_in_the_middle_of_a_query(run, library, how, told, postgresql):
+@pytest.mark.parametrize("how, raised", [("kill", "GreenletExit"), ("timeout", "Timeout")])
+def test_a_kill_or_timeout_ends_a_query(run, library, how, raised, postgresql):
     states = {
         "psycopg": "the server was told\nusable",
         "psycopg2": "the server goes on\nInterfaceError, closed: True",
     }
-    assert run("killed", library, postgresql, how, library=library) == f"{told}\n{states[library]}\n"
+    assert run("killed", library, postgresql, how, library=library) == f"{raised}\n{states[library]}\n"
 
 
-def test_closed_while_another_waits(run, postgresql):
+def test_closing_a_connection_ends_another_greenlets_wait(run, postgresql):
     assert run("closed_by_another", postgresql) == "OperationalError\n"
 
 
@@ -68,7 +68,7 @@ def test_the_pool_of_sqlalchemy(run, library, postgresql):
 
 @BOTH
 @pytest.mark.parametrize("first", [False, True], ids=["imported after", "imported before"])
-def test_adapted_before_and_after_its_import(run, library, first, postgresql):
+def test_a_library_is_adapted_before_and_after_its_import(run, library, first, postgresql):
     options = [f"--import={library}"] if first else []
     assert run("adapted", library, postgresql, library=library, options=options) == "True\nTrue\n"
 

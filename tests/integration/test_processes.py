@@ -10,7 +10,7 @@ METHODS = pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 
 @pytest.fixture
 def run(run_program):
-    """As run_program, for the program that is run as it is."""
+    """run(function, *arguments) runs processes.py without run.py, as that file says."""
 
     def run(function, *args):
         folder = run_program.folder
@@ -22,29 +22,29 @@ def run(run_program):
             check=False,
             cwd=folder,
         )
-        told = f"it ended with {result.returncode}\n--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
-        assert result.returncode == 0 and not result.stderr, told
+        report = f"status {result.returncode}\n--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
+        assert result.returncode == 0 and not result.stderr, report
         return result.stdout
 
     return run
 
 
-def test_thread_pool_executor(run):
+def test_a_thread_pool_executor_runs_calls_at_once(run):
     assert run("thread_pool") == f"True\n{[n * n for n in range(9)]}\ntimeout\nTrue 0\ncancelled\n"
 
 
 @METHODS
-def test_process_pool_executor(run, method):
+def test_a_process_pool_executor_runs_calls_and_breaks(run, method):
     assert run("process_pool", method) == "True\nTrue\nbroken\n"
 
 
 @METHODS
-def test_a_pool_of_processes(run, method):
+def test_a_pool_of_processes_returns_results(run, method):
     assert run("pool", method) == "True\n[0, 1, 4, 9, 16] [9]\ntimeout\n25\n"
 
 
 @METHODS
-def test_pipes_queues_events_and_locks(run, method):
+def test_pipes_queues_events_and_locks_let_greenlets_run(run, method):
     lines = run("pipes_and_locks", method).splitlines()
     assert lines == [
         "False", "True", "nothing yet", "True", "[0, 0]", "False False", "True", "True", "True", "True",

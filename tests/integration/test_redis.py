@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("redis")
 
 
-def test_many_wait_at_once(run_program, redis_port):
+def test_many_blocking_commands_wait_at_once(run_program, redis_port):
     assert run_program("redis_client", "many_wait_at_once", redis_port) == "True True\nNone\n"
 
 

@@ -1,4 +1,4 @@
-"""Tools that look at a patched program from within or from outside: coverage, py-spy."""
+"""Tools that watch a patched program from within or from outside: coverage, py-spy."""
 
 import json
 import shutil
@@ -32,13 +32,13 @@ def test_coverage_sees_which_lines_ran(tmp_path, concurrency, way):
     seen = {LINES[number - 1].strip() for number in found["executed_lines"]}
     assert "each.start()" in seen
     if concurrency == "greenlet":
-        # Without it, coverage loses its way when the first thread has begun; the program does not.
+        # With concurrency=thread, coverage misses lines after the start of the first thread; the program runs as usual.
         assert {"time.sleep(0.001)", 'return len("worked")', "each.join()", 'print("end")'} <= seen
 
 
 @pytest.fixture
 def stacks():
-    """Asks py-spy for the stacks of a process, by its number."""
+    """dump(pid) returns py-spy's stacks of a process."""
     program = shutil.which("py-spy", path=sysconfig.get_path("scripts")) or shutil.which("py-spy")
     if program is None:
         pytest.skip("py-spy is not installed")
@@ -65,9 +65,9 @@ def test_py_spy_shows_the_stacks_of_threads(stacks, what):
                 found = stacks(process.pid)
                 assert "wait_for_a_line (watched.py:" in found  # the native thread's
                 assert '"MainThread"' in found
-                # While all wait, the stack of the native thread is that of any of them.
+                # While all greenlets wait, the native thread's stack may be that of any of them.
                 assert what == "waits" or "computes (watched.py:" in found
-            # It has not been disturbed.
+            # The program ends as if nobody had looked.
             assert (*process.communicate("\n", timeout=60), process.returncode) == ("end\n", "", 0)
         except BaseException:
             process.kill()

@@ -1,4 +1,4 @@
-"""greenio.websocket with other libraries: their clients and servers, and applications that bring a WebSocket along."""
+"""greenio.websocket with other libraries: clients, servers, and applications that have a WebSocket of their own."""
 
 import pytest
 
@@ -10,7 +10,7 @@ pytest.importorskip("websockets")
 pytest.importorskip("httptools")
 
 
-def test_the_client_of_websockets(run_program):
+def test_the_client_of_websockets_with_our_server(run_program):
     agreed = "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"
     ends = ["in parts True", "3001 as you wish"]
     assert run_program("web_sockets", "with_websockets").splitlines() == [
@@ -18,19 +18,19 @@ def test_the_client_of_websockets(run_program):
     ]  # fmt: skip
 
 
-def test_the_client_of_websocket_client(run_program):
+def test_websocket_client_with_our_server(run_program):
     pytest.importorskip("websocket")
     printed = run_program("web_sockets", "with_websocket_client")
     assert printed == "{'together'}\nchat True\n8 3001 as you wish\n403\n"
 
 
-def test_our_client_and_the_server_of_websockets(run_program):
+def test_our_client_with_the_server_of_websockets(run_program):
     printed = run_program("web_sockets", "with_a_server_of_websockets")
     assert printed == "{('together', 'chat')}\n1000\n1000\n"
 
 
-def test_nginx_as_its_page_says(nginx_for_websockets):
-    """Pages of the address that nginx has may connect, and other requests go over few connections as before."""
+def test_nginx_with_the_settings_of_the_guide(nginx_for_websockets):
+    """Pages from nginx's own address may connect, and other requests share few connections."""
     url, folder = nginx_for_websockets
     served = set()
 

@@ -1,4 +1,4 @@
-"""greenio.wsgi and programs that others have written: clients, a proxy, frameworks, a validator."""
+"""greenio.wsgi with other projects' programs: clients, a proxy, frameworks, a validator."""
 
 import contextlib
 import http.client
@@ -18,10 +18,10 @@ BIG = 3_000_000
 
 
 @contextlib.contextmanager
-def serving(application, *options, bind="127.0.0.1:0", told=None):
-    """Serve an application of programs/wsgi_applications.py; its URL, or the path of its Unix socket.
+def serving(application, *options, bind="127.0.0.1:0", logged=""):
+    """Serve an application of programs/wsgi_applications.py. Yields its URL, or the path of its Unix socket.
 
-    At its end it must have told nothing but that it began and ended, and `told` (a pattern).
+    At its end the server must have logged nothing but its begin and end, and in between `logged` (a pattern).
     """
     command = [sys.executable, "-X", "faulthandler", "-m", "greenio.wsgi", f"wsgi_applications:{application}"]
     server = subprocess.Popen(
@@ -36,7 +36,7 @@ def serving(application, *options, bind="127.0.0.1:0", told=None):
         yield re.search(r"listening on (?:unix:)?(\S+)", first)[1]
         server.terminate()
         _, rest = server.communicate(timeout=60)
-        assert re.fullmatch(rf"{told or ''}greenio\.wsgi: ending\n", rest, re.DOTALL)
+        assert re.fullmatch(rf"{logged}greenio\.wsgi: ending\n", rest, re.DOTALL)
         assert server.returncode == 0
     finally:
         server.kill()
@@ -52,7 +52,7 @@ def url():
 
 @pytest.fixture
 def curl(find_program):
-    """Run curl; what it prints."""
+    """curl(*arguments) runs curl, and returns its output."""
     program = find_program("curl")
 
     def run(*arguments, data=None):
@@ -68,12 +68,12 @@ class TestCurl:
     @pytest.mark.parametrize("options", [[], ["--http1.0"], ["--http2"]], ids=str)
     def test_it_gets_an_answer(self, curl, url, options):
         # --http2 asks for another protocol, over cleartext. It is answered in this one.
-        told = curl(*options, "-w", " %{http_version} %{http_code}", f"{url}/")
-        assert told == b"hello 1.1 200"
+        answer = curl(*options, "-w", " %{http_version} %{http_code}", f"{url}/")
+        assert answer == b"hello 1.1 200"
 
     def test_it_keeps_its_connection(self, curl, url):
-        told = curl("-w", " %{num_connects} ", f"{url}/", f"{url}/blocks", f"{url}/file", f"{url}/environ")
-        assert re.findall(rb" ([01]) ", told)[:4] == [b"1", b"0", b"0", b"0"]
+        answer = curl("-w", " %{num_connects} ", f"{url}/", f"{url}/blocks", f"{url}/file", f"{url}/environ")
+        assert re.findall(rb" ([01]) ", answer)[:4] == [b"1", b"0", b"0", b"0"]
 
     @pytest.mark.parametrize("form", ["length", "chunked", "continue", "chunked 1.0 answer"])
     def test_it_sends_a_body(self, curl, url, form):
@@ -82,24 +82,24 @@ class TestCurl:
         assert curl(*options, "--data-binary", "@-", f"{url}/echo", data=body) == body
 
     def test_it_gets_no_body_of_head(self, curl, url):
-        told = curl("--head", f"{url}/")
-        assert b"content-length: 5\r\n" in told.lower() and told.endswith(b"\r\n\r\n")
+        answer = curl("--head", f"{url}/")
+        assert b"content-length: 5\r\n" in answer.lower() and answer.endswith(b"\r\n\r\n")
 
     @pytest.mark.parametrize("path", ["blocks", "file"])
     def test_it_gets_a_long_answer(self, curl, url, path):
         assert curl(f"{url}/{path}") == (b"x" if path == "blocks" else b"y") * BIG
 
     def test_it_gets_early_hints(self, curl, url):
-        told = curl("--include", f"{url}/hints")
-        assert told.startswith(
+        answer = curl("--include", f"{url}/hints")
+        assert answer.startswith(
             b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\n"
         )
 
     def test_it_gets_an_answer_over_tls(self, curl):
         with serving("plain", "--certfile", CERTIFICATE, "--keyfile", KEY) as url:
             port = url.rpartition(":")[2]
-            told = curl("--cacert", CERTIFICATE, f"https://localhost:{port}/environ")
-            assert told == f"127.0.0.1 https localhost:{port} HTTP/1.1 GET".encode()
+            answer = curl("--cacert", CERTIFICATE, f"https://localhost:{port}/environ")
+            assert answer == f"127.0.0.1 https localhost:{port} HTTP/1.1 GET".encode()
             assert curl("--cacert", CERTIFICATE, f"https://localhost:{port}/file") == b"y" * BIG
 
     def test_it_gets_an_answer_over_a_unix_socket(self, curl, tmp_path):
@@ -112,8 +112,8 @@ class TestCurl:
         with serving("plain", "--proxy-protocol", "127.0.0.1") as url:
             assert curl("--haproxy-protocol", f"{url}/environ").startswith(b"127.0.0.1 http ")
             if b"--haproxy-clientip" in curl("--help", "all"):
-                told = curl("--haproxy-clientip", "192.0.2.7", f"{url}/environ")
-                assert told.startswith(b"192.0.2.7 http ")
+                answer = curl("--haproxy-clientip", "192.0.2.7", f"{url}/environ")
+                assert answer.startswith(b"192.0.2.7 http ")
 
 
 @pytest.mark.parametrize("path", ["", "blocks", "file"])
@@ -157,9 +157,9 @@ def test_requests_sends_and_streams(url):
 def test_nginx_keeps_its_connections_to_a_unix_socket(nginx, curl):
     url, folder = nginx
     with serving("plain", "--forwarded-from", "unix", bind=f"unix:{folder}/socket"):
-        Path(folder, "socket").chmod(0o666)  # nginx's workers are another user's
-        told = curl("-H", "X-Forwarded-For: 192.0.2.1", f"{url}/environ")
-        assert told == b"127.0.0.1 https 127.0.0.1 HTTP/1.1 GET"
+        Path(folder, "socket").chmod(0o666)  # nginx's workers run as another user
+        answer = curl("-H", "X-Forwarded-For: 192.0.2.1", f"{url}/environ")
+        assert answer == b"127.0.0.1 https 127.0.0.1 HTTP/1.1 GET"
         body = b"abc" * 100_000
         assert curl("-H", "Transfer-Encoding: chunked", "--data-binary", "@-", f"{url}/echo", data=body) == body
         assert curl(f"{url}/file") == b"y" * BIG
@@ -168,7 +168,7 @@ def test_nginx_keeps_its_connections_to_a_unix_socket(nginx, curl):
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-def test_openssl_s_client(find_program, version):
+def test_openssl_s_client_gets_an_answer(find_program, version):
     program = find_program("openssl")
     with serving("plain", "--certfile", CERTIFICATE, "--keyfile", KEY) as url:
         address = url.removeprefix("https://")
@@ -200,9 +200,9 @@ def test_frameworks_serve_their_applications(curl, framework, patch, tmp_path):
     upload = tmp_path / "upload.bin"
     upload.write_bytes(bytes(range(256)) * 10_000)
     jar = tmp_path / "cookies"
-    # Flask writes the traceback itself, Django has no log here.
-    told = ".*LookupError: secret\n" if framework == "flask" else ".*"
-    with serving(f"with_{framework}()", *patch, told=told) as url:
+    # Flask logs the traceback.
+    logged = ".*LookupError: secret\n" if framework == "flask" else ".*"
+    with serving(f"with_{framework}()", *patch, logged=logged) as url:
         got = curl("-c", jar, "-F", "name=Ada", "-F", f"upload=@{upload}", f"{url}/form")
         assert json.loads(got) == {"name": "Ada", "size": upload.stat().st_size, "file": "upload.bin"}
         assert curl("-b", jar, f"{url}/name") == b"Ada"
@@ -214,7 +214,7 @@ def test_frameworks_serve_their_applications(curl, framework, patch, tmp_path):
         assert crashed.endswith(b"500") and b"secret" not in crashed
 
 
-def test_the_standard_librarys_tls_client_with_urllib():
+def test_the_standard_librarys_client_keeps_its_tls_connection():
     context = ssl.create_default_context(cafile=CERTIFICATE)
     with serving("plain", "--certfile", CERTIFICATE, "--keyfile", KEY) as url:
         client = http.client.HTTPSConnection("localhost", int(url.rpartition(":")[2]), timeout=30, context=context)

@@ -1,8 +1,8 @@
-"""For the programs: tell what a call returns or raises; wait for what another thread is to do."""
+"""Helpers of the programs: print the outcome of a call, and wait for a condition that another thread makes true."""
 
 import time
 
-#: Their texts name types and arguments. Cooperative classes have other names, and say it in other words.
+#: The texts of these errors name types and arguments. Those of cooperative classes have other names.
 OTHER_WORDS = (TypeError, AttributeError, OverflowError)
 
 
@@ -20,7 +20,7 @@ def tell(name, function, *arguments, **named):
 
 
 def tell_kind(name, function, *arguments, **named):
-    """Print what function returns, or the type only of what it raises: its message is in other words."""
+    """Print what function returns, or only the type of what it raises, whose message is in other words."""
     try:
         result = function(*arguments, **named)
     except BaseException as error:
@@ -33,5 +33,5 @@ def until(condition, limit=20):
     deadline = time.monotonic() + limit
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("what was waited for did not come")
+            raise TimeoutError("the condition has not become true")
         time.sleep(0.001)

@@ -52,7 +52,7 @@ for kind in (threading.Lock, threading.RLock):
     print(sorted(woken), condition.acquire(False))
     condition.release()
 
-# A lock that was taken several times is given up whole, and taken back whole.
+# wait() releases a lock that was acquired several times, and acquires it as often again.
 condition = threading.Condition()
 entered = []
 

@@ -53,7 +53,7 @@ atexit.register(fails)
 atexit.register(registers)
 atexit.register(waits)
 atexit.register(submits)
-if sys.version_info < (3, 12):  # they cannot be started there from 3.12 on
+if sys.version_info < (3, 12):  # CPython 3.12 and later starts no threads there
     atexit.register(starts)
 removed = atexit.register(lambda: say("never\n"))
 atexit.unregister(removed)

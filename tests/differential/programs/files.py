@@ -11,7 +11,7 @@ import warnings
 
 from _tell import tell, tell_kind
 
-warnings.filterwarnings("ignore", message=".*fork")  # what waits for a lock of a file does so in a native thread
+warnings.filterwarnings("ignore", message=".*fork")  # patched, the wait for a file's lock is in a native thread
 folder = tempfile.mkdtemp()
 path = os.path.join(folder, "file")
 
@@ -97,7 +97,7 @@ connection.close()
 other.close()
 tell("closed", connection.execute, "select 1")
 
-# Buffers that several write to and read from.
+# Buffers to which several threads write, and from which several read.
 with open(path, "wb") as file:
     in_threads(5, lambda n: [file.write(b"%d\n" % n) for _ in range(100)])
 with open(path, "rb") as file:

@@ -73,7 +73,7 @@ tell("no such way", lambda: len(concurrent.futures.wait(futures, return_when="x"
 tell("the same twice", lambda: len(list(concurrent.futures.as_completed([futures[0], futures[0]]))))
 print(concurrent.futures.TimeoutError.__name__, concurrent.futures.CancelledError.__mro__[1].__name__)
 
-# What several wait for at once.
+# Several threads wait for the same futures.
 future, got = Future(), []
 threads = [threading.Thread(target=lambda: got.append(future.result(20))) for _ in range(5)]
 for thread in threads:

@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     def handle_error(self, request, client_address):
-        """Of clients that have gone."""
+        """Say nothing of clients that have closed their connections."""
 
 
 logged, go_on = [], threading.Event()

@@ -44,7 +44,7 @@ with lock:
         print("KeyError", error, lock.locked())
 print(lock.locked())
 
-# First come, first served is not promised; that each gets it, is.
+# Each thread gets the lock, in whatever order.
 count = 0
 
 
@@ -62,7 +62,7 @@ for thread in threads:
     thread.join()
 print(count, lock.locked())
 
-# One that waits for a time gets it when it is released in time, and nothing else.
+# acquire() with a timeout gets the lock if, and only if, it is released in time.
 results = []
 lock.acquire()
 thread = threading.Thread(target=lambda: results.append(lock.acquire(timeout=20)))

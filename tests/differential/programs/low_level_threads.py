@@ -48,7 +48,7 @@ before = _thread._count()
 for function in (raises, exits, system_exit):
     del done[:]
     _thread.start_new_thread(function, ())
-    until(lambda: done and _thread._count() <= before)  # what it has raised was told then
+    until(lambda: done and _thread._count() <= before)  # the report of its exception has been printed by then
     print(done)
 sys.unraisablehook = lambda args: done.append((args.exc_type.__name__, str(args.exc_value), args.err_msg, args.object))
 del done[:]

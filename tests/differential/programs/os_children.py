@@ -9,7 +9,9 @@ import warnings
 
 from _tell import tell, until
 
-warnings.filterwarnings("ignore", message=".*fork")  # patched threads are none to the system
+warnings.filterwarnings(
+    "ignore", message=".*fork"
+)  # patched, there is no warning: the system does not see these threads
 
 
 def child(function):

@@ -9,7 +9,7 @@ from _tell import tell
 
 
 class Unique(queue.Queue):
-    """What is in it already is not put again."""
+    """A queue that does not put an item again that it holds already."""
 
     def _init(self, maxsize):
         self.items = OrderedDict()

@@ -67,7 +67,7 @@ for item in [(2, "b"), (1, "z"), (2, "a")]:
     order.put(item)
 print([order.get() for _ in range(3)])
 
-# Its locks are for everybody.
+# Programs may use a queue's locks.
 shared, waited = queue.Queue(1), []
 thread = threading.Thread(target=lambda: (shared.put("x"), waited.append(1)))
 with shared.mutex:
@@ -83,7 +83,7 @@ with shared.mutex:
     shared.all_tasks_done.notify_all()
 tell("join after a clearing", lambda: shared.join() is False)
 print(shared.empty())
-# A put in the dictionary of the instance, seen by nobody else.
+# An item that is put by _put(): a waiting thread gets it, and it is not counted as a task.
 waiting = []
 shared = queue.Queue()
 thread = threading.Thread(target=lambda: waiting.append(shared.get()))

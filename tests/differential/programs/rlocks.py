@@ -56,7 +56,7 @@ for thread in threads:
 groups = [set(holder.items[at : at + 5]) for at in range(0, 30, 5)]
 print(len(holder.items), all(len(group) == 1 for group in groups))
 
-# Given up only when it was released as often as it was taken.
+# Another thread gets the lock only when it was released as often as it was acquired.
 lock = threading.RLock()
 steps, order = [threading.Event() for _ in range(2)], []
 

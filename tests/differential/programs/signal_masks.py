@@ -59,7 +59,7 @@ print(len(got))
 go_on.set()
 thread.join()
 
-# A descriptor that is told of each.
+# A wakeup descriptor gets each signal.
 reading, writing = socket.socketpair()
 writing.setblocking(False)
 tell("set", signal.set_wakeup_fd, writing.fileno())

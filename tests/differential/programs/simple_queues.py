@@ -56,7 +56,7 @@ class Puts:
 Puts()
 gc.collect()
 print(items.get(timeout=20))
-# In order, from each.
+# The items of each thread come in order.
 order = []
 
 

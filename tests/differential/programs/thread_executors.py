@@ -47,7 +47,7 @@ tell("submit after the shutdown", executor.submit, int)
 tell("map after the shutdown", executor.map, int, [])
 tell("shutdown again", executor.shutdown)
 
-# With what is waiting cancelled.
+# A shutdown that cancels the calls in the queue.
 executor = ThreadPoolExecutor(1)
 started, go_on = threading.Event(), threading.Event()
 first = executor.submit(lambda: (started.set(), go_on.wait()))

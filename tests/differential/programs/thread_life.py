@@ -43,7 +43,7 @@ print(thread.is_alive(), threading.active_count(), thread in threading.enumerate
 print(repr(thread).replace(str(thread.ident), "IDENT"))
 print(thread.ident != threading.get_ident(), thread.ident is not None)
 
-# Daemons of daemons; names of those that were given none.
+# Daemons of daemons; names of threads that were given none.
 kinds = []
 
 

@@ -26,7 +26,7 @@ def serve(sock, act, context=server_context):
             with context.wrap_socket(sock, server_side=True) as secure:
                 act(secure)
         except (OSError, ValueError):
-            pass  # what the other end did
+            pass  # the other end has ended the connection
         sock.close()
 
     thread = threading.Thread(target=run)

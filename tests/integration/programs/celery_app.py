@@ -1,4 +1,4 @@
-"""Tasks for a worker with greenio.contrib.celery's pool. What they do is seen in files, and in their results."""
+"""Tasks for a worker with greenio.contrib.celery's pool. Tests read their results, and the files that they write."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     worker_enable_remote_control=True,
     result_expires=600,
-    # A redis that is restarted is tried again each second.
+    # seconds after which tasks that were not acknowledged are delivered again
     broker_transport_options={"visibility_timeout": 60},
 )
 barriers = {}
@@ -78,7 +78,7 @@ def catching_the_soft_limit(seconds):
 
 @app.task
 def stubborn(path):
-    """Catch whatever should end it, twice."""
+    """Catch the first two exceptions that should end the task."""
     for _ in range(2):
         try:
             time.sleep(1000)

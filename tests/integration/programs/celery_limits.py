@@ -1,4 +1,4 @@
-"""Ends of tasks from outside, in the same turn of the hub as their own. What celery is told is printed."""
+"""Tasks are ended from outside in the turn of the hub in which they end by themselves. Prints celery's callbacks."""
 
 from hub import get_hub
 
@@ -8,12 +8,12 @@ from greenio.event import Event
 
 
 def run(name, end):
-    pool, told, waited_for = TaskPool(limit=5), [], Event()
+    pool, calls, waited_for = TaskPool(limit=5), [], Event()
 
     def tell(what):
         def callback(*args):
             sleep(0.001)  # as celery's own do, which write to the broker
-            told.append(what)
+            calls.append(what)
 
         return callback
 
@@ -29,7 +29,7 @@ def run(name, end):
     get_hub().run_callback(both)
     while pool._get_info()["running"]:
         sleep(0.001)
-    print(name, *told)
+    print(name, *calls)
 
 
 run("soft", lambda pool, task: task.throw(ValueError("too late")))

@@ -1,7 +1,7 @@
-"""A program that a debugger looks at. It patches by itself, unless it is run by something that has done so.
+"""A program with breakpoints for a debugger. It patches by itself, unless the program is patched already.
 
-``debugged.py PORT`` lets a debugger connect; ``debugged.py`` is run by one, and ``debugged.py fork|subprocess`` has a
-child that does the same.
+``debugged.py PORT`` lets a debugger connect; ``debugged.py`` is run by a debugger, and so is
+``debugged.py fork|subprocess``, which has the breakpoints in a child process.
 """
 
 import sys

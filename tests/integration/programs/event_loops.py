@@ -1,4 +1,4 @@
-"""asyncio in several greenlets at once, and what asks whether a loop runs: asgiref and Django."""
+"""asyncio in several greenlets at once, with asgiref and Django, which ask whether a loop runs."""
 
 import asyncio
 import threading
@@ -11,13 +11,13 @@ COUNT = 20
 
 
 def many_loops():
-    """Each greenlet runs a loop of its own; each waits until all others are inside of theirs."""
+    """Each greenlet runs a loop of its own, and waits until all others are inside their loops."""
     inside = threading.Barrier(COUNT, timeout=30)
 
     async def count(number):
         task = asyncio.current_task()
         await asyncio.sleep(0.001)
-        # A call that blocks, in a coroutine: the greenlet waits, with its loop and its task.
+        # A blocking call in a coroutine: the greenlet waits, and its loop and its task with it.
         inside.wait()
         assert asyncio.current_task() is task and asyncio.get_running_loop() is task.get_loop()
         await asyncio.gather(*[asyncio.sleep(0.001) for _ in range(5)])
@@ -78,7 +78,7 @@ def loops(greenlet):
 
 
 def inside_a_loop(seconds=1000):
-    """A greenlet that is inside of asyncio.run() and waits there."""
+    """A greenlet that waits inside asyncio.run()."""
     started = threading.Event()
 
     async def wait():

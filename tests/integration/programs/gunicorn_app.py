@@ -1,4 +1,4 @@
-"""An application for gunicorn, whose workers the tests look into."""
+"""An application for gunicorn. Its answers show the state of the worker."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 loaded_in = os.getpid()
 barriers = {}
 making = threading.Lock()
-worker = None  # gunicorn's, which gunicorn_settings.py puts here
+worker = None  # gunicorn's worker; gunicorn_settings.py sets it
 
 
 def application(environ, start_response):
@@ -36,7 +36,7 @@ def answer_meet(environ, number):
 
 
 def answer_gated(environ, begun, gate):
-    """Say in a file that it has begun, and wait for another one."""
+    """Write to a file when the request has begun, and wait for another file."""
     with open(begun, "w") as file:
         file.write(str(os.getpid()))
     while not os.path.exists(gate):
@@ -47,12 +47,12 @@ def answer_gated(environ, begun, gate):
 def answer_about(environ):
     from greenio.monkey import get_original
 
-    told = {
+    about = {
         "sleeps as patched": sleep_by_name is not get_original("time", "sleep"),
         "loaded in": loaded_in,
         "wakes gunicorn's pipe": wakeup_descriptor() in worker.PIPE,
     }
-    return json.dumps(told).encode()
+    return json.dumps(about).encode()
 
 
 def wakeup_descriptor():
@@ -64,7 +64,7 @@ def wakeup_descriptor():
         signal.set_wakeup_fd(found[0])
         ask.set()
 
-    # In a handler, which runs on the main greenlet, and wakes a process that sleeps.
+    # The descriptor is read in a signal handler, which runs on the main greenlet and wakes a process that sleeps.
     signal.signal(signal.SIGUSR2, handler)
     os.kill(os.getpid(), signal.SIGUSR2)
     ask.wait()
@@ -95,7 +95,7 @@ def answer_file(environ, path):
 
 
 def late():
-    """A Timeout in the midst of an answer."""
+    """Raise a Timeout in the middle of an answer."""
     from greenio import Timeout
 
     yield b"begun"

@@ -1,12 +1,10 @@
-"""gunicorn's settings in the tests: what its hooks are told goes into a file."""
+"""gunicorn's settings in the tests: its hooks write their calls into a file."""
 
 import os
 
-told = os.environ["TOLD"]
-
 
 def tell(*words):
-    with open(told, "a") as file:
+    with open(os.environ["HOOKS"], "a") as file:
         print(*words, file=file)
 
 

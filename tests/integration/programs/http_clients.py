@@ -18,7 +18,7 @@ def with_requests():
         url = f"http://127.0.0.1:{server.server_port}"
         assert set(together(COUNT, lambda number: requests.get(f"{url}/together").text)) == {"/together"}
 
-        # One session, whose pool has room for all; and a connection that the server closes in the middle.
+        # One session, whose pool has room for all requests; then a connection that the server closes in the middle.
         with requests.Session() as session:
             session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=COUNT))
             got = together(COUNT, lambda number: session.get(f"{url}/together?{number}").text)
@@ -52,7 +52,7 @@ def with_urllib3():
         print("connections", pool.num_connections)
         pool.close()
 
-        # A pool of one: who waits for it, for so long only; and what a kill leaves of it.
+        # A pool of one connection: a wait for it times out; and it is usable after a kill.
         pool = urllib3.HTTPConnectionPool("127.0.0.1", server.server_port, maxsize=1, block=True, retries=False)
         server.arrived.clear()
         busy = greenio.spawn(pool.request, "GET", "/never")
@@ -191,7 +191,7 @@ def with_websocket_client():
             print("gone")
         connection.shutdown()
 
-        # The client that calls back, with pings from a thread of its own.
+        # The client with callbacks, whose pings come from a thread of its own.
         heard = []
 
         def on_message(app, message):

@@ -8,7 +8,7 @@ import threading
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
-LIMIT = 30  # seconds that anything may take
+LIMIT = 30  # seconds for each step
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def _kernel():
 
 
 def _execute(client, code):
-    """What the code prints, and the status."""
+    """Run code in the kernel; return its output and its status."""
     printed = []
 
     def output(message):

@@ -1,4 +1,4 @@
-"""PyMySQL against a real server, which sees how many wait for a lock of its at once."""
+"""PyMySQL against a real server, which says how many connections wait for one of its locks."""
 
 import pymysql
 from together import together, until
@@ -85,7 +85,7 @@ def unhappy(port):
     job.join()
     print(job.exception.args[0], gone.open)
 
-    # Killed while it waits for an answer, the connection is closed: the answer would be taken for the next one's.
+    # A kill in a wait for an answer closes the connection: the next query would take the answer for its own.
     killed = connect(port)
     job = greenio.spawn(ask, killed, "select sleep(60)")
     number = killed.thread_id()

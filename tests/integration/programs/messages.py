@@ -10,7 +10,7 @@ COUNT = 20
 
 
 def adapted():
-    """What the adapter did, whichever was imported first."""
+    """Print what the adapter has replaced."""
     import select
 
     import celery.backends.asynchronous
@@ -54,7 +54,7 @@ def queues(port):
 
 
 def results(port):
-    """AsyncResult.get() in many greenlets; a second program's part, to store the results, is played here."""
+    """AsyncResult.get() in many greenlets. This program also stores the results, as a worker would."""
     import celery
 
     app = celery.Celery(broker=f"redis://127.0.0.1:{port}/2", backend=f"redis://127.0.0.1:{port}/3")
@@ -87,7 +87,7 @@ def wait_for_results(app):
     killed = greenio.spawn(late.get)
     greenio.sleep(0.01)
     killed.kill()
-    # celery keeps what was given up, and talks to the server when that is collected: when nothing can wait any more.
+    # celery keeps abandoned results, and talks to the server when they are collected. At the end it could not wait.
     app.backend.remove_pending_result(late)
     failed = task.delay(1)
     asking = greenio.spawn(failed.get, timeout=30)

@@ -105,7 +105,7 @@ def transactions(library, dsn):
 
 
 def cancelled(library, dsn):
-    """Another greenlet cancels the query; a second one waits for the same connection meanwhile."""
+    """One greenlet cancels a query, while another waits for the same connection."""
     connect = CONNECT[library]
     control, connection = connect(dsn), connect(dsn)
     query = greenio.spawn(ask, connection, "select pg_sleep(60)")
@@ -125,7 +125,7 @@ def cancelled(library, dsn):
 
 
 def killed(library, dsn, how):
-    """A greenlet is killed, or its time is over, in the middle of a query."""
+    """A greenlet is killed, or gets a Timeout, in the middle of a query."""
     connect = CONNECT[library]
     control, connection = connect(dsn), connect(dsn)
 
@@ -143,7 +143,7 @@ def killed(library, dsn, how):
         job.kill()
     job.join()
     print(type(job.value or job.exception).__name__)
-    # psycopg has told the server; psycopg2 cannot.
+    # psycopg has cancelled the query at the server; psycopg2 cannot.
     print("the server goes on" if sleeping(control) else "the server was told")
     try:
         print(ask(connection, "select 'usable'"))
@@ -230,7 +230,7 @@ def pooled(dsn):
             waiting = greenio.spawn(query, 7)
             greenio.sleep(0)
             busy[0].kill()
-            # Its connection is closed, or used again: the one that waits gets one in either case.
+            # The killed greenlet's connection is closed or used again: the waiting greenlet gets one in either case.
             print(waiting.get())
         greenio.joinall(busy, raise_error=True)
         print(together(COUNT, query) == list(range(COUNT)))
@@ -279,7 +279,7 @@ def sqlalchemy_pool(url, dsn):
 
 
 def adapted(library, dsn):
-    """Whether the library lets greenlets run: whether the lock's owner gets to give it back before a time out."""
+    """Print whether the library lets greenlets run: if it does, the lock's owner releases it before a timeout."""
     if library == "psycopg":
         import psycopg
 

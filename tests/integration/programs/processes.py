@@ -73,7 +73,7 @@ def thread_pool():
             waiting[0].result(timeout=0.01)
         except TimeoutError:
             print("timeout")
-        except Exception as error:  # before 3.11 it is a class of its own
+        except Exception as error:  # before CPython 3.11, TimeoutError of concurrent.futures is a class of its own
             print("timeout" if type(error).__name__ == "TimeoutError" else error)
         print(waiting[-1].cancel(), len(wait(waiting, timeout=0.01).done))
         release.set()
@@ -184,7 +184,7 @@ def pipes_and_locks(method):
     greenio.joinall([greenio.spawn(worker.join) for worker in workers])
     print([worker.exitcode for worker in workers])
 
-    # A lock that another process holds: who waits for it is killed, or runs out of time, and it stays usable.
+    # Another process holds a lock. A greenlet that waits for it is killed or gets a Timeout; the lock stays usable.
     held, event = context.Event(), context.Event()
     holder = context.Process(target=hold, args=(lock, held, event))
     holder.start()

@@ -19,7 +19,7 @@ def blocked(server):
 
 
 def many_wait_at_once(port):
-    """BLPOP of many greenlets: the server counts those that are blocked."""
+    """BLPOP in many greenlets: the server counts the blocked clients."""
     server = client(port)
     server.delete("list")
     waiting = [greenio.spawn(server.blpop, "list", timeout=30) for _ in range(COUNT)]
@@ -85,7 +85,7 @@ def pools(port):
         limited.ping()
     except redis.exceptions.ConnectionError as error:
         print(type(error).__name__, error)
-    # Killed in the middle of a command, a connection is closed, not used again with that command's answer in it.
+    # A kill in the middle of a command closes the connection, which would have that command's answer in it.
     greenio.killall(busy)
     until(lambda: blocked(server) == 0)
     server.rpush("never", "leftover")
@@ -104,7 +104,7 @@ def pools(port):
     greenio.sleep(0)
     server.rpush("never", *range(5))
     greenio.joinall(busy + many, raise_error=True)
-    # Two of `limited`, five of `pool`; the server may still close what was killed.
+    # Two connections of `limited`, five of `pool`. The server may not have closed the killed one yet.
     until(lambda: len(server.client_list()) <= before + 7)
     print([job.value for job in many] == [str(number) for number in range(COUNT)])
     for each in (server, limited, waiting):

@@ -1,7 +1,7 @@
 """Patch, and call a function of a file in this folder: ``run.py [options] file function arguments``.
 
-The files know nothing of patching: they use what the libraries and `threading` offer, and `greenio` where they are
-about greenlets. ``--import=MODULE`` imports one before patching; ``--no-NAME`` switches an adapter off.
+The files know nothing of patching: they use the libraries, `threading`, and `greenio` where they need greenlets.
+``--import=MODULE`` imports a module before patching; ``--no-NAME`` switches an adapter off.
 """
 
 import faulthandler
@@ -19,7 +19,7 @@ while arguments[0].startswith("--"):
 from greenio import monkey  # noqa: E402
 
 monkey.patch_all(**switches)
-# A thread of its own, below Python: it also works when greenlets are kept from running.
+# faulthandler has a native thread below Python, which also works when no greenlet can run.
 faulthandler.dump_traceback_later(80, exit=True)
 
 if __name__ == "__main__":
@@ -27,5 +27,5 @@ if __name__ == "__main__":
 
     module, function, *rest = arguments
     getattr(import_module(module), function)(*rest)
-    # To its end the process is as it is, with no watchdog that would keep a second one from being noticed.
+    # The process ends without this watchdog.
     faulthandler.cancel_dump_traceback_later()

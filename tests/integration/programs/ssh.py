@@ -32,7 +32,7 @@ class Interface(paramiko.ServerInterface):
 
     def run(self, channel, command):
         with contextlib.suppress(OSError), channel:
-            # Not before the client knows that the command was accepted.
+            # The client must know that the command was accepted before its output comes.
             channel.recv(2)
             if command == "wait":
                 self.waiting.add(channel)

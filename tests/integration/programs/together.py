@@ -1,4 +1,4 @@
-"""What the programs have in common: many greenlets at once, and servers that see that they are."""
+"""Helpers of the programs: many greenlets at once, and a server that answers only when all their requests are there."""
 
 import contextlib
 import ssl
@@ -10,17 +10,17 @@ import greenio
 
 
 def together(count, function, *args):
-    """Call ``function(number, *args)`` in so many greenlets; return what they returned."""
+    """Call ``function(number, *args)`` in `count` greenlets; return their results."""
     jobs = [greenio.spawn(function, number, *args) for number in range(count)]
     for job in jobs:
         job.reports_errors = False
     greenio.joinall(jobs, timeout=60, raise_error=True)
-    assert all(job.ready() for job in jobs), "they do not end"
+    assert all(job.ready() for job in jobs), "the greenlets do not end"
     return [job.value for job in jobs]
 
 
 def until(condition):
-    """Wait until ``condition()`` is true, and return that."""
+    """Wait until ``condition()`` is true, and return its value."""
     with greenio.fail_after(30):
         while not (value := condition()):
             greenio.sleep(0.005)
@@ -28,7 +28,7 @@ def until(condition):
 
 
 class Requests(BaseHTTPRequestHandler):
-    """Answers: /together when all are there whom the server waits for, /never not at all, /gone by closing."""
+    """Answers /together when all expected requests are there, /never not at all, /gone with half an answer."""
 
     protocol_version = "HTTP/1.1"
 
@@ -62,7 +62,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request, client_address):
-        # A client that hangs up is no news here.
+        # Clients hang up on purpose.
         if not isinstance(sys.exc_info()[1], (ConnectionError, ssl.SSLError)):
             super().handle_error(request, client_address)
 

@@ -1,7 +1,7 @@
 """A program that is watched while it runs: patched by itself or by what runs it.
 
-``watched.py`` runs a few threads. ``watched.py computes|waits`` says "ready" in a thread, which then does that until a
-line comes in.
+``watched.py`` runs a few threads. ``watched.py computes|waits`` starts a thread that prints "ready", and then computes
+or waits until standard input has a line.
 """
 
 import sys
@@ -31,7 +31,7 @@ def waits(ended):
         time.sleep(0.01)
 
 
-def until_told(function):
+def run_until_a_line_comes(function):
     def wait_for_a_line():
         sys.stdin.readline()
         ended.set()
@@ -52,7 +52,7 @@ def main():
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        until_told(globals()[sys.argv[1]])
+        run_until_a_line_comes(globals()[sys.argv[1]])
     else:
         main()
     print("end")

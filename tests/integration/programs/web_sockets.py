@@ -1,5 +1,6 @@
-"""greenio.websocket and other libraries: clients against its server, a server against its client, and what brings its
-own WebSocket into an application.
+"""greenio.websocket and other libraries.
+
+Other clients talk to its server, its client to another server, and applications have WebSockets of their own.
 """
 
 import logging
@@ -22,7 +23,7 @@ def silent():
 
 
 def meeting_then_echo():
-    """An application that answers "together" when as many ask for it as there are greenlets."""
+    """An application that answers "together" when each of the greenlets has asked for it."""
     meeting = threading.Barrier(COUNT, timeout=30)
 
     def application(environ, start_response):
@@ -150,7 +151,7 @@ def with_a_server_of_websockets():
 
 
 def with_flask_sock():
-    """Flask-Sock, and simple-websocket below it: the socket is theirs."""
+    """Flask-Sock, and simple-websocket below it, which takes over the socket."""
     import flask
     from flask_sock import Sock
     from simple_websocket import Client, ConnectionClosed

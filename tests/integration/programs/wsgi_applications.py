@@ -6,11 +6,11 @@ from wsgiref.validate import validator
 
 HELLO = b"hello"
 BIG = 3_000_000
-clients = []  # kept, so that each is another object
+clients = []  # the objects are kept, so that no two have the same address
 
 
 def plain(environ, start_response):
-    """Its path says what it answers."""
+    """Answer as the path says."""
     path = environ["PATH_INFO"]
     status, fields, body = "200 OK", [("Content-Type", "text/plain")], [HELLO]
     if path == "/echo":
@@ -36,7 +36,7 @@ def plain(environ, start_response):
 
 
 def asked(environ, start_response):
-    """What a careful application does: reads all of a body in pieces, and answers in blocks."""
+    """Read all of a body in pieces, and answer in blocks, as a careful application does."""
     length = 0
     while data := environ["wsgi.input"].read(1000):
         length += len(data)

@@ -1,4 +1,4 @@
-"""pyzmq in a patched program: what waits lets others run. Each function says "done" when all went well."""
+"""pyzmq in a patched program: calls that wait let other greenlets run. Each function prints "done" at its end."""
 
 import os
 import threading
@@ -127,7 +127,7 @@ def polls():
 
 
 def one_sends_and_another_receives():
-    """On one socket: what libzmq tells one of them is not lost to the other."""
+    """Two greenlets use one socket: an event that libzmq reports to one of them is not lost to the other."""
     with zmq.Context() as context:
         left, right = _pair(context, zmq.PAIR, zmq.PAIR, sndhwm=2, rcvhwm=2)
         count, got = 300, {left: 0, right: 0}
@@ -154,31 +154,31 @@ def closed_and_ended_while_others_wait():
     context = zmq.Context()
     sink, source = _pair(context, zmq.PULL, zmq.PUSH)
     other = context.socket(zmq.PULL)
-    told = []
+    errors = []
 
     def receives(sock):
         try:
             sock.recv()
         except zmq.ZMQError as error:
-            told.append(error.errno)
+            errors.append(error.errno)
             sock.close()
 
     def polls(sock):
         try:
             sock.poll()
         except zmq.ZMQError as error:
-            told.append(error.errno)
+            errors.append(error.errno)
 
     threads = [_in_thread(receives, sink), _in_thread(polls, sink), _in_thread(receives, other)]
     time.sleep(0.005)
     sink.close()
     threads[0].join()
     threads[1].join()
-    assert told == [zmq.ENOTSOCK] * 2, told
+    assert errors == [zmq.ENOTSOCK] * 2, errors
     source.close()
-    context.term()  # who receives is told, and closes the socket meanwhile
+    context.term()  # meanwhile the greenlet that receives gets an error, and closes the socket
     threads[2].join()
-    assert told[2:] == [zmq.ETERM] and context.closed
+    assert errors[2:] == [zmq.ETERM] and context.closed
     print("done")
 
 
