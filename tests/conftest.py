@@ -155,7 +155,7 @@ def ticks():
 
 @pytest.fixture
 def until_ticks(ticks, tmp_path):
-    """A command for a shell that ends when greenlets of this process have run. So whoever finds it ended has waited."""
+    """A command for a shell that ends when greenlets of this process have run. A call that finds its end has waited."""
     from greenio import spawn
 
     path = tmp_path / "others-ran"

@@ -17,7 +17,7 @@ class Own(Exception):
 
 
 def outcome(function, *arguments):
-    """What a call returns, or the kind of what it raises, with the text if it is ours."""
+    """Return what a call returns, or the type of what it raises, with the text of an Own exception."""
     try:
         return function(*arguments)
     except Own as error:

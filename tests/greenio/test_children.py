@@ -149,15 +149,20 @@ def test_misuse_raises_the_errors_of_the_standard_library(name, arguments):
 # --- which call gets the status -------------------------------------------------------------------------------------
 
 
+class Reaped(list):
+    calls = 0  # of the handler
+
+
 @pytest.fixture
 def reaper():
     """A handler of SIGCHLD reaps every child that has ended, by the system's own call. The list of its results."""
-    reaped = []
+    reaped = Reaped()
 
     def reap(*_):
         with suppress(ChildProcessError):
             while (found := standard.waitpid(-1, standard.WNOHANG))[0]:
                 reaped.append(found)
+        reaped.calls += 1
 
     before = signal.signal(signal.SIGCHLD, reap)
     yield reaped
@@ -181,20 +186,35 @@ def wait_by_number(pid):
 
 
 @pytest.fixture
-def gate(tmp_path):
-    """Commands that end when the gate opens: then a call waits already. Natively, the first call gets the status."""
+def gate(tmp_path, reaper):
+    """Commands that end one after the other, when a call waits for each. Natively, the first call gets the status.
+
+    A child that ended while the handler of another one runs would be the handler's.
+    """
 
     class Gate:
-        path = tmp_path / "open"
+        def __init__(self):
+            self.made, self.closed = 0, []
 
         def command(self, status):
-            return f"until [ -e {self.path} ]; do sleep 0.01; done; exit {status}"
+            self.made += 1
+            path = tmp_path / f"open{self.made}"
+            standard.mkfifo(path)
+            self.closed.append(path)
+            return f"read line < {path}; exit {status}"
+
+        def open(self):
+            """Let the first command end that has not ended yet."""
+            self.closed.pop(0).write_text("go on\n")
 
         def open_for(self, *jobs):
             until_waiting(*jobs)
-            self.path.touch()
-            results = [job.get() for job in jobs]
-            self.path.unlink()
+            results = []
+            for job in jobs:
+                before = reaper.calls
+                self.open()
+                results.append(job.get())
+                until(lambda before=before: reaper.calls > before)
             return results
 
     return Gate()
@@ -233,7 +253,7 @@ def test_a_handler_that_reaps_gets_no_child_of_another_thread(reaper, gate):
     with children.AnnouncedWait():  # so the main thread has wrapped the handler
         thread.start()
         until(lambda: children._announced)
-        gate.path.touch()
+        gate.open()
         until(lambda: not thread.is_alive())
     thread.join()
     assert codes == [4] and reaper == []

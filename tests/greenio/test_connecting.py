@@ -133,7 +133,7 @@ def test_the_first_address_that_answers_is_taken(resolves_to, refused, silent):
         resolves_to(silent, refused, silent, listener.getsockname())
         with create_connection(("name.invalid", 80), happy_eyeballs_delay=0.001) as sock:
             assert sock.getpeername() == listener.getsockname()
-            # Those that were still connecting are closed: the fixture of all tests counts descriptors.
+            # The sockets that were still connecting are closed: a fixture of all tests counts descriptors.
     resolves_to(refused, refused)
     with pytest.raises(ConnectionRefusedError):
         create_connection(("name.invalid", 80), happy_eyeballs_delay=10)

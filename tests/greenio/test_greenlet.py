@@ -72,7 +72,7 @@ class TestLife:
         assert spawn().get() is None
 
     @pytest.mark.parametrize("make", [spawn, Greenlet, spawn_raw])
-    def test_what_cannot_be_called_is_refused(self, make):
+    def test_an_object_that_cannot_be_called_is_refused(self, make):
         with pytest.raises(TypeError, match="callable"):
             make(5)
 
@@ -345,7 +345,7 @@ class TestPlaces:
         assert g.format_spawn() == f"{__file__}:{line} in {frame.f_code.co_name}"
 
     def test_the_place_of_spawning_is_a_line_of_the_program(self):
-        """Not of the standard library, which calls spawn() here, and not of greenio's pools."""
+        """It is no line of the standard library, which calls spawn() here, nor of greenio's pools."""
         seen = []
         add = seen.append
         Greenlet.add_spawn_callback(add)

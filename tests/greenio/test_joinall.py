@@ -55,7 +55,7 @@ class TestOrder:
         greenlets = in_order([3, 1, 0, 2])
         assert [g.get() for g in iwait(greenlets)] == [3, 1, 0, 2]
 
-    def test_those_that_have_finished_come_first(self):
+    def test_finished_greenlets_come_first(self):
         late = spawn(sleep, 0.001)
         early = ended()
         assert wait([late, early]) == [early, late]

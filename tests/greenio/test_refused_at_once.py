@@ -32,7 +32,7 @@ def keep():
 
 @pytest.fixture(params=["newer", "older"])
 def system(request, monkeypatch):
-    """This system, and one that does not know RWF_NOWAIT."""
+    """The tests run on this system, and on an older one, which does not know RWF_NOWAIT."""
 
     def refuse(*args):
         raise OSError(errno.EOPNOTSUPP, "not here")

@@ -324,7 +324,7 @@ def test_subclasses_keep_their_methods_and_state():
         with Counted(label="client") as client:
             client.connect(listener.getsockname())
             server, _ = listener.accept()
-            # As in the standard library: accept() does not know how to make the subclass.
+            # accept() does not know how to make the subclass; so it is in the standard library.
             assert type(server) is socket.socket
             assert waits_for(lambda: server.recv(1), lambda: client.send(b"x")) == b"x"
             server.close()
@@ -548,7 +548,7 @@ class TestNetcat:
 def test_the_module_has_all_that_the_standard_one_has():
     ours = vars(socket)
     missing = [name for name in vars(standard) if not name.startswith("_") and name not in ours]
-    # Modules, and what it uses of them.
+    # The standard module imports these modules and names for its own use.
     assert set(missing) <= {"IntEnum", "IntFlag", "array", "io", "selectors", "sys"}
 
 

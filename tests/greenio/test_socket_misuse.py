@@ -342,7 +342,7 @@ CASES = {
 }
 
 
-# Of these only the type of the exception is the same: the text tells which function of CPython converted the argument.
+# Calls whose exceptions agree only in their type: the text depends on CPython's function that converts the argument.
 TYPE_ONLY = {"recv flags text", "recv flags huge", "send flags"}
 
 

@@ -53,7 +53,7 @@ def test_data_go_there_and_back_encrypted(pair):
 
 
 def test_a_read_after_one_that_took_all_data_waits_first(pair):
-    """It waits before it reads, within its timeout. Data that are there already are read, in whatever pieces."""
+    """The read waits for data within its timeout. It reads data that is there already, in whatever pieces it came."""
     client, server = pair
     for _ in range(3):
         server.sendall(b"one")

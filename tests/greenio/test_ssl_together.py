@@ -300,7 +300,7 @@ def test_data_are_encrypted_after_a_shutdown_of_reading(pair):
 
 
 def test_unwrapping_while_others_read(pair):
-    """All calls learn of the peer's close_notify, whichever of them takes it."""
+    """All calls learn of the peer's close_notify, whichever of them reads it."""
     ours, theirs = pair
     readers = [waiting_in(ours.recv, 10) for _ in range(2)]
     ending = waiting_in(ours.unwrap)

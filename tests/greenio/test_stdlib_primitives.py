@@ -6,7 +6,7 @@ lock_tests = pytest.importorskip("test.lock_tests", reason="this CPython was ins
 
 from greenio import event, lock  # noqa: E402
 
-# Tests that are set to None do not apply: they look at the inside, or at a repr which here tells who waits.
+# Tests that are set to None do not apply: they look at the inside, or at a repr, which here also names the waiters.
 
 
 class Locks(lock_tests.LockTests):

@@ -1,4 +1,4 @@
-"""What CPython keeps by native thread: which of it greenlets that are threads have for themselves."""
+"""State that CPython keeps by native thread, when threads are greenlets: own, shared or inherited."""
 
 import subprocess
 import sys

@@ -193,7 +193,7 @@ def test_all_getters_of_a_result_get_the_same():
 
 
 def test_one_async_result():
-    """All wait for one: those that were not killed and did not time out get what it was set to, and none is left."""
+    """Many greenlets wait for one result: all get it that are not killed and do not time out, and none is left."""
     result, got = AsyncResult(), []
 
     def act(numbers):

@@ -48,7 +48,7 @@ def test_each_entry_is_closed_with_its_code(entry, cut):
 
             def send():
                 try:
-                    # What comes behind is not looked at.
+                    # The WebSocket ignores the frame that comes last.
                     for piece in [*cut(entry.data), frame(BINARY, b"after")]:
                         peer.send(piece)
                         greenio.sleep(0)
@@ -139,7 +139,7 @@ def test_cases_of_autobahn_are_answered_as_websockets_does(number):
 def test_frames_at_random_mean_what_websockets_says(sent, cuts):
     data = b"".join(sent)
     expected, _, code = what_websockets_says(data)
-    # By ours, in pieces.
+    # Now greenio's WebSocket reads the same data in pieces.
     one, other = socketpair()
     with one, other:
         websocket = WebSocket()

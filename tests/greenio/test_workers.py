@@ -267,7 +267,7 @@ class TestTheSupervisor:
                 told = running.output.count("reloaded\n")
                 running.send(signal.SIGHUP)
                 until(lambda told=told: running.output.count("reloaded\n") > told)
-            # What a worker inherits does not grow from one generation to the next.
+            # A worker of a later generation inherits no more descriptors than one of the first.
             assert max(count()) <= max(before)
 
     def test_it_ends_while_workers_load(self, tmp_path):

@@ -1,4 +1,4 @@
-"""What a service of several processes tells: stacks, systemd, the pages of its status."""
+"""Reports of a service of several processes: its stacks, its messages to systemd, the pages of its status."""
 
 import os
 import re

@@ -20,7 +20,7 @@ BITS = [
 
 @st.composite
 def mutated(draw):
-    """One to three entries in a row, with some bits put in, taken out, doubled or exchanged, and where they are cut."""
+    """Draw one to three entries in a row, with bits put in, taken out, doubled or exchanged, and the places to cut."""
     data = b"".join(draw(st.lists(st.sampled_from(SMALL), min_size=1, max_size=3)))
     for _ in range(draw(st.integers(0, 4))):
         start = draw(st.integers(0, len(data)))

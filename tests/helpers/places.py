@@ -10,7 +10,7 @@ CHECKOUT = TESTS.parent
 SCRIPTS = TESTS / "scripts"
 CERTIFICATE = TESTS / "certificates" / "cert.pem"
 KEY = TESTS / "certificates" / "key.pem"
-# For other.example, where the first is for localhost.
+# This certificate is for other.example, the one above for localhost.
 OTHER_CERTIFICATE = TESTS / "certificates" / "other_cert.pem"
 OTHER_KEY = TESTS / "certificates" / "other_key.pem"
 

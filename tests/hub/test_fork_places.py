@@ -122,7 +122,7 @@ class TestInTheMiddleOfAWait:
 
 class TestTimeouts:
     @pytest.mark.parametrize("run", [lambda function: function(), lambda function: spawn(function).get()])
-    def test_of_the_greenlet_that_forks_expire_in_the_child_too(self, run):
+    def test_timeouts_of_the_greenlet_that_forks_expire_in_the_child_too(self, run):
         def work():
             with Timeout(0.1) as timeout:
                 return in_child(lambda: outcome_of(lambda: sleep(5)) if timeout.pending else "not pending")

@@ -22,7 +22,7 @@ ACTORS = 60
 
 
 class Thrown(Exception):
-    """What the races throw; each has a number."""
+    """The exception that the races throw. Each has a number."""
 
 
 class Races:
@@ -45,7 +45,7 @@ class Races:
         self.numbers += 1
         return self.numbers
 
-    # --- what is done to others ---
+    # --- calls that act on other greenlets ---
 
     def wake_somebody(self):
         wait = self.waits.get(self.random.choice(self.actors))

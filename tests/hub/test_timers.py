@@ -169,7 +169,7 @@ def test_sleeps_that_are_due_at_once_end_in_the_order_of_their_begin():
 
 
 def test_thousands_of_sleeps_all_end_and_none_early():
-    """So many timers that the loop serves them in batches: all of them end, some late, none early."""
+    """There are so many timers that the loop serves them in batches: all of them end, some late, none early."""
     numbers = random.Random(2)
 
     def sleeper(seconds):

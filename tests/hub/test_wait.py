@@ -279,7 +279,7 @@ class TestCallbacks:
         assert "BlockingSwitchOutError" in errors.getvalue() and "spawn a greenlet" in errors.getvalue()
 
     @pytest.mark.parametrize("method", ["run_callback", "run_callback_threadsafe"])
-    def test_what_cannot_be_called_is_refused(self, method):
+    def test_an_object_that_cannot_be_called_is_refused(self, method):
         with pytest.raises(TypeError, match="callable"):
             getattr(get_hub(), method)(5)
 

@@ -311,7 +311,7 @@ class TestAllKinds:
             watcher.ref = True
             assert get_hub().join(timeout=0.001) is False
 
-    def test_forgotten_ones_are_collected(self, make):
+    def test_forgotten_watchers_are_collected(self, make):
         class Callback:
             def __call__(self):
                 pass

@@ -1,4 +1,4 @@
-"""A program with something of every public module; a type checker says what it takes each for. It is not run."""
+"""A program that uses every public module, for a type checker, which must find the expected types. It is not run."""
 
 import socket as standard_socket
 import ssl as standard_ssl
@@ -133,7 +133,7 @@ def greenlets() -> None:
 
 
 def returns_from_a_block() -> int:
-    # What never swallows an exception: the function always returns.
+    # These blocks never swallow an exception, so the function always returns.
     with deadline.fail_after(1), taskgroup.TaskGroup(), util.no_switch():
         return 1
 
