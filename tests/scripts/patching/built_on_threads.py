@@ -14,7 +14,7 @@ import tempfile  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
 
-from shared import run_in_threads  # noqa: E402
+from shared import raises, run_in_threads  # noqa: E402
 
 
 def executors():
@@ -27,12 +27,8 @@ def executors():
         assert threading.get_native_id() == executor.submit(threading.get_native_id).result()
         go_on = threading.Event()
         slow = executor.submit(go_on.wait)
-        try:
+        with raises(concurrent.futures.TimeoutError):
             slow.result(0.001)
-        except concurrent.futures.TimeoutError:
-            pass
-        else:
-            raise AssertionError("no error")
         go_on.set()
         done, left = concurrent.futures.wait([slow])
         assert done == {slow} and not left
@@ -68,12 +64,8 @@ def queues():
     assert sorted(results.get() for _ in range(20)) == list(range(0, 40, 2))
     assert results.empty()
     for call in (results.get_nowait, lambda: results.get(timeout=0.001)):
-        try:
+        with raises(queue.Empty):
             call()
-        except queue.Empty:
-            pass
-        else:
-            raise AssertionError("no error")
     for thread in threads:
         thread.join()
 

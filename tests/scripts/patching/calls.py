@@ -6,7 +6,7 @@ Each scenario in a process of its own. Objects that exist before patching are in
 import sys
 import warnings
 
-from shared import warnings_of
+from shared import raises, warnings_of
 
 from greenio import events, monkey
 
@@ -197,18 +197,10 @@ def originals():
     assert sleep is not time.sleep and monotonic is time.monotonic
     assert monkey.get_original("time", ("sleep",)) == [sleep]
     assert monkey.get_original("json", "dumps") is __import__("json").dumps
-    try:
+    with raises(AttributeError, "no_such_thing"):
         monkey.get_original("time", "no_such_thing")
-    except AttributeError as error:
-        assert "no_such_thing" in str(error)
-    else:
-        raise AssertionError("no error")
-    try:
+    with raises(ModuleNotFoundError):
         monkey.get_original("no_such_module", "name")
-    except ModuleNotFoundError:
-        pass
-    else:
-        raise AssertionError("no error")
 
 
 def classes_stay_what_they_are():
@@ -273,12 +265,8 @@ def own_modules():
     source.one, source.two, source.three = "one", "two", "three"
     for items, expected in ((["one"], ("one", 2)), (None, ("one", "two"))):
         if items is None:
-            try:
+            with raises(AttributeError, "__implements__"):
                 monkey.patch_module(target, source)
-            except AttributeError as error:
-                assert "__implements__" in str(error)
-            else:
-                raise AssertionError("no error")
             source.__implements__ = ["one", "two", "three"]
         told = []
         source._greenio_will_monkey_patch = lambda event, told=told: told.append(("will", event.target_item_names))
@@ -309,12 +297,9 @@ def a_hook_says_no():
 def items_that_the_source_lacks():
     import types
 
-    try:
+    with raises(AttributeError):
         monkey.patch_module(types.ModuleType("target"), types.ModuleType("source"), ["one"])
-    except AttributeError:
-        assert not monkey.is_anything_patched()
-    else:
-        raise AssertionError("no error")
+    assert not monkey.is_anything_patched()
 
 
 def in_another_thread():

@@ -19,6 +19,8 @@ import sys  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
 
+from shared import raises  # noqa: E402
+
 import greenio  # noqa: E402
 from greenio._patched import home  # noqa: E402
 
@@ -205,11 +207,8 @@ def no_native_thread_can_be_had():
         real = getattr(home, name)
         setattr(home, name, broken)
         try:
-            _in_native(lambda: _started(target=print))
-        except RuntimeError as error:
-            assert "can't start new thread" in str(error)
-        else:
-            raise AssertionError("no error")
+            with raises(RuntimeError, "can't start new thread"):
+                _in_native(lambda: _started(target=print))
         finally:
             setattr(home, name, real)
     assert _in_native(lambda: _started(target=int)).join(10) is None
@@ -222,11 +221,8 @@ def callbacks_of_spawning_that_fail():
 
     greenio.Greenlet.add_spawn_callback(fail)
     try:
-        _in_native(lambda: _thread.start_new_thread(print, ()))
-    except ValueError:
-        pass
-    else:
-        raise AssertionError("no error")
+        with raises(ValueError):
+            _in_native(lambda: _thread.start_new_thread(print, ()))
     finally:
         greenio.Greenlet.remove_spawn_callback(fail)
     _nothing_is_left()

@@ -8,6 +8,8 @@ import queue  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
 
+from shared import raises  # noqa: E402
+
 import greenio  # noqa: E402
 
 
@@ -48,12 +50,8 @@ def joining_native_threads_lets_others_run():
     gate.release()
     waiting.join()
     assert not waiting.is_alive()
-    try:
+    with raises(RuntimeError, "before it is started"):
         native(target=print).join()
-    except RuntimeError as error:
-        assert "before it is started" in str(error)
-    else:
-        raise AssertionError("no error")
 
 
 def bare_native_threads():

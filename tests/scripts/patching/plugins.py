@@ -5,6 +5,8 @@ import sys
 import tempfile
 import types
 
+from shared import raises
+
 from greenio import events, monkey
 
 
@@ -86,12 +88,9 @@ def an_error_of_a_subscriber_is_raised():
         raise ValueError("from the subscriber")
 
     events.subscribers.append(subscriber)
-    try:
+    with raises(ValueError, "from the subscriber"):
         monkey.patch_all()
-    except ValueError as error:
-        assert str(error) == "from the subscriber" and not monkey.is_anything_patched()
-    else:
-        raise AssertionError("no error")
+    assert not monkey.is_anything_patched()
 
 
 def gevents_names():

@@ -7,6 +7,8 @@ monkey.patch_all()
 import multiprocessing  # noqa: E402
 import threading  # noqa: E402
 
+from shared import raises  # noqa: E402
+
 PLACES = [threading.Thread, monkey.get_original("threading", "Thread")]
 
 
@@ -26,15 +28,6 @@ def _elsewhere(function, *args, make):
     return found[0]
 
 
-def _fails(function, kind, text=""):
-    try:
-        function()
-    except kind as error:
-        assert text in str(error)
-    else:
-        raise AssertionError("no error")
-
-
 def _another_process_gets(lock):
     """Whether another process can acquire the lock now. It is forked, and so has the lock without being given it."""
     context = multiprocessing.get_context("fork")
@@ -48,7 +41,8 @@ def _another_process_gets(lock):
 
 def only_the_holder_of_a_recursive_lock_releases_it():
     lock = multiprocessing.RLock()
-    _fails(lock.release, AssertionError, "not owned by thread")
+    with raises(AssertionError, "not owned by thread"):
+        lock.release()
     assert lock.acquire() and lock.acquire()
     for make in PLACES:
         assert isinstance(_elsewhere(lock.release, make=make), AssertionError)
@@ -60,22 +54,26 @@ def only_the_holder_of_a_recursive_lock_releases_it():
     lock.release()
     assert not _another_process_gets(lock)
     lock.release()
-    _fails(lock.release, AssertionError)
+    with raises(AssertionError):
+        lock.release()
     assert _elsewhere(lock.acquire, make=threading.Thread) is True
     assert lock.acquire(timeout=0.002) is False
-    _fails(lock.release, AssertionError)
+    with raises(AssertionError):
+        lock.release()
 
 
 def locks_that_are_released_too_often():
     for kind in (multiprocessing.Lock, lambda: multiprocessing.BoundedSemaphore(1)):
         lock = kind()
-        _fails(lock.release, ValueError, "too many times")
+        with raises(ValueError, "too many times"):
+            lock.release()
         assert lock.acquire() and not lock.acquire(timeout=0.002)
         for make in PLACES:
             assert _elsewhere(lock.release, make=make) is None  # from any thread: these have no owner
             assert lock.acquire(False)
         lock.release()
-        _fails(lock.release, ValueError)
+        with raises(ValueError):
+            lock.release()
     semaphore = multiprocessing.Semaphore(0)
     semaphore.release()
     assert semaphore.get_value() == 1 and semaphore.acquire(False) and not semaphore.acquire(False)
@@ -86,7 +84,8 @@ def only_the_holder_of_its_lock_uses_a_condition():
         condition = multiprocessing.Condition(lock)
         wrong = [lambda c=condition: c.wait(0.001), condition.notify, condition.notify_all]
         for function in wrong:
-            _fails(function, AssertionError)
+            with raises(AssertionError):
+                function()
         with condition:
             for function in wrong:
                 for make in PLACES:
@@ -103,10 +102,12 @@ def locks_of_values():
     with value.get_lock():
         assert isinstance(_elsewhere(value.get_lock().release, make=threading.Thread), AssertionError)
         value.value += 1
-    _fails(value.get_lock().release, AssertionError)
+    with raises(AssertionError):
+        value.get_lock().release()
     assert value.value == 1
     queue = multiprocessing.JoinableQueue()
-    _fails(queue.task_done, ValueError)
+    with raises(ValueError):
+        queue.task_done()
     queue.close()
     queue.join_thread()
 
@@ -114,8 +115,10 @@ def locks_of_values():
 def wrong_arguments():
     for kind in (multiprocessing.Lock, multiprocessing.RLock, multiprocessing.Semaphore):
         for arguments in ((True, "x"), (1, 2, 3)):
-            _fails(lambda k=kind, a=arguments: k().acquire(*a), TypeError)
-        _fails(lambda k=kind: k().acquire(blocking=True), TypeError)
+            with raises(TypeError):
+                kind().acquire(*arguments)
+        with raises(TypeError):
+            kind().acquire(blocking=True)
         lock = kind()
         assert _elsewhere(lock.acquire, make=threading.Thread)
         assert lock.acquire(True, -1) is False and lock.acquire(False, 5) is False

@@ -1,9 +1,21 @@
 """Helpers of several files of scenarios. They may be imported before patching or after it."""
 
+import contextlib
 import threading
 import warnings
 
 from greenio import monkey
+
+
+@contextlib.contextmanager
+def raises(kind, text=""):
+    """``with raises(kind, text)``: the block must raise this exception, with this text in its message."""
+    try:
+        yield
+    except kind as error:
+        assert text in str(error), error
+    else:
+        raise AssertionError(f"no {kind.__name__}")
 
 
 def run_in_threads(*functions):

@@ -13,6 +13,8 @@ import subprocess  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
 
+from shared import raises  # noqa: E402
+
 import greenio  # noqa: E402
 
 
@@ -82,12 +84,8 @@ def what_a_handler_raises_comes_out_of_the_main_greenlet():
     def use():
         thread = threading.Thread(target=busy)
         thread.start()
-        try:
+        with raises(Stop):
             time.sleep(1000)
-        except Stop:
-            pass
-        else:
-            raise AssertionError("no error")
         thread.join()
 
     _with_handler(handler, use)
@@ -414,12 +412,8 @@ def a_call_that_fails_in_a_coroutine():
         assert asyncio.run(block()) == "fine"
     finally:
         greenio.get_hub().exception_stream = before
-    try:
+    with raises(RuntimeError):
         asyncio.current_task()
-    except RuntimeError:
-        pass
-    else:
-        raise AssertionError("a task is left")
 
 
 def to_thread_and_executors():
@@ -531,11 +525,8 @@ def ctrl_c_in_a_loop_that_only_sleeps():
         sender = subprocess.Popen(["sh", "-c", f"sleep 0.1; kill -INT {os.getpid()}"])
         began = time.monotonic()
         try:
-            function(loop)
-        except KeyboardInterrupt:
-            pass
-        else:
-            raise AssertionError("no error")
+            with raises(KeyboardInterrupt):
+                function(loop)
         finally:
             for task in asyncio.all_tasks(loop):
                 task.cancel()
@@ -572,10 +563,6 @@ def ctrl_c_ends_a_loop():
         greenio.spawn_later(0.001, _kill, signal.SIGINT)
         await asyncio.sleep(1000)
 
-    try:
+    with raises(KeyboardInterrupt):
         asyncio.run(wait())
-    except KeyboardInterrupt:
-        pass
-    else:
-        raise AssertionError("no error")
     assert asyncio.run(_nap(1)) == 1

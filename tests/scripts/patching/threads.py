@@ -14,7 +14,7 @@ import sys  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
 
-from shared import run_in_threads  # noqa: E402
+from shared import raises, run_in_threads  # noqa: E402
 
 import greenio  # noqa: E402
 
@@ -201,12 +201,8 @@ def misuse_of_threads_raises_the_standard_errors():
         else:
             raise AssertionError("no error")
     thread.start()
-    try:
+    with raises(RuntimeError, "threads can only be started once"):
         thread.start()
-    except RuntimeError as error:
-        assert "threads can only be started once" in str(error)
-    else:
-        raise AssertionError("no error")
     thread.join()
 
 
@@ -257,12 +253,8 @@ def conditions_and_barriers():
     with condition:
         assert condition.wait(0.001) is False
     broken = threading.Barrier(2, timeout=0.001)
-    try:
+    with raises(threading.BrokenBarrierError):
         broken.wait()
-    except threading.BrokenBarrierError:
-        pass
-    else:
-        raise AssertionError("no error")
 
 
 def locals_are_each_threads_own():
@@ -342,12 +334,8 @@ def bare_threads():
     time.sleep(0.001)
     assert done == [("a", "b", ident)] and _thread._count() == before
     for bad in ((None, ()), (run, []), (run, (), [])):
-        try:
+        with raises(TypeError):
             _thread.start_new_thread(*bad)
-        except TypeError:
-            pass
-        else:
-            raise AssertionError(bad)
 
 
 def a_hundred_threads_share_a_lock():
@@ -443,11 +431,8 @@ def locks_refuse_a_timeout_that_is_none_or_no_number():
         for wrong, expected in (
             (None, TypeError), ("1", TypeError), (float("nan"), ValueError), (-2, ValueError), (1e30, OverflowError),
         ):  # fmt: skip
-            try:
+            with raises(expected):
                 lock.acquire(True, wrong)
-            except expected:
-                continue
-            raise AssertionError((lock, wrong))
         assert lock.acquire(True, -1) and lock.acquire(False) is (type(lock) is type(threading.RLock()))
     old = _thread.allocate_lock()
     assert old.acquire_lock() and old.locked_lock() and old.release_lock() is None and not old.locked()
@@ -458,8 +443,5 @@ def sleep_refuses_what_the_clock_cannot_count():
         (1e30, OverflowError), (float("inf"), OverflowError), (10**30, OverflowError), (float("nan"), ValueError),
         (-1, ValueError), (None, TypeError), ("1", TypeError),
     ):  # fmt: skip
-        try:
+        with raises(expected):
             time.sleep(wrong)
-        except expected:
-            continue
-        raise AssertionError(wrong)
