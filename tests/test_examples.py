@@ -476,7 +476,7 @@ def test_the_echo_server_on_all_cores_replaces_a_worker_that_is_killed(tmp_path)
         new = set(service.workers()) - before
         until(lambda: {worker()} == new)
         assert service.end(signal.SIGINT) == 0
-        assert service.told.endswith("greenio: ending\nended\n")
+        assert service.output.endswith("greenio: ending\nended\n")
 
 
 class Browser:
