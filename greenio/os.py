@@ -40,10 +40,10 @@ from stat import S_ISSOCK as _S_ISSOCK
 from sys import audit as _audit
 
 from hub import get_hub as _get_hub
-from hub.closing import check_is_the_programs as _check_is_the_programs
+from hub.closing import check_program_owns as _check_program_owns
 from hub.closing import closing_descriptor as _closing_descriptor
 from hub.closing import closing_range as _closing_range
-from hub.closing import ranges_of_the_programs as _ranges_of_the_programs
+from hub.closing import program_ranges as _program_ranges
 from hub.scheduler import be_fair as _be_fair
 
 from greenio._descriptors import nowait as _nowait
@@ -144,7 +144,7 @@ def close(fd):
 
     Raises OSError(EBADF) for the event loop's own descriptors as well.
     """
-    _check_is_the_programs(fd)
+    _check_program_owns(fd)
     if isinstance(fd, int) and 0 <= fd < 1 << 31:
         _closing_descriptor(fd)
     _close(fd)
@@ -157,7 +157,7 @@ def closerange(fd_low, fd_high, /):
     """
     if isinstance(fd_low, int) and isinstance(fd_high, int):
         _closing_range(fd_low, fd_high)
-        for low, high in _ranges_of_the_programs(fd_low, fd_high):
+        for low, high in _program_ranges(fd_low, fd_high):
             _closerange(low, high)
     else:
         _closerange(fd_low, fd_high)
@@ -168,7 +168,7 @@ def dup2(fd, fd2, inheritable=True):
 
     Raises OSError(EBADF) if `fd2` is a descriptor of the event loop's own.
     """
-    _check_is_the_programs(fd2)
+    _check_program_owns(fd2)
     if isinstance(fd, int) and isinstance(fd2, int) and fd != fd2 and 0 <= fd2 < 1 << 31:
         _fstat(fd)  # raises if the descriptor is not open: the system does not close `fd2` then
         _closing_descriptor(fd2)

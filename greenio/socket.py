@@ -28,7 +28,7 @@ from socket import (  # noqa: F401  (and names that the star leaves out)
 from types import FunctionType
 
 from hub import get_hub
-from hub.closing import check_is_the_programs, closing_descriptor
+from hub.closing import check_program_owns, closing_descriptor
 from hub.native import original
 
 from greenio._descriptors import accepting as _accepting
@@ -476,7 +476,7 @@ create_server.__doc__ = _standard.create_server.__doc__
 
 def close(fd):
     """Close a descriptor (int). As in the standard library; greenlets that wait for it get OSError(EBADF)."""
-    check_is_the_programs(fd)
+    check_program_owns(fd)
     if isinstance(fd, int) and 0 <= fd < 1 << 31:
         closing_descriptor(fd)
     _standard.close(fd)

@@ -305,7 +305,7 @@ class assert_switches:
         if self._hub is None:
             raise RuntimeError("assert_switches() is left without having been entered")
         hub, self._hub = self._hub, None
-        hub.observe_no_more(self._observe)
+        hub.stop_observing(self._observe)
         if kind is not None:
             return
         self._longest = max(self._longest, time.perf_counter() - self._since)

@@ -4,7 +4,7 @@ Rules
     1. Every function here needs the GIL and runs no Python code, so no other thread comes in between. Another thread
        could close the same descriptor meanwhile, and then its number would be another file's.
     2. A thread changes only three things of another thread's loop: the registration with the kernel, the watch's
-       generation, and the marks `to_tell` and `renew`. The loop's own thread wakes the waits.
+       generation, and the marks `must_tell` and `renew`. The loop's own thread wakes the waits.
 
 What does not belong here: the work that a loop does on its own thread (watches.pxd).
 """
@@ -45,10 +45,10 @@ cdef void remove_loop(core_t *core) noexcept:
         core.next_core.previous_core = core.previous_core
 
 
-cdef bint close_elsewhere(int fd, core_t *here) noexcept:
+cdef bint withdraw_elsewhere(int fd, core_t *here) noexcept:
     """Take descriptor `fd`, which is about to be closed, from the epolls of all loops but `here`.
 
-    Its watches there get their next generation. Returns whether any of them has waits, which must be woken: `to_tell`
+    Its watches there get their next generation. Returns whether any of them has waits, which must be woken: `must_tell`
     is set on those watches.
     """
     cdef core_t *core = first
@@ -56,13 +56,13 @@ cdef bint close_elsewhere(int fd, core_t *here) noexcept:
     cdef bint others = False
     while core != NULL:
         watch = core.watches[fd] if core is not here and 0 <= fd < core.watches_length else NULL
-        if watch != NULL and close_watch_elsewhere(watch):
-            watch.to_tell = others = True
+        if watch != NULL and withdraw_watch(watch):
+            watch.must_tell = others = True
         core = core.next_core
     return others
 
 
-cdef bint close_watch_elsewhere(watch_t *watch) noexcept:
+cdef bint withdraw_watch(watch_t *watch) noexcept:
     """The same for one watch of another thread's loop. Returns whether its thread must call Loop.closed_elsewhere()."""
     cdef bint refused = False
     if watch.events and watch.registered == watch.generation:
@@ -75,7 +75,7 @@ cdef bint close_watch_elsewhere(watch_t *watch) noexcept:
     return refused or watch.readers.head != NULL or watch.writers.head != NULL or watch.listeners != NULL
 
 
-cdef int next_of_a_loop(int low) noexcept:
+cdef int next_loop_descriptor(int low) noexcept:
     """The lowest descriptor, from `low` on, that a loop owns; -1 if there is none."""
     cdef core_t *core = first
     cdef int own[7]
@@ -92,7 +92,7 @@ cdef int next_of_a_loop(int low) noexcept:
     return found
 
 
-cdef int highest_watched() noexcept:
+cdef int watched_end() noexcept:
     """A number that is greater than every watched descriptor."""
     cdef core_t *core = first
     cdef int highest = 0

@@ -5,7 +5,7 @@ from typing import Any, final
 from greenlet import greenlet
 from hub.loop import Job, Loop
 
-__all__ = ["Callback", "CallingHub", "take_requests"]
+__all__ = ["Callback", "CallingHub", "open_inbox"]
 
 @final
 class Callback(Job):
@@ -42,4 +42,4 @@ class CallingHub(greenlet):
     ) -> None: ...
     def report(self, context: object, error: BaseException) -> None: ...
 
-def take_requests(hub: CallingHub) -> None: ...
+def open_inbox(hub: CallingHub) -> None: ...

@@ -25,7 +25,7 @@ from hub.greenlet_api cimport greenlet
 from hub.loop cimport Job
 from hub.ready cimport ready_push, ready_remove
 
-__all__ = ["Callback", "CallingHub", "take_requests"]
+__all__ = ["Callback", "CallingHub", "open_inbox"]
 
 
 @final
@@ -210,7 +210,7 @@ cdef class CallingHub(greenlet):
         raise NotImplementedError
 
 
-def take_requests(CallingHub hub):
+def open_inbox(CallingHub hub):
     """Let a new hub carry out the requests of other threads (internal)."""
     cdef InboxJob job = InboxJob()
     job.hub = hub

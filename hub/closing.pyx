@@ -4,13 +4,13 @@ Rules
     1. Code that closes a descriptor calls closing_descriptor() first. This removes the descriptor from the epoll of
        every hub, which the kernel does not do if the file is open elsewhere, and wakes the greenlets that wait for it.
     2. Two threads may close the same object. The second may be done, and the number be another file's, while the first
-       still wakes greenlets. So a number alone never identifies a file: close_elsewhere() marks the watches in one
+       still wakes greenlets. So a number alone never identifies a file: withdraw_elsewhere() marks the watches in one
        step, and only waits of marked watches are ended later.
     3. A listener waits for many descriptors with an epoll of its own. The thread that closes a descriptor tells the
        descriptor's listeners.
     4. In a forked child the listeners, and their epolls, are the parent's.
 
-What does not belong here: finding descriptors that were closed without this call (Loop.look_after()).
+What does not belong here: finding descriptors that were closed without this call (Loop.verify_watches()).
 """
 
 from libc.errno cimport EBADF
@@ -18,15 +18,14 @@ from libc.string cimport memset
 
 from hub.errors import HubDestroyed
 from hub.forks import in_child
-from hub.all_loops cimport close_elsewhere, close_watch_elsewhere, highest_watched, next_of_a_loop
+from hub.all_loops cimport next_loop_descriptor, watched_end, withdraw_elsewhere, withdraw_watch
 from hub.core cimport watch_t
-from hub.loop import set_look_after_others
+from hub.loop import set_verify_others
 from hub.scheduler cimport Scheduler, existing_hub, is_current
 from hub.threads cimport other_hubs
 
 __all__ = [
-    "Listening", "check_is_the_programs", "closing_descriptor", "closing_range", "listen", "listening",
-    "ranges_of_the_programs",
+    "Listening", "check_program_owns", "closing_descriptor", "closing_range", "listen", "listening", "program_ranges",
 ]
 
 cdef extern from "fcntl.h" nogil:
@@ -48,41 +47,41 @@ cpdef int closing_descriptor(int fd) except -1:
     Called before the descriptor is closed, by the code that closes it.
     """
     cdef Scheduler hub = existing_hub()
-    cdef list those = None
-    cdef bint others = close_elsewhere(fd, NULL if hub is None else hub.loop.core)
+    cdef list told = None
+    cdef bint others = withdraw_elsewhere(fd, NULL if hub is None else hub.loop.core)
     cdef Listening listening
     if hub is not None:
         hub.loop.watch_close(fd)
     if listeners:
-        those = listeners.pop(fd, None)
-        if those is not None:
-            for listening in those:
+        told = listeners.pop(fd, None)
+        if told is not None:
+            for listening in told:
                 listening.over = True
                 if listening.epoll >= 0:
                     epoll_ctl(listening.epoll, EPOLL_CTL_DEL, fd, NULL)
     # From here on Python code may run, and other threads.
     if others:
-        tell_others(fd)
-    if those is not None:
-        for listening in those:
+        tell_other_threads(fd)
+    if told is not None:
+        for listening in told:
             if listening.listener is not None:
                 listening.listener.closing(listening)
     return 0
 
 
-cdef int tell_others(int fd) except -1:
-    """Have other threads wake the greenlets that wait for the descriptor, if their watches are marked `to_tell`."""
+cdef int tell_other_threads(int fd) except -1:
+    """Have other threads wake the greenlets that wait for the descriptor, if their watches are marked `must_tell`."""
     cdef Scheduler hub
     cdef watch_t *watch
     for hub in other_hubs():
         watch = hub.loop.watch_if_any(fd)
-        if watch != NULL and watch.to_tell:
-            watch.to_tell = False
-            tell(hub, fd, watch.generation)
+        if watch != NULL and watch.must_tell:
+            watch.must_tell = False
+            tell_thread(hub, fd, watch.generation)
     return 0
 
 
-cdef int tell(Scheduler hub, int fd, unsigned int generation) except -1:
+cdef int tell_thread(Scheduler hub, int fd, unsigned int generation) except -1:
     try:
         hub.run_callback_threadsafe(hub.loop.closed_elsewhere, fd, generation)
     except HubDestroyed:
@@ -101,21 +100,21 @@ cdef int leaving_descriptor(Scheduler hub, int fd, unsigned int generation) exce
         return 0  # the number is another file's
     if is_current(hub):
         hub.loop.watch_close(fd)
-    elif close_watch_elsewhere(watch):
-        tell(hub, fd, generation + 1)
+    elif withdraw_watch(watch):
+        tell_thread(hub, fd, generation + 1)
     return 0
 
 
-def check_is_the_programs(fd):
+def check_program_owns(fd):
     """Raise OSError(EBADF) for a descriptor that a loop owns: libuv would end the process if it were closed."""
-    if isinstance(fd, int) and 0 <= fd < 1 << 31 and next_of_a_loop(fd) == fd:
+    if isinstance(fd, int) and 0 <= fd < 1 << 31 and next_loop_descriptor(fd) == fd:
         raise OSError(EBADF, f"descriptor {fd} belongs to greenio's event loop, which the program cannot close")
 
 
-def ranges_of_the_programs(low, high):
+def program_ranges(low, high):
     """The numbers from `low` to below `high` without those of descriptors that loops own: a list of (low, high)."""
     found = []
-    while 0 <= (own := next_of_a_loop(min(max(low, 0), 0x7fffffff))) < high:
+    while 0 <= (own := next_loop_descriptor(min(max(low, 0), 0x7fffffff))) < high:
         found.append((low, own))
         low = own + 1
     return [*found, (low, high)]
@@ -124,7 +123,7 @@ def ranges_of_the_programs(low, high):
 def closing_range(low, high):
     """Call closing_descriptor() for each descriptor from `low` to below `high` that is watched or has listeners."""
     cdef int fd
-    for fd in range(max(low, 0), min(high, highest_watched())):
+    for fd in range(max(low, 0), min(high, watched_end())):
         closing_descriptor(fd)
     for fd in list(listeners):
         if low <= fd < high:
@@ -155,10 +154,10 @@ cdef class Listening:
 
     def stop(self):
         """Do not tell the listener any more. Does nothing if it was told already."""
-        cdef list those = listeners.get(self.fd)
-        if those is not None and self in those:
-            those.remove(self)
-            if not those:
+        cdef list entries = listeners.get(self.fd)
+        if entries is not None and self in entries:
+            entries.remove(self)
+            if not entries:
                 del listeners[self.fd]
 
 
@@ -182,7 +181,7 @@ def listening():
     return list(listeners)
 
 
-def look_after_listeners():
+def verify_listeners():
     """Tell the listeners whose descriptors were closed, or replaced, without an announcement."""
     cdef int fd
     cdef Listening listening
@@ -197,5 +196,5 @@ def look_after_listeners():
                 listening.listener.closing(listening)
 
 
-set_look_after_others(look_after_listeners)
+set_verify_others(verify_listeners)
 in_child(listeners.clear)

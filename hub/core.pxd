@@ -43,7 +43,7 @@ cdef struct watch_t:
     unsigned int registered  # the generation of this registration: in a later one, the kernel has it no more
     bint edge             # whether it is registered for changes only: a state is not reported again
     bint lost             # whether the descriptor was closed without an announcement; its waits are still to be woken
-    bint to_tell        # whether a thread that closes the descriptor must still tell this loop's thread
+    bint must_tell        # whether a thread that closes the descriptor must still tell this loop's thread
     watch_t *next_to_verify
     bint is_to_verify     # whether it is in the core's list `to_verify`
     int unclaimed         # how often it has fired with nobody there since somebody last waited
@@ -113,8 +113,8 @@ cdef struct core_t:
     int probe             # a descriptor of ours on which poll handles are made: see descriptor_watch.h
     uint64_t looked       # when it last looked for I/O, by CLOCK_MONOTONIC
     unsigned long native_id  # the native id of its thread
-    int asleep            # whether it sleeps while the clock stands still: see standing.pxd
-    bint in_vain    # whether such a sleep has ended with nothing ready, and no greenlet has run since
+    int asleep            # whether it sleeps while the clock stands still: see stopped_clock.pxd
+    bint slept_in_vain    # whether such a sleep has ended with nothing ready, and no greenlet has run since
 
 
 cdef inline core_t *core_of(timer_t *timer) noexcept nogil:

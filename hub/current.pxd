@@ -12,4 +12,4 @@ cpdef unsigned long fork_count() noexcept
 cdef int begin_fork() except -1
 cdef object end_process()
 cpdef bint interpreter_ends() noexcept
-cdef int no_greenlet() except -1
+cdef int raise_no_greenlet() except -1

@@ -159,7 +159,7 @@ cpdef bint interpreter_ends() noexcept:
     return hub_is_finalizing()
 
 
-cdef int no_greenlet() except -1:
+cdef int raise_no_greenlet() except -1:
     """Raise the reason why greenlet did not return the current greenlet: HubDestroyed, or the error that it has set."""
     if interpreter_ends():
         PyErr_Clear()

@@ -105,7 +105,7 @@ def destroy(Scheduler hub):
     hub.inbox_job.run()
     carry_out(hub)
     # 10. The loop, and the thread's hub.
-    hub.loop_ends()
+    hub.forget_wait_timers()
     hub.loop.close()
     if is_current(hub):
         forget_hub()
@@ -114,10 +114,10 @@ def destroy(Scheduler hub):
         raise_pending(hub)
     finally:
         if given_up:
-            warn_of(given_up)
+            warn_of_given_up(given_up)
 
 
-cdef object the_end(Scheduler hub):
+cdef object destroyed_error(Scheduler hub):
     return HubDestroyed(f"{hub!r} is being destroyed")
 
 
@@ -130,10 +130,10 @@ cdef int end_all(Scheduler hub, list given_up) except -1:
             hub.inbox_job.run()
         # 3. Greenlets that a timer would start.
         for greenlet in list(hub.to_start_later or ()):
-            (<HubGreenlet> greenlet).end_unstarted(the_end(hub))
+            (<HubGreenlet> greenlet).end_unstarted(destroyed_error(hub))
         # 4. Greenlets that wait.
         for parked in hub.parked_waits():
-            (<Wait> parked).throw_with(the_end(hub))
+            (<Wait> parked).throw_with(destroyed_error(hub))
         # 5. The ready queue.
         carry_out(hub)
         # 6. Greenlets that waited again and again.
@@ -141,7 +141,7 @@ cdef int end_all(Scheduler hub, list given_up) except -1:
             greenlet = hub.unfinished.pop()
             given_up.append(greenlet)
             if isinstance(greenlet, HubGreenlet):
-                (<HubGreenlet> greenlet).end_unfinished(the_end(hub))
+                (<HubGreenlet> greenlet).end_unfinished(destroyed_error(hub))
         # 7. Until none is left.
         if hub.loop.core.ready.head == NULL and not hub.inbox and hub.parked == NULL:
             break
@@ -172,7 +172,7 @@ cdef int carry_out(Scheduler hub) except -1:
         elif node.kind == NODE_START:
             greenlet = <object> node.object
             ready_push_front(ready, node)
-            (<HubGreenlet> greenlet).end_unstarted(the_end(hub))
+            (<HubGreenlet> greenlet).end_unstarted(destroyed_error(hub))
         else:
             job = <object> node.object
             if isinstance(job, (Callback, ThrowJob)) or job is hub.inbox_job:  # watchers do not fire any more
@@ -196,7 +196,7 @@ cdef int raise_pending(Scheduler hub) except -1:
     return 0
 
 
-cdef int warn_of(list given_up) except -1:
+cdef int warn_of_given_up(list given_up) except -1:
     names = ", ".join([repr(greenlet) for greenlet in given_up[:10]])
     if len(given_up) > 10:
         names += f" and {len(given_up) - 10} more"

@@ -131,8 +131,8 @@ int hub_epoll_wait(int epoll, struct epoll_event *events, int length, int timeou
     if (count > 0 && hub_sleep.asleep != NULL)
         __atomic_store_n(hub_sleep.asleep, 0, __ATOMIC_RELEASE);
     if (count < 0 && (errno == EBADF || errno == EINVAL)) {
-        ssize_t told = write(STDERR_FILENO, lost, sizeof lost - 1); /* libuv aborts now, and prints nothing */
-        (void) told;
+        ssize_t written = write(STDERR_FILENO, lost, sizeof lost - 1); /* libuv aborts now, and prints nothing */
+        (void) written;
         errno = EBADF;
     }
     return count;

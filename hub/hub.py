@@ -61,7 +61,7 @@ class Hub(Scheduler):
         self.minimal_ident = next(Hub._idents)
         self._repeats = Repeats(self)
         super().__init__()
-        callbacks.take_requests(self)
+        callbacks.open_inbox(self)
         signals.handle_signals(self)
 
     if TYPE_CHECKING:

@@ -21,7 +21,7 @@ cdef class Loop:
     cdef object pyuv_loop        # the pyuv.Loop that owns the uv_loop_t
     cdef unsigned long thread    # the thread that runs it
     cdef readonly bint default   # whether it belongs to the main thread
-    cdef bint foreign            # whether the program has got the pyuv.Loop, and may have handles on it
+    cdef bint exposed            # whether the program has got the pyuv.Loop, and may have handles on it
     cdef bint unmade             # in a forked child: whether the new libuv loop is still to be made, on its first use
     cdef WakeupSlot slot         # wakes the loop for Python's signal handlers; None for loops of other threads
     cdef public object own_timer  # a timer of the hub's own, not counted by statistics(), or None (internal)
@@ -45,10 +45,10 @@ cdef class Loop:
 
     cdef watch_t *watch_of(self, int fd) except NULL
     cdef watch_t *watch_open(self, int fd) except NULL
-    cdef bint look_after(self) except -1
+    cdef bint verify_watches(self) except -1
     cdef int watch_want(self, watch_t *watch, int events) except -1
     cdef void watch_update(self, watch_t *watch) noexcept
-    cdef int watch_again(self, watch_t *watch) noexcept
+    cdef int watch_report_again(self, watch_t *watch) noexcept
     cdef watch_t *watch_if_any(self, int fd) noexcept
     cdef void watch_close(self, int fd) noexcept
     cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1

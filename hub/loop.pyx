@@ -2,7 +2,7 @@
 
 This is the only module that calls libuv; its extension module carries libuv and pyuv. libuv's functions are hidden in
 it, so that another libuv in the process never mixes with them. Parts with a subject of their own are headers that only
-this module cimports: watches.pxd, handles.pxd, sleeping.pxd, standing.pxd, loop_end.pxd.
+this module cimports: watches.pxd, handles.pxd, sleeping.pxd, stopped_clock.pxd, loop_end.pxd.
 
 Rules
     1. A libuv callback is a C function that runs without the GIL. It puts an entry on the ready queue and returns. It
@@ -34,7 +34,7 @@ from hub.libuv cimport *
 from hub.loop_end cimport close_shared, close_uv, forget_uv, leave_core
 from hub.ready cimport NODE_JOB, OUTCOME_READY, fifo_wake_first, hub_check, ready_pop, ready_remove
 from hub.sleeping cimport hub_run, open_sleep, watch_signal_pipe
-from hub.standing cimport look_at_clock, sleep_by_clock, states_of_loops, wake_loops
+from hub.stopped_clock cimport read_clock, sleep_while_stopped, states_of_loops, wake_loops
 from hub.timers cimport clock, due_after, free_timers, hub_now, nanoseconds_of, now_ns
 from hub.watches cimport (
     add_listener, close_watch, closed_in_another_thread, count_watches, find_watch, forget_watches, get_watch,
@@ -58,8 +58,8 @@ cdef extern from *:
     object PyInit__cpyuv()
 
 cpyuv = PyInit__cpyuv()
-sleep_by = None  # the function that says how long to sleep while the clock stands still: set_sleep_by()
-look_after_others = None  # verifies descriptors besides those of watches: hub.closing sets it
+sleep_length = None  # the function that says how long to sleep while the clock stands still: set_sleep_length()
+verify_others = None  # verifies descriptors besides those of watches: hub.closing sets it
 
 LIBUV_VERSION = (<bytes> uv_version_string()).decode()
 
@@ -69,17 +69,17 @@ cdef enum:
     DESCRIPTORS = 7
 
 
-def set_sleep_by(function):
-    """Set the function that loops ask how long to sleep while the clock stands still (internal): see standing.pxd.
+def set_sleep_length(function):
+    """Set the function that loops ask how long to sleep while the clock stands still (internal): see stopped_clock.pxd.
 
     ``function()`` returns nanoseconds of CLOCK_MONOTONIC. None: there is no such function any more.
     """
-    global sleep_by
-    sleep_by = function
+    global sleep_length
+    sleep_length = function
 
 
 def loops():
-    """The states of all loops while the clock stands still (internal): see states_of_loops() in standing.pxd."""
+    """The states of all loops while the clock stands still (internal): see states_of_loops() in stopped_clock.pxd."""
     return states_of_loops(first_loop())
 
 
@@ -88,10 +88,10 @@ def wake_other_loops():
     wake_loops(first_loop(), PyThread_get_thread_native_id())
 
 
-def set_look_after_others(function):
-    """Set a function, ``function()``, that Loop.look_after() calls, too (internal)."""
-    global look_after_others
-    look_after_others = function
+def set_verify_others(function):
+    """Set a function, ``function()``, that Loop.verify_watches() calls, too (internal)."""
+    global verify_others
+    verify_others = function
 
 
 cdef class Job:
@@ -102,7 +102,7 @@ cdef class Job:
         self.node.object = <PyObject *> self
 
     cdef int run(self) except -1:
-        raise NotImplementedError("a Job must say what it does")
+        raise NotImplementedError("a subclass of Job must define run()")
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ cdef class Loop:
         self.thread = <unsigned long> PyThread_get_thread_ident()
         self.pyuv_loop = loop
         loop.excepthook = self.pyuv_excepthook
-        self.foreign = False
+        self.exposed = False
 
     def pyuv_excepthook(self, type, value, traceback):
         """Pass the exception of a pyuv handle's callback to the hub's `handle_error` (internal)."""
@@ -206,8 +206,8 @@ cdef class Loop:
         close_orphans(core)
         if core.renew:
             renew_epoll(core)
-        if block and clock.standing:
-            return sleep_by_clock(core, sleep_by)
+        if block and clock.stopped_at:
+            return sleep_while_stopped(core, sleep_length)
         core.running = True
         if block:
             with nogil:
@@ -215,7 +215,7 @@ cdef class Loop:
         else:
             # With the GIL: giving it up with a CPU-bound thread beside would cost a switch interval each time.
             uv_run(core.uv, UV_RUN_NOWAIT)
-        look_at_clock(core)
+        read_clock(core)
         core.running = False
         return 0
 
@@ -271,7 +271,7 @@ cdef class Loop:
     cdef void watch_update(self, watch_t *watch) noexcept:
         update_watch(watch)
 
-    cdef int watch_again(self, watch_t *watch) noexcept:
+    cdef int watch_report_again(self, watch_t *watch) noexcept:
         return report_again(watch)
 
     cdef int watch_listen(self, watch_t *watch, listener_t *listener) except -1:
@@ -280,9 +280,9 @@ cdef class Loop:
     cdef void watch_unlisten(self, watch_t *watch, listener_t *listener) noexcept:
         remove_listener(watch, listener)
 
-    cdef bint look_after(self) except -1:
+    cdef bint verify_watches(self) except -1:
         """Wake waits for descriptors that were closed without an announcement, if it is due. Returns whether it is."""
-        return verify_if_due(self.core, look_after_others)
+        return verify_if_due(self.core, verify_others)
 
     def closed_elsewhere(self, int fd, unsigned int generation):
         """Wake the waits for a descriptor that another thread has closed, with EBADF (internal).
@@ -324,7 +324,7 @@ cdef class Loop:
         a handle must not block. Its exceptions go to ``hub.handle_error``.
         """
         self.check()
-        self.foreign = True
+        self.exposed = True
         return self.pyuv_loop
 
     def now(self):

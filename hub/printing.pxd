@@ -21,7 +21,7 @@ cdef inline PyObject *printing_of_thread() except NULL:
     return <PyObject *> printing
 
 
-cdef inline PyObject *leave_printing(PyObject *printing, object hub) noexcept:
+cdef inline PyObject *suspend_printing(PyObject *printing, object hub) noexcept:
     """Empty the list: the current greenlet waits in the middle of a repr().
 
     Returns the entries as a new reference, or NULL after an error, which the hub reports.
@@ -36,7 +36,7 @@ cdef inline PyObject *leave_printing(PyObject *printing, object hub) noexcept:
     return <PyObject *> printed
 
 
-cdef inline int go_on_printing(PyObject *printing, PyObject *printed, object hub, int result) noexcept:
+cdef inline int resume_printing(PyObject *printing, PyObject *printed, object hub, int result) noexcept:
     """Give the list its entries back, and give up the reference to them: the greenlet goes on.
 
     `result`: -1 if an exception is set. It stays set.

@@ -78,7 +78,7 @@ cdef struct slot_t:
     throw_t *pending   # exceptions that lost against another wake: raised at the next parks, in this order
     bint yielding      # whether the greenlet is in the ready queue without a wait, to let others run for a turn
     int refusals       # how often it has tried to wait while its hub was being destroyed
-    bint holds_on      # whether it may wait all the same: for a lock that it needs before it can end
+    bint waits_allowed  # whether it may wait all the same: for a lock that it needs before it can end
 
 
 # An exception that waits for a greenlet's next park.

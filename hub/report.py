@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-__all__ = ["called_on_hub", "format_wait", "format_waits", "is_of_a_library", "safely", "where"]
+__all__ = ["describe_hub_call", "format_wait", "format_waits", "is_of_a_library", "safely", "where"]
 
 # Reports name the line of the program at which a greenlet waits, not a line of the library.
 _OWN_PACKAGES = ("hub", "greenio")
@@ -53,7 +53,7 @@ def _called_at(frame):
     return "" if frame is innermost or frame is None else where(frame)
 
 
-def called_on_hub(callback: object) -> str:
+def describe_hub_call(callback: object) -> str:
     """Describe the code that runs on the hub greenlet now, for the error that it cannot wait there: a phrase (str).
 
     `callback`: the function that the hub greenlet has called, or None. If it has called none, Python has called the

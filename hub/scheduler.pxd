@@ -28,7 +28,7 @@ cdef class Scheduler(WaitingHub):
     cdef PyObject *switch_to             # the greenlet to switch to at the next park, before the ready queue; borrowed
     cdef bint has_begun                  # whether its run() has been entered
 
-    cdef int need_loop(self, bint on_hub) except -1
+    cdef int retry_loop(self, bint on_hub) except -1
     cdef int look_safely(self, bint on_hub) noexcept
     cdef bint hub_goes_on(self) except -1
     cdef PyObject *throw_loop_exit(self) noexcept
@@ -40,7 +40,7 @@ cdef class Scheduler(WaitingHub):
     cdef void yield_again(self, wait_t *above) noexcept
     cdef int set_pending(self, slot_t *slot) noexcept
     cdef int set_invalid_switch(self, Wait wait) noexcept
-    cdef int tell(self, bint returned) noexcept
+    cdef int tell_observers(self, bint returned) noexcept
     cdef int tell_of_return(self, int result) noexcept
     cdef int sleep_for(self, double seconds, bint ref, object what) except -1
     cdef int sleep_until(self, uint64_t due, bint ref, object what) except -1

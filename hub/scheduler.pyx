@@ -31,16 +31,16 @@ from greenlet import GreenletExit
 
 from hub.arguments cimport seconds_of
 from hub.at_exit import await_descriptor_late, sleep_late
-from hub.current cimport end_process, interpreter_ends, is_main_thread, no_greenlet, other_threads
+from hub.current cimport end_process, interpreter_ends, is_main_thread, other_threads, raise_no_greenlet
 from hub.deadlines cimport deadline_begin, deadline_t, on_descriptor_timer
 from hub.errors import InvalidSwitchError
 from hub.greenlet_api cimport *
 from hub.greenlets cimport HubGreenlet
 from hub.loop cimport Loop
 from hub.native import get_ident
-from hub.printing cimport go_on_printing, leave_printing, printing_of_thread
+from hub.printing cimport printing_of_thread, resume_printing, suspend_printing
 from hub.ready cimport *
-from hub.thrown cimport alarm_come, has_pending, take_pending
+from hub.thrown cimport alarm_carry_out, has_pending, take_pending
 from hub.timers cimport due_after, end_sleep_by, hub_now, timer_give, timer_start, timer_t, timer_take
 from hub.turns cimport SWITCHES, turns_are_unfair, turns_begin, turns_begin_round, turns_spend
 from hub.waits cimport AT_EXIT, Wait, WaitingHub
@@ -98,7 +98,7 @@ cdef class Scheduler(WaitingHub):
             raise RuntimeError(f"{self!r} is initialised already")
         current = hub_greenlet_current()
         if current == NULL:
-            no_greenlet()
+            raise_no_greenlet()
         # The hub's parent is the main greenlet, even if another greenlet needed the hub first.
         self.main = self.principal = <object> main_above(current)
         Py_DECREF(self.main)
@@ -143,16 +143,16 @@ cdef class Scheduler(WaitingHub):
         self.parked_length += 1
 
         if PyList_GET_SIZE(<object> self.printing):
-            printed = leave_printing(self.printing, self)
+            printed = suspend_printing(self.printing, self)
         if self.observers is not None:
-            self.tell(False)
+            self.tell_observers(False)
         result = self.switch_away(&w.node)
         while self.signals_due and result == 0:
             result = self.signals.handle(w)
         if self.observers is not None:
             self.tell_of_return(result)
         if printed != NULL:
-            go_on_printing(self.printing, printed, self, result)
+            resume_printing(self.printing, printed, self, result)
 
         self.parked_length -= 1
         hub_check(self.parked_length >= 0 and w.parked, b"a greenlet that comes back was parked")
@@ -237,7 +237,7 @@ cdef class Scheduler(WaitingHub):
         return result
 
     @final
-    cdef int need_loop(self, bint on_hub) except -1:
+    cdef int retry_loop(self, bint on_hub) except -1:
         """Try again to make the loop of a forked child that had too few descriptors for it. Raises OSError."""
         try:
             self.loop.check()
@@ -287,14 +287,14 @@ cdef class Scheduler(WaitingHub):
         Py_INCREF(greenlet)  # the ready queue's
         ready_push(&self.loop.core.ready, &greenlet.start_node)
         if PyList_GET_SIZE(<object> self.printing):
-            printed = leave_printing(self.printing, self)
+            printed = suspend_printing(self.printing, self)
         if self.observers is not None:
-            self.tell(False)
+            self.tell_observers(False)
         result = self.switch_away(&greenlet.start_node)
         if self.observers is not None:
             self.tell_of_return(result)
         if printed != NULL:
-            go_on_printing(self.printing, printed, self, result)
+            resume_printing(self.printing, printed, self, result)
         greenlet.slot.yielding = False
         greenlet.start_node.carried = False
         if greenlet.start_node.queued:
@@ -317,7 +317,7 @@ cdef class Scheduler(WaitingHub):
     cdef int yield_nowhere(self) except -1:
         """yield_turn() after greenlet has set an error. Does nothing when the interpreter ends: no others can run."""
         if not self.is_late():
-            no_greenlet()
+            raise_no_greenlet()
         PyErr_Clear()
         return 0
 
@@ -342,7 +342,7 @@ cdef class Scheduler(WaitingHub):
         return 0
 
     @final
-    cdef int tell(self, bint returned) noexcept:
+    cdef int tell_observers(self, bint returned) noexcept:
         """Tell the observers that the current greenlet lets others run, or goes on."""
         for observer in self.observers:
             try:
@@ -360,7 +360,7 @@ cdef class Scheduler(WaitingHub):
         cdef PyObject *traceback = NULL
         if result < 0:
             PyErr_Fetch(&kind, &value, &traceback)
-        self.tell(True)
+        self.tell_observers(True)
         if result < 0:
             PyErr_Restore(kind, value, traceback)
         return 0
@@ -372,7 +372,7 @@ cdef class Scheduler(WaitingHub):
         """
         self.observers = (self.observers or ()) + (observer,)
 
-    def observe_no_more(self, observer):
+    def stop_observing(self, observer):
         """Do not call the observer any more. Does nothing if it does not observe (internal)."""
         cdef list left = list(self.observers or ())
         if observer in left:
@@ -627,7 +627,7 @@ cdef class Scheduler(WaitingHub):
             # This is inside a callback of a pyuv handle: the loop's turn goes on after it.
             self.turns.budget = SWITCHES
             return 0
-        if loop.foreign and not on_hub:
+        if loop.exposed and not on_hub:
             return 1
         loop.poll(False)
         turns_begin_round(&self.turns, loop.core.ready.length, loop.core.looked)
@@ -658,19 +658,19 @@ cdef class Scheduler(WaitingHub):
                     raise InvalidSwitchError("the loop was re-entered from one of its own callbacks")
                 return 1
             if loop.core.uv == NULL:
-                self.need_loop(on_hub)
+                self.retry_loop(on_hub)
             if not loop.is_alive():
                 if self.in_line == 0 or self.join_wait is not None or not other_threads():
                     # A thread that has just ended may have left a request in the inbox.
                     if self.inbox and not loop.core.inbox.queued:
                         ready_push(&loop.core.ready, loop.core.inbox)
                         return 0
-                    loop.core.in_vain = False
+                    loop.core.slept_in_vain = False
                     return 0 if self.nothing_left() else 2
                 # Another thread may grant something to a greenlet that stands in line here. The sleep ends after a
                 # second, because a LoopExit is due as soon as no such thread is left.
                 end_sleep_by(&loop.core.timers, loop.core.now + 1000000000)
-            if loop.foreign and not on_hub:
+            if loop.exposed and not on_hub:
                 return 1
             slot = loop.slot
             if slot is not None:
@@ -685,7 +685,7 @@ cdef class Scheduler(WaitingHub):
                     if displaced:
                         slot.release()
                     return 0
-            if loop.look_after() and other_threads():
+            if loop.verify_watches() and other_threads():
                 end_sleep_by(&loop.core.timers, loop.core.now + CLOSED_ELSEWHERE)
             loop.poll(True)
             if displaced:
@@ -747,7 +747,7 @@ cdef node_t *resume_of(node_t *node, PyObject **target) noexcept:
             wait_release(wait)
             return NULL
     else:
-        wait = alarm_come(<alarm_t *> node)
+        wait = alarm_carry_out(<alarm_t *> node)
         if wait == NULL:
             return NULL
     target[0] = wait.greenlet

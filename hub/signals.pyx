@@ -144,7 +144,7 @@ cdef class SignalJob(SignalHandling):
             return 1
         self.handled_in = wait
         if hub.observers is not None:
-            hub.tell(True)
+            hub.tell_observers(True)
         try:
             if self.function is not None:
                 function, self.function = self.function, None
@@ -172,7 +172,7 @@ cdef class SignalJob(SignalHandling):
                 return -1
         self.handled_in = above
         if hub.observers is not None:
-            hub.tell(False)
+            hub.tell_observers(False)
         if self.held_up_hub:
             # The hub greenlet goes on in the middle of its callback.
             result = hub_greenlet_switch(<PyObject *> hub)

@@ -37,7 +37,7 @@ from hub.ready cimport (
     OUTCOME_READY, WAIT_WAITING, fifo_append, fifo_remove, wait_release, wait_t, wait_wake,
 )
 from hub.scheduler cimport Scheduler, is_current
-from hub.thrown cimport alarms_go_on
+from hub.thrown cimport alarms_restart
 from hub.timers cimport timer_start, timer_t, timer_take
 from hub.turns cimport SWITCHES
 from hub.waits cimport AT_EXIT, Wait
@@ -70,10 +70,10 @@ class HubGuard:
             hub.destroy()
         except SystemExit:
             pass  # the thread is ending anyway
-        forget_dummy()
+        forget_dummy_thread()
 
 
-def forget_dummy():
+def forget_dummy_thread():
     """Remove the dummy thread that `threading` may have made for the current thread, which is ending.
 
     `threading` has forgotten the thread already. Code of its last greenlets may have called current_thread() since,
@@ -91,24 +91,24 @@ def make_hub():
     """Make the hub of the current thread (internal)."""
     hub = hub_class()
     if get_hub_if_exists() is not None:
-        end_unused(hub)  # a finalizer that ran meanwhile has needed a hub, and made one
+        close_unused(hub)  # a finalizer that ran meanwhile has needed a hub, and made one
         return
     locals_of_thread.guard = HubGuard(hub)
     set_hub_of_thread(hub)
     hubs[id(hub)] = hub
     if exiting:
-        keep_to_the_end(hub)
+        keep_until_exit(hub)
     return hub
 
 
-cdef int end_unused(Scheduler hub) except -1:
+cdef int close_unused(Scheduler hub) except -1:
     """Close a hub that nothing has used."""
     hub.destroying = hub.destroyed = True
     hub.loop.close()
     return 0
 
 
-cdef int keep_to_the_end(Scheduler hub) except -1:
+cdef int keep_until_exit(Scheduler hub) except -1:
     """Keep a hub until the process ends, for finalizers: the program ends. From now on a wait may be refused."""
     Py_INCREF(hub)
     hub.restricted += AT_EXIT
@@ -178,24 +178,24 @@ def go_on_in_child(Scheduler hub):
     hub.to_start_later = None
     hub.turns.budget = SWITCHES
     timers = hub.loop.leave_behind(current)
-    alarms_go_on(timers, current, hub.loop)
+    alarms_restart(timers, current, hub.loop)
     try:
         hub.loop.begin_in_child()
         # The greenlet has waits if a signal handler or a finalizer has forked in the middle of them.
         wait = hub.parked
         while wait != NULL:
             if wait.greenlet is current:
-                wait_on(hub, wait)
+                move_wait(hub, wait)
             wait = wait.next_parked
     except OSError as error:
         # Too few descriptors are left. The next wait tries again to make the loop.
-        hub.loop_ends()
+        hub.forget_wait_timers()
         for parked in hub.parked_waits():
             if (<Wait> parked).c.greenlet is current:
                 (<Wait> parked).throw_with(error)
 
 
-cdef int wait_on(Scheduler hub, wait_t *wait) except -1:
+cdef int move_wait(Scheduler hub, wait_t *wait) except -1:
     """In a forked child: let a wait of the current greenlet go on, on the new loop."""
     cdef timer_t *timer = wait.timer
     cdef watch_t *watch
@@ -228,7 +228,7 @@ cdef int wait_on(Scheduler hub, wait_t *wait) except -1:
 
 cdef int leave_to_parent(Scheduler hub) except -1:
     """In a forked child: end the hub of another thread, whose greenlets are all the parent's."""
-    hub.loop_ends()
+    hub.forget_wait_timers()
     hub.destroying = hub.destroyed = True
     hub.loop.leave_to_parent()
     return 0
@@ -278,7 +278,7 @@ def end_program():
         except OSError:
             pass  # too few descriptors: such a finalizer gets HubDestroyed
     elif get_hub_if_exists() is not None:
-        keep_to_the_end(get_hub_if_exists())
+        keep_until_exit(get_hub_if_exists())
     for hub in others:
         try:
             hub.run_callback_threadsafe(stand_still, still)

@@ -21,8 +21,8 @@ cdef int throw_now(object target, object exception) except -1
 cdef int alarm_start(
     alarm_t *alarm, object owner, object target, slot_t *slot, Loop loop, uint64_t due, bint ref
 ) except -1
-cdef wait_t *alarm_come(alarm_t *alarm) noexcept
-cdef int alarms_go_on(timer_t *timer, PyObject *target, Loop loop) except -1
+cdef wait_t *alarm_carry_out(alarm_t *alarm) noexcept
+cdef int alarms_restart(timer_t *timer, PyObject *target, Loop loop) except -1
 cdef object take_alarm(alarm_t *alarm)
 cdef void pend_alarm(alarm_t *alarm) noexcept nogil
 cdef void alarm_cancel(alarm_t *alarm) noexcept

@@ -205,7 +205,7 @@ cdef int alarm_start(
     return 0
 
 
-cdef int alarms_go_on(timer_t *timer, PyObject *target, Loop loop) except -1:
+cdef int alarms_restart(timer_t *timer, PyObject *target, Loop loop) except -1:
     """In a forked child: set the alarms of greenlet `target` again, on the new loop.
 
     `timer`: the first of the timers that ran on the parent's loop, linked by `next_free`.
@@ -245,7 +245,7 @@ cdef void on_alarm(timer_t *timer) noexcept nogil:
     if wait != NULL and alarm_decide(alarm, wait):
         ready_push(&core_of(timer).ready, &alarm.node)
     elif wait == NULL and not alarm.slot.yielding:
-        # The greenlet is suspended in a switch of its own, or has ended. alarm_come() finds out, with the GIL.
+        # The greenlet is suspended in a switch of its own, or has ended. alarm_carry_out() finds out, with the GIL.
         ready_push(&core_of(timer).ready, &alarm.node)
     else:
         pend_alarm(alarm)
@@ -269,7 +269,7 @@ cdef void pend_alarm(alarm_t *alarm) noexcept nogil:
     append_pending(alarm.slot, &alarm.pending)
 
 
-cdef wait_t *alarm_come(alarm_t *alarm) noexcept:
+cdef wait_t *alarm_carry_out(alarm_t *alarm) noexcept:
     """Carry out an alarm from the ready queue. Returns the wait that it ends, or NULL if it ends none."""
     cdef wait_t *wait = alarm.wait
     if wait == NULL:

@@ -68,7 +68,7 @@ cdef struct kept_timer_t:
 
 # The clock of all hubs. Code that has the GIL changes it.
 cdef struct clock_t:
-    uint64_t standing     # the time while it stands still; else 0
+    uint64_t stopped_at     # the time while it stands still; else 0
     uint64_t ahead        # by how much it is ahead of CLOCK_MONOTONIC while it runs, modulo 2**64
     # While it stands still, by CLOCK_MONOTONIC:
     uint64_t quiet        # since when no loop has had anything to do
@@ -87,7 +87,7 @@ cdef int end_sleep_by(timers_t *timers, uint64_t due) except -1
 
 cdef inline uint64_t now_ns() noexcept nogil:
     """The time of the hubs' clock, in nanoseconds."""
-    return clock.standing if clock.standing else hub_now() + clock.ahead
+    return clock.stopped_at if clock.stopped_at else hub_now() + clock.ahead
 
 
 cdef inline uint64_t due_after(double seconds) except? 0:

@@ -8,8 +8,8 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 __all__ = [
-    "clock_ahead", "go_on", "monotonic_ns", "move_to", "quiet_since", "somebody_works", "something_happens",
-    "stand_still",
+    "clock_ahead", "monotonic_ns", "move_clock", "note_activity", "note_work", "quiet_since", "resume_clock",
+    "stop_clock",
 ]  # fmt: skip
 
 cdef extern from "timer_heap.h":
@@ -69,7 +69,7 @@ cdef void free_timers(timers_t *timers) noexcept:
 cdef int end_sleep_by(timers_t *timers, uint64_t due) except -1:
     """Make sure that a sleep which begins now ends by loop time `due`. While the clock stands still, none is long."""
     cdef timer_t *timer
-    if clock.standing or (timers.sleep_ends and timers.sleep_ends <= due):
+    if clock.stopped_at or (timers.sleep_ends and timers.sleep_ends <= due):
         return 0
     timer = timer_take(timers)
     timer.fire = on_sleep_ends
@@ -96,11 +96,11 @@ def clock_ahead():
     return <int64_t> clock.ahead
 
 
-def stand_still():
-    """Stop the clock, until go_on(). The function that is set with hub.loop.set_sleep_by() moves it."""
+def stop_clock():
+    """Stop the clock, until resume_clock(). The function that is set with hub.loop.set_sleep_length() moves it."""
     clock.quiet = hub_now()
     clock.worked = 0
-    clock.standing = now_ns()
+    clock.stopped_at = now_ns()
 
 
 def quiet_since():
@@ -108,26 +108,26 @@ def quiet_since():
     return clock.quiet
 
 
-def something_happens():
+def note_activity():
     """Note that a loop has something to do."""
     clock.quiet = hub_now()
 
 
-def somebody_works():
+def note_work():
     """Note that a thread or a child is at work: the time for which the loop sleeps now passes on the clock, too."""
     clock.quiet = hub_now()
     if clock.worked == 0:
         clock.worked = clock.quiet
 
 
-def move_to(uint64_t time):
+def move_clock(uint64_t time):
     """Move the clock, which stands still, to a later time (int, nanoseconds). Does nothing for an earlier one."""
-    if clock.standing and time > clock.standing:
-        clock.standing = time
+    if clock.stopped_at and time > clock.stopped_at:
+        clock.stopped_at = time
 
 
-def go_on():
+def resume_clock():
     """Let the clock run again, from the time at which it stands."""
-    if clock.standing:
-        clock.ahead = clock.standing - hub_now()
-        clock.standing = 0
+    if clock.stopped_at:
+        clock.ahead = clock.stopped_at - hub_now()
+        clock.stopped_at = 0

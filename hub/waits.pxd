@@ -54,7 +54,7 @@ cdef class WaitingHub(CallingHub):
     cdef int bind_current(self, Wait wait, object what) except -1
     cdef int bind(self, Wait wait, PyObject *current, object what) except -1
     cdef int refuse(self, PyObject *current, slot_t *slot) except -1
-    cdef bint hold_on(self, bint yes) except -1
+    cdef bint allow_waits(self, bint yes) except -1
     cdef bint is_late(self) noexcept
     cdef slot_t *slot_of_current(self) except NULL
     cdef slot_t *slot_of(self, object target) except NULL
@@ -64,7 +64,7 @@ cdef class WaitingHub(CallingHub):
     cdef int postpone(self, Wait wait) except -1
     cdef int post(self, Wait wait) except -1
     cdef wait_t *principal_wait(self) except? NULL
-    cdef int loop_ends(self) noexcept
+    cdef int forget_wait_timers(self) noexcept
     cdef bint nothing_left(self) except -1
     cdef object loop_exit(self)
     cdef int throw_alarm(self, alarm_t *alarm) except -1

@@ -20,13 +20,13 @@ from cython cimport final, freelist, no_gc
 
 from hub.arguments cimport seconds_of
 from hub.callbacks cimport CallingHub
-from hub.current cimport end_process, hub_of_thread, interpreter_ends, new_hub, no_greenlet
+from hub.current cimport end_process, hub_of_thread, interpreter_ends, new_hub, raise_no_greenlet
 from hub.errors import BlockingSwitchOutError, HubDestroyed, InvalidSwitchError, LoopExit
 from hub.greenlet_api cimport *
 from hub.greenlets cimport HubGreenlet
 from hub.loop cimport Job
 from hub.ready cimport *
-from hub.report import called_on_hub, format_waits
+from hub.report import describe_hub_call, format_waits
 from hub.thrown cimport (
     alarm_start, drop_pending, forget_exception, has_pending, make_exception, pend_alarm, pend_exception, take_alarm,
     take_pending, throw_now,
@@ -155,7 +155,7 @@ cdef class Slot:
         drop_pending(&self.slot)
 
 
-def no_more_needed(slot):
+def drop_slot(slot):
     """Do nothing. weakref.finalize() keeps the slot, this function's argument, while the greenlet lives (internal)."""
 
 
@@ -195,7 +195,7 @@ cdef class WaitingHub(CallingHub):
     cdef int bind_current(self, Wait wait, object what) except -1:
         cdef PyObject *current = hub_greenlet_current()
         if current == NULL:
-            no_greenlet()
+            raise_no_greenlet()
         Py_DECREF(<object> current)  # it is running: somebody else owns it
         return self.bind(wait, current, what)
 
@@ -203,7 +203,7 @@ cdef class WaitingHub(CallingHub):
     cdef int bind(self, Wait wait, PyObject *current, object what) except -1:
         if current is <PyObject *> self:
             raise BlockingSwitchOutError(
-                f"a blocking function was called on the hub greenlet, {called_on_hub(self.callback)}; "
+                f"a blocking function was called on the hub greenlet, {describe_hub_call(self.callback)}; "
                 "spawn a greenlet and let that one block"
             )
         wait.c.greenlet = current
@@ -231,7 +231,7 @@ cdef class WaitingHub(CallingHub):
             return 0
         if not self.destroying:
             raise BlockingSwitchOutError("a blocking function was called in a no_switch() section")
-        if slot.holds_on:
+        if slot.waits_allowed:
             return 0
         if slot.pending != NULL and has_pending(slot):
             raise take_pending(slot)  # perhaps HubDestroyed, which is pending if the greenlet had a grant
@@ -248,14 +248,14 @@ cdef class WaitingHub(CallingHub):
         raise HubDestroyed(f"{self!r} is being destroyed; nothing can be waited for")
 
     @final
-    cdef bint hold_on(self, bint yes) except -1:
+    cdef bint allow_waits(self, bint yes) except -1:
         """Let the current greenlet wait although the hub is being destroyed, or no longer.
 
         It gets HubDestroyed again and again while it waits. False for the main greenlet, which cannot wait.
         """
         if self.destroyed or running_greenlet() is <PyObject *> self.main:
             return False
-        self.slot_of_current().holds_on = yes
+        self.slot_of_current().waits_allowed = yes
         return True
 
     @final
@@ -273,7 +273,7 @@ cdef class WaitingHub(CallingHub):
     cdef slot_t *slot_of_current(self) except NULL:
         cdef PyObject *current = hub_greenlet_current()
         if current == NULL:
-            no_greenlet()
+            raise_no_greenlet()
         Py_DECREF(<object> current)
         return self.slot_of(<object> current)
 
@@ -289,7 +289,7 @@ cdef class WaitingHub(CallingHub):
             slot = Slot()
             target.__dict__["_hub_slot"] = slot
             # Waits and alarms point into the slot. So it lives as long as the greenlet, even if the dict is emptied.
-            weakref.finalize(target, no_more_needed, slot).atexit = False
+            weakref.finalize(target, drop_slot, slot).atexit = False
         return &slot.slot
 
     # --- parking ---
@@ -361,7 +361,7 @@ cdef class WaitingHub(CallingHub):
         return NULL if self.principal is None else self.slot_of(self.principal).current
 
     @final
-    cdef int loop_ends(self) noexcept:
+    cdef int forget_wait_timers(self) noexcept:
         """Let parked waits forget their timers: the loop is closed, or was left to the parent."""
         cdef wait_t *wait = self.parked
         while wait != NULL:
@@ -463,6 +463,6 @@ cdef class WaitingHub(CallingHub):
         self.check_thread()
         current = hub_greenlet_current()
         if current == NULL:
-            no_greenlet()
+            raise_no_greenlet()
         Py_DECREF(<object> current)  # it is running: somebody else owns it
         return alarm_start(alarm, owner, <object> current, self.slot_of(<object> current), self.loop, due, ref)

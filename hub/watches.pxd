@@ -82,7 +82,7 @@ cdef inline void on_poll(uv_poll_t *handle, int status, int events) noexcept nog
     # A socket is nearly always writable, so it is registered for that only while a greenlet waits to write. A greenlet
     # that was woken to read nearly always waits again, so that registration stays unless it keeps firing for nobody.
     if status >= 0 and (watch.unclaimed > 3 or (events & UV_WRITABLE and watch.writers.head == NULL)):
-        settle(watch)
+        register_wanted(watch)
 
 
 cdef inline bint wake(fifo_t *fifo, bint everybody) noexcept nogil:
@@ -105,21 +105,21 @@ cdef inline void on_error(watch_t *watch) noexcept nogil:
         if not watch.edge:
             watch.edge = True
             if hub_poll_modify(watch.core.uv, &watch.uv, watch.events, True):
-                lose(watch)
+                lose_watch(watch)
                 return
         wake_all(watch, OUTCOME_READY)
 
 
-cdef inline void stop(watch_t *watch) noexcept nogil:
+cdef inline void stop_watch(watch_t *watch) noexcept nogil:
     """Stop a watch whose registration is gone from the kernel."""
     hub_poll_forget(&watch.uv)
     watch.events = 0
     watch.edge = False
 
 
-cdef inline void lose(watch_t *watch) noexcept nogil:
+cdef inline void lose_watch(watch_t *watch) noexcept nogil:
     """Stop a watch whose registration the kernel does not find, and mark it as lost."""
-    stop(watch)
+    stop_watch(watch)
     if watch.registered == watch.generation:
         # The descriptor was closed without an announcement. The next turn wakes the waits for it.
         watch.lost = True
@@ -134,7 +134,7 @@ cdef inline void unregister(watch_t *watch) noexcept nogil:
     watch.edge = False
 
 
-cdef inline void settle(watch_t *watch) noexcept nogil:
+cdef inline void register_wanted(watch_t *watch) noexcept nogil:
     """Register the watch for just the events that are wanted now, and for reading unless it keeps firing for nobody."""
     cdef int wanted = wanted_events(watch)
     if watch.unclaimed <= 3 and watch.events & UV_READABLE:
@@ -146,7 +146,7 @@ cdef inline void settle(watch_t *watch) noexcept nogil:
     elif hub_poll_modify(watch.core.uv, &watch.uv, wanted, watch.edge) == 0:
         watch.events = wanted
     else:
-        lose(watch)
+        lose_watch(watch)
 
 
 cdef inline int wanted_events(watch_t *watch) noexcept nogil:
@@ -213,7 +213,7 @@ cdef inline void end_waits(fifo_t *fifo, unsigned int generation) noexcept nogil
 
 # --- descriptors that are closed --------------------------------------------------------------------------------
 
-cdef inline void bury(watch_t *watch) noexcept:
+cdef inline void next_generation(watch_t *watch) noexcept:
     """Begin the next generation of a watch, and wake all waits: the descriptor has no owner any more. Needs the GIL."""
     watch.lost = False
     watch.generation += 1
@@ -224,13 +224,13 @@ cdef inline void close_watch(watch_t *watch) noexcept:
     """Unregister a watch, and wake all waits: the owner is about to close the descriptor."""
     if watch.events:
         unregister(watch)
-    bury(watch)
+    next_generation(watch)
 
 
 cdef inline void closed_in_another_thread(watch_t *watch, unsigned int generation) noexcept:
     """Wake the waits from before `generation`, which another thread has begun when it closed the descriptor."""
     if watch.events and watch.registered != watch.generation:
-        stop(watch)
+        stop_watch(watch)
     end_generation(watch, generation)
 
 
@@ -309,11 +309,11 @@ cdef inline watch_t *open_watch(core_t *core, int fd) except NULL:
     cdef watch_t *watch = get_watch(core, fd)
     if watch.events:
         if watch.registered != watch.generation:
-            stop(watch)
+            stop_watch(watch)
         elif hub_poll_verify(core.uv, &watch.uv):
-            lose(watch)
+            lose_watch(watch)
     if watch.lost:
-        bury(watch)
+        next_generation(watch)
     return watch
 
 
@@ -330,7 +330,7 @@ cdef inline int want_events(watch_t *watch, int events) except -1:
         return 0
     if watch.events == 0:
         if watch.lost:
-            bury(watch)
+            next_generation(watch)
             raise_errno(-EBADF, f"descriptor {watch.fd} cannot be waited for")
         note_to_verify(watch)
         error = hub_poll_register(watch.core.uv, &watch.uv, watch.fd, events, on_poll)
@@ -339,8 +339,8 @@ cdef inline int want_events(watch_t *watch, int events) except -1:
         events |= watch.events
         error = hub_poll_modify(watch.core.uv, &watch.uv, events, watch.edge)
         if error:
-            lose(watch)
-            bury(watch)
+            lose_watch(watch)
+            next_generation(watch)
             error = -EBADF  # also if the number is another file's
     if error == -1:  # EPERM: regular files cannot be polled
         return 1
@@ -362,7 +362,7 @@ cdef inline void update_watch(watch_t *watch) noexcept:
             else:
                 watch.events = wanted
     else:
-        settle(watch)
+        register_wanted(watch)
 
 
 cdef inline int report_again(watch_t *watch) noexcept:
@@ -371,7 +371,7 @@ cdef inline int report_again(watch_t *watch) noexcept:
     For a wait that begins without a system call that has found the descriptor not ready.
     """
     if hub_poll_modify(watch.core.uv, &watch.uv, watch.events, watch.edge):
-        lose(watch)
+        lose_watch(watch)
     return 0
 
 
@@ -400,7 +400,7 @@ cdef inline void remove_listener(watch_t *watch, listener_t *listener) noexcept:
         if watch.events:
             unregister(watch)
     else:
-        settle(watch)
+        register_wanted(watch)
 
 
 # --- descriptors that were closed without an announcement -------------------------------------------------------
@@ -451,11 +451,11 @@ cdef inline int verify(core_t *core, bint all) noexcept:
         watch = link[0]
         if watch.events and (all or wanted_events(watch)):
             if watch.registered != watch.generation:
-                stop(watch)  # another thread, which closes the descriptor, has unregistered it
+                stop_watch(watch)  # another thread, which closes the descriptor, has unregistered it
             elif hub_poll_verify(core.uv, &watch.uv):
-                lose(watch)
+                lose_watch(watch)
         if watch.lost:
-            bury(watch)
+            next_generation(watch)
         if watch.events:
             link = &watch.next_to_verify
         else:

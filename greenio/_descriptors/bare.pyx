@@ -26,7 +26,7 @@ def wait_descriptor(int fd, int events, timeout, timeout_exc, check=None):
     cdef int outcome
     keep_watch(&kept, watch)
     if watch.edge:
-        hub.loop.watch_again(watch)
+        hub.loop.watch_report_again(watch)
     try:
         due = 0 if timeout is None else due_after(seconds_of(timeout))
         if check is not None:

@@ -214,7 +214,7 @@ cdef class Endpoint:
         watch = self.open_watch(hub)
         generation = watch.generation
         if watch.edge and not tried:
-            hub.loop.watch_again(watch)
+            hub.loop.watch_report_again(watch)
         if due and self.hub is hub:
             deadline = self.deadline_of(events)
         outcome = hub.wait_descriptor(watch, generation, events, due, deadline, self)

@@ -48,7 +48,7 @@ class _Runners:
         if key in self._running:
             self._running.discard(key)
             if not self._running:
-                get_hub().observe_no_more(self._observe)
+                get_hub().stop_observing(self._observe)
 
     def _gone(self, key):
         """Forget a greenlet that has ended or is collected. Clear the state that it has left: it is not for others."""

@@ -91,7 +91,7 @@ cdef class Condition:
                 except HubDestroyed as thrown:
                     error = thrown
                     ending = hub_if_any()
-                    if ending is None or tries >= TRIES_WHILE_ENDING or not ending.hold_on(True):
+                    if ending is None or tries >= TRIES_WHILE_ENDING or not ending.allow_waits(True):
                         raise
                     if tries > 0:
                         with nogil:
@@ -101,7 +101,7 @@ cdef class Condition:
                     error = thrown
         finally:
             if ending is not None:
-                ending.hold_on(False)
+                ending.allow_waits(False)
         if error is not None:
             raise error
         return 0

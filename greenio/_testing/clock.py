@@ -2,8 +2,8 @@
 
 Theory
     While a MockClock is active, the hubs' clock (`hub.timers`) stands still. A loop that would sleep until its first
-    timer asks the MockClock instead: see `hub.standing`. If no loop, thread or child process has anything to do, the
-    MockClock moves the time on to the first timer of all loops. Otherwise the loop sleeps in real time.
+    timer asks the MockClock instead: see `hub.stopped_clock`. If no loop, thread or child process has anything to do,
+    the MockClock moves the time on to the first timer of all loops. Otherwise the loop sleeps in real time.
 
     While a thread or a child process is at work, the clock goes with real time. So it never stands still for ever: a
     Timeout around a call in a thread comes in time.
@@ -31,7 +31,7 @@ from math import inf, isnan
 
 from hub import get_hub, timers
 from hub.forks import in_child
-from hub.loop import loops, set_sleep_by, wake_other_loops
+from hub.loop import loops, set_sleep_length, wake_other_loops
 from hub.native import original, saved
 from hub.signals import call_on_main
 
@@ -115,8 +115,8 @@ class MockClock:
             self._ahead = timers.clock_ahead()
             self._start = timers.monotonic_ns()
             self._replace()
-            set_sleep_by(self._before_sleep)
-            timers.stand_still()
+            set_sleep_length(self._before_sleep)
+            timers.stop_clock()
             wake_other_loops()
         except BaseException:
             self._stop()
@@ -132,8 +132,8 @@ class MockClock:
         global _active
         if _active is self:
             _active = None
-            timers.go_on()
-            set_sleep_by(None)
+            timers.resume_clock()
+            set_sleep_length(None)
             for module, name, fake, real in self._replaced:
                 if module.__dict__.get(name) is fake:
                     setattr(module, name, real)
@@ -166,7 +166,7 @@ class MockClock:
             raise ValueError(f"time goes forward: jump() takes a number of seconds, 0 or more, not {seconds!r}")
         if seconds >= FARTHEST / 1e9 or seconds * 1e9 + timers.monotonic_ns() >= FARTHEST:
             raise OverflowError(f"the clock cannot jump so far: {seconds!r} seconds")
-        timers.move_to(timers.monotonic_ns() + round(seconds * 1e9))
+        timers.move_clock(timers.monotonic_ns() + round(seconds * 1e9))
         wake_other_loops()
 
     def _monotonic_ns(self):
@@ -184,7 +184,7 @@ class MockClock:
             self._looks += 1
         else:
             self._last_told = now + TICK
-            timers.move_to(self._last_told)
+            timers.move_clock(self._last_told)
             wake_other_loops()
 
     def _replace(self):
@@ -240,11 +240,11 @@ class MockClock:
             return 0 if _first(each for each in states if each[0] == me) == due else SHORT
         idle = _asleep(states)
         if self._workers.any_at_work({thread for thread, *_ in states}, idle):
-            timers.somebody_works()
+            timers.note_work()
             return min(left, LONGEST)
         # No thread was at work a moment ago. If one has woken a loop before that, the loop's epoll shows it now.
         if _has_events(states):
-            timers.something_happens()
+            timers.note_activity()
             return SHORT
         states = loops()
         if _asleep(states) != idle or timers.quiet_since() != quiet:
@@ -261,7 +261,7 @@ class MockClock:
             return int(min(early, LONGEST))
         if due is None:
             return LONGEST
-        timers.move_to(due)
+        timers.move_clock(due)
         if any(thread != me and first == due for thread, _, _, first, _ in states):
             wake_other_loops()
         return 0

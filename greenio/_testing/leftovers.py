@@ -18,7 +18,7 @@ from time import perf_counter
 from weakref import WeakKeyDictionary, WeakSet
 
 from greenlet import getcurrent
-from hub.closing import ranges_of_the_programs
+from hub.closing import program_ranges
 from hub.current import get_hub, get_hub_if_exists
 from hub.errors import HubDestroyed
 from hub.report import format_wait, is_of_a_library, safely, where
@@ -103,7 +103,7 @@ def _descriptors():
     """Return the program's open descriptors: a dict of int to the system's name for it (str)."""
     found = {}
     numbers = sorted(map(int, os.listdir("/proc/self/fd")))
-    programs = ranges_of_the_programs(0, numbers[-1] + 1)
+    programs = program_ranges(0, numbers[-1] + 1)
     for fd in numbers:
         if not any(low <= fd < high for low, high in programs):
             continue

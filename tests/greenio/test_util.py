@@ -171,8 +171,8 @@ def test_observers_are_told_of_every_return_from_a_wait():
     with pytest.raises(Timeout):
         with Timeout(0.001):
             sleep(1)
-    hub.observe_no_more(heard.append)
-    hub.observe_no_more(print)
+    hub.stop_observing(heard.append)
+    hub.stop_observing(print)
     sleep(0)
     assert heard == [False, True] * 2
 

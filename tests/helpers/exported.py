@@ -8,22 +8,22 @@ modules.
 #: Each module, and its exports.
 EXPORTED = {
     "hub.all_loops": [
-        "add_loop", "close_elsewhere", "close_watch_elsewhere", "first_loop", "highest_watched", "next_of_a_loop",
-        "remove_loop",
+        "add_loop", "first_loop", "next_loop_descriptor", "remove_loop", "watched_end", "withdraw_elsewhere",
+        "withdraw_watch",
     ],
     "hub.arguments": ["count_of", "seconds_of"],
     "hub.closing": ["closing_descriptor", "leaving_descriptor"],
     "hub.current": [
         "begin_fork", "end_process", "fork_count", "hub_of_thread", "interpreter_ends", "is_main_thread", "new_hub",
-        "no_greenlet", "other_threads", "set_hub_of_thread",
+        "other_threads", "raise_no_greenlet", "set_hub_of_thread",
     ],
     "hub.scheduler": ["be_fair", "resume_of"],
     "hub.stacks": ["begin_small"],
     "hub.threads": ["forget_hub", "other_hubs"],
     "hub.thrown": [
-        "alarm_cancel", "alarm_come", "alarm_start", "alarms_go_on", "drop_pending", "forget_exception", "has_pending",
-        "exception_of", "make_exception", "pend_alarm", "pend_exception", "take_alarm", "take_pending",
-        "throw_now", "without_frames",
+        "alarm_cancel", "alarm_carry_out", "alarm_start", "alarms_restart", "drop_pending", "exception_of",
+        "forget_exception", "has_pending", "make_exception", "pend_alarm", "pend_exception", "take_alarm",
+        "take_pending", "throw_now", "without_frames",
     ],
     "hub.timers": ["clock", "end_sleep_by", "free_timers", "make_timers", "nanoseconds_of"],
     "hub.wait_queue": [

@@ -12,7 +12,8 @@ HUB = [
     ]),
     ("timers; the ready queue, and the C half of a wait", ["timers", "ready"]),
     ("the loop: descriptor watches, handles, its sleep and its end", [
-        "core", "all_loops", "wakeup_slot", "watches", "handles", "sleeping", "standing", "loop_end", "loop", "pyuv",
+        "core", "all_loops", "wakeup_slot", "watches", "handles", "sleeping", "stopped_clock", "loop_end",
+        "loop", "pyuv",
     ]),
     ("exceptions thrown into greenlets; the timeouts of sockets", ["thrown", "deadlines"]),
     ("memory for greenlets; the end of the interpreter; reports of errors", ["stacks", "at_exit", "report", "repeats"]),

@@ -1,12 +1,12 @@
 # Loops while the hubs' clock stands still, for a test with a `greenio.testing.MockClock`. Header only: every function
 # here is inline, and calls libuv, so hub/loop.pyx alone may cimport this.
 #
-# A loop that would sleep until its first timer calls a function of the MockClock, sleep_by(), which says how long to
-# sleep. If no loop has anything to do, the function moves the clock to the first timer of all loops.
+# A loop that would sleep until its first timer calls a function of the MockClock, sleep_length(), which says how long
+# to sleep. If no loop has anything to do, the function moves the clock to the first timer of all loops.
 #
 # Rules
 #   1. The states of other loops are read with the GIL. Their threads change timers only with the GIL.
-#   2. A loop is asleep (`core.asleep`) from the moment in which it calls sleep_by() until its epoll reports
+#   2. A loop is asleep (`core.asleep`) from the moment in which it calls sleep_length() until its epoll reports
 #      something. The mark is cleared before any code learns of the report. So a loop has nothing to do if it is asleep
 #      and its epoll has nothing to report.
 #
@@ -25,27 +25,27 @@ cdef enum:
     LONGEST_SLEEP = 50000000
 
 
-cdef inline void look_at_clock(core_t *core) noexcept:
+cdef inline void read_clock(core_t *core) noexcept:
     """Read the clock, and let the timers fire that are due: the loop has just looked for I/O."""
     core.looked = hub_now()
-    core.now = clock.standing if clock.standing else core.looked + clock.ahead
+    core.now = clock.stopped_at if clock.stopped_at else core.looked + clock.ahead
     fire_timers(&core.timers, core.now)
 
 
-cdef inline int sleep_by_clock(core_t *core, object sleep_by) except -1:
-    """Run the loop once, while the clock stands still: sleep_by() says how long to sleep, and may move the clock.
+cdef inline int sleep_while_stopped(core_t *core, object sleep_length) except -1:
+    """Run the loop once, while the clock stands still: sleep_length() says how long to sleep, and may move the clock.
 
-    sleep_by() is called only after a look for I/O has found nothing. So signals that have come by then are handled
-    in the usual place, rather than in the Python code of sleep_by(), on the greenlet that happens to run this.
+    sleep_length() is called only after a look for I/O has found nothing. So signals that have come by then are handled
+    in the usual place, rather than in the Python code of sleep_length(), on the greenlet that happens to run this.
     """
     cdef uint64_t begun = hub_now()
     cdef uint64_t nanoseconds
     try:
-        while core.ready.head == NULL and clock.standing and hub_now() - begun < LONGEST_SLEEP:
+        while core.ready.head == NULL and clock.stopped_at and hub_now() - begun < LONGEST_SLEEP:
             core.asleep = True
             nanoseconds = 0
-            if core.in_vain:
-                nanoseconds = sleep_by()
+            if core.slept_in_vain:
+                nanoseconds = sleep_length()
                 if core.ready.head != NULL:
                     pass_time_of_work(first_loop())
                     break  # a signal handler or a finalizer has run there
@@ -55,13 +55,13 @@ cdef inline int sleep_by_clock(core_t *core, object sleep_by) except -1:
             with nogil:
                 hub_run_for(core.uv, nanoseconds, &core.asleep)
             pass_time_of_work(first_loop())
-            look_at_clock(core)
+            read_clock(core)
             core.running = False
-            core.in_vain = True
+            core.slept_in_vain = True
     finally:
         core.running = core.asleep = False
         if core.ready.head != NULL:
-            core.in_vain = False
+            core.slept_in_vain = False
     return 0
 
 
@@ -100,13 +100,13 @@ cdef inline void pass_time_of_work(core_t *core) noexcept:
     It does not move past the first timer of any loop.
     """
     cdef uint64_t time
-    if clock.worked and clock.standing:
-        time = clock.standing + (hub_now() - clock.worked)
+    if clock.worked and clock.stopped_at:
+        time = clock.stopped_at + (hub_now() - clock.worked)
         while core != NULL:
             if core.uv != NULL:
                 time = min(time, hub_heap_due(&core.timers.running))
             core = core.next_core
-        clock.standing = max(clock.standing, time)
+        clock.stopped_at = max(clock.stopped_at, time)
     clock.worked = 0
 
 
