@@ -125,7 +125,9 @@ def test_the_echo_client_prints_what_comes_back():
 
 @pytest.mark.parametrize("name", ["echo_client.py", "echo_load.py"])
 def test_clients_say_that_nobody_listens(name):
-    result = run(name, "--port", unused_port(), input="")
+    with socket.socket() as bound:  # no other process listens there meanwhile
+        bound.bind(("127.0.0.1", 0))
+        result = run(name, "--port", bound.getsockname()[1], input="")
     assert result.returncode == 1
     assert "refused" in result.stderr and len(result.stderr.splitlines()) == 1
 
