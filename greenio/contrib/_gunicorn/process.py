@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["GreenletProcess"]
 
 _ENDING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
-_NOTIFY_INTERVAL = 1.0  # seconds
+_NOTIFY_INTERVAL = 1.0  # seconds, at most
 
 
 class GreenletProcess:
@@ -53,6 +53,7 @@ class GreenletProcess:
     # Attributes of gunicorn's base class.
     alive: bool
     cfg: Any
+    timeout: float
     log: Any
     pid: int
     ppid: int
@@ -120,7 +121,7 @@ class GreenletProcess:
             server.start()
         while self.alive:
             self.notify()
-            self.end_event.wait(_NOTIFY_INTERVAL)
+            self.end_event.wait(self._notify_interval())
         self.drain(servers)
 
     def drain(self, servers: list[StreamServer]) -> None:
@@ -128,13 +129,17 @@ class GreenletProcess:
         stopping = [Greenlet.spawn(server.stop, drain=self.cfg.graceful_timeout) for server in servers]
         while not all(each.ready() for each in stopping):
             self.notify()
-            joinall(stopping, timeout=_NOTIFY_INTERVAL)
+            joinall(stopping, timeout=self._notify_interval())
         # With reuse_port, this process's sockets would go on getting clients that no other process can accept.
         for listener in self.sockets:
             listener.close()
         killed = sum(each.value or 0 for each in stopping)
         if killed:
             self.log.warning("Worker graceful timeout (pid:%s): %d connections were cut off", self.pid, killed)
+
+    def _notify_interval(self) -> float:
+        # `timeout` is half of gunicorn's: a worker that notified as seldom as gunicorn's would be late at times.
+        return min(_NOTIFY_INTERVAL, self.timeout or _NOTIFY_INTERVAL)
 
     def notify(self) -> None:
         """Tell gunicorn that this process is alive, and end the process if gunicorn itself has died."""
