@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-__all__ = ["describe_hub_call", "format_wait", "format_waits", "is_of_a_library", "safely", "where"]
+__all__ = ["describe_hub_call", "format_wait", "format_waits", "is_of_a_library", "program_frame", "safely", "where"]
 
 # Reports name the line of the program at which a greenlet waits, not a line of the library.
 _OWN_PACKAGES = ("hub", "greenio")
@@ -43,14 +43,19 @@ def is_of_a_library(path: str) -> bool:
     return path.startswith(_STANDARD_FILES) and "/site-packages/" not in path and "/dist-packages/" not in path
 
 
+def program_frame(frame: Any) -> Any:
+    """The innermost frame that is not of a library, from `frame` outwards; None if there is none."""
+    while frame is not None and is_of_a_library(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
 def _called_at(frame):
     """The line at which the program has called into the standard library, if where() is a line of that; else ""."""
     while frame is not None and _is_own(frame):
         frame = frame.f_back
-    innermost = frame
-    while frame is not None and is_of_a_library(frame.f_code.co_filename):
-        frame = frame.f_back
-    return "" if frame is innermost or frame is None else where(frame)
+    caller = program_frame(frame)
+    return "" if caller is frame or caller is None else where(caller)
 
 
 def describe_hub_call(callback: object) -> str:

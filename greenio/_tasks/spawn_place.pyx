@@ -4,7 +4,7 @@ A record has two words for each frame, which become text only when somebody asks
 spawn_place.pxd, so that it is compiled into the functions that spawn.
 """
 
-from hub.report import is_of_a_library
+from hub.report import program_frame
 
 __all__ = ["SpawnFrame", "set_spawning_stack_limit", "set_track_tree"]
 
@@ -57,9 +57,6 @@ cdef object frames_of(stack_t *stack):
 
 cdef str format_place(stack_t *stack):
     """The innermost frame of the program as `file:line in function`, or of a library if there is no other; or ""."""
-    innermost = frame = frames_of(stack)
-    while frame is not None and is_of_a_library(frame.f_code.co_filename):
-        frame = frame.f_back
-    if frame is None:
-        frame = innermost
+    innermost = frames_of(stack)
+    frame = program_frame(innermost) or innermost
     return "" if frame is None else place_text(frame)

@@ -288,8 +288,8 @@ _OWNERS = (
 
 def _program_line(made):
     """Return `file:line` of a traceback of tracemalloc: the innermost frame of the program, if there is one."""
-    lines = [f"{frame.filename}:{frame.lineno}" for frame in reversed(made)]
-    return next((line for line in lines if not is_of_a_library(line)), lines[0])
+    frame = next((each for each in reversed(made) if not is_of_a_library(each.filename)), made[-1])
+    return f"{frame.filename}:{frame.lineno}"
 
 
 def _objects(kind):
