@@ -5,7 +5,7 @@ import signal
 from contextlib import closing
 
 import pytest
-from echo_service import PROGRAM, echo_service, state_of
+from echo_service import PROGRAM, echo_service, request_that_waits, state_of
 from waiting import until
 
 
@@ -25,9 +25,7 @@ class TestEnding:
     def test_a_second_signal_ends_at_once(self, tmp_path, number):
         with echo_service(tmp_path, drain=1000) as running:
             running.until_listening()
-            with closing(running.connect()) as sock:
-                sock.sendall(b"wait 1000")
-                running.until("waits")
+            with request_that_waits(running):
                 running.send(number)
                 running.until("ending")
                 running.send(number)
@@ -37,18 +35,14 @@ class TestEnding:
     def test_quit_ends_at_once(self, tmp_path):
         with echo_service(tmp_path, drain=1000) as running:
             running.until_listening()
-            with closing(running.connect()) as sock:
-                sock.sendall(b"wait 1000")
-                running.until("waits")
+            with request_that_waits(running):
                 assert running.end(signal.SIGQUIT) == 0
                 assert "cleaned up" in running.output and running.output.endswith("returned\n")
 
     def test_requests_that_outlast_the_drain_are_killed(self, tmp_path):
         with echo_service(tmp_path, drain=0.2) as running:
             running.until_listening()
-            with closing(running.connect()) as sock:
-                sock.sendall(b"wait 1000")
-                running.until("waits")
+            with request_that_waits(running):
                 assert running.end() == 0
             assert "1 connections of worker" in running.output and "cleaned up" in running.output
 
@@ -85,9 +79,7 @@ class TestEnding:
     def test_connections_are_refused_while_it_drains(self, tmp_path):
         with echo_service(tmp_path) as running:
             running.until_listening()
-            with closing(running.connect()) as sock:
-                sock.sendall(b"wait 1000")
-                running.until("waits")
+            with request_that_waits(running):
                 running.send(signal.SIGTERM)
 
                 def refused():

@@ -8,7 +8,7 @@ import time
 from contextlib import closing, suppress
 
 import pytest
-from echo_service import LOADING, SERVED, echo_service, open_connection, state_of
+from echo_service import LOADING, SERVED, echo_service, open_connection, request_that_waits, state_of
 from services import is_alive
 from waiting import let_others_run, until
 
@@ -139,9 +139,7 @@ class TestDeaths:
         with echo_service(tmp_path, workers=1) as running:
             running.until_listening()
             (old,) = running.workers()
-            with closing(running.connect()) as sock:
-                sock.sendall(b"wait 1000")
-                running.until("waits")
+            with request_that_waits(running):
                 os.kill(old, signal.SIGTERM)
                 running.until("was told to end: worker 1 .* takes over")
                 until(lambda: int(running.ask()) != old)
@@ -194,9 +192,7 @@ class TestRecycling:
             (old,) = running.workers()
             for _ in range(9):
                 assert int(running.ask()) == old
-            with closing(running.connect()) as sock:  # keeps the old worker from ending
-                sock.sendall(b"wait 1000")
-                running.until("waits")
+            with request_that_waits(running):  # keeps the old worker from ending
                 assert int(running.ask()) == old
                 running.until(rf"worker 1 \(process {old}\) has served enough: worker 1 .* takes over")
                 until(lambda: int(running.ask()) != old)
@@ -215,9 +211,7 @@ class TestRecycling:
         with echo_service(tmp_path, workers=1, max_rss=200 << 20) as running:
             running.until_listening()
             (old,) = running.workers()
-            with closing(running.connect()) as sock:
-                sock.sendall(b"wait 1000")
-                running.until("waits")
+            with request_that_waits(running):
                 assert running.ask(b"grow 300") == b"grown"
                 running.until(r"has \d+ MiB of memory: worker 1 .* takes over")
                 until(lambda: int(running.ask()) != old)

@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 
 import pytest
-from echo_service import LOADING, SERVED, echo_service
+from echo_service import LOADING, SERVED, echo_service, request_that_waits
 from waiting import until
 
 from greenio import killall, spawn_later
@@ -19,9 +19,7 @@ class TestTelling:
     def test_every_worker_prints_its_greenlets(self, tmp_path):
         with echo_service(tmp_path, workers=2) as running:
             running.until_listening()
-            with closing(running.connect()) as sock:
-                sock.sendall(b"wait 1000")
-                running.until("waits")
+            with request_that_waits(running):
                 running.send(signal.SIGUSR1)
                 for pid in running.workers():
                     running.until(rf"what worker \d \(process {pid}\) does:")
@@ -59,9 +57,7 @@ class TestTelling:
             victim = int(running.ask())
             os.kill(victim, signal.SIGKILL)
             running.until("SIGKILL")
-            with closing(running.connect()) as sock:
-                sock.sendall(b"wait 1000")
-                running.until("waits")
+            with request_that_waits(running):
                 metrics = running.metrics()
             assert sum(metrics["connections_total"].values()) == 2 and sum(metrics["connections"].values()) == 1
             until(lambda: sum(running.metrics()["workers_ready"].values()) == 2)

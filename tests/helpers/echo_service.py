@@ -1,6 +1,7 @@
 """A service of several processes that answers commands: for the tests of greenio.workers."""
 
 from collections import Counter
+from contextlib import closing, contextmanager
 
 from services import serving
 
@@ -89,6 +90,15 @@ def open_connection(service):
     sock = service.connect()
     sock.sendall(b"pid")
     return sock, int(sock.recv(100))
+
+
+@contextmanager
+def request_that_waits(service):
+    """A connection (a socket) whose handler waits in a worker. It is closed at the end of the block."""
+    with closing(service.connect()) as sock:
+        sock.sendall(b"wait 1000")
+        service.until("waits")
+        yield sock
 
 
 def state_of(pid):
